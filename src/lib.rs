@@ -1,0 +1,1 @@
+//! A MongoDB driver that blocks.

@@ -1,0 +1,1 @@
+//! The front: a small synchronous MongoDB server for tests.
