@@ -1,1 +1,20 @@
 //! A MongoDB driver that blocks.
+
+mod auth;
+mod credential;
+mod deadline;
+pub mod error;
+pub mod event;
+pub mod options;
+mod policy;
+pub mod results;
+mod secret;
+mod warning;
+
+pub use bson;
+
+pub use credential::{Credential, ScramCredential, ScramMechanism};
+pub use error::{Error, Result};
+pub use policy::SecurityPolicy;
+pub use secret::Secret;
+pub use warning::{Warning, WarningKind};

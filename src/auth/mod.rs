@@ -1,0 +1,37 @@
+//! The mechanisms: each a straight-line state machine that knows no socket.
+//!
+//! A machine makes commands and judges replies; who carries them is not its business. So the same machine serves the
+//! handshake's speculative path, the plain path, a fuzz target and the replay of a recorded conversation.
+
+use bson::{RawDocument, RawDocumentBuf};
+
+use crate::error::{Error, Result};
+
+/// What a machine wants after a reply.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Send this command.
+    Send(RawDocumentBuf),
+    /// The server has been verified, and we are in.
+    Done,
+}
+
+/// One conversation of one mechanism.
+pub(crate) trait Mechanism: Send {
+    /// The mechanism's name.
+    fn name(&self) -> &'static str;
+    /// The database that its commands run against.
+    fn source(&self) -> &str;
+    /// The first command.
+    fn start(&mut self) -> Result<RawDocumentBuf>;
+    /// Judges a reply. Any error ends the machine for good; a reply with `ok: 0` never reaches it.
+    fn step(&mut self, reply: &RawDocument) -> Result<Next>;
+    /// A fresh machine to try once more with, after the server refused this one.
+    fn retry(&self, _refused: &Error) -> Option<Box<dyn Mechanism>> {
+        None
+    }
+    /// The document to send along with `hello`, for a mechanism that can start there.
+    fn speculative(&mut self) -> Result<Option<RawDocumentBuf>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,67 @@
+//! A point in time that a blocking call must not outlive.
+
+use std::time::{Duration, Instant};
+
+/// The moment at which to give up, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// No limit.
+    pub(crate) const NEVER: Deadline = Deadline(None);
+
+    /// From now; a limit of zero means none, as in every time option of a connection string.
+    pub(crate) fn after(limit: Duration) -> Self {
+        Deadline(if limit.is_zero() { None } else { Instant::now().checked_add(limit) })
+    }
+
+    /// From now, or never.
+    pub(crate) fn after_option(limit: Option<Duration>) -> Self {
+        limit.map_or(Deadline::NEVER, Deadline::after)
+    }
+
+    /// The earlier of the two.
+    pub(crate) fn earliest(self, other: Deadline) -> Self {
+        Deadline(match (self.0, other.0) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        })
+    }
+
+    /// The moment itself.
+    pub(crate) fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// What is left: `None` without a limit, zero once it has passed.
+    pub(crate) fn remaining(self) -> Option<Duration> {
+        self.0.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether it has passed.
+    pub(crate) fn expired(self) -> bool {
+        self.0.is_some_and(|at| at <= Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_means_no_limit() {
+        assert_eq!(Deadline::after(Duration::ZERO), Deadline::NEVER);
+        assert_eq!(Deadline::NEVER.remaining(), None);
+        assert!(!Deadline::NEVER.expired());
+    }
+
+    #[test]
+    fn the_earlier_one_counts() {
+        let near = Deadline::after(Duration::from_secs(1));
+        let far = Deadline::after(Duration::from_secs(100));
+        assert_eq!(near.earliest(far), near);
+        assert_eq!(far.earliest(near), near);
+        assert_eq!(Deadline::NEVER.earliest(near), near);
+        assert_eq!(near.earliest(Deadline::NEVER), near);
+    }
+}

@@ -1,0 +1,382 @@
+//! The one error type: what failed, at which stage, how long it took, and what to look at.
+//!
+//! No secret ever appears in an error. An error says exactly what went wrong and, where we know one, the remedy.
+
+mod server;
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use bson::RawDocument;
+
+pub use server::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, WriteError};
+
+/// The result of everything that can fail in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The label of an error after which a read or write may be tried again.
+pub const RETRYABLE_ERROR: &str = "RetryableError";
+/// The label of a write error after which the write may be tried again.
+pub const RETRYABLE_WRITE_ERROR: &str = "RetryableWriteError";
+/// The label of an error that suggests the server is overloaded.
+pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
+
+/// Any failure of this driver. One word wide.
+///
+/// [`Error::kind`] is there to branch on, [`Error::stage`] tells where it happened, [`Error::hint`] what to do about it.
+/// The `Display` form is one line with all of these; [`std::error::Error::source`] leads to the cause.
+///
+/// ```
+/// use mongo_blocking::error::{ErrorKind, Stage};
+///
+/// let error = mongo_blocking::Client::with_uri_str("mongodb://user:p@ss@localhost").unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::InvalidArgument));
+/// assert_eq!(error.stage(), Stage::ConnectionString);
+/// assert!(error.to_string().contains("%40"), "{error}");
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    stage: Stage,
+    message: Cow<'static, str>,
+    hint: Option<Cow<'static, str>>,
+    labels: Vec<Cow<'static, str>>,
+    address: Option<String>,
+    elapsed: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What went wrong, to branch on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A connection string, an option or an argument that cannot be right.
+    InvalidArgument,
+    /// Something this driver, this build of it, this platform or this server does not offer. The message names it.
+    NotSupported,
+    /// A host name that could not be resolved.
+    Dns,
+    /// The network failed: refused, reset, closed, unreachable.
+    Io,
+    /// The TLS handshake failed, or the peer's certificate was not accepted.
+    Tls,
+    /// A time limit ran out; the message names the limit.
+    Timeout,
+    /// No server was suitable, or could be reached, in time.
+    ServerSelection,
+    /// The connection pool had no connection to give in time, or was closed or cleared meanwhile.
+    Pool,
+    /// The server refused the credentials, or failed to prove that it knows them.
+    Authentication,
+    /// The peer broke the protocol; the message says how.
+    InvalidReply,
+    /// The server answered a command with an error.
+    Command(CommandError),
+    /// The server refused one write.
+    Write(WriteError),
+    /// The server could not satisfy the write concern.
+    WriteConcern(WriteConcernError),
+    /// Some documents of an `insert_many` were not inserted.
+    InsertMany(InsertManyError),
+    /// Some writes of a bulk write failed.
+    BulkWrite(BulkWriteError),
+    /// A value could not be turned into BSON.
+    Serialize,
+    /// BSON could not be turned into the type that was asked for.
+    Deserialize,
+    /// The client, cursor or database handle was closed before.
+    Closed,
+}
+
+/// Where on the way from a connection string to a document it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Reading the connection string.
+    ConnectionString,
+    /// Judging the options and what they name (files, certificates).
+    Options,
+    /// Choosing a server.
+    ServerSelection,
+    /// Waiting for a connection from the pool.
+    CheckOut,
+    /// Looking up a name.
+    Dns,
+    /// Connecting the socket (TCP or Unix).
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// The first `hello` of a connection.
+    Hello,
+    /// A step of authentication.
+    Authentication {
+        /// The mechanism, by its name in `authMechanism`.
+        mechanism: &'static str,
+        /// What the step waited for or did.
+        step: &'static str,
+    },
+    /// Building a command.
+    Encode,
+    /// Sending a command, or waiting for its reply.
+    Command,
+    /// Reading what the server answered.
+    Decode,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, stage: Stage, message: impl Into<Cow<'static, str>>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            stage,
+            message: message.into(),
+            hint: None,
+            labels: Vec::new(),
+            address: None,
+            elapsed: None,
+            source: None,
+        }))
+    }
+
+    /// A bad argument of a method.
+    pub(crate) fn invalid_argument(message: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(ErrorKind::InvalidArgument, Stage::Options, message)
+    }
+
+    /// Something that has no part in this build, or none yet.
+    pub(crate) fn not_supported(message: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(ErrorKind::NotSupported, Stage::Options, message)
+    }
+
+    /// The peer broke the rules of the protocol while we were at `stage`.
+    pub(crate) fn invalid_reply(stage: Stage, message: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(ErrorKind::InvalidReply, stage, message)
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
+        let label = label.into();
+        if !self.0.labels.contains(&label) {
+            self.0.labels.push(label);
+        }
+        self
+    }
+
+    /// Names the server, unless the error names one already.
+    pub(crate) fn with_address(mut self, address: impl fmt::Display) -> Self {
+        self.0.address.get_or_insert_with(|| address.to_string());
+        self
+    }
+
+    /// Tells how long it took, unless that is known already.
+    pub(crate) fn with_elapsed(mut self, elapsed: Duration) -> Self {
+        self.0.elapsed.get_or_insert(elapsed);
+        self
+    }
+
+    pub(crate) fn with_stage(mut self, stage: Stage) -> Self {
+        self.0.stage = stage;
+        self
+    }
+
+    pub(crate) fn kind_mut(&mut self) -> &mut ErrorKind {
+        &mut self.0.kind
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// Where it happened.
+    pub fn stage(&self) -> Stage {
+        self.0.stage
+    }
+
+    /// What went wrong, in words, without the stage, the address and the hint.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What to look at or do about it, where we know.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The server it concerns (`host:port`, or a socket's path), where there is one.
+    pub fn address(&self) -> Option<&str> {
+        self.0.address.as_deref()
+    }
+
+    /// How long the failed step took, where it was measured.
+    pub fn elapsed(&self) -> Option<Duration> {
+        self.0.elapsed
+    }
+
+    /// The error labels that the server or the driver attached.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.0.labels.iter().map(|label| &**label)
+    }
+
+    /// Whether the error carries this label.
+    pub fn contains_label(&self, label: &str) -> bool {
+        self.labels().any(|own| own == label)
+    }
+
+    /// The server's error code, where the server sent one. Of several write errors, the first.
+    pub fn code(&self) -> Option<i32> {
+        match &self.0.kind {
+            ErrorKind::Command(error) => Some(error.code),
+            ErrorKind::Write(error) => Some(error.code),
+            ErrorKind::WriteConcern(error) => Some(error.code),
+            ErrorKind::InsertMany(error) => server::first_code(&error.write_errors, error.write_concern_error.iter()),
+            ErrorKind::BulkWrite(error) => server::first_code(&error.write_errors, error.write_concern_errors.iter()),
+            _ => self.cause().and_then(Error::code),
+        }
+    }
+
+    /// The server's name of its error code, where it sent one.
+    pub fn code_name(&self) -> Option<&str> {
+        match &self.0.kind {
+            ErrorKind::Command(error) => Some(error.code_name.as_str()),
+            ErrorKind::Write(error) => error.code_name.as_deref(),
+            ErrorKind::WriteConcern(error) => Some(error.code_name.as_str()),
+            _ => self.cause().and_then(Error::code_name),
+        }
+        .filter(|name| !name.is_empty())
+    }
+
+    /// The server's whole reply, where the failure was in one.
+    pub fn server_response(&self) -> Option<&RawDocument> {
+        match &self.0.kind {
+            ErrorKind::Command(error) => Some(&error.response),
+            ErrorKind::Write(error) => error.response.as_deref(),
+            ErrorKind::WriteConcern(error) => error.response.as_deref(),
+            _ => self.cause().and_then(Error::server_response),
+        }
+    }
+
+    /// Whether this is a failure of the network or a time limit on it, not a server's answer.
+    pub fn is_network_error(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Io | ErrorKind::Dns) || self.is_network_timeout()
+    }
+
+    /// Whether a time limit on the network ran out.
+    pub fn is_network_timeout(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Timeout) && !matches!(self.0.stage, Stage::ServerSelection | Stage::CheckOut)
+    }
+
+    /// The error of ours beneath this one, if any.
+    fn cause(&self) -> Option<&Error> {
+        self.0.source.as_ref()?.downcast_ref::<Error>()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.stage)?;
+        if let Some(address) = &self.0.address {
+            write!(f, " ({address})")?;
+        }
+        write!(f, ": {}", self.0.message)?;
+        if let Some(elapsed) = self.0.elapsed {
+            write!(f, " (after {elapsed:.1?})")?;
+        }
+        if let Some(source) = &self.0.source {
+            write!(f, ": {source}")?;
+        }
+        if let Some(hint) = &self.0.hint {
+            write!(f, " [{hint}]")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &inner.kind).field("stage", &inner.stage).field("message", &inner.message);
+        if let Some(hint) = &inner.hint {
+            out.field("hint", hint);
+        }
+        if !inner.labels.is_empty() {
+            out.field("labels", &inner.labels);
+        }
+        if let Some(address) = &inner.address {
+            out.field("address", address);
+        }
+        if let Some(elapsed) = &inner.elapsed {
+            out.field("elapsed", elapsed);
+        }
+        if let Some(source) = &inner.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::ConnectionString => "connection string",
+            Stage::Options => "options",
+            Stage::ServerSelection => "server selection",
+            Stage::CheckOut => "connection pool",
+            Stage::Dns => "name look-up",
+            Stage::Connect => "connect",
+            Stage::Tls => "TLS handshake",
+            Stage::Hello => "hello",
+            Stage::Authentication { mechanism, step } => return write!(f, "authentication ({mechanism}, {step})"),
+            Stage::Encode => "building the command",
+            Stage::Command => "command",
+            Stage::Decode => "reading the reply",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_word_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn an_error_tells_stage_server_time_and_remedy() {
+        let error = Error::new(ErrorKind::Io, Stage::Connect, "connection refused")
+            .with_address("localhost:27017")
+            .with_elapsed(Duration::from_millis(12))
+            .with_hint("is mongod running?");
+        assert_eq!(
+            error.to_string(),
+            "connect (localhost:27017): connection refused (after 12.0ms) [is mongod running?]"
+        );
+    }
+
+    #[test]
+    fn a_label_is_kept_once() {
+        let error = Error::invalid_argument("x").with_label("a").with_label("a");
+        assert_eq!(error.labels().count(), 1);
+    }
+}

@@ -1,0 +1,144 @@
+//! What the driver tells while it works: an event for each command that starts, succeeds or fails.
+//!
+//! Commands that carry credentials, and their replies, are shown empty, as the Command Logging and Monitoring specification asks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+use bson::oid::ObjectId;
+
+use crate::error::Error;
+
+/// A function of yours that is called with each event, on the thread that the event happens on.
+///
+/// It should be quick, and must not call back into the same client.
+///
+/// ```
+/// use mongo_blocking::event::{CommandEvent, Handler};
+///
+/// let handler = Handler::new(|event: &CommandEvent| println!("{}", event.command_name()));
+/// ```
+pub struct Handler<E>(Arc<dyn Fn(&E) + Send + Sync>);
+
+impl<E> Handler<E> {
+    /// Takes the function to call.
+    pub fn new(function: impl Fn(&E) + Send + Sync + 'static) -> Self {
+        Handler(Arc::new(function))
+    }
+
+    pub(crate) fn call(&self, event: &E) {
+        (self.0)(event);
+    }
+}
+
+impl<E> Clone for Handler<E> {
+    fn clone(&self) -> Self {
+        Handler(self.0.clone())
+    }
+}
+
+impl<E> fmt::Debug for Handler<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handler")
+    }
+}
+
+/// The connection that a command runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// The server, as `host:port` or the path of its socket.
+    pub address: String,
+    /// The connection's number within its pool, from 1.
+    pub id: u64,
+    /// The number that the server gave the connection, where it gave one.
+    pub server_connection_id: Option<i64>,
+    /// The service behind a load balancer.
+    pub service_id: Option<ObjectId>,
+}
+
+/// Something that happened to a command.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CommandEvent {
+    /// It is about to be sent.
+    Started(CommandStarted),
+    /// The server answered `ok: 1`.
+    Succeeded(CommandSucceeded),
+    /// The server answered `ok: 0`, or no answer came.
+    Failed(CommandFailed),
+}
+
+/// A command that is about to be sent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CommandStarted {
+    /// The whole command, document sequences included; empty for a command with credentials.
+    pub command: RawDocumentBuf,
+    /// The database it runs on.
+    pub database: String,
+    /// Its name (`find`).
+    pub command_name: String,
+    /// The number of its message.
+    pub request_id: i32,
+    /// Where it runs.
+    pub connection: ConnectionInfo,
+}
+
+/// A command that succeeded.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CommandSucceeded {
+    /// From just before it was sent until the reply was read.
+    pub duration: Duration,
+    /// The server's whole reply; empty for a command with credentials.
+    pub reply: RawDocumentBuf,
+    /// The database it ran on.
+    pub database: String,
+    /// Its name.
+    pub command_name: String,
+    /// The number of its message.
+    pub request_id: i32,
+    /// Where it ran.
+    pub connection: ConnectionInfo,
+}
+
+/// A command that failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CommandFailed {
+    /// From just before it was sent until it had failed.
+    pub duration: Duration,
+    /// Why; for a command with credentials only code, code name and labels are kept.
+    pub failure: Arc<Error>,
+    /// The database it ran on.
+    pub database: String,
+    /// Its name.
+    pub command_name: String,
+    /// The number of its message.
+    pub request_id: i32,
+    /// Where it ran.
+    pub connection: ConnectionInfo,
+}
+
+impl CommandEvent {
+    /// The command's name.
+    pub fn command_name(&self) -> &str {
+        match self {
+            CommandEvent::Started(event) => &event.command_name,
+            CommandEvent::Succeeded(event) => &event.command_name,
+            CommandEvent::Failed(event) => &event.command_name,
+        }
+    }
+
+    /// The number of the command's message: the same for all events of one command.
+    pub fn request_id(&self) -> i32 {
+        match self {
+            CommandEvent::Started(event) => event.request_id,
+            CommandEvent::Succeeded(event) => event.request_id,
+            CommandEvent::Failed(event) => event.request_id,
+        }
+    }
+}

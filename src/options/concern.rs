@@ -1,0 +1,160 @@
+//! Read concern, write concern, read preference and collation: what a command says about how it wants to be run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bson::{RawDocumentBuf, rawdoc};
+
+/// How well replicated the data that a read sees must be (`readConcern`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadConcern {
+    /// The level: `local`, `majority`, `linearizable`, `available`, `snapshot`, or another that the server knows.
+    pub level: String,
+}
+
+impl ReadConcern {
+    /// Data that this server has, replicated or not.
+    pub fn local() -> Self {
+        ReadConcern::custom("local")
+    }
+
+    /// Data that a majority of the replica set has.
+    pub fn majority() -> Self {
+        ReadConcern::custom("majority")
+    }
+
+    /// All writes that a majority acknowledged before the read began.
+    pub fn linearizable() -> Self {
+        ReadConcern::custom("linearizable")
+    }
+
+    /// As `local`, without a look at the shard's metadata.
+    pub fn available() -> Self {
+        ReadConcern::custom("available")
+    }
+
+    /// The data as it was at one moment.
+    pub fn snapshot() -> Self {
+        ReadConcern::custom("snapshot")
+    }
+
+    /// A level by its name.
+    pub fn custom(level: impl Into<String>) -> Self {
+        ReadConcern { level: level.into() }
+    }
+
+    pub(crate) fn to_document(&self) -> RawDocumentBuf {
+        rawdoc! { "level": self.level.as_str() }
+    }
+}
+
+/// Who must have a write before the server acknowledges it (`w`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Acknowledgment {
+    /// That many members. 0: no acknowledgment at all.
+    Nodes(u32),
+    /// A majority of the voting members.
+    Majority,
+    /// The members with these tags, by the name of a rule in the replica set's configuration.
+    Custom(String),
+}
+
+/// What a write must achieve before it counts as done (`writeConcern`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriteConcern {
+    /// Who must have it.
+    pub w: Option<Acknowledgment>,
+    /// How long the server waits for them (`wtimeout`, milliseconds on the wire).
+    pub w_timeout: Option<Duration>,
+    /// Whether it must be in the journal.
+    pub journal: Option<bool>,
+}
+
+impl WriteConcern {
+    /// Acknowledged by that many members.
+    pub fn nodes(count: u32) -> Self {
+        WriteConcern { w: Some(Acknowledgment::Nodes(count)), ..WriteConcern::default() }
+    }
+
+    /// Acknowledged by a majority.
+    pub fn majority() -> Self {
+        WriteConcern { w: Some(Acknowledgment::Majority), ..WriteConcern::default() }
+    }
+
+    /// Not acknowledged at all: errors are not noticed.
+    pub fn unacknowledged() -> Self {
+        WriteConcern::nodes(0)
+    }
+
+    /// With or without the journal.
+    pub fn with_journal(mut self, journal: bool) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// With a limit on the server's wait.
+    pub fn with_w_timeout(mut self, limit: Duration) -> Self {
+        self.w_timeout = Some(limit);
+        self
+    }
+
+    /// Whether the server answers a write.
+    pub fn is_acknowledged(&self) -> bool {
+        self.w != Some(Acknowledgment::Nodes(0))
+    }
+}
+
+/// Which members of a replica set a read may go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReadPreferenceMode {
+    /// The primary only.
+    #[default]
+    Primary,
+    /// The primary, a secondary where there is none.
+    PrimaryPreferred,
+    /// Secondaries only.
+    Secondary,
+    /// Secondaries, the primary where there is none.
+    SecondaryPreferred,
+    /// Any member.
+    Nearest,
+}
+
+/// Which server a read goes to (`readPreference`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadPreference {
+    /// Which members.
+    pub mode: ReadPreferenceMode,
+    /// Tag sets, tried in this order; an empty set matches every member.
+    pub tag_sets: Vec<BTreeMap<String, String>>,
+    /// How far behind a secondary may be.
+    pub max_staleness: Option<Duration>,
+}
+
+/// How strings are compared (`collation`).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Collation {
+    /// The ICU locale, or `simple`.
+    pub locale: String,
+    /// How deep the comparison goes, 1 to 5.
+    pub strength: Option<u8>,
+    /// Whether to compare case at strength 1 or 2.
+    pub case_level: Option<bool>,
+    /// Which case sorts first: `upper`, `lower`, `off`.
+    pub case_first: Option<String>,
+    /// Whether digits are compared as numbers.
+    pub numeric_ordering: Option<bool>,
+    /// `non-ignorable` or `shifted`.
+    pub alternate: Option<String>,
+    /// Which characters `shifted` ignores: `punct` or `space`.
+    pub max_variable: Option<String>,
+    /// Whether to normalise text first.
+    pub normalization: Option<bool>,
+    /// Whether accents are compared from the end, as in some French dictionaries.
+    pub backwards: Option<bool>,
+}

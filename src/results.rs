@@ -1,0 +1,61 @@
+//! What writes answer.
+
+use std::collections::HashMap;
+
+use bson::Bson;
+
+/// What an `insert_one` did.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct InsertOneResult {
+    /// The document's `_id`: its own, or the one that the driver made.
+    pub inserted_id: Bson,
+}
+
+/// What an `insert_many` did.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct InsertManyResult {
+    /// The `_id` of each inserted document, by its place in the call.
+    pub inserted_ids: HashMap<usize, Bson>,
+}
+
+/// What an update or a replacement did.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct UpdateResult {
+    /// How many documents matched the filter.
+    pub matched_count: u64,
+    /// How many documents were changed.
+    pub modified_count: u64,
+    /// The `_id` of the document that an upsert inserted.
+    pub upserted_id: Option<Bson>,
+}
+
+/// What a delete did.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct DeleteResult {
+    /// How many documents were deleted.
+    pub deleted_count: u64,
+}
+
+/// What a bulk write did.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct BulkWriteResult {
+    /// How many documents were inserted, upserts not counted.
+    pub inserted_count: u64,
+    /// How many documents matched the filters of updates and replacements.
+    pub matched_count: u64,
+    /// How many documents were changed.
+    pub modified_count: u64,
+    /// How many documents were deleted.
+    pub deleted_count: u64,
+    /// How many documents upserts inserted.
+    pub upserted_count: u64,
+    /// The `_id` of each inserted document, by its write's place in the call.
+    pub inserted_ids: HashMap<usize, Bson>,
+    /// The `_id` of each upserted document, by its write's place in the call.
+    pub upserted_ids: HashMap<usize, Bson>,
+}

@@ -1,0 +1,58 @@
+//! What deserves a second look but is no error.
+
+use std::fmt;
+
+/// Something that was accepted, and that its writer may not have meant.
+///
+/// [`ClientOptions::warnings`](crate::options::ClientOptions::warnings) returns those about the options; each also goes to
+/// the `log` crate at level `warn`. A warning never shows a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    kind: WarningKind,
+    message: String,
+}
+
+/// What a [`Warning`] is about, to branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WarningKind {
+    /// An option that this driver does not know; it has no effect.
+    UnknownOption,
+    /// A value that makes no sense for its option; the default is used.
+    InvalidValue,
+    /// An option given more than once.
+    RepeatedOption,
+    /// An old name or form that still works.
+    Deprecated,
+    /// An option that is understood and has no effect yet.
+    NoEffect,
+    /// A choice that weakens security.
+    Insecure,
+    /// A spelling that was understood, and is not quite right.
+    Spelling,
+}
+
+impl Warning {
+    /// Makes a warning and sends it to the log.
+    pub(crate) fn new(kind: WarningKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        log::warn!("{message}");
+        Warning { kind, message }
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> WarningKind {
+        self.kind
+    }
+
+    /// It, in words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
