@@ -1,0 +1,2 @@
+//! The front as a program.
+fn main() {}

@@ -1,0 +1,90 @@
+//! Real peers for the tests: where they are found, how they start, and what happens when one is missing.
+//!
+//! Peers come through environment variables that `tests/run.sh` sets: `MONGOD_6_0` (and `_5_0`, `_4_4`, `_4_2`) name
+//! a program that becomes mongod, `PYTHON_PEERS` a Python that has pymongo and scramp, `NODE_PEERS` a folder whose
+//! `node_modules` has mongodb. A missing peer is a skip: one line in the file named by `MONGO_BLOCKING_SKIPS`. With
+//! `CI=true` it is a failure.
+
+pub mod certs;
+mod mongod;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::{env, fs, process, thread};
+
+pub use mongod::Mongod;
+
+/// Says that the running test is skipped, and why. The caller returns after it.
+///
+/// # Panics
+/// With `CI=true`, where every peer must be there.
+pub fn skip(reason: &str) {
+    let test = thread::current().name().unwrap_or("test").to_owned();
+    let line = format!("SKIP {test}: {reason}");
+    assert!(
+        env::var("CI").as_deref() != Ok("true"),
+        "{line} (CI=true takes no skips)"
+    );
+    eprintln!("{line}");
+    let Ok(path) = env::var("MONGO_BLOCKING_SKIPS") else {
+        return;
+    };
+    let written = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+    if let Err(e) = written {
+        eprintln!("the skip could not be noted in {path}: {e}");
+    }
+}
+
+/// The value of the environment variable `name`, or a skip that says what is missing.
+///
+/// ```no_run
+/// # use mongo_blocking_test_server::peers;
+/// let Some(python) = peers::require("PYTHON_PEERS", "a Python with pymongo and scramp") else { return };
+/// # drop(python);
+/// ```
+///
+/// # Panics
+/// As [`skip`].
+pub fn require(name: &str, what: &str) -> Option<String> {
+    let value = env::var(name).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        skip(&format!("{name} is not set ({what})"));
+    }
+    value
+}
+
+/// A fresh folder under the system's temporary folder, gone when dropped.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes the folder.
+    ///
+    /// # Panics
+    /// If it can't be made.
+    pub fn new(purpose: &str) -> Scratch {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mongo-blocking-{purpose}-{}-{number}", process::id());
+        let path = env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a scratch folder");
+        Scratch(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

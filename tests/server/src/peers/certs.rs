@@ -1,0 +1,161 @@
+//! A certificate authority for one test run: it makes server and client certificates as PEM text.
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::{BigNum, MsbOption};
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::x509::extension::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
+    SubjectKeyIdentifier,
+};
+use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
+
+/// A certificate authority made on the spot.
+#[derive(Debug)]
+pub struct Authority {
+    certificate: X509,
+    key: PKey<Private>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The certificate, PEM.
+    pub certificate: String,
+    /// The key, PKCS#8 PEM.
+    pub key: String,
+}
+
+impl Issued {
+    /// Both in one text, as mongod's `--tlsCertificateKeyFile` and the drivers' `tlsCertificateKeyFile` want it.
+    pub fn both(&self) -> String {
+        format!("{}{}", self.certificate, self.key)
+    }
+}
+
+/// What a certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// A server; the name is its host name, `localhost`, and 127.0.0.1 and ::1 are in it only if the name is `localhost`.
+    Server,
+    /// A client.
+    Client,
+}
+
+impl Authority {
+    /// Makes an authority.
+    ///
+    /// # Panics
+    /// If OpenSSL refuses, which is a fault of the set-up.
+    pub fn new() -> Authority {
+        make_authority().expect("a test authority")
+    }
+
+    /// Its certificate, PEM.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn pem(&self) -> String {
+        text(self.certificate.to_pem())
+    }
+
+    /// Issues a certificate for a day. `name` is the host name or the client's common name.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn issue(&self, purpose: For, name: &str) -> Issued {
+        self.make_leaf(purpose, name).expect("a test certificate")
+    }
+
+    fn make_leaf(&self, purpose: For, name: &str) -> Result<Issued, ErrorStack> {
+        let key = new_key()?;
+        let mut builder = start(&key, &subject(name)?, self.certificate.subject_name())?;
+        let mut usage = ExtendedKeyUsage::new();
+        match purpose {
+            For::Server => usage.server_auth(),
+            For::Client => usage.client_auth(),
+        };
+        builder.append_extension(BasicConstraints::new().build()?)?;
+        builder.append_extension(usage.build()?)?;
+        if purpose == For::Server {
+            let mut names = SubjectAlternativeName::new();
+            names.dns(name);
+            if name == "localhost" {
+                names.ip("127.0.0.1").ip("::1");
+            }
+            let names = names.build(&builder.x509v3_context(Some(&self.certificate), None))?;
+            builder.append_extension(names)?;
+        }
+        let issuer = AuthorityKeyIdentifier::new()
+            .keyid(true)
+            .build(&builder.x509v3_context(Some(&self.certificate), None))?;
+        builder.append_extension(issuer)?;
+        builder.sign(&self.key, MessageDigest::sha256())?;
+        Ok(Issued {
+            certificate: text(builder.build().to_pem()),
+            key: text(key.private_key_to_pem_pkcs8()),
+        })
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Authority::new()
+    }
+}
+
+fn make_authority() -> Result<Authority, ErrorStack> {
+    let key = new_key()?;
+    let name = subject("mongo-blocking test authority")?;
+    let mut builder = start(&key, &name, &name)?;
+    builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+    builder.append_extension(
+        KeyUsage::new()
+            .critical()
+            .key_cert_sign()
+            .crl_sign()
+            .build()?,
+    )?;
+    let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
+    builder.append_extension(identifier)?;
+    builder.sign(&key, MessageDigest::sha256())?;
+    Ok(Authority {
+        certificate: builder.build(),
+        key,
+    })
+}
+
+fn start(
+    key: &PKey<Private>,
+    subject: &X509Name,
+    issuer: &openssl::x509::X509NameRef,
+) -> Result<X509Builder, ErrorStack> {
+    let mut serial = BigNum::new()?;
+    serial.rand(127, MsbOption::MAYBE_ZERO, false)?;
+    let mut builder = X509Builder::new()?;
+    builder.set_version(2)?;
+    builder.set_serial_number(&*serial.to_asn1_integer()?)?;
+    builder.set_subject_name(subject)?;
+    builder.set_issuer_name(issuer)?;
+    builder.set_pubkey(key)?;
+    builder.set_not_before(&*Asn1Time::days_from_now(0)?)?;
+    builder.set_not_after(&*Asn1Time::days_from_now(1)?)?;
+    Ok(builder)
+}
+
+fn subject(common_name: &str) -> Result<X509Name, ErrorStack> {
+    let mut name = X509NameBuilder::new()?;
+    name.append_entry_by_text("O", "mongo-blocking tests")?;
+    name.append_entry_by_text("CN", common_name)?;
+    Ok(name.build())
+}
+
+fn new_key() -> Result<PKey<Private>, ErrorStack> {
+    PKey::from_rsa(Rsa::generate(2048)?)
+}
+
+fn text(pem: Result<Vec<u8>, ErrorStack>) -> String {
+    String::from_utf8(pem.expect("PEM")).expect("PEM is text")
+}
