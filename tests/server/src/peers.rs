@@ -21,10 +21,7 @@ pub use mongod::Mongod;
 pub fn skip(reason: &str) {
     let test = thread::current().name().unwrap_or("test").to_owned();
     let line = format!("SKIP {test}: {reason}");
-    assert!(
-        env::var("CI").as_deref() != Ok("true"),
-        "{line} (CI=true takes no skips)"
-    );
+    assert!(env::var("CI").as_deref() != Ok("true"), "{line} (CI=true takes no skips)");
     eprintln!("{line}");
     let Ok(path) = env::var("MONGO_BLOCKING_SKIPS") else {
         return;
@@ -39,22 +36,50 @@ pub fn skip(reason: &str) {
     }
 }
 
-/// The value of the environment variable `name`, or a skip that says what is missing.
+/// Where a peer is: what the environment variable `variable` says, else `fetched` in the folder that
+/// `tests/peers/fetch.sh` fills (`MONGO_BLOCKING_PEERS`, by default `.peers` in the checkout), else a skip.
 ///
 /// ```no_run
 /// # use mongo_blocking_test_server::peers;
-/// let Some(python) = peers::require("PYTHON_PEERS", "a Python with pymongo and scramp") else { return };
-/// # drop(python);
+/// let Some(node) = peers::require("NODE_PEERS", "node") else { return };
+/// # drop(node);
 /// ```
 ///
 /// # Panics
 /// As [`skip`].
-pub fn require(name: &str, what: &str) -> Option<String> {
-    let value = env::var(name).ok().filter(|value| !value.is_empty());
-    if value.is_none() {
-        skip(&format!("{name} is not set ({what})"));
+pub fn require(variable: &str, fetched: &str) -> Option<PathBuf> {
+    if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) {
+        return Some(PathBuf::from(path));
     }
-    value
+    let path = fetched_folder().join(fetched);
+    if path.exists() {
+        return Some(path);
+    }
+    skip(&format!("{variable} is not set and tests/peers/fetch.sh has not fetched {fetched}"));
+    None
+}
+
+/// A Python that has pymongo and scramp.
+///
+/// # Panics
+/// As [`skip`].
+pub fn python() -> Option<PathBuf> {
+    require("PYTHON_PEERS", "python/bin/python")
+}
+
+/// A folder with `node` and, in its `node_modules`, the Node driver.
+///
+/// # Panics
+/// As [`skip`].
+pub fn node() -> Option<PathBuf> {
+    require("NODE_PEERS", "node")
+}
+
+fn fetched_folder() -> PathBuf {
+    match env::var_os("MONGO_BLOCKING_PEERS").filter(|path| !path.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.peers")),
+    }
 }
 
 /// A fresh folder under the system's temporary folder, gone when dropped.

@@ -46,20 +46,13 @@ impl Script {
     ///
     /// # Panics
     /// If the port can't be listened on.
-    pub fn start_on(
-        port: u16,
-        handle: impl Fn(TcpStream, usize) + Send + Sync + 'static,
-    ) -> Script {
+    pub fn start_on(port: u16, handle: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Script {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port to listen on");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared::default());
         let of_acceptor = Arc::clone(&shared);
         let acceptor = thread::spawn(move || accept(&listener, &of_acceptor, Arc::new(handle)));
-        Script {
-            address,
-            shared,
-            acceptor: Some(acceptor),
-        }
+        Script { address, shared, acceptor: Some(acceptor) }
     }
 
     /// `127.0.0.1:port`.
@@ -157,9 +150,7 @@ mod tests {
             let _ = stream.write_all(&[number as u8]);
             let _ = stream.read(&mut [0]);
         });
-        let mut streams: Vec<_> = (0..3)
-            .map(|_| TcpStream::connect(script.address()).unwrap())
-            .collect();
+        let mut streams: Vec<_> = (0..3).map(|_| TcpStream::connect(script.address()).unwrap()).collect();
         let mut numbers: Vec<u8> = streams
             .iter_mut()
             .map(|s| {

@@ -129,12 +129,7 @@ pub fn write_reply(stream: &mut impl Write, request: &Request, body: &Document) 
 ///
 /// # Errors
 /// As [`write_reply`].
-pub fn write_forged(
-    stream: &mut impl Write,
-    request: &Request,
-    body: &Document,
-    forge: &Forge,
-) -> io::Result<()> {
+pub fn write_forged(stream: &mut impl Write, request: &Request, body: &Document, forge: &Forge) -> io::Result<()> {
     stream.write_all(&reply_bytes(request, &raw(body)?, forge))?;
     stream.flush()
 }
@@ -168,18 +163,11 @@ pub fn raw(document: &Document) -> io::Result<RawDocumentBuf> {
 fn parse_msg(bytes: Vec<u8>) -> io::Result<Request> {
     let flags = int_at(&bytes, 16)? as u32;
     if flags & REQUIRED_BITS & !(CHECKSUM_PRESENT | MORE_TO_COME) != 0 {
-        return Err(bad(format!(
-            "OP_MSG has unknown required flag bits: {flags:#x}"
-        )));
+        return Err(bad(format!("OP_MSG has unknown required flag bits: {flags:#x}")));
     }
     let checksum = if flags & CHECKSUM_PRESENT != 0 { 4 } else { 0 };
-    let end = bytes
-        .len()
-        .checked_sub(checksum)
-        .ok_or_else(|| bad("no room for the checksum"))?;
-    let mut rest = bytes
-        .get(20..end)
-        .ok_or_else(|| bad("OP_MSG ends inside its flags"))?;
+    let end = bytes.len().checked_sub(checksum).ok_or_else(|| bad("no room for the checksum"))?;
+    let mut rest = bytes.get(20..end).ok_or_else(|| bad("OP_MSG ends inside its flags"))?;
     let mut body = None;
     let mut sequences = Vec::new();
     while let Some((kind, after)) = rest.split_first() {
@@ -204,44 +192,23 @@ fn parse_msg(bytes: Vec<u8>) -> io::Result<Request> {
             return Err(bad(format!("the sequence {name} is in the body too")));
         }
     }
-    let database = body
-        .get_str("$db")
-        .map_err(|_| bad("OP_MSG without $db"))?
-        .to_owned();
-    Ok(Request {
-        request_id: int_at(&bytes, 4)?,
-        flags,
-        legacy: false,
-        database,
-        body,
-        bytes,
-    })
+    let database = body.get_str("$db").map_err(|_| bad("OP_MSG without $db"))?.to_owned();
+    Ok(Request { request_id: int_at(&bytes, 4)?, flags, legacy: false, database, body, bytes })
 }
 
 fn parse_query(bytes: Vec<u8>) -> io::Result<Request> {
-    let rest = bytes
-        .get(20..)
-        .ok_or_else(|| bad("OP_QUERY ends inside its flags"))?;
+    let rest = bytes.get(20..).ok_or_else(|| bad("OP_QUERY ends inside its flags"))?;
     let (namespace, rest) = take_cstring(rest)?;
     let database = namespace
         .strip_suffix(".$cmd")
         .ok_or_else(|| bad(format!("OP_QUERY on {namespace}: only commands are taken")))?;
-    let rest = rest
-        .get(8..)
-        .ok_or_else(|| bad("OP_QUERY ends inside its numbers"))?;
+    let rest = rest.get(8..).ok_or_else(|| bad("OP_QUERY ends inside its numbers"))?;
     let (body, rest) = take_document(rest)?;
     if !rest.is_empty() {
         return Err(bad("OP_QUERY with something after its document"));
     }
     let database = database.to_owned();
-    Ok(Request {
-        request_id: int_at(&bytes, 4)?,
-        flags: 0,
-        legacy: true,
-        database,
-        body,
-        bytes,
-    })
+    Ok(Request { request_id: int_at(&bytes, 4)?, flags: 0, legacy: true, database, body, bytes })
 }
 
 fn take_sequence(rest: &[u8]) -> io::Result<(String, Vec<Bson>, &[u8])> {
@@ -250,9 +217,7 @@ fn take_sequence(rest: &[u8]) -> io::Result<(String, Vec<Bson>, &[u8])> {
         .ok()
         .and_then(|n| rest.split_at_checked(n))
         .ok_or_else(|| bad(format!("document sequence of {length} bytes")))?;
-    let section = section
-        .get(4..)
-        .ok_or_else(|| bad("document sequence too short"))?;
+    let section = section.get(4..).ok_or_else(|| bad("document sequence too short"))?;
     let (name, mut section) = take_cstring(section)?;
     let mut documents = Vec::new();
     while !section.is_empty() {
@@ -274,10 +239,7 @@ fn take_document(rest: &[u8]) -> io::Result<(Document, &[u8])> {
 }
 
 fn take_cstring(rest: &[u8]) -> io::Result<(&str, &[u8])> {
-    let end = rest
-        .iter()
-        .position(|b| *b == 0)
-        .ok_or_else(|| bad("string without an end"))?;
+    let end = rest.iter().position(|b| *b == 0).ok_or_else(|| bad("string without an end"))?;
     let text = std::str::from_utf8(&rest[..end]).map_err(|_| bad("string is not UTF-8"))?;
     Ok((text, &rest[end + 1..]))
 }
@@ -345,10 +307,7 @@ mod tests {
     fn a_command_and_its_reply() {
         let bytes = command_bytes(7, &doc! {"ping": 1, "$db": "admin"}).unwrap();
         let request = parse(bytes).unwrap();
-        assert_eq!(
-            (request.name(), request.request_id, request.legacy),
-            ("ping", 7, false)
-        );
+        assert_eq!((request.name(), request.request_id, request.legacy), ("ping", 7, false));
         let mut out = Vec::new();
         write_reply(&mut out, &request, &doc! {"ok": 1}).unwrap();
         assert_eq!(int_at(&out, 8).unwrap(), 7);
@@ -377,11 +336,6 @@ mod tests {
         let mut bytes = command_bytes(1, &doc! {"ping": 1, "$db": "admin"}).unwrap();
         let section = bytes[20..].to_vec();
         bytes.extend_from_slice(&section);
-        assert!(
-            parse(bytes)
-                .unwrap_err()
-                .to_string()
-                .contains("two body sections")
-        );
+        assert!(parse(bytes).unwrap_err().to_string().contains("two body sections"));
     }
 }

@@ -7,8 +7,7 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
-    SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
 };
 use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
 
@@ -88,15 +87,11 @@ impl Authority {
             let names = names.build(&builder.x509v3_context(Some(&self.certificate), None))?;
             builder.append_extension(names)?;
         }
-        let issuer = AuthorityKeyIdentifier::new()
-            .keyid(true)
-            .build(&builder.x509v3_context(Some(&self.certificate), None))?;
+        let issuer =
+            AuthorityKeyIdentifier::new().keyid(true).build(&builder.x509v3_context(Some(&self.certificate), None))?;
         builder.append_extension(issuer)?;
         builder.sign(&self.key, MessageDigest::sha256())?;
-        Ok(Issued {
-            certificate: text(builder.build().to_pem()),
-            key: text(key.private_key_to_pem_pkcs8()),
-        })
+        Ok(Issued { certificate: text(builder.build().to_pem()), key: text(key.private_key_to_pem_pkcs8()) })
     }
 }
 
@@ -111,20 +106,11 @@ fn make_authority() -> Result<Authority, ErrorStack> {
     let name = subject("mongo-blocking test authority")?;
     let mut builder = start(&key, &name, &name)?;
     builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
-    builder.append_extension(
-        KeyUsage::new()
-            .critical()
-            .key_cert_sign()
-            .crl_sign()
-            .build()?,
-    )?;
+    builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
     let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
     builder.append_extension(identifier)?;
     builder.sign(&key, MessageDigest::sha256())?;
-    Ok(Authority {
-        certificate: builder.build(),
-        key,
-    })
+    Ok(Authority { certificate: builder.build(), key })
 }
 
 fn start(

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use bson::{Document, doc};
 
-use super::{Scratch, skip};
+use super::{Scratch, require};
 use crate::wire;
 
 /// A running mongod. It ends when this value is dropped, and also when the test process ends in any other way.
@@ -24,7 +24,7 @@ pub struct Mongod {
 
 impl Mongod {
     /// Starts mongod of the given generation (`"6.0"`, `"5.0"`, `"4.4"`, `"4.2"`) on a free port of 127.0.0.1 and waits
-    /// until it takes connections. `args` come after the usual ones. `None`, after a [`skip`], if that server isn't there.
+    /// until it takes connections. `args` come after the usual ones. `None`, after a [`skip`](super::skip), if that server isn't there.
     ///
     /// ```no_run
     /// # use mongo_blocking_test_server::peers::Mongod;
@@ -48,15 +48,13 @@ impl Mongod {
     }
 
     /// One mongod without access control for the whole test process, started at the first call. Each test uses a
-    /// database of its own name on it. `None`, after a [`skip`], if that server isn't there.
+    /// database of its own name on it. `None`, after a [`skip`](super::skip), if that server isn't there.
     ///
     /// # Panics
     /// As [`Mongod::start`].
     pub fn shared(version: &str) -> Option<&'static Mongod> {
         static SHARED: Mutex<Vec<(String, &'static Mongod)>> = Mutex::new(Vec::new());
-        let mut shared = SHARED
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, mongod)) = shared.iter().find(|(v, _)| v == version) {
             return Some(mongod);
         }
@@ -73,9 +71,7 @@ impl Mongod {
     pub fn shared_with_auth(version: &str) -> Option<&'static Mongod> {
         static SHARED: OnceLock<Mutex<Vec<(String, &'static Mongod)>>> = OnceLock::new();
         let shared = SHARED.get_or_init(Default::default);
-        let mut shared = shared
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut shared = shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, mongod)) = shared.iter().find(|(v, _)| v == version) {
             return Some(mongod);
         }
@@ -90,10 +86,7 @@ impl Mongod {
     /// As [`Mongod::start`], and if the user can't be made.
     pub fn start_with_auth(version: &str) -> Option<Mongod> {
         let mongod = Mongod::start(version, &["--auth"])?;
-        let made = mongod.run(
-            "admin",
-            doc! {"createUser": ROOT.0, "pwd": ROOT.1, "roles": ["root"]},
-        );
+        let made = mongod.run("admin", doc! {"createUser": ROOT.0, "pwd": ROOT.1, "roles": ["root"]});
         assert_eq!(number(&made, "ok"), 1, "createUser: {made}");
         Some(mongod)
     }
@@ -125,9 +118,7 @@ impl Mongod {
 
     /// The Unix socket it listens on too.
     pub fn unix_socket(&self) -> PathBuf {
-        self.scratch
-            .path()
-            .join(format!("mongodb-{}.sock", self.port))
+        self.scratch.path().join(format!("mongodb-{}.sock", self.port))
     }
 
     /// Its folder: data, log, socket.
@@ -180,12 +171,8 @@ fn number(answer: &Document, key: &str) -> i64 {
 }
 
 fn launcher(version: &str) -> Option<PathBuf> {
-    let name = format!("MONGOD_{}", version.replace('.', "_"));
-    if let Some(path) = env::var_os(&name).filter(|path| !path.is_empty()) {
-        return Some(PathBuf::from(path));
-    }
-    skip(&format!("{name} is not set (mongod {version})"));
-    None
+    let variable = format!("MONGOD_{}", version.replace('.', "_"));
+    require(&variable, &format!("mongod-{version}/mongod"))
 }
 
 fn spawn(version: &str, launcher: &Path, args: &[&str]) -> Result<Mongod, String> {
@@ -230,12 +217,7 @@ fn spawn(version: &str, launcher: &Path, args: &[&str]) -> Result<Mongod, String
         }
         thread::sleep(Duration::from_millis(20));
     }
-    Ok(Mongod {
-        version: version.to_owned(),
-        port,
-        child,
-        scratch,
-    })
+    Ok(Mongod { version: version.to_owned(), port, child, scratch })
 }
 
 fn log_of(folder: &Path) -> String {
@@ -260,7 +242,7 @@ pub const ROOT: (&str, &str) = ("root", "pencil");
 const WATCH: &str = r#"
 "$@" &
 mongod=$!
-exec 3<&0
+exec 3<&0 2>/dev/null
 (read -r _ <&3; kill -9 $mongod 2>/dev/null) &
 watcher=$!
 wait $mongod
@@ -271,3 +253,31 @@ kill $watcher 2>/dev/null
 const PORT_ATTEMPTS: u32 = 5;
 const START_LIMIT: Duration = Duration::from_secs(60);
 const LOG_TAIL: usize = 4000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_answers_and_ends_with_its_owner() {
+        let Some(mongod) = Mongod::start("6.0", &[]) else {
+            return;
+        };
+        let answer = mongod.run("admin", doc! {"buildInfo": 1});
+        assert!(answer.get_str("version").unwrap().starts_with("6.0"));
+        assert!(mongod.unix_socket().exists());
+        let (address, folder) = (mongod.address(), mongod.folder().to_owned());
+        drop(mongod);
+        assert!(TcpStream::connect(address).is_err());
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn access_control_starts_with_one_user() {
+        let Some(mongod) = Mongod::shared_with_auth("6.0") else {
+            return;
+        };
+        let refused = mongod.run("admin", doc! {"listDatabases": 1});
+        assert_eq!(number(&refused, "code"), 13);
+    }
+}
