@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-/// The moment at which to give up, or none.
+/// The moment at which to give up, or none; and the name of the limit that sets it, for errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Deadline(Option<Instant>);
+pub(crate) struct Deadline(Option<Instant>, &'static str);
 
 impl Deadline {
     /// No limit.
-    pub(crate) const NEVER: Deadline = Deadline(None);
+    pub(crate) const NEVER: Deadline = Deadline(None, UNNAMED);
 
     /// From now; a limit of zero means none, as in every time option of a connection string.
     pub(crate) fn after(limit: Duration) -> Self {
-        Deadline(if limit.is_zero() { None } else { Instant::now().checked_add(limit) })
+        Deadline(if limit.is_zero() { None } else { Instant::now().checked_add(limit) }, UNNAMED)
     }
 
     /// From now, or never.
@@ -20,12 +20,23 @@ impl Deadline {
         limit.map_or(Deadline::NEVER, Deadline::after)
     }
 
+    /// The same moment, with the name of the option that sets it (`connectTimeoutMS`).
+    pub(crate) fn named(self, limit: &'static str) -> Self {
+        Deadline(self.0, limit)
+    }
+
+    /// The name of the limit that sets it.
+    pub(crate) fn name(self) -> &'static str {
+        self.1
+    }
+
     /// The earlier of the two.
     pub(crate) fn earliest(self, other: Deadline) -> Self {
-        Deadline(match (self.0, other.0) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        })
+        match (self.0, other.0) {
+            (Some(a), Some(b)) if a <= b => self,
+            (Some(_), None) => self,
+            _ => other,
+        }
     }
 
     /// The moment itself.
@@ -43,6 +54,9 @@ impl Deadline {
         self.0.is_some_and(|at| at <= Instant::now())
     }
 }
+
+/// A limit that nobody gave a name.
+const UNNAMED: &str = "the time limit";
 
 #[cfg(test)]
 mod tests {
@@ -62,6 +76,7 @@ mod tests {
         assert_eq!(near.earliest(far), near);
         assert_eq!(far.earliest(near), near);
         assert_eq!(Deadline::NEVER.earliest(near), near);
+        assert_eq!(near.named("timeoutMS").earliest(far.named("socketTimeoutMS")).name(), "timeoutMS");
         assert_eq!(near.earliest(Deadline::NEVER), near);
     }
 }

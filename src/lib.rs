@@ -10,6 +10,7 @@ mod policy;
 pub mod results;
 mod secret;
 mod warning;
+mod wire;
 
 pub use bson;
 
