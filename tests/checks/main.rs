@@ -1,0 +1,16 @@
+//! The house rules, held by a test: which way imports point, where unsafe code may stand, how long a file may grow, which Rust
+//! the dependencies ask for, and what must not be written down in a repository.
+//!
+//! Each rule is a function from a text to complaints, tried here on planted violations as well as on the real files.
+
+mod files;
+mod imports;
+mod rust_version;
+mod source;
+mod unsafe_code;
+mod words;
+
+/// A rule's complaints, one a line; the test fails with all of them.
+fn hold(rule: &str, complaints: Vec<String>) {
+    assert!(complaints.is_empty(), "{rule}\n  {}", complaints.join("\n  "));
+}
