@@ -28,10 +28,11 @@ fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in entries {
         let path: PathBuf = entry.expect("a readable folder").path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if NOT_OURS.contains(&name) {
+            continue;
+        }
         if path.is_dir() {
-            if !NOT_OURS.contains(&name) {
-                collect(&path, found);
-            }
+            collect(&path, found);
         } else if let Ok(text) = fs::read_to_string(&path) {
             let relative = path.strip_prefix(root()).expect("below the root");
             found.push((relative.to_string_lossy().replace('\\', "/"), text));

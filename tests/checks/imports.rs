@@ -53,7 +53,9 @@ fn complaints(path: &str, text: &str, exports: &BTreeMap<String, String>) -> Vec
         };
         match rank(&name) {
             _ if name == *own => {}
-            None => found.push(format!("src/{path}:{line}: `crate::{name}` is neither a listed module nor a re-export")),
+            None => {
+                found.push(format!("src/{path}:{line}: `crate::{name}` is neither a listed module nor a re-export"))
+            }
             Some(rank) if rank > own_rank => {
                 found.push(format!("src/{path}:{line}: `{own}` uses `{name}`, which stands after it"));
             }
@@ -202,7 +204,8 @@ fn exports(lib: &str) -> BTreeMap<String, String> {
     let tokens = tokens(lib);
     let mut found = BTreeMap::new();
     for (at, _) in tokens.iter().enumerate().filter(|(_, token)| token.is_word("use")) {
-        let words: Vec<&str> = tokens[at + 1..].iter().take_while(|t| !t.is_mark(';')).filter_map(Token::word).collect();
+        let words: Vec<&str> =
+            tokens[at + 1..].iter().take_while(|t| !t.is_mark(';')).filter_map(Token::word).collect();
         let Some((module, names)) = words.split_first() else {
             continue;
         };
@@ -240,7 +243,11 @@ mod planted {
     use super::*;
 
     fn complain(path: &str, text: &str) -> Vec<String> {
-        complaints(path, text, &exports("pub use client::Client; pub use error::{Error, Result}; pub use wire::X as Y;"))
+        complaints(
+            path,
+            text,
+            &exports("pub use client::Client; pub use error::{Error, Result}; pub use wire::X as Y;"),
+        )
     }
 
     #[test]
@@ -283,7 +290,10 @@ mod planted {
 
     #[test]
     fn a_re_export_counts_as_the_module_it_comes_from() {
-        assert_eq!(complain("secret.rs", "use crate::Y;"), ["src/secret.rs:1: `secret` uses `wire`, which stands after it"]);
+        assert_eq!(
+            complain("secret.rs", "use crate::Y;"),
+            ["src/secret.rs:1: `secret` uses `wire`, which stands after it"]
+        );
         assert!(complain("operation/mod.rs", "use crate::Y;").is_empty());
     }
 
@@ -297,7 +307,8 @@ mod planted {
 
     #[test]
     fn comments_and_strings_are_free() {
-        let free = "//! [`crate::client::Client`]\n/* crate::pool */ const S: &str = \"crate::ffi\"; // super::super::ffi";
+        let free =
+            "//! [`crate::client::Client`]\n/* crate::pool */ const S: &str = \"crate::ffi\"; // super::super::ffi";
         assert_eq!(complain("error.rs", free), Vec::<String>::new());
     }
 

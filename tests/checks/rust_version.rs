@@ -27,7 +27,9 @@ fn too_new(metadata: &Value, package: &str, promised: (u64, u64)) -> Vec<String>
         .iter()
         .filter_map(|id| {
             let asked = packages[id]["rust_version"].as_str()?;
-            (version(asked) > promised).then(|| format!("{} {} asks for Rust {asked}", text(&packages[id]["name"]), text(&packages[id]["version"])))
+            (version(asked) > promised).then(|| {
+                format!("{} {} asks for Rust {asked}", text(&packages[id]["name"]), text(&packages[id]["version"]))
+            })
         })
         .collect();
     found.sort();
@@ -62,7 +64,10 @@ fn no_dependency_asks_for_a_newer_rust() {
     assert!(run.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&run.stderr));
     let metadata: Value = serde_json::from_slice(&run.stdout).expect("JSON");
     let promised = version(env!("CARGO_PKG_RUST_VERSION"));
-    super::hold("Crates that ask for a newer Rust than Cargo.toml promises:", too_new(&metadata, env!("CARGO_PKG_NAME"), promised));
+    super::hold(
+        "Crates that ask for a newer Rust than Cargo.toml promises:",
+        too_new(&metadata, env!("CARGO_PKG_NAME"), promised),
+    );
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn is_block(tokens: &[Token], at: usize) -> bool {
 /// Whether the comment that ends right above the statement's line begins a line with `SAFETY:`.
 fn has_reason(lines: &[&str], line: usize) -> bool {
     let above = lines[..line - 1].iter().rev().map(|text| text.trim());
-    let comment = above.skip_while(|text| text.starts_with("#[") || continues(text)).take_while(|text| text.starts_with("//"));
+    let comment =
+        above.skip_while(|text| text.starts_with("#[") || continues(text)).take_while(|text| text.starts_with("//"));
     comment.into_iter().any(|text| text.starts_with("// SAFETY:"))
 }
 
@@ -52,7 +53,8 @@ fn unsafe_code_stands_where_the_list_says() {
         }
     }
     for (file, what_for) in ALLOWED {
-        let used = files.iter().any(|(path, text)| path == file && tokens(text).iter().any(|t| t.is_word("unsafe_code")));
+        let used =
+            files.iter().any(|(path, text)| path == file && tokens(text).iter().any(|t| t.is_word("unsafe_code")));
         if !used {
             found.push(format!("{file} is listed ({what_for}) but has no unsafe code"));
         }

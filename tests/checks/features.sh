@@ -1,0 +1,28 @@
+#!/bin/sh
+# Each feature builds alone, and so do none and all of them, without a warning.
+set -eu
+cd "$(dirname -- "$0")/../.."
+
+features=$(awk '/^\[/ { in_features = ($0 == "[features]") } in_features && /^[a-z][a-z0-9_-]* *=/ { print $1 }' Cargo.toml | grep -v '^default$')
+[ -n "$features" ] || { echo "no features found in Cargo.toml" >&2; exit 1; }
+
+# build NAME OPTION...
+build() {
+    name=$1
+    shift
+    if output=$(cargo check --locked --quiet --lib "$@" 2>&1) && [ -z "$output" ]; then
+        echo "$name: builds"
+    else
+        printf '%s: does not build, or not without a warning:\n' "$name" >&2
+        printf '%s\n' "$output" | head -n 40 >&2
+        failed=1
+    fi
+}
+
+failed=0
+build "no feature" --no-default-features
+for feature in $features; do
+    build "$feature alone" --no-default-features --features "$feature"
+done
+build "all features" --all-features
+exit "$failed"
