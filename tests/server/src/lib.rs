@@ -1,9 +1,25 @@
 //! The front: a small synchronous MongoDB server for tests, and the other peers that tests need.
 //!
-//! - [`wire`]: messages, written from the protocol's description and sharing nothing with the driver.
+//! - [`front`]: a server with users, both SCRAM mechanisms, a fail point, ways of breaking the rules, a tiny store of its
+//!   own or a real server behind it.
 //! - [`script`]: a peer whose every byte a test decides.
+//! - [`wire`]: messages, written from the protocol's description and sharing nothing with the driver.
 //! - [`peers`]: real servers, started and ended with the test.
+//!
+//! A thread for each connection, no runtime. It is trusted only because other people's clients log in to it.
 
+pub mod behaviour;
+pub mod front;
 pub mod peers;
 pub mod script;
+pub mod users;
 pub mod wire;
+
+mod answers;
+mod channel;
+mod failpoint;
+mod forward;
+mod hello;
+mod scram;
+mod session;
+mod store;

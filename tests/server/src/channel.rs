@@ -1,0 +1,113 @@
+//! A connection's bytes: plain or TLS, counted, and sent as badly as a test wants.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use openssl::ssl::{SslAcceptor, SslStream};
+
+/// Bytes and calls over all connections of a front.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) reads: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+}
+
+/// One connection.
+pub(crate) struct Channel {
+    reader: BufReader<Counting>,
+    sent: usize,
+}
+
+impl Channel {
+    /// Takes the connection over; with an acceptor, after a TLS handshake.
+    pub(crate) fn open(tcp: TcpStream, tls: Option<&SslAcceptor>, counters: Arc<Counters>) -> io::Result<Channel> {
+        let stream = match tls {
+            None => Stream::Plain(tcp),
+            Some(acceptor) => Stream::Tls(Box::new(acceptor.accept(tcp).map_err(io::Error::other)?)),
+        };
+        let reader = BufReader::with_capacity(BUFFER, Counting { stream, counters });
+        Ok(Channel { reader, sent: 0 })
+    }
+
+    /// Sends `bytes`. With `limit`, no more than that many in the connection's whole life; false when they ran out.
+    pub(crate) fn send(&mut self, bytes: &[u8], limit: Option<usize>, drip: bool) -> io::Result<bool> {
+        let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(self.sent));
+        let part = bytes.get(..room).unwrap_or(bytes);
+        let counting = self.reader.get_mut();
+        if drip {
+            for byte in part {
+                counting.stream.write_all(&[*byte])?;
+                counting.stream.flush()?;
+            }
+        } else {
+            counting.stream.write_all(part)?;
+            counting.stream.flush()?;
+        }
+        counting.counters.bytes_out.fetch_add(part.len() as u64, Ordering::SeqCst);
+        self.sent += part.len();
+        Ok(limit.is_none_or(|limit| self.sent < limit))
+    }
+
+    /// Waits until the client closes, and reads whatever comes until then.
+    pub(crate) fn wait_for_end(&mut self) {
+        let _ = io::copy(&mut self.reader, &mut io::sink());
+    }
+}
+
+impl Read for Channel {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer)
+    }
+}
+
+struct Counting {
+    stream: Stream,
+    counters: Arc<Counters>,
+}
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.stream.read(buffer)?;
+        if n > 0 {
+            self.counters.reads.fetch_add(1, Ordering::SeqCst);
+            self.counters.bytes_in.fetch_add(n as u64, Ordering::SeqCst);
+        }
+        Ok(n)
+    }
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<SslStream<TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(s) => s.read(buffer),
+            Stream::Tls(s) => s.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(s) => s.write(bytes),
+            Stream::Tls(s) => s.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(s) => s.flush(),
+            Stream::Tls(s) => s.flush(),
+        }
+    }
+}
+
+/// Enough for any ordinary command, so that one write of the client is one read here.
+const BUFFER: usize = 64 * 1024;

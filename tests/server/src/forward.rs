@@ -1,0 +1,116 @@
+//! The connection to the real server behind the front.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+
+use bson::{Document, doc, spec::BinarySubtype};
+use openssl::base64::{decode_block, encode_block};
+
+use crate::users::{Mechanism, random_base64};
+use crate::wire::{self, Request};
+
+/// Where the real server is, and who the front is to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Behind {
+    pub(crate) address: String,
+    /// Name and password in `admin`.
+    pub(crate) credential: Option<(String, String)>,
+}
+
+/// One connection to it, which belongs to one connection of a client.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    stream: TcpStream,
+}
+
+impl Upstream {
+    /// Connects and, if asked to, logs in.
+    pub(crate) fn open(behind: &Behind) -> io::Result<Upstream> {
+        let stream = TcpStream::connect(&behind.address)?;
+        stream.set_nodelay(true)?;
+        let mut upstream = Upstream { stream };
+        if let Some((user, password)) = &behind.credential {
+            upstream.log_in(user, password)?;
+        }
+        Ok(upstream)
+    }
+
+    /// Hands the client's bytes on as they are; the answers, as they are, go to `sink`.
+    pub(crate) fn exchange(
+        &mut self,
+        request: &Request,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.stream.write_all(&request.bytes)?;
+        if !request.wants_reply() {
+            return Ok(());
+        }
+        loop {
+            let answer = wire::read_message(&mut self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            sink(&answer)?;
+            // An exhaust cursor's answers follow each other without a request.
+            if answer.get(16).is_none_or(|flags| flags & 2 == 0) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Another handle on the socket, to close it from outside.
+    pub(crate) fn handle(&self) -> io::Result<TcpStream> {
+        self.stream.try_clone()
+    }
+
+    fn log_in(&mut self, user: &str, password: &str) -> io::Result<()> {
+        let mechanism = Mechanism::ScramSha256;
+        let nonce = random_base64(24)?;
+        let bare = format!("n={},r={nonce}", user.replace('=', "=3D").replace(',', "=2C"));
+        let start = doc! {
+            "saslStart": 1, "mechanism": mechanism.name(), "payload": binary(&format!("n,,{bare}")),
+            "options": {"skipEmptyExchange": true}, "$db": "admin",
+        };
+        let (id, first) = self.sasl(start)?;
+        let part = |prefix: &str| {
+            first.split(',').find_map(|p| p.strip_prefix(prefix)).ok_or_else(|| refused("a part is missing"))
+        };
+        let (combined, salt, iterations) = (part("r=")?, part("s=")?, part("i=")?);
+        if !combined.starts_with(&nonce) {
+            return Err(refused("the nonce is another"));
+        }
+        let salt = decode_block(salt)?;
+        let iterations = iterations.parse().map_err(|_| refused("bad iterations"))?;
+        let salted = mechanism.salted_password(user, password, &salt, iterations)?;
+        let client_key = mechanism.hmac(&salted, b"Client Key")?;
+        let without_proof = format!("c=biws,r={combined}");
+        let message = format!("{bare},{first},{without_proof}");
+        let signature = mechanism.hmac(&mechanism.hash(&client_key)?, message.as_bytes())?;
+        let proof: Vec<u8> = client_key.iter().zip(&signature).map(|(k, s)| k ^ s).collect();
+        let last = format!("{without_proof},p={}", encode_block(&proof));
+        let go_on = doc! {"saslContinue": 1, "conversationId": id, "payload": binary(&last), "$db": "admin"};
+        let (_, verifier) = self.sasl(go_on)?;
+        let honest = mechanism.hmac(&mechanism.hmac(&salted, b"Server Key")?, message.as_bytes())?;
+        if verifier != format!("v={}", encode_block(&honest)) {
+            return Err(refused("the verifier is wrong"));
+        }
+        Ok(())
+    }
+
+    fn sasl(&mut self, command: Document) -> io::Result<(bson::Bson, String)> {
+        self.stream.write_all(&wire::command_bytes(1, &command)?)?;
+        let answer = wire::read_message(&mut self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let answer = answer.get(21..).unwrap_or_default();
+        let answer = Document::from_reader(answer).map_err(io::Error::other)?;
+        let payload = answer.get_binary_generic("payload").map_err(|_| refused(&answer.to_string()))?;
+        let text = String::from_utf8(payload.clone()).map_err(io::Error::other)?;
+        let id = answer.get("conversationId").cloned().unwrap_or_default();
+        Ok((id, text))
+    }
+}
+
+/// Text as BSON binary.
+pub(crate) fn binary(text: &str) -> bson::Binary {
+    bson::Binary { subtype: BinarySubtype::Generic, bytes: text.as_bytes().to_vec() }
+}
+
+fn refused(why: &str) -> io::Error {
+    io::Error::other(format!("the front could not log in to the server behind it: {why}"))
+}

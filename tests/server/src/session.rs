@@ -1,0 +1,341 @@
+//! One client's connection, from its first byte to its last.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+
+use bson::{Bson, Document, doc};
+
+use crate::answers::{self, error, truth};
+use crate::behaviour::{Answer, Behaviour, Behaviours};
+use crate::channel::Channel;
+use crate::failpoint::Effect;
+use crate::forward::{Upstream, binary};
+use crate::front::State;
+use crate::hello;
+use crate::scram::{Conversation, Refused, Say};
+use crate::script::lock;
+use crate::users::{self, Mechanism};
+use crate::wire::{self, Forge, Request};
+
+/// Serves a connection until the client closes it, the rules say so, or the front stops.
+pub(crate) fn serve(state: &State, tcp: TcpStream, number: usize) {
+    let Ok(channel) = Channel::open(tcp, state.tls.as_ref(), state.counters.clone()) else {
+        return;
+    };
+    let mut session = Session {
+        state,
+        channel,
+        number,
+        replies: 0,
+        conversation: None,
+        users: Vec::new(),
+        app_name: None,
+        greeted: false,
+        upstream: None,
+    };
+    while let Ok(Some(request)) = wire::read_request(&mut session.channel) {
+        state.note(&request, number);
+        match session.exchange(&request) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return,
+        }
+    }
+}
+
+struct Session<'a> {
+    state: &'a State,
+    channel: Channel,
+    number: usize,
+    /// How many replies were sent or held back so far.
+    replies: usize,
+    /// The login under way and the database it runs against.
+    conversation: Option<(Conversation, String)>,
+    /// Name and database of each user logged in.
+    users: Vec<(String, String)>,
+    app_name: Option<String>,
+    greeted: bool,
+    upstream: Option<Upstream>,
+}
+
+/// What became of a command.
+enum Outcome {
+    Document(Document),
+    /// Whole messages, as they are to be sent.
+    Messages(Vec<Vec<u8>>),
+    Close,
+    Stall,
+}
+
+impl Session<'_> {
+    /// One command; false when the connection is to be closed.
+    fn exchange(&mut self, request: &Request) -> io::Result<bool> {
+        let behaviours = lock(&self.state.behaviours).clone();
+        let outcome = self.outcome(request, &behaviours)?;
+        if !request.wants_reply() {
+            return Ok(!matches!(outcome, Outcome::Close));
+        }
+        match outcome {
+            Outcome::Close => Ok(false),
+            Outcome::Stall => {
+                self.channel.wait_for_end();
+                Ok(false)
+            }
+            Outcome::Document(document) => self.send_document(request, &document, &behaviours),
+            Outcome::Messages(messages) => {
+                for message in messages {
+                    if !self.send(&message, &behaviours)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Asks the test's handler, then the behaviours, then the fail point; then the command is run.
+    fn outcome(&mut self, request: &Request, behaviours: &Behaviours) -> io::Result<Outcome> {
+        if let Some(answer) = self.state.handler.as_ref().and_then(|h| h(request, self.number)) {
+            return Ok(match answer {
+                Answer::Reply(document) => Outcome::Document(document),
+                Answer::Bytes(bytes) => Outcome::Messages(vec![bytes]),
+                Answer::Close => Outcome::Close,
+                Answer::Stall => Outcome::Stall,
+            });
+        }
+        let canned = behaviours.find(|b| match b {
+            Behaviour::Answer(name, document) if name == request.name() => Some(document.clone()),
+            _ => None,
+        });
+        if let Some(document) = canned {
+            return Ok(Outcome::Document(document));
+        }
+        if self.app_name.is_none() {
+            self.app_name = hello::app_name(&request.body);
+        }
+        let effect = lock(&self.state.fail_point).hit(request.name(), self.app_name.as_deref()).unwrap_or_default();
+        if effect.block.is_some_and(|time| self.state.pause(time)) || effect.close {
+            return Ok(Outcome::Close);
+        }
+        if let Some(error) = effect.error {
+            return Ok(Outcome::Document(error));
+        }
+        let outcome = self.run(request, behaviours)?;
+        add_write_concern_error(request, outcome, &effect)
+    }
+
+    fn run(&mut self, request: &Request, behaviours: &Behaviours) -> io::Result<Outcome> {
+        let name = request.name();
+        let document = match name {
+            "hello" | "isMaster" | "ismaster" if self.state.dress.knows(name) => self.hello(request, behaviours),
+            _ if request.legacy => error(352, "Unsupported OP_QUERY command: only hello is taken that way"),
+            "saslStart" => self.sasl_start(&request.body, &request.database, behaviours),
+            "saslContinue" => self.sasl_continue(&request.body, &request.database, behaviours),
+            "configureFailPoint" if request.body.get_str(name).is_ok_and(|point| point == "failCommand") => {
+                lock(&self.state.fail_point).configure(&request.body)
+            }
+            "logout" => {
+                self.users.retain(|(_, database)| *database != request.database);
+                doc! {"ok": 1.0}
+            }
+            "connectionStatus" if self.state.behind.is_none() || !self.state.users.is_empty() => {
+                self.connection_status()
+            }
+            "ping" | "buildInfo" | "buildinfo" if self.state.behind.is_none() => match name {
+                "ping" => doc! {"ok": 1.0},
+                _ => hello::build_info(&self.state.dress),
+            },
+            _ if self.state.behind.is_none() && !self.state.dress.knows(name) => no_such_command(name),
+            _ if !self.may(name) => error(13, &format!("command {name} requires authentication")),
+            _ if self.state.behind.is_some() => return self.forward(request),
+            _ => {
+                let answer = lock(&self.state.store).run(&request.database, &request.body);
+                answer.unwrap_or_else(|| no_such_command(name))
+            }
+        };
+        Ok(Outcome::Document(document))
+    }
+
+    fn may(&self, name: &str) -> bool {
+        let open_to_all = matches!(name, "ping" | "buildInfo" | "buildinfo" | "whatsmyuri");
+        open_to_all || self.state.users.is_empty() || !self.users.is_empty()
+    }
+
+    fn hello(&mut self, request: &Request, behaviours: &Behaviours) -> Document {
+        let body = &request.body;
+        if body.contains_key("client") && self.greeted {
+            return error(186, "The client metadata document may only be sent in the first hello");
+        }
+        self.greeted |= body.contains_key("client");
+        let dress = &self.state.dress;
+        let address = self.state.address.get().map_or("", String::as_str);
+        let mut answer = dress.answer(body, address, self.number);
+        if let Ok(asked) = body.get_str("saslSupportedMechs")
+            && !behaviours.no_supported_mechanisms()
+            && let Some((database, name)) = asked.split_once('.')
+            && let Some(user) = users::find(&self.state.users, database, name)
+        {
+            let names: Vec<Bson> = user.stored.iter().map(|s| s.mechanism.name().into()).collect();
+            answer.insert("saslSupportedMechs", names);
+        }
+        if let Ok(start) = body.get_document("speculativeAuthenticate")
+            && dress.speculates()
+            && !behaviours.no_speculation()
+            && let Ok(database) = start.get_str("db")
+        {
+            let mut said = self.sasl_start(start, database, behaviours);
+            if said.remove("ok") == Some(Bson::Double(1.0)) {
+                answer.insert("speculativeAuthenticate", said);
+            }
+        }
+        dress.finish(&mut answer);
+        answer
+    }
+
+    fn sasl_start(&mut self, body: &Document, database: &str, behaviours: &Behaviours) -> Document {
+        self.conversation = None;
+        let name = body.get_str("mechanism").unwrap_or_default();
+        let Some(mechanism) = Mechanism::named(name) else {
+            return error(334, &format!("Received authentication for mechanism {name} which is not enabled"));
+        };
+        let Ok(payload) = body.get_binary_generic("payload") else {
+            return error(14, "payload must be binary");
+        };
+        let skip = body.get_document("options").is_ok_and(|o| truth(o.get("skipEmptyExchange")));
+        match Conversation::start(&self.state.users, database, mechanism, payload, skip, behaviours) {
+            Ok((conversation, say)) => {
+                self.conversation = Some((conversation, database.to_owned()));
+                self.say(&say, CONVERSATION)
+            }
+            Err(Refused(_)) => error(18, "Authentication failed."),
+        }
+    }
+
+    fn sasl_continue(&mut self, body: &Document, database: &str, behaviours: &Behaviours) -> Document {
+        let Some((mut conversation, of_database)) = self.conversation.take() else {
+            return error(17, "No SASL session state found");
+        };
+        if answers::integer(body.get("conversationId")) != Some(i64::from(CONVERSATION)) {
+            return error(17, "sasl: Mismatched conversation id");
+        }
+        if of_database != database {
+            return error(17, "Attempt to switch database target during sasl authentication.");
+        }
+        let Ok(payload) = body.get_binary_generic("payload") else {
+            return error(14, "payload must be binary");
+        };
+        match conversation.step(payload, behaviours) {
+            Ok(say) => {
+                self.conversation = Some((conversation, of_database));
+                let changed =
+                    behaviours.scram().any(|t| matches!(t, crate::behaviour::ScramTamper::ConversationIdChanged));
+                self.say(&say, CONVERSATION + i32::from(changed))
+            }
+            Err(Refused(_)) => error(18, "Authentication failed."),
+        }
+    }
+
+    fn say(&mut self, say: &Say, id: i32) -> Document {
+        if say.logged_in
+            && let Some((conversation, _)) = &self.conversation
+        {
+            let user = conversation.user().clone();
+            self.state.logins.fetch_add(1, Ordering::SeqCst);
+            if !self.users.contains(&user) {
+                self.users.push(user);
+            }
+        }
+        doc! {"conversationId": id, "done": say.done, "payload": binary(&say.payload), "ok": 1.0}
+    }
+
+    fn connection_status(&self) -> Document {
+        let users: Vec<Bson> =
+            self.users.iter().map(|(name, database)| doc! {"user": name, "db": database}.into()).collect();
+        doc! {"authInfo": {"authenticatedUsers": users, "authenticatedUserRoles": []}, "ok": 1.0}
+    }
+
+    fn forward(&mut self, request: &Request) -> io::Result<Outcome> {
+        let Some(behind) = &self.state.behind else { return Ok(Outcome::Close) };
+        let upstream = match &mut self.upstream {
+            Some(upstream) => upstream,
+            None => {
+                let opened = Upstream::open(behind)?;
+                lock(&self.state.upstreams).push(opened.handle()?);
+                self.upstream.insert(opened)
+            }
+        };
+        let mut messages = Vec::new();
+        upstream.exchange(request, |message| {
+            messages.push(message.to_vec());
+            Ok(())
+        })?;
+        Ok(Outcome::Messages(messages))
+    }
+
+    fn send_document(&mut self, request: &Request, body: &Document, behaviours: &Behaviours) -> io::Result<bool> {
+        let next = self.replies + 1;
+        let forge = behaviours.find(|b| match b {
+            Behaviour::ForgeReply(at, forge) if *at == next => Some(forge.clone()),
+            Behaviour::GarbageAtReply(at) if *at == next => Some(garbage()),
+            _ => None,
+        });
+        let message = wire::reply_bytes(request, &wire::raw(body)?, &forge.unwrap_or_default());
+        self.send(&message, behaviours)
+    }
+
+    /// Sends a whole message, or as much of it as the behaviours let through; false to close.
+    fn send(&mut self, message: &[u8], behaviours: &Behaviours) -> io::Result<bool> {
+        self.replies += 1;
+        let mut limit = None;
+        for behaviour in &behaviours.0 {
+            match behaviour {
+                Behaviour::CloseAtReply(at) if *at == self.replies => return Ok(false),
+                Behaviour::StallAtReply(at) if *at <= self.replies => {
+                    self.channel.wait_for_end();
+                    return Ok(false);
+                }
+                Behaviour::Delay(time) if self.state.pause(*time) => return Ok(false),
+                Behaviour::CloseAfterBytes(bytes) => limit = Some(*bytes),
+                _ => {}
+            }
+        }
+        self.channel.send(message, limit, behaviours.drip())
+    }
+}
+
+/// What a fail point adds to the answer of a command that was run.
+fn add_write_concern_error(request: &Request, outcome: Outcome, effect: &Effect) -> io::Result<Outcome> {
+    let Some(wanted) = &effect.write_concern_error else {
+        return Ok(outcome);
+    };
+    let mut document = match outcome {
+        Outcome::Document(document) => document,
+        Outcome::Messages(messages) => {
+            let Some(body) = messages.first().and_then(|m| m.get(21..)) else {
+                return Ok(Outcome::Messages(messages));
+            };
+            Document::from_reader(body).map_err(io::Error::other)?
+        }
+        other => return Ok(other),
+    };
+    document.insert("writeConcernError", wanted.clone());
+    if let Some(labels) = &effect.labels {
+        document.insert("errorLabels", labels.clone());
+    }
+    let message = wire::reply_bytes(request, &wire::raw(&document)?, &Forge::default());
+    Ok(Outcome::Messages(vec![message]))
+}
+
+fn no_such_command(name: &str) -> Document {
+    error(59, &format!("no such command: '{name}'"))
+}
+
+/// A document that says it is 20 bytes long and holds an element of no known type.
+fn garbage() -> Forge {
+    let mut sections = vec![0, 20, 0, 0, 0, 0x7a, b'x', 0];
+    sections.resize(21, 0xff);
+    Forge { sections: Some(sections), ..Forge::default() }
+}
+
+/// mongod counts conversations of a connection one after the other, always from 1.
+const CONVERSATION: i32 = 1;
