@@ -24,6 +24,8 @@ pub struct ScramCredential {
     pub password: Secret,
     /// The database that knows the user (`authSource`).
     pub source: String,
+    /// Whether user name or password stood in a connection string with a `+`, which some take for a space.
+    pub(crate) plus_in_uri: bool,
 }
 
 /// A SCRAM mechanism.

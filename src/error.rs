@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bson::RawDocument;
 
+pub(crate) use server::command_error;
 pub use server::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, WriteError};
 
 /// The result of everything that can fail in this crate.
@@ -157,6 +158,11 @@ impl Error {
 
     pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
         self
     }
 

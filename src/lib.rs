@@ -5,6 +5,7 @@ mod credential;
 mod deadline;
 pub mod error;
 pub mod event;
+mod handshake;
 pub mod options;
 mod policy;
 pub mod results;

@@ -2,10 +2,26 @@
 //!
 //! A machine makes commands and judges replies; who carries them is not its business. So the same machine serves the
 //! handshake's speculative path, the plain path, a fuzz target and the replay of a recorded conversation.
+//!
+//! [`Login`] is the door for the handshake: it negotiates, speculates and runs the machine. [`Mechanism`] is what a machine
+//! looks like; [`sasl`] dresses a byte mechanism as one, and [`scram`] is such a byte mechanism. What is impure (random bytes,
+//! caches, limits) enters through [`Tools`].
+
+mod avx;
+mod login;
+mod run;
+mod sasl;
+mod scram;
+#[cfg(test)]
+mod tests;
+mod tools;
 
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::error::{Error, Result};
+
+pub(crate) use login::Login;
+pub(crate) use tools::Tools;
 
 /// What a machine wants after a reply.
 #[derive(Debug)]
@@ -22,6 +38,8 @@ pub(crate) trait Mechanism: Send {
     fn name(&self) -> &'static str;
     /// The database that its commands run against.
     fn source(&self) -> &str;
+    /// What it waits for now, in words: the step that an error names.
+    fn waits_for(&self) -> &'static str;
     /// The first command.
     fn start(&mut self) -> Result<RawDocumentBuf>;
     /// Judges a reply. Any error ends the machine for good; a reply with `ok: 0` never reaches it.

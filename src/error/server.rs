@@ -1,7 +1,8 @@
 //! What a server can answer instead of success.
 
-use bson::{Bson, RawDocumentBuf};
+use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
 
+use super::{Error, ErrorKind, Stage};
 use crate::results::{BulkWriteResult, InsertManyResult};
 
 /// A command that the server answered with `ok: 0`.
@@ -83,10 +84,94 @@ impl InsertManyError {
     }
 }
 
+/// Judges the `ok` of a reply: nothing where it is 1, the command error where it is 0, and a broken rule otherwise.
+pub(crate) fn command_error(reply: &RawDocument, stage: Stage) -> Option<Error> {
+    let ok = match reply.get("ok") {
+        Ok(Some(RawBsonRef::Double(ok))) => Some(ok),
+        Ok(Some(RawBsonRef::Int32(ok))) => Some(f64::from(ok)),
+        Ok(Some(RawBsonRef::Int64(ok))) => Some(ok as f64),
+        Ok(Some(RawBsonRef::Boolean(ok))) => Some(f64::from(u8::from(ok))),
+        // An OP_QUERY that failed is answered without `ok`.
+        Ok(None) if matches!(reply.get("$err"), Ok(Some(_))) => Some(0.0),
+        Ok(Some(_)) => return Some(Error::invalid_reply(stage, "the server's reply has an `ok` that is no number")),
+        Ok(None) => return Some(Error::invalid_reply(stage, "the server's reply has no `ok`")),
+        Err(error) => {
+            return Some(Error::invalid_reply(stage, "the server's reply is not valid BSON").with_source(error));
+        }
+    };
+    match ok {
+        Some(1.0) => None,
+        Some(0.0) => Some(refusal(reply, stage)),
+        _ => Some(Error::invalid_reply(stage, "the server's reply has an `ok` that is neither 0 nor 1")),
+    }
+}
+
+fn refusal(reply: &RawDocument, stage: Stage) -> Error {
+    let code = match reply.get("code") {
+        Ok(Some(RawBsonRef::Int32(code))) => code,
+        Ok(Some(RawBsonRef::Int64(code))) => i32::try_from(code).unwrap_or(0),
+        Ok(Some(RawBsonRef::Double(code))) => code as i32,
+        _ => 0,
+    };
+    let code_name = reply.get_str("codeName").unwrap_or_default().to_owned();
+    let message = reply.get_str("errmsg").or_else(|_| reply.get_str("$err")).unwrap_or_default().to_owned();
+    let words = match (message.as_str(), code, code_name.as_str()) {
+        ("", 0, "") => "the server refused without a reason".to_owned(),
+        (words, 0, "") => words.to_owned(),
+        (words, code, "") => format!("{words} (code {code})"),
+        (words, code, name) => format!("{words} (code {code} {name})"),
+    };
+    let error = CommandError { code, code_name, message, response: reply.to_owned() };
+    let labels = reply.get_array("errorLabels").ok();
+    labels
+        .into_iter()
+        .flatten()
+        .take(MAX_LABELS)
+        .filter_map(|label| label.ok()?.as_str().map(str::to_owned))
+        .fold(Error::new(ErrorKind::Command(error), stage, words), Error::with_label)
+}
+
+/// How many error labels of a reply are kept; servers send fewer than five.
+const MAX_LABELS: usize = 64;
+
 /// The code of the first write error, else of the first write concern error.
 pub(super) fn first_code<'a>(
     write_errors: &[WriteError],
     mut concern: impl Iterator<Item = &'a WriteConcernError>,
 ) -> Option<i32> {
     write_errors.first().map(|error| error.code).or_else(|| concern.next().map(|error| error.code))
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+
+    #[test]
+    fn ok_zero_is_the_servers_error_with_code_and_labels() {
+        let reply = rawdoc! { "ok": 0.0, "errmsg": "no", "code": 18, "codeName": "AuthenticationFailed", "errorLabels": ["A", "B"] };
+        let error = command_error(&reply, Stage::Command).unwrap();
+        assert_eq!(error.to_string(), "command: no (code 18 AuthenticationFailed)");
+        assert_eq!((error.code(), error.code_name()), (Some(18), Some("AuthenticationFailed")));
+        assert!(error.contains_label("A") && error.contains_label("B"));
+        assert_eq!(error.server_response(), Some(&*reply));
+    }
+
+    #[test]
+    fn ok_one_of_any_number_type_is_success() {
+        for reply in [rawdoc! { "ok": 1 }, rawdoc! { "ok": 1.0 }, rawdoc! { "ok": 1_i64 }, rawdoc! { "ok": true }] {
+            assert!(command_error(&reply, Stage::Command).is_none());
+        }
+    }
+
+    #[test]
+    fn a_reply_without_a_usable_ok_breaks_the_rules() {
+        for reply in [rawdoc! {}, rawdoc! { "ok": "1" }, rawdoc! { "ok": 2 }, rawdoc! { "ok": f64::NAN }] {
+            let error = command_error(&reply, Stage::Hello).unwrap();
+            assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error}");
+        }
+        let failed = command_error(&rawdoc! { "$err": "not primary" }, Stage::Hello).unwrap();
+        assert!(matches!(failed.kind(), ErrorKind::Command(_)), "{failed}");
+    }
 }

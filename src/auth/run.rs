@@ -1,0 +1,65 @@
+//! Runs a machine: carries its commands through whatever exchange it is given, and judges refusals.
+
+use bson::{RawDocument, RawDocumentBuf};
+
+use super::{Mechanism, Next};
+use crate::error::{Error, ErrorKind, Result, Stage, command_error};
+
+/// One round trip: a command for a database, and the server's whole reply. `ok: 0` is not judged by it.
+pub(crate) type Exchange<'a> = dyn FnMut(&str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
+
+/// Runs a conversation to its end. With `first`, the server's answer to what [`Mechanism::speculative`] gave, the machine goes
+/// on from there.
+pub(super) fn run(
+    mut machine: Box<dyn Mechanism>,
+    first: Option<&RawDocument>,
+    exchange: &mut Exchange<'_>,
+) -> Result<()> {
+    let mut first = first;
+    for _ in 0..MAX_RETRIES {
+        match converse(machine.as_mut(), first.take(), exchange) {
+            Err(refused) => match machine.retry(&refused) {
+                Some(fresh) => machine = fresh,
+                None => return Err(refused),
+            },
+            Ok(()) => return Ok(()),
+        }
+    }
+    converse(machine.as_mut(), None, exchange)
+}
+
+fn converse(machine: &mut dyn Mechanism, first: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<()> {
+    let mut next = match first {
+        Some(reply) => machine.step(reply)?,
+        None => Next::Send(machine.start()?),
+    };
+    for _ in 0..MAX_ROUNDS {
+        let Next::Send(command) = next else { return Ok(()) };
+        let reply = exchange(machine.source(), &command).map_err(|error| error.with_stage(stage(machine)))?;
+        if let Some(refused) = command_error(&reply, Stage::Command) {
+            return Err(not_accepted(machine, refused));
+        }
+        next = machine.step(&reply)?;
+    }
+    match next {
+        Next::Done => Ok(()),
+        Next::Send(_) => Err(Error::invalid_reply(stage(machine), "the server does not come to an end")),
+    }
+}
+
+fn not_accepted(machine: &dyn Mechanism, refused: Error) -> Error {
+    if !matches!(refused.kind(), ErrorKind::Command(_)) {
+        return refused.with_stage(stage(machine));
+    }
+    Error::new(ErrorKind::Authentication, stage(machine), "the server refused the credentials").with_source(refused)
+}
+
+fn stage(machine: &dyn Mechanism) -> Stage {
+    Stage::Authentication { mechanism: machine.name(), step: machine.waits_for() }
+}
+
+/// How often a mechanism may try again with a fresh credential.
+const MAX_RETRIES: usize = 2;
+
+/// A bound above each mechanism's own, so that no machine can be kept talking.
+const MAX_ROUNDS: usize = 16;

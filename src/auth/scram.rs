@@ -1,0 +1,201 @@
+//! SCRAM-SHA-1 and SCRAM-SHA-256: RFC 5802, RFC 7677 and what MongoDB makes of them.
+//!
+//! The conversation has three messages of ours and two of the server's that count. [`messages`] reads the server's, with
+//! every bound; [`crypto`] does the arithmetic; [`KeyCache`] spares the second connection the expensive part of it. The
+//! server has proved that it knows the password only once its signature was verified, and nothing counts before that.
+
+mod cache;
+mod crypto;
+mod messages;
+
+use std::mem;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bson::{RawDocumentBuf, rawdoc};
+use zeroize::Zeroizing;
+
+use super::Tools;
+use super::sasl::{SaslClient, Say};
+use crate::credential::{ScramCredential, ScramMechanism};
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::secret::Secret;
+use messages::{ServerFinal, ServerFirst};
+
+pub(super) use cache::KeyCache;
+
+/// The client's side of one SCRAM conversation.
+pub(super) struct Scram {
+    mechanism: ScramMechanism,
+    /// The password as the mechanism wants it: prepared or digested.
+    password: Secret,
+    client_first_bare: String,
+    nonce: String,
+    keys: KeyCache,
+    max_iterations: u32,
+    state: State,
+}
+
+enum State {
+    Unstarted,
+    ServerFirst,
+    ServerFinal { server_key: Zeroizing<Vec<u8>>, auth_message: String },
+    Over,
+}
+
+impl Scram {
+    /// A conversation with a fresh nonce.
+    ///
+    /// Fails where the password has no prepared form (SCRAM-SHA-256, RFC 4013), or no random bytes can be had.
+    pub(super) fn new(credential: &ScramCredential, mechanism: ScramMechanism, tools: &Tools) -> Result<Self> {
+        let mut random = [0; NONCE_LENGTH];
+        (tools.random)(&mut random)?;
+        Scram::with_nonce(credential, mechanism, tools, STANDARD.encode(random))
+    }
+
+    /// A conversation with a nonce that is known beforehand, for test vectors and recorded conversations.
+    pub(super) fn with_nonce(
+        credential: &ScramCredential,
+        mechanism: ScramMechanism,
+        tools: &Tools,
+        nonce: String,
+    ) -> Result<Self> {
+        Ok(Scram {
+            mechanism,
+            password: crypto::prepared_password(mechanism, &credential.username, &credential.password)?,
+            client_first_bare: format!("n={},r={nonce}", messages::escaped(&credential.username)),
+            nonce,
+            keys: tools.keys.clone(),
+            max_iterations: tools.scram_max_iterations,
+            state: State::Unstarted,
+        })
+    }
+
+    fn on_server_first(&mut self, message: &[u8], stage: Stage) -> Result<Say> {
+        let broken = |message| Error::invalid_reply(stage, message);
+        let first = ServerFirst::parse(message, &self.nonce, self.max_iterations).map_err(broken)?;
+        let keys = self.keys.get_or_derive(self.mechanism, &self.password, &first.salt, first.iterations);
+        let without_proof = format!("c={CHANNEL_BINDING},r={}", first.nonce);
+        let auth_message = format!("{},{},{without_proof}", self.client_first_bare, first.text);
+        let proof = crypto::client_proof(self.mechanism, &keys.client, &auth_message);
+        let client_final = format!("{without_proof},p={}", STANDARD.encode(&proof));
+        self.state = State::ServerFinal { server_key: keys.server, auth_message };
+        Ok(Say::Payload(Zeroizing::new(client_final.into_bytes())))
+    }
+
+    fn on_server_final(&self, message: &[u8], server_key: &[u8], auth_message: &str, stage: Stage) -> Result<Say> {
+        match ServerFinal::parse(message).map_err(|message| Error::invalid_reply(stage, message))? {
+            ServerFinal::Error(reason) => {
+                let message = format!("the server ended the conversation with the error \"{reason}\"");
+                Err(Error::new(ErrorKind::Authentication, stage, message))
+            }
+            ServerFinal::Signature(signature)
+                if crypto::verifies(self.mechanism, server_key, auth_message.as_bytes(), &signature) =>
+            {
+                Ok(Say::Finished)
+            }
+            ServerFinal::Signature(_) => Err(Error::new(
+                ErrorKind::Authentication,
+                stage,
+                "the server's signature (v=) is wrong: it does not know this user's password",
+            )
+            .with_hint(
+                "someone may be posing as the server; compare its address and certificate with what you expect",
+            )),
+        }
+    }
+}
+
+impl SaslClient for Scram {
+    fn name(&self) -> &'static str {
+        self.mechanism.name()
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match self.state {
+            State::Unstarted => "start",
+            State::ServerFirst => "server-first message",
+            State::ServerFinal { .. } => "server-final message",
+            State::Over => "end",
+        }
+    }
+
+    fn start(&mut self) -> Result<Zeroizing<Vec<u8>>> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Unstarted => {
+                self.state = State::ServerFirst;
+                Ok(Zeroizing::new(format!("{GS2_HEADER}{}", self.client_first_bare).into_bytes()))
+            }
+            _ => Err(self.over()),
+        }
+    }
+
+    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
+        let stage = Stage::Authentication { mechanism: self.name(), step: self.waits_for() };
+        match mem::replace(&mut self.state, State::Over) {
+            State::ServerFirst => self.on_server_first(challenge, stage),
+            State::ServerFinal { server_key, auth_message } => {
+                self.on_server_final(challenge, &server_key, &auth_message, stage)
+            }
+            State::Unstarted | State::Over => Err(self.over()),
+        }
+    }
+
+    fn options(&self) -> Option<RawDocumentBuf> {
+        Some(rawdoc! { "skipEmptyExchange": true })
+    }
+
+    fn may_speculate(&self) -> bool {
+        true
+    }
+}
+
+impl Scram {
+    fn over(&self) -> Error {
+        let stage = Stage::Authentication { mechanism: self.name(), step: "end" };
+        Error::invalid_reply(stage, "this SCRAM conversation is over")
+    }
+}
+
+/// No channel binding, and no authorisation identity: MongoDB knows neither.
+const GS2_HEADER: &str = "n,,";
+
+/// The header in base64, which goes into the final message.
+const CHANNEL_BINDING: &str = "biws";
+
+/// Bytes of randomness in a nonce.
+const NONCE_LENGTH: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::tests::{credential, tools};
+
+    #[test]
+    fn a_dead_machine_stays_dead() {
+        let user = credential("user", "pencil");
+        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha256, &tools(), "abc".to_owned()).unwrap();
+        assert_eq!(scram.start().unwrap().as_slice(), b"n,,n=user,r=abc");
+        scram.step(b"r=abcd,s=AAAA,i=1").unwrap_err();
+        for _ in 0..3 {
+            assert!(scram.step(b"r=abcd,s=AAAA,i=4096").unwrap_err().message().contains("is over"));
+        }
+        scram.start().unwrap_err();
+    }
+
+    #[test]
+    fn nonces_are_fresh_and_long() {
+        let user = credential("user", "pencil");
+        let nonce = || Scram::new(&user, ScramMechanism::Sha256, &tools()).unwrap().nonce;
+        let (one, two) = (nonce(), nonce());
+        assert_ne!(one, two);
+        assert_eq!(STANDARD.decode(one).unwrap().len(), NONCE_LENGTH);
+    }
+
+    #[test]
+    fn names_with_signs_of_the_grammar_are_escaped() {
+        let user = credential("a=b,c=2C", "pencil");
+        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha1, &tools(), "abc".to_owned()).unwrap();
+        assert_eq!(scram.start().unwrap().as_slice(), b"n,,n=a=3Db=2Cc=3D2C,r=abc");
+    }
+}

@@ -1,0 +1,27 @@
+//! What the tests of the mechanisms share.
+
+use super::Tools;
+use super::scram::KeyCache;
+use super::tools::system_random;
+use crate::credential::ScramCredential;
+use crate::policy::SecurityPolicy;
+use crate::secret::Secret;
+
+pub(super) fn tools() -> Tools {
+    Tools {
+        random: system_random,
+        keys: KeyCache::new(system_random).unwrap(),
+        scram_max_iterations: 1_000_000,
+        policy: SecurityPolicy::default(),
+    }
+}
+
+pub(super) fn credential(username: &str, password: &str) -> ScramCredential {
+    ScramCredential {
+        mechanism: None,
+        username: username.to_owned(),
+        password: Secret::from(password),
+        source: "admin".to_owned(),
+        plus_in_uri: false,
+    }
+}

@@ -1,0 +1,47 @@
+//! What a machine needs from outside itself.
+
+use std::fmt;
+
+use super::scram::KeyCache;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::options::ClientOptions;
+use crate::policy::SecurityPolicy;
+
+/// The impure things and the limits that are handed to a machine: one for each client.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    /// Fills a buffer with random bytes fit for a nonce.
+    pub(super) random: fn(&mut [u8]) -> Result<()>,
+    /// The keys of earlier SCRAM conversations of this client.
+    pub(super) keys: KeyCache,
+    /// How many iterations a SCRAM server may ask for.
+    pub(super) scram_max_iterations: u32,
+    /// Which risks are refused.
+    pub(super) policy: SecurityPolicy,
+}
+
+impl Tools {
+    /// Those of a client with these options.
+    ///
+    /// Fails where the operating system has no random bytes to give.
+    pub(crate) fn new(options: &ClientOptions) -> Result<Self> {
+        Ok(Tools {
+            random: system_random,
+            keys: KeyCache::new(system_random)?,
+            scram_max_iterations: options.scram_max_iterations,
+            policy: options.policy.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tools").finish_non_exhaustive()
+    }
+}
+
+pub(super) fn system_random(buffer: &mut [u8]) -> Result<()> {
+    getrandom::fill(buffer).map_err(|error| {
+        Error::new(ErrorKind::Io, Stage::Options, "the operating system gave no random bytes").with_source(error)
+    })
+}

@@ -1,0 +1,173 @@
+//! What happens between a fresh stream and a connection that is ready: hello, then authentication.
+//!
+//! [`Handshake::run`] is the whole of it, top to bottom. It is pure but for the [`Exchange`] that carries its messages, so a
+//! test can play the server. [`metadata`] says who the client is, [`reply`] reads what the server is.
+
+mod environment;
+mod metadata;
+mod reply;
+
+use std::time::{Duration, Instant};
+
+use bson::raw::cstr;
+use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
+
+use crate::auth::{Login, Tools};
+use crate::credential::Credential;
+use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::options::{ClientOptions, DriverInfo, ServerApi};
+
+use environment::Environment;
+pub(crate) use metadata::Metadata;
+pub(crate) use reply::{HelloReply, ServerKind};
+
+/// One round trip: a command for a database, in a form, and the server's whole reply. `ok: 0` is not judged by it.
+pub(crate) type Exchange<'a> = dyn FnMut(Form, &str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
+
+/// How a command travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As OP_QUERY on `<database>.$cmd`: the legacy hello, before we know that the server understands OP_MSG.
+    Query,
+    /// As OP_MSG: everything else.
+    Msg,
+}
+
+/// What a client keeps to open connections with.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    metadata: Metadata,
+    server_api: Option<ServerApi>,
+    load_balanced: bool,
+    credential: Option<Credential>,
+    tools: Tools,
+}
+
+/// A handshake that succeeded.
+#[derive(Debug)]
+pub(crate) struct Handshaken {
+    pub(crate) hello: HelloReply,
+    /// How long the hello took.
+    pub(crate) round_trip: Duration,
+    /// The mechanism that logged us in.
+    pub(crate) mechanism: Option<&'static str>,
+}
+
+impl Handshake {
+    /// Judges the parts of the options that a handshake uses, and looks at the environment, once.
+    ///
+    /// Fails on an application name or wrapper information that cannot be sent, on a credential that cannot work, and where
+    /// the operating system has no random bytes.
+    pub(crate) fn new(options: &ClientOptions) -> Result<Self> {
+        let metadata =
+            Metadata::new(options.app_name.as_deref(), &options.driver_info, &Environment::of_this_process())?;
+        let tools = Tools::new(options)?;
+        if let Some(credential) = &options.credential {
+            Login::new(credential, &tools).check()?;
+        }
+        Ok(Handshake {
+            metadata,
+            server_api: options.server_api.clone(),
+            load_balanced: false,
+            credential: options.credential.clone(),
+            tools,
+        })
+    }
+
+    /// Adds what a wrapping library says of itself; only connections opened from now on tell it.
+    pub(crate) fn append_metadata(&self, info: DriverInfo) -> Result<()> {
+        self.metadata.append(info)
+    }
+
+    /// Makes a stream a connection that is ready for commands: hello, then authentication. An arbiter holds no users, so
+    /// there the login is left out.
+    pub(crate) fn run(&self, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
+        let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.tools));
+        let mut done = self.say_hello(login.as_mut(), exchange)?;
+
+        if let Some(login) = login.filter(|_| done.hello.kind != ServerKind::RsArbiter) {
+            let speculative = done.hello.speculative.take();
+            let offered = done.hello.supported_mechanisms.as_deref();
+            let carry = &mut |database: &str, command: &RawDocument| {
+                let mut command = command.to_owned();
+                self.declare_api(&mut command);
+                exchange(Form::Msg, database, &command)
+            };
+            done.mechanism = Some(login.finish(offered, speculative.as_deref(), carry)?);
+        }
+        Ok(done)
+    }
+
+    /// Only the hello: for a connection that watches a server and never runs a command of the user's.
+    pub(crate) fn hello(&self, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
+        self.say_hello(None, exchange)
+    }
+
+    fn say_hello(&self, login: Option<&mut Login<'_>>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
+        let (form, command) = self.hello_command(login)?;
+        let asked = Instant::now();
+        let reply = exchange(form, "admin", &command).map_err(overload)?;
+        let round_trip = asked.elapsed();
+
+        let hello = HelloReply::read(&reply)?;
+        hello.check_wire_version()?;
+        if self.load_balanced && hello.service_id.is_none() {
+            let message =
+                "loadBalanced=true is set, and the server sent no serviceId: it is not behind a load balancer";
+            return Err(Error::new(ErrorKind::NotSupported, Stage::Hello, message)
+                .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
+        }
+        Ok(Handshaken { hello, round_trip, mechanism: None })
+    }
+
+    /// The first command of a connection: the only one that carries these arguments.
+    fn hello_command(&self, login: Option<&mut Login<'_>>) -> Result<(Form, RawDocumentBuf)> {
+        let modern = self.server_api.is_some() || self.load_balanced;
+        let (form, mut command) = match modern {
+            true => (Form::Msg, rawdoc! { "hello": 1 }),
+            false => (Form::Query, rawdoc! { "isMaster": 1, "helloOk": true }),
+        };
+        command.append(cstr!("backpressure"), "2");
+        command.append(cstr!("client"), &*self.metadata.document());
+        command.append(cstr!("compression"), RawArrayBuf::new());
+        if self.load_balanced {
+            command.append(cstr!("loadBalanced"), true);
+        }
+        if let Some(login) = login {
+            if let Some(user) = login.supported_mechanisms() {
+                command.append(cstr!("saslSupportedMechs"), user);
+            }
+            if let Some(start) = login.speculate()? {
+                command.append(cstr!("speculativeAuthenticate"), start);
+            }
+        }
+        self.declare_api(&mut command);
+        Ok((form, command))
+    }
+
+    fn declare_api(&self, command: &mut RawDocumentBuf) {
+        if let Some(api) = &self.server_api {
+            append_server_api(command, api);
+        }
+    }
+}
+
+/// Declares the version of the Stable API in a command.
+pub(crate) fn append_server_api(command: &mut RawDocumentBuf, api: &ServerApi) {
+    command.append(cstr!("apiVersion"), api.version.as_str());
+    if let Some(strict) = api.strict {
+        command.append(cstr!("apiStrict"), strict);
+    }
+    if let Some(deprecation_errors) = api.deprecation_errors {
+        command.append(cstr!("apiDeprecationErrors"), deprecation_errors);
+    }
+}
+
+/// A network that fails during hello is the sign of an overloaded server, and is labelled so.
+fn overload(error: Error) -> Error {
+    let error = error.with_stage(Stage::Hello);
+    match error.is_network_error() {
+        true => error.with_label(SYSTEM_OVERLOADED_ERROR).with_label(RETRYABLE_ERROR),
+        false => error,
+    }
+}
