@@ -1,6 +1,7 @@
 //! A MongoDB driver that blocks.
 
 mod auth;
+mod connection;
 mod credential;
 mod deadline;
 pub mod error;
@@ -10,6 +11,8 @@ pub mod options;
 mod policy;
 pub mod results;
 mod secret;
+mod stream;
+mod tls;
 mod warning;
 mod wire;
 

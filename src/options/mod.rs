@@ -94,3 +94,14 @@ pub struct TlsOptions {
     /// The authorities to trust instead of the system's (`tlsCAFile`): a PEM file with one or more certificates.
     pub ca_file: Option<std::path::PathBuf>,
 }
+
+/// `host:port`, an IPv6 address in brackets; or the socket's path.
+impl std::fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ServerAddress::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            ServerAddress::Tcp { host, port } => write!(f, "{host}:{port}"),
+            ServerAddress::Unix { path } => write!(f, "{}", path.display()),
+        }
+    }
+}

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::{env, fs, process, thread};
 
-pub use mongod::{Mongod, ROOT, free_port, run_command};
+pub use mongod::Mongod;
 
 /// Says that the running test is skipped, and why. The caller returns after it.
 ///

@@ -1,0 +1,188 @@
+//! One connection to a server: made ready in one go, then one command after the other.
+//!
+//! [`Connection::establish`] is name look-up, TCP, TLS, hello and authentication. [`Connection::run`] is one write and, in
+//! the common case, one read. A connection is `broken` from the moment a command goes out until its reply has arrived
+//! whole and fits, so whatever goes wrong in between, it is not used again.
+
+mod line;
+
+use std::time::{Duration, Instant};
+
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::event::ConnectionInfo;
+use crate::handshake::{Form, Handshake, HelloReply};
+use crate::options::{ClientOptions, ServerAddress};
+pub(crate) use crate::stream::Closer;
+use crate::stream::Stream;
+use crate::tls::Connector;
+use crate::wire::{Message, Reply};
+
+use line::Line;
+
+/// What a client keeps for making connections to a server.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    address: ServerAddress,
+    tls: Option<Connector>,
+    handshake: Handshake,
+    connect_timeout: Duration,
+    socket_timeout: Option<Duration>,
+    timeout: Option<Duration>,
+}
+
+/// A connection that is ready for commands.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    line: Line,
+    info: ConnectionInfo,
+    hello: HelloReply,
+    generation: u64,
+}
+
+impl Setup {
+    /// Judges the options that concern connections, and reads the files that they name.
+    pub(crate) fn new(address: ServerAddress, options: &ClientOptions) -> Result<Setup> {
+        Ok(Setup {
+            address,
+            tls: options.tls.as_ref().map(Connector::new).transpose()?,
+            handshake: Handshake::new(options)?,
+            connect_timeout: options.connect_timeout,
+            socket_timeout: options.socket_timeout,
+            timeout: options.timeout,
+        })
+    }
+
+    /// The server.
+    pub(crate) fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// Who the client says it is.
+    pub(crate) fn handshake(&self) -> &Handshake {
+        &self.handshake
+    }
+
+    /// Until when one command of the handshake must be through. With `timeoutMS` it is the operation's own deadline (or,
+    /// for a connection that no operation waits for, that time anew for each command); without it, `socketTimeoutMS`,
+    /// or else `connectTimeoutMS`, so that nothing waits for ever unless it was told to.
+    fn command_deadline(&self, operation: Deadline) -> Deadline {
+        let own = match (self.timeout, self.socket_timeout) {
+            (Some(_), _) if operation.instant().is_some() => return operation,
+            (Some(limit), _) => Deadline::after(limit).named("timeoutMS"),
+            (None, Some(limit)) => Deadline::after(limit).named("socketTimeoutMS"),
+            (None, None) => Deadline::after(self.connect_timeout).named("connectTimeoutMS"),
+        };
+        own.earliest(operation)
+    }
+}
+
+impl Connection {
+    /// Connects, says hello and logs in. `id` is the connection's number in its pool.
+    ///
+    /// The name look-up, TCP and TLS together have `connectTimeoutMS`; none of it outlives `deadline`. Errors name the
+    /// stage, the server, and the time it took.
+    pub(crate) fn establish(setup: &Setup, id: u64, deadline: Deadline) -> Result<Connection> {
+        let began = Instant::now();
+        let connecting = Deadline::after(setup.connect_timeout).named("connectTimeoutMS").earliest(deadline);
+        let stream = Stream::connect(&setup.address, setup.tls.as_ref(), connecting)?;
+        let mut line = Line::new(stream);
+        let mut exchange = |form, database: &str, body: &bson::RawDocument| {
+            let deadline = setup.command_deadline(deadline);
+            let reply = match form {
+                Form::Query => line.query(body, deadline)?,
+                Form::Msg => line.run(&Message { database, body, sequence: None, more_to_come: false }, deadline)?,
+            };
+            Ok(reply.document().to_owned())
+        };
+        let hello = match setup.handshake.run(&mut exchange) {
+            Ok(done) => done.hello,
+            Err(error) => {
+                let error = if setup.tls.is_none() { hint_at_tls(error) } else { error };
+                return Err(error.with_address(&setup.address).with_elapsed(began.elapsed()));
+            }
+        };
+        line.set_max_message_bytes(hello.max_message_size_bytes);
+        let info = ConnectionInfo {
+            address: setup.address.to_string(),
+            id,
+            server_connection_id: hello.connection_id,
+            service_id: hello.service_id,
+        };
+        Ok(Connection { line, info, hello, generation: 0 })
+    }
+
+    /// Runs a command and waits for its reply, which may say `ok: 0`.
+    pub(crate) fn run(&mut self, message: &Message<'_>, deadline: Deadline) -> Result<Reply> {
+        let began = Instant::now();
+        self.line.run(message, deadline).map_err(|error| self.complete(error, began))
+    }
+
+    /// Sends a command that gets no reply.
+    pub(crate) fn send(&mut self, message: &Message<'_>, deadline: Deadline) -> Result<()> {
+        let began = Instant::now();
+        self.line.send(message, deadline).map_err(|error| self.complete(error, began))
+    }
+
+    /// The number that the next message will have.
+    pub(crate) fn next_request_id(&self) -> i32 {
+        self.line.next_request_id()
+    }
+
+    /// Gives the buffer of a spent reply back, for the next long one.
+    pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
+        self.line.recycle(buffer);
+    }
+
+    /// Lets go of large buffers before the connection is left idle.
+    pub(crate) fn rest(&mut self) {
+        self.line.rest();
+    }
+
+    /// Whether something went wrong in mid-command, so that it must not be used again.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.line.is_broken()
+    }
+
+    /// Whether the server has neither closed the connection nor sent something unasked. Does not wait.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.line.is_alive()
+    }
+
+    /// A handle that ends the connection from another thread.
+    pub(crate) fn closer(&self) -> Closer {
+        self.line.closer()
+    }
+
+    /// Which connection it is.
+    pub(crate) fn info(&self) -> &ConnectionInfo {
+        &self.info
+    }
+
+    /// What the server said of itself.
+    pub(crate) fn description(&self) -> &HelloReply {
+        &self.hello
+    }
+
+    /// The pool's generation that it belongs to.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Books it into a generation.
+    pub(crate) fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    fn complete(&self, error: Error, began: Instant) -> Error {
+        error.with_address(&self.info.address).with_elapsed(began.elapsed())
+    }
+}
+
+/// A server that wants TLS closes a plain connection without a word.
+fn hint_at_tls(error: Error) -> Error {
+    match (error.stage(), error.kind(), error.hint()) {
+        (Stage::Hello, ErrorKind::Io, None) => error.with_hint("does the server want TLS (tls=true)?"),
+        _ => error,
+    }
+}

@@ -1,0 +1,111 @@
+//! What a network failure means, in words, and what to do about it.
+
+use std::io;
+use std::path::Path;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::stream::race::Failed;
+
+/// A failure of the socket at `stage`; a deadline that passed is a timeout that names its limit.
+pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) -> Error {
+    if is_ours(&error) {
+        return timeout(stage, deadline);
+    }
+    let new = |message| Error::new(ErrorKind::Io, stage, message);
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => new("the server closed the connection"),
+        io::ErrorKind::ConnectionReset => new("the server reset the connection").with_source(error),
+        io::ErrorKind::BrokenPipe => new("the server has closed the connection").with_source(error),
+        io::ErrorKind::TimedOut => new("the connection is dead: the other side stopped answering").with_source(error),
+        _ => new("the connection failed").with_source(error),
+    }
+}
+
+/// The result of a read or write at `stage`.
+pub(crate) fn during<T>(result: io::Result<T>, stage: Stage, deadline: Deadline) -> Result<T> {
+    result.map_err(|error| network_error(error, stage, deadline))
+}
+
+/// Marks a failure of TCP or of the TLS handshake's input and output: the server may be overloaded, trying again is safe.
+pub(super) fn overload(error: Error) -> Error {
+    error.with_label(SYSTEM_OVERLOADED_ERROR).with_label(RETRYABLE_ERROR)
+}
+
+/// No address of the host could be connected to.
+pub(super) fn connect_failed(failures: Vec<Failed>, deadline: Deadline) -> Error {
+    let told: Vec<String> =
+        failures.iter().map(|(address, error)| format!("{} by {address}", reason(error))).take(MAX_TOLD).collect();
+    let Some((_, cause)) = failures.into_iter().find(|(_, error)| !is_ours(error)) else {
+        return overload(timeout(Stage::Connect, deadline).with_hint(LATE_HINT));
+    };
+    let hint = hint(&cause);
+    let error = Error::new(ErrorKind::Io, Stage::Connect, told.join(", ")).with_source(cause);
+    overload(match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    })
+}
+
+/// A Unix socket could not be connected to.
+#[cfg(unix)]
+pub(super) fn unix_failed(error: io::Error, path: &Path, deadline: Deadline) -> Error {
+    if is_ours(&error) {
+        return overload(timeout(Stage::Connect, deadline));
+    }
+    let failed = |message: String| Error::new(ErrorKind::Io, Stage::Connect, message);
+    let path = path.display();
+    let known = match error.kind() {
+        io::ErrorKind::NotFound => failed(format!("there is no socket {path}"))
+            .with_hint("is the server running, and does its unixSocketPrefix name this folder?"),
+        io::ErrorKind::ConnectionRefused => failed(format!("nobody listens on the socket {path}"))
+            .with_hint("the file may be left over from a server that is gone"),
+        io::ErrorKind::PermissionDenied => failed(format!("this user may not connect to the socket {path}"))
+            .with_hint("the server sets the socket's permissions by filePermissions (0700 by default)"),
+        io::ErrorKind::InvalidInput => failed(format!("the socket's path {path} is too long for this system")),
+        _ => failed(format!("the socket {path} could not be connected to")),
+    };
+    overload(known.with_source(error))
+}
+
+fn timeout(stage: Stage, deadline: Deadline) -> Error {
+    let what = match stage {
+        Stage::Connect => "before the server took the connection",
+        Stage::Tls => "before the TLS handshake was through",
+        _ => "before the server had answered",
+    };
+    Error::new(ErrorKind::Timeout, stage, format!("{} ran out {what}", deadline.name()))
+}
+
+/// Whether it is our deadline; the system's own time limits have a code.
+fn is_ours(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way to reach it".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Some(
+            "nothing listens there: is the server running, on this port, and on this address (net.bindIp is 127.0.0.1 by default)?",
+        ),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+            Some("is the network (or the VPN) up?")
+        }
+        io::ErrorKind::AddrNotAvailable => Some("this machine may have run out of local ports"),
+        io::ErrorKind::PermissionDenied => Some("a local firewall or sandbox forbids it"),
+        _ => None,
+    }
+}
+
+const LATE_HINT: &str =
+    "a firewall may be dropping the packets, or the host is down; on Atlas, check the IP access list";
+/// How many addresses an error tells of.
+const MAX_TOLD: usize = 4;

@@ -1,0 +1,154 @@
+//! A channel to a server: TCP or a Unix socket, plain or in TLS; connected, read and written under a deadline.
+
+mod failure;
+mod race;
+mod resolve;
+mod socket;
+
+use std::io::{self, IoSlice, Read, Write};
+use std::time::Instant;
+
+pub(crate) use failure::{during, network_error};
+pub(crate) use socket::{Closer, Socket};
+
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::options::ServerAddress;
+use crate::tls::{self, TlsStream};
+
+/// A connected channel. Dropping it closes it.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// In the clear.
+    Plain(Socket),
+    /// In TLS.
+    Tls(Box<TlsStream<Socket>>),
+}
+
+impl Stream {
+    /// Looks the name up, connects, and makes the TLS channel if there shall be one, all within `deadline`.
+    ///
+    /// Errors name the stage, the server and the time it took. Those of TCP and of the TLS handshake's input and output
+    /// carry the labels `SystemOverloadedError` and `RetryableError`; those of names and certificates do not.
+    pub(crate) fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Deadline) -> Result<Stream> {
+        let began = Instant::now();
+        connect(address, tls, deadline).map_err(|error| error.with_address(address).with_elapsed(began.elapsed()))
+    }
+
+    /// From now on nothing waits longer than until then.
+    pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
+        self.socket_mut().set_deadline(deadline);
+    }
+
+    /// Whether the peer has neither closed the channel nor sent something that nobody asked for. Takes no time.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        match self {
+            Stream::Plain(socket) => socket.is_idle(),
+            Stream::Tls(stream) => {
+                let waits = stream.get_mut().wait(false).is_ok();
+                let idle = waits && stream.is_idle();
+                stream.get_mut().wait(true).is_ok() && idle
+            }
+        }
+    }
+
+    /// A handle that ends the channel from another thread.
+    pub(crate) fn closer(&self) -> Closer {
+        match self {
+            Stream::Plain(socket) => socket.closer(),
+            Stream::Tls(stream) => stream.get_ref().closer(),
+        }
+    }
+
+    /// Writes both, one after the other, in one system call where the channel can.
+    pub(crate) fn write_both(&mut self, head: &[u8], tail: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) if !tail.is_empty() => write_all_of_both(socket, head, tail),
+            _ => {
+                self.write_all(head)?;
+                self.write_all(tail)
+            }
+        }
+    }
+
+    fn socket_mut(&mut self) -> &mut Socket {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => stream.get_mut(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A TLS channel ends with a goodbye, if that takes no time.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Stream::Tls(stream) = self
+            && stream.get_mut().wait(false).is_ok()
+        {
+            stream.say_goodbye();
+        }
+    }
+}
+
+fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Deadline) -> Result<Stream> {
+    let (host, port) = match address {
+        ServerAddress::Tcp { host, port } => (host, *port),
+        ServerAddress::Unix { path } if tls.is_none() => {
+            return socket::connect_unix(path, deadline).map(Stream::Plain);
+        }
+        ServerAddress::Unix { .. } => {
+            return Err(Error::new(
+                ErrorKind::NotSupported,
+                Stage::Tls,
+                "TLS over a Unix socket is not supported: there is no name to verify",
+            )
+            .with_hint("leave tls out for a Unix socket; the socket's file permissions guard it"));
+        }
+    };
+    let addresses = resolve::resolve(host, port, deadline)?;
+    let tcp = race::connect(&addresses, deadline).map_err(|failed| failure::connect_failed(failed, deadline))?;
+    let socket = Socket::from_tcp(tcp, deadline).map_err(|error| network_error(error, Stage::Connect, deadline))?;
+    let Some(tls) = tls else { return Ok(Stream::Plain(socket)) };
+    match tls.connect(host, socket) {
+        Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+        Err(tls::Failure::Tls(error)) => Err(error),
+        Err(tls::Failure::Io(error)) => Err(failure::overload(network_error(error, Stage::Tls, deadline))),
+    }
+}
+
+fn write_all_of_both(socket: &mut Socket, head: &[u8], tail: &[u8]) -> io::Result<()> {
+    let written = socket.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)])?;
+    if written == 0 {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    if let Some(rest) = head.get(written..).filter(|rest| !rest.is_empty()) {
+        socket.write_all(rest)?;
+        return socket.write_all(tail);
+    }
+    socket.write_all(tail.get(written - head.len()..).unwrap_or_default())
+}

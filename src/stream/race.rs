@@ -1,0 +1,164 @@
+//! Connects to whichever address of a host answers first, as RFC 8305 ("Happy Eyeballs") has it: one attempt after the
+//! other, the next one a quarter of a second later or as soon as one has failed, and the first success wins.
+//!
+//! Each attempt runs on a short-lived thread, which keeps to the same deadline; with one address there is none.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use crate::deadline::Deadline;
+
+/// An address that could not be connected to, and why.
+pub(super) type Failed = (SocketAddr, io::Error);
+
+type Outcome = Result<TcpStream, Failed>;
+
+/// Connects to one of the addresses, or tells why each of them failed.
+pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Vec<Failed>> {
+    if let [only] = addresses {
+        return attempt(*only, deadline).map_err(|failed| vec![failed]);
+    }
+    let (sender, outcomes) = mpsc::channel();
+    let mut failures = Vec::new();
+    let mut waiting = addresses.iter().copied();
+    let mut running = 0_usize;
+    loop {
+        if let Some(next) = waiting.next() {
+            start(next, deadline, &sender);
+            running += 1;
+        } else if running == 0 {
+            return Err(failures);
+        }
+        match outcomes.recv_timeout(patience(waiting.len() > 0, deadline)) {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(failed)) => {
+                failures.push(failed);
+                running -= 1;
+            }
+            Err(RecvTimeoutError::Timeout) if deadline.expired() => return Err(all_late(addresses, failures)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+}
+
+/// How long to wait for an outcome before the next step.
+fn patience(more_are_waiting: bool, deadline: Deadline) -> Duration {
+    let step = if more_are_waiting { STAGGER } else { LONG };
+    deadline.remaining().map_or(step, |left| left.min(step))
+}
+
+fn start(address: SocketAddr, deadline: Deadline, sender: &Sender<Outcome>) {
+    let to_us = sender.clone();
+    let helper = thread::Builder::new().name("mongo-connect".to_owned()).spawn(move || {
+        let _ = to_us.send(attempt(address, deadline));
+    });
+    if helper.is_err() {
+        // No thread to be had: one attempt after the other, then.
+        let _ = sender.send(attempt(address, deadline));
+    }
+}
+
+fn attempt(address: SocketAddr, deadline: Deadline) -> Outcome {
+    loop {
+        let connected = match deadline.remaining() {
+            None => TcpStream::connect(address),
+            Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
+            Some(left) => TcpStream::connect_timeout(&address, left),
+        };
+        match connected {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other.map_err(|error| (address, error)),
+        }
+    }
+}
+
+/// What failed, and for the rest that the time ran out.
+fn all_late(addresses: &[SocketAddr], mut failures: Vec<Failed>) -> Vec<Failed> {
+    for address in addresses {
+        if !failures.iter().any(|(failed, _)| failed == address) {
+            failures.push((*address, io::ErrorKind::TimedOut.into()));
+        }
+    }
+    failures
+}
+
+/// The time between two attempts that RFC 8305 recommends.
+const STAGGER: Duration = Duration::from_millis(250);
+/// With nothing left to start there is nothing to do but wait.
+const LONG: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn closed_port() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    #[test]
+    fn a_refusal_starts_the_next_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let began = Instant::now();
+        let stream = connect(&[closed_port(), closed_port(), good], Deadline::after(Duration::from_secs(9))).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert!(began.elapsed() < STAGGER, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn all_refusals_are_told() {
+        let addresses = [closed_port(), closed_port()];
+        let failures = connect(&addresses, Deadline::NEVER).unwrap_err();
+        assert_eq!(failures.len(), 2);
+        assert!(failures.iter().all(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused));
+    }
+
+    #[test]
+    fn one_that_hangs_delays_the_next_by_the_stagger_only() {
+        let full = FullQueue::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let began = Instant::now();
+        let stream = connect(&[full.address, good], Deadline::after(Duration::from_secs(9))).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let took = began.elapsed();
+        assert!(took >= STAGGER && took < Duration::from_secs(2), "{took:?}");
+    }
+
+    #[test]
+    fn the_deadline_ends_it() {
+        let full = FullQueue::new();
+        for addresses in [vec![full.address], vec![full.address, full.address]] {
+            let began = Instant::now();
+            let failures = connect(&addresses, Deadline::after(Duration::from_millis(400))).unwrap_err();
+            assert!(failures.iter().all(|(_, error)| error.kind() == io::ErrorKind::TimedOut), "{failures:?}");
+            let took = began.elapsed();
+            assert!((350..1500).contains(&took.as_millis()), "{took:?}");
+        }
+    }
+
+    /// A listener that takes no more connections: its queue is full, and Linux drops what comes on top.
+    struct FullQueue {
+        address: SocketAddr,
+        _listener: socket2::Socket,
+        _queue: Vec<TcpStream>,
+    }
+
+    impl FullQueue {
+        fn new() -> FullQueue {
+            let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+            listener.listen(0).unwrap();
+            let address = listener.local_addr().unwrap().as_socket().unwrap();
+            let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
+            let queue = (0..8).map_while(|_| connect().ok()).collect();
+            FullQueue { address, _listener: listener, _queue: queue }
+        }
+    }
+}

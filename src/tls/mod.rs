@@ -1,0 +1,88 @@
+//! TLS by the platform: OpenSSL on Linux and the BSDs, SChannel and Secure Transport (through `native-tls`) on Windows
+//! and macOS. One backend per platform, chosen by `cfg`, never by a feature.
+//!
+//! Both verify the certificate and the host name, send the host name (SNI) and speak TLS 1.2 or later. With
+//! `--cfg mongo_blocking_native_tls` in `RUSTFLAGS` the second one is used everywhere, so that it is tested on Linux too.
+//!
+//! This part knows no sockets: it dresses any stream. A time limit is the stream's own business.
+
+#[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
+mod native;
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+mod openssl;
+mod pem;
+
+use std::borrow::Cow;
+use std::io;
+use std::net::IpAddr;
+
+#[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
+pub(crate) use native::{Connector, TlsStream};
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+pub(crate) use openssl::{Connector, TlsStream};
+
+use crate::error::{Error, ErrorKind, Stage};
+
+/// Why there is no TLS channel.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The stream beneath failed, or its time limit ran out.
+    Io(io::Error),
+    /// The peer's certificate was refused, or the two sides do not understand each other.
+    Tls(Error),
+}
+
+/// The name that a certificate must bear.
+#[derive(Debug, PartialEq, Eq)]
+enum PeerName<'a> {
+    Ip(IpAddr),
+    Dns(&'a str),
+}
+
+/// Reads a host as it stands in a connection string: an address, maybe with a zone; or a name, maybe with a final dot.
+fn peer_name(host: &str) -> PeerName<'_> {
+    let address = host.split_once('%').map_or(host, |(address, _zone)| address);
+    match address.parse() {
+        Ok(address) => PeerName::Ip(address),
+        Err(_) => PeerName::Dns(host.strip_suffix('.').unwrap_or(host)),
+    }
+}
+
+/// The backend itself could not be set up.
+fn set_up_failed(what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Tls, Stage::Options, what).with_source(source)
+}
+
+/// The handshake ended without a channel.
+fn handshake_failed(message: impl Into<Cow<'static, str>>, hint: Option<&'static str>) -> Failure {
+    let error = Error::new(ErrorKind::Tls, Stage::Tls, message);
+    Failure::Tls(match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    })
+}
+
+/// What to do about a certificate that was refused, judged by the backend's words. Never: to look away.
+fn certificate_hint(reason: &str) -> &'static str {
+    let reason = reason.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if has(&["hostname mismatch", "host name", "ip address mismatch"]) {
+        "connect by one of the names that the certificate bears, or give the server a certificate for this one"
+    } else if has(&["not yet valid", "expired"]) {
+        "check this machine's clock; if it is right, the server needs a new certificate"
+    } else if has(&["self signed", "self-signed", "local issuer", "unable to verify", "unknown ca", "not trusted"]) {
+        "if the server's authority is a private one, name its certificate with tlsCAFile"
+    } else if has(&["purpose", "key usage"]) {
+        "the server needs a certificate that is issued for servers (extendedKeyUsage serverAuth)"
+    } else if has(&["too small", "too weak", "key too"]) {
+        "the server needs a certificate with a stronger key or signature"
+    } else {
+        "`openssl s_client -connect HOST:PORT -showcerts` shows what the server presents"
+    }
+}
+
+/// For what a peer says that speaks no TLS.
+const NOT_TLS_HINT: &str = "the server does not seem to speak TLS on this port: is tls=true right, and the port?";
+/// For a peer that finds no common ground, or wants a certificate of ours.
+const REFUSED_HINT: &str =
+    "the server refused: it may want TLS 1.1 or older, which this driver does not speak, or a client certificate";

@@ -1,0 +1,137 @@
+//! SChannel and Secure Transport (and OpenSSL, where this is tested on Linux) through `native-tls`.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::{self, Read, Write};
+
+use native_tls::{Certificate, HandshakeError, Protocol, TlsConnector};
+
+use crate::error::Result;
+use crate::options::TlsOptions;
+use crate::tls::{Failure, NOT_TLS_HINT, PeerName, REFUSED_HINT, certificate_hint, handshake_failed, peer_name, pem};
+
+/// What a client keeps for making TLS channels.
+pub(crate) struct Connector {
+    connector: TlsConnector,
+}
+
+/// A TLS channel over a stream.
+pub(crate) struct TlsStream<S>(native_tls::TlsStream<S>);
+
+impl Connector {
+    /// Reads the files that the options name.
+    pub(crate) fn new(options: &TlsOptions) -> Result<Connector> {
+        let mut builder = TlsConnector::builder();
+        builder.min_protocol_version(Some(Protocol::Tlsv12));
+        if let Some(path) = &options.ca_file {
+            builder.disable_built_in_roots(true);
+            let text = pem::read_ca_file(path)?;
+            let certificates = Certificate::stack_from_pem(&text)
+                .map_err(|error| pem::about(path, "holds a certificate that cannot be read").with_source(error))?;
+            pem::all_read(path, &text, certificates.len())?;
+            for certificate in certificates {
+                builder.add_root_certificate(certificate);
+            }
+        }
+        let connector =
+            builder.build().map_err(|error| super::set_up_failed("the platform's TLS could not be set up", error))?;
+        Ok(Connector { connector })
+    }
+
+    /// Makes a channel to the peer that must bear the name `host`.
+    pub(crate) fn connect<S: Read + Write + fmt::Debug>(&self, host: &str, stream: S) -> Result<TlsStream<S>, Failure> {
+        let name = match peer_name(host) {
+            PeerName::Ip(address) => address.to_string(),
+            PeerName::Dns(name) => name.to_owned(),
+        };
+        match self.connector.connect(&name, stream) {
+            Ok(stream) => Ok(TlsStream(stream)),
+            Err(HandshakeError::WouldBlock(_)) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
+            Err(HandshakeError::Failure(error)) => Err(judge(&error, host)),
+        }
+    }
+}
+
+impl<S: Read + Write> TlsStream<S> {
+    /// The stream beneath.
+    pub(crate) fn get_ref(&self) -> &S {
+        self.0.get_ref()
+    }
+
+    /// The stream beneath.
+    pub(crate) fn get_mut(&mut self) -> &mut S {
+        self.0.get_mut()
+    }
+
+    /// Whether the peer has neither sent anything nor gone. The stream beneath must not wait just now.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        matches!(self.0.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Tells the peer that no more will come. The stream beneath must not wait just now; failing is fine.
+    pub(crate) fn say_goodbye(&mut self) {
+        let _ = self.0.shutdown();
+    }
+}
+
+impl<S: Read + Write> Read for TlsStream<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<S: Read + Write> Write for TlsStream<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector(platform)")
+    }
+}
+
+impl<S> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsStream(platform)")
+    }
+}
+
+/// Tells a refused certificate from a stream that failed, and both from all else, by what the platform says.
+fn judge(error: &native_tls::Error, host: &str) -> Failure {
+    if let Some(cause) = io_cause(error) {
+        return Failure::Io(cause);
+    }
+    let reason = error.to_string();
+    let lower = reason.to_ascii_lowercase();
+    if lower.contains("unexpected eof") {
+        return Failure::Io(io::ErrorKind::UnexpectedEof.into());
+    }
+    if lower.contains("certificate verify failed") || lower.contains("trust") || lower.contains("certificate chain") {
+        let message = format!("the server's certificate was refused: {reason} (the name asked for is {host})");
+        return handshake_failed(message, Some(certificate_hint(&reason)));
+    }
+    let not_tls = lower.contains("wrong version number") || lower.contains("packet length too long");
+    handshake_failed(format!("no common TLS: {reason}"), Some(if not_tls { NOT_TLS_HINT } else { REFUSED_HINT }))
+}
+
+/// The stream's own error beneath, as far as an error can be told again.
+fn io_cause(error: &native_tls::Error) -> Option<io::Error> {
+    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<io::Error>()
+            // SChannel's own verdicts come as I/O errors too, with negative codes.
+            && io.raw_os_error().is_none_or(|code| code >= 0)
+        {
+            let again = io.raw_os_error().map(io::Error::from_raw_os_error);
+            return Some(again.unwrap_or_else(|| io.kind().into()));
+        }
+        cause = inner.source();
+    }
+    None
+}
