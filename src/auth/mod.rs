@@ -13,7 +13,7 @@ mod run;
 mod sasl;
 mod scram;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tools;
 
 use bson::{RawDocument, RawDocumentBuf};

@@ -34,6 +34,17 @@ impl Tools {
     }
 }
 
+#[cfg(test)]
+impl Tools {
+    pub(crate) fn set_policy(&mut self, policy: SecurityPolicy) {
+        self.policy = policy;
+    }
+
+    pub(crate) fn remembered_keys(&self) -> usize {
+        self.keys.len()
+    }
+}
+
 impl fmt::Debug for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tools").finish_non_exhaustive()

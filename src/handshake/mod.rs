@@ -171,3 +171,6 @@ fn overload(error: Error) -> Error {
         false => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,11 @@ impl KeyCache {
         keys
     }
 
+    #[cfg(test)]
+    pub(in crate::auth) fn len(&self) -> usize {
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn find(&self, tag: &Tag) -> Option<Keys> {
         let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let at = entries.iter().position(|(own, _)| own == tag)?;
@@ -92,10 +97,6 @@ mod tests {
         KeyCache::new(system_random).unwrap()
     }
 
-    fn len(cache: &KeyCache) -> usize {
-        cache.0.entries.lock().unwrap().len()
-    }
-
     #[test]
     fn equal_questions_are_derived_once() {
         let cache = cache();
@@ -104,7 +105,7 @@ mod tests {
         };
         let first = ask(ScramMechanism::Sha256, "a", b"salt", 10);
         assert_eq!(ask(ScramMechanism::Sha256, "a", b"salt", 10), first);
-        assert_eq!(len(&cache), 1);
+        assert_eq!(cache.len(), 1);
         for other in [
             ask(ScramMechanism::Sha1, "a", b"salt", 10),
             ask(ScramMechanism::Sha256, "b", b"salt", 10),
@@ -113,7 +114,7 @@ mod tests {
         ] {
             assert_ne!(other, first);
         }
-        assert_eq!(len(&cache), 5);
+        assert_eq!(cache.len(), 5);
     }
 
     #[test]
@@ -136,7 +137,7 @@ mod tests {
         }
         ask(0);
         ask(200);
-        assert_eq!(len(&cache), MAX_ENTRIES);
+        assert_eq!(cache.len(), MAX_ENTRIES);
         let known = |salt: u8| cache.find(&cache.tag(ScramMechanism::Sha1, &password, &[salt], 1)).is_some();
         assert!(known(0) && known(200) && !known(1));
     }

@@ -52,7 +52,7 @@ fn prepared(password: &str) -> Result<Secret, &'static str> {
             false => Ok(Secret::from(password)),
         };
     }
-    if password.chars().any(|letter| tables::unassigned_code_point(letter)) {
+    if password.chars().any(tables::unassigned_code_point) {
         return Err("has a character in it that Unicode 3.2 does not know");
     }
     match saslprep(password) {

@@ -92,7 +92,7 @@ fn attribute(text: &str) -> Result<(char, &str), Broken> {
     }
 }
 
-fn expect<'a>(found: Option<Result<(char, &'a str), Broken>>, name: char) -> Result<&'a str, Broken> {
+fn expect(found: Option<Result<(char, &str), Broken>>, name: char) -> Result<&str, Broken> {
     match found {
         Some(Ok((letter, value))) if letter == name => Ok(value),
         Some(Ok(('m', _))) => Err("the server demands a SCRAM extension (m=) that we do not know".into()),

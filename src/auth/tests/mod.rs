@@ -1,4 +1,8 @@
-//! What the tests of the mechanisms share.
+//! Tests of the mechanisms from outside: recorded conversations, negotiation, noise; and what such tests share.
+
+pub(crate) mod noise;
+pub(crate) mod peer;
+mod replay;
 
 use super::Tools;
 use super::scram::KeyCache;
@@ -7,7 +11,7 @@ use crate::credential::ScramCredential;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
 
-pub(super) fn tools() -> Tools {
+pub(crate) fn tools() -> Tools {
     Tools {
         random: system_random,
         keys: KeyCache::new(system_random).unwrap(),
@@ -16,7 +20,7 @@ pub(super) fn tools() -> Tools {
     }
 }
 
-pub(super) fn credential(username: &str, password: &str) -> ScramCredential {
+pub(crate) fn credential(username: &str, password: &str) -> ScramCredential {
     ScramCredential {
         mechanism: None,
         username: username.to_owned(),

@@ -1,0 +1,163 @@
+//! Replays the conversations in `tests/conversations` against the machines.
+//!
+//! A conversation is a text: `#` comments, `name: value` settings, then `C:` lines (what we must send) and `S:` lines (what
+//! the server answers), and how it ends. Documents are extended JSON, in which `{"$text": "…"}` is a binary that holds this
+//! text. A bug report becomes one more file.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bson::{Document, RawDocument, RawDocumentBuf};
+
+use super::{credential, tools};
+use crate::auth::run::run;
+use crate::auth::sasl::Sasl;
+use crate::auth::scram::Scram;
+use crate::auth::{Mechanism, Next};
+use crate::credential::ScramMechanism;
+use crate::error::{Result, Stage};
+
+struct Conversation {
+    name: String,
+    settings: HashMap<String, String>,
+    client: Vec<RawDocumentBuf>,
+    server: Vec<RawDocumentBuf>,
+}
+
+#[test]
+fn every_conversation_ends_as_recorded() {
+    let conversations = conversations();
+    assert!(conversations.len() >= 45, "only {} conversations found", conversations.len());
+    for conversation in &conversations {
+        let outcome = conversation.replay();
+        match (conversation.settings["end"].as_str(), outcome) {
+            ("logged in", outcome) => outcome.unwrap_or_else(|error| panic!("{}: {error}", conversation.name)),
+            ("refused", outcome) => {
+                let error = outcome.expect_err(&conversation.name);
+                let words = &conversation.settings["error"];
+                assert!(error.message().contains(words), "{}: {error} does not say: {words}", conversation.name);
+                let step = conversation.settings["step"].as_str();
+                let Stage::Authentication { mechanism, step: at } = error.stage() else { panic!("{error}") };
+                assert_eq!((mechanism, at), (conversation.mechanism().name(), step), "{}: {error}", conversation.name);
+            }
+            (other, _) => panic!("{}: unknown end {other:?}", conversation.name),
+        }
+    }
+}
+
+#[test]
+fn a_refused_conversation_stays_dead() {
+    let conversations = conversations();
+    let good = conversations.iter().find(|one| one.name == "sha256-rfc7677.txt").unwrap();
+    for conversation in conversations.iter().filter(|one| one.settings["end"] == "refused") {
+        let mut machine = conversation.machine();
+        conversation.begin(machine.as_mut());
+        // A reply with ok: 0 never reaches a machine; the runner drops the machine then.
+        let failed = conversation.server.iter().any(|reply| machine.step(reply).is_err());
+        if !failed {
+            continue;
+        }
+        for reply in good.server.iter().chain(&conversation.server) {
+            assert!(machine.step(reply).is_err(), "{} came back to life", conversation.name);
+        }
+        assert!(machine.start().is_err());
+    }
+}
+
+/// Whatever is cut off a conversation's end, nobody is logged in.
+#[test]
+fn no_part_of_a_conversation_logs_in() {
+    for conversation in conversations().iter().filter(|one| one.settings["end"] == "logged in") {
+        for kept in 0..conversation.server.len() {
+            let mut machine = conversation.machine();
+            conversation.begin(machine.as_mut());
+            for reply in &conversation.server[..kept] {
+                assert!(matches!(machine.step(reply), Ok(Next::Send(_))), "{}", conversation.name);
+            }
+        }
+    }
+}
+
+impl Conversation {
+    fn mechanism(&self) -> ScramMechanism {
+        match self.settings["mechanism"].as_str() {
+            "SCRAM-SHA-1" => ScramMechanism::Sha1,
+            "SCRAM-SHA-256" => ScramMechanism::Sha256,
+            other => panic!("{}: unknown mechanism {other}", self.name),
+        }
+    }
+
+    fn speculative(&self) -> bool {
+        self.settings.get("speculative").is_some_and(|value| value == "yes")
+    }
+
+    fn machine(&self) -> Box<dyn Mechanism> {
+        let user = credential(&self.settings["user"], &self.settings["password"]);
+        let mut tools = tools();
+        if let Some(limit) = self.settings.get("max iterations") {
+            tools.scram_max_iterations = limit.parse().unwrap();
+        }
+        let scram = Scram::with_nonce(&user, self.mechanism(), &tools, self.settings["nonce"].clone()).unwrap();
+        Box::new(Sasl::new(scram, "admin"))
+    }
+
+    fn begin(&self, machine: &mut dyn Mechanism) -> RawDocumentBuf {
+        if self.speculative() { machine.speculative().unwrap().unwrap() } else { machine.start().unwrap() }
+    }
+
+    fn replay(&self) -> Result<()> {
+        let mut machine = self.machine();
+        let mut client = self.client.iter();
+        let mut server = self.server.iter();
+        let mut first = None;
+        if self.speculative() {
+            assert_eq!(Some(&self.begin(machine.as_mut())), client.next(), "{}", self.name);
+            first = server.next().map(|reply| &**reply);
+        }
+        let outcome = run(machine, first, &mut |database: &str, command: &RawDocument| {
+            assert_eq!(database, "admin");
+            assert_eq!(Some(command), client.next().map(|own| &**own), "{}", self.name);
+            Ok(server.next().expect("an answer").clone())
+        });
+        assert!(client.next().is_none() && server.next().is_none(), "{}: it ended early: {outcome:?}", self.name);
+        outcome
+    }
+}
+
+fn conversations() -> Vec<Conversation> {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "conversations"].iter().collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(parse).collect()
+}
+
+fn parse(path: &PathBuf) -> Conversation {
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let (mut settings, mut client, mut server) = (HashMap::new(), Vec::new(), Vec::new());
+    for line in fs::read_to_string(path).unwrap().lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (key, value) = line.split_once(": ").unwrap_or_else(|| panic!("{name}: {line}"));
+        match key {
+            "C" => client.push(document(value)),
+            "S" => server.push(document(value)),
+            _ => assert!(settings.insert(key.to_owned(), value.to_owned()).is_none(), "{name}: {key} twice"),
+        }
+    }
+    Conversation { name, settings, client, server }
+}
+
+fn document(json: &str) -> RawDocumentBuf {
+    let mut plain = String::new();
+    let mut rest = json;
+    while let Some((before, text)) = rest.split_once(r#"{"$text": ""#) {
+        let (text, after) = text.split_once(r#""}"#).expect("an end of the text");
+        plain += before;
+        plain += &format!(r#"{{"$binary": {{"base64": "{}", "subType": "00"}}}}"#, STANDARD.encode(text));
+        rest = after;
+    }
+    plain += rest;
+    let document: Document = serde_json::from_str(&plain).unwrap_or_else(|error| panic!("{plain}: {error}"));
+    RawDocumentBuf::try_from(&document).unwrap()
+}

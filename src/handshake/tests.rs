@@ -1,0 +1,340 @@
+//! The handshake against a server that keeps the rules, in all its forms.
+
+use std::error::Error as _;
+
+use super::environment::Environment;
+use super::*;
+use crate::auth::tests::noise::Noise;
+use crate::auth::tests::peer::Peer;
+use crate::auth::tests::{credential, tools};
+use crate::credential::{ScramCredential, ScramMechanism};
+use crate::policy::SecurityPolicy;
+use crate::secret::Secret;
+
+const SHA_1: &str = "SCRAM-SHA-1";
+const SHA_256: &str = "SCRAM-SHA-256";
+
+fn handshake(user: Option<ScramCredential>) -> Handshake {
+    let bare = Environment { variable: &|_| None, exists: &|_| false, text: &|_| None };
+    Handshake {
+        metadata: Metadata::new(None, &[], &bare).unwrap(),
+        server_api: None,
+        load_balanced: false,
+        credential: user.map(Credential::Scram),
+        tools: tools(),
+    }
+}
+
+fn user() -> ScramCredential {
+    credential("user", "pencil")
+}
+
+fn run(handshake: &Handshake, peer: &mut Peer) -> Result<Handshaken> {
+    handshake.run(&mut |form, database, command| {
+        let first = peer.got.is_empty() && command.get("isMaster").unwrap().is_some();
+        assert_eq!(form, if first { Form::Query } else { Form::Msg });
+        Ok(peer.answer(database, command))
+    })
+}
+
+/// The names of the commands that the peer got.
+fn names(peer: &Peer) -> Vec<&str> {
+    peer.got.iter().map(|(_, command)| command.iter().next().unwrap().unwrap().0.as_str()).collect()
+}
+
+fn start_of(peer: &Peer, at: usize) -> (String, String) {
+    let command = &peer.got[at].1;
+    let start = command.get_document("speculativeAuthenticate").unwrap_or(command);
+    let payload = start.get_binary("payload").unwrap().bytes.to_vec();
+    (start.get_str("mechanism").unwrap().to_owned(), String::from_utf8(payload).unwrap())
+}
+
+#[test]
+fn without_a_user_there_is_only_a_hello() {
+    let mut peer = Peer::new(&[]);
+    let done = run(&handshake(None), &mut peer).unwrap();
+    assert_eq!((done.mechanism, done.hello.kind), (None, ServerKind::Standalone));
+    assert_eq!(names(&peer), ["isMaster"]);
+    let (database, hello) = &peer.got[0];
+    assert_eq!(database, "admin");
+    assert_eq!(hello.get_i32("isMaster").unwrap(), 1);
+    assert!(hello.get_bool("helloOk").unwrap());
+    assert_eq!(hello.get_str("backpressure").unwrap(), "2");
+    assert!(hello.get_array("compression").unwrap().is_empty());
+    assert_eq!(
+        hello.get_document("client").unwrap().get_document("driver").unwrap().get_str("name").unwrap(),
+        "mongo-blocking"
+    );
+    for absent in ["loadBalanced", "saslSupportedMechs", "speculativeAuthenticate", "apiVersion"] {
+        assert!(hello.get(absent).unwrap().is_none(), "{absent}");
+    }
+}
+
+#[test]
+fn speculation_saves_a_round_trip() {
+    let mut peer = Peer::new(&[SHA_1, SHA_256]);
+    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().mechanism, Some(SHA_256));
+    assert_eq!(names(&peer), ["isMaster", "saslContinue"]);
+    assert_eq!(peer.got[0].1.get_str("saslSupportedMechs").unwrap(), "admin.user");
+}
+
+#[test]
+fn a_speculation_without_an_answer_starts_again_with_a_fresh_nonce() {
+    let mut peer = Peer::new(&[SHA_256]);
+    peer.speculates = false;
+    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().mechanism, Some(SHA_256));
+    assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue"]);
+    let (speculated, started) = (start_of(&peer, 0), start_of(&peer, 1));
+    assert_eq!((speculated.0.as_str(), started.0.as_str()), (SHA_256, SHA_256));
+    assert_ne!(speculated.1, started.1);
+}
+
+#[test]
+fn a_user_of_the_older_mechanism_is_logged_in_by_it() {
+    for tells in [true, false] {
+        let mut peer = Peer::new(&[SHA_1]);
+        peer.tells = tells;
+        peer.empty_exchange = true;
+        assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().mechanism, Some(SHA_1));
+        assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue", "saslContinue"]);
+    }
+}
+
+#[test]
+fn a_server_that_answers_the_speculation_and_offers_only_the_older_one_gets_the_older_one() {
+    let mut peer = Peer::new(&[SHA_1, SHA_256]);
+    peer.tells = false;
+    peer.hello.append(cstr!("saslSupportedMechs"), RawArrayBuf::from_iter([SHA_1, "PLAIN", "NEW-ONE"]));
+    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().mechanism, Some(SHA_1));
+    assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue"]);
+}
+
+#[test]
+fn an_explicit_mechanism_is_honoured_and_speculated() {
+    for (mechanism, name) in [(ScramMechanism::Sha1, SHA_1), (ScramMechanism::Sha256, SHA_256)] {
+        let mut peer = Peer::new(&[SHA_1, SHA_256]);
+        let explicit = ScramCredential { mechanism: Some(mechanism), ..user() };
+        assert_eq!(run(&handshake(Some(explicit)), &mut peer).unwrap().mechanism, Some(name));
+        assert_eq!(names(&peer), ["isMaster", "saslContinue"]);
+        assert!(peer.got[0].1.get("saslSupportedMechs").unwrap().is_none());
+        assert_eq!(start_of(&peer, 0).0, name);
+    }
+}
+
+#[test]
+fn the_source_is_where_the_commands_go() {
+    let mut peer = Peer::new(&[SHA_256]);
+    peer.source = "people";
+    peer.speculates = false;
+    let elsewhere = ScramCredential { source: "people".to_owned(), ..user() };
+    run(&handshake(Some(elsewhere)), &mut peer).unwrap();
+    let databases: Vec<&str> = peer.got.iter().map(|(database, _)| database.as_str()).collect();
+    assert_eq!(databases, ["admin", "people", "people"]);
+    assert_eq!(peer.got[0].1.get_document("speculativeAuthenticate").unwrap().get_str("db").unwrap(), "people");
+    assert_eq!(peer.got[0].1.get_str("saslSupportedMechs").unwrap(), "people.user");
+}
+
+#[test]
+fn names_and_passwords_of_every_kind_log_in() {
+    for (username, password, prepared) in [
+        ("a=b,c", "pencil", "pencil"),
+        ("=3D,=2C", "p,=%@:/", "p,=%@:/"),
+        ("J\u{f6}rg", "I\u{ad}X", "IX"),
+        ("\u{2168}", "\u{2163}", "IV"),
+        ("user", "", ""),
+    ] {
+        let mut peer = Peer::new(&[SHA_256]);
+        (peer.username, peer.password) = (username, prepared);
+        run(&handshake(Some(credential(username, password))), &mut peer).unwrap();
+    }
+}
+
+#[test]
+fn a_password_that_has_no_prepared_form_still_serves_the_older_mechanism() {
+    let mut peer = Peer::new(&[SHA_1]);
+    peer.password = "\u{1F511}";
+    let done = run(&handshake(Some(credential("user", "\u{1F511}"))), &mut peer).unwrap();
+    assert_eq!(done.mechanism, Some(SHA_1));
+    assert!(peer.got[0].1.get("speculativeAuthenticate").unwrap().is_none());
+
+    let mut strong = Peer::new(&[SHA_256]);
+    let error = run(&handshake(Some(credential("user", "\u{1F511}"))), &mut strong).unwrap_err();
+    assert!(error.message().contains("cannot be used with SCRAM-SHA-256"), "{error}");
+}
+
+#[test]
+fn a_wrong_password_names_the_user_and_hides_the_password() {
+    let mut peer = Peer::new(&[SHA_1, SHA_256]);
+    let error = run(&handshake(Some(credential("user", "penc+il"))), &mut peer).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Authentication));
+    assert_eq!(error.stage(), Stage::Authentication { mechanism: SHA_256, step: "server-final message" });
+    assert_eq!((error.code(), error.code_name()), (Some(18), Some("AuthenticationFailed")));
+    assert_eq!(error.message(), r#"the server refused user "user" on database "admin""#);
+    assert!(error.source().unwrap().to_string().contains("Authentication failed."));
+    assert!(error.hint().unwrap().contains("authSource"), "{error}");
+    assert!(!error.hint().unwrap().contains("%20"), "{error}");
+    for shown in [error.to_string(), format!("{error:?}")] {
+        assert!(!shown.contains("penc+il"), "{shown}");
+    }
+
+    let pasted = ScramCredential { plus_in_uri: true, ..credential("user", "penc+il") };
+    let error = run(&handshake(Some(pasted)), &mut Peer::new(&[SHA_256])).unwrap_err();
+    assert!(error.hint().unwrap().contains("%20"), "{error}");
+}
+
+#[test]
+fn an_unknown_user_is_an_ordinary_failure() {
+    let mut peer = Peer::new(&[SHA_256]);
+    let error = run(&handshake(Some(credential("nobody", "pencil"))), &mut peer).unwrap_err();
+    assert_eq!((error.code(), names(&peer).as_slice()), (Some(18), ["isMaster", "saslStart"].as_slice()));
+    assert!(error.hint().unwrap().contains("may not exist"), "{error}");
+}
+
+#[test]
+fn the_policy_against_weak_mechanisms_is_kept() {
+    let strict = |user: ScramCredential| {
+        let mut handshake = handshake(Some(user));
+        handshake.tools.set_policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
+        handshake
+    };
+    let mut weak = Peer::new(&[SHA_1]);
+    let error = run(&strict(user()), &mut weak).unwrap_err();
+    assert!(error.message().contains("refuse_weak_mechanisms"), "{error}");
+    assert_eq!(names(&weak), ["isMaster"]);
+
+    let mut silent = Peer::new(&[SHA_1, SHA_256]);
+    silent.tells = false;
+    assert_eq!(run(&strict(user()), &mut silent).unwrap().mechanism, Some(SHA_256));
+
+    let explicit = strict(ScramCredential { mechanism: Some(ScramMechanism::Sha1), ..user() });
+    let Some(named) = &explicit.credential else { unreachable!() };
+    assert!(Login::new(named, &explicit.tools).check().unwrap_err().message().contains("policy"));
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_is_connected() {
+    let check = |user: ScramCredential| Login::new(&Credential::Scram(user), &tools()).check();
+    assert!(check(credential("", "pencil")).unwrap_err().message().contains("user name"));
+    let control = ScramCredential { mechanism: Some(ScramMechanism::Sha256), ..credential("user", "a\u{7}") };
+    assert!(check(control).unwrap_err().message().contains("control character"));
+    check(ScramCredential { password: Secret::from(""), ..user() }).unwrap();
+}
+
+#[test]
+fn an_arbiter_is_not_logged_in_to() {
+    let mut peer = Peer::new(&[SHA_256]);
+    peer.hello = rawdoc! { "setName": "rs", "arbiterOnly": true, "maxWireVersion": 17 };
+    let done = run(&handshake(Some(user())), &mut peer).unwrap();
+    assert_eq!((done.mechanism, done.hello.kind), (None, ServerKind::RsArbiter));
+    assert_eq!(names(&peer), ["isMaster"]);
+}
+
+#[test]
+fn a_declared_api_version_goes_with_every_command() {
+    let mut modern = handshake(Some(user()));
+    modern.server_api = Some(ServerApi { version: "1".to_owned(), strict: Some(true), deprecation_errors: None });
+    let mut peer = Peer::new(&[SHA_256]);
+    peer.speculates = false;
+    run(&modern, &mut peer).unwrap();
+    assert_eq!(names(&peer), ["hello", "saslStart", "saslContinue"]);
+    for (_, command) in &peer.got {
+        assert_eq!(command.get_str("apiVersion").unwrap(), "1");
+        assert!(command.get_bool("apiStrict").unwrap());
+        assert!(command.get("apiDeprecationErrors").unwrap().is_none());
+        assert!(command.get("helloOk").unwrap().is_none());
+    }
+}
+
+#[test]
+fn behind_a_load_balancer_a_service_id_is_needed() {
+    let mut balanced = handshake(None);
+    balanced.load_balanced = true;
+    let mut peer = Peer::new(&[]);
+    let error = run(&balanced, &mut peer).unwrap_err();
+    assert!(error.message().contains("serviceId"), "{error}");
+    assert!(peer.got[0].1.get_bool("loadBalanced").unwrap());
+    assert_eq!(names(&peer), ["hello"]);
+
+    let mut peer = Peer::new(&[]);
+    peer.hello.append(cstr!("serviceId"), bson::oid::ObjectId::from_bytes([1; 12]));
+    assert!(run(&balanced, &mut peer).unwrap().hello.service_id.is_some());
+}
+
+#[test]
+fn a_watching_connection_says_hello_and_nothing_of_the_user() {
+    let mut peer = Peer::new(&[SHA_256]);
+    handshake(Some(user())).hello(&mut |_, database, command| Ok(peer.answer(database, command))).unwrap();
+    assert_eq!(names(&peer), ["isMaster"]);
+    for absent in ["saslSupportedMechs", "speculativeAuthenticate"] {
+        assert!(peer.got[0].1.get(absent).unwrap().is_none(), "{absent}");
+    }
+}
+
+#[test]
+fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
+    let gone = || Error::new(ErrorKind::Io, Stage::Command, "connection reset");
+    let error = handshake(Some(user())).run(&mut |_, _, _| Err(gone())).unwrap_err();
+    assert_eq!(error.stage(), Stage::Hello);
+    assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));
+
+    let mut peer = Peer::new(&[SHA_256]);
+    let later = &mut |_: Form, database: &str, command: &RawDocument| {
+        if peer.got.is_empty() { Ok(peer.answer(database, command)) } else { Err(gone()) }
+    };
+    let error = handshake(Some(user())).run(later).unwrap_err();
+    assert_eq!(error.stage(), Stage::Authentication { mechanism: SHA_256, step: "server-final message" });
+    assert_eq!(error.labels().count(), 0);
+}
+
+#[test]
+fn a_hello_that_is_refused_is_the_servers_own_error() {
+    let refused = rawdoc! { "ok": 0, "code": 323, "codeName": "APIStrictError", "errmsg": "no" };
+    let error = handshake(Some(user())).run(&mut |_, _, _| Ok(refused.clone())).unwrap_err();
+    assert_eq!((error.stage(), error.code()), (Stage::Hello, Some(323)));
+    let old = rawdoc! { "ok": 1, "maxWireVersion": 4 };
+    let error = handshake(Some(user())).run(&mut |_, _, _| Ok(old.clone())).unwrap_err();
+    assert!(error.message().contains("MongoDB 3.2"), "{error}");
+}
+
+#[test]
+fn the_second_connection_does_not_derive_again() {
+    let client = handshake(Some(user()));
+    for _ in 0..3 {
+        run(&client, &mut Peer::new(&[SHA_256])).unwrap();
+    }
+    assert_eq!(client.tools.remembered_keys(), 1);
+}
+
+#[test]
+fn what_a_wrapper_adds_is_told_by_the_next_connection() {
+    let client = handshake(None);
+    let name = |peer: &Peer| {
+        let driver = peer.got[0].1.get_document("client").unwrap().get_document("driver").unwrap();
+        driver.get_str("name").unwrap().to_owned()
+    };
+    let (mut before, mut after) = (Peer::new(&[]), Peer::new(&[]));
+    run(&client, &mut before).unwrap();
+    client.append_metadata(DriverInfo { name: "framework".to_owned(), version: None, platform: None }).unwrap();
+    run(&client, &mut after).unwrap();
+    assert_eq!((name(&before).as_str(), name(&after).as_str()), ("mongo-blocking", "mongo-blocking|framework"));
+}
+
+#[test]
+fn spoiled_hellos_never_panic() {
+    let mut noise = Noise(0x2545_F491_4F6C_DD1D);
+    let good = rawdoc! {
+        "ok": 1.0, "isWritablePrimary": true, "helloOk": true, "setName": "rs", "setVersion": 1, "hosts": ["a:1", "B:2"],
+        "tags": { "dc": "east" }, "topologyVersion": { "processId": bson::oid::ObjectId::from_bytes([1; 12]), "counter": 6_i64 },
+        "maxBsonObjectSize": 16_777_216, "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000,
+        "lastWrite": { "lastWriteDate": bson::DateTime::from_millis(1) }, "saslSupportedMechs": ["SCRAM-SHA-256"],
+        "speculativeAuthenticate": { "conversationId": 1, "done": false, "payload": "r=x,s=AAAA,i=4096" },
+        "minWireVersion": 0, "maxWireVersion": 17,
+    };
+    HelloReply::read(&good).unwrap();
+    let client = handshake(Some(user()));
+    for _ in 0..5000 {
+        let spoiled = noise.spoil_document(&good);
+        let outcome = client.run(&mut |_, _, _| Ok(spoiled.clone()));
+        assert!(!outcome.is_ok_and(|done| done.mechanism.is_some()), "logged in by noise");
+    }
+}
