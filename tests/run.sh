@@ -19,7 +19,7 @@ suites() {
 checks|house rules: imports, unsafe code, words, Rust version, crate budget, each feature alone, licences and duplicates|cargo-deny|test:checks script:tests/checks/budget.sh script:tests/checks/features.sh script:tests/checks/deny.sh
 unit|the library's own tests, the examples in its documentation, the test server's tests, and the small tests in tests/|mongod-6.0|lib doc server rest
 fixtures|the drivers' common fixtures, case by case, against a real MongoDB 6.0|mongod-6.0|test:spec
-interop|reference clients log in to our test server, and our client logs in to servers we did not write|mongod-6.0 python node libmongoc|test:interop
+interop|reference clients log in to our test server, and our client logs in to servers we did not write|mongod-6.0 python node libmongoc|test:front_interop test:interop
 generations|login and CRUD on MongoDB 4.2, 4.4, 5.0 and 6.0|mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2|test:generations
 hostile|servers that lie, stall, or break off||test:hostile
 threads|one client in many threads, in a runtime's worker, in Drop, in a scope|mongod-6.0|test:threads

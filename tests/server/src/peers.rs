@@ -7,12 +7,14 @@
 
 pub mod certs;
 mod mongod;
+mod scramp;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::{env, fs, process, thread};
 
-pub use mongod::Mongod;
+pub use mongod::{Mongod, ROOT, free_port, run_command};
+pub use scramp::ScrampServer;
 
 /// Says that the running test is skipped, and why. The caller returns after it.
 ///
