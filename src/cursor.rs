@@ -1,0 +1,317 @@
+//! Cursors: the documents that a query found, batch by batch.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::time::Duration;
+
+use bson::{RawBson, RawDocument};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::client::{Client, OpenCursor};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::operation::get_more::{GetMore, get_more};
+use crate::operation::kill_cursors;
+use crate::operation::reply::malformed;
+use crate::wire::Reply;
+
+/// How long a dropped cursor waits for the server to confirm its end.
+const KILL_LIMIT: Duration = Duration::from_secs(2);
+
+/// The documents that a query found. It fetches batch after batch as it is read, and ends on the server when it is dropped.
+///
+/// As an iterator it decodes each document into `T`. Without decoding, [`Cursor::advance`] and [`Cursor::current`] lend the
+/// documents out of the batch's own memory.
+///
+/// A *tailable* cursor, on a capped collection, ends its iteration when there is nothing new for now; as long as
+/// [`Cursor::is_alive`] says so, it may be asked again.
+///
+/// ```no_run
+/// # fn main() -> mongo_blocking::Result<()> {
+/// use mongo_blocking::Client;
+/// use mongo_blocking::bson::{Document, doc};
+///
+/// let client = Client::with_uri_str("mongodb://localhost/")?;
+/// let animals = client.database("zoo").collection::<Document>("animals");
+/// for animal in animals.find(doc! { "legs": 4 }).run()? {
+///     println!("{}", animal?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Cursor<T> {
+    client: Client,
+    /// 0 when the server has closed it.
+    id: i64,
+    namespace: OpenCursor,
+    batch: Batch,
+    settings: CursorSettings,
+    failed: bool,
+    documents: PhantomData<fn() -> T>,
+}
+
+/// How a cursor goes on after its first batch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CursorSettings {
+    /// Documents a batch.
+    pub(crate) batch_size: Option<u32>,
+    /// How long the server waits for news (tailable cursors with awaitData).
+    pub(crate) max_await_time: Option<Duration>,
+    /// What to send along with each `getMore`.
+    pub(crate) comment: Option<RawBson>,
+    /// Whether an empty batch means "nothing now" instead of "ask again".
+    pub(crate) tailable: bool,
+}
+
+/// A reply and how far it has been read.
+struct Batch {
+    /// `None` once it has been given back.
+    reply: Option<Reply>,
+    current: Range<usize>,
+    /// From the next element to the end of the array, within the reply's document.
+    rest: Range<usize>,
+}
+
+impl<T> Cursor<T> {
+    /// A cursor out of the reply that opened it.
+    pub(crate) fn new(client: &Client, reply: Reply, settings: CursorSettings) -> Result<Self> {
+        let opened = read_batch(reply.document(), "firstBatch")?;
+        let namespace = opened
+            .namespace
+            .and_then(|namespace| namespace.split_once('.'))
+            .map(|(database, collection)| OpenCursor {
+                database: database.to_owned(),
+                collection: collection.to_owned(),
+            })
+            .ok_or_else(|| Error::invalid_reply(Stage::Decode, "the reply's cursor.ns is no namespace"))?;
+        let id = opened.id;
+        let rest = opened.documents;
+        if id != 0 {
+            client.cursor_opened(id, namespace.clone());
+        }
+        Ok(Cursor {
+            client: client.clone(),
+            id,
+            namespace,
+            batch: Batch { reply: Some(reply), current: 0..0, rest },
+            settings,
+            failed: false,
+            documents: PhantomData,
+        })
+    }
+
+    /// Moves to the next document, which [`Cursor::current`] then lends. False: there is none (for a tailable cursor: none now).
+    ///
+    /// # Errors
+    /// A failed `getMore`, after which the cursor has ended, or a reply that is not valid BSON.
+    pub fn advance(&mut self) -> Result<bool> {
+        if self.failed {
+            return Ok(false);
+        }
+        let moved = self.try_advance();
+        if moved.is_err() {
+            self.failed = true;
+        }
+        moved
+    }
+
+    /// The document that [`Cursor::advance`] moved to, in the batch's own memory.
+    ///
+    /// # Panics
+    /// Before `advance` has returned `true`.
+    pub fn current(&self) -> &RawDocument {
+        self.batch.current().expect("Cursor::current is for after advance() has returned true")
+    }
+
+    /// The document that [`Cursor::advance`] moved to, as a value that may borrow from it.
+    ///
+    /// # Errors
+    /// The document does not fit the type.
+    ///
+    /// # Panics
+    /// Before `advance` has returned `true`.
+    pub fn deserialize_current<'a>(&'a self) -> Result<T>
+    where
+        T: Deserialize<'a>,
+    {
+        bson::deserialize_from_slice(self.current().as_bytes()).map_err(does_not_fit)
+    }
+
+    /// Whether the server still holds the cursor, so that there may be more to come.
+    pub fn is_alive(&self) -> bool {
+        self.id != 0 && !self.failed
+    }
+
+    /// Whether documents of the present batch are left, which cost no round trip.
+    pub fn has_next(&self) -> bool {
+        !self.failed && self.batch.rest.len() > 1
+    }
+
+    /// The same cursor with another type to decode into.
+    pub fn with_type<U>(mut self) -> Cursor<U> {
+        let id = std::mem::take(&mut self.id);
+        Cursor {
+            client: self.client.clone(),
+            id,
+            namespace: self.namespace.clone(),
+            batch: Batch {
+                reply: self.batch.reply.take(),
+                current: self.batch.current.clone(),
+                rest: self.batch.rest.clone(),
+            },
+            settings: self.settings.clone(),
+            failed: self.failed,
+            documents: PhantomData,
+        }
+    }
+
+    fn try_advance(&mut self) -> Result<bool> {
+        loop {
+            if self.batch.advance()? {
+                return Ok(true);
+            }
+            if self.id == 0 {
+                return Ok(false);
+            }
+            self.fetch()?;
+            if self.settings.tailable && !self.has_next() {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn fetch(&mut self) -> Result<()> {
+        let fetched = get_more(
+            &self.client,
+            GetMore {
+                database: &self.namespace.database,
+                collection: &self.namespace.collection,
+                id: self.id,
+                batch_size: self.settings.batch_size,
+                max_await_time: self.settings.max_await_time,
+                comment: self.settings.comment.as_ref(),
+                deadline: self.client.operation_deadline(),
+                spent: self.batch.reply.take().map(Reply::into_buffer),
+            },
+        );
+        let reply = match fetched {
+            Ok(reply) => reply,
+            Err(error) => {
+                // After an answer the server has closed the cursor itself; after a broken connection it may still hold it.
+                if matches!(error.kind(), ErrorKind::Command(_)) {
+                    self.ended();
+                }
+                self.batch.forget();
+                return Err(error);
+            }
+        };
+        let next = read_batch(reply.document(), "nextBatch")?;
+        let (id, rest) = (next.id, next.documents);
+        self.batch = Batch { reply: Some(reply), current: 0..0, rest };
+        if id == 0 {
+            self.ended();
+        } else if id != self.id {
+            return Err(Error::invalid_reply(Stage::Decode, "the server changed the cursor's number"));
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self) {
+        self.client.cursor_ended(std::mem::take(&mut self.id));
+    }
+}
+
+impl<T: DeserializeOwned> Iterator for Cursor<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        match self.advance() {
+            Ok(true) => Some(bson::deserialize_from_slice(self.current().as_bytes()).map_err(does_not_fit)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl<T> Drop for Cursor<T> {
+    fn drop(&mut self) {
+        if self.id == 0 {
+            return;
+        }
+        let id = self.id;
+        self.ended();
+        if self.client.is_closed() {
+            return;
+        }
+        if let Err(error) = kill_cursors::kill(&self.client, id, &self.namespace, Deadline::after(KILL_LIMIT)) {
+            log::debug!("the cursor was left to the server's own time limit: {error}");
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Cursor<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor").field("id", &self.id).field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl Batch {
+    /// Moves to the next document of the array. False: there is none left.
+    fn advance(&mut self) -> Result<bool> {
+        let Some(reply) = &self.reply else { return Ok(false) };
+        let Some(rest) = reply.document().as_bytes().get(self.rest.clone()) else { return Err(cut_short()) };
+        // An array is a document whose keys are "0", "1", …: a type byte, the key, the value; a zero byte ends it.
+        let [kind, keyed @ ..] = rest else { return Err(cut_short()) };
+        match kind {
+            0 => return Ok(false),
+            3 => {}
+            _ => return Err(Error::invalid_reply(Stage::Decode, "an entry of the batch is not a document")),
+        }
+        let key = keyed.iter().position(|byte| *byte == 0).ok_or_else(cut_short)? + 1;
+        let value = keyed.get(key..).ok_or_else(cut_short)?;
+        let (length, _) = value.split_first_chunk::<4>().ok_or_else(cut_short)?;
+        let length = usize::try_from(i32::from_le_bytes(*length)).map_err(|_| cut_short())?;
+        RawDocument::from_bytes(value.get(..length).ok_or_else(cut_short)?).map_err(malformed)?;
+        let start = self.rest.start + 1 + key;
+        self.current = start..start + length;
+        self.rest.start = start + length;
+        Ok(true)
+    }
+
+    fn current(&self) -> Option<&RawDocument> {
+        let bytes = self.reply.as_ref()?.document().as_bytes().get(self.current.clone())?;
+        RawDocument::from_bytes(bytes).ok()
+    }
+
+    fn forget(&mut self) {
+        *self = Batch { reply: None, current: 0..0, rest: 0..0 };
+    }
+}
+
+/// What a reply says of its cursor.
+struct Opened<'a> {
+    id: i64,
+    namespace: Option<&'a str>,
+    /// Where the array's elements are, within the reply's document.
+    documents: Range<usize>,
+}
+
+fn read_batch<'a>(reply: &'a RawDocument, key: &str) -> Result<Opened<'a>> {
+    let missing = |what: &str| Error::invalid_reply(Stage::Decode, format!("the reply has no {what}"));
+    let cursor = reply.get_document("cursor").map_err(|_| missing("document 'cursor'"))?;
+    let id = cursor.get_i64("id").map_err(|_| missing("64-bit 'cursor.id'"))?;
+    let batch = cursor.get_array(key).map_err(|_| missing(&format!("array 'cursor.{key}'")))?.as_bytes();
+    // The array lies within the reply; its place is the distance between the two.
+    let start = (batch.as_ptr() as usize).wrapping_sub(reply.as_bytes().as_ptr() as usize);
+    Ok(Opened { id, namespace: cursor.get_str("ns").ok(), documents: start + 4..start + batch.len() })
+}
+
+fn cut_short() -> Error {
+    Error::invalid_reply(Stage::Decode, "the batch ends in the middle of a document")
+}
+
+fn does_not_fit(source: bson::error::Error) -> Error {
+    Error::new(ErrorKind::Deserialize, Stage::Decode, "a document does not fit the type it was to become")
+        .with_source(source)
+}

@@ -1,0 +1,152 @@
+//! Command events, with the redaction that the Command Logging and Monitoring specification asks for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bson::raw::{CStr, cstr};
+use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
+
+use crate::error::{CommandError, Error, ErrorKind, Stage};
+use crate::event::{CommandEvent, CommandFailed, CommandStarted, CommandSucceeded, ConnectionInfo, Handler};
+use crate::pool::Lease;
+
+use super::Command;
+
+/// Commands whose body, reply and failure may carry credentials.
+const SENSITIVE: &[&str] = &[
+    "authenticate",
+    "saslStart",
+    "saslContinue",
+    "getnonce",
+    "createUser",
+    "updateUser",
+    "copydbgetnonce",
+    "copydbsaslstart",
+    "copydb",
+];
+/// Commands that are sensitive only if they carry `speculativeAuthenticate`.
+const HELLO: &[&str] = &["hello", "isMaster", "ismaster"];
+
+/// Watches one command, if anyone wants to know.
+pub(super) struct Observer<'a>(Option<Watch<'a>>);
+
+struct Watch<'a> {
+    handler: &'a Handler<CommandEvent>,
+    database: String,
+    command_name: String,
+    request_id: i32,
+    connection: ConnectionInfo,
+    sensitive: bool,
+    began: Instant,
+}
+
+impl<'a> Observer<'a> {
+    /// Tells that the command is about to be sent.
+    pub(super) fn started(handler: Option<&'a Handler<CommandEvent>>, lease: &Lease, command: &Command<'_>) -> Self {
+        let Some(handler) = handler else { return Observer(None) };
+        let sensitive = is_sensitive(command.name, &command.body);
+        let watch = Watch {
+            handler,
+            database: command.database.to_owned(),
+            command_name: command.name.to_owned(),
+            request_id: lease.next_request_id(),
+            connection: lease.info().clone(),
+            sensitive,
+            began: Instant::now(),
+        };
+        handler.call(&CommandEvent::Started(CommandStarted {
+            command: if sensitive { RawDocumentBuf::new() } else { whole(command) },
+            database: watch.database.clone(),
+            command_name: watch.command_name.clone(),
+            request_id: watch.request_id,
+            connection: watch.connection.clone(),
+        }));
+        Observer(Some(watch))
+    }
+
+    /// Tells that it succeeded.
+    pub(super) fn succeeded(self, reply: &RawDocument) {
+        let Some(watch) = self.0 else { return };
+        watch.handler.call(&CommandEvent::Succeeded(CommandSucceeded {
+            duration: watch.began.elapsed(),
+            reply: if watch.sensitive { RawDocumentBuf::new() } else { reply.to_owned() },
+            database: watch.database,
+            command_name: watch.command_name,
+            request_id: watch.request_id,
+            connection: watch.connection,
+        }));
+    }
+
+    /// Tells that it failed, and gives the error back.
+    ///
+    /// The event must hold the error, and so must the caller; an `Error` is not cloned, so the event gets one that says the same.
+    pub(super) fn failed(self, error: Error) -> Error {
+        let Some(watch) = self.0 else { return error };
+        watch.handler.call(&CommandEvent::Failed(CommandFailed {
+            duration: watch.began.elapsed(),
+            failure: Arc::new(told(&error, watch.sensitive)),
+            database: watch.database,
+            command_name: watch.command_name,
+            request_id: watch.request_id,
+            connection: watch.connection,
+        }));
+        error
+    }
+}
+
+/// The command as one document: the body, the sequence as an array, and the database.
+fn whole(command: &Command<'_>) -> RawDocumentBuf {
+    let mut document = command.body.clone();
+    if let Some(sequence) = &command.sequence {
+        let mut array = RawArrayBuf::new();
+        let mut rest = sequence.documents;
+        while let Some((length, _)) = rest.split_first_chunk::<4>() {
+            let length = usize::try_from(i32::from_le_bytes(*length)).unwrap_or(0);
+            let Some((head, tail)) = rest.split_at_checked(length.max(4)) else { break };
+            let Ok(one) = RawDocument::from_bytes(head) else { break };
+            array.push(one);
+            rest = tail;
+        }
+        if let Ok(key) = <&CStr>::try_from(sequence.identifier) {
+            document.append(key, array);
+        }
+    }
+    document.append(cstr!("$db"), command.database);
+    document
+}
+
+/// The error as an event shows it. Of a sensitive command only code, code name and labels are kept.
+fn told(error: &Error, sensitive: bool) -> Error {
+    let mut kind = error.kind().clone();
+    if let (true, ErrorKind::Command(failure)) = (sensitive, &mut kind) {
+        *failure = CommandError {
+            code: failure.code,
+            code_name: failure.code_name.clone(),
+            message: String::new(),
+            response: redacted(failure),
+        };
+    }
+    let message = if sensitive { "(not shown: the command carries credentials)" } else { error.message() };
+    let mut told = Error::new(kind, Stage::Command, message.to_owned());
+    for label in error.labels() {
+        told = told.with_label(label.to_owned());
+    }
+    match error.address() {
+        Some(address) => told.with_address(address),
+        None => told,
+    }
+}
+
+fn redacted(failure: &CommandError) -> RawDocumentBuf {
+    let mut document = RawDocumentBuf::new();
+    for key in [cstr!("code"), cstr!("codeName"), cstr!("errorLabels")] {
+        if let Ok(Some(value)) = failure.response.get(key.as_str()) {
+            document.append(key, value);
+        }
+    }
+    document
+}
+
+fn is_sensitive(name: &str, body: &RawDocument) -> bool {
+    SENSITIVE.contains(&name) || (HELLO.contains(&name) && matches!(body.get("speculativeAuthenticate"), Ok(Some(_))))
+}

@@ -1,0 +1,47 @@
+//! `getMore`: the next batch of a cursor.
+
+use std::time::Duration;
+
+use bson::raw::cstr;
+use bson::{RawBson, rawdoc};
+
+use crate::client::Client;
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::wire::Reply;
+
+use super::{Command, run_on};
+
+/// What a `getMore` asks for.
+pub(crate) struct GetMore<'a> {
+    pub(crate) database: &'a str,
+    pub(crate) collection: &'a str,
+    pub(crate) id: i64,
+    pub(crate) batch_size: Option<u32>,
+    pub(crate) max_await_time: Option<Duration>,
+    pub(crate) comment: Option<&'a RawBson>,
+    pub(crate) deadline: Deadline,
+    /// A spent batch, whose memory the next one may use.
+    pub(crate) spent: Option<Vec<u8>>,
+}
+
+pub(crate) fn get_more(client: &Client, request: GetMore<'_>) -> Result<Reply> {
+    let mut body = rawdoc! { "getMore": request.id, "collection": request.collection };
+    if let Some(size) = request.batch_size.filter(|size| *size > 0) {
+        body.append(cstr!("batchSize"), i64::from(size));
+    }
+    if let Some(limit) = request.max_await_time {
+        body.append(cstr!("maxTimeMS"), i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
+    }
+    if let Some(comment) = request.comment {
+        body.append(cstr!("comment"), comment.as_raw_bson_ref());
+    }
+    let mut command = Command::new(client, "getMore", request.database, body);
+    command.await_time = request.max_await_time;
+    command.deadline = request.deadline;
+    let mut lease = client.lease(command.deadline)?;
+    if let Some(buffer) = request.spent {
+        lease.recycle(buffer);
+    }
+    run_on(client, &mut lease, command)
+}

@@ -1,0 +1,175 @@
+//! The commands: one file for each, which builds the command and reads the reply, and the one place that runs them.
+//!
+//! [`execute`] takes a connection, runs the command on it, and gives the connection back; [`run_on`] runs on a connection that
+//! the caller holds.
+
+mod events;
+pub(crate) mod get_more;
+pub(crate) mod kill_cursors;
+pub(crate) mod ping;
+pub(crate) mod reply;
+pub(crate) mod run_command;
+
+use std::time::Duration;
+
+use bson::raw::cstr;
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
+
+use crate::client::Client;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage, command_error};
+use crate::handshake::{ServerKind, append_server_api};
+use crate::options::{ReadPreference, ReadPreferenceMode};
+use crate::pool::Lease;
+use crate::wire::{Message, Reply, Sequence};
+
+pub(crate) use reply::{check_write_concern, write_concern_error, write_errors};
+
+/// A command, ready to be sent but for what depends on the server and the moment.
+pub(crate) struct Command<'a> {
+    /// Its name, the first key of the body.
+    pub(crate) name: &'a str,
+    /// The database it runs on.
+    pub(crate) database: &'a str,
+    /// All of it but the sequence and what [`run_on`] adds.
+    pub(crate) body: RawDocumentBuf,
+    /// Documents that travel beside the body.
+    pub(crate) sequence: Option<Sequence<'a>>,
+    /// Where a read may go. `None` for a write, and for all that has no read preference.
+    pub(crate) read_preference: Option<&'a ReadPreference>,
+    /// Whether the server answers (false for write concern `w: 0`).
+    pub(crate) acknowledged: bool,
+    /// How long the server itself may wait for news before it answers (`maxAwaitTimeMS`); the socket waits that much longer.
+    pub(crate) await_time: Option<Duration>,
+    /// When the whole operation, of which this may be one command, must end.
+    pub(crate) deadline: Deadline,
+}
+
+impl<'a> Command<'a> {
+    /// A command that is answered, has no read preference, and ends when `client` says that operations end.
+    pub(crate) fn new(client: &Client, name: &'a str, database: &'a str, body: RawDocumentBuf) -> Self {
+        Command {
+            name,
+            database,
+            body,
+            sequence: None,
+            read_preference: None,
+            acknowledged: true,
+            await_time: None,
+            deadline: client.operation_deadline(),
+        }
+    }
+}
+
+/// Runs a command on a server that suits it.
+pub(crate) fn execute(client: &Client, command: Command<'_>) -> Result<Reply> {
+    let mut lease = client.lease(command.deadline)?;
+    run_on(client, &mut lease, command)
+}
+
+/// Runs a write that nobody answers.
+pub(crate) fn execute_unacknowledged(client: &Client, command: Command<'_>) -> Result<()> {
+    let mut lease = client.lease(command.deadline)?;
+    send_on(client, &mut lease, command)
+}
+
+/// Runs a command on this connection. A reply with `ok: 0` is an error; write errors within a reply are the caller's.
+pub(crate) fn run_on(client: &Client, lease: &mut Lease, mut command: Command<'_>) -> Result<Reply> {
+    complete(client, lease, &mut command)?;
+    let deadline = client.command_deadline(command.deadline, command.await_time);
+    let message = message(&command);
+    let observer = events::Observer::started(client.options().command_event_handler.as_ref(), lease, &command);
+    let generation = lease.generation();
+    let result =
+        lease.run(&message, deadline).and_then(|reply| match command_error(reply.document(), Stage::Command) {
+            Some(error) => Err(error.with_address(client.address())),
+            None => Ok(reply),
+        });
+    match result {
+        Ok(reply) => {
+            observer.succeeded(reply.document());
+            Ok(reply)
+        }
+        Err(error) => {
+            client.topology().failed(&error, generation);
+            Err(observer.failed(error))
+        }
+    }
+}
+
+/// Sends a command that is not answered.
+pub(crate) fn send_on(client: &Client, lease: &mut Lease, mut command: Command<'_>) -> Result<()> {
+    command.acknowledged = false;
+    complete(client, lease, &mut command)?;
+    let deadline = client.command_deadline(command.deadline, None);
+    let message = message(&command);
+    let observer = events::Observer::started(client.options().command_event_handler.as_ref(), lease, &command);
+    let generation = lease.generation();
+    match lease.send(&message, deadline) {
+        Ok(()) => {
+            observer.succeeded(&rawdoc! { "ok": 1 });
+            Ok(())
+        }
+        Err(error) => {
+            client.topology().failed(&error, generation);
+            Err(observer.failed(error))
+        }
+    }
+}
+
+fn message<'a>(command: &'a Command<'_>) -> Message<'a> {
+    Message {
+        database: command.database,
+        body: &command.body,
+        sequence: command.sequence,
+        more_to_come: !command.acknowledged,
+    }
+}
+
+/// Adds what depends on the server and the moment.
+fn complete(client: &Client, lease: &Lease, command: &mut Command<'_>) -> Result<()> {
+    if let Some(preference) = command.read_preference
+        && let Some(document) = read_preference_document(preference, lease.description().kind)
+    {
+        command.body.append(cstr!("$readPreference"), document);
+    }
+    if let Some(api) = &client.options().server_api
+        && command.name != "getMore"
+    {
+        append_server_api(&mut command.body, api);
+    }
+    if client.options().timeout.is_some_and(|limit| !limit.is_zero())
+        && command.name != "getMore"
+        && command.acknowledged
+    {
+        let left = command.deadline.remaining().unwrap_or_default();
+        if left.is_zero() {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                Stage::Command,
+                "timeoutMS ran out before the command was sent",
+            ));
+        }
+        if !has_key(&command.body, "maxTimeMS") {
+            command.body.append(cstr!("maxTimeMS"), i64::try_from(left.as_millis().max(1)).unwrap_or(i64::MAX));
+        }
+    }
+    Ok(())
+}
+
+/// What a server of this type must be told about the read preference: a standalone nothing; a mongos all but `primary`; a
+/// member of a replica set that we talk to directly that any member will do, for it is the only one we have.
+fn read_preference_document(preference: &ReadPreference, server: ServerKind) -> Option<RawDocumentBuf> {
+    match server {
+        ServerKind::Standalone => None,
+        ServerKind::Mongos | ServerKind::LoadBalancer => {
+            (*preference != ReadPreference::default()).then(|| preference.to_document())
+        }
+        _ if preference.mode == ReadPreferenceMode::Primary => Some(rawdoc! { "mode": "primaryPreferred" }),
+        _ => Some(preference.to_document()),
+    }
+}
+
+fn has_key(document: &RawDocument, key: &str) -> bool {
+    matches!(document.get(key), Ok(Some(_)))
+}

@@ -1,0 +1,99 @@
+//! What every reply to a write may carry besides success.
+
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+
+use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError};
+
+/// The `writeConcernError` of a reply, if there is one.
+pub(crate) fn write_concern_error(reply: &RawDocument) -> Result<Option<WriteConcernError>> {
+    let Some(value) = reply.get("writeConcernError").map_err(malformed)? else { return Ok(None) };
+    let RawBsonRef::Document(error) = value else {
+        return Err(Error::invalid_reply(Stage::Decode, "the reply's writeConcernError is not a document"));
+    };
+    Ok(Some(WriteConcernError {
+        code: number(error, "code")?,
+        code_name: text(error, "codeName")?.unwrap_or_default(),
+        message: text(error, "errmsg")?.unwrap_or_default(),
+        details: details(error)?,
+        response: None,
+    }))
+}
+
+/// An error if the reply carries a `writeConcernError`: for commands that report nothing else.
+pub(crate) fn check_write_concern(reply: &RawDocument) -> Result<()> {
+    match write_concern_error(reply)? {
+        None => Ok(()),
+        Some(mut error) => {
+            error.response = Some(reply.to_owned());
+            let message = format!("write concern error {} ({}): {}", error.code, error.code_name, error.message);
+            let failure = Error::new(ErrorKind::WriteConcern(error), Stage::Command, message);
+            Err(with_reply_labels(failure, reply))
+        }
+    }
+}
+
+/// The `writeErrors` of a reply, with their places shifted by `offset`.
+pub(crate) fn write_errors(reply: &RawDocument, offset: usize) -> Result<Vec<WriteError>> {
+    let Some(value) = reply.get("writeErrors").map_err(malformed)? else { return Ok(Vec::new()) };
+    let RawBsonRef::Array(array) = value else {
+        return Err(Error::invalid_reply(Stage::Decode, "the reply's writeErrors is not an array"));
+    };
+    let mut errors = Vec::new();
+    for element in array {
+        let RawBsonRef::Document(error) = element.map_err(malformed)? else {
+            return Err(Error::invalid_reply(Stage::Decode, "an entry of the reply's writeErrors is not a document"));
+        };
+        let index = usize::try_from(number(error, "index")?)
+            .map_err(|_| Error::invalid_reply(Stage::Decode, "a write error has a negative index"))?;
+        errors.push(WriteError {
+            index: index.saturating_add(offset),
+            code: number(error, "code")?,
+            code_name: text(error, "codeName")?,
+            message: text(error, "errmsg")?.unwrap_or_default(),
+            details: details(error)?,
+            response: None,
+        });
+    }
+    Ok(errors)
+}
+
+/// Copies the reply's `errorLabels` to the error.
+pub(crate) fn with_reply_labels(mut error: Error, reply: &RawDocument) -> Error {
+    if let Ok(labels) = reply.get_array("errorLabels") {
+        for label in labels.into_iter().flatten() {
+            if let RawBsonRef::String(label) = label {
+                error = error.with_label(label.to_owned());
+            }
+        }
+    }
+    error
+}
+
+/// The reply is no valid BSON where we looked.
+pub(crate) fn malformed(source: bson::error::Error) -> Error {
+    Error::invalid_reply(Stage::Decode, "the reply is not valid BSON").with_source(source)
+}
+
+fn number(document: &RawDocument, key: &str) -> Result<i32> {
+    Ok(match document.get(key).map_err(malformed)? {
+        Some(RawBsonRef::Int32(number)) => number,
+        Some(RawBsonRef::Int64(number)) => i32::try_from(number).unwrap_or(0),
+        // Servers have sent codes as doubles; the cast saturates.
+        Some(RawBsonRef::Double(number)) => number as i32,
+        _ => 0,
+    })
+}
+
+fn text(document: &RawDocument, key: &str) -> Result<Option<String>> {
+    Ok(match document.get(key).map_err(malformed)? {
+        Some(RawBsonRef::String(text)) => Some(text.to_owned()),
+        _ => None,
+    })
+}
+
+fn details(document: &RawDocument) -> Result<Option<RawDocumentBuf>> {
+    Ok(match document.get("errInfo").map_err(malformed)? {
+        Some(RawBsonRef::Document(details)) => Some(details.to_owned()),
+        _ => None,
+    })
+}

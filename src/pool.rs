@@ -1,0 +1,346 @@
+//! The connections of one server: a mutex, a queue of waiting threads, and a lease that returns on drop.
+//!
+//! There is no thread behind it. Idle connections are judged when they are taken, and `minPoolSize` is filled by the thread
+//! that gives a connection back. Connections are made outside the lock. Threads are served in the order in which they came.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::connection::{Closer, Connection, Setup};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+
+/// A connection that lay idle for longer than this is looked at before it is used, because its peer may have gone.
+const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
+
+/// The limits of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolSettings {
+    /// `maxPoolSize`; 0: no limit.
+    pub(crate) max_size: u32,
+    /// `minPoolSize`.
+    pub(crate) min_size: u32,
+    /// `maxConnecting`.
+    pub(crate) max_connecting: u32,
+    /// `maxIdleTimeMS`.
+    pub(crate) max_idle_time: Option<Duration>,
+    /// `connectTimeoutMS`, for the connections that fill up `minPoolSize`.
+    pub(crate) connect_timeout: Duration,
+}
+
+/// The connections of one server.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+/// A connection on loan; it goes back when this is dropped.
+pub(crate) struct Lease {
+    /// `None` only while it is being dropped.
+    connection: Option<Connection>,
+    id: u64,
+    generation: u64,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: PoolSettings,
+    setup: Setup,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The last one back is the first one out, so that a pool that has grown too large goes idle at the other end.
+    idle: VecDeque<Idle>,
+    /// What can end the sockets that are on loan, by connection number.
+    leased: HashMap<u64, Closer>,
+    /// Connections that are being made.
+    connecting: u32,
+    /// Threads that wait, the first to come at the front. Each sleeps on its own variable, so one return wakes one thread.
+    waiting: VecDeque<Arc<Condvar>>,
+    /// Connections of an earlier generation are not used any more.
+    generation: u64,
+    last_id: u64,
+    closed: bool,
+}
+
+struct Idle {
+    connection: Connection,
+    id: u64,
+    since: Instant,
+}
+
+/// What a thread that came first in the queue may do.
+enum Turn {
+    Take(Idle),
+    Connect { id: u64, generation: u64 },
+    Wait,
+}
+
+impl Pool {
+    pub(crate) fn new(settings: PoolSettings, setup: Setup) -> Self {
+        let state = State {
+            idle: VecDeque::new(),
+            leased: HashMap::new(),
+            connecting: 0,
+            waiting: VecDeque::new(),
+            generation: 0,
+            last_id: 0,
+            closed: false,
+        };
+        Pool { shared: Arc::new(Shared { settings, setup, state: Mutex::new(state) }) }
+    }
+
+    /// Takes a connection: an idle one, or else a new one.
+    ///
+    /// `queue` limits the wait for a place in the pool, `operation` the making of a connection.
+    pub(crate) fn check_out(&self, queue: Deadline, operation: Deadline) -> Result<Lease> {
+        let shared = &self.shared;
+        match shared.wait_for_turn(queue.earliest(operation))? {
+            Turn::Take(idle) => Ok(shared.lend(idle.connection, idle.id)),
+            Turn::Connect { id, generation } => {
+                let made = Connection::establish(&shared.setup, id, operation);
+                shared.connected(id, generation, made)
+            }
+            Turn::Wait => unreachable!("wait_for_turn waits"),
+        }
+    }
+
+    /// The number of the present generation.
+    pub(crate) fn generation(&self) -> u64 {
+        self.shared.lock().generation
+    }
+
+    /// No connection made so far is used again, unless the pool was cleared since `generation` already.
+    pub(crate) fn clear(&self, generation: u64) {
+        let mut state = self.shared.lock();
+        if state.generation != generation {
+            return;
+        }
+        state.generation += 1;
+        let stale = std::mem::take(&mut state.idle);
+        state.wake_first();
+        drop(state);
+        drop(stale);
+    }
+
+    /// Ends idle connections, those on loan, and the wait of every thread.
+    pub(crate) fn close(&self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let idle = std::mem::take(&mut state.idle);
+        let leased = std::mem::take(&mut state.leased);
+        for waiting in &state.waiting {
+            waiting.notify_one();
+        }
+        drop(state);
+        drop(idle);
+        for closer in leased.values() {
+            closer.close();
+        }
+    }
+
+    /// The setup that connections are made with.
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.shared.setup
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked while it held the lock left no half-made state: every change below is complete by itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until this thread is first in the queue and there is something for it to take. Never returns `Turn::Wait`.
+    fn wait_for_turn(&self, deadline: Deadline) -> Result<Turn> {
+        let began = Instant::now();
+        let mut stale = Vec::new();
+        let mut state = self.lock();
+        if state.waiting.is_empty() {
+            match state.turn(&self.settings, &mut stale)? {
+                Turn::Wait => {}
+                turn => return Ok(turn),
+            }
+        }
+        let own = Arc::new(Condvar::new());
+        state.waiting.push_back(own.clone());
+        loop {
+            state = match deadline.remaining() {
+                None => own.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => own.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+            let first = state.waiting.front().is_some_and(|front| Arc::ptr_eq(front, &own));
+            let turn = if first || state.closed { state.turn(&self.settings, &mut stale) } else { Ok(Turn::Wait) };
+            match turn {
+                Ok(Turn::Wait) if !deadline.expired() => {}
+                outcome => {
+                    let timed_out = matches!(outcome, Ok(Turn::Wait)).then(|| self.wait_queue_timeout(&state, began));
+                    state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &own));
+                    state.wake_first();
+                    return timed_out.map_or(outcome, Err);
+                }
+            }
+        }
+    }
+
+    fn wait_queue_timeout(&self, state: &State, began: Instant) -> Error {
+        let message = format!(
+            "no connection became free in time: {} in use, {} idle, {} being made, {} threads waiting, maxPoolSize {}",
+            state.leased.len(),
+            state.idle.len(),
+            state.connecting,
+            state.waiting.len(),
+            self.settings.max_size,
+        );
+        Error::new(ErrorKind::Pool, Stage::CheckOut, message)
+            .with_address(self.setup.address())
+            .with_elapsed(began.elapsed())
+            .with_hint("raise maxPoolSize or waitQueueTimeoutMS, or drop cursors and finish operations sooner")
+    }
+
+    /// Hands a connection that a turn took to the caller.
+    fn lend(self: &Arc<Self>, connection: Connection, id: u64) -> Lease {
+        let generation = connection.generation();
+        Lease { connection: Some(connection), id, generation, shared: self.clone() }
+    }
+
+    /// Books the end of an attempt to connect.
+    fn connected(self: &Arc<Self>, id: u64, generation: u64, made: Result<Connection>) -> Result<Lease> {
+        let mut state = self.lock();
+        state.connecting -= 1;
+        state.wake_first();
+        let mut connection = made?;
+        if state.closed {
+            return Err(closed());
+        }
+        state.leased.insert(id, connection.closer());
+        drop(state);
+        connection.set_generation(generation);
+        Ok(self.lend(connection, id))
+    }
+
+    /// Takes a connection back, and makes one more if there are fewer than `minPoolSize`.
+    fn check_in(self: &Arc<Self>, connection: Connection, id: u64) {
+        let mut state = self.lock();
+        state.leased.remove(&id);
+        let usable = !state.closed && !connection.is_broken() && connection.generation() == state.generation;
+        let mut spent = None;
+        if usable {
+            state.idle.push_back(Idle { connection, id, since: Instant::now() });
+        } else {
+            spent = Some(connection);
+        }
+        state.wake_first();
+        let missing = usable && state.total() < self.settings.min_size && state.waiting.is_empty();
+        drop(state);
+        drop(spent);
+        if missing && !std::thread::panicking() {
+            self.fill_one();
+        }
+    }
+
+    /// Makes one connection towards `minPoolSize`. A failure is left for the next operation to meet.
+    fn fill_one(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.closed || state.total() >= self.settings.min_size || state.connecting >= self.settings.max_connecting {
+            return;
+        }
+        let (id, generation) = state.reserve();
+        drop(state);
+        let made = Connection::establish(&self.setup, id, Deadline::after(self.settings.connect_timeout));
+        match self.connected(id, generation, made) {
+            // Back without another look at minPoolSize, so that one check-in makes one connection at the most.
+            Ok(mut lease) => {
+                let mut state = self.lock();
+                state.leased.remove(&id);
+                if let Some(connection) = lease.connection.take()
+                    && !state.closed
+                    && generation == state.generation
+                {
+                    state.idle.push_front(Idle { connection, id, since: Instant::now() });
+                    state.wake_first();
+                }
+            }
+            Err(error) => log::debug!("minPoolSize: {error}"),
+        }
+    }
+}
+
+impl State {
+    /// What the thread at the front may do now. Connections that turn out unusable are put into `stale`.
+    fn turn(&mut self, settings: &PoolSettings, stale: &mut Vec<Idle>) -> Result<Turn> {
+        if self.closed {
+            return Err(closed());
+        }
+        while let Some(mut idle) = self.idle.pop_back() {
+            let rested = idle.since.elapsed();
+            let too_old = settings.max_idle_time.is_some_and(|limit| !limit.is_zero() && rested > limit);
+            if too_old
+                || idle.connection.generation() != self.generation
+                || (rested > LIVENESS_CHECK_AFTER && !idle.connection.is_alive())
+            {
+                stale.push(idle);
+                continue;
+            }
+            self.leased.insert(idle.id, idle.connection.closer());
+            return Ok(Turn::Take(idle));
+        }
+        let full = settings.max_size != 0 && self.total() >= settings.max_size;
+        if full || self.connecting >= settings.max_connecting {
+            return Ok(Turn::Wait);
+        }
+        let (id, generation) = self.reserve();
+        Ok(Turn::Connect { id, generation })
+    }
+
+    fn reserve(&mut self) -> (u64, u64) {
+        self.connecting += 1;
+        self.last_id += 1;
+        (self.last_id, self.generation)
+    }
+
+    fn total(&self) -> u32 {
+        u32::try_from(self.idle.len() + self.leased.len()).unwrap_or(u32::MAX).saturating_add(self.connecting)
+    }
+
+    fn wake_first(&self) {
+        if let Some(first) = self.waiting.front() {
+            first.notify_one();
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, Stage::CheckOut, "the client was closed")
+}
+
+impl Lease {
+    /// The generation that the connection belongs to.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("a lease holds its connection until it is dropped")
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("a lease holds its connection until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.shared.check_in(connection, self.id);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Which server an operation goes to.
+//!
+//! Today a client knows one server. What selects among several stands behind the same door, [`Topology::lease`].
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::connection::Setup;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::options::ClientOptions;
+use crate::pool::{Lease, Pool, PoolSettings};
+
+/// A server that could not be reached is not tried again sooner than this (minHeartbeatFrequencyMS).
+const MIN_HEARTBEAT_FREQUENCY: Duration = Duration::from_millis(500);
+
+/// The servers of a deployment, and what is known about them.
+pub(crate) struct Topology {
+    pool: Pool,
+    replica_set: Option<String>,
+    server_selection_timeout: Duration,
+    try_once: bool,
+    wait_queue_timeout: Option<Duration>,
+    closed: Mutex<bool>,
+    closing: Condvar,
+}
+
+impl Topology {
+    /// Judges what the options name; connects nothing.
+    pub(crate) fn new(options: &ClientOptions) -> Result<Self> {
+        let [address] = options.hosts.as_slice() else {
+            return Err(Error::not_supported(format!(
+                "{} hosts in one connection string: a deployment of several servers is not supported yet",
+                options.hosts.len()
+            ))
+            .with_hint("name one server; for a replica set, its primary"));
+        };
+        let settings = PoolSettings {
+            max_size: options.max_pool_size,
+            min_size: options.min_pool_size,
+            max_connecting: options.max_connecting,
+            max_idle_time: options.max_idle_time,
+            connect_timeout: options.connect_timeout,
+        };
+        Ok(Topology {
+            pool: Pool::new(settings, Setup::new(address.clone(), options)?),
+            replica_set: options.replica_set.clone(),
+            server_selection_timeout: options.server_selection_timeout,
+            try_once: options.server_selection_try_once,
+            wait_queue_timeout: options.wait_queue_timeout,
+            closed: Mutex::new(false),
+            closing: Condvar::new(),
+        })
+    }
+
+    /// A connection to a server that suits the operation, by `operation` at the latest.
+    ///
+    /// A server that cannot be reached is an error at once, or with `serverSelectionTryOnce=false` after
+    /// `serverSelectionTimeoutMS`.
+    pub(crate) fn lease(&self, operation: Deadline) -> Result<Lease> {
+        let began = Instant::now();
+        let selection = Deadline::after(self.server_selection_timeout).earliest(operation);
+        // With a limit on the whole operation, waitQueueTimeoutMS does not count.
+        let queue = match operation.instant() {
+            Some(_) => operation,
+            None => Deadline::after_option(self.wait_queue_timeout),
+        };
+        loop {
+            let generation = self.pool.generation();
+            let error = match self.pool.check_out(queue, selection) {
+                Ok(lease) => return self.check_set_name(lease),
+                Err(error) => error,
+            };
+            self.failed_to_connect(&error, generation);
+            if self.try_once || !error.is_network_error() {
+                return Err(error);
+            }
+            if !self.pause(selection) {
+                return Err(no_server(error, began));
+            }
+        }
+    }
+
+    /// What a failed operation says about its server: after a network error no connection of that time is used again.
+    ///
+    /// A time limit is no such sign: the server may just be slow with this one command.
+    pub(crate) fn failed(&self, error: &Error, generation: u64) {
+        if error.is_network_error() && !error.is_network_timeout() {
+            self.pool.clear(generation);
+        }
+    }
+
+    /// Client metadata of connections that are made from now on.
+    pub(crate) fn setup(&self) -> &Setup {
+        self.pool.setup()
+    }
+
+    /// Ends every connection and every wait.
+    pub(crate) fn close(&self) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.closing.notify_all();
+        self.pool.close();
+    }
+
+    /// A refusal to let us in concerns every connection; an overloaded network does not (mechanisms' labels tell).
+    fn failed_to_connect(&self, error: &Error, generation: u64) {
+        let connection_failed = !matches!(error.stage(), Stage::CheckOut | Stage::Options);
+        if connection_failed && !error.contains_label(crate::error::SYSTEM_OVERLOADED_ERROR) {
+            self.pool.clear(generation);
+        }
+    }
+
+    fn check_set_name(&self, lease: Lease) -> Result<Lease> {
+        let Some(wanted) = &self.replica_set else { return Ok(lease) };
+        let seen = lease.description().set_name.as_deref();
+        if seen == Some(wanted) {
+            return Ok(lease);
+        }
+        let seen = seen.map_or("is not a member of a replica set".to_owned(), |name| format!("belongs to '{name}'"));
+        Err(Error::new(
+            ErrorKind::ServerSelection,
+            Stage::ServerSelection,
+            format!("the server {seen}, and replicaSet asks for '{wanted}'"),
+        )
+        .with_address(self.pool.setup().address())
+        .with_hint("correct replicaSet, or the host"))
+    }
+
+    /// Waits before the next try. False: there is none, because time is up or the client was closed.
+    fn pause(&self, deadline: Deadline) -> bool {
+        let left = deadline.remaining().unwrap_or(MIN_HEARTBEAT_FREQUENCY);
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = left.min(MIN_HEARTBEAT_FREQUENCY);
+        let (closed, _) =
+            self.closing.wait_timeout_while(closed, wait, |closed| !*closed).unwrap_or_else(PoisonError::into_inner);
+        !*closed && !deadline.expired()
+    }
+}
+
+fn no_server(last: Error, began: Instant) -> Error {
+    Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, "no server could be reached in time")
+        .with_elapsed(began.elapsed())
+        .with_source(last)
+}
