@@ -1,17 +1,13 @@
 //! The client: the handle on a deployment that everything else comes from.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::database::Database;
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::operation;
-use crate::options::{ClientOptions, DriverInfo, ServerAddress};
-use crate::pool::Lease;
-use crate::topology::Topology;
+use crate::operation::{self, Deployment};
+use crate::options::{ClientOptions, DriverInfo};
 use crate::warning::Warning;
 
 /// How long [`Client::close`] gives the server to end open cursors.
@@ -33,22 +29,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
-
-struct Inner {
-    options: ClientOptions,
-    topology: Topology,
-    closed: AtomicBool,
-    /// The cursors that are open on the server, by their number, so that `close` can end them.
-    cursors: Mutex<HashMap<i64, OpenCursor>>,
-}
-
-/// What it takes to end a cursor.
-#[derive(Clone, Debug)]
-pub(crate) struct OpenCursor {
-    pub(crate) database: String,
-    pub(crate) collection: String,
-}
+pub struct Client(Arc<Deployment>);
 
 impl Client {
     /// A client for a connection string, `mongodb://…`. Nothing is connected yet.
@@ -65,13 +46,7 @@ impl Client {
     /// Options that contradict each other, or ask for what is not supported.
     pub fn with_options(options: ClientOptions) -> Result<Self> {
         options.check_supported()?;
-        let topology = Topology::new(&options)?;
-        Ok(Client(Arc::new(Inner {
-            options,
-            topology,
-            closed: AtomicBool::new(false),
-            cursors: Mutex::new(HashMap::new()),
-        })))
+        Ok(Client(Arc::new(Deployment::new(options)?)))
     }
 
     /// A handle on a database. Nothing is sent.
@@ -81,7 +56,7 @@ impl Client {
 
     /// The database that the connection string names (`mongodb://host/name`), if it names one.
     pub fn default_database(&self) -> Option<Database> {
-        self.0.options.default_database.as_ref().map(|name| self.database(name))
+        self.0.options().default_database.as_ref().map(|name| self.database(name))
     }
 
     /// Asks the server whether it is there (`ping` on `admin`). The first call connects and logs in.
@@ -89,12 +64,12 @@ impl Client {
     /// # Errors
     /// Whatever keeps us from the server.
     pub fn ping(&self) -> Result<()> {
-        operation::ping::ping(self)
+        operation::ping::ping(&self.0)
     }
 
     /// What the options were accepted with, and deserves a second look.
     pub fn warnings(&self) -> &[Warning] {
-        self.0.options.warnings()
+        self.0.options().warnings()
     }
 
     /// Adds the name of a library that wraps this driver to the client metadata of the connections made from now on.
@@ -105,73 +80,26 @@ impl Client {
     /// # Errors
     /// A text that contains `|`, or an empty name.
     pub fn append_metadata(&self, info: DriverInfo) -> Result<()> {
-        self.0.topology.setup().handshake().append_metadata(info)
+        self.0.topology().setup().handshake().append_metadata(info)
     }
 
     /// Ends open cursors on the server and closes every connection, those in use included. Later operations of this client
     /// and its clones fail with [`ErrorKind::Closed`](crate::error::ErrorKind::Closed).
     pub fn close(self) {
-        if self.0.closed.swap(true, Ordering::SeqCst) {
-            return;
+        if let Some(cursors) = self.0.begin_close() {
+            operation::kill_cursors::kill_all(&self.0, cursors, Deadline::after(CLOSE_LIMIT));
+            self.0.topology().close();
         }
-        let cursors = std::mem::take(&mut *self.lock_cursors());
-        operation::kill_cursors::kill_all(&self, cursors, Deadline::after(CLOSE_LIMIT));
-        self.0.topology.close();
     }
 
-    pub(crate) fn options(&self) -> &ClientOptions {
-        &self.0.options
-    }
-
-    pub(crate) fn topology(&self) -> &Topology {
-        &self.0.topology
-    }
-
-    pub(crate) fn address(&self) -> &ServerAddress {
-        self.0.topology.setup().address()
-    }
-
-    pub(crate) fn lease(&self, deadline: Deadline) -> Result<Lease> {
-        self.0.topology.lease(deadline)
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::SeqCst)
-    }
-
-    /// When an operation that begins now must end (`timeoutMS`).
-    pub(crate) fn operation_deadline(&self) -> Deadline {
-        Deadline::after_option(self.0.options.timeout)
-    }
-
-    /// When the exchange of one command must end: with the operation, or without `timeoutMS` after `socketTimeoutMS`.
-    pub(crate) fn command_deadline(&self, operation: Deadline, server_waits: Option<Duration>) -> Deadline {
-        if self.0.options.timeout.is_some() {
-            return operation;
-        }
-        match self.0.options.socket_timeout {
-            None => Deadline::NEVER,
-            Some(limit) if limit.is_zero() => Deadline::NEVER,
-            Some(limit) => Deadline::after(limit.saturating_add(server_waits.unwrap_or_default())),
-        }
-        .earliest(operation)
-    }
-
-    pub(crate) fn cursor_opened(&self, id: i64, cursor: OpenCursor) {
-        self.lock_cursors().insert(id, cursor);
-    }
-
-    pub(crate) fn cursor_ended(&self, id: i64) {
-        self.lock_cursors().remove(&id);
-    }
-
-    fn lock_cursors(&self) -> std::sync::MutexGuard<'_, HashMap<i64, OpenCursor>> {
-        self.0.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What operations run against.
+    pub(crate) fn deployment(&self) -> &Deployment {
+        &self.0
     }
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("address", &self.address().to_string()).finish_non_exhaustive()
+        f.debug_struct("Client").field("address", &self.0.address().to_string()).finish_non_exhaustive()
     }
 }

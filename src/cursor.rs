@@ -8,12 +8,12 @@ use bson::{RawBson, RawDocument};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{Client, OpenCursor};
+use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::get_more::{GetMore, get_more};
-use crate::operation::kill_cursors;
 use crate::operation::reply::malformed;
+use crate::operation::{OpenCursor, kill_cursors};
 use crate::wire::Reply;
 
 /// How long a dropped cursor waits for the server to confirm its end.
@@ -88,7 +88,7 @@ impl<T> Cursor<T> {
         let id = opened.id;
         let rest = opened.documents;
         if id != 0 {
-            client.cursor_opened(id, namespace.clone());
+            client.deployment().cursor_opened(id, namespace.clone());
         }
         Ok(Cursor {
             client: client.clone(),
@@ -183,7 +183,7 @@ impl<T> Cursor<T> {
 
     fn fetch(&mut self) -> Result<()> {
         let fetched = get_more(
-            &self.client,
+            self.client.deployment(),
             GetMore {
                 database: &self.namespace.database,
                 collection: &self.namespace.collection,
@@ -191,7 +191,7 @@ impl<T> Cursor<T> {
                 batch_size: self.settings.batch_size,
                 max_await_time: self.settings.max_await_time,
                 comment: self.settings.comment.as_ref(),
-                deadline: self.client.operation_deadline(),
+                deadline: self.client.deployment().operation_deadline(),
                 spent: self.batch.reply.take().map(Reply::into_buffer),
             },
         );
@@ -218,7 +218,7 @@ impl<T> Cursor<T> {
     }
 
     fn ended(&mut self) {
-        self.client.cursor_ended(std::mem::take(&mut self.id));
+        self.client.deployment().cursor_ended(std::mem::take(&mut self.id));
     }
 }
 
@@ -241,10 +241,12 @@ impl<T> Drop for Cursor<T> {
         }
         let id = self.id;
         self.ended();
-        if self.client.is_closed() {
+        if self.client.deployment().is_closed() {
             return;
         }
-        if let Err(error) = kill_cursors::kill(&self.client, id, &self.namespace, Deadline::after(KILL_LIMIT)) {
+        if let Err(error) =
+            kill_cursors::kill(self.client.deployment(), id, &self.namespace, Deadline::after(KILL_LIMIT))
+        {
             log::debug!("the cursor was left to the server's own time limit: {error}");
         }
     }

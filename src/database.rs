@@ -20,7 +20,7 @@ struct Inner {
 
 impl Database {
     pub(crate) fn new(client: Client, name: String) -> Self {
-        let options = client.options();
+        let options = client.deployment().options();
         let (read_preference, read_concern, write_concern) =
             (options.read_preference.clone(), options.read_concern.clone(), options.write_concern.clone());
         Database(Arc::new(Inner { client, name, read_preference, read_concern, write_concern }))

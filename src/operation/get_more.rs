@@ -5,12 +5,11 @@ use std::time::Duration;
 use bson::raw::cstr;
 use bson::{RawBson, rawdoc};
 
-use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::wire::Reply;
 
-use super::{Command, run_on};
+use super::{Command, Deployment, run_on};
 
 /// What a `getMore` asks for.
 pub(crate) struct GetMore<'a> {
@@ -25,7 +24,7 @@ pub(crate) struct GetMore<'a> {
     pub(crate) spent: Option<Vec<u8>>,
 }
 
-pub(crate) fn get_more(client: &Client, request: GetMore<'_>) -> Result<Reply> {
+pub(crate) fn get_more(deployment: &Deployment, request: GetMore<'_>) -> Result<Reply> {
     let mut body = rawdoc! { "getMore": request.id, "collection": request.collection };
     if let Some(size) = request.batch_size.filter(|size| *size > 0) {
         body.append(cstr!("batchSize"), i64::from(size));
@@ -36,12 +35,12 @@ pub(crate) fn get_more(client: &Client, request: GetMore<'_>) -> Result<Reply> {
     if let Some(comment) = request.comment {
         body.append(cstr!("comment"), comment.as_raw_bson_ref());
     }
-    let mut command = Command::new(client, "getMore", request.database, body);
+    let mut command = Command::new(deployment, "getMore", request.database, body);
     command.await_time = request.max_await_time;
     command.deadline = request.deadline;
-    let mut lease = client.lease(command.deadline)?;
+    let mut lease = deployment.lease(command.deadline)?;
     if let Some(buffer) = request.spent {
         lease.recycle(buffer);
     }
-    run_on(client, &mut lease, command)
+    run_on(deployment, &mut lease, command)
 }

@@ -4,39 +4,38 @@ use std::collections::HashMap;
 
 use bson::{RawArrayBuf, rawdoc};
 
-use crate::client::{Client, OpenCursor};
 use crate::deadline::Deadline;
 use crate::error::Result;
 
-use super::{Command, execute};
+use super::{Command, Deployment, OpenCursor, execute};
 
 /// Ends one cursor.
-pub(crate) fn kill(client: &Client, id: i64, cursor: &OpenCursor, deadline: Deadline) -> Result<()> {
-    kill_some(client, &[id], cursor, deadline)
+pub(crate) fn kill(deployment: &Deployment, id: i64, cursor: &OpenCursor, deadline: Deadline) -> Result<()> {
+    kill_some(deployment, &[id], cursor, deadline)
 }
 
 /// Ends all of these, as far as the server can be reached in time.
-pub(crate) fn kill_all(client: &Client, cursors: HashMap<i64, OpenCursor>, deadline: Deadline) {
+pub(crate) fn kill_all(deployment: &Deployment, cursors: HashMap<i64, OpenCursor>, deadline: Deadline) {
     let mut by_collection: HashMap<(String, String), Vec<i64>> = HashMap::new();
     for (id, cursor) in cursors {
         by_collection.entry((cursor.database, cursor.collection)).or_default().push(id);
     }
     for ((database, collection), ids) in by_collection {
-        if let Err(error) = kill_some(client, &ids, &OpenCursor { database, collection }, deadline) {
+        if let Err(error) = kill_some(deployment, &ids, &OpenCursor { database, collection }, deadline) {
             log::debug!("cursors were left to the server's own time limit: {error}");
             return;
         }
     }
 }
 
-fn kill_some(client: &Client, ids: &[i64], cursor: &OpenCursor, deadline: Deadline) -> Result<()> {
+fn kill_some(deployment: &Deployment, ids: &[i64], cursor: &OpenCursor, deadline: Deadline) -> Result<()> {
     let mut list = RawArrayBuf::new();
     for id in ids {
         list.push(*id);
     }
     let body = rawdoc! { "killCursors": cursor.collection.as_str(), "cursors": list };
-    let mut command = Command::new(client, "killCursors", &cursor.database, body);
+    let mut command = Command::new(deployment, "killCursors", &cursor.database, body);
     command.deadline = deadline;
-    execute(client, command)?;
+    execute(deployment, command)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! [`execute`] takes a connection, runs the command on it, and gives the connection back; [`run_on`] runs on a connection that
 //! the caller holds.
 
+mod deployment;
 mod events;
 pub(crate) mod get_more;
 pub(crate) mod kill_cursors;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
-use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
 use crate::handshake::{ServerKind, append_server_api};
@@ -23,6 +23,7 @@ use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::pool::Lease;
 use crate::wire::{Message, Reply, Sequence};
 
+pub(crate) use deployment::{Deployment, OpenCursor};
 pub(crate) use reply::{check_write_concern, write_concern_error, write_errors};
 
 /// A command, ready to be sent but for what depends on the server and the moment.
@@ -46,8 +47,8 @@ pub(crate) struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// A command that is answered, has no read preference, and ends when `client` says that operations end.
-    pub(crate) fn new(client: &Client, name: &'a str, database: &'a str, body: RawDocumentBuf) -> Self {
+    /// A command that is answered, has no read preference, and ends when the client's options say.
+    pub(crate) fn new(deployment: &Deployment, name: &'a str, database: &'a str, body: RawDocumentBuf) -> Self {
         Command {
             name,
             database,
@@ -56,33 +57,33 @@ impl<'a> Command<'a> {
             read_preference: None,
             acknowledged: true,
             await_time: None,
-            deadline: client.operation_deadline(),
+            deadline: deployment.operation_deadline(),
         }
     }
 }
 
 /// Runs a command on a server that suits it.
-pub(crate) fn execute(client: &Client, command: Command<'_>) -> Result<Reply> {
-    let mut lease = client.lease(command.deadline)?;
-    run_on(client, &mut lease, command)
+pub(crate) fn execute(deployment: &Deployment, command: Command<'_>) -> Result<Reply> {
+    let mut lease = deployment.lease(command.deadline)?;
+    run_on(deployment, &mut lease, command)
 }
 
 /// Runs a write that nobody answers.
-pub(crate) fn execute_unacknowledged(client: &Client, command: Command<'_>) -> Result<()> {
-    let mut lease = client.lease(command.deadline)?;
-    send_on(client, &mut lease, command)
+pub(crate) fn execute_unacknowledged(deployment: &Deployment, command: Command<'_>) -> Result<()> {
+    let mut lease = deployment.lease(command.deadline)?;
+    send_on(deployment, &mut lease, command)
 }
 
 /// Runs a command on this connection. A reply with `ok: 0` is an error; write errors within a reply are the caller's.
-pub(crate) fn run_on(client: &Client, lease: &mut Lease, mut command: Command<'_>) -> Result<Reply> {
-    complete(client, lease, &mut command)?;
-    let deadline = client.command_deadline(command.deadline, command.await_time);
+pub(crate) fn run_on(deployment: &Deployment, lease: &mut Lease, mut command: Command<'_>) -> Result<Reply> {
+    complete(deployment, lease, &mut command)?;
+    let deadline = deployment.command_deadline(command.deadline, command.await_time);
     let message = message(&command);
-    let observer = events::Observer::started(client.options().command_event_handler.as_ref(), lease, &command);
+    let observer = events::Observer::started(deployment.options().command_event_handler.as_ref(), lease, &command);
     let generation = lease.generation();
     let result =
         lease.run(&message, deadline).and_then(|reply| match command_error(reply.document(), Stage::Command) {
-            Some(error) => Err(error.with_address(client.address())),
+            Some(error) => Err(error.with_address(deployment.address())),
             None => Ok(reply),
         });
     match result {
@@ -91,19 +92,19 @@ pub(crate) fn run_on(client: &Client, lease: &mut Lease, mut command: Command<'_
             Ok(reply)
         }
         Err(error) => {
-            client.topology().failed(&error, generation);
+            deployment.topology().failed(&error, generation);
             Err(observer.failed(error))
         }
     }
 }
 
 /// Sends a command that is not answered.
-pub(crate) fn send_on(client: &Client, lease: &mut Lease, mut command: Command<'_>) -> Result<()> {
+pub(crate) fn send_on(deployment: &Deployment, lease: &mut Lease, mut command: Command<'_>) -> Result<()> {
     command.acknowledged = false;
-    complete(client, lease, &mut command)?;
-    let deadline = client.command_deadline(command.deadline, None);
+    complete(deployment, lease, &mut command)?;
+    let deadline = deployment.command_deadline(command.deadline, None);
     let message = message(&command);
-    let observer = events::Observer::started(client.options().command_event_handler.as_ref(), lease, &command);
+    let observer = events::Observer::started(deployment.options().command_event_handler.as_ref(), lease, &command);
     let generation = lease.generation();
     match lease.send(&message, deadline) {
         Ok(()) => {
@@ -111,7 +112,7 @@ pub(crate) fn send_on(client: &Client, lease: &mut Lease, mut command: Command<'
             Ok(())
         }
         Err(error) => {
-            client.topology().failed(&error, generation);
+            deployment.topology().failed(&error, generation);
             Err(observer.failed(error))
         }
     }
@@ -127,18 +128,18 @@ fn message<'a>(command: &'a Command<'_>) -> Message<'a> {
 }
 
 /// Adds what depends on the server and the moment.
-fn complete(client: &Client, lease: &Lease, command: &mut Command<'_>) -> Result<()> {
+fn complete(deployment: &Deployment, lease: &Lease, command: &mut Command<'_>) -> Result<()> {
     if let Some(preference) = command.read_preference
         && let Some(document) = read_preference_document(preference, lease.description().kind)
     {
         command.body.append(cstr!("$readPreference"), document);
     }
-    if let Some(api) = &client.options().server_api
+    if let Some(api) = &deployment.options().server_api
         && command.name != "getMore"
     {
         append_server_api(&mut command.body, api);
     }
-    if client.options().timeout.is_some_and(|limit| !limit.is_zero())
+    if deployment.options().timeout.is_some_and(|limit| !limit.is_zero())
         && command.name != "getMore"
         && command.acknowledged
     {

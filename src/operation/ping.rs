@@ -2,12 +2,11 @@
 
 use bson::rawdoc;
 
-use crate::client::Client;
 use crate::error::Result;
 
-use super::{Command, execute};
+use super::{Command, Deployment, execute};
 
-pub(crate) fn ping(client: &Client) -> Result<()> {
-    execute(client, Command::new(client, "ping", "admin", rawdoc! { "ping": 1 }))?;
+pub(crate) fn ping(deployment: &Deployment) -> Result<()> {
+    execute(deployment, Command::new(deployment, "ping", "admin", rawdoc! { "ping": 1 }))?;
     Ok(())
 }

@@ -2,24 +2,23 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::options::ReadPreference;
 use crate::wire::Reply;
 
-use super::{Command, execute};
+use super::{Command, Deployment, execute};
 
 /// Runs the document as it is. Its first key is the command's name.
 pub(crate) fn run_command(
-    client: &Client,
+    deployment: &Deployment,
     database: &str,
     body: RawDocumentBuf,
     read_preference: Option<&ReadPreference>,
 ) -> Result<Reply> {
     let name = command_name(&body)?.to_owned();
-    let mut command = Command::new(client, &name, database, body);
+    let mut command = Command::new(deployment, &name, database, body);
     command.read_preference = read_preference;
-    execute(client, command)
+    execute(deployment, command)
 }
 
 fn command_name(body: &RawDocument) -> Result<&str> {
