@@ -47,7 +47,7 @@ impl Setup {
             address,
             tls: options.tls.as_ref().map(Connector::new).transpose()?,
             handshake: Handshake::new(options)?,
-            connect_timeout: options.connect_timeout,
+            connect_timeout: shorter(options.connect_timeout, options.server_selection_timeout),
             socket_timeout: options.socket_timeout,
             timeout: options.timeout,
         })
@@ -176,6 +176,15 @@ impl Connection {
 
     fn complete(&self, error: Error, began: Instant) -> Error {
         error.with_address(&self.info.address).with_elapsed(began.elapsed())
+    }
+}
+
+/// Connecting is how a server is selected here, so it has no longer than `serverSelectionTimeoutMS`. Zero means no limit.
+fn shorter(connect: Duration, selection: Duration) -> Duration {
+    match (connect.is_zero(), selection.is_zero()) {
+        (false, false) => connect.min(selection),
+        (true, _) => selection,
+        (_, true) => connect,
     }
 }
 

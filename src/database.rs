@@ -26,6 +26,17 @@ impl Database {
         Database(Arc::new(Inner { client, name, read_preference, read_concern, write_concern }))
     }
 
+    /// Runs a command as it is.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server, and the server's own refusal.
+    pub fn run_command(&self, command: bson::Document) -> crate::error::Result<bson::Document> {
+        let body = bson::RawDocumentBuf::try_from(&command)
+            .map_err(|e| crate::Error::invalid_argument("not BSON").with_source(e))?;
+        let reply = crate::operation::run_command::run_command(self.0.client.deployment(), self.name(), body, None)?;
+        bson::Document::try_from(reply.document()).map_err(crate::operation::reply::malformed)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.0.name

@@ -1,24 +1,33 @@
 //! A MongoDB driver that blocks.
 
 mod auth;
+mod client;
 mod connection;
 mod credential;
+mod cursor;
+mod database;
 mod deadline;
 pub mod error;
 pub mod event;
 mod handshake;
+mod operation;
 pub mod options;
 mod policy;
+mod pool;
 pub mod results;
 mod secret;
 mod stream;
 mod tls;
+mod topology;
 mod warning;
 mod wire;
 
 pub use bson;
 
+pub use client::Client;
 pub use credential::{Credential, ScramCredential, ScramMechanism};
+pub use cursor::Cursor;
+pub use database::Database;
 pub use error::{Error, Result};
 pub use policy::SecurityPolicy;
 pub use secret::Secret;

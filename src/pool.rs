@@ -26,8 +26,6 @@ pub(crate) struct PoolSettings {
     pub(crate) max_connecting: u32,
     /// `maxIdleTimeMS`.
     pub(crate) max_idle_time: Option<Duration>,
-    /// `connectTimeoutMS`, for the connections that fill up `minPoolSize`.
-    pub(crate) connect_timeout: Duration,
 }
 
 /// The connections of one server.
@@ -94,13 +92,13 @@ impl Pool {
 
     /// Takes a connection: an idle one, or else a new one.
     ///
-    /// `queue` limits the wait for a place in the pool, `operation` the making of a connection.
-    pub(crate) fn check_out(&self, queue: Deadline, operation: Deadline) -> Result<Lease> {
+    /// `queue` limits the wait for a place in the pool, `connect` the making of a connection.
+    pub(crate) fn check_out(&self, queue: Deadline, connect: Deadline) -> Result<Lease> {
         let shared = &self.shared;
-        match shared.wait_for_turn(queue.earliest(operation))? {
+        match shared.wait_for_turn(queue)? {
             Turn::Take(idle) => Ok(shared.lend(idle.connection, idle.id)),
             Turn::Connect { id, generation } => {
-                let made = Connection::establish(&shared.setup, id, operation);
+                let made = Connection::establish(&shared.setup, id, connect);
                 shared.connected(id, generation, made)
             }
             Turn::Wait => unreachable!("wait_for_turn waits"),
@@ -176,7 +174,8 @@ impl Shared {
             match turn {
                 Ok(Turn::Wait) if !deadline.expired() => {}
                 outcome => {
-                    let timed_out = matches!(outcome, Ok(Turn::Wait)).then(|| self.wait_queue_timeout(&state, began));
+                    let timed_out =
+                        matches!(outcome, Ok(Turn::Wait)).then(|| self.wait_queue_timeout(&state, deadline, began));
                     state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &own));
                     state.wake_first();
                     return timed_out.map_or(outcome, Err);
@@ -185,9 +184,10 @@ impl Shared {
         }
     }
 
-    fn wait_queue_timeout(&self, state: &State, began: Instant) -> Error {
+    fn wait_queue_timeout(&self, state: &State, deadline: Deadline, began: Instant) -> Error {
         let message = format!(
-            "no connection became free in time: {} in use, {} idle, {} being made, {} threads waiting, maxPoolSize {}",
+            "no connection became free within {}: {} in use, {} idle, {} being made, {} threads waiting, maxPoolSize {}",
+            deadline.name(),
             state.leased.len(),
             state.idle.len(),
             state.connecting,
@@ -222,7 +222,8 @@ impl Shared {
     }
 
     /// Takes a connection back, and makes one more if there are fewer than `minPoolSize`.
-    fn check_in(self: &Arc<Self>, connection: Connection, id: u64) {
+    fn check_in(self: &Arc<Self>, mut connection: Connection, id: u64) {
+        connection.rest();
         let mut state = self.lock();
         state.leased.remove(&id);
         let usable = !state.closed && !connection.is_broken() && connection.generation() == state.generation;
@@ -249,7 +250,7 @@ impl Shared {
         }
         let (id, generation) = state.reserve();
         drop(state);
-        let made = Connection::establish(&self.setup, id, Deadline::after(self.settings.connect_timeout));
+        let made = Connection::establish(&self.setup, id, Deadline::NEVER);
         match self.connected(id, generation, made) {
             // Back without another look at minPoolSize, so that one check-in makes one connection at the most.
             Ok(mut lease) => {

@@ -53,14 +53,16 @@ impl Deployment {
 
     /// When an operation that begins now must end (`timeoutMS`).
     pub(crate) fn operation_deadline(&self) -> Deadline {
-        Deadline::after_option(self.options.timeout)
+        Deadline::after_option(self.options.timeout).named("timeoutMS")
     }
 
     /// When the exchange of one command must end: with the operation, or without `timeoutMS` after `socketTimeoutMS`.
     pub(crate) fn command_deadline(&self, operation: Deadline, server_waits: Option<Duration>) -> Deadline {
         match self.options.socket_timeout {
             Some(limit) if self.options.timeout.is_none() && !limit.is_zero() => {
-                Deadline::after(limit.saturating_add(server_waits.unwrap_or_default())).earliest(operation)
+                Deadline::after(limit.saturating_add(server_waits.unwrap_or_default()))
+                    .named("socketTimeoutMS")
+                    .earliest(operation)
             }
             _ => operation,
         }

@@ -24,7 +24,6 @@ use crate::pool::Lease;
 use crate::wire::{Message, Reply, Sequence};
 
 pub(crate) use deployment::{Deployment, OpenCursor};
-pub(crate) use reply::{check_write_concern, write_concern_error, write_errors};
 
 /// A command, ready to be sent but for what depends on the server and the moment.
 pub(crate) struct Command<'a> {
@@ -163,9 +162,7 @@ fn complete(deployment: &Deployment, lease: &Lease, command: &mut Command<'_>) -
 fn read_preference_document(preference: &ReadPreference, server: ServerKind) -> Option<RawDocumentBuf> {
     match server {
         ServerKind::Standalone => None,
-        ServerKind::Mongos | ServerKind::LoadBalancer => {
-            (*preference != ReadPreference::default()).then(|| preference.to_document())
-        }
+        ServerKind::Mongos => (*preference != ReadPreference::default()).then(|| preference.to_document()),
         _ if preference.mode == ReadPreferenceMode::Primary => Some(rawdoc! { "mode": "primaryPreferred" }),
         _ => Some(preference.to_document()),
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bson::{RawDocumentBuf, rawdoc};
+use bson::raw::cstr;
+use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, rawdoc};
 
 /// How well replicated the data that a read sees must be (`readConcern`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +134,41 @@ pub struct ReadPreference {
     pub tag_sets: Vec<BTreeMap<String, String>>,
     /// How far behind a secondary may be.
     pub max_staleness: Option<Duration>,
+}
+
+impl ReadPreference {
+    /// The `$readPreference` of a command.
+    pub(crate) fn to_document(&self) -> RawDocumentBuf {
+        let mut document = rawdoc! { "mode": self.mode.name() };
+        if !self.tag_sets.is_empty() {
+            let mut sets = RawArrayBuf::new();
+            for set in &self.tag_sets {
+                let mut tags = Document::new();
+                tags.extend(set.iter().map(|(key, value)| (key.clone(), Bson::from(value.as_str()))));
+                if let Ok(tags) = RawDocumentBuf::try_from(&tags) {
+                    sets.push(tags);
+                }
+            }
+            document.append(cstr!("tags"), sets);
+        }
+        if let Some(limit) = self.max_staleness {
+            document.append(cstr!("maxStalenessSeconds"), i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
+        }
+        document
+    }
+}
+
+impl ReadPreferenceMode {
+    /// Its name in a connection string and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReadPreferenceMode::Primary => "primary",
+            ReadPreferenceMode::PrimaryPreferred => "primaryPreferred",
+            ReadPreferenceMode::Secondary => "secondary",
+            ReadPreferenceMode::SecondaryPreferred => "secondaryPreferred",
+            ReadPreferenceMode::Nearest => "nearest",
+        }
+    }
 }
 
 /// How strings are compared (`collation`).

@@ -1,10 +1,13 @@
 //! What a client is told: from a connection string or in code, judged before anything is connected.
 
 mod concern;
+mod interim;
 
 use std::time::Duration;
 
 pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPreferenceMode, WriteConcern};
+
+pub use interim::percent_encode;
 
 use crate::credential::Credential;
 use crate::event::{CommandEvent, Handler};
@@ -25,6 +28,7 @@ pub struct ClientOptions {
     pub(crate) connect_timeout: Duration,
     pub(crate) socket_timeout: Option<Duration>,
     pub(crate) server_selection_timeout: Duration,
+    pub(crate) server_selection_try_once: bool,
     pub(crate) wait_queue_timeout: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_pool_size: u32,

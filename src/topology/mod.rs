@@ -40,7 +40,6 @@ impl Topology {
             min_size: options.min_pool_size,
             max_connecting: options.max_connecting,
             max_idle_time: options.max_idle_time,
-            connect_timeout: options.connect_timeout,
         };
         Ok(Topology {
             pool: Pool::new(settings, Setup::new(address.clone(), options)?),
@@ -59,15 +58,16 @@ impl Topology {
     /// `serverSelectionTimeoutMS`.
     pub(crate) fn lease(&self, operation: Deadline) -> Result<Lease> {
         let began = Instant::now();
-        let selection = Deadline::after(self.server_selection_timeout).earliest(operation);
-        // With a limit on the whole operation, waitQueueTimeoutMS does not count.
-        let queue = match operation.instant() {
-            Some(_) => operation,
-            None => Deadline::after_option(self.wait_queue_timeout),
+        let selection =
+            Deadline::after(self.server_selection_timeout).named("serverSelectionTimeoutMS").earliest(operation);
+        // With a limit on the whole operation, that one counts; without it, each step has its own.
+        let (queue, connect) = match operation.instant() {
+            Some(_) => (operation, selection),
+            None => (Deadline::after_option(self.wait_queue_timeout).named("waitQueueTimeoutMS"), Deadline::NEVER),
         };
         loop {
             let generation = self.pool.generation();
-            let error = match self.pool.check_out(queue, selection) {
+            let error = match self.pool.check_out(queue, connect) {
                 Ok(lease) => return self.check_set_name(lease),
                 Err(error) => error,
             };
