@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::get_more::{GetMore, get_more};
 use crate::operation::reply::malformed;
 use crate::operation::{OpenCursor, kill_cursors};
-use crate::wire::Reply;
+use crate::wire::{Reply, check_typed_nesting};
 
 /// How long a dropped cursor waits for the server to confirm its end.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
@@ -135,7 +135,7 @@ impl<T> Cursor<T> {
     where
         T: Deserialize<'a>,
     {
-        bson::deserialize_from_slice(self.current().as_bytes()).map_err(does_not_fit)
+        decode(self.current())
     }
 
     /// Whether the server still holds the cursor, so that there may be more to come.
@@ -227,7 +227,7 @@ impl<T: DeserializeOwned> Iterator for Cursor<T> {
 
     fn next(&mut self) -> Option<Result<T>> {
         match self.advance() {
-            Ok(true) => Some(bson::deserialize_from_slice(self.current().as_bytes()).map_err(does_not_fit)),
+            Ok(true) => Some(decode(self.current())),
             Ok(false) => None,
             Err(error) => Some(Err(error)),
         }
@@ -311,6 +311,12 @@ fn read_batch<'a>(reply: &'a RawDocument, key: &str) -> Result<Opened<'a>> {
 
 fn cut_short() -> Error {
     Error::invalid_reply(Stage::Decode, "the batch ends in the middle of a document")
+}
+
+/// The document as a value. One that is nested without end is refused, for decoding goes down level by level.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(document: &'a RawDocument) -> Result<T> {
+    check_typed_nesting(document)?;
+    bson::deserialize_from_slice(document.as_bytes()).map_err(does_not_fit)
 }
 
 fn does_not_fit(source: bson::error::Error) -> Error {

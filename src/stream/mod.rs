@@ -8,7 +8,7 @@ mod socket;
 use std::io::{self, IoSlice, Read, Write};
 use std::time::Instant;
 
-pub(crate) use failure::{during, network_error};
+pub(crate) use failure::network_error;
 pub(crate) use socket::{Closer, Socket};
 
 use crate::deadline::Deadline;
