@@ -1,6 +1,6 @@
 //! A connection's bytes: plain or TLS, counted, and sent as badly as a test wants.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +51,24 @@ impl Channel {
         Ok(limit.is_none_or(|limit| self.sent < limit))
     }
 
+    /// Sends a prebuilt answer to `request`, whose id goes into it on the way.
+    pub(crate) fn send_canned(&mut self, answer: &[u8], request: &[u8]) -> io::Result<()> {
+        let mut head = [0; HEADER];
+        let (front, rest) = answer.split_at_checked(HEADER).ok_or(io::ErrorKind::InvalidData)?;
+        head.copy_from_slice(front);
+        head[8..12].copy_from_slice(request.get(4..8).ok_or(io::ErrorKind::InvalidData)?);
+        let stream = &mut self.reader.get_mut().stream;
+        let mut slices = [IoSlice::new(&head), IoSlice::new(rest)];
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            match stream.write_vectored(left)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => IoSlice::advance_slices(&mut left, n),
+            }
+        }
+        stream.flush()
+    }
+
     /// Waits until the client closes, and reads whatever comes until then.
     pub(crate) fn wait_for_end(&mut self) {
         let _ = io::copy(&mut self.reader, &mut io::sink());
@@ -94,6 +112,13 @@ impl Read for Stream {
 }
 
 impl Write for Stream {
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(s) => s.write_vectored(slices),
+            Stream::Tls(s) => s.write_vectored(slices),
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(s) => s.write(bytes),
@@ -111,3 +136,4 @@ impl Write for Stream {
 
 /// Enough for any ordinary command, so that one write of the client is one read here.
 const BUFFER: usize = 64 * 1024;
+const HEADER: usize = 16;

@@ -95,14 +95,18 @@ impl Upstream {
     }
 
     fn sasl(&mut self, command: Document) -> io::Result<(bson::Bson, String)> {
-        self.stream.write_all(&wire::command_bytes(1, &command)?)?;
-        let answer = wire::read_message(&mut self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let answer = answer.get(21..).unwrap_or_default();
-        let answer = Document::from_reader(answer).map_err(io::Error::other)?;
+        let answer = self.run(&command)?;
         let payload = answer.get_binary_generic("payload").map_err(|_| refused(&answer.to_string()))?;
         let text = String::from_utf8(payload.clone()).map_err(io::Error::other)?;
         let id = answer.get("conversationId").cloned().unwrap_or_default();
         Ok((id, text))
+    }
+
+    /// Runs a command of the front's own.
+    pub(crate) fn run(&mut self, command: &Document) -> io::Result<Document> {
+        self.stream.write_all(&wire::command_bytes(1, command)?)?;
+        let answer = wire::read_message(&mut self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        Document::from_reader(answer.get(21..).unwrap_or_default()).map_err(io::Error::other)
     }
 }
 

@@ -13,6 +13,7 @@ use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 
 use crate::behaviour::{Behaviours, Handler};
+use crate::canned::Answers;
 use crate::channel::Counters;
 use crate::failpoint::FailPoint;
 use crate::forward::Behind;
@@ -53,6 +54,7 @@ pub struct Builder {
     behind: Option<Behind>,
     tls: Option<Tls>,
     no_log: bool,
+    canned: Option<Answers>,
 }
 
 /// A command as it came.
@@ -97,6 +99,7 @@ pub(crate) struct State {
     pub(crate) store: Mutex<Store>,
     pub(crate) behind: Option<Behind>,
     pub(crate) tls: Option<SslAcceptor>,
+    pub(crate) canned: Option<Answers>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) logins: AtomicUsize,
     pub(crate) upstreams: Mutex<Vec<TcpStream>>,
@@ -342,6 +345,13 @@ impl Builder {
         self
     }
 
+    /// Answers ping, insert, find and getMore with what was made beforehand (after the login, if there are users). They
+    /// are neither counted nor logged, and no behaviour or fail point touches them.
+    pub fn canned(mut self, answers: Answers) -> Builder {
+        self.canned = Some(answers);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -359,6 +369,7 @@ impl Builder {
             store: Mutex::default(),
             behind: self.behind,
             tls: self.tls.as_ref().map(|tls| acceptor(tls).expect("a certificate and its key")),
+            canned: self.canned,
             counters: Arc::default(),
             logins: AtomicUsize::new(0),
             upstreams: Mutex::default(),

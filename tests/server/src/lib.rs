@@ -2,6 +2,7 @@
 //!
 //! - [`front`]: a server with users, both SCRAM mechanisms, a fail point, ways of breaking the rules, a tiny store of its
 //!   own or a real server behind it.
+//! - [`canned`]: answers made beforehand, for measurements.
 //! - [`script`]: a peer whose every byte a test decides.
 //! - [`wire`]: messages, written from the protocol's description and sharing nothing with the driver.
 //! - [`peers`]: real servers, started and ended with the test.
@@ -9,6 +10,7 @@
 //! A thread for each connection, no runtime. It is trusted only because other people's clients log in to it.
 
 pub mod behaviour;
+pub mod canned;
 pub mod front;
 pub mod peers;
 pub mod script;
@@ -23,3 +25,6 @@ mod hello;
 mod scram;
 mod session;
 mod store;
+
+#[cfg(test)]
+mod tests;

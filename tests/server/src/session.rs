@@ -15,6 +15,7 @@ use crate::front::State;
 use crate::hello;
 use crate::scram::{Conversation, Refused, Say};
 use crate::script::lock;
+use crate::store::Store;
 use crate::users::{self, Mechanism};
 use crate::wire::{self, Forge, Request};
 
@@ -34,13 +35,8 @@ pub(crate) fn serve(state: &State, tcp: TcpStream, number: usize) {
         greeted: false,
         upstream: None,
     };
-    while let Ok(Some(request)) = wire::read_request(&mut session.channel) {
-        state.note(&request, number);
-        match session.exchange(&request) {
-            Ok(true) => {}
-            Ok(false) | Err(_) => return,
-        }
-    }
+    // Nothing more can be said to a client whose connection failed or whose message can't be read.
+    let _ = session.run_to_end();
 }
 
 struct Session<'a> {
@@ -68,6 +64,24 @@ enum Outcome {
 }
 
 impl Session<'_> {
+    fn run_to_end(&mut self) -> io::Result<()> {
+        let mut message = Vec::new();
+        while wire::read_message_into(&mut self.channel, &mut message)? {
+            if let Some(answer) = self.state.canned.as_ref().and_then(|canned| canned.to(&message))
+                && self.may("find")
+            {
+                self.channel.send_canned(answer, &message)?;
+                continue;
+            }
+            let request = wire::parse(std::mem::take(&mut message))?;
+            self.state.note(&request, self.number);
+            if !self.exchange(&request)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// One command; false when the connection is to be closed.
     fn exchange(&mut self, request: &Request) -> io::Result<bool> {
         let behaviours = lock(&self.state.behaviours).clone();
@@ -145,7 +159,7 @@ impl Session<'_> {
                 "ping" => doc! {"ok": 1.0},
                 _ => hello::build_info(&self.state.dress),
             },
-            _ if self.state.behind.is_none() && !self.state.dress.knows(name) => no_such_command(name),
+            _ if self.state.behind.is_none() && !Store::knows(name) => no_such_command(name),
             _ if !self.may(name) => error(13, &format!("command {name} requires authentication")),
             _ if self.state.behind.is_some() => return self.forward(request),
             _ => {

@@ -27,6 +27,11 @@ struct Collection {
 }
 
 impl Store {
+    /// True if `run` would run a command of this name.
+    pub(crate) fn knows(name: &str) -> bool {
+        COMMANDS.contains(&name)
+    }
+
     /// Runs a command; `None` if it is none of the few it knows.
     pub(crate) fn run(&mut self, database: &str, command: &Document) -> Option<Document> {
         let answer = match command.keys().next()?.as_str() {
@@ -226,6 +231,21 @@ fn count_group(stage: &Document) -> Result<(Bson, String), Document> {
 fn number(n: usize) -> Bson {
     i32::try_from(n).map_or_else(|_| Bson::Int64(n as i64), Bson::Int32)
 }
+
+const COMMANDS: [&str; 12] = [
+    "insert",
+    "update",
+    "delete",
+    "find",
+    "aggregate",
+    "count",
+    "getMore",
+    "killCursors",
+    "drop",
+    "listDatabases",
+    "listCollections",
+    "endSessions",
+];
 
 const NOT_IMPLEMENTED: i32 = 238;
 

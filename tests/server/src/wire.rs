@@ -40,18 +40,24 @@ impl Request {
 /// # Errors
 /// An I/O error, `UnexpectedEof` inside a message, or `InvalidData` for a length out of bounds.
 pub fn read_message(stream: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut message = Vec::new();
+    Ok(read_message_into(stream, &mut message)?.then_some(message))
+}
+
+/// As [`read_message`], into a buffer that is used again and again; false when the client closed between two messages.
+pub(crate) fn read_message_into(stream: &mut impl Read, message: &mut Vec<u8>) -> io::Result<bool> {
     let mut first = [0u8; 4];
     if !fill_or_end(stream, &mut first)? {
-        return Ok(None);
+        return Ok(false);
     }
     let length = i32::from_le_bytes(first);
     if !(HEADER_BYTES..=MAX_MESSAGE_BYTES).contains(&length) {
         return Err(bad(format!("message length {length} is out of bounds")));
     }
-    let mut message = vec![0u8; length as usize];
+    message.resize(length as usize, 0);
     message[..4].copy_from_slice(&first);
     stream.read_exact(&mut message[4..])?;
-    Ok(Some(message))
+    Ok(true)
 }
 
 /// Reads and parses one message. `Ok(None)` when the client closed between two messages.

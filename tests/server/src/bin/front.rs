@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::{env, fs};
 
+use mongo_blocking_test_server::canned::{Answers, documents};
 use mongo_blocking_test_server::front::{Builder, Front, Mechanism};
 
 fn main() -> ExitCode {
@@ -29,10 +30,15 @@ fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Option<
     let (mut user, mut password, mut database) = (None, None, "admin".to_owned());
     let (mut certificate, mut key) = (None, None);
     let mut mechanisms = Vec::new();
+    let mut canned = None;
     while let Some(name) = arguments.next() {
         if name == "--help" {
             println!("{USAGE}");
             return Ok(None);
+        }
+        if name == "--canned" {
+            canned = Some(canned.unwrap_or(CANNED_DOCUMENTS));
+            continue;
         }
         let value = arguments.next().ok_or_else(|| format!("{name} wants a value"))?;
         match name.as_str() {
@@ -47,6 +53,7 @@ fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Option<
             "--tls-key" => key = Some(read(&value)?),
             "--forward" => builder = builder.forward_to(&value, None),
             "--iterations" => builder = builder.iterations(number(&name, &value)?),
+            "--documents" => canned = Some(number(&name, &value)?),
             "--wire-version" => builder = builder.wire_version(number(&name, &value)?),
             _ => return Err(format!("unknown argument {name}")),
         }
@@ -64,6 +71,9 @@ fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Option<
         (None, None) => builder,
         _ => return Err("--tls-cert and --tls-key go together".to_owned()),
     };
+    if let Some(count) = canned {
+        builder = builder.canned(Answers::new(documents(count)));
+    }
     Ok(Some(builder))
 }
 
@@ -77,6 +87,11 @@ fn read(path: &str) -> Result<String, String> {
     Ok(text)
 }
 
+/// How many documents a canned find returns if `--documents` says nothing.
+const CANNED_DOCUMENTS: usize = 100_000;
+
 const USAGE: &str = "usage: front [--user NAME --password PASSWORD] [--database NAME] [--mechanism NAME]... [--port N]
              [--tls-cert FILE --tls-key FILE] [--forward HOST:PORT] [--iterations N] [--wire-version N]
+             [--canned [--documents N]]
+--canned answers ping, insert and find with what is made beforehand; find returns N documents of 1 KB (100,000).
 Prints its URI as the first line and serves until its input ends.";

@@ -73,6 +73,9 @@ fn updates_upserts_and_deletes() {
 fn knows_few_commands() {
     let mut store = store_with(vec![doc! {"_id": 1}.into()]);
     assert!(store.run("d", &doc! {"distinct": "c", "key": "a"}).is_none());
+    for name in COMMANDS {
+        assert!(store.run("d", &doc! {name: "none"}).is_some(), "{name}");
+    }
     assert_eq!(store.run("d", &doc! {"drop": "c"}).unwrap().get_f64("ok").unwrap(), 1.0);
     assert_eq!(store.run("d", &doc! {"drop": "c"}).unwrap().get_i32("code").unwrap(), 26);
 }

@@ -1,0 +1,236 @@
+//! The front as a whole, seen from a small client of its own.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bson::{Document, doc, oid::ObjectId};
+
+use crate::canned::{Answers, documents};
+use crate::forward::{Behind, Upstream};
+use crate::front::{Answer, Behaviour, Builder, Forge, Front, Mechanism, ScramTamper};
+use crate::peers::{Mongod, ROOT};
+use crate::wire;
+
+#[test]
+fn commands_want_a_login() {
+    let front = with_ann().start();
+    let mut stranger = connect(&front, None);
+    assert_eq!(code(&mut stranger, doc! {"find": "c", "$db": "d"}), 13);
+    assert_eq!(code(&mut stranger, doc! {"noSuchThing": 1, "$db": "d"}), 59);
+    assert_eq!(code(&mut stranger, doc! {"ping": 1, "$db": "d"}), 0);
+    assert_eq!(code(&mut stranger, doc! {"saslContinue": 1, "conversationId": 1, "$db": "admin"}), 17);
+    let mut ann = connect(&front, Some("pencil"));
+    assert_eq!(code(&mut ann, doc! {"find": "c", "$db": "d"}), 0);
+    assert_eq!(front.logins(), 1);
+    assert!(open(&front, Some("wrong")).is_err());
+    assert_eq!((front.logins(), front.connections()), (1, 3));
+    assert_eq!(front.commands_named("find").len(), 2);
+}
+
+#[test]
+fn hello_in_every_dress() {
+    let ask = |builder: Builder, command: Document| connect(&builder.start(), None).run(&command).unwrap();
+    let modern = doc! {"hello": 1, "helloOk": true, "$db": "admin"};
+    let answer = ask(Front::builder(), modern.clone());
+    assert!(answer.get_bool("isWritablePrimary").unwrap() && answer.get_bool("helloOk").unwrap());
+    assert_eq!(answer.get_i32("maxWireVersion").unwrap(), 17);
+    let old = ask(Front::builder().wire_version(8), doc! {"isMaster": 1, "helloOk": true, "$db": "admin"});
+    assert!(old.get_bool("ismaster").unwrap() && !old.contains_key("helloOk"));
+    assert_eq!(ask(Front::builder().wire_version(8), modern.clone()).get_i32("code").unwrap(), 59);
+    let mongos = ask(Front::builder().mongos(), modern.clone());
+    assert_eq!(mongos.get_str("msg").unwrap(), "isdbgrid");
+    let id = ObjectId::new();
+    let mut balanced = modern.clone();
+    assert!(!ask(Front::builder().load_balancer(id), balanced.clone()).contains_key("serviceId"));
+    balanced.insert("loadBalanced", true);
+    assert_eq!(ask(Front::builder().load_balancer(id), balanced).get_object_id("serviceId").unwrap(), id);
+    let set = ask(Front::builder().replica_set("rs0"), modern.clone());
+    assert_eq!(set.get_str("me").unwrap(), set.get_array("hosts").unwrap()[0].as_str().unwrap());
+    let wished = Front::builder().hello_fields(doc! {"maxWireVersion": 99}).hello_without("readOnly");
+    let wished = ask(wished, modern);
+    assert!(wished.get_i32("maxWireVersion").unwrap() == 99 && !wished.contains_key("readOnly"));
+}
+
+#[test]
+fn hello_takes_metadata_once_and_names_mechanisms() {
+    let front = with_ann().start();
+    let mut client = connect(&front, None);
+    let hello = doc! {"hello": 1, "client": {}, "saslSupportedMechs": "admin.ann", "$db": "admin"};
+    let answer = client.run(&hello).unwrap();
+    assert_eq!(answer.get_array("saslSupportedMechs").unwrap().len(), 2);
+    assert_eq!(code(&mut client, hello), 186);
+    let nobody = doc! {"hello": 1, "saslSupportedMechs": "admin.bob", "$db": "admin"};
+    assert!(!client.run(&nobody).unwrap().contains_key("saslSupportedMechs"));
+}
+
+#[test]
+fn hello_as_op_query_gets_op_reply() {
+    let front = Front::builder().start();
+    let mut stream = TcpStream::connect(front.address()).unwrap();
+    let mut message = vec![0; 12];
+    message[4] = 7;
+    message.extend_from_slice(&wire::OP_QUERY.to_le_bytes());
+    message.extend_from_slice(&[0; 4]);
+    message.extend_from_slice(b"admin.$cmd\0");
+    message.extend_from_slice(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    message.extend_from_slice(wire::raw(&doc! {"isMaster": 1}).unwrap().as_bytes());
+    let length = message.len() as i32;
+    message[..4].copy_from_slice(&length.to_le_bytes());
+    stream.write_all(&message).unwrap();
+    let reply = wire::read_message(&mut stream).unwrap().unwrap();
+    assert_eq!((reply[8], reply[12]), (7, wire::OP_REPLY as u8));
+    assert!(Document::from_reader(&reply[36..]).unwrap().get_bool("ismaster").unwrap());
+    assert!(front.commands()[0].legacy);
+}
+
+#[test]
+fn the_fail_point_fails_blocks_and_closes() {
+    let front = Front::builder().start();
+    let mut client = connect(&front, None);
+    let set = |data: Document| {
+        doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data, "$db": "admin"}
+    };
+    let insert = doc! {"insert": "c", "documents": [{"x": 1}], "$db": "d"};
+    assert_eq!(code(&mut client, set(doc! {"failCommands": ["insert"], "errorCode": 91})), 0);
+    assert_eq!(code(&mut client, insert.clone()), 91);
+    let concern = doc! {"code": 64, "errmsg": "waited in vain"};
+    client.run(&set(doc! {"failCommands": ["insert"], "writeConcernError": concern, "errorLabels": ["L"]})).unwrap();
+    let answer = client.run(&insert).unwrap();
+    assert_eq!(answer.get_i32("n").unwrap(), 1);
+    assert!(answer.contains_key("writeConcernError") && answer.contains_key("errorLabels"));
+    client.run(&set(doc! {"failCommands": ["ping"], "blockConnection": true, "blockTimeMS": 60})).unwrap();
+    let start = Instant::now();
+    client.run(&doc! {"ping": 1, "$db": "d"}).unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(60));
+    client.run(&set(doc! {"failCommands": ["ping"], "closeConnection": true})).unwrap();
+    assert!(client.run(&doc! {"ping": 1, "$db": "d"}).is_err());
+}
+
+#[test]
+fn behaviours_break_replies() {
+    let ping = wire::command_bytes(5, &doc! {"ping": 1, "$db": "d"}).unwrap();
+    let bytes = |behaviour: Behaviour| {
+        let front = Front::builder().behaviour(behaviour).start();
+        let mut stream = TcpStream::connect(front.address()).unwrap();
+        stream.write_all(&ping).unwrap();
+        // The front sees that no more will come, and closes when it has answered.
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
+        reply
+    };
+    let honest = bytes(Behaviour::Drip);
+    assert_eq!(honest[8], 5);
+    assert_eq!(bytes(Behaviour::CloseAfterBytes(7)).len(), 7);
+    assert_eq!(bytes(Behaviour::CloseAtReply(1)).len(), 0);
+    assert_eq!(bytes(Behaviour::StallAtReply(1)).len(), 0);
+    let forge = Forge { length: Some(-1), response_to: Some(9), ..Forge::default() };
+    let forged = bytes(Behaviour::ForgeReply(1, forge));
+    assert_eq!((&forged[..4], forged[8]), (&[255; 4][..], 9));
+    assert!(Document::from_reader(&bytes(Behaviour::GarbageAtReply(1))[21..]).is_err());
+    let canned = Behaviour::Answer("ping".to_owned(), doc! {"ok": 0});
+    assert_eq!(Document::from_reader(&bytes(canned)[21..]).unwrap(), doc! {"ok": 0});
+}
+
+/// The front's own login code checks what it is told, so each of these knobs shows.
+#[test]
+fn tampering_shows() {
+    for tamper in [
+        ScramTamper::NonceReplaced,
+        ScramTamper::Iterations(4096),
+        ScramTamper::SaltEmpty,
+        ScramTamper::SaltHuge(1000),
+        ScramTamper::VerifierWrong,
+        ScramTamper::VerifierMissing,
+        ScramTamper::ServerError("x".to_owned()),
+        ScramTamper::ServerFirst("r={nonce},s={salt}".to_owned()),
+        ScramTamper::ServerFinal("V={verifier}".to_owned()),
+    ] {
+        let front = with_ann().behaviour(Behaviour::Scram(tamper.clone())).start();
+        assert!(open(&front, Some("pencil")).is_err(), "{tamper:?}");
+    }
+}
+
+#[test]
+fn a_handler_decides_first() {
+    let front = Front::builder()
+        .on_command(|request, _| match request.name() {
+            "ping" => Some(Answer::Reply(doc! {"ok": 1.0, "pong": true})),
+            "die" => Some(Answer::Close),
+            _ => None,
+        })
+        .start();
+    let mut client = connect(&front, None);
+    assert!(client.run(&doc! {"ping": 1, "$db": "d"}).unwrap().get_bool("pong").unwrap());
+    assert_eq!(code(&mut client, doc! {"buildInfo": 1, "$db": "d"}), 0);
+    assert!(client.run(&doc! {"die": 1, "$db": "d"}).is_err());
+}
+
+#[test]
+fn canned_answers_want_the_login_too() {
+    let front = with_ann().canned(Answers::new(documents(10))).start();
+    assert_eq!(code(&mut connect(&front, None), doc! {"find": "c", "$db": "d"}), 13);
+    let mut ann = connect(&front, Some("pencil"));
+    let answer = ann.run(&doc! {"find": "c", "$db": "d"}).unwrap();
+    assert_eq!(answer.get_document("cursor").unwrap().get_array("firstBatch").unwrap().len(), 10);
+}
+
+#[test]
+fn one_write_is_one_read() {
+    let front = Front::builder().start();
+    let mut client = connect(&front, None);
+    for _ in 0..20 {
+        client.run(&doc! {"ping": 1, "$db": "d"}).unwrap();
+    }
+    assert_eq!((front.reads(), front.command_count()), (20, 20));
+}
+
+#[test]
+fn forwards_to_a_real_server() {
+    let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
+    let front = with_ann().forward_to(&mongod.address(), Some(ROOT)).start();
+    let mut ann = connect(&front, Some("pencil"));
+    let database = "forwards";
+    let insert = doc! {"insert": "c", "documents": [{"_id": 1, "a": [1, 2]}], "$db": database};
+    assert_eq!(code(&mut ann, insert), 0);
+    let find = doc! {"find": "c", "filter": {"a": {"$gt": 1}}, "$db": database};
+    let found = ann.run(&find).unwrap();
+    assert_eq!(found.get_document("cursor").unwrap().get_array("firstBatch").unwrap().len(), 1);
+    let set = doc! {"configureFailPoint": "failCommand", "mode": {"times": 1},
+    "data": {"failCommands": ["insert"], "writeConcernError": {"code": 64}}};
+    front.fail_command(&set);
+    let insert = doc! {"insert": "c", "documents": [{"_id": 2}], "$db": database};
+    assert!(ann.run(&insert).unwrap().contains_key("writeConcernError"));
+    assert_eq!(code(&mut connect(&front, None), find), 13);
+}
+
+#[test]
+fn ends_while_clients_wait() {
+    let front = Front::builder().behaviour(Behaviour::Delay(Duration::from_secs(600))).start();
+    let mut stream = TcpStream::connect(front.address()).unwrap();
+    stream.write_all(&wire::command_bytes(1, &doc! {"ping": 1, "$db": "d"}).unwrap()).unwrap();
+    assert!(front.wait_until(Duration::from_secs(10), |front| front.command_count() == 1));
+    let start = Instant::now();
+    drop(front);
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+fn with_ann() -> Builder {
+    let both = [Mechanism::ScramSha1, Mechanism::ScramSha256];
+    Front::builder().iterations(4096 * 2).user("ann", "pencil", &both, "admin")
+}
+
+fn open(front: &Front, password: Option<&str>) -> io::Result<Upstream> {
+    let credential = password.map(|password| ("ann".to_owned(), password.to_owned()));
+    Upstream::open(&Behind { address: front.address(), credential })
+}
+
+fn connect(front: &Front, password: Option<&str>) -> Upstream {
+    open(front, password).unwrap()
+}
+
+/// The answer's error code; 0 if it is none.
+fn code(client: &mut Upstream, command: Document) -> i32 {
+    client.run(&command).unwrap().get_i32("code").unwrap_or(0)
+}
