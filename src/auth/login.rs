@@ -121,7 +121,7 @@ impl<'a> Login<'a> {
             ),
         };
         match (self.credential.mechanism, offered.unwrap_or_default()) {
-            (Some(_), _) => hint += "; without authMechanism the mechanism is negotiated",
+            (Some(_), _) => hint += "; without authMechanism the mechanism would be negotiated",
             (None, []) => hint += "; the server named no mechanism for this user, who may not exist there",
             (None, _) => {}
         }

@@ -109,7 +109,7 @@ impl Handshake {
         let reply = exchange(form, "admin", &command).map_err(overload)?;
         let round_trip = asked.elapsed();
 
-        let hello = HelloReply::read(&reply)?;
+        let hello = HelloReply::read(&reply).map_err(|error| no_such_command(error, form))?;
         hello.check_wire_version()?;
         if self.load_balanced && hello.service_id.is_none() {
             let message =
@@ -163,6 +163,16 @@ pub(crate) fn append_server_api(command: &mut RawDocumentBuf, api: &ServerApi) {
     }
 }
 
+/// Only what needs the modern `hello` sends it first, and old servers do not know it.
+fn no_such_command(error: Error, form: Form) -> Error {
+    match (form, error.code()) {
+        (Form::Msg, Some(COMMAND_NOT_FOUND)) => {
+            error.with_hint("the server is too old for what was asked: a server API version needs MongoDB 5.0 or later")
+        }
+        _ => error,
+    }
+}
+
 /// A network that fails during hello is the sign of an overloaded server, and is labelled so.
 fn overload(error: Error) -> Error {
     let error = error.with_stage(Stage::Hello);
@@ -171,6 +181,9 @@ fn overload(error: Error) -> Error {
         false => error,
     }
 }
+
+/// The server's code for a command that it does not know.
+const COMMAND_NOT_FOUND: i32 = 59;
 
 #[cfg(test)]
 mod tests;

@@ -246,6 +246,15 @@ fn a_declared_api_version_goes_with_every_command() {
 }
 
 #[test]
+fn an_api_version_on_an_old_server_is_explained() {
+    let mut modern = handshake(None);
+    modern.server_api = Some(ServerApi { version: "1".to_owned(), strict: None, deprecation_errors: None });
+    let unknown = rawdoc! { "ok": 0, "code": 59, "codeName": "CommandNotFound", "errmsg": "no such command: 'hello'" };
+    let error = modern.run(&mut |_, _, _| Ok(unknown.clone())).unwrap_err();
+    assert!(error.hint().unwrap().contains("MongoDB 5.0"), "{error}");
+}
+
+#[test]
 fn behind_a_load_balancer_a_service_id_is_needed() {
     let mut balanced = handshake(None);
     balanced.load_balanced = true;
