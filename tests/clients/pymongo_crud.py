@@ -1,6 +1,7 @@
 """Reads and writes documents with PyMongo at the URI given, with nothing that the tiny store lacks, and prints `ok`."""
 
 import sys
+import time
 
 from pymongo import InsertOne, MongoClient, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
@@ -44,8 +45,9 @@ def crud(client):
     check(things.delete_one({"_id": "u"}).deleted_count, 1)
     check(things.delete_many({"n": 4}).deleted_count, 100)
     things.with_options(write_concern=WriteConcern(w=0)).insert_one({"_id": "unacknowledged"})
+    limit = time.monotonic() + 30
     while things.find_one({"_id": "unacknowledged"}) is None:
-        pass
+        assert time.monotonic() < limit, "the unacknowledged write did not arrive"
     assert "front_crud" in client.list_database_names()
     check(database.list_collection_names(), ["things"])
     things.drop()

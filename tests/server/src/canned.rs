@@ -133,10 +133,10 @@ mod tests {
         loop {
             let asked = wire::command_bytes(9, &command).unwrap();
             let answer = answers.to(&asked).unwrap();
-            let answer = bson::Document::from_reader(&answer[21..]).unwrap();
+            let answer = bson::RawDocument::from_bytes(&answer[21..]).unwrap();
             let cursor = answer.get_document("cursor").unwrap();
             let batch = cursor.get_array("firstBatch").or_else(|_| cursor.get_array("nextBatch")).unwrap();
-            (found, rounds) = (found + batch.len(), rounds + 1);
+            (found, rounds) = (found + batch.into_iter().count(), rounds + 1);
             match cursor.get_i64("id").unwrap() {
                 0 => break,
                 id => command = doc! {"getMore": id, "collection": "c", "$db": "d"},
