@@ -23,8 +23,7 @@ main() {
 # Both mechanisms, each named in the URI; without a name the client negotiates SCRAM-SHA-256.
 on_mongodb() {
     if why=$(fetch_mongodb); then
-        say "building ..."
-        cargo build --quiet --locked --package mongo-blocking-test-server --bin mongod
+        build mongod
         say "starting MongoDB 6.0 with access control ..."
         if start mongod; then
             show "$uri?authMechanism=SCRAM-SHA-256"
@@ -45,13 +44,18 @@ fetch_mongodb() {
 
 on_the_tiny_store() {
     say "not on a real MongoDB: $1; on the in-memory store of tests/server instead"
-    say "building ..."
-    cargo build --quiet --locked --package mongo-blocking-test-server --bin front
+    build front
     start front --user root --password pencil || {
         say "the in-memory store does not start"
         exit 1
     }
     show "$uri"
+}
+
+# The example and a program of tests/server.
+build() {
+    say "building ..."
+    cargo build --locked --workspace --example quickstart --bin "$1"
 }
 
 # start PROGRAM ARGUMENT...: a program of tests/server, which prints its URI, serves, and ends when its input ends. Its input is

@@ -1,17 +1,18 @@
 //! The files of the checkout, and how long they may be.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
-/// The checkout.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// The checkout: where cargo says it is now, which need not be where this was compiled.
+pub fn root() -> PathBuf {
+    PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()))
 }
 
 /// Every file below `folder` (relative to the checkout), as a relative path with `/` and its text; what is not text is left out.
 pub fn below(folder: &str) -> Vec<(String, String)> {
+    let root = root();
     let mut found = Vec::new();
-    collect(&root().join(folder), &mut found);
+    collect(&root.join(folder), &root, &mut found);
     found.sort();
     found
 }
@@ -21,7 +22,7 @@ pub fn sources_below(folder: &str) -> Vec<(String, String)> {
     below(folder).into_iter().filter(|(path, _)| path.ends_with(".rs")).collect()
 }
 
-fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
+fn collect(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
@@ -32,9 +33,9 @@ fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
             continue;
         }
         if path.is_dir() {
-            collect(&path, found);
+            collect(&path, root, found);
         } else if let Ok(text) = fs::read_to_string(&path) {
-            let relative = path.strip_prefix(root()).expect("below the root");
+            let relative = path.strip_prefix(root).expect("below the root");
             found.push((relative.to_string_lossy().replace('\\', "/"), text));
         }
     }

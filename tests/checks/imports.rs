@@ -9,7 +9,7 @@ use crate::source::{Token, tokens};
 /// names a socket, `wire` never names a connection, `topology` never names a collection.
 const ORDER: &[&[&str]] = &[
     &["results", "secret", "error", "deadline", "event", "warning", "policy"],
-    &["credential", "options", "uri"],
+    &["uri", "credential", "options"],
     &["dns", "wire", "http", "auth"],
     &["tls", "stream", "handshake", "connection"],
     &["pool", "topology"],
