@@ -211,3 +211,6 @@ const INCOMING: usize = 16 * 1024;
 const FIRST_ROOM: usize = 1024 * 1024;
 /// A buffer above this does not wait in the pool.
 const KEPT_AT_REST: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -22,11 +22,6 @@ pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) 
     }
 }
 
-/// The result of a read or write at `stage`.
-pub(crate) fn during<T>(result: io::Result<T>, stage: Stage, deadline: Deadline) -> Result<T> {
-    result.map_err(|error| network_error(error, stage, deadline))
-}
-
 /// Marks a failure of TCP or of the TLS handshake's input and output: the server may be overloaded, trying again is safe.
 pub(super) fn overload(error: Error) -> Error {
     error.with_label(SYSTEM_OVERLOADED_ERROR).with_label(RETRYABLE_ERROR)

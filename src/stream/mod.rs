@@ -71,7 +71,7 @@ impl Stream {
         }
     }
 
-    fn socket_mut(&mut self) -> &mut Socket {
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket {
         match self {
             Stream::Plain(socket) => socket,
             Stream::Tls(stream) => stream.get_mut(),
@@ -152,3 +152,6 @@ fn write_all_of_both(socket: &mut Socket, head: &[u8], tail: &[u8]) -> io::Resul
     }
     socket.write_all(tail.get(written - head.len()..).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

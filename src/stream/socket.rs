@@ -28,6 +28,9 @@ pub(crate) struct Socket {
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     waits: bool,
+    /// How many system calls were made, for the test that counts them.
+    #[cfg(test)]
+    pub(crate) calls: usize,
 }
 
 /// Ends a socket's conversation from another thread. A clone is a reference count, not a system call.
@@ -73,7 +76,15 @@ impl Socket {
 
     fn new(handle: Handle, deadline: Deadline) -> Socket {
         let shared = Arc::new(Shared { handle, closed_here: AtomicBool::new(false) });
-        Socket { shared, deadline, read_timeout: None, write_timeout: None, waits: true }
+        Socket {
+            shared,
+            deadline,
+            read_timeout: None,
+            write_timeout: None,
+            waits: true,
+            #[cfg(test)]
+            calls: 0,
+        }
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Deadline) {
@@ -108,6 +119,10 @@ impl Socket {
             if self.waits {
                 self.keep_to_deadline(which, again)?;
             }
+            #[cfg(test)]
+            {
+                self.calls += 1;
+            }
             match call(&self.shared.handle) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => again = true,
                 Err(error) if self.waits && is_timeout(&error) => again = true,
@@ -130,6 +145,10 @@ impl Socket {
             (Some(left), _) if exactly => Some(left),
             (Some(left), _) => Some(left - left / 8),
         };
+        #[cfg(test)]
+        {
+            self.calls += 1;
+        }
         let socket = self.shared.handle.as_socket();
         match which {
             Direction::Read => {

@@ -86,3 +86,6 @@ const NOT_TLS_HINT: &str = "the server does not seem to speak TLS on this port: 
 /// For a peer that finds no common ground, or wants a certificate of ours.
 const REFUSED_HINT: &str =
     "the server refused: it may want TLS 1.1 or older, which this driver does not speak, or a client certificate";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! Streams against real sockets.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mongo_blocking_test_server::peers::Scratch;
+use mongo_blocking_test_server::script::Script;
+
+use super::*;
+use crate::error::{RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR};
+
+fn tcp(port: u16) -> ServerAddress {
+    ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port }
+}
+
+fn millis(count: u64) -> Deadline {
+    Deadline::after(Duration::from_millis(count)).named("socketTimeoutMS")
+}
+
+/// Both ends of a connection; the other end is ours to play with.
+fn pair() -> (Stream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = Stream::connect(&tcp(listener.local_addr().unwrap().port()), None, Deadline::NEVER).unwrap();
+    (stream, listener.accept().unwrap().0)
+}
+
+#[test]
+fn a_refused_connection_says_where_and_what_to_do() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = Stream::connect(&tcp(port), None, millis(5000)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Io) && error.is_network_error(), "{error}");
+    assert_eq!((error.stage(), error.address()), (Stage::Connect, Some(&*format!("127.0.0.1:{port}"))));
+    assert!(error.message().contains("connection refused by 127.0.0.1"), "{error}");
+    assert!(error.hint().unwrap().contains("is the server running"), "{error}");
+    assert!(error.elapsed().is_some());
+    assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));
+}
+
+#[test]
+fn localhost_is_found_whichever_family_listens() {
+    // One listener per address that the name has here; the others of them refuse.
+    for ip in ("localhost", 0).to_socket_addrs().unwrap() {
+        let listener = TcpListener::bind(ip).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let address = ServerAddress::Tcp { host: "localhost".to_owned(), port };
+        Stream::connect(&address, None, millis(5000)).unwrap();
+    }
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_no_sign_of_overload() {
+    let address = ServerAddress::Tcp { host: "no-such-host.invalid".to_owned(), port: 1 };
+    let error = Stream::connect(&address, None, millis(20_000)).unwrap_err();
+    assert_eq!((error.stage(), error.labels().count()), (Stage::Dns, 0), "{error}");
+}
+
+#[test]
+fn a_read_ends_with_its_deadline() {
+    let (mut stream, _peer) = pair();
+    for limit in [30, 200] {
+        stream.set_deadline(millis(limit));
+        let began = Instant::now();
+        let error = stream.read(&mut [0; 10]).unwrap_err();
+        let took = began.elapsed().as_millis() as u64;
+        assert!((limit - 5..limit + 150).contains(&took), "{limit}: {took}");
+        let error = network_error(error, Stage::Command, millis(limit));
+        assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
+        assert!(error.message().starts_with("socketTimeoutMS ran out"), "{error}");
+    }
+}
+
+#[test]
+fn a_deadline_is_kept_over_many_reads() {
+    let (mut stream, mut peer) = pair();
+    let drip = thread::spawn(move || {
+        while peer.write_all(&[1]).is_ok() {
+            thread::sleep(Duration::from_millis(10))
+        }
+    });
+    stream.set_deadline(millis(300));
+    let began = Instant::now();
+    while stream.read(&mut [0; 10]).is_ok() {}
+    let took = began.elapsed().as_millis();
+    assert!((295..450).contains(&took), "{took}");
+    drop(stream);
+    drip.join().unwrap();
+}
+
+#[test]
+fn a_write_ends_with_its_deadline() {
+    let (mut stream, _peer) = pair();
+    stream.set_deadline(millis(100));
+    let began = Instant::now();
+    let error = stream.write_both(&[0; 100], &vec![0; 64 << 20]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn both_parts_arrive_in_order() {
+    let (mut stream, mut peer) = pair();
+    let tail: Vec<u8> = (0..5_000_000_u32).map(|n| n as u8).collect();
+    let expected = [b"head".to_vec(), tail.clone()].concat();
+    let reader = thread::spawn(move || {
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).unwrap();
+        all
+    });
+    stream.write_both(b"head", &tail).unwrap();
+    drop(stream);
+    assert!(reader.join().unwrap() == expected);
+}
+
+#[test]
+fn no_deadline_sets_none_and_a_deadline_is_set_once() {
+    let (mut stream, mut peer) = pair();
+    let mut echo = |stream: &mut Stream| {
+        stream.write_all(b"ask").unwrap();
+        peer.write_all(b"answer").unwrap();
+        assert_eq!(stream.read(&mut [0; 10]).unwrap(), 6);
+    };
+    echo(&mut stream);
+    assert_eq!(stream.socket_mut().calls, 2);
+    for _ in 0..100 {
+        stream.set_deadline(Deadline::after(Duration::from_secs(60)));
+        echo(&mut stream);
+    }
+    assert_eq!(stream.socket_mut().calls, 2 + 200 + 2);
+    stream.set_deadline(Deadline::NEVER);
+    echo(&mut stream);
+    echo(&mut stream);
+    assert_eq!(stream.socket_mut().calls, 204 + 4 + 2);
+}
+
+#[test]
+fn liveness() {
+    let (mut stream, mut peer) = pair();
+    assert!(stream.is_alive() && stream.is_alive());
+    peer.write_all(b"x").unwrap();
+    wait_for(|| !stream.is_alive());
+    stream.read_exact(&mut [0]).unwrap();
+    assert!(stream.is_alive());
+    drop(peer);
+    wait_for(|| !stream.is_alive());
+}
+
+#[test]
+fn a_closer_wakes_a_reader() {
+    let (mut stream, _peer) = pair();
+    let closer = stream.closer();
+    let (started, go) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        started.send(()).unwrap();
+        stream.read(&mut [0; 10])
+    });
+    go.recv().unwrap();
+    closer.clone().close();
+    assert_eq!(reader.join().unwrap().unwrap(), 0);
+    assert!(closer.is_closed());
+}
+
+#[cfg(unix)]
+#[test]
+fn unix_sockets() {
+    use std::os::unix::net::UnixListener;
+    let folder = Scratch::new("unix-socket");
+    let path = folder.path().join("mongodb-27017.sock");
+    let address = ServerAddress::Unix { path: path.clone() };
+
+    let error = Stream::connect(&address, None, millis(1000)).unwrap_err();
+    assert!(error.message().starts_with("there is no socket"), "{error}");
+
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut stream = Stream::connect(&address, None, millis(1000)).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    assert!(stream.is_alive());
+    peer.write_all(b"hello").unwrap();
+    let mut bytes = [0; 5];
+    stream.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"hello");
+    assert_eq!(stream.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+    drop(listener);
+    let error = Stream::connect(&address, None, millis(1000)).unwrap_err();
+    assert!(error.message().starts_with("nobody listens on the socket"), "{error}");
+
+    let connector = tls::Connector::new(&crate::options::TlsOptions::default()).unwrap();
+    let error = Stream::connect(&address, Some(&connector), millis(1000)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NotSupported), "{error}");
+}
+
+#[test]
+fn a_tls_handshake_ends_with_its_deadline() {
+    let silent = Script::start(|mut stream, _| while matches!(stream.read(&mut [0; 100]), Ok(1..)) {});
+    let connector = tls::Connector::new(&crate::options::TlsOptions::default()).unwrap();
+    let limit = Deadline::after(Duration::from_millis(150)).named("connectTimeoutMS");
+    let began = Instant::now();
+    let error = Stream::connect(&tcp(silent.port()), Some(&connector), limit).unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(error.stage(), Stage::Tls);
+    assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
+    assert!(error.message().starts_with("connectTimeoutMS ran out"), "{error}");
+    assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));
+}
+
+#[test]
+fn a_peer_that_hangs_up_in_the_tls_handshake() {
+    let rude = Script::start(|_, _| {});
+    let connector = tls::Connector::new(&crate::options::TlsOptions::default()).unwrap();
+    let error = Stream::connect(&tcp(rude.port()), Some(&connector), millis(5000)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Io), "{error}");
+    assert!(error.stage() == Stage::Tls && error.contains_label(RETRYABLE_ERROR), "{error}");
+}
+
+fn wait_for(mut condition: impl FnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(5);
+    while !condition() {
+        assert!(Instant::now() < limit, "it did not happen in 5 s");
+        thread::sleep(Duration::from_millis(2));
+    }
+}

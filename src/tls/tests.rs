@@ -1,0 +1,157 @@
+//! Channels to the test server's front, whose side of TLS is OpenSSL's.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use bson::doc;
+use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::peers::Scratch;
+use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::script::Script;
+use mongo_blocking_test_server::wire;
+
+use super::*;
+use crate::options::TlsOptions;
+
+fn front(authority: &Authority, name: &str) -> Front {
+    let issued = authority.issue(For::Server, name);
+    Front::builder().tls(&issued.certificate, &issued.key).start()
+}
+
+fn file(folder: &Scratch, name: &str, content: impl AsRef<[u8]>) -> TlsOptions {
+    let path = folder.path().join(name);
+    fs::write(&path, content).unwrap();
+    TlsOptions { ca_file: Some(path), ..TlsOptions::default() }
+}
+
+fn connect(options: &TlsOptions, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Failure> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    Connector::new(options).unwrap().connect(host, stream)
+}
+
+fn refusal(options: &TlsOptions, host: &str, port: u16) -> Error {
+    match connect(options, host, port) {
+        Err(Failure::Tls(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One command there and its reply back.
+fn round_trip(stream: &mut TlsStream<TcpStream>) {
+    let command = wire::command_bytes(1, &doc! { "hello": 1, "$db": "admin" }).unwrap();
+    stream.write_all(&command).unwrap();
+    let reply = wire::read_message(stream).unwrap().unwrap();
+    assert!(reply.len() > 50);
+}
+
+#[test]
+fn a_server_of_a_known_authority_by_each_of_its_names() {
+    let (folder, authority) = (Scratch::new("tls"), Authority::new());
+    let front = front(&authority, "localhost");
+    let options = file(&folder, "ca.pem", authority.pem());
+    for host in ["localhost", "localhost.", "127.0.0.1", "::1", "::1%lo"] {
+        round_trip(&mut connect(&options, host, front.port()).unwrap());
+    }
+}
+
+#[test]
+fn every_certificate_of_a_bundle_counts() {
+    let folder = Scratch::new("tls");
+    let authorities = [Authority::new(), Authority::new(), Authority::new()];
+    let bundle: String = authorities.iter().map(|authority| format!("# one\n{}", authority.pem())).collect();
+    let options = file(&folder, "ca.pem", bundle);
+    for authority in &authorities {
+        round_trip(&mut connect(&options, "localhost", front(authority, "localhost").port()).unwrap());
+    }
+}
+
+#[test]
+fn a_private_authority_is_not_trusted_unasked() {
+    let (folder, authority) = (Scratch::new("tls"), Authority::new());
+    let front = front(&authority, "localhost");
+    let other = file(&folder, "ca.pem", Authority::new().pem());
+    for options in [TlsOptions::default(), other] {
+        let error = refusal(&options, "localhost", front.port());
+        assert!(matches!(error.kind(), ErrorKind::Tls) && error.stage() == Stage::Tls, "{error}");
+        assert!(error.message().contains("certificate was refused"), "{error}");
+        assert!(error.hint().unwrap().contains("tlsCAFile"), "{error}");
+        assert_eq!(error.labels().count(), 0);
+    }
+}
+
+#[test]
+fn the_certificate_must_bear_the_name() {
+    let (folder, authority) = (Scratch::new("tls"), Authority::new());
+    let front = front(&authority, "other.example");
+    let options = file(&folder, "ca.pem", authority.pem());
+    for host in ["localhost", "127.0.0.1", "example", "x.other.example"] {
+        let error = refusal(&options, host, front.port());
+        assert!(error.to_string().to_lowercase().contains("mismatch"), "{error}");
+        assert!(error.message().contains(host), "{error}");
+        assert!(error.hint().unwrap().contains("names that the certificate bears"), "{error}");
+    }
+    round_trip(&mut connect(&options, "other.example", front.port()).unwrap());
+}
+
+#[test]
+fn a_server_that_speaks_no_tls() {
+    let plain = Script::start(|mut stream, _| {
+        let _ = stream.read(&mut [0; 600]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read(&mut [0; 600]);
+    });
+    let error = refusal(&TlsOptions::default(), "localhost", plain.port());
+    assert!(error.hint().unwrap().contains("does not seem to speak TLS"), "{error}");
+}
+
+#[test]
+fn a_channel_tells_whether_it_is_idle() {
+    let (folder, authority) = (Scratch::new("tls"), Authority::new());
+    let front = front(&authority, "localhost");
+    let mut stream = connect(&file(&folder, "ca.pem", authority.pem()), "localhost", front.port()).unwrap();
+    round_trip(&mut stream);
+    stream.get_ref().set_nonblocking(true).unwrap();
+    assert!(stream.is_idle() && stream.is_idle());
+    stream.get_ref().set_nonblocking(false).unwrap();
+    front.hang_up();
+    let mut byte = [0];
+    // Waits for the end, whichever form it takes.
+    assert!(!matches!(stream.read(&mut byte), Ok(1..)));
+    stream.get_ref().set_nonblocking(true).unwrap();
+    assert!(!stream.is_idle());
+}
+
+#[test]
+fn files_that_are_no_authorities() {
+    let (folder, authority) = (Scratch::new("tls"), Authority::new());
+    let key = authority.issue(For::Server, "localhost").key;
+    let cut = authority.pem().replace("-----END CERTIFICATE-----", "");
+    let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
+    let half_garbled = format!("{}{garbled}", authority.pem());
+    for (name, content, words) in [
+        ("empty", " \n".to_owned(), "is empty"),
+        ("key", key, "holds a private key and no certificate"),
+        ("text", "hello".to_owned(), "holds no certificate"),
+        ("der", "0\u{1}\u{2}".to_owned(), "looks like DER"),
+        ("cut", cut, "certificate"),
+        ("garbled", garbled, "cannot be read"),
+        ("half", half_garbled, "cannot be read"),
+    ] {
+        let error = Connector::new(&file(&folder, name, content)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument) && error.stage() == Stage::Options, "{error}");
+        assert!(error.message().contains(words) && error.message().contains("tlsCAFile"), "{name}: {error}");
+    }
+    let missing = TlsOptions { ca_file: Some(PathBuf::from("/no/such/ca.pem")), ..TlsOptions::default() };
+    let error = Connector::new(&missing).unwrap_err();
+    assert!(error.message().contains("tlsCAFile /no/such/ca.pem cannot be read"), "{error}");
+}
+
+#[test]
+fn hosts_as_they_stand_in_a_connection_string() {
+    let ip = |text: &str| PeerName::Ip(text.parse().unwrap());
+    assert_eq!(peer_name("fe80::1%eth0"), ip("fe80::1"));
+    assert_eq!(peer_name("10.0.0.1"), ip("10.0.0.1"));
+    assert_eq!(peer_name("db.example."), PeerName::Dns("db.example"));
+}
