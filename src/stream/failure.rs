@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::stream::race::Failed;
 
 /// A failure of the socket at `stage`; a deadline that passed is a timeout that names its limit.
