@@ -60,11 +60,19 @@ const NAMES_A_KEY: &[&str] = &["type", "required", "enum", "pattern", "minItems"
 
 /// Files whose names do not follow the pattern: the end of the place, the rule.
 const ODD_NAMES: &[(&str, &str, &str)] = &[
-    ("clientEncryptionOpts-kmsProviders-invalidName", "kmsProviders.aws:name_with_invalid_character*", "additionalProperties"),
+    (
+        "clientEncryptionOpts-kmsProviders-invalidName",
+        "kmsProviders.aws:name_with_invalid_character*",
+        "additionalProperties",
+    ),
     ("clientEncryptionOpts-tlsOptions_not_supported", "clientEncryptionOpts.tlsOptions", "additionalProperties"),
     ("entity-client-observeLogMessages-property-type", "observeLogMessages.command", "type"),
     ("entity-client-observeLogMessages-property-value", "observeLogMessages.command", "enum"),
-    ("entity-client-observeTracingMessages-additionalPropertyType", "observeTracingMessages.enableCommandPayload", "type"),
+    (
+        "entity-client-observeTracingMessages-additionalPropertyType",
+        "observeTracingMessages.enableCommandPayload",
+        "type",
+    ),
     // The format has lost its streams, so that every one of them is an unknown kind of entity.
     ("entity-stream-hexBytes-pattern", "stream", "additionalProperties"),
     ("entity-stream-hexBytes-required", "stream", "additionalProperties"),

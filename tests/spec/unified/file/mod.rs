@@ -8,8 +8,11 @@ pub mod reader;
 
 use bson::{Bson, Document};
 
+#[allow(unused_imports)]
 pub use entity::{ClientEntity, Entity, ScopeOptions, ServerApi, StoredEvents};
+#[allow(unused_imports)]
 pub use expectation::{EventFacts, EventKind, ExpectedEvent, ExpectedEvents, read_event};
+#[allow(unused_imports)]
 pub use operation::{ExpectedError, Operation};
 pub use reader::Fault;
 
@@ -167,11 +170,7 @@ fn create_options(value: Value<'_>) -> Result<Document> {
 }
 
 /// An array that may be missing but not empty.
-fn some_of<'a, T>(
-    object: &mut Object<'a>,
-    key: &'static str,
-    read: impl Fn(Value<'a>) -> Result<T>,
-) -> Result<Vec<T>> {
+fn some_of<'a, T>(object: &mut Object<'a>, key: &'static str, read: impl Fn(Value<'a>) -> Result<T>) -> Result<Vec<T>> {
     object.optional(key).map_or(Ok(Vec::new()), |value| value.each_of_some(read))
 }
 
