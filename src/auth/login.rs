@@ -17,10 +17,11 @@ pub(crate) struct Login<'a> {
 }
 
 impl<'a> Login<'a> {
-    /// A login with this credential.
-    pub(crate) fn new(credential: &'a Credential, tools: &'a Tools) -> Self {
-        let Credential::Scram(credential) = credential;
-        Login { credential, tools, speculation: None }
+    /// A login with this credential. Fails for a mechanism that has no machine here.
+    pub(crate) fn new(credential: &'a Credential, tools: &'a Tools) -> Result<Self> {
+        match credential {
+            Credential::Scram(credential) => Ok(Login { credential, tools, speculation: None }),
+        }
     }
 
     /// Refuses what can be refused before anything is connected.

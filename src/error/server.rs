@@ -115,7 +115,7 @@ fn refusal(reply: &RawDocument, stage: Stage) -> Error {
     };
     let code_name = reply.get_str("codeName").unwrap_or_default().to_owned();
     let message = reply.get_str("errmsg").or_else(|_| reply.get_str("$err")).unwrap_or_default().to_owned();
-    let words = match (message.as_str(), code, code_name.as_str()) {
+    let words = match (shown(&message).as_str(), code, shown(&code_name).as_str()) {
         ("", 0, "") => "the server refused without a reason".to_owned(),
         (words, 0, "") => words.to_owned(),
         (words, code, "") => format!("{words} (code {code})"),
@@ -130,6 +130,15 @@ fn refusal(reply: &RawDocument, stage: Stage) -> Error {
         .filter_map(|label| label.ok()?.as_str().map(str::to_owned))
         .fold(Error::new(ErrorKind::Command(error), stage, words), Error::with_label)
 }
+
+/// A stranger's words as an error shows them: bounded, and without the control characters that a terminal would obey.
+/// [`CommandError`] keeps them as they came.
+fn shown(words: &str) -> String {
+    words.chars().take(MAX_SHOWN).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+/// How much of the server's words an error shows; the longest that servers send are explanations of failed plans.
+const MAX_SHOWN: usize = 4000;
 
 /// How many error labels of a reply are kept; servers send fewer than five.
 const MAX_LABELS: usize = 64;
@@ -156,6 +165,15 @@ mod tests {
         assert_eq!((error.code(), error.code_name()), (Some(18), Some("AuthenticationFailed")));
         assert!(error.contains_label("A") && error.contains_label("B"));
         assert_eq!(error.server_response(), Some(&*reply));
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        let error = command_error(&rawdoc! { "ok": 0, "errmsg": "a\u{1b}[2J\nb" }, Stage::Command).unwrap();
+        assert_eq!(error.message(), "a [2J b");
+        assert!(matches!(error.kind(), ErrorKind::Command(kept) if kept.message == "a\u{1b}[2J\nb"));
+        let long = command_error(&rawdoc! { "ok": 0, "errmsg": "x".repeat(1 << 20) }, Stage::Command).unwrap();
+        assert_eq!(long.message().len(), MAX_SHOWN);
     }
 
     #[test]

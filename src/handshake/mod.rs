@@ -63,7 +63,7 @@ impl Handshake {
             Metadata::new(options.app_name.as_deref(), &options.driver_info, &Environment::of_this_process())?;
         let tools = Tools::new(options)?;
         if let Some(credential) = &options.credential {
-            Login::new(credential, &tools).check()?;
+            Login::new(credential, &tools)?.check()?;
         }
         Ok(Handshake {
             metadata,
@@ -82,7 +82,7 @@ impl Handshake {
     /// Makes a stream a connection that is ready for commands: hello, then authentication. An arbiter holds no users, so
     /// there the login is left out.
     pub(crate) fn run(&self, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
-        let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.tools));
+        let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.tools)).transpose()?;
         let mut done = self.say_hello(login.as_mut(), exchange)?;
 
         if let Some(login) = login.filter(|_| done.hello.kind != ServerKind::RsArbiter) {

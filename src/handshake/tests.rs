@@ -208,12 +208,12 @@ fn the_policy_against_weak_mechanisms_is_kept() {
 
     let explicit = strict(ScramCredential { mechanism: Some(ScramMechanism::Sha1), ..user() });
     let Some(named) = &explicit.credential else { unreachable!() };
-    assert!(Login::new(named, &explicit.tools).check().unwrap_err().message().contains("policy"));
+    assert!(Login::new(named, &explicit.tools).unwrap().check().unwrap_err().message().contains("policy"));
 }
 
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_connected() {
-    let check = |user: ScramCredential| Login::new(&Credential::Scram(user), &tools()).check();
+    let check = |user: ScramCredential| Login::new(&Credential::Scram(user), &tools()).unwrap().check();
     assert!(check(credential("", "pencil")).unwrap_err().message().contains("user name"));
     let control = ScramCredential { mechanism: Some(ScramMechanism::Sha256), ..credential("user", "a\u{7}") };
     assert!(check(control).unwrap_err().message().contains("control character"));
