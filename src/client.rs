@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::database::Database;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::operation::{self, Deployment};
@@ -47,16 +46,6 @@ impl Client {
     pub fn with_options(options: ClientOptions) -> Result<Self> {
         options.check_supported()?;
         Ok(Client(Arc::new(Deployment::new(options)?)))
-    }
-
-    /// A handle on a database. Nothing is sent.
-    pub fn database(&self, name: impl Into<String>) -> Database {
-        Database::new(self.clone(), name.into())
-    }
-
-    /// The database that the connection string names (`mongodb://host/name`), if it names one.
-    pub fn default_database(&self) -> Option<Database> {
-        self.0.options().default_database.as_ref().map(|name| self.database(name))
     }
 
     /// Asks the server whether it is there (`ping` on `admin`). The first call connects and logs in.

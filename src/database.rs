@@ -18,6 +18,18 @@ struct Inner {
     write_concern: Option<WriteConcern>,
 }
 
+impl Client {
+    /// A handle on a database. Nothing is sent.
+    pub fn database(&self, name: impl Into<String>) -> Database {
+        Database::new(self.clone(), name.into())
+    }
+
+    /// The database that the connection string names (`mongodb://host/name`), if it names one.
+    pub fn default_database(&self) -> Option<Database> {
+        self.deployment().options().default_database.as_ref().map(|name| self.database(name))
+    }
+}
+
 impl Database {
     pub(crate) fn new(client: Client, name: String) -> Self {
         let options = client.deployment().options();
