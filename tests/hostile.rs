@@ -242,28 +242,26 @@ fn a_hello_that_never_comes_ends_with_the_connect_timeout() {
     assert!(began.elapsed() < PROMPT, "it took {:?}", began.elapsed());
 }
 
-/// One client, so that it remembers its keys; the server breaks off one byte later each time.
+/// One client, so that it remembers its keys; the server breaks off one byte later each time, until the reply to ping is whole.
 #[test]
 fn closed_at_every_byte_of_the_conversation() {
     let front = with_user(SHA_256).start();
-    let whole = {
-        Client::with_uri_str(front.uri()).unwrap().ping().unwrap();
-        usize::try_from(front.bytes_out()).unwrap()
-    };
     let client = Client::with_uri_str(front.uri()).unwrap();
     let mut stages = Vec::new();
-    for bytes in 0..whole {
+    for bytes in 0..MOST_BYTES {
         front.set_behaviours(vec![Behaviour::CloseAfterBytes(bytes)]);
         let began = Instant::now();
-        let error = client.ping().expect_err(&format!("closed after {bytes} of {whole} bytes"));
+        let Err(error) = client.ping() else { break };
         assert!(matches!(error.kind(), ErrorKind::Io), "after {bytes} bytes: {error:?}");
         assert!(began.elapsed() < PROMPT, "after {bytes} bytes it took {:?}", began.elapsed());
         stages.push(stage_name(&error));
     }
+    assert!((400..MOST_BYTES).contains(&stages.len()), "{} bytes", stages.len());
     stages.dedup();
     assert_eq!(stages, ["hello", "authentication", "command"]);
+    // The last connection was good, and closed right after its last byte; the client finds that out by using it.
     front.set_behaviours(Vec::new());
-    client.ping().unwrap();
+    client.ping().or_else(|_| client.ping()).unwrap();
 }
 
 /// hello is the first thing a stranger says, so each of its fields is judged.
@@ -292,6 +290,9 @@ fn virtual_peak() -> u64 {
     let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kibibytes.unwrap_or(0) * 1024
 }
+
+/// More than the three replies have.
+const MOST_BYTES: usize = 5000;
 
 /// Generous, since tests share the machine with others; a server that makes us wait would take far longer.
 const PROMPT: Duration = Duration::from_secs(8);
