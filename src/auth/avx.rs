@@ -1,7 +1,7 @@
 //! Clears the upper halves of the vector registers before a long run of SHA instructions.
 //!
 //! The SHA instructions of x86 have no AVX form. In a program built with AVX (`-C target-cpu=native`) the compiler mixes them
-//! with AVX instructions without clearing the upper halves first, and on many processors each such switch costs as much as
+//! with AVX instructions without clearing the upper halves first, and on some processors each such switch costs as much as
 //! a hundred instructions. One clear before the loop saves it.
 
 /// Clears them where this build uses AVX; does nothing elsewhere.
