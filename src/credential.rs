@@ -1,6 +1,6 @@
 //! Who the client says it is: one variant for each mechanism, holding what that mechanism needs.
 //!
-//! A `Credential` that exists is a valid one.
+//! A `Credential` that exists is a valid one: only the options make them, after they have judged all parts together.
 
 use crate::secret::Secret;
 
@@ -10,6 +10,18 @@ use crate::secret::Secret;
 pub enum Credential {
     /// SCRAM with a user name and a password.
     Scram(ScramCredential),
+    /// MONGODB-CR, the old challenge and response.
+    Cr(CrCredential),
+    /// MONGODB-X509: the client's TLS certificate.
+    X509(X509Credential),
+    /// PLAIN: the password as it is, for LDAP.
+    Plain(PlainCredential),
+    /// GSSAPI: Kerberos.
+    Gssapi(GssapiCredential),
+    /// MONGODB-AWS: AWS IAM.
+    Aws(AwsCredential),
+    /// MONGODB-OIDC: a token of an identity provider.
+    Oidc(OidcCredential),
 }
 
 /// A user name and a password for SCRAM.
@@ -37,6 +49,167 @@ pub enum ScramMechanism {
     Sha256,
 }
 
+/// A user name and a password for MONGODB-CR.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CrCredential {
+    /// The user's name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+    /// The database that knows the user.
+    pub source: String,
+}
+
+/// What MONGODB-X509 needs beside the client certificate of the TLS options.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct X509Credential {
+    /// The certificate's subject (RFC 2253). Not needed: the server reads it from the certificate.
+    pub username: Option<String>,
+}
+
+/// A user name and a password for PLAIN.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PlainCredential {
+    /// The user's name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+    /// Where the user is known: `$external`, or a database.
+    pub source: String,
+}
+
+/// A Kerberos principal, and how the service is named.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GssapiCredential {
+    /// The principal, perhaps with its realm (`user@EXAMPLE.COM`).
+    pub username: String,
+    /// The password; without one the credentials of the system's cache are used.
+    pub password: Option<Secret>,
+    /// The service's name (`SERVICE_NAME`, default `mongodb`).
+    pub service_name: String,
+    /// The service's realm (`SERVICE_REALM`), where it is not the host's own.
+    pub service_realm: Option<String>,
+    /// The host in the service's name (`SERVICE_HOST`), where it is not the one connected to.
+    pub service_host: Option<String>,
+    /// How the host's name is made canonical (`CANONICALIZE_HOST_NAME`); `None` as `CanonicalizeHostName::None`.
+    pub canonicalize_host_name: Option<CanonicalizeHostName>,
+}
+
+/// How GSSAPI makes a host's name canonical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CanonicalizeHostName {
+    /// Not at all (`none`, `false`).
+    None,
+    /// By the canonical name that a look-up of the host gives (`forward`).
+    Forward,
+    /// And by the name that a look-up of its address gives (`forwardAndReverse`, `true`).
+    ForwardAndReverse,
+}
+
+/// AWS keys, or none to find them in the environment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AwsCredential {
+    /// The keys that were given.
+    pub keys: Option<AwsKeys>,
+}
+
+/// A pair of AWS keys.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AwsKeys {
+    /// The access key's id.
+    pub access_key_id: String,
+    /// The secret access key.
+    pub secret_access_key: Secret,
+    /// The session token of temporary keys.
+    pub session_token: Option<Secret>,
+}
+
+/// Where a token for MONGODB-OIDC comes from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OidcCredential {
+    /// The client id of an Azure managed identity.
+    pub username: Option<String>,
+    /// What gives the token.
+    pub environment: OidcEnvironment,
+}
+
+/// An environment that hands out tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OidcEnvironment {
+    /// A file, for tests of drivers.
+    Test,
+    /// The metadata service of Azure.
+    Azure {
+        /// The audience (`TOKEN_RESOURCE`).
+        token_resource: String,
+    },
+    /// The metadata service of Google Cloud.
+    Gcp {
+        /// The audience (`TOKEN_RESOURCE`).
+        token_resource: String,
+    },
+    /// The service account's token of a Kubernetes pod.
+    K8s,
+}
+
+impl Credential {
+    /// The mechanism's name in `authMechanism`, or `None` where it is negotiated.
+    pub fn mechanism(&self) -> Option<&'static str> {
+        match self {
+            Credential::Scram(credential) => credential.mechanism.map(ScramMechanism::name),
+            Credential::Cr(_) => Some("MONGODB-CR"),
+            Credential::X509(_) => Some("MONGODB-X509"),
+            Credential::Plain(_) => Some("PLAIN"),
+            Credential::Gssapi(_) => Some("GSSAPI"),
+            Credential::Aws(_) => Some("MONGODB-AWS"),
+            Credential::Oidc(_) => Some("MONGODB-OIDC"),
+        }
+    }
+
+    /// The database that knows the user.
+    pub fn source(&self) -> &str {
+        match self {
+            Credential::Scram(credential) => &credential.source,
+            Credential::Cr(credential) => &credential.source,
+            Credential::Plain(credential) => &credential.source,
+            Credential::X509(_) | Credential::Gssapi(_) | Credential::Aws(_) | Credential::Oidc(_) => EXTERNAL,
+        }
+    }
+
+    /// The user's name, where the mechanism has one.
+    pub fn username(&self) -> Option<&str> {
+        match self {
+            Credential::Scram(credential) => Some(&credential.username),
+            Credential::Cr(credential) => Some(&credential.username),
+            Credential::Plain(credential) => Some(&credential.username),
+            Credential::Gssapi(credential) => Some(&credential.username),
+            Credential::X509(credential) => credential.username.as_deref(),
+            Credential::Aws(credential) => credential.keys.as_ref().map(|keys| keys.access_key_id.as_str()),
+            Credential::Oidc(credential) => credential.username.as_deref(),
+        }
+    }
+
+    /// The password, or what stands in its place, where one was given.
+    pub fn password(&self) -> Option<&Secret> {
+        match self {
+            Credential::Scram(credential) => Some(&credential.password),
+            Credential::Cr(credential) => Some(&credential.password),
+            Credential::Plain(credential) => Some(&credential.password),
+            Credential::Gssapi(credential) => credential.password.as_ref(),
+            Credential::Aws(credential) => credential.keys.as_ref().map(|keys| &keys.secret_access_key),
+            Credential::X509(_) | Credential::Oidc(_) => None,
+        }
+    }
+}
+
 impl ScramMechanism {
     /// Its name in `authMechanism`.
     pub fn name(self) -> &'static str {
@@ -46,3 +219,37 @@ impl ScramMechanism {
         }
     }
 }
+
+impl CanonicalizeHostName {
+    /// Its name as a mechanism property.
+    pub fn name(self) -> &'static str {
+        match self {
+            CanonicalizeHostName::None => "none",
+            CanonicalizeHostName::Forward => "forward",
+            CanonicalizeHostName::ForwardAndReverse => "forwardAndReverse",
+        }
+    }
+}
+
+impl OidcEnvironment {
+    /// Its name as the mechanism property `ENVIRONMENT`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            OidcEnvironment::Test => "test",
+            OidcEnvironment::Azure { .. } => "azure",
+            OidcEnvironment::Gcp { .. } => "gcp",
+            OidcEnvironment::K8s => "k8s",
+        }
+    }
+
+    /// The audience, where it has one.
+    pub fn token_resource(&self) -> Option<&str> {
+        match self {
+            OidcEnvironment::Azure { token_resource } | OidcEnvironment::Gcp { token_resource } => Some(token_resource),
+            OidcEnvironment::Test | OidcEnvironment::K8s => None,
+        }
+    }
+}
+
+/// The source of users that no database of the server holds.
+pub(crate) const EXTERNAL: &str = "$external";

@@ -19,13 +19,17 @@ mod secret;
 mod stream;
 mod tls;
 mod topology;
+pub mod uri;
 mod warning;
 mod wire;
 
 pub use bson;
 
 pub use client::Client;
-pub use credential::{Credential, ScramCredential, ScramMechanism};
+pub use credential::{
+    AwsCredential, AwsKeys, CanonicalizeHostName, CrCredential, Credential, GssapiCredential, OidcCredential,
+    OidcEnvironment, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+};
 pub use cursor::Cursor;
 pub use database::Database;
 pub use error::{Error, Result};

@@ -56,3 +56,25 @@ impl fmt::Display for Warning {
         f.write_str(&self.message)
     }
 }
+
+/// Warnings as they gather, each once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warnings(Vec<Warning>);
+
+impl Warnings {
+    /// Adds a warning and logs it, unless the same is there already.
+    pub(crate) fn add(&mut self, kind: WarningKind, message: impl Into<String>) {
+        let message = message.into();
+        if !self.0.iter().any(|known| known.kind == kind && known.message == message) {
+            self.0.push(Warning::new(kind, message));
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Warning] {
+        &self.0
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Warning> {
+        self.0
+    }
+}

@@ -170,9 +170,6 @@ cargo_test() {
     if [ "$code" != 0 ]; then
         failed=$((failed + (step_failed > 0 ? step_failed : 1)))
         show_failure "cargo test $*" "$code"
-    elif ! grep -q '^test result:' "$log"; then
-        failed=$((failed + 1))
-        show_failure "cargo test $* (it ran no test)" "$code"
     fi
 }
 

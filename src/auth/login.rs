@@ -21,6 +21,10 @@ impl<'a> Login<'a> {
     pub(crate) fn new(credential: &'a Credential, tools: &'a Tools) -> Result<Self> {
         match credential {
             Credential::Scram(credential) => Ok(Login { credential, tools, speculation: None }),
+            other => {
+                let name = other.mechanism().unwrap_or("this mechanism");
+                Err(Error::not_supported(format!("authMechanism={name} is not supported yet")))
+            }
         }
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bson::raw::cstr;
 use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, rawdoc};
 
+use crate::error::{Error, Result};
+
 /// How well replicated the data that a read sees must be (`readConcern`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadConcern {
@@ -44,7 +46,8 @@ impl ReadConcern {
         ReadConcern { level: level.into() }
     }
 
-    pub(crate) fn to_document(&self) -> RawDocumentBuf {
+    /// The `readConcern` of a command.
+    pub fn to_document(&self) -> RawDocumentBuf {
         rawdoc! { "level": self.level.as_str() }
     }
 }
@@ -99,6 +102,42 @@ impl WriteConcern {
     pub fn with_w_timeout(mut self, limit: Duration) -> Self {
         self.w_timeout = Some(limit);
         self
+    }
+
+    /// The `writeConcern` of a command.
+    pub fn to_document(&self) -> RawDocumentBuf {
+        let mut document = RawDocumentBuf::new();
+        match &self.w {
+            Some(Acknowledgment::Nodes(count)) => match i32::try_from(*count) {
+                Ok(count) => document.append(cstr!("w"), count),
+                Err(_) => document.append(cstr!("w"), i64::from(*count)),
+            },
+            Some(Acknowledgment::Majority) => document.append(cstr!("w"), "majority"),
+            Some(Acknowledgment::Custom(name)) => document.append(cstr!("w"), name.as_str()),
+            None => {}
+        }
+        if let Some(limit) = self.w_timeout {
+            let millis = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+            match i32::try_from(millis) {
+                Ok(millis) => document.append(cstr!("wtimeout"), millis),
+                Err(_) => document.append(cstr!("wtimeout"), millis),
+            }
+        }
+        if let Some(journal) = self.journal {
+            document.append(cstr!("j"), journal);
+        }
+        document
+    }
+
+    /// Whether it can be: a write that is in the journal is acknowledged.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for `w: 0` with `journal: true`.
+    pub fn check(&self) -> Result<()> {
+        if !self.is_acknowledged() && self.journal == Some(true) {
+            return Err(Error::invalid_argument("a write concern with w: 0 and journal: true contradicts itself"));
+        }
+        Ok(())
     }
 
     /// Whether the server answers a write.

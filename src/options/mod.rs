@@ -1,20 +1,51 @@
 //! What a client is told: from a connection string or in code, judged before anything is connected.
+//!
+//! [`ClientOptions::parse`] reads a connection string, [`ClientOptions::builder`] takes everything in code; both can be
+//! combined, and code wins. One table holds every option; parsing, builder, validation, warnings and documentation come from
+//! it. [`options_table`] shows it.
 
+mod builder;
 mod concern;
-mod interim;
+mod getters;
+mod login;
+mod markdown;
+mod query;
+mod supported;
+mod table;
+mod tls;
+mod validate;
+mod value;
+mod write;
 
 use std::time::Duration;
 
+pub use builder::ClientOptionsBuilder;
 pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPreferenceMode, WriteConcern};
+pub use markdown::options_table;
+pub use tls::TlsOptions;
 
-pub use interim::percent_encode;
+pub use crate::uri::{ServerAddress, percent_decode, percent_encode};
 
 use crate::credential::Credential;
+use crate::error::Result;
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
 use crate::warning::Warning;
 
-/// Everything a client can be told. (The options part fills in parsing, the builder and the table.)
+/// Everything a client can be told.
+///
+/// Options that exist are valid: parsing and building judge all of them together. What this version of the driver
+/// understands but cannot do yet is refused when a client is made from them.
+///
+/// ```
+/// use mongo_blocking::options::ClientOptions;
+///
+/// let options = ClientOptions::parse("mongodb://ann:secret@db.example.com/shop?w=majority&connectTimeoutMS=2000")?;
+/// assert_eq!(options.default_database(), Some("shop"));
+/// assert_eq!(options.connect_timeout().as_secs(), 2);
+/// assert!(options.warnings().is_empty());
+/// # Ok::<(), mongo_blocking::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientOptions {
@@ -48,24 +79,55 @@ pub struct ClientOptions {
     pub(crate) command_event_handler: Option<Handler<CommandEvent>>,
     pub(crate) policy: SecurityPolicy,
     pub(crate) warnings: Vec<Warning>,
+    /// What was given, from which all of the above was made.
+    given: builder::Given,
 }
 
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ServerAddress {
-    /// A name or IP address and a port.
-    Tcp {
-        /// The name in lower case, or the address; an IPv6 address without brackets.
-        host: String,
-        /// The port; 27017 unless given.
-        port: u16,
-    },
-    /// The path of a Unix domain socket.
-    Unix {
-        /// The path.
-        path: std::path::PathBuf,
-    },
+impl ClientOptions {
+    /// Reads a connection string.
+    ///
+    /// What is odd about it and still understood (unknown options, values that make no sense, old names) becomes a
+    /// [warning](ClientOptions::warnings).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where it cannot be right: its form, a port, options
+    /// that exclude one another, a value of `tls` or `ssl`, of an option for authentication, of `appName` or of `w`. The error
+    /// points at the byte, says what to do, and shows no part of the user info.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::parse("mongodb://localhost/?maxPoolSize=many")?;
+    /// assert_eq!(options.max_pool_size(), 100);
+    /// assert_eq!(options.warnings().len(), 1);
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn parse(uri: &str) -> Result<Self> {
+        ClientOptions::builder().uri(uri).build()
+    }
+
+    /// Begins options in code. Without a host they mean `localhost:27017`.
+    pub fn builder() -> ClientOptionsBuilder {
+        ClientOptionsBuilder::default()
+    }
+
+    /// These options as a builder, to change some of them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::parse("mongodb://localhost/?connectTimeoutMS=2000&appName=shop")?
+    ///     .into_builder()
+    ///     .connect_timeout(Duration::from_secs(5))
+    ///     .build()?;
+    /// assert_eq!(options.connect_timeout(), Duration::from_secs(5));
+    /// assert_eq!(options.app_name(), Some("shop"));
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn into_builder(self) -> ClientOptionsBuilder {
+        ClientOptionsBuilder::from_given(self.given)
+    }
 }
 
 /// The version of the Stable API that every command declares.
@@ -80,6 +142,25 @@ pub struct ServerApi {
     pub deprecation_errors: Option<bool>,
 }
 
+impl ServerApi {
+    /// Version 1, the only one so far; strictness as the server has it.
+    pub fn v1() -> Self {
+        ServerApi { version: "1".to_owned(), strict: None, deprecation_errors: None }
+    }
+
+    /// Whether the server refuses what is not part of that version.
+    pub fn with_strict(mut self, strict: bool) -> Self {
+        self.strict = Some(strict);
+        self
+    }
+
+    /// Whether the server refuses what that version deprecates.
+    pub fn with_deprecation_errors(mut self, errors: bool) -> Self {
+        self.deprecation_errors = Some(errors);
+        self
+    }
+}
+
 /// What a library that wraps this driver adds to the client metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverInfo {
@@ -89,23 +170,4 @@ pub struct DriverInfo {
     pub version: Option<String>,
     /// More about its platform.
     pub platform: Option<String>,
-}
-
-/// How the channel is secured.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct TlsOptions {
-    /// The authorities to trust instead of the system's (`tlsCAFile`): a PEM file with one or more certificates.
-    pub ca_file: Option<std::path::PathBuf>,
-}
-
-/// `host:port`, an IPv6 address in brackets; or the socket's path.
-impl std::fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ServerAddress::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            ServerAddress::Tcp { host, port } => write!(f, "{host}:{port}"),
-            ServerAddress::Unix { path } => write!(f, "{}", path.display()),
-        }
-    }
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Each feature builds alone, and so do none, all of them, and the other platforms' TLS, without a warning.
+# Each feature builds alone, and so do none and all of them, without a warning.
 set -eu
 cd "$(dirname -- "$0")/../.."
 
@@ -25,7 +25,4 @@ for feature in $features; do
     build "$feature alone" --no-default-features --features "$feature"
 done
 build "all features" --all-features
-# The backend that ships on Windows and macOS, compiled here so that it does not rot; its own folder, for all is built anew.
-export RUSTFLAGS="--cfg mongo_blocking_native_tls" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/native-tls"
-build "the TLS of Windows and macOS"
 exit "$failed"

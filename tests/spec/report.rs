@@ -51,6 +51,8 @@ pub enum Skip {
     Needs(String),
     /// The file itself says that the case is not to be run, and why.
     SaysTheFile(String),
+    /// Another case asks for the opposite; which of the two holds, and why.
+    Contradicted(String),
 }
 
 /// The parts of the driver that later issues build. When one lands, its entry here goes.
@@ -162,6 +164,7 @@ impl fmt::Display for Skip {
             Skip::NotBuilt(part) => write!(f, "not built yet: {part}"),
             Skip::Needs(what) => write!(f, "needs {what}"),
             Skip::SaysTheFile(why) => write!(f, "the file says: {why}"),
+            Skip::Contradicted(why) => f.write_str(why),
         }
     }
 }

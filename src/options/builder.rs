@@ -1,0 +1,500 @@
+//! Options in code: one method for each line of the table.
+
+use std::time::Duration;
+
+use super::table::{MODES, Opt};
+use super::value::{Settings, Understood, Value, read_properties};
+use super::{
+    Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, WriteConcern,
+    query, validate,
+};
+use crate::error::{Error, Result};
+use crate::event::{CommandEvent, Handler};
+use crate::policy::SecurityPolicy;
+use crate::secret::Secret;
+use crate::uri::ConnectionString;
+use crate::warning::Warnings;
+
+/// Takes options in code, with or without a connection string; [`build`](ClientOptionsBuilder::build) judges them together.
+/// What is given in code wins over what the connection string says, option by option, whatever the order of the calls.
+///
+/// ```
+/// use mongo_blocking::options::ClientOptions;
+///
+/// let options = ClientOptions::builder()
+///     .host("db.example.com")
+///     .username("ann")
+///     .password("pass/word")
+///     .auth_source("shop")
+///     .auth_mechanism("SCRAM-SHA-256")
+///     .build()?;
+/// assert_eq!(options.hosts()[0].to_string(), "db.example.com:27017");
+/// assert_eq!(options.credential().unwrap().source(), "shop");
+/// # Ok::<(), mongo_blocking::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ClientOptionsBuilder {
+    given: Given,
+    uri: Option<Secret>,
+    code: Settings,
+    hosts: Vec<String>,
+    problem: Option<String>,
+}
+
+/// What was given, taken together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    pub(super) settings: Settings,
+    pub(super) hosts: Vec<ServerAddress>,
+    /// The host name of a `mongodb+srv` connection string.
+    pub(super) srv_host: Option<String>,
+    /// Whether the connection string has an `@`: then a log-in is wanted, even with nothing before it.
+    pub(super) login_asked: bool,
+    /// Whether the connection string's user info has a `+`, which some programs write for a space.
+    pub(super) plus_in_uri: bool,
+    pub(super) driver_info: Vec<DriverInfo>,
+    pub(super) server_api: Option<ServerApi>,
+    pub(super) command_event_handler: Option<Handler<CommandEvent>>,
+    pub(super) policy: SecurityPolicy,
+    /// What was odd about the connection string.
+    pub(super) uri_warnings: Warnings,
+}
+
+impl ClientOptionsBuilder {
+    pub(super) fn from_given(given: Given) -> Self {
+        ClientOptionsBuilder { given, ..ClientOptionsBuilder::default() }
+    }
+
+    /// Judges everything together.
+    ///
+    /// # Errors
+    /// As [`ClientOptions::parse`]; and any value in code that makes no sense for its option.
+    pub fn build(self) -> Result<ClientOptions> {
+        let ClientOptionsBuilder { mut given, uri, code, hosts, problem } = self;
+        if let Some(problem) = problem {
+            return Err(Error::invalid_argument(problem));
+        }
+        if let Some(uri) = uri {
+            given.take_uri(ConnectionString::parse(uri.expose())?)?;
+        }
+        for (option, value) in code.given() {
+            let spec = option.spec();
+            spec.kind.check(value).map_err(|expected| {
+                Error::invalid_argument(format!("{} (in code, {}) must be {expected}", spec.name, spec.setter))
+            })?;
+        }
+        given.plus_in_uri &= !(code.has(Opt::Username) && code.has(Opt::Password));
+        given.settings.overlay(code);
+        if !hosts.is_empty() {
+            given.hosts = hosts.iter().map(|host| ServerAddress::parse(host)).collect::<Result<_>>()?;
+        }
+        validate::options(given)
+    }
+
+    /// A connection string to begin with.
+    pub fn uri(mut self, uri: impl Into<String>) -> Self {
+        self.uri = Some(Secret::from(uri.into()));
+        self
+    }
+
+    /// A host, besides those of other calls: `host`, `host:port`, `[IPv6]:port`, the path of a Unix socket, or several with
+    /// commas between. Hosts in code replace those of a connection string.
+    pub fn host(mut self, host: impl AsRef<str>) -> Self {
+        self.hosts.extend(host.as_ref().split(',').map(|host| host.trim().to_owned()));
+        self
+    }
+
+    /// All the hosts, each as for [`host`](Self::host).
+    pub fn hosts<H: AsRef<str>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.hosts.clear();
+        for host in hosts {
+            self = self.host(host);
+        }
+        self
+    }
+
+    /// The user's name, as it is, not percent-encoded. For MONGODB-AWS the access key id, for MONGODB-OIDC on Azure the client id.
+    pub fn username(self, name: impl Into<String>) -> Self {
+        self.text(Opt::Username, name)
+    }
+
+    /// The password, as it is, not percent-encoded.
+    pub fn password(mut self, password: impl Into<Secret>) -> Self {
+        self.code.set(Opt::Password, Value::Secret(password.into()));
+        self
+    }
+
+    /// The mechanism by its name (`authMechanism`); negotiated unless given.
+    pub fn auth_mechanism(self, name: impl Into<String>) -> Self {
+        self.text(Opt::AuthMechanism, name)
+    }
+
+    /// Mechanism properties as one string (`authMechanismProperties`): `NAME:value` pairs with commas between. Blanks and line
+    /// breaks around the commas do not count.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .host("db.example.com")
+    ///     .username("ann@EXAMPLE.COM")
+    ///     .auth_mechanism("GSSAPI")
+    ///     .auth_mechanism_properties("SERVICE_NAME:db, CANONICALIZE_HOST_NAME:true")
+    ///     .build()?;
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn auth_mechanism_properties(mut self, pairs: impl AsRef<str>) -> Self {
+        match read_properties(pairs.as_ref()) {
+            Ok(Understood { value, .. }) => self.code.add(Opt::AuthMechanismProperties, value),
+            Err(expected) => self.problem = Some(format!("authMechanismProperties must be {expected}")),
+        }
+        self
+    }
+
+    /// One more mechanism property, its value as it is, commas and all.
+    pub fn auth_mechanism_property(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.code.add(Opt::AuthMechanismProperties, Value::Properties(vec![(name.into(), value.into())]));
+        self
+    }
+
+    /// The database that knows the user (`authSource`).
+    pub fn auth_source(self, database: impl Into<String>) -> Self {
+        self.text(Opt::AuthSource, database)
+    }
+
+    /// The old form of the mechanism property `SERVICE_NAME` (`gssapiServiceName`).
+    pub fn gssapi_service_name(self, name: impl Into<String>) -> Self {
+        self.text(Opt::GssapiServiceName, name)
+    }
+
+    /// The most rounds of hashing that a server may ask for in SCRAM, from 4,096; default 1,000,000.
+    pub fn scram_max_iterations(self, iterations: u32) -> Self {
+        self.number(Opt::ScramMaxIterations, iterations)
+    }
+
+    /// The database that `Client::default_database` returns.
+    pub fn default_database(self, name: impl Into<String>) -> Self {
+        self.text(Opt::DefaultDatabase, name)
+    }
+
+    /// A name that the server logs with each connection (`appName`), at most 128 bytes.
+    pub fn app_name(self, name: impl Into<String>) -> Self {
+        self.text(Opt::AppName, name)
+    }
+
+    /// Adds what a library that wraps this driver says about itself.
+    pub fn driver_info(mut self, info: DriverInfo) -> Self {
+        self.given.driver_info.push(info);
+        self
+    }
+
+    /// The version of the Stable API that every command declares.
+    pub fn server_api(mut self, api: ServerApi) -> Self {
+        self.given.server_api = Some(api);
+        self
+    }
+
+    /// A function that is called with each command that starts, succeeds or fails.
+    pub fn command_event_handler(mut self, handler: Handler<CommandEvent>) -> Self {
+        self.given.command_event_handler = Some(handler);
+        self
+    }
+
+    /// Which risks are refused instead of warned about.
+    pub fn policy(mut self, policy: SecurityPolicy) -> Self {
+        self.given.policy = policy;
+        self
+    }
+
+    /// Whether to speak TLS (`tls`). Any other option for TLS turns it on.
+    pub fn tls(self, on: bool) -> Self {
+        self.bool(Opt::Tls, on)
+    }
+
+    /// The authorities to trust instead of the system's (`tlsCAFile`): a PEM file.
+    pub fn tls_ca_file(self, path: impl Into<String>) -> Self {
+        self.text(Opt::TlsCaFile, path)
+    }
+
+    /// The client's certificate, and its key unless that has a file of its own (`tlsCertificateKeyFile`): a PEM file.
+    pub fn tls_certificate_key_file(self, path: impl Into<String>) -> Self {
+        self.text(Opt::TlsCertificateKeyFile, path)
+    }
+
+    /// The password of the client's key (`tlsCertificateKeyFilePassword`).
+    pub fn tls_certificate_key_file_password(mut self, password: impl Into<Secret>) -> Self {
+        self.code.set(Opt::TlsCertificateKeyFilePassword, Value::Secret(password.into()));
+        self
+    }
+
+    /// The client's key, where it is not in the certificate's file (`ssl_keyfile`): a PEM file.
+    pub fn tls_key_file(self, path: impl Into<String>) -> Self {
+        self.text(Opt::TlsKeyFile, path)
+    }
+
+    /// Revoked certificates (`tlsCRLFile`): a PEM file.
+    pub fn tls_crl_file(self, path: impl Into<String>) -> Self {
+        self.text(Opt::TlsCrlFile, path)
+    }
+
+    /// Dangerous: whether to accept any certificate (`tlsAllowInvalidCertificates`).
+    pub fn danger_tls_allow_invalid_certificates(self, allow: bool) -> Self {
+        self.bool(Opt::TlsAllowInvalidCertificates, allow)
+    }
+
+    /// Dangerous: whether to accept a certificate made out to another host (`tlsAllowInvalidHostnames`).
+    pub fn danger_tls_allow_invalid_hostnames(self, allow: bool) -> Self {
+        self.bool(Opt::TlsAllowInvalidHostnames, allow)
+    }
+
+    /// Dangerous: whether to accept any certificate, for any host (`tlsInsecure`).
+    pub fn danger_tls_insecure(self, allow: bool) -> Self {
+        self.bool(Opt::TlsInsecure, allow)
+    }
+
+    /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`).
+    pub fn tls_disable_ocsp_endpoint_check(self, disable: bool) -> Self {
+        self.bool(Opt::TlsDisableOcspEndpointCheck, disable)
+    }
+
+    /// Whether to look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`).
+    pub fn tls_disable_certificate_revocation_check(self, disable: bool) -> Self {
+        self.bool(Opt::TlsDisableCertificateRevocationCheck, disable)
+    }
+
+    /// The limit on a whole operation (`timeoutMS`); zero: none.
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.millis(Opt::TimeoutMs, limit)
+    }
+
+    /// The limit on connecting a socket (`connectTimeoutMS`); zero: none; default 10 s.
+    pub fn connect_timeout(self, limit: Duration) -> Self {
+        self.millis(Opt::ConnectTimeoutMs, limit)
+    }
+
+    /// The limit on sending or receiving once (`socketTimeoutMS`), where [`timeout`](Self::timeout) is not given; zero: none.
+    pub fn socket_timeout(self, limit: Duration) -> Self {
+        self.millis(Opt::SocketTimeoutMs, limit)
+    }
+
+    /// The limit on finding a suitable server (`serverSelectionTimeoutMS`), at least 1 ms; default 30 s.
+    pub fn server_selection_timeout(self, limit: Duration) -> Self {
+        self.millis(Opt::ServerSelectionTimeoutMs, limit)
+    }
+
+    /// Whether to look at the servers only once before giving up (`serverSelectionTryOnce`); default true.
+    pub fn server_selection_try_once(self, once: bool) -> Self {
+        self.bool(Opt::ServerSelectionTryOnce, once)
+    }
+
+    /// The limit on waiting for a connection of the pool (`waitQueueTimeoutMS`); zero: none.
+    pub fn wait_queue_timeout(self, limit: Duration) -> Self {
+        self.millis(Opt::WaitQueueTimeoutMs, limit)
+    }
+
+    /// The most connections to a server (`maxPoolSize`); 0: no limit; default 100.
+    pub fn max_pool_size(self, size: u32) -> Self {
+        self.number(Opt::MaxPoolSize, size)
+    }
+
+    /// How many connections to a server to keep (`minPoolSize`); default 0.
+    pub fn min_pool_size(self, size: u32) -> Self {
+        self.number(Opt::MinPoolSize, size)
+    }
+
+    /// How many connections to a server may be established at once (`maxConnecting`), at least 1; default 2.
+    pub fn max_connecting(self, count: u32) -> Self {
+        self.number(Opt::MaxConnecting, count)
+    }
+
+    /// How long an unused connection is kept (`maxIdleTimeMS`); zero: without limit.
+    pub fn max_idle_time(self, limit: Duration) -> Self {
+        self.millis(Opt::MaxIdleTimeMs, limit)
+    }
+
+    /// The replica set's name (`replicaSet`).
+    pub fn replica_set(self, name: impl Into<String>) -> Self {
+        self.text(Opt::ReplicaSet, name)
+    }
+
+    /// Whether to talk to this one host, whatever it is part of (`directConnection`).
+    pub fn direct_connection(self, direct: bool) -> Self {
+        self.bool(Opt::DirectConnection, direct)
+    }
+
+    /// Whether there is a load balancer before the servers (`loadBalanced`).
+    pub fn load_balanced(self, balanced: bool) -> Self {
+        self.bool(Opt::LoadBalanced, balanced)
+    }
+
+    /// How much farther than the nearest a server may be and still be chosen (`localThresholdMS`); default 15 ms.
+    pub fn local_threshold(self, threshold: Duration) -> Self {
+        self.millis(Opt::LocalThresholdMs, threshold)
+    }
+
+    /// How old what is known about the servers may become (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
+    pub fn heartbeat_frequency(self, frequency: Duration) -> Self {
+        self.millis(Opt::HeartbeatFrequencyMs, frequency)
+    }
+
+    /// How background monitors learn of changes (`serverMonitoringMode`): `auto`, `stream` or `poll`.
+    pub fn server_monitoring_mode(self, mode: impl Into<String>) -> Self {
+        self.text(Opt::ServerMonitoringMode, mode)
+    }
+
+    /// How many of the hosts that DNS names to use (`srvMaxHosts`); 0: all.
+    pub fn srv_max_hosts(self, count: u32) -> Self {
+        self.number(Opt::SrvMaxHosts, count)
+    }
+
+    /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
+    pub fn srv_service_name(self, name: impl Into<String>) -> Self {
+        self.text(Opt::SrvServiceName, name)
+    }
+
+    /// Which members of a replica set to read from (`readPreference`, `readPreferenceTags`, `maxStalenessSeconds`): the whole
+    /// of it, so tags and staleness of a connection string do not hold any more.
+    pub fn read_preference(mut self, preference: ReadPreference) -> Self {
+        let ReadPreference { mode, tag_sets, max_staleness } = preference;
+        debug_assert!(MODES.contains(&mode.name()));
+        self.code.set(Opt::ReadPreference, Value::Text(mode.name().to_owned()));
+        self.code.set(Opt::ReadPreferenceTags, Value::TagSets(tag_sets));
+        let seconds = max_staleness.map_or(-1, |limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
+        self.code.set(Opt::MaxStalenessSeconds, Value::Number(seconds));
+        self
+    }
+
+    /// How well replicated the data that a read sees must be (`readConcernLevel`).
+    pub fn read_concern(self, concern: ReadConcern) -> Self {
+        self.text(Opt::ReadConcernLevel, concern.level)
+    }
+
+    /// What a write must achieve before it counts as done (`w`, `wTimeoutMS`, `journal`), as far as it says something.
+    pub fn write_concern(mut self, concern: WriteConcern) -> Self {
+        let w = concern.w.map(|w| match w {
+            Acknowledgment::Nodes(count) => Value::Number(count.into()),
+            Acknowledgment::Majority => Value::Text("majority".to_owned()),
+            Acknowledgment::Custom(name) => Value::Text(name),
+        });
+        if let Some(w) = w {
+            self.code.set(Opt::W, w);
+        }
+        if let Some(limit) = concern.w_timeout {
+            self = self.millis(Opt::WTimeoutMs, limit);
+        }
+        match concern.journal {
+            Some(journal) => self.bool(Opt::Journal, journal),
+            None => self,
+        }
+    }
+
+    /// Whether to run a read again after a network error (`retryReads`). Nothing is retried yet.
+    pub fn retry_reads(self, retry: bool) -> Self {
+        self.bool(Opt::RetryReads, retry)
+    }
+
+    /// Whether to run a write again after a network error (`retryWrites`). Nothing is retried yet.
+    pub fn retry_writes(self, retry: bool) -> Self {
+        self.bool(Opt::RetryWrites, retry)
+    }
+
+    /// How often to try again on an overloaded server (`maxAdaptiveRetries`). Nothing is retried yet.
+    pub fn max_adaptive_retries(self, count: u32) -> Self {
+        self.number(Opt::MaxAdaptiveRetries, count)
+    }
+
+    /// Whether to prefer another server after one was overloaded (`enableOverloadRetargeting`). Nothing is retried yet.
+    pub fn enable_overload_retargeting(self, enable: bool) -> Self {
+        self.bool(Opt::EnableOverloadRetargeting, enable)
+    }
+
+    /// What messages may be compressed with (`compressors`): `snappy`, `zlib`, `zstd`.
+    pub fn compressors<C: Into<String>>(mut self, names: impl IntoIterator<Item = C>) -> Self {
+        self.code.set(Opt::Compressors, Value::List(names.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// How hard zlib tries (`zlibCompressionLevel`), from 0 to 9; -1: its own default.
+    pub fn zlib_compression_level(self, level: i32) -> Self {
+        self.number(Opt::ZlibCompressionLevel, level)
+    }
+
+    /// A SOCKS5 proxy to connect through (`proxyHost`).
+    pub fn proxy_host(self, host: impl Into<String>) -> Self {
+        self.text(Opt::ProxyHost, host)
+    }
+
+    /// The proxy's port (`proxyPort`); default 1080.
+    pub fn proxy_port(self, port: u16) -> Self {
+        self.number(Opt::ProxyPort, port)
+    }
+
+    /// Who logs in to the proxy (`proxyUsername`).
+    pub fn proxy_username(self, name: impl Into<String>) -> Self {
+        self.text(Opt::ProxyUsername, name)
+    }
+
+    /// The password for the proxy (`proxyPassword`).
+    pub fn proxy_password(mut self, password: impl Into<Secret>) -> Self {
+        self.code.set(Opt::ProxyPassword, Value::Secret(password.into()));
+        self
+    }
+
+    /// Client-side field level encryption. It is not supported: a client refuses it by name.
+    pub fn auto_encryption(mut self, _options: bson::Document) -> Self {
+        self.code.set(Opt::AutoEncryption, Value::Secret(Secret::from("given in code")));
+        self
+    }
+
+    fn text(mut self, option: Opt, text: impl Into<String>) -> Self {
+        self.code.set(option, Value::Text(text.into()));
+        self
+    }
+
+    fn bool(mut self, option: Opt, value: bool) -> Self {
+        self.code.set(option, Value::Bool(value));
+        self
+    }
+
+    fn number(mut self, option: Opt, value: impl Into<i64>) -> Self {
+        self.code.set(option, Value::Number(value.into()));
+        self
+    }
+
+    /// Parts of a millisecond round up, so that a limit never becomes none.
+    fn millis(mut self, option: Opt, limit: Duration) -> Self {
+        let millis = i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+        self.code.set(option, Value::Number(millis));
+        self
+    }
+}
+
+impl Given {
+    fn take_uri(&mut self, uri: ConnectionString) -> Result<()> {
+        let mut warnings = uri.warnings.clone();
+        let mut settings = query::read(&uri, &mut warnings)?;
+        if let Some(database) = uri.database {
+            settings.set(Opt::DefaultDatabase, Value::Text(database));
+        }
+        self.login_asked = uri.user_info.is_some();
+        if let Some(info) = uri.user_info {
+            self.plus_in_uri = info.plus;
+            settings.set(Opt::Username, Value::Text(info.username));
+            if let Some(password) = info.password {
+                settings.set(Opt::Password, Value::Secret(password));
+            }
+        }
+        let known = std::mem::take(&mut self.settings); // of options that became a builder again: as good as code
+        settings.overlay(known);
+        self.settings = settings;
+        if self.hosts.is_empty() && self.srv_host.is_none() {
+            match uri.hosts.first() {
+                Some(ServerAddress::Tcp { host, .. }) if uri.srv => self.srv_host = Some(host.clone()),
+                _ => self.hosts = uri.hosts,
+            }
+        }
+        self.uri_warnings = warnings;
+        Ok(())
+    }
+}

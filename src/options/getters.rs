@@ -1,0 +1,244 @@
+//! What the options say, one getter for each line of the table.
+
+use std::time::Duration;
+
+use super::table::Opt;
+use super::{
+    ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsOptions, WriteConcern,
+};
+use crate::credential::Credential;
+use crate::event::{CommandEvent, Handler};
+use crate::policy::SecurityPolicy;
+use crate::secret::Secret;
+use crate::warning::Warning;
+
+impl ClientOptions {
+    /// What was accepted, and deserves a second look. Each has gone to the `log` crate too.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Where the servers listen. Empty with [`srv_host`](Self::srv_host): then DNS names them.
+    pub fn hosts(&self) -> &[ServerAddress] {
+        &self.hosts
+    }
+
+    /// The host name of a `mongodb+srv` connection string.
+    pub fn srv_host(&self) -> Option<&str> {
+        self.given.srv_host.as_deref()
+    }
+
+    /// Who logs in, and how; `None`: nobody.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
+    }
+
+    /// The database that the connection string names after the hosts.
+    pub fn default_database(&self) -> Option<&str> {
+        self.default_database.as_deref()
+    }
+
+    /// `authSource`, as it was given; [`Credential::source`] tells what holds.
+    pub fn auth_source(&self) -> Option<&str> {
+        self.given.settings.text(Opt::AuthSource)
+    }
+
+    /// `appName`.
+    pub fn app_name(&self) -> Option<&str> {
+        self.app_name.as_deref()
+    }
+
+    /// What libraries that wrap this driver say about themselves.
+    pub fn driver_info(&self) -> &[DriverInfo] {
+        &self.driver_info
+    }
+
+    /// The version of the Stable API that every command declares.
+    pub fn server_api(&self) -> Option<&ServerApi> {
+        self.server_api.as_ref()
+    }
+
+    /// How the channel is secured; `None`: plain text.
+    pub fn tls(&self) -> Option<&TlsOptions> {
+        self.tls.as_ref()
+    }
+
+    /// `timeoutMS`; zero: no limit; `None`: the older limits hold.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// `connectTimeoutMS`; zero: no limit.
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// `socketTimeoutMS`.
+    pub fn socket_timeout(&self) -> Option<Duration> {
+        self.socket_timeout
+    }
+
+    /// `serverSelectionTimeoutMS`.
+    pub fn server_selection_timeout(&self) -> Duration {
+        self.server_selection_timeout
+    }
+
+    /// `serverSelectionTryOnce`.
+    pub fn server_selection_try_once(&self) -> bool {
+        self.server_selection_try_once
+    }
+
+    /// `waitQueueTimeoutMS`.
+    pub fn wait_queue_timeout(&self) -> Option<Duration> {
+        self.wait_queue_timeout
+    }
+
+    /// `maxPoolSize`; 0: no limit.
+    pub fn max_pool_size(&self) -> u32 {
+        self.max_pool_size
+    }
+
+    /// `minPoolSize`.
+    pub fn min_pool_size(&self) -> u32 {
+        self.min_pool_size
+    }
+
+    /// `maxConnecting`.
+    pub fn max_connecting(&self) -> u32 {
+        self.max_connecting
+    }
+
+    /// `maxIdleTimeMS`.
+    pub fn max_idle_time(&self) -> Option<Duration> {
+        self.max_idle_time
+    }
+
+    /// `replicaSet`.
+    pub fn replica_set(&self) -> Option<&str> {
+        self.replica_set.as_deref()
+    }
+
+    /// `directConnection`.
+    pub fn direct_connection(&self) -> Option<bool> {
+        self.direct_connection
+    }
+
+    /// `loadBalanced`.
+    pub fn load_balanced(&self) -> bool {
+        self.flag(Opt::LoadBalanced)
+    }
+
+    /// `localThresholdMS`.
+    pub fn local_threshold(&self) -> Duration {
+        self.local_threshold
+    }
+
+    /// `heartbeatFrequencyMS`.
+    pub fn heartbeat_frequency(&self) -> Duration {
+        self.heartbeat_frequency
+    }
+
+    /// `serverMonitoringMode`.
+    pub fn server_monitoring_mode(&self) -> &str {
+        self.given.settings.text(Opt::ServerMonitoringMode).unwrap_or_default()
+    }
+
+    /// `srvMaxHosts`; 0: all.
+    pub fn srv_max_hosts(&self) -> u32 {
+        self.count(Opt::SrvMaxHosts)
+    }
+
+    /// `srvServiceName`.
+    pub fn srv_service_name(&self) -> &str {
+        self.given.settings.text(Opt::SrvServiceName).unwrap_or_default()
+    }
+
+    /// `readPreference`, `readPreferenceTags` and `maxStalenessSeconds`.
+    pub fn read_preference(&self) -> &ReadPreference {
+        &self.read_preference
+    }
+
+    /// `readConcernLevel`.
+    pub fn read_concern(&self) -> Option<&ReadConcern> {
+        self.read_concern.as_ref()
+    }
+
+    /// `w`, `wTimeoutMS` and `journal`.
+    pub fn write_concern(&self) -> Option<&WriteConcern> {
+        self.write_concern.as_ref()
+    }
+
+    /// `retryReads`, where it was given.
+    pub fn retry_reads(&self) -> Option<bool> {
+        self.retry_reads
+    }
+
+    /// `retryWrites`, where it was given.
+    pub fn retry_writes(&self) -> Option<bool> {
+        self.retry_writes
+    }
+
+    /// `maxAdaptiveRetries`.
+    pub fn max_adaptive_retries(&self) -> u32 {
+        self.count(Opt::MaxAdaptiveRetries)
+    }
+
+    /// `enableOverloadRetargeting`.
+    pub fn enable_overload_retargeting(&self) -> bool {
+        self.flag(Opt::EnableOverloadRetargeting)
+    }
+
+    /// `compressors`.
+    pub fn compressors(&self) -> &[String] {
+        self.given.settings.list(Opt::Compressors)
+    }
+
+    /// `zlibCompressionLevel`; -1: zlib's own default.
+    pub fn zlib_compression_level(&self) -> i32 {
+        let level = self.given.settings.number(Opt::ZlibCompressionLevel);
+        level.and_then(|level| i32::try_from(level).ok()).unwrap_or(-1)
+    }
+
+    /// `proxyHost`.
+    pub fn proxy_host(&self) -> Option<&str> {
+        self.given.settings.text(Opt::ProxyHost)
+    }
+
+    /// `proxyPort`.
+    pub fn proxy_port(&self) -> u16 {
+        u16::try_from(self.count(Opt::ProxyPort)).unwrap_or_default()
+    }
+
+    /// `proxyUsername`.
+    pub fn proxy_username(&self) -> Option<&str> {
+        self.given.settings.text(Opt::ProxyUsername)
+    }
+
+    /// `proxyPassword`.
+    pub fn proxy_password(&self) -> Option<&Secret> {
+        self.given.settings.secret(Opt::ProxyPassword)
+    }
+
+    /// The most rounds of hashing that a server may ask for in SCRAM.
+    pub fn scram_max_iterations(&self) -> u32 {
+        self.scram_max_iterations
+    }
+
+    /// The function that is called with each command that starts, succeeds or fails.
+    pub fn command_event_handler(&self) -> Option<&Handler<CommandEvent>> {
+        self.command_event_handler.as_ref()
+    }
+
+    /// Which risks are refused instead of warned about.
+    pub fn policy(&self) -> &SecurityPolicy {
+        &self.policy
+    }
+
+    fn flag(&self, option: Opt) -> bool {
+        self.given.settings.bool(option).unwrap_or_default()
+    }
+
+    fn count(&self, option: Opt) -> u32 {
+        self.given.settings.number(option).and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,286 @@
+//! From user name, password, source, mechanism and its properties to a credential. All parts are judged together, once
+//! connection string and code have had their say.
+
+use super::builder::Given;
+use super::table::Opt;
+use super::value::Settings;
+use crate::credential::{
+    AwsCredential, AwsKeys, CanonicalizeHostName, CrCredential, Credential, EXTERNAL, GssapiCredential, OidcCredential,
+    OidcEnvironment, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::warning::{WarningKind, Warnings};
+
+/// The credential, or `None` where nothing asks for one: a database or a source alone does not.
+pub(super) fn credential(given: &Given, warnings: &mut Warnings) -> Result<Option<Credential>> {
+    let settings = &given.settings;
+    let mechanism = settings.text(Opt::AuthMechanism);
+    let parts = Parts {
+        mechanism: mechanism.unwrap_or("the default mechanism"),
+        username: settings.text(Opt::Username).filter(|name| !name.is_empty()),
+        password: settings.secret(Opt::Password),
+        source: settings.text(Opt::AuthSource),
+        database: settings.text(Opt::DefaultDatabase),
+        properties: Properties::read(settings)?,
+        old_service_name: settings.text(Opt::GssapiServiceName),
+        plus_in_uri: given.plus_in_uri,
+    };
+    if let (Some(_), false) = (parts.old_service_name, mechanism == Some("GSSAPI")) {
+        warnings.add(WarningKind::NoEffect, "gssapiServiceName has no effect without authMechanism=GSSAPI");
+    }
+    let credential = match mechanism {
+        None if !given.login_asked && parts.username.is_none() && parts.password.is_none() => {
+            parts.no_properties()?;
+            return Ok(None);
+        }
+        None => Credential::Scram(parts.scram(None)?),
+        Some("SCRAM-SHA-256") => Credential::Scram(parts.scram(Some(ScramMechanism::Sha256))?),
+        Some("SCRAM-SHA-1") => Credential::Scram(parts.scram(Some(ScramMechanism::Sha1))?),
+        Some("MONGODB-CR") => Credential::Cr(parts.cr()?),
+        Some("MONGODB-X509") => Credential::X509(parts.x509()?),
+        Some("PLAIN") => Credential::Plain(parts.plain()?),
+        Some("GSSAPI") => Credential::Gssapi(parts.gssapi(warnings)?),
+        Some("MONGODB-AWS") => Credential::Aws(parts.aws(warnings)?),
+        Some("MONGODB-OIDC") => Credential::Oidc(parts.oidc()?),
+        Some(_) => return Err(Error::invalid_argument("there is no such authMechanism")),
+    };
+    Ok(Some(credential))
+}
+
+struct Parts<'a> {
+    mechanism: &'a str,
+    username: Option<&'a str>,
+    password: Option<&'a Secret>,
+    source: Option<&'a str>,
+    database: Option<&'a str>,
+    properties: Properties<'a>,
+    old_service_name: Option<&'a str>,
+    plus_in_uri: bool,
+}
+
+impl Parts<'_> {
+    fn scram(&self, mechanism: Option<ScramMechanism>) -> Result<ScramCredential> {
+        self.no_properties()?;
+        Ok(ScramCredential {
+            mechanism,
+            username: self.needed_username()?,
+            password: self.needed_password()?,
+            source: self.source_or("admin"),
+            plus_in_uri: self.plus_in_uri,
+        })
+    }
+
+    fn cr(&self) -> Result<CrCredential> {
+        self.no_properties()?;
+        Ok(CrCredential {
+            username: self.needed_username()?,
+            password: self.needed_password()?,
+            source: self.source_or("admin"),
+        })
+    }
+
+    fn x509(&self) -> Result<X509Credential> {
+        self.no_properties()?;
+        self.no_password()?;
+        self.external_only()?;
+        Ok(X509Credential { username: self.username.map(str::to_owned) })
+    }
+
+    fn plain(&self) -> Result<PlainCredential> {
+        self.no_properties()?;
+        let username = self.needed_username()?;
+        let password = self.needed_password()?;
+        if password.is_empty() {
+            return Err(
+                self.error("needs a password that is not empty: an LDAP server takes an empty one for no login at all")
+            );
+        }
+        if username.contains('\0') || password.expose().contains('\0') {
+            return Err(self.error("cannot carry a NUL in user name or password"));
+        }
+        Ok(PlainCredential { username, password, source: self.source_or(EXTERNAL) })
+    }
+
+    fn gssapi(&self, warnings: &mut Warnings) -> Result<GssapiCredential> {
+        let known = ["SERVICE_NAME", "SERVICE_REALM", "SERVICE_HOST", "CANONICALIZE_HOST_NAME"];
+        self.properties.only(self.mechanism, &known)?;
+        self.external_only()?;
+        if let Some(old) = self.old_service_name {
+            let ignored = match self.properties.get("SERVICE_NAME") {
+                Some(new) if new != old => "; it was ignored, since SERVICE_NAME is given too",
+                _ => "",
+            };
+            let message = format!("gssapiServiceName is an old form of the mechanism property SERVICE_NAME{ignored}");
+            warnings.add(WarningKind::Deprecated, message);
+        }
+        let service_name = self.properties.get("SERVICE_NAME").or(self.old_service_name).unwrap_or("mongodb");
+        Ok(GssapiCredential {
+            username: self.needed_username()?,
+            password: self.password.cloned(),
+            service_name: service_name.to_owned(),
+            service_realm: self.properties.get("SERVICE_REALM").map(str::to_owned),
+            service_host: self.properties.get("SERVICE_HOST").map(str::to_owned),
+            canonicalize_host_name: self.properties.get("CANONICALIZE_HOST_NAME").map(canonicalize).transpose()?,
+        })
+    }
+
+    fn aws(&self, warnings: &mut Warnings) -> Result<AwsCredential> {
+        self.properties.only(self.mechanism, &["AWS_SESSION_TOKEN"])?;
+        self.external_only()?;
+        let token = self.properties.get("AWS_SESSION_TOKEN");
+        let password = self.password.filter(|password| !password.is_empty());
+        let keys = match (self.username, password) {
+            (Some(id), Some(secret)) => {
+                warnings.add(
+                    WarningKind::Deprecated,
+                    "AWS keys among the options are an old form; the environment or a profile is a better place for them",
+                );
+                Some(AwsKeys {
+                    access_key_id: id.to_owned(),
+                    secret_access_key: secret.clone(),
+                    session_token: token.map(Secret::from),
+                })
+            }
+            (None, None) if token.is_some() => {
+                return Err(self.error("has an AWS_SESSION_TOKEN without the keys that it belongs to"));
+            }
+            (None, None) => None,
+            _ => {
+                return Err(self
+                    .error("needs both an access key id (user name) and a secret access key (password), or neither"));
+            }
+        };
+        Ok(AwsCredential { keys })
+    }
+
+    fn oidc(&self) -> Result<OidcCredential> {
+        for (name, why) in [
+            ("OIDC_CALLBACK", "a callback cannot be written as text"),
+            ("OIDC_HUMAN_CALLBACK", "a callback cannot be written as text"),
+            ("ALLOWED_HOSTS", "it can be given in code only, together with a human callback"),
+        ] {
+            if self.properties.get(name).is_some() {
+                return Err(Error::invalid_argument(format!("MONGODB-OIDC: {name} is not allowed here: {why}")));
+            }
+        }
+        self.properties.only(self.mechanism, &["ENVIRONMENT", "TOKEN_RESOURCE"])?;
+        self.external_only()?;
+        self.no_password()?;
+        let resource = self.properties.get("TOKEN_RESOURCE").map(str::to_owned);
+        let environment = match (self.properties.get("ENVIRONMENT"), resource) {
+            (None, _) => return Err(self.error("needs the mechanism property ENVIRONMENT")),
+            (Some("azure"), Some(token_resource)) => OidcEnvironment::Azure { token_resource },
+            (Some("gcp"), Some(token_resource)) => OidcEnvironment::Gcp { token_resource },
+            (Some("azure" | "gcp"), None) => {
+                return Err(self.error("needs the mechanism property TOKEN_RESOURCE in this ENVIRONMENT"));
+            }
+            (Some("test"), None) => OidcEnvironment::Test,
+            (Some("k8s"), None) => OidcEnvironment::K8s,
+            (Some("test" | "k8s"), Some(_)) => {
+                return Err(self.error("takes no TOKEN_RESOURCE in this ENVIRONMENT"));
+            }
+            (Some(_), _) => return Err(self.error("knows the ENVIRONMENTs test, azure, gcp and k8s")),
+        };
+        if self.username.is_some() && !matches!(environment, OidcEnvironment::Azure { .. }) {
+            return Err(self.error("takes a user name only in the ENVIRONMENT azure"));
+        }
+        Ok(OidcCredential { username: self.username.map(str::to_owned), environment })
+    }
+
+    fn needed_username(&self) -> Result<String> {
+        self.username.map(str::to_owned).ok_or_else(|| self.error("needs a user name"))
+    }
+
+    fn needed_password(&self) -> Result<Secret> {
+        self.password.cloned().ok_or_else(|| {
+            self.error("needs a password").with_hint("in a URI the password follows the user name and a ':'")
+        })
+    }
+
+    fn no_password(&self) -> Result<()> {
+        match self.password {
+            Some(password) if !password.is_empty() => Err(self.error("takes no password")),
+            _ => Ok(()),
+        }
+    }
+
+    fn no_properties(&self) -> Result<()> {
+        self.properties.only(self.mechanism, &[])
+    }
+
+    fn external_only(&self) -> Result<()> {
+        match self.source {
+            None | Some(EXTERNAL) => Ok(()),
+            Some(_) => Err(self.error("knows no authSource but $external")),
+        }
+    }
+
+    fn source_or(&self, default: &str) -> String {
+        self.source.or(self.database).unwrap_or(default).to_owned()
+    }
+
+    fn error(&self, what: &str) -> Error {
+        Error::invalid_argument(format!("{} {what}", self.mechanism))
+    }
+}
+
+/// The mechanism properties, their names in capitals.
+struct Properties<'a>(Vec<(String, &'a str)>);
+
+impl<'a> Properties<'a> {
+    fn read(settings: &'a Settings) -> Result<Self> {
+        let mut pairs: Vec<(String, &str)> = Vec::new();
+        for (name, value) in settings.properties(Opt::AuthMechanismProperties) {
+            let name = name.to_ascii_uppercase();
+            let Some(known) = PROPERTIES.iter().find(|known| **known == name) else {
+                return Err(Error::invalid_argument("a mechanism property has a name that no mechanism knows")
+                    .with_hint(format!("the properties are {}", PROPERTIES.join(", "))));
+            };
+            if value.is_empty() {
+                return Err(Error::invalid_argument(format!("the mechanism property {known} is empty")));
+            }
+            if pairs.iter().any(|(before, _)| *before == name) {
+                return Err(Error::invalid_argument(format!("the mechanism property {known} is given twice")));
+            }
+            pairs.push((name, value.expose()));
+        }
+        Ok(Properties(pairs))
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
+    }
+
+    fn only(&self, mechanism: &str, known: &[&str]) -> Result<()> {
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) => {
+                Err(Error::invalid_argument(format!("the mechanism property {name} has no place with {mechanism}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn canonicalize(value: &str) -> Result<CanonicalizeHostName> {
+    match value {
+        "none" | "false" => Ok(CanonicalizeHostName::None),
+        "forward" => Ok(CanonicalizeHostName::Forward),
+        "forwardAndReverse" | "true" => Ok(CanonicalizeHostName::ForwardAndReverse),
+        _ => Err(Error::invalid_argument("CANONICALIZE_HOST_NAME is none, forward, forwardAndReverse, true or false")),
+    }
+}
+
+/// All properties of all mechanisms.
+const PROPERTIES: &[&str] = &[
+    "SERVICE_NAME",
+    "SERVICE_REALM",
+    "SERVICE_HOST",
+    "CANONICALIZE_HOST_NAME",
+    "AWS_SESSION_TOKEN",
+    "ENVIRONMENT",
+    "TOKEN_RESOURCE",
+    "OIDC_CALLBACK",
+    "OIDC_HUMAN_CALLBACK",
+    "ALLOWED_HOSTS",
+];

@@ -1,0 +1,66 @@
+//! The table of options as documentation.
+
+use super::table::{Default, Invalid, Meaning, OPTIONS, Place, Spec, State};
+
+/// The table of all options as Markdown: name in a URI, what it takes, default, method of the builder, and what it is for.
+///
+/// ```
+/// let table = mongo_blocking::options::options_table();
+/// assert!(table.contains("| `connectTimeoutMS` |"));
+/// ```
+pub fn options_table() -> String {
+    let mut out =
+        String::from("| option | takes | default | in code | what it is for |\n| --- | --- | --- | --- | --- |\n");
+    for spec in OPTIONS {
+        out.push_str(&line(spec));
+    }
+    out
+}
+
+fn line(spec: &Spec) -> String {
+    let name = if spec.place == Place::Query { format!("`{}`", spec.name) } else { spec.name.to_owned() };
+    let default = match spec.default {
+        Default::Words(words) => words.to_owned(),
+        Default::Bool(value) => value.to_string(),
+        Default::Number(value) => value.to_string(),
+        Default::Text(text) => text.to_owned(),
+    };
+    let about = format!("{}{}{}{}", spec.about, names(spec), strictness(spec), state(spec));
+    format!("| {name} | {} | {default} | `{}` | {about} |\n", spec.kind.expected(), spec.setter)
+}
+
+fn names(spec: &Spec) -> String {
+    let names = |wanted: fn(Meaning) -> bool| {
+        let names: Vec<String> = spec
+            .aliases
+            .iter()
+            .filter(|alias| wanted(alias.meaning))
+            .map(|alias| format!("`{}`", alias.name))
+            .collect();
+        names.join(", ")
+    };
+    let (same, old) = (names(|meaning| meaning == Meaning::Same), names(|meaning| meaning != Meaning::Same));
+    let mut out = String::new();
+    if !same.is_empty() {
+        out.push_str(&format!(" Also {same}."));
+    }
+    if !old.is_empty() {
+        out.push_str(&format!(" Formerly {old}."));
+    }
+    out
+}
+
+fn strictness(spec: &Spec) -> &'static str {
+    match spec.invalid {
+        Invalid::Warning => "",
+        Invalid::Error | Invalid::ErrorUnlessEmpty => " Another value is an error.",
+    }
+}
+
+fn state(spec: &Spec) -> String {
+    match spec.state {
+        State::Works => String::new(),
+        State::NoEffectYet(why) => format!(" **No effect yet:** {why}."),
+        State::NotSupportedYet => " **Not supported yet.**".to_owned(),
+    }
+}

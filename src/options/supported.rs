@@ -1,0 +1,70 @@
+//! What is understood and cannot be done yet: refused when a client is made, never ignored.
+
+use super::ClientOptions;
+use super::table::{Opt, State};
+use crate::credential::Credential;
+use crate::error::{Error, Result};
+
+impl ClientOptions {
+    /// Whether this version of the driver can do all that these options ask for. Making a client asks this first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported), and the name of what is not.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::parse("mongodb://localhost/?compressors=zlib")?;
+    /// assert!(options.check_supported().unwrap_err().to_string().contains("compressors is not supported yet"));
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn check_supported(&self) -> Result<()> {
+        if self.given.srv_host.is_some() {
+            return Err(match cfg!(feature = "srv") {
+                true => not_yet("mongodb+srv"),
+                false => needs_feature("mongodb+srv", "srv"),
+            });
+        }
+        if self.hosts.len() > 1 {
+            return Err(not_yet("a list of several hosts").with_hint("name one of them; add directConnection=true"));
+        }
+        if let Some(credential) = &self.credential {
+            check_mechanism(credential)?;
+        }
+        for (option, value) in self.given.settings.given() {
+            let spec = option.spec();
+            if spec.state == State::NotSupportedYet && !spec.asks_for_nothing(value) && has_weight(self, option) {
+                return Err(not_yet(spec.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A level for zlib says nothing where nothing is compressed.
+fn has_weight(options: &ClientOptions, option: Opt) -> bool {
+    option != Opt::ZlibCompressionLevel || !options.compressors().is_empty()
+}
+
+fn check_mechanism(credential: &Credential) -> Result<()> {
+    match credential {
+        Credential::Scram(_) => Ok(()),
+        Credential::Cr(_) => Err(not_yet("authMechanism=MONGODB-CR")),
+        Credential::X509(_) => Err(not_yet("authMechanism=MONGODB-X509")),
+        Credential::Plain(_) => Err(not_yet("authMechanism=PLAIN")),
+        Credential::Gssapi(_) if !cfg!(feature = "gssapi") => Err(needs_feature("authMechanism=GSSAPI", "gssapi")),
+        Credential::Gssapi(_) => Err(not_yet("authMechanism=GSSAPI")),
+        Credential::Aws(_) if !cfg!(feature = "aws") => Err(needs_feature("authMechanism=MONGODB-AWS", "aws")),
+        Credential::Aws(_) => Err(not_yet("authMechanism=MONGODB-AWS")),
+        Credential::Oidc(_) if !cfg!(feature = "oidc") => Err(needs_feature("authMechanism=MONGODB-OIDC", "oidc")),
+        Credential::Oidc(_) => Err(not_yet("authMechanism=MONGODB-OIDC")),
+    }
+}
+
+fn not_yet(what: &str) -> Error {
+    Error::not_supported(format!("{what} is not supported yet"))
+}
+
+fn needs_feature(what: &str, feature: &str) -> Error {
+    Error::not_supported(format!("{what} needs the cargo feature `{feature}`, and this build has it off"))
+}

@@ -1,0 +1,487 @@
+//! The one table of options. Parsing, the builder, validation, warnings and the documentation take everything from it.
+
+use super::value::{Kind, MAX_INT, Unit, Value};
+
+/// Every option; also its place in [`OPTIONS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Opt {
+    Hosts,
+    Username,
+    Password,
+    AuthMechanism,
+    AuthMechanismProperties,
+    AuthSource,
+    GssapiServiceName,
+    ScramMaxIterations,
+    DefaultDatabase,
+    AppName,
+    DriverInfo,
+    ServerApi,
+    Tls,
+    TlsCaFile,
+    TlsCertificateKeyFile,
+    TlsCertificateKeyFilePassword,
+    TlsKeyFile,
+    TlsCrlFile,
+    TlsAllowInvalidCertificates,
+    TlsAllowInvalidHostnames,
+    TlsInsecure,
+    TlsDisableOcspEndpointCheck,
+    TlsDisableCertificateRevocationCheck,
+    TimeoutMs,
+    ConnectTimeoutMs,
+    SocketTimeoutMs,
+    ServerSelectionTimeoutMs,
+    ServerSelectionTryOnce,
+    WaitQueueTimeoutMs,
+    MaxPoolSize,
+    MinPoolSize,
+    MaxConnecting,
+    MaxIdleTimeMs,
+    ReplicaSet,
+    DirectConnection,
+    LoadBalanced,
+    LocalThresholdMs,
+    HeartbeatFrequencyMs,
+    ServerMonitoringMode,
+    SrvMaxHosts,
+    SrvServiceName,
+    ReadPreference,
+    ReadPreferenceTags,
+    MaxStalenessSeconds,
+    ReadConcernLevel,
+    W,
+    WTimeoutMs,
+    Journal,
+    RetryReads,
+    RetryWrites,
+    MaxAdaptiveRetries,
+    EnableOverloadRetargeting,
+    Compressors,
+    ZlibCompressionLevel,
+    ProxyHost,
+    ProxyPort,
+    ProxyUsername,
+    ProxyPassword,
+    AutoEncryption,
+    CommandEventHandler,
+    SecurityPolicy,
+}
+
+/// What is to be known about an option.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spec {
+    pub(crate) option: Opt,
+    /// Its name in a URI; for [`Place::Code`] and the parts before the query, a name in parentheses.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// One line of documentation.
+    pub(crate) about: &'static str,
+    /// The builder's method.
+    pub(crate) setter: &'static str,
+    pub(crate) default: Default,
+    pub(crate) place: Place,
+    pub(crate) aliases: &'static [Alias],
+    pub(crate) invalid: Invalid,
+    pub(crate) repeated: Repeated,
+    pub(crate) state: State,
+}
+
+/// What holds if the option is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Default {
+    /// In words.
+    Words(&'static str),
+    Bool(bool),
+    Number(i64),
+    Text(&'static str),
+}
+
+/// Where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Among the options of a URI, and in code.
+    Query,
+    /// Elsewhere in a URI, and in code.
+    Uri,
+    /// In code only.
+    Code,
+}
+
+/// Another name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alias {
+    pub(crate) name: &'static str,
+    pub(crate) meaning: Meaning,
+}
+
+/// What another name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The same, and as good a name.
+    Same,
+    /// The same; an old name.
+    Old,
+    /// An old name whose true is the option's false (`ssl_match_hostname`).
+    OldInverted,
+    /// An old name with the values CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED.
+    CertReqs,
+}
+
+/// What a value that makes no sense leads to, in a URI. In code it is always an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    /// A warning, and the default holds.
+    Warning,
+    /// An error, but for an empty value: that is a warning.
+    ErrorUnlessEmpty,
+    /// An error.
+    Error,
+}
+
+/// What it means to give it more than once in a URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeated {
+    /// The last one holds; a warning.
+    LastHolds,
+    /// Every time must say the same; else an error.
+    MustAgree,
+    /// An error.
+    Error,
+    /// One more item of a list.
+    Item,
+}
+
+/// Whether the driver can do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Yes.
+    Works,
+    /// It is understood; what it governs is not built yet. A warning.
+    NoEffectYet(&'static str),
+    /// It is understood and refused, unless it asks for what holds anyway (false, an empty list, the default).
+    NotSupportedYet,
+}
+
+impl Opt {
+    /// Its line in the table.
+    pub(crate) fn spec(self) -> &'static Spec {
+        #[allow(clippy::indexing_slicing)] // a test holds that each option is at its place
+        &OPTIONS[self as usize]
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.spec().name
+    }
+}
+
+impl Spec {
+    /// Whether the value is what holds without the option.
+    pub(crate) fn asks_for_nothing(&self, value: &Value) -> bool {
+        match value {
+            Value::Bool(value) => !value,
+            Value::Number(value) => self.default == Default::Number(*value),
+            Value::Text(value) => matches!(self.default, Default::Text(default) if default == value),
+            Value::List(items) => items.is_empty(),
+            Value::Secret(_) | Value::TagSets(_) | Value::Properties(_) => false,
+        }
+    }
+}
+
+/// The option with this name or alias, in whatever case.
+pub(crate) fn find(name: &str) -> Option<(&'static Spec, Meaning)> {
+    let query = OPTIONS.iter().filter(|spec| spec.place == Place::Query);
+    for spec in query {
+        if spec.name.eq_ignore_ascii_case(name) {
+            return Some((spec, Meaning::Same));
+        }
+        if let Some(alias) = spec.aliases.iter().find(|alias| alias.name.eq_ignore_ascii_case(name)) {
+            return Some((spec, alias.meaning));
+        }
+    }
+    None
+}
+
+/// The whole table, in the order of [`Opt`].
+pub(crate) const OPTIONS: &[Spec] = &[
+    code(Opt::Hosts, "(hosts)", "hosts", "hosts", "Where the servers listen: host, host:port, [IPv6]:port or the path of a Unix socket.")
+        .in_uri()
+        .default(Default::Text("localhost:27017")),
+    code(Opt::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.").in_uri().kind(ANY_TEXT),
+    code(Opt::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.").in_uri().kind(Kind::Secret),
+    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in.")
+        .default(Default::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
+        .invalid(Invalid::Error),
+    query(Opt::AuthMechanismProperties, "authMechanismProperties", Kind::Properties, "auth_mechanism_properties", "What the mechanism needs besides.")
+        .invalid(Invalid::ErrorUnlessEmpty),
+    query(Opt::AuthSource, "authSource", ANY_TEXT, "auth_source", "The database that knows the user.")
+        .default(Default::Words("the URI's database, else admin; $external for PLAIN (after the URI's database), GSSAPI, X.509, AWS and OIDC"))
+        .invalid(Invalid::Error),
+    query(Opt::GssapiServiceName, "gssapiServiceName", ANY_TEXT, "gssapi_service_name", "Old form of the mechanism property SERVICE_NAME."),
+    code(Opt::ScramMaxIterations, "(SCRAM iterations)", "number", "scram_max_iterations", "The most rounds of hashing that a server may ask for; at least 4,096.")
+        .kind(Kind::Number { unit: Unit::Plain, min: 4_096, max: MAX_INT })
+        .default(Default::Number(1_000_000)),
+    code(Opt::DefaultDatabase, "(database)", "text", "default_database", "The database that default_database() returns.").in_uri().kind(ANY_TEXT),
+    query(Opt::AppName, "appName", Kind::Text { max: 128 }, "app_name", "A name that the server logs with each connection.")
+        .invalid(Invalid::ErrorUnlessEmpty),
+    code(Opt::DriverInfo, "(driver info)", "DriverInfo", "driver_info", "What a library that wraps this driver adds to the client metadata."),
+    code(Opt::ServerApi, "(Stable API)", "ServerApi", "server_api", "The version of the Stable API that every command declares."),
+    query(Opt::Tls, "tls", Kind::Bool, "tls", "Whether to speak TLS. Any option for TLS that is not false turns it on.")
+        .default(Default::Words("false; true with mongodb+srv"))
+        .aliases(&[Alias { name: "ssl", meaning: Meaning::Same }])
+        .invalid(Invalid::Error)
+        .repeated(Repeated::MustAgree),
+    query(Opt::TlsCaFile, "tlsCAFile", Kind::Path, "tls_ca_file", "The authorities to trust instead of the system's: a PEM file.")
+        .aliases(&[old("ssl_ca_certs")])
+        .repeated(Repeated::MustAgree),
+    query(Opt::TlsCertificateKeyFile, "tlsCertificateKeyFile", Kind::Path, "tls_certificate_key_file", "The client's certificate, and its key unless that has a file of its own: a PEM file.")
+        .aliases(&[old("ssl_certfile")])
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TlsCertificateKeyFilePassword, "tlsCertificateKeyFilePassword", Kind::Secret, "tls_certificate_key_file_password", "The password of the client's key.")
+        .aliases(&[old("ssl_pem_passphrase")])
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TlsKeyFile, "ssl_keyfile", Kind::Path, "tls_key_file", "The client's key, where it is not in the certificate's file: a PEM file.")
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TlsCrlFile, "tlsCRLFile", Kind::Path, "tls_crl_file", "Revoked certificates: a PEM file.")
+        .aliases(&[old("ssl_crlfile")])
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TlsAllowInvalidCertificates, "tlsAllowInvalidCertificates", Kind::Bool, "danger_tls_allow_invalid_certificates", "Dangerous: accept any certificate.")
+        .default(Default::Bool(false))
+        .aliases(&[Alias { name: "ssl_cert_reqs", meaning: Meaning::CertReqs }])
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TlsAllowInvalidHostnames, "tlsAllowInvalidHostnames", Kind::Bool, "danger_tls_allow_invalid_hostnames", "Dangerous: accept a certificate made out to another host.")
+        .default(Default::Bool(false))
+        .aliases(&[Alias { name: "ssl_match_hostname", meaning: Meaning::OldInverted }])
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TlsInsecure, "tlsInsecure", Kind::Bool, "danger_tls_insecure", "Dangerous: both of the above.")
+        .default(Default::Bool(false))
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TlsDisableOcspEndpointCheck, "tlsDisableOCSPEndpointCheck", Kind::Bool, "tls_disable_ocsp_endpoint_check", "Whether to ask no OCSP responder; a stapled answer is checked all the same.")
+        .default(Default::Bool(false))
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TlsDisableCertificateRevocationCheck, "tlsDisableCertificateRevocationCheck", Kind::Bool, "tls_disable_certificate_revocation_check", "Whether to look at no CRL and no OCSP answer.")
+        .default(Default::Bool(false))
+        .repeated(Repeated::MustAgree)
+        .later(),
+    query(Opt::TimeoutMs, "timeoutMS", millis(0), "timeout", "The limit on a whole operation; 0: none.").default(Default::Words("none")),
+    query(Opt::ConnectTimeoutMs, "connectTimeoutMS", millis(0), "connect_timeout", "The limit on connecting a socket; 0: none.")
+        .default(Default::Number(10_000)),
+    query(Opt::SocketTimeoutMs, "socketTimeoutMS", millis(0), "socket_timeout", "The limit on sending or receiving once, where timeoutMS is not given; 0: none.")
+        .default(Default::Words("none")),
+    query(Opt::ServerSelectionTimeoutMs, "serverSelectionTimeoutMS", millis(1), "server_selection_timeout", "The limit on finding a suitable server.")
+        .default(Default::Number(30_000)),
+    query(Opt::ServerSelectionTryOnce, "serverSelectionTryOnce", Kind::Bool, "server_selection_try_once", "Whether to look at the servers only once before giving up.")
+        .default(Default::Bool(true)),
+    query(Opt::WaitQueueTimeoutMs, "waitQueueTimeoutMS", millis(0), "wait_queue_timeout", "The limit on waiting for a connection of the pool; 0: none.")
+        .default(Default::Words("none")),
+    query(Opt::MaxPoolSize, "maxPoolSize", count(0), "max_pool_size", "The most connections to a server; 0: no limit.").default(Default::Number(100)),
+    query(Opt::MinPoolSize, "minPoolSize", count(0), "min_pool_size", "How many connections to a server to keep.").default(Default::Number(0)),
+    query(Opt::MaxConnecting, "maxConnecting", count(1), "max_connecting", "How many connections to a server may be established at once.")
+        .default(Default::Number(2)),
+    query(Opt::MaxIdleTimeMs, "maxIdleTimeMS", millis(0), "max_idle_time", "How long an unused connection is kept; 0: without limit.")
+        .default(Default::Words("without limit")),
+    query(Opt::ReplicaSet, "replicaSet", ANY_TEXT, "replica_set", "The replica set's name; a server that is not in it is refused."),
+    query(Opt::DirectConnection, "directConnection", Kind::Bool, "direct_connection", "Whether to talk to this one host, whatever it is part of."),
+    query(Opt::LoadBalanced, "loadBalanced", Kind::Bool, "load_balanced", "Whether there is a load balancer before the servers.")
+        .default(Default::Bool(false))
+        .later(),
+    query(Opt::LocalThresholdMs, "localThresholdMS", millis(0), "local_threshold", "How much farther than the nearest a server may be and still be chosen.")
+        .default(Default::Number(15)),
+    query(Opt::HeartbeatFrequencyMs, "heartbeatFrequencyMS", millis(500), "heartbeat_frequency", "How old what is known about the servers may become.")
+        .default(Default::Number(10_000)),
+    query(Opt::ServerMonitoringMode, "serverMonitoringMode", Kind::Choice(&["auto", "stream", "poll"]), "server_monitoring_mode", "How background monitors learn of changes.")
+        .default(Default::Text("auto"))
+        .no_effect_yet("there are no background monitors yet"),
+    query(Opt::SrvMaxHosts, "srvMaxHosts", count(0), "srv_max_hosts", "How many of the hosts that DNS names to use, chosen at random; 0: all.")
+        .default(Default::Number(0))
+        .later(),
+    query(Opt::SrvServiceName, "srvServiceName", Kind::ServiceName, "srv_service_name", "The service's name in the DNS question.")
+        .default(Default::Text("mongodb"))
+        .later(),
+    query(Opt::ReadPreference, "readPreference", Kind::Choice(MODES), "read_preference", "Which members of a replica set to read from.")
+        .default(Default::Text("primary")),
+    query(Opt::ReadPreferenceTags, "readPreferenceTags", Kind::TagSets, "read_preference", "Which tags they must have; given several times, the first set that some member has.")
+        .repeated(Repeated::Item),
+    query(Opt::MaxStalenessSeconds, "maxStalenessSeconds", Kind::Staleness, "read_preference", "How far behind a secondary may be; -1: any.")
+        .default(Default::Number(-1)),
+    query(Opt::ReadConcernLevel, "readConcernLevel", ANY_TEXT, "read_concern", "How well replicated the data that a read sees must be.")
+        .default(Default::Words("the server's")),
+    query(Opt::W, "w", Kind::W, "write_concern", "How many members must have a write, or majority, or a rule's name.")
+        .default(Default::Words("the server's"))
+        .invalid(Invalid::ErrorUnlessEmpty),
+    query(Opt::WTimeoutMs, "wTimeoutMS", Kind::Number { unit: Unit::Millis, min: 0, max: i64::MAX }, "write_concern", "How long the server waits for them; 0: without limit.")
+        .aliases(&[old("wtimeout")])
+        .default(Default::Words("without limit")),
+    query(Opt::Journal, "journal", Kind::Bool, "write_concern", "Whether a write must be in the journal.")
+        .aliases(&[old("j")])
+        .default(Default::Words("the server's")),
+    query(Opt::RetryReads, "retryReads", Kind::Bool, "retry_reads", "Whether to run a read again after a network error.")
+        .default(Default::Words("true, once retries are built"))
+        .no_effect_yet("nothing is retried yet"),
+    query(Opt::RetryWrites, "retryWrites", Kind::Bool, "retry_writes", "Whether to run a write again after a network error.")
+        .default(Default::Words("true, once retries are built"))
+        .no_effect_yet("nothing is retried yet"),
+    query(Opt::MaxAdaptiveRetries, "maxAdaptiveRetries", count(0), "max_adaptive_retries", "How often to try again on an overloaded server.")
+        .default(Default::Number(2))
+        .no_effect_yet("nothing is retried yet"),
+    query(Opt::EnableOverloadRetargeting, "enableOverloadRetargeting", Kind::Bool, "enable_overload_retargeting", "Whether to prefer another server after one was overloaded.")
+        .default(Default::Bool(false))
+        .no_effect_yet("nothing is retried yet"),
+    query(Opt::Compressors, "compressors", Kind::List(&["snappy", "zlib", "zstd"]), "compressors", "What messages may be compressed with.")
+        .later(),
+    query(Opt::ZlibCompressionLevel, "zlibCompressionLevel", Kind::Number { unit: Unit::Plain, min: -1, max: 9 }, "zlib_compression_level", "How hard zlib tries; -1: its own default.")
+        .default(Default::Number(-1))
+        .later(),
+    query(Opt::ProxyHost, "proxyHost", ANY_TEXT, "proxy_host", "A SOCKS5 proxy to connect through.").repeated(Repeated::Error).later(),
+    query(Opt::ProxyPort, "proxyPort", Kind::Number { unit: Unit::Plain, min: 1, max: 65_535 }, "proxy_port", "Its port.")
+        .default(Default::Number(1_080))
+        .repeated(Repeated::Error)
+        .later(),
+    query(Opt::ProxyUsername, "proxyUsername", ANY_TEXT, "proxy_username", "Who logs in to the proxy.").repeated(Repeated::Error).later(),
+    query(Opt::ProxyPassword, "proxyPassword", Kind::Secret, "proxy_password", "The password for the proxy.").repeated(Repeated::Error).later(),
+    query(Opt::AutoEncryption, "autoEncryption", Kind::Secret, "auto_encryption", "Client-side field level encryption.")
+        .aliases(&[Alias { name: "autoEncryptionOpts", meaning: Meaning::Same }, Alias { name: "auto_encryption_opts", meaning: Meaning::Same }])
+        .later(),
+    code(Opt::CommandEventHandler, "(command events)", "Handler", "command_event_handler", "A function that is called with each command that starts, succeeds or fails."),
+    code(Opt::SecurityPolicy, "(security policy)", "SecurityPolicy", "policy", "Which risks are refused instead of warned about."),
+];
+
+/// All mechanisms, of this build or not.
+pub(crate) const MECHANISMS: &[&str] =
+    &["SCRAM-SHA-256", "SCRAM-SHA-1", "MONGODB-CR", "MONGODB-X509", "PLAIN", "GSSAPI", "MONGODB-AWS", "MONGODB-OIDC"];
+
+/// The modes of a read preference.
+pub(crate) const MODES: &[&str] = &["primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"];
+
+const ANY_TEXT: Kind = Kind::Text { max: usize::MAX };
+
+const fn query(option: Opt, name: &'static str, kind: Kind, setter: &'static str, about: &'static str) -> Spec {
+    Spec {
+        option,
+        name,
+        kind,
+        about,
+        setter,
+        default: Default::Words("none"),
+        place: Place::Query,
+        aliases: &[],
+        invalid: Invalid::Warning,
+        repeated: Repeated::LastHolds,
+        state: State::Works,
+    }
+}
+
+const fn code(option: Opt, name: &'static str, kind: &'static str, setter: &'static str, about: &'static str) -> Spec {
+    let mut spec = query(option, name, Kind::Code(kind), setter, about);
+    spec.place = Place::Code;
+    spec
+}
+
+impl Spec {
+    const fn in_uri(mut self) -> Spec {
+        self.place = Place::Uri;
+        self
+    }
+
+    const fn kind(mut self, kind: Kind) -> Spec {
+        self.kind = kind;
+        self
+    }
+
+    const fn default(mut self, default: Default) -> Spec {
+        self.default = default;
+        self
+    }
+
+    const fn aliases(mut self, aliases: &'static [Alias]) -> Spec {
+        self.aliases = aliases;
+        self
+    }
+
+    const fn invalid(mut self, invalid: Invalid) -> Spec {
+        self.invalid = invalid;
+        self
+    }
+
+    const fn repeated(mut self, repeated: Repeated) -> Spec {
+        self.repeated = repeated;
+        self
+    }
+
+    const fn later(mut self) -> Spec {
+        self.state = State::NotSupportedYet;
+        self
+    }
+
+    const fn no_effect_yet(mut self, why: &'static str) -> Spec {
+        self.state = State::NoEffectYet(why);
+        self
+    }
+}
+
+const fn old(name: &'static str) -> Alias {
+    Alias { name, meaning: Meaning::Old }
+}
+
+const fn millis(min: i64) -> Kind {
+    Kind::Number { unit: Unit::Millis, min, max: MAX_INT }
+}
+
+const fn count(min: i64) -> Kind {
+    Kind::Number { unit: Unit::Plain, min, max: MAX_INT }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_option_stands_at_its_place() {
+        for (index, spec) in OPTIONS.iter().enumerate() {
+            assert_eq!(spec.option as usize, index, "{}", spec.name);
+        }
+        assert_eq!(Opt::SecurityPolicy as usize + 1, OPTIONS.len());
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        let mut names: Vec<String> = OPTIONS.iter().map(|spec| spec.name.to_lowercase()).collect();
+        names.extend(OPTIONS.iter().flat_map(|spec| spec.aliases).map(|alias| alias.name.to_lowercase()));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn a_default_is_a_value_of_its_option() {
+        for spec in OPTIONS {
+            let value = match spec.default {
+                Default::Words(_) => continue,
+                Default::Bool(value) => Value::Bool(value),
+                Default::Number(value) => Value::Number(value),
+                Default::Text(_) if spec.option == Opt::Hosts => continue,
+                Default::Text(value) => Value::Text(value.to_owned()),
+            };
+            assert!(spec.kind.check(&value).is_ok(), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn the_builder_has_a_method_for_each() {
+        let builder = include_str!("builder.rs");
+        for spec in OPTIONS {
+            let name = format!("pub fn {}", spec.setter);
+            let found = builder.contains(&format!("{name}(")) || builder.contains(&format!("{name}<"));
+            assert!(found, "{}", spec.setter);
+        }
+    }
+}

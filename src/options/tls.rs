@@ -1,0 +1,117 @@
+//! The options for TLS, and which of them exclude one another.
+
+use std::path::PathBuf;
+
+use super::table::Opt;
+use super::value::{Settings, Value};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// How the channel is secured. Fields that nobody gave are `None`.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TlsOptions {
+    /// The authorities to trust instead of the system's (`tlsCAFile`): a PEM file with one or more certificates.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate, and its key unless that has a file of its own (`tlsCertificateKeyFile`).
+    pub certificate_key_file: Option<PathBuf>,
+    /// The password of the client's key (`tlsCertificateKeyFilePassword`).
+    pub certificate_key_file_password: Option<Secret>,
+    /// The client's key, where it is not in the certificate's file (`ssl_keyfile`).
+    pub key_file: Option<PathBuf>,
+    /// Revoked certificates (`tlsCRLFile`).
+    pub crl_file: Option<PathBuf>,
+    /// Dangerous: accept any certificate (`tlsAllowInvalidCertificates`).
+    pub allow_invalid_certificates: Option<bool>,
+    /// Dangerous: accept a certificate made out to another host (`tlsAllowInvalidHostnames`).
+    pub allow_invalid_hostnames: Option<bool>,
+    /// Dangerous: both of the above (`tlsInsecure`).
+    pub insecure: Option<bool>,
+    /// Ask no OCSP responder (`tlsDisableOCSPEndpointCheck`).
+    pub disable_ocsp_endpoint_check: Option<bool>,
+    /// Look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`).
+    pub disable_certificate_revocation_check: Option<bool>,
+}
+
+impl TlsOptions {
+    /// Whether the server's certificate is checked against its name and the trusted authorities.
+    pub fn is_verified(&self) -> bool {
+        [self.allow_invalid_certificates, self.allow_invalid_hostnames, self.insecure]
+            .iter()
+            .all(|off| *off != Some(true))
+    }
+}
+
+/// The options for TLS, or `None` for plain text. TLS is on if `tls` says so, with `mongodb+srv`, and whenever any other option
+/// for it is given: who names a CA file does not want plain text.
+pub(super) fn options(settings: &Settings, srv: bool) -> Result<Option<TlsOptions>> {
+    check_conflicts(settings)?;
+    let given = given(settings, Opt::Tls);
+    let on = given.unwrap_or(srv || DETAILS.iter().any(|option| settings.has(*option)));
+    if !on {
+        if let Some(option) = DETAILS.iter().find(|option| asks_for_something(settings, **option)) {
+            return Err(Error::invalid_argument(format!("tls is false, and {} is given", option.name()))
+                .with_hint("leave one of them out: any option for TLS turns TLS on"));
+        }
+        return Ok(None);
+    }
+    let path = |option| settings.text(option).map(PathBuf::from);
+    Ok(Some(TlsOptions {
+        ca_file: path(Opt::TlsCaFile),
+        certificate_key_file: path(Opt::TlsCertificateKeyFile),
+        certificate_key_file_password: settings.secret(Opt::TlsCertificateKeyFilePassword).cloned(),
+        key_file: path(Opt::TlsKeyFile),
+        crl_file: path(Opt::TlsCrlFile),
+        allow_invalid_certificates: self::given(settings, Opt::TlsAllowInvalidCertificates),
+        allow_invalid_hostnames: self::given(settings, Opt::TlsAllowInvalidHostnames),
+        insecure: self::given(settings, Opt::TlsInsecure),
+        disable_ocsp_endpoint_check: self::given(settings, Opt::TlsDisableOcspEndpointCheck),
+        disable_certificate_revocation_check: self::given(settings, Opt::TlsDisableCertificateRevocationCheck),
+    }))
+}
+
+fn check_conflicts(settings: &Settings) -> Result<()> {
+    for (one, other) in CONFLICTS {
+        if settings.has(*one) && settings.has(*other) {
+            return Err(Error::invalid_argument(format!("{} and {} exclude one another", one.name(), other.name()))
+                .with_hint("leave one of them out, whatever their values"));
+        }
+    }
+    Ok(())
+}
+
+fn given(settings: &Settings, option: Opt) -> Option<bool> {
+    match settings.get(option) {
+        Some(Value::Bool(value)) => Some(*value),
+        _ => None,
+    }
+}
+
+fn asks_for_something(settings: &Settings, option: Opt) -> bool {
+    settings.get(option).is_some_and(|value| !option.spec().asks_for_nothing(value))
+}
+
+/// Every option for TLS but `tls` itself.
+const DETAILS: &[Opt] = &[
+    Opt::TlsCaFile,
+    Opt::TlsCertificateKeyFile,
+    Opt::TlsCertificateKeyFilePassword,
+    Opt::TlsKeyFile,
+    Opt::TlsCrlFile,
+    Opt::TlsAllowInvalidCertificates,
+    Opt::TlsAllowInvalidHostnames,
+    Opt::TlsInsecure,
+    Opt::TlsDisableOcspEndpointCheck,
+    Opt::TlsDisableCertificateRevocationCheck,
+];
+
+/// What the URI Options specification forbids together, whatever the values.
+const CONFLICTS: &[(Opt, Opt)] = &[
+    (Opt::TlsInsecure, Opt::TlsAllowInvalidCertificates),
+    (Opt::TlsInsecure, Opt::TlsAllowInvalidHostnames),
+    (Opt::TlsInsecure, Opt::TlsDisableOcspEndpointCheck),
+    (Opt::TlsInsecure, Opt::TlsDisableCertificateRevocationCheck),
+    (Opt::TlsAllowInvalidCertificates, Opt::TlsDisableOcspEndpointCheck),
+    (Opt::TlsAllowInvalidCertificates, Opt::TlsDisableCertificateRevocationCheck),
+    (Opt::TlsDisableOcspEndpointCheck, Opt::TlsDisableCertificateRevocationCheck),
+];

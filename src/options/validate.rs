@@ -1,0 +1,225 @@
+//! The one place where options are judged together, once connection string and code have had their say.
+
+use std::time::Duration;
+
+use super::builder::Given;
+use super::table::{Opt, State};
+use super::value::{Settings, Value};
+use super::{
+    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ServerAddress, WriteConcern, login,
+    tls,
+};
+use crate::credential::{Credential, ScramMechanism};
+use crate::error::{Error, Result};
+use crate::policy::SecurityPolicy;
+use crate::warning::{WarningKind, Warnings};
+
+pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
+    let mut warnings = given.uri_warnings.clone();
+    if given.srv_host.is_some() && !given.hosts.is_empty() {
+        return Err(Error::invalid_argument(
+            "hosts are given in code, and a mongodb+srv connection string names others",
+        ));
+    }
+    if given.srv_host.is_none() && given.hosts.is_empty() {
+        given.hosts.push(ServerAddress::parse("localhost")?);
+    }
+    let mut hosts = given.hosts.clone();
+    hosts.sort();
+    hosts.dedup();
+    if hosts.len() != given.hosts.len() {
+        let mut seen = Vec::new();
+        given.hosts.retain(|host| {
+            !seen.contains(host) && {
+                seen.push(host.clone());
+                true
+            }
+        });
+    }
+    check_topology(&given)?;
+    check_proxy(&given.settings)?;
+    check_pool(&given.settings)?;
+    let tls = tls::options(&given.settings, given.srv_host.is_some())?;
+    let credential = login::credential(&given, &mut warnings)?;
+    check_strength(credential.as_ref(), &given.policy)?;
+    let read_preference = read_preference(&given.settings)?;
+    let write_concern = write_concern(&given.settings)?;
+    warn_of_no_effect(&given.settings, &mut warnings);
+    if let (Some(Credential::Plain(_)), false) = (&credential, tls.as_ref().is_some_and(super::TlsOptions::is_verified))
+    {
+        warnings
+            .add(WarningKind::Insecure, "PLAIN sends the password as it is: without verified TLS, others may read it");
+    }
+    let settings = &given.settings;
+    Ok(ClientOptions {
+        hosts: given.hosts.clone(),
+        credential,
+        default_database: text(settings, Opt::DefaultDatabase),
+        app_name: text(settings, Opt::AppName),
+        driver_info: given.driver_info.clone(),
+        server_api: given.server_api.clone(),
+        tls,
+        connect_timeout: millis(settings, Opt::ConnectTimeoutMs).unwrap_or_default(),
+        socket_timeout: limit(settings, Opt::SocketTimeoutMs),
+        server_selection_timeout: millis(settings, Opt::ServerSelectionTimeoutMs).unwrap_or_default(),
+        server_selection_try_once: settings.bool(Opt::ServerSelectionTryOnce).unwrap_or_default(),
+        wait_queue_timeout: limit(settings, Opt::WaitQueueTimeoutMs),
+        timeout: millis(settings, Opt::TimeoutMs),
+        max_pool_size: count(settings, Opt::MaxPoolSize),
+        min_pool_size: count(settings, Opt::MinPoolSize),
+        max_connecting: count(settings, Opt::MaxConnecting),
+        max_idle_time: limit(settings, Opt::MaxIdleTimeMs),
+        direct_connection: settings.bool(Opt::DirectConnection),
+        replica_set: text(settings, Opt::ReplicaSet),
+        local_threshold: millis(settings, Opt::LocalThresholdMs).unwrap_or_default(),
+        heartbeat_frequency: millis(settings, Opt::HeartbeatFrequencyMs).unwrap_or_default(),
+        read_preference,
+        read_concern: settings.text(Opt::ReadConcernLevel).map(ReadConcern::custom),
+        write_concern,
+        retry_reads: settings.bool(Opt::RetryReads),
+        retry_writes: settings.bool(Opt::RetryWrites),
+        scram_max_iterations: count(settings, Opt::ScramMaxIterations),
+        command_event_handler: given.command_event_handler.clone(),
+        policy: given.policy.clone(),
+        warnings: warnings.into_vec(),
+        given,
+    })
+}
+
+fn check_topology(given: &Given) -> Result<()> {
+    let settings = &given.settings;
+    let srv = given.srv_host.is_some();
+    let direct = settings.bool(Opt::DirectConnection) == Some(true);
+    let balanced = settings.bool(Opt::LoadBalanced) == Some(true);
+    let replica_set = settings.has(Opt::ReplicaSet);
+    let max_hosts = settings.number(Opt::SrvMaxHosts).unwrap_or_default() > 0;
+    let refused = if direct && given.hosts.len() > 1 {
+        "directConnection=true takes one host"
+    } else if direct && srv {
+        "directConnection=true does not go with mongodb+srv, which may name several hosts"
+    } else if balanced && given.hosts.len() > 1 {
+        "loadBalanced=true takes one host: the load balancer's"
+    } else if balanced && replica_set {
+        "loadBalanced=true and replicaSet exclude one another"
+    } else if balanced && direct {
+        "loadBalanced=true and directConnection=true exclude one another"
+    } else if !srv && settings.has(Opt::SrvMaxHosts) {
+        "srvMaxHosts goes with mongodb+srv only"
+    } else if !srv && settings.has(Opt::SrvServiceName) {
+        "srvServiceName goes with mongodb+srv only"
+    } else if max_hosts && replica_set {
+        "srvMaxHosts and replicaSet exclude one another"
+    } else if max_hosts && balanced {
+        "srvMaxHosts and loadBalanced=true exclude one another"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid_argument(refused))
+}
+
+fn check_proxy(settings: &Settings) -> Result<()> {
+    let [host, username, password] = [Opt::ProxyHost, Opt::ProxyUsername, Opt::ProxyPassword].map(|o| settings.has(o));
+    if !host && (settings.has(Opt::ProxyPort) || username || password) {
+        return Err(Error::invalid_argument("proxyPort, proxyUsername and proxyPassword need a proxyHost"));
+    }
+    if username != password {
+        return Err(Error::invalid_argument("proxyUsername and proxyPassword go together"));
+    }
+    Ok(())
+}
+
+fn check_pool(settings: &Settings) -> Result<()> {
+    let (min, max) = (count(settings, Opt::MinPoolSize), count(settings, Opt::MaxPoolSize));
+    if max > 0 && min > max {
+        return Err(Error::invalid_argument(format!("minPoolSize is {min}, and maxPoolSize only {max}")));
+    }
+    Ok(())
+}
+
+fn check_strength(credential: Option<&Credential>, policy: &SecurityPolicy) -> Result<()> {
+    let weak = match credential {
+        Some(Credential::Cr(_)) => "MONGODB-CR",
+        Some(Credential::Scram(scram)) if scram.mechanism == Some(ScramMechanism::Sha1) => "SCRAM-SHA-1",
+        _ => return Ok(()),
+    };
+    if policy.refuses_weak_mechanisms() {
+        return Err(Error::invalid_argument(format!("the security policy refuses weak mechanisms, and {weak} is one")));
+    }
+    Ok(())
+}
+
+fn read_preference(settings: &Settings) -> Result<ReadPreference> {
+    let mode = match settings.text(Opt::ReadPreference) {
+        Some("primaryPreferred") => ReadPreferenceMode::PrimaryPreferred,
+        Some("secondary") => ReadPreferenceMode::Secondary,
+        Some("secondaryPreferred") => ReadPreferenceMode::SecondaryPreferred,
+        Some("nearest") => ReadPreferenceMode::Nearest,
+        _ => ReadPreferenceMode::Primary,
+    };
+    let tag_sets = settings.tag_sets(Opt::ReadPreferenceTags).to_vec();
+    let seconds = settings.number(Opt::MaxStalenessSeconds).and_then(|seconds| u64::try_from(seconds).ok());
+    let max_staleness = seconds.map(Duration::from_secs);
+    if mode == ReadPreferenceMode::Primary && tag_sets.iter().any(|set| !set.is_empty()) {
+        return Err(Error::invalid_argument("readPreferenceTags have no meaning with the read preference primary"));
+    }
+    if mode == ReadPreferenceMode::Primary && max_staleness.is_some() {
+        return Err(Error::invalid_argument("maxStalenessSeconds has no meaning with the read preference primary"));
+    }
+    let heartbeat = millis(settings, Opt::HeartbeatFrequencyMs).unwrap_or_default();
+    if max_staleness.is_some_and(|limit| limit < heartbeat + IDLE_WRITE_PERIOD) {
+        return Err(Error::invalid_argument(
+            "maxStalenessSeconds is less than heartbeatFrequencyMS and 10 seconds together",
+        ));
+    }
+    Ok(ReadPreference { mode, tag_sets, max_staleness })
+}
+
+fn write_concern(settings: &Settings) -> Result<Option<WriteConcern>> {
+    let w = match settings.get(Opt::W) {
+        Some(Value::Number(count)) => Some(Acknowledgment::Nodes(u32::try_from(*count).unwrap_or(u32::MAX))),
+        Some(Value::Text(name)) if name == "majority" => Some(Acknowledgment::Majority),
+        Some(Value::Text(name)) => Some(Acknowledgment::Custom(name.clone())),
+        _ => None,
+    };
+    let concern =
+        WriteConcern { w, w_timeout: millis(settings, Opt::WTimeoutMs), journal: settings.bool(Opt::Journal) };
+    concern.check()?;
+    Ok((concern != WriteConcern::default()).then_some(concern))
+}
+
+fn warn_of_no_effect(settings: &Settings, warnings: &mut Warnings) {
+    for (option, value) in settings.given() {
+        let spec = option.spec();
+        if let State::NoEffectYet(why) = spec.state
+            && !spec.asks_for_nothing(value)
+        {
+            warnings.add(WarningKind::NoEffect, format!("{} has no effect: {why}", spec.name));
+        }
+    }
+    if settings.has(Opt::TimeoutMs) && settings.has(Opt::SocketTimeoutMs) {
+        warnings.add(WarningKind::NoEffect, "socketTimeoutMS has no effect beside timeoutMS");
+    }
+    if settings.has(Opt::ZlibCompressionLevel) && !settings.list(Opt::Compressors).iter().any(|name| name == "zlib") {
+        warnings.add(WarningKind::NoEffect, "zlibCompressionLevel has no effect without zlib among the compressors");
+    }
+}
+
+fn text(settings: &Settings, option: Opt) -> Option<String> {
+    settings.text(option).map(str::to_owned)
+}
+
+fn millis(settings: &Settings, option: Opt) -> Option<Duration> {
+    settings.number(option).and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
+}
+
+/// A limit for which 0 means none.
+fn limit(settings: &Settings, option: Opt) -> Option<Duration> {
+    millis(settings, option).filter(|limit| !limit.is_zero())
+}
+
+fn count(settings: &Settings, option: Opt) -> u32 {
+    settings.number(option).and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
+}
+
+/// How often an idle primary writes, by the Max Staleness specification.
+const IDLE_WRITE_PERIOD: Duration = Duration::from_secs(10);

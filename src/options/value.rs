@@ -1,0 +1,334 @@
+//! The values of options: what a text must look like to be one, and how it is written back.
+
+use std::collections::BTreeMap;
+
+use super::table::{Default, Opt};
+use crate::secret::Secret;
+use crate::uri;
+
+/// What an option holds once it has been read.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Bool(bool),
+    Number(i64),
+    Text(String),
+    Secret(Secret),
+    List(Vec<String>),
+    TagSets(Vec<BTreeMap<String, String>>),
+    /// Names as they were written, values that may be secret.
+    Properties(Vec<(String, Secret)>),
+}
+
+/// What a text must be to be a value of an option.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number within bounds.
+    Number { unit: Unit, min: i64, max: i64 },
+    /// -1 for none, or seconds from 90.
+    Staleness,
+    /// Any text up to that many bytes, not empty.
+    Text { max: usize },
+    /// A path; not empty.
+    Path,
+    /// A text not to be shown.
+    Secret,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// A list of these, with commas between.
+    List(&'static [&'static str]),
+    /// `key:value` pairs with commas between; each time the option is given is one set.
+    TagSets,
+    /// `NAME:value` pairs with commas between.
+    Properties,
+    /// A number of members, `majority`, or the name of a rule.
+    W,
+    /// A DNS service name.
+    ServiceName,
+    /// A Rust value that only code can give; its type in words.
+    Code(&'static str),
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Plain,
+    Millis,
+}
+
+/// A value that was understood, and what is not quite right about its spelling.
+pub(crate) struct Understood {
+    pub(crate) value: Value,
+    pub(crate) remark: Option<&'static str>,
+}
+
+impl Kind {
+    /// Reads a text as it stands in a URI, decoded. The error says what was expected; it never shows the text.
+    pub(crate) fn read(self, text: &str) -> Result<Understood, String> {
+        let (value, remark) = match self {
+            Kind::Bool => {
+                let (value, usual) = read_bool(text).ok_or_else(|| self.expected())?;
+                (Value::Bool(value), (!usual).then_some("a deprecated way to write a boolean; write true or false"))
+            }
+            Kind::Number { .. } | Kind::Staleness => {
+                (Value::Number(read_number(text).ok_or_else(|| self.expected())?), None)
+            }
+            Kind::W => match read_number(text) {
+                Some(number) => (Value::Number(number), None),
+                None => (Value::Text(text.to_owned()), None),
+            },
+            Kind::Secret => (Value::Secret(Secret::from(text)), None),
+            Kind::List(names) => read_list(text, names),
+            Kind::TagSets => (Value::TagSets(vec![read_tags(text).ok_or_else(|| self.expected())?]), None),
+            Kind::Properties => return read_properties(text),
+            Kind::Text { .. } | Kind::Path | Kind::Choice(_) | Kind::ServiceName | Kind::Code(_) => {
+                (Value::Text(text.to_owned()), None)
+            }
+        };
+        self.check(&value)?;
+        Ok(Understood { value, remark })
+    }
+
+    pub(crate) fn is_bool(self) -> bool {
+        matches!(self, Kind::Bool)
+    }
+
+    /// Judges a value, wherever it comes from.
+    pub(crate) fn check(self, value: &Value) -> Result<(), String> {
+        let fine = match (self, value) {
+            (Kind::Bool, Value::Bool(_)) | (Kind::TagSets, Value::TagSets(_)) => true,
+            (Kind::Number { min, max, .. }, Value::Number(number)) => (min..=max).contains(number),
+            (Kind::Staleness, Value::Number(number)) => *number == -1 || (90..=MAX_INT).contains(number),
+            (Kind::W, Value::Number(number)) => (0..=MAX_INT).contains(number),
+            (Kind::W, Value::Text(text)) => !text.is_empty(),
+            (Kind::Text { max }, Value::Text(text)) => (1..=max).contains(&text.len()),
+            (Kind::Path, Value::Text(text)) => !text.is_empty() && !text.contains('\0'),
+            (Kind::Secret, Value::Secret(secret)) => !secret.is_empty(),
+            (Kind::Choice(names), Value::Text(text)) => names.contains(&text.as_str()),
+            (Kind::List(names), Value::List(items)) => items.iter().all(|item| names.contains(&item.as_str())),
+            (Kind::ServiceName, Value::Text(text)) => is_service_name(text),
+            (Kind::Properties, Value::Properties(_)) => true,
+            _ => false,
+        };
+        if fine { Ok(()) } else { Err(self.expected()) }
+    }
+
+    /// What a value must be, in words, for messages and the documentation.
+    pub(crate) fn expected(self) -> String {
+        match self {
+            Kind::Bool => "true or false".to_owned(),
+            Kind::Number { unit: Unit::Millis, min, .. } => format!("a whole number of milliseconds, at least {min}"),
+            Kind::Number { min, max: MAX_INT, .. } => format!("a whole number, at least {min}"),
+            Kind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Kind::Staleness => "-1, or a whole number of seconds, at least 90".to_owned(),
+            Kind::Text { max: usize::MAX } => "a text that is not empty".to_owned(),
+            Kind::Text { max } => format!("a text of 1 to {max} bytes"),
+            Kind::Path => "a path".to_owned(),
+            Kind::Secret => "a text that is not empty".to_owned(),
+            Kind::Choice(names) => names.join(", "),
+            Kind::List(names) => format!("of {}, with commas between", names.join(", ")),
+            Kind::TagSets => "key:value pairs with commas between".to_owned(),
+            Kind::Properties => "NAME:value pairs with commas between".to_owned(),
+            Kind::W => "a whole number, at least 0, or a name".to_owned(),
+            Kind::ServiceName => {
+                "letters, digits and single '-' between them, at most 62, at least one letter".to_owned()
+            }
+            Kind::Code(what) => what.to_owned(),
+        }
+    }
+}
+
+/// The options that were given, and nothing else.
+#[derive(Clone, Debug, std::default::Default)]
+pub(crate) struct Settings(BTreeMap<Opt, Value>);
+
+impl Settings {
+    pub(crate) fn get(&self, option: Opt) -> Option<&Value> {
+        self.0.get(&option)
+    }
+
+    pub(crate) fn has(&self, option: Opt) -> bool {
+        self.0.contains_key(&option)
+    }
+
+    pub(crate) fn set(&mut self, option: Opt, value: Value) {
+        self.0.insert(option, value);
+    }
+
+    /// Adds tag sets or properties to those given before; anything else replaces what was there.
+    pub(crate) fn add(&mut self, option: Opt, value: Value) {
+        match (self.0.get_mut(&option), value) {
+            (Some(Value::TagSets(sets)), Value::TagSets(more)) => sets.extend(more),
+            (Some(Value::Properties(pairs)), Value::Properties(more)) => pairs.extend(more),
+            (_, value) => self.set(option, value),
+        }
+    }
+
+    /// Takes everything that `other` has, over what is here.
+    pub(crate) fn overlay(&mut self, other: Settings) {
+        self.0.extend(other.0);
+    }
+
+    pub(crate) fn given(&self) -> impl Iterator<Item = (Opt, &Value)> {
+        self.0.iter().map(|(option, value)| (*option, value))
+    }
+
+    pub(crate) fn bool(&self, option: Opt) -> Option<bool> {
+        match (self.get(option), option.spec().default) {
+            (Some(Value::Bool(value)), _) => Some(*value),
+            (_, Default::Bool(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn number(&self, option: Opt) -> Option<i64> {
+        match (self.get(option), option.spec().default) {
+            (Some(Value::Number(value)), _) => Some(*value),
+            (_, Default::Number(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&self, option: Opt) -> Option<&str> {
+        match (self.get(option), option.spec().default) {
+            (Some(Value::Text(value)), _) => Some(value),
+            (_, Default::Text(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn secret(&self, option: Opt) -> Option<&Secret> {
+        match self.get(option) {
+            Some(Value::Secret(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn list(&self, option: Opt) -> &[String] {
+        match self.get(option) {
+            Some(Value::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn tag_sets(&self, option: Opt) -> &[BTreeMap<String, String>] {
+        match self.get(option) {
+            Some(Value::TagSets(sets)) => sets,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn properties(&self, option: Opt) -> &[(String, Secret)] {
+        match self.get(option) {
+            Some(Value::Properties(pairs)) => pairs,
+            _ => &[],
+        }
+    }
+}
+
+impl Value {
+    /// Whether both are the same setting.
+    pub(crate) fn same_as(&self, other: &Value) -> bool {
+        self.written() == other.written()
+    }
+
+    /// As it stands in a URI, percent-encoded; tag sets each on their own.
+    pub(crate) fn written(&self) -> Vec<String> {
+        match self {
+            Value::Bool(value) => vec![value.to_string()],
+            Value::Number(value) => vec![value.to_string()],
+            Value::Text(text) => vec![encode(text)],
+            Value::Secret(secret) => vec![encode(secret.expose())],
+            Value::List(items) => vec![join(items.iter().map(|item| encode(item)))],
+            Value::TagSets(sets) => {
+                sets.iter().map(|set| join(set.iter().map(|(key, value)| pair(key, value)))).collect()
+            }
+            Value::Properties(pairs) => vec![join(pairs.iter().map(|(name, value)| pair(name, value.expose())))],
+        }
+    }
+}
+
+/// Names and values of mechanism properties; blanks and line breaks around commas and colons' names do not count.
+pub(crate) fn read_properties(text: &str) -> Result<Understood, String> {
+    let mut pairs: Vec<(String, Secret)> = Vec::new();
+    let mut remark = None;
+    for item in text.split(',').map(str::trim) {
+        match (item.split_once(':'), pairs.pop()) {
+            (Some((name, value)), before) => {
+                pairs.extend(before);
+                pairs.push((name.trim().to_owned(), Secret::from(value.trim())));
+            }
+            (None, Some((name, value))) if name.eq_ignore_ascii_case("TOKEN_RESOURCE") => {
+                remark = Some("a value with a comma has no place in a connection string; it was taken as one value");
+                pairs.push((name, Secret::from(format!("{},{item}", value.expose()))));
+            }
+            (None, _) => return Err(Kind::Properties.expected()),
+        }
+    }
+    Ok(Understood { value: Value::Properties(pairs), remark })
+}
+
+fn read_bool(text: &str) -> Option<(bool, bool)> {
+    Some(match text {
+        "true" => (true, true),
+        "false" => (false, true),
+        _ => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "y" | "t" => (true, false),
+            "false" | "0" | "-1" | "no" | "n" | "f" => (false, false),
+            _ => return None,
+        },
+    })
+}
+
+fn read_number(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+fn read_list(text: &str, names: &[&str]) -> (Value, Option<&'static str>) {
+    let mut items = Vec::new();
+    let mut remark = None;
+    for item in text.split(',').map(str::trim) {
+        if names.contains(&item) {
+            items.push(item.to_owned());
+        } else {
+            remark = Some("a name in the list is not known; it was left out");
+        }
+    }
+    items.dedup();
+    (Value::List(items), remark)
+}
+
+fn read_tags(text: &str) -> Option<BTreeMap<String, String>> {
+    if text.is_empty() {
+        return Some(BTreeMap::new());
+    }
+    text.split(',').map(|tag| tag.split_once(':').map(|(key, value)| (key.to_owned(), value.to_owned()))).collect()
+}
+
+/// RFC 6335, but up to 62 characters, as the seed list specification asks.
+fn is_service_name(text: &str) -> bool {
+    (1..=62).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--")
+}
+
+fn encode(text: &str) -> String {
+    uri::encode_but(text, "/$")
+}
+
+fn pair(name: &str, value: &str) -> String {
+    format!("{}:{}", encode(name), encode(value))
+}
+
+fn join(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(",")
+}
+
+/// All whole numbers of the specification but `wTimeoutMS` have 32 bits.
+pub(crate) const MAX_INT: i64 = i32::MAX as i64;

@@ -1,0 +1,84 @@
+//! Options written back as a connection string.
+
+use super::table::{Opt, Place};
+use super::value::Value;
+use super::{ClientOptions, ServerAddress};
+use crate::uri;
+
+impl ClientOptions {
+    /// These options as a connection string: what was given, in the order of the table, by the names of today.
+    ///
+    /// Without credentials, user name, password, mechanism properties, the password of the client's key and all of the proxy's
+    /// login are left out. What has no form in a connection string (handlers, the security policy, the Stable API, driver info,
+    /// the limit on SCRAM's rounds) is left out too, and so is a mechanism property whose value has a comma.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::parse("mongodb://ann:pass%2Fword@DB.example.com/shop?ssl=true&w=majority")?;
+    /// assert_eq!(options.to_uri(false), "mongodb://db.example.com:27017/shop?tls=true&w=majority");
+    /// assert_eq!(options.to_uri(true), "mongodb://ann:pass%2Fword@db.example.com:27017/shop?tls=true&w=majority");
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn to_uri(&self, with_credentials: bool) -> String {
+        let mut out = String::from(if self.given.srv_host.is_some() { "mongodb+srv://" } else { "mongodb://" });
+        if with_credentials {
+            out.push_str(&self.user_info());
+        }
+        match &self.given.srv_host {
+            Some(host) => out.push_str(host),
+            None => out.push_str(&self.hosts.iter().map(write_host).collect::<Vec<_>>().join(",")),
+        }
+        out.push('/');
+        out.push_str(&self.default_database.as_deref().map(uri::percent_encode).unwrap_or_default());
+        for (index, pair) in self.pairs(with_credentials).iter().enumerate() {
+            out.push(if index == 0 { '?' } else { '&' });
+            out.push_str(pair);
+        }
+        out
+    }
+
+    fn user_info(&self) -> String {
+        let settings = &self.given.settings;
+        let Some(Value::Text(username)) = settings.get(Opt::Username) else {
+            return String::new();
+        };
+        let encode = |text: &str| {
+            let kept = if self.given.plus_in_uri { "+" } else { "" };
+            uri::encode_but(text, kept)
+        };
+        match settings.secret(Opt::Password) {
+            Some(password) => format!("{}:{}@", encode(username), encode(password.expose())),
+            None => format!("{}@", encode(username)),
+        }
+    }
+
+    fn pairs(&self, with_credentials: bool) -> Vec<String> {
+        let mut pairs = Vec::new();
+        for (option, value) in self.given.settings.given() {
+            let spec = option.spec();
+            let shown = with_credentials || !CREDENTIALS.contains(&option);
+            if spec.place == Place::Query && shown {
+                pairs.extend(value.written().into_iter().map(|value| format!("{}={value}", spec.name)));
+            }
+        }
+        pairs
+    }
+}
+
+fn write_host(address: &ServerAddress) -> String {
+    match address {
+        ServerAddress::Tcp { host, .. } if host.contains('%') => uri::encode_but(&address.to_string(), "[]:"),
+        ServerAddress::Tcp { .. } => address.to_string(),
+        ServerAddress::Unix { path } => uri::percent_encode(&path.to_string_lossy()),
+    }
+}
+
+/// What belongs to a login, beside the user info.
+const CREDENTIALS: &[Opt] = &[
+    Opt::AuthMechanismProperties,
+    Opt::TlsCertificateKeyFilePassword,
+    Opt::ProxyUsername,
+    Opt::ProxyPassword,
+    Opt::AutoEncryption,
+];

@@ -1,0 +1,307 @@
+//! The connection string, taken apart: scheme, user info, hosts, database and options, as the Connection String specification
+//! has them. Pure: no look-up, no file, no meaning of options (that is the part of [`options`](crate::options)).
+//!
+//! Errors point at the byte where the trouble is and say what to do. They never show what stands there: a slip in the
+//! escaping moves pieces of a password to other places.
+
+mod address;
+mod percent;
+
+pub use address::ServerAddress;
+pub(crate) use percent::encode_but;
+pub use percent::{percent_decode, percent_encode};
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::secret::Secret;
+use crate::warning::{Warning, WarningKind, Warnings};
+
+/// The parts of a connection string.
+///
+/// ```
+/// use mongo_blocking::uri::ConnectionString;
+///
+/// let uri = ConnectionString::parse("mongodb://ann:pass%2Fword@db1.example.com,[::1]:27018/shop?w=majority")?;
+/// assert_eq!(uri.username(), Some("ann"));
+/// assert_eq!(uri.password().unwrap().expose(), "pass/word");
+/// assert_eq!(uri.hosts()[1].to_string(), "[::1]:27018");
+/// assert_eq!(uri.database(), Some("shop"));
+///
+/// let error = ConnectionString::parse("mongodb://ann:p@ss@db1.example.com").unwrap_err();
+/// assert!(error.hint().unwrap().contains("%40"), "{error}");
+/// # Ok::<(), mongo_blocking::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConnectionString {
+    pub(crate) srv: bool,
+    pub(crate) user_info: Option<UserInfo>,
+    pub(crate) hosts: Vec<ServerAddress>,
+    pub(crate) database: Option<String>,
+    pub(crate) pairs: Vec<Pair>,
+    pub(crate) warnings: Warnings,
+    /// Whether the names of unknown options may be shown: not where they look like the rest of a user info.
+    pub(crate) may_show_names: bool,
+}
+
+/// What stands before the `@`. Without a `:` there is no password; the name may be empty.
+#[derive(Clone, Debug)]
+pub(crate) struct UserInfo {
+    pub(crate) username: String,
+    pub(crate) password: Option<Secret>,
+    /// Whether either has a `+` that is not percent-encoded.
+    pub(crate) plus: bool,
+}
+
+/// One option as it stands in the query, decoded.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) name: String,
+    pub(crate) value: Secret,
+    /// Where its name begins.
+    pub(crate) at: usize,
+}
+
+impl ConnectionString {
+    /// Takes a connection string apart.
+    ///
+    /// Accepted with a [warning](ConnectionString::warnings): white space around the string, empty pairs in the query (`/?&w=1`),
+    /// and `;` between options where there is no `&`. A `+` is a plus everywhere, never a space.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] at [`Stage::ConnectionString`], for what is no connection string, for one longer than
+    /// 65,536 bytes or with more than 256 hosts.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut warnings = Warnings::default();
+        let whole = trimmed(text, &mut warnings)?;
+        let (srv, rest) = scheme(whole)?;
+        let (authority, tail) = rest.split_before(&['/', '?']);
+        let (user_info, hosts) = match authority.rsplit_once('@') {
+            Some((user_info, hosts)) => (Some(read_user_info(user_info)?), hosts),
+            None => (None, authority),
+        };
+        let suspicious = user_info.is_none() && tail.text.contains('@');
+        let hosts = address::read_list(hosts).map_err(|error| remind_of_escapes(error, suspicious, tail))?;
+        if srv {
+            check_srv_host(&hosts, authority)?;
+        }
+        let (path, query) = tail.split_before(&['?']);
+        let database = read_database(path)?;
+        let pairs = read_query(query, &mut warnings)?;
+        if suspicious {
+            warnings.add(
+                WarningKind::Spelling,
+                "an '@' stands among the options and none before the hosts; if a password comes before it, \
+                 percent-encode '/' in it as %2F and '?' as %3F",
+            );
+        }
+        Ok(ConnectionString { srv, user_info, hosts, database, pairs, warnings, may_show_names: !suspicious })
+    }
+
+    /// Whether the scheme is `mongodb+srv`: the only host names DNS records that name the servers.
+    pub fn is_srv(&self) -> bool {
+        self.srv
+    }
+
+    /// The user name, decoded; empty for `mongodb://@host`, `None` without an `@`.
+    pub fn username(&self) -> Option<&str> {
+        self.user_info.as_ref().map(|info| info.username.as_str())
+    }
+
+    /// The password, decoded; `None` without a `:` in the user info.
+    pub fn password(&self) -> Option<&Secret> {
+        self.user_info.as_ref()?.password.as_ref()
+    }
+
+    /// The hosts, at least one. With [`is_srv`](Self::is_srv) the only one, whose port means nothing.
+    pub fn hosts(&self) -> &[ServerAddress] {
+        &self.hosts
+    }
+
+    /// The database after the hosts, decoded.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// The options, as they stand there: name and value, both decoded.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.pairs.iter().map(|pair| (pair.name.as_str(), &pair.value))
+    }
+
+    /// What was accepted although it is not quite right.
+    pub fn warnings(&self) -> &[Warning] {
+        self.warnings.as_slice()
+    }
+}
+
+/// A part of the connection string and where it begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Piece<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) at: usize,
+}
+
+impl<'a> Piece<'a> {
+    /// What stands before the byte `index`, and what stands from there on.
+    fn split_at(self, index: usize) -> (Piece<'a>, Piece<'a>) {
+        let (before, after) = self.text.split_at_checked(index).unwrap_or((self.text, ""));
+        (Piece { text: before, at: self.at }, Piece { text: after, at: self.at.saturating_add(before.len()) })
+    }
+
+    /// Without the first `count` bytes.
+    fn skip(self, count: usize) -> Piece<'a> {
+        self.split_at(count).1
+    }
+
+    /// Splits in front of the first of these characters, or at the end.
+    fn split_before(self, characters: &[char]) -> (Piece<'a>, Piece<'a>) {
+        self.split_at(self.text.find(characters).unwrap_or(self.text.len()))
+    }
+
+    /// Splits around the first `separator`.
+    fn split_once(self, separator: char) -> Option<(Piece<'a>, Piece<'a>)> {
+        let (before, after) = self.split_at(self.text.find(separator)?);
+        Some((before, after.skip(separator.len_utf8())))
+    }
+
+    /// Splits around the last `separator`.
+    fn rsplit_once(self, separator: char) -> Option<(Piece<'a>, Piece<'a>)> {
+        let (before, after) = self.split_at(self.text.rfind(separator)?);
+        Some((before, after.skip(separator.len_utf8())))
+    }
+
+    /// All parts between `separator`s.
+    fn split(self, separator: char) -> impl Iterator<Item = Piece<'a>> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let piece = rest?;
+            let (first, after) = match piece.split_once(separator) {
+                Some((first, after)) => (first, Some(after)),
+                None => (piece, None),
+            };
+            rest = after;
+            Some(first)
+        })
+    }
+
+    fn decoded(self) -> Result<String> {
+        percent::decode(self)
+    }
+}
+
+/// An error at a byte of the connection string.
+pub(crate) fn error_at(at: usize, message: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, Stage::ConnectionString, format!("{message} (byte {at})"))
+}
+
+fn trimmed<'a>(text: &'a str, warnings: &mut Warnings) -> Result<Piece<'a>> {
+    if text.len() > MAX_LENGTH {
+        let message = format!("the connection string is {} bytes long, the limit is {MAX_LENGTH}", text.len());
+        return Err(Error::new(ErrorKind::InvalidArgument, Stage::ConnectionString, message));
+    }
+    let begins = text.trim_ascii_start();
+    let inner = begins.trim_ascii_end();
+    if inner.len() != text.len() {
+        warnings.add(WarningKind::Spelling, "white space around the connection string was left out");
+    }
+    Ok(Piece { text: inner, at: text.len() - begins.len() })
+}
+
+fn scheme(whole: Piece<'_>) -> Result<(bool, Piece<'_>)> {
+    for (prefix, srv) in [("mongodb://", false), ("mongodb+srv://", true)] {
+        if whole.text.starts_with(prefix) {
+            return Ok((srv, whole.skip(prefix.len())));
+        }
+    }
+    Err(error_at(whole.at, "a connection string begins with mongodb:// or mongodb+srv://")
+        .with_hint("a host without a scheme can be given in code, with ClientOptions::builder().host(…)"))
+}
+
+fn read_user_info(info: Piece<'_>) -> Result<UserInfo> {
+    if let Some((before, _)) = info.split_once('@') {
+        return Err(error_at(before.at + before.text.len(), "the user info contains an unescaped '@'")
+            .with_hint("percent-encode '@' in the user name or password as %40"));
+    }
+    let (username, password) = match info.split_once(':') {
+        Some((username, password)) => (username, Some(password)),
+        None => (info, None),
+    };
+    if let Some((before, _)) = password.and_then(|password| password.split_once(':')) {
+        return Err(error_at(before.at + before.text.len(), "the user info contains more than one ':'")
+            .with_hint("percent-encode ':' in the user name or password as %3A"));
+    }
+    Ok(UserInfo {
+        username: username.decoded()?,
+        password: password.map(Piece::decoded).transpose()?.map(Secret::from),
+        plus: info.text.contains('+'),
+    })
+}
+
+/// Where an `@` comes too late, a `/` or `?` of the password was taken for the end of the hosts.
+fn remind_of_escapes(error: Error, suspicious: bool, tail: Piece<'_>) -> Error {
+    if suspicious {
+        let sign = if tail.text.starts_with('?') { "'?' in it as %3F" } else { "'/' in it as %2F" };
+        return error.with_hint(format!("if a user name or password comes before the '@', percent-encode {sign}"));
+    }
+    error
+}
+
+fn check_srv_host(hosts: &[ServerAddress], authority: Piece<'_>) -> Result<()> {
+    let [ServerAddress::Tcp { host, .. }] = hosts else {
+        return Err(error_at(authority.at, "mongodb+srv takes exactly one host name, and no socket path"));
+    };
+    let name = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    if name.text.contains(':') || host.parse::<std::net::IpAddr>().is_ok() {
+        return Err(error_at(name.at, "mongodb+srv takes a host name without a port: the DNS records name the ports"));
+    }
+    Ok(())
+}
+
+fn read_database(path: Piece<'_>) -> Result<Option<String>> {
+    let path = path.skip(1); // the slash
+    if path.text.is_empty() {
+        return Ok(None);
+    }
+    let forbidden = |c: char| matches!(c, '/' | '\\' | ' ' | '"' | '$' | '\0');
+    if let Some(index) = path.text.find(|c| forbidden(c) || c == '@') {
+        return Err(error_at(path.at + index, "the database's name contains a character that it cannot have").with_hint(
+            "'/', '\\', ' ', '\"' and '$' have no place in it; the path of a Unix socket, a user name or a password must have \
+             '/' percent-encoded as %2F; the source $external is given as authSource=$external",
+        ));
+    }
+    let name = path.decoded()?;
+    if name.contains(forbidden) {
+        return Err(error_at(path.at, "the database's name contains '/', '\\', ' ', '\"', '$' or NUL"));
+    }
+    Ok(Some(name))
+}
+
+fn read_query(query: Piece<'_>, warnings: &mut Warnings) -> Result<Vec<Pair>> {
+    let query = query.skip(1); // the question mark
+    if query.text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let separator = if !query.text.contains('&') && query.text.contains(';') { ';' } else { '&' };
+    if separator == ';' {
+        warnings.add(WarningKind::Deprecated, "';' between options is an old form; write '&'");
+    }
+    let mut pairs = Vec::new();
+    for pair in query.split(separator) {
+        if pair.text.is_empty() {
+            warnings.add(WarningKind::Spelling, "an empty option between two separators was skipped");
+            continue;
+        }
+        if pairs.len() == MAX_OPTIONS {
+            return Err(error_at(pair.at, &format!("more than {MAX_OPTIONS} options")));
+        }
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.text.is_empty()) else {
+            return Err(error_at(pair.at, "an option needs a name, '=' and a value")
+                .with_hint("in a value, percent-encode '&' as %26 and ';' as %3B"));
+        };
+        pairs.push(Pair { name: name.decoded()?, value: Secret::from(value.decoded()?), at: pair.at });
+    }
+    Ok(pairs)
+}
+
+/// The longest connection string: room for hundreds of hosts and a session token, small enough to be nothing.
+const MAX_LENGTH: usize = 65_536;
+/// Several times as many as there are.
+const MAX_OPTIONS: usize = 500;

@@ -1,0 +1,81 @@
+//! Read and Write Concern: from a connection string, and as a command carries them.
+
+use std::time::Duration;
+
+use mongo_blocking::WarningKind;
+use mongo_blocking::bson::{Document, RawDocumentBuf};
+use mongo_blocking::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
+use serde_json::{Value, json};
+
+use crate::options::{Judgement, each_case, same, same_warning, write_concern};
+use crate::report::Report;
+
+/// The folder `connection-string`.
+pub fn run_connection_string(report: &mut Report) {
+    each_case(report, |_, case| Judgement::Run(judge_uri(case)));
+}
+
+/// The folder `document`.
+pub fn run_document(report: &mut Report) {
+    each_case(report, |fixture, case| {
+        Judgement::Run(if fixture.name == "read-concern" { judge_read(case) } else { judge_write(case) })
+    });
+}
+
+fn judge_uri(case: &Value) -> Result<(), String> {
+    let uri = case["uri"].as_str().expect("a case has a URI");
+    let valid = case["valid"].as_bool().expect("a case is valid or not");
+    let options = match (ClientOptions::parse(uri), valid) {
+        (Ok(options), _) => options,
+        (Err(_), false) => return Ok(()),
+        (Err(error), true) => return Err(error.to_string()),
+    };
+    if !valid {
+        // URI Options wants a warning for a value that makes no sense; where `warning` is left open, that is what is meant.
+        let ignored = options.warnings().iter().any(|warning| warning.kind() == WarningKind::InvalidValue);
+        let open = case["warning"].is_null();
+        return if open && ignored { Ok(()) } else { Err("it was accepted".to_owned()) };
+    }
+    same_warning(case, &options)?;
+    if !case["readConcern"].is_null() {
+        let found = options.read_concern().map_or(json!({}), |concern| json!({ "level": concern.level }));
+        same("readConcern", &case["readConcern"], &found)?;
+    }
+    if !case["writeConcern"].is_null() {
+        let found = options.write_concern().map_or(json!({}), write_concern);
+        same("writeConcern", &case["writeConcern"], &found)?;
+    }
+    Ok(())
+}
+
+fn judge_read(case: &Value) -> Result<(), String> {
+    let level = case["readConcern"]["level"].as_str();
+    let document = level.map(|level| ReadConcern::custom(level).to_document()).unwrap_or_default();
+    same("isServerDefault", &case["isServerDefault"], &json!(level.is_none()))?;
+    same("readConcernDocument", &case["readConcernDocument"], &as_json(document))
+}
+
+fn judge_write(case: &Value) -> Result<(), String> {
+    let given = &case["writeConcern"];
+    let mut concern = WriteConcern::default();
+    concern.w = match &given["w"] {
+        Value::Number(count) => Some(Acknowledgment::Nodes(count.as_u64().expect("w") as u32)),
+        Value::String(name) if name == "majority" => Some(Acknowledgment::Majority),
+        Value::String(name) => Some(Acknowledgment::Custom(name.clone())),
+        _ => None,
+    };
+    concern.w_timeout = given["wtimeoutMS"].as_u64().map(Duration::from_millis);
+    concern.journal = given["journal"].as_bool();
+    if case["valid"] == json!(false) {
+        return if concern.check().is_err() { Ok(()) } else { Err("it was accepted".to_owned()) };
+    }
+    concern.check().map_err(|error| error.to_string())?;
+    same("isServerDefault", &case["isServerDefault"], &json!(concern == WriteConcern::default()))?;
+    same("isAcknowledged", &case["isAcknowledged"], &json!(concern.is_acknowledged()))?;
+    same("writeConcernDocument", &case["writeConcernDocument"], &as_json(concern.to_document()))
+}
+
+fn as_json(document: RawDocumentBuf) -> Value {
+    let document = Document::try_from(document).expect("a document");
+    serde_json::to_value(document).expect("JSON")
+}
