@@ -13,7 +13,8 @@ use crate::wire::{self, Forge, OP_MSG, Request};
 pub struct Answers {
     ping: Vec<u8>,
     insert: Vec<u8>,
-    /// The answer to a find, then those to the getMores, in order. A cursor's id is the place of its next answer.
+    /// The answer to a find, then those to the getMores, in order. All cursors have the same id, which each answer but
+    /// the last repeats, as real servers do.
     batches: Vec<Vec<u8>>,
 }
 
@@ -38,7 +39,9 @@ impl Answers {
     }
 
     /// The answer to a message, its responseTo still 0; `None` if the usual way is the one to go.
-    pub(crate) fn to(&self, message: &[u8]) -> Option<&[u8]> {
+    ///
+    /// `next_batch` is the connection's own: the place of what its next getMore gets.
+    pub(crate) fn to(&self, message: &[u8], next_batch: &mut usize) -> Option<&[u8]> {
         let int = |at: usize| message.get(at..at + 4).and_then(|b| b.try_into().ok()).map(i32::from_le_bytes);
         // OP_MSG without flags, its body first.
         if int(12)? != OP_MSG || int(16)? != 0 || *message.get(20)? != 0 {
@@ -49,10 +52,14 @@ impl Answers {
         let answer = match element.get(1..end)? {
             b"ping" => &self.ping,
             b"insert" => &self.insert,
-            b"find" => self.batches.first()?,
+            b"find" => {
+                *next_batch = 1;
+                self.batches.first()?
+            }
             b"getMore" => {
-                let id = element.get(end + 1..end + 9)?.try_into().ok().map(i64::from_le_bytes)?;
-                self.batches.get(usize::try_from(id).ok()?)?
+                let batch = self.batches.get(*next_batch)?;
+                *next_batch += 1;
+                batch
             }
             _ => return None,
         };
@@ -82,10 +89,10 @@ pub fn documents(count: usize) -> impl Iterator<Item = RawDocumentBuf> {
 
 fn batch(at: usize, count: usize, group: RawArrayBuf) -> Vec<u8> {
     let name = if at == 0 { cstr!("firstBatch") } else { cstr!("nextBatch") };
-    let next = if at + 1 == count { 0 } else { at as i64 + 1 };
+    let id = if at + 1 == count { 0 } else { CURSOR };
     let mut cursor = RawDocumentBuf::new();
     cursor.append(name, group);
-    cursor.append(cstr!("id"), next);
+    cursor.append(cstr!("id"), id);
     cursor.append(cstr!("ns"), "bench.documents");
     message(&rawdoc! {"cursor": cursor, "ok": 1.0})
 }
@@ -107,6 +114,8 @@ pub const DOCUMENT_BYTES: usize = 1024;
 const FILLER: &str = "filler";
 /// As servers fill a batch.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// The number of every cursor.
+const CURSOR: i64 = 1;
 /// Type, key and end of an array's element, generously.
 const KEY_BYTES: usize = 16;
 /// No command here has a longer name.
@@ -129,10 +138,10 @@ mod tests {
     fn batches_follow_each_other() {
         let answers = Answers::new(documents(20_000));
         let mut command = doc! {"find": "c", "$db": "d"};
-        let (mut found, mut rounds) = (0, 0);
+        let (mut found, mut rounds, mut next) = (0, 0, 0);
         loop {
             let asked = wire::command_bytes(9, &command).unwrap();
-            let answer = answers.to(&asked).unwrap();
+            let answer = answers.to(&asked, &mut next).unwrap();
             let answer = bson::RawDocument::from_bytes(&answer[21..]).unwrap();
             let cursor = answer.get_document("cursor").unwrap();
             let batch = cursor.get_array("firstBatch").or_else(|_| cursor.get_array("nextBatch")).unwrap();
@@ -143,6 +152,6 @@ mod tests {
             }
         }
         assert_eq!((found, rounds), (20_000, 2));
-        assert!(answers.to(&wire::command_bytes(9, &doc! {"hello": 1, "$db": "d"}).unwrap()).is_none());
+        assert!(answers.to(&wire::command_bytes(9, &doc! {"hello": 1, "$db": "d"}).unwrap(), &mut next).is_none());
     }
 }

@@ -65,9 +65,9 @@ enum Outcome {
 
 impl Session<'_> {
     fn run_to_end(&mut self) -> io::Result<()> {
-        let mut message = Vec::new();
+        let (mut message, mut next_batch) = (Vec::new(), 0);
         while wire::read_message_into(&mut self.channel, &mut message)? {
-            if let Some(answer) = self.state.canned.as_ref().and_then(|canned| canned.to(&message))
+            if let Some(answer) = self.state.canned.as_ref().and_then(|canned| canned.to(&message, &mut next_batch))
                 && self.may("find")
             {
                 self.channel.send_canned(answer, &message)?;
