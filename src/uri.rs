@@ -52,12 +52,19 @@ pub(crate) struct UserInfo {
 }
 
 /// One option as it stands in the query, decoded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) name: String,
     pub(crate) value: Secret,
     /// Where its name begins.
     pub(crate) at: usize,
+}
+
+/// Without the name: it may be the tail of a secret that was not percent-encoded.
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pair(byte {})", self.at)
+    }
 }
 
 impl ConnectionString {
@@ -260,18 +267,22 @@ fn read_database(path: Piece<'_>) -> Result<Option<String>> {
     if path.text.is_empty() {
         return Ok(None);
     }
-    let forbidden = |c: char| matches!(c, '/' | '\\' | ' ' | '"' | '$' | '\0');
-    if let Some(index) = path.text.find(|c| forbidden(c) || c == '@') {
+    if let Some(index) = path.text.find(|c| forbidden_in_database(c) || c == '@') {
         return Err(error_at(path.at + index, "the database's name contains a character that it cannot have").with_hint(
             "'/', '\\', ' ', '\"' and '$' have no place in it; the path of a Unix socket, a user name or a password must have \
              '/' percent-encoded as %2F; the source $external is given as authSource=$external",
         ));
     }
     let name = path.decoded()?;
-    if name.contains(forbidden) {
+    if name.contains(forbidden_in_database) {
         return Err(error_at(path.at, "the database's name contains '/', '\\', ' ', '\"', '$' or NUL"));
     }
     Ok(Some(name))
+}
+
+/// What no database's name can have, by the Connection String specification.
+pub(crate) fn forbidden_in_database(c: char) -> bool {
+    matches!(c, '/' | '\\' | ' ' | '"' | '$' | '\0')
 }
 
 fn read_query(query: Piece<'_>, warnings: &mut Warnings) -> Result<Vec<Pair>> {
@@ -296,9 +307,21 @@ fn read_query(query: Piece<'_>, warnings: &mut Warnings) -> Result<Vec<Pair>> {
             return Err(error_at(pair.at, "an option needs a name, '=' and a value")
                 .with_hint("in a value, percent-encode '&' as %26 and ';' as %3B"));
         };
+        if let Some(at) = mixed_separator(value) {
+            return Err(error_at(at, "options are separated by '&' here, and by ';' there")
+                .with_hint("separate all by '&'; in a value, percent-encode ';' as %3B"));
+        }
         pairs.push(Pair { name: name.decoded()?, value: Secret::from(value.decoded()?), at: pair.at });
     }
     Ok(pairs)
+}
+
+/// Where a value seems to go on with `;name=`.
+fn mixed_separator(value: Piece<'_>) -> Option<usize> {
+    let (before, after) = value.split_once(';')?;
+    let (name, _) = after.split_once('=')?;
+    let like_a_name = !name.text.is_empty() && name.text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    like_a_name.then_some(before.at + before.text.len())
 }
 
 /// The longest connection string: room for hundreds of hosts and a session token, small enough to be nothing.

@@ -143,7 +143,7 @@ impl Reader<'_> {
                 Repeated::Item => {}
                 Repeated::Error => return Err(error_at(pair.at, &format!("{} is given twice", spec.name))),
                 Repeated::MustAgree if !before.same_as(&value) => return Err(contradiction(spec, spec.name, pair)),
-                Repeated::MustAgree if pair.name.eq_ignore_ascii_case("ssl") || spec.option == Opt::Tls => {}
+                Repeated::MustAgree if spec.option == Opt::Tls => {} // tls and ssl together are nothing odd
                 Repeated::MustAgree | Repeated::LastHolds => {
                     let message = format!("{} is given more than once; the last one holds", spec.name);
                     self.warnings.add(WarningKind::RepeatedOption, message);

@@ -166,7 +166,7 @@ pub(crate) enum State {
 impl Opt {
     /// Its line in the table.
     pub(crate) fn spec(self) -> &'static Spec {
-        #[allow(clippy::indexing_slicing)] // a test holds that each option is at its place
+        // A test holds that each option is at its place.
         &OPTIONS[self as usize]
     }
 
@@ -221,12 +221,12 @@ pub(crate) const OPTIONS: &[Spec] = &[
     code(Opt::ScramMaxIterations, "(SCRAM iterations)", "number", "scram_max_iterations", "The most rounds of hashing that a server may ask for; at least 4,096.")
         .kind(Kind::Number { unit: Unit::Plain, min: 4_096, max: MAX_INT })
         .default(Default::Number(1_000_000)),
-    code(Opt::DefaultDatabase, "(database)", "text", "default_database", "The database that default_database() returns.").in_uri().kind(ANY_TEXT),
+    code(Opt::DefaultDatabase, "(database)", "text", "default_database", "The database that default_database() returns.").in_uri().kind(Kind::Database),
     query(Opt::AppName, "appName", Kind::Text { max: 128 }, "app_name", "A name that the server logs with each connection.")
         .invalid(Invalid::ErrorUnlessEmpty),
     code(Opt::DriverInfo, "(driver info)", "DriverInfo", "driver_info", "What a library that wraps this driver adds to the client metadata."),
     code(Opt::ServerApi, "(Stable API)", "ServerApi", "server_api", "The version of the Stable API that every command declares."),
-    query(Opt::Tls, "tls", Kind::Bool, "tls", "Whether to speak TLS. Any option for TLS that is not false turns it on.")
+    query(Opt::Tls, "tls", Kind::Bool, "tls", "Whether to speak TLS. Any other option for TLS turns it on.")
         .default(Default::Words("false; true with mongodb+srv"))
         .aliases(&[Alias { name: "ssl", meaning: Meaning::Same }])
         .invalid(Invalid::Error)

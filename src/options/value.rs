@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     W,
     /// A DNS service name.
     ServiceName,
+    /// The name of a database.
+    Database,
     /// A Rust value that only code can give; its type in words.
     Code(&'static str),
 }
@@ -82,7 +84,7 @@ impl Kind {
             Kind::List(names) => read_list(text, names),
             Kind::TagSets => (Value::TagSets(vec![read_tags(text).ok_or_else(|| self.expected())?]), None),
             Kind::Properties => return read_properties(text),
-            Kind::Text { .. } | Kind::Path | Kind::Choice(_) | Kind::ServiceName | Kind::Code(_) => {
+            Kind::Text { .. } | Kind::Path | Kind::Choice(_) | Kind::ServiceName | Kind::Database | Kind::Code(_) => {
                 (Value::Text(text.to_owned()), None)
             }
         };
@@ -108,6 +110,7 @@ impl Kind {
             (Kind::Choice(names), Value::Text(text)) => names.contains(&text.as_str()),
             (Kind::List(names), Value::List(items)) => items.iter().all(|item| names.contains(&item.as_str())),
             (Kind::ServiceName, Value::Text(text)) => is_service_name(text),
+            (Kind::Database, Value::Text(text)) => !text.is_empty() && !text.contains(uri::forbidden_in_database),
             (Kind::Properties, Value::Properties(_)) => true,
             _ => false,
         };
@@ -134,6 +137,7 @@ impl Kind {
             Kind::ServiceName => {
                 "letters, digits and single '-' between them, at most 62, at least one letter".to_owned()
             }
+            Kind::Database => "a name without '/', '\\', ' ', '\"', '$'".to_owned(),
             Kind::Code(what) => what.to_owned(),
         }
     }
@@ -230,10 +234,14 @@ impl Settings {
 impl Value {
     /// Whether both are the same setting.
     pub(crate) fn same_as(&self, other: &Value) -> bool {
-        self.written() == other.written()
+        match (self, other) {
+            (Value::Secret(one), Value::Secret(other)) => one.expose() == other.expose(),
+            _ => self.written() == other.written(),
+        }
     }
 
-    /// As it stands in a URI, percent-encoded; tag sets each on their own.
+    /// As it stands in a URI, percent-encoded; tag sets each on their own. What the form of a URI cannot hold (a comma in a
+    /// tag or in most mechanism properties) is left out.
     pub(crate) fn written(&self) -> Vec<String> {
         match self {
             Value::Bool(value) => vec![value.to_string()],
@@ -241,10 +249,12 @@ impl Value {
             Value::Text(text) => vec![encode(text)],
             Value::Secret(secret) => vec![encode(secret.expose())],
             Value::List(items) => vec![join(items.iter().map(|item| encode(item)))],
-            Value::TagSets(sets) => {
-                sets.iter().map(|set| join(set.iter().map(|(key, value)| pair(key, value)))).collect()
+            Value::TagSets(sets) => sets.iter().filter(|set| set_fits(set)).map(write_set).collect(),
+            Value::Properties(pairs) => {
+                let fitting = pairs.iter().filter(|(name, value)| property_fits(name, value));
+                let written = join(fitting.map(|(name, value)| pair(name, value.expose())));
+                if written.is_empty() { Vec::new() } else { vec![written] }
             }
-            Value::Properties(pairs) => vec![join(pairs.iter().map(|(name, value)| pair(name, value.expose())))],
         }
     }
 }
@@ -316,6 +326,26 @@ fn is_service_name(text: &str) -> bool {
         && !text.starts_with('-')
         && !text.ends_with('-')
         && !text.contains("--")
+}
+
+fn set_fits(set: &BTreeMap<String, String>) -> bool {
+    set.iter().all(|(key, value)| !key.contains([':', ',']) && !value.contains(','))
+}
+
+fn write_set(set: &BTreeMap<String, String>) -> String {
+    join(set.iter().map(|(key, value)| pair(key, value)))
+}
+
+/// Whether the pair, written and read, is itself again.
+fn property_fits(name: &str, value: &Secret) -> bool {
+    let read = read_properties(&format!("{name}:{}", value.expose()));
+    match read.map(|understood| understood.value) {
+        Ok(Value::Properties(pairs)) => match pairs.as_slice() {
+            [(again, secret)] => again == name && secret.expose() == value.expose(),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn encode(text: &str) -> String {

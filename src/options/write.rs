@@ -10,7 +10,7 @@ impl ClientOptions {
     ///
     /// Without credentials, user name, password, mechanism properties, the password of the client's key and all of the proxy's
     /// login are left out. What has no form in a connection string (handlers, the security policy, the Stable API, driver info,
-    /// the limit on SCRAM's rounds) is left out too, and so is a mechanism property whose value has a comma.
+    /// the limit on SCRAM's rounds) is left out too, and so are tags and mechanism properties with a comma.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;

@@ -1,0 +1,274 @@
+//! What PyMongo's guides print, form by form: as a connection string and in code.
+
+use mongo_blocking::WarningKind;
+use mongo_blocking::options::{ClientOptions, percent_encode};
+use mongo_blocking::{
+    CanonicalizeHostName, Credential, GssapiCredential, OidcEnvironment, ScramCredential, ScramMechanism,
+};
+
+use super::{kinds, parse};
+
+fn scram(options: &ClientOptions) -> &ScramCredential {
+    match options.credential() {
+        Some(Credential::Scram(scram)) => scram,
+        other => panic!("no SCRAM credential: {other:?}"),
+    }
+}
+
+fn gssapi(options: &ClientOptions) -> &GssapiCredential {
+    match options.credential() {
+        Some(Credential::Gssapi(gssapi)) => gssapi,
+        other => panic!("no GSSAPI credential: {other:?}"),
+    }
+}
+
+#[test]
+fn row_1_escaping() {
+    assert_eq!(percent_encode("pass/word"), "pass%2Fword");
+    assert_eq!(percent_encode("a b"), "a%20b");
+    let special = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~é€";
+    let options = parse(&format!("mongodb://{0}:{0}@127.0.0.1", percent_encode(special)));
+    assert_eq!(scram(&options).username, special);
+    assert_eq!(scram(&options).password.expose(), special);
+    assert!(options.warnings().is_empty());
+}
+
+#[test]
+fn row_2_default_mechanism() {
+    for options in
+        [parse("mongodb://U:P@H/"), ClientOptions::builder().host("h").username("U").password("P").build().unwrap()]
+    {
+        let scram = scram(&options);
+        assert_eq!((scram.mechanism, scram.source.as_str()), (None, "admin"));
+        assert_eq!((scram.username.as_str(), scram.password.expose()), ("U", "P"));
+    }
+}
+
+#[test]
+fn rows_3_and_4_scram_by_name() {
+    for (name, mechanism) in [("SCRAM-SHA-256", ScramMechanism::Sha256), ("SCRAM-SHA-1", ScramMechanism::Sha1)] {
+        let code = ClientOptions::builder().host("example.com").username("U").password("P");
+        for options in [
+            parse(&format!("mongodb://U:P@example.com:27017/?authSource=the_database&authMechanism={name}")),
+            parse(&format!("mongodb://U:P@example.com/the_database?authMechanism={name}")),
+            code.auth_source("the_database").auth_mechanism(name).build().unwrap(),
+        ] {
+            assert_eq!(options.hosts()[0].to_string(), "example.com:27017");
+            assert_eq!((scram(&options).mechanism, scram(&options).source.as_str()), (Some(mechanism), "the_database"));
+            assert!(options.check_supported().is_ok());
+        }
+    }
+    let srv = parse("mongodb+srv://U:P@example.com/?authSource=the_database&authMechanism=SCRAM-SHA-256");
+    assert_eq!(srv.srv_host(), Some("example.com"));
+    assert!(srv.tls().is_some(), "mongodb+srv speaks TLS");
+}
+
+#[test]
+fn row_5_challenge_and_response() {
+    for options in [
+        parse("mongodb://U:P@H/?authSource=the_database&authMechanism=MONGODB-CR"),
+        parse("mongodb://U:P@H/the_database?authMechanism=MONGODB-CR"),
+    ] {
+        let Some(Credential::Cr(credential)) = options.credential() else { panic!() };
+        assert_eq!(credential.source, "the_database");
+    }
+}
+
+#[test]
+fn row_6_default_database() {
+    let options = parse("mongodb://U:P@H/default_db?authSource=admin");
+    assert_eq!(options.default_database(), Some("default_db"));
+    assert_eq!(scram(&options).source, "admin");
+}
+
+#[test]
+fn rows_7_and_8_certificate() {
+    let uri = "mongodb://H/?tls=true&tlsCertificateKeyFile=path/to/client.pem&tlsCertificateKeyFilePassword=a%26b&authMechanism=MONGODB-X509";
+    let code = ClientOptions::builder()
+        .host("H")
+        .tls(true)
+        .tls_certificate_key_file("path/to/client.pem")
+        .tls_certificate_key_file_password("a&b")
+        .auth_mechanism("MONGODB-X509");
+    for options in [parse(uri), code.build().unwrap()] {
+        let tls = options.tls().unwrap();
+        assert_eq!(tls.certificate_key_file.as_deref().unwrap().to_str(), Some("path/to/client.pem"));
+        assert_eq!(tls.certificate_key_file_password.as_ref().unwrap().expose(), "a&b");
+        assert!(matches!(options.credential(), Some(Credential::X509(x509)) if x509.username.is_none()));
+    }
+    let old = parse(
+        "mongodb://CN%3Dann%2CO%3Dzoo@H/?authMechanism=MONGODB-X509&ssl=true&ssl_certfile=/path/client.pem\
+         &ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs=/path/ca.pem",
+    );
+    assert!(
+        matches!(old.credential(), Some(Credential::X509(x509)) if x509.username.as_deref() == Some("CN=ann,O=zoo"))
+    );
+    assert_eq!(old.tls().unwrap().ca_file.as_deref().unwrap().to_str(), Some("/path/ca.pem"));
+    assert!(old.tls().unwrap().is_verified());
+    assert_eq!(kinds(&old), [WarningKind::Deprecated; 3]);
+}
+
+#[test]
+fn rows_9_and_10_kerberos() {
+    let options = parse(
+        "mongodb://mongodbuser%40EXAMPLE.COM@H:27017/?&authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME:name",
+    );
+    assert_eq!(
+        (gssapi(&options).username.as_str(), gssapi(&options).service_name.as_str()),
+        ("mongodbuser@EXAMPLE.COM", "name")
+    );
+    assert_eq!(kinds(&options), [WarningKind::Spelling]);
+    let windows = "SERVICE_NAME:name,CANONICALIZE_HOST_NAME:true,SERVICE_REALM:realm";
+    let code = ClientOptions::builder().host("H").username("U").password("P").auth_mechanism("GSSAPI");
+    for options in [
+        parse(&format!("mongodb://U:P@H:27017/?&authMechanism=GSSAPI&authMechanismProperties={windows}")),
+        parse(&format!("mongodb://U:P@H/?authMechanism=GSSAPI&authMechanismProperties={}", percent_encode(windows))),
+        code.clone()
+            .auth_mechanism_properties("SERVICE_NAME:name,\n    CANONICALIZE_HOST_NAME:true ,\r\n SERVICE_REALM:realm")
+            .build()
+            .unwrap(),
+        code.auth_mechanism_property("service_name", "name")
+            .auth_mechanism_property("CANONICALIZE_HOST_NAME", "forwardAndReverse")
+            .auth_mechanism_property("SERVICE_REALM", "realm")
+            .build()
+            .unwrap(),
+    ] {
+        let gssapi = gssapi(&options);
+        assert_eq!(gssapi.service_name, "name");
+        assert_eq!(gssapi.service_realm.as_deref(), Some("realm"));
+        assert_eq!(gssapi.canonicalize_host_name, Some(CanonicalizeHostName::ForwardAndReverse));
+        assert_eq!(gssapi.password.as_ref().unwrap().expose(), "P");
+    }
+}
+
+#[test]
+fn the_old_service_name_gives_way_to_the_new() {
+    let old = parse("mongodb://U@H/?authMechanism=GSSAPI&gssapiServiceName=old");
+    assert_eq!((gssapi(&old).service_name.as_str(), kinds(&old)), ("old", vec![WarningKind::Deprecated]));
+    let both =
+        parse("mongodb://U@H/?authMechanism=GSSAPI&gssapiServiceName=old&authMechanismProperties=SERVICE_NAME:new");
+    assert_eq!((gssapi(&both).service_name.as_str(), kinds(&both)), ("new", vec![WarningKind::Deprecated]));
+}
+
+#[test]
+fn row_11_ldap() {
+    let source = |options: &ClientOptions| options.credential().unwrap().source().to_owned();
+    let verified = parse("mongodb://U:P@H:27017/?&authMechanism=PLAIN&tls=true");
+    assert_eq!((source(&verified), kinds(&verified)), ("$external".to_owned(), vec![WarningKind::Spelling]));
+    let plain = parse("mongodb://U:P@H/?authMechanism=PLAIN&authSource=$external");
+    assert_eq!((source(&plain), kinds(&plain)), ("$external".to_owned(), vec![WarningKind::Insecure]));
+}
+
+#[test]
+fn rows_12_to_14_aws() {
+    let keys = parse("mongodb://ID:SECRET@H/?&authMechanism=MONGODB-AWS");
+    let token =
+        parse("mongodb://ID:SECRET@H/?authMechanismProperties=AWS_SESSION_TOKEN:TO%2FKEN%3D&authMechanism=MONGODB-AWS");
+    let code = ClientOptions::builder()
+        .uri("mongodb://@H:27017")
+        .username("ID")
+        .password("SECRET")
+        .auth_mechanism_property("AWS_SESSION_TOKEN", "TO/KEN=")
+        .auth_mechanism("MONGODB-AWS")
+        .build()
+        .unwrap();
+    for (options, token) in [(keys, None), (token, Some("TO/KEN=")), (code, Some("TO/KEN="))] {
+        let Some(Credential::Aws(aws)) = options.credential() else { panic!() };
+        let keys = aws.keys.as_ref().unwrap();
+        assert_eq!((keys.access_key_id.as_str(), keys.secret_access_key.expose()), ("ID", "SECRET"));
+        assert_eq!(keys.session_token.as_ref().map(|token| token.expose()), token);
+        assert!(kinds(&options).contains(&WarningKind::Deprecated));
+    }
+    let environment = parse("mongodb+srv://H.example.com/?&authMechanism=MONGODB-AWS");
+    assert!(matches!(environment.credential(), Some(Credential::Aws(aws)) if aws.keys.is_none()));
+}
+
+#[test]
+fn rows_15_and_16_oidc() {
+    let azure = parse(
+        "mongodb+srv://CLIENT_ID@H.example.com/?authMechanism=MONGODB-OIDC\
+         &authMechanismProperties=ENVIRONMENT:azure,TOKEN_RESOURCE:https%3A%2F%2Fa.b%3Fx%3D1",
+    );
+    let Some(Credential::Oidc(oidc)) = azure.credential() else { panic!() };
+    assert_eq!(oidc.username.as_deref(), Some("CLIENT_ID"));
+    assert_eq!(oidc.environment, OidcEnvironment::Azure { token_resource: "https://a.b?x=1".to_owned() });
+    let gcp = ClientOptions::builder()
+        .host("H")
+        .auth_mechanism("MONGODB-OIDC")
+        .auth_mechanism_property("ENVIRONMENT", "gcp")
+        .auth_mechanism_property("TOKEN_RESOURCE", "one,two")
+        .build()
+        .unwrap();
+    let Some(Credential::Oidc(oidc)) = gcp.credential() else { panic!() };
+    assert_eq!(oidc.environment, OidcEnvironment::Gcp { token_resource: "one,two".to_owned() });
+}
+
+#[test]
+fn rows_18_to_23_tls() {
+    for uri in ["mongodb://H/?tls=true", "mongodb://H/?ssl=true"] {
+        assert!(parse(uri).tls().is_some());
+        assert!(parse(uri).warnings().is_empty());
+        assert!(parse(uri).check_supported().is_ok());
+    }
+    let path = |path: &Option<std::path::PathBuf>| path.as_deref().map(|path| path.display().to_string());
+    for (uri, code) in [
+        ("tls=true&tlsCAFile=/path/to/ca.pem", ClientOptions::builder().tls(true).tls_ca_file("/path/to/ca.pem")),
+        ("ssl=true&ssl_ca_certs=/path/to/ca.pem", ClientOptions::builder().tls_ca_file("/path/to/ca.pem")),
+        ("tls=true&tlsCRLFile=/path/to/crl.pem", ClientOptions::builder().tls_crl_file("/path/to/crl.pem")),
+        ("ssl=true&ssl_crlfile=/path/to/crl.pem", ClientOptions::builder().tls_crl_file("/path/to/crl.pem")),
+        (
+            "ssl=true&ssl_certfile=/path/client.pem&ssl_keyfile=/path/key.pem&ssl_pem_passphrase=x",
+            ClientOptions::builder()
+                .tls_certificate_key_file("/path/client.pem")
+                .tls_key_file("/path/key.pem")
+                .tls_certificate_key_file_password("x"),
+        ),
+        ("tls=true&tlsDisableOCSPEndpointCheck=true", ClientOptions::builder().tls_disable_ocsp_endpoint_check(true)),
+    ] {
+        let (uri, code) = (parse(&format!("mongodb://H/?{uri}")), code.host("H").build().unwrap());
+        let (one, other) = (uri.tls().unwrap(), code.tls().unwrap());
+        assert_eq!(path(&one.ca_file), path(&other.ca_file));
+        assert_eq!(path(&one.crl_file), path(&other.crl_file));
+        assert_eq!(path(&one.certificate_key_file), path(&other.certificate_key_file));
+        assert_eq!(path(&one.key_file), path(&other.key_file));
+        assert_eq!(one.disable_ocsp_endpoint_check, other.disable_ocsp_endpoint_check);
+        let password = |tls: &mongo_blocking::options::TlsOptions| {
+            tls.certificate_key_file_password.as_ref().map(|password| password.expose().to_owned())
+        };
+        assert_eq!(password(one), password(other));
+    }
+}
+
+#[test]
+fn rows_24_to_26_dangerous() {
+    let flags = |options: &ClientOptions| {
+        let tls = options.tls().unwrap();
+        (tls.insecure, tls.allow_invalid_certificates, tls.allow_invalid_hostnames)
+    };
+    let code = ClientOptions::builder().danger_tls_insecure(true).build().unwrap();
+    for (options, expected) in [
+        (parse("mongodb://H/?tls=true&tlsInsecure=true"), (Some(true), None, None)),
+        (code, (Some(true), None, None)),
+        (parse("mongodb://H/?tls=true&tlsAllowInvalidCertificates=true"), (None, Some(true), None)),
+        (parse("mongodb://H/?ssl=true&ssl_cert_reqs=CERT_NONE"), (None, Some(true), Some(true))),
+        (parse("mongodb://H/?ssl=true&ssl_cert_reqs=CERT_OPTIONAL"), (None, Some(false), None)),
+        (parse("mongodb://H/?ssl=true&ssl_cert_reqs=CERT_REQUIRED"), (None, Some(false), None)),
+        (parse("mongodb://H/?tls=true&tlsAllowInvalidHostnames=true"), (None, None, Some(true))),
+        (parse("mongodb://H/?ssl=true&ssl_match_hostname=false"), (None, None, Some(true))),
+        (parse("mongodb://H/?ssl=true&ssl_match_hostname=true"), (None, None, Some(false))),
+    ] {
+        assert_eq!(flags(&options), expected, "{}", options.to_uri(false));
+    }
+    for uri in [
+        "mongodb://H/?ssl_cert_reqs=CERT_NONE&tlsAllowInvalidCertificates=false",
+        "mongodb://H/?tlsAllowInvalidHostnames=false&ssl_cert_reqs=CERT_NONE",
+        "mongodb://H/?ssl_match_hostname=true&ssl_cert_reqs=CERT_NONE",
+        "mongodb://H/?ssl_cert_reqs=CERT_NONE&ssl_match_hostname=true",
+        "mongodb://H/?tlsCAFile=/a&ssl_ca_certs=/b",
+        "mongodb://H/?tlsInsecure=true&ssl_cert_reqs=CERT_REQUIRED",
+    ] {
+        super::refused(uri);
+    }
+    let revocation = parse("mongodb://H/?ssl=true&ssl_cert_reqs=CERT_REQUIRED&tlsDisableOCSPEndpointCheck=true");
+    assert!(revocation.tls().unwrap().is_verified());
+}

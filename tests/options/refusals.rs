@@ -1,0 +1,179 @@
+//! What cannot be right, with the place and the remedy; what is understood and cannot be done yet.
+
+use mongo_blocking::Client;
+use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::options::{ClientOptions, ReadConcern, ReadPreference, WriteConcern};
+use std::time::Duration;
+
+use super::{parse, refused};
+
+#[test]
+fn an_error_points_at_the_byte_and_says_what_to_do() {
+    for (uri, byte, remedy) in [
+        ("mongodb://ann:p@ss@h/", 15, "'@' in the user name or password as %40"),
+        ("mongodb://ann:p:ss@h/", 15, "':' in the user name or password as %3A"),
+        ("mongodb://ann:100%@h/", 17, "%25"),
+        ("mongodb://ann:p/ss@h/", 14, "'/' in it as %2F"),
+        ("mongodb://ann:p?ss@h/", 14, "'?' in it as %3F"),
+        ("mongodb:///tmp/mongodb-27017.sock", 10, "%2F"),
+        ("mongodb://a::1/", 12, "brackets"),
+        ("mongodb://h/a/b", 13, "%2F"),
+        ("mongodb://h/?w", 13, "%26"),
+        ("localhost:27017", 0, "host("),
+    ] {
+        let error = refused(uri);
+        assert_eq!(error.stage(), Stage::ConnectionString, "{uri}");
+        assert!(error.message().ends_with(&format!("(byte {byte})")), "{uri}: {error}");
+        assert!(error.hint().unwrap_or_default().contains(remedy), "{uri}: {error}");
+    }
+}
+
+#[test]
+fn hard_errors() {
+    for query in [
+        "tls=maybe",
+        "tls=",
+        "ssl=",
+        "authMechanism=scram-sha-1",
+        "authMechanism=",
+        "authSource=",
+        "authMechanismProperties=SERVICE_NAME:x",
+        "authMechanism=MONGODB-X509&authMechanismProperties=SERVICE_NAME:x",
+        "authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:azure,ALLOWED_HOSTS:x,TOKEN_RESOURCE:y",
+        "authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:k8s,TOKEN_RESOURCE:y",
+        "authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:test,environment:test",
+        "authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:moon",
+        "w=-1",
+        "w=0&journal=true",
+        "minPoolSize=5&maxPoolSize=4",
+        "readPreferenceTags=dc:ny",
+        "maxStalenessSeconds=120",
+        "readPreference=nearest&maxStalenessSeconds=90&heartbeatFrequencyMS=90000",
+        "tls=false&tlsCAFile=/ca.pem",
+        "tls=false&tlsInsecure=true",
+        "srvServiceName=x",
+        "appName=%00%",
+    ] {
+        assert!(matches!(refused(&format!("mongodb://h/?{query}")).kind(), ErrorKind::InvalidArgument), "{query}");
+    }
+    refused(&format!("mongodb://h/?appName={}", "x".repeat(129)));
+    for uri in [
+        "mongodb://U@h",
+        "mongodb://U@h/?authMechanism=SCRAM-SHA-256",
+        "mongodb://U:@h/?authMechanism=PLAIN",
+        "mongodb://U:a%00b@h/?authMechanism=PLAIN",
+        "mongodb://U:P@h/?authMechanism=MONGODB-X509",
+        "mongodb://U:P@h/?authMechanism=GSSAPI&authSource=admin",
+        "mongodb://h/?authMechanism=GSSAPI",
+        "mongodb://U@h/?authMechanism=MONGODB-AWS",
+        "mongodb://U@h/?authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:test",
+        "mongodb+srv://127.0.0.1/",
+        "mongodb+srv://a.b.c/?directConnection=true",
+        "mongodb+srv://%2Ftmp%2Fa.sock/",
+        "mongodb://h/a@b",
+        "mongodb://h/$external",
+    ] {
+        assert!(matches!(refused(uri).kind(), ErrorKind::InvalidArgument), "{uri}");
+    }
+}
+
+#[test]
+fn in_code_a_value_that_makes_no_sense_is_an_error() {
+    let builder = ClientOptions::builder;
+    let mut stale = ReadPreference::default();
+    stale.max_staleness = Some(Duration::from_secs(100));
+    for builder in [
+        builder().username(""),
+        builder().auth_mechanism("SCRAM"),
+        builder().auth_mechanism_properties("SERVICE_NAME"),
+        builder().server_selection_timeout(Duration::ZERO),
+        builder().heartbeat_frequency(Duration::from_millis(1)),
+        builder().connect_timeout(Duration::MAX),
+        builder().max_connecting(0),
+        builder().scram_max_iterations(1),
+        builder().app_name("x".repeat(129)),
+        builder().compressors(["brotli"]),
+        builder().default_database("a/b"),
+        builder().read_concern(ReadConcern::custom("")),
+        builder().read_preference(stale),
+        builder().write_concern(WriteConcern::unacknowledged().with_journal(true)),
+        builder().uri("mongodb+srv://a.b.c").host("h"),
+        builder().tls_ca_file(""),
+    ] {
+        let shown = format!("{builder:?}");
+        let error = builder.build().err().unwrap_or_else(|| panic!("accepted: {shown}"));
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument));
+    }
+}
+
+#[test]
+fn bounds() {
+    refused(&format!("mongodb://h/?appName={}", "x".repeat(65_536)));
+    let hosts = |count: usize| (0..count).map(|n| format!("h{n}")).collect::<Vec<_>>().join(",");
+    assert_eq!(parse(&format!("mongodb://{}", hosts(256))).hosts().len(), 256);
+    assert!(refused(&format!("mongodb://{}", hosts(257))).message().contains("256"));
+    refused(&format!("mongodb://{}", "h".repeat(256)));
+    assert!(refused(&format!("mongodb://h/?{}", "x=1&".repeat(501))).message().contains("500"));
+}
+
+#[test]
+fn what_comes_later_is_refused_by_name() {
+    for (uri, name) in [
+        ("mongodb+srv://a.b.c/", "mongodb+srv"),
+        ("mongodb://a,b/", "several hosts"),
+        ("mongodb://h/?compressors=snappy,zlib", "compressors"),
+        ("mongodb://h/?proxyHost=p", "proxyHost"),
+        ("mongodb://h/?loadBalanced=true", "loadBalanced"),
+        ("mongodb://h/?tlsInsecure=true", "tlsInsecure"),
+        ("mongodb://h/?tlsAllowInvalidCertificates=true", "tlsAllowInvalidCertificates"),
+        ("mongodb://h/?tlsAllowInvalidHostnames=true", "tlsAllowInvalidHostnames"),
+        ("mongodb://h/?tlsCertificateKeyFile=/c", "tlsCertificateKeyFile"),
+        ("mongodb://h/?tlsCRLFile=/c", "tlsCRLFile"),
+        ("mongodb://h/?tlsDisableOCSPEndpointCheck=true", "tlsDisableOCSPEndpointCheck"),
+        ("mongodb://h/?tlsDisableCertificateRevocationCheck=true", "tlsDisableCertificateRevocationCheck"),
+        ("mongodb://h/?autoEncryption=x", "autoEncryption"),
+        ("mongodb://h/?auto_encryption_opts=x", "autoEncryption"),
+        ("mongodb://U:P@h/?authMechanism=MONGODB-CR", "MONGODB-CR"),
+        ("mongodb://h/?authMechanism=MONGODB-X509", "MONGODB-X509"),
+        ("mongodb://U:P@h/?authMechanism=PLAIN", "PLAIN"),
+        ("mongodb://U@h/?authMechanism=GSSAPI", "GSSAPI"),
+        ("mongodb://h/?authMechanism=MONGODB-AWS", "MONGODB-AWS"),
+        ("mongodb://h/?authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:test", "MONGODB-OIDC"),
+    ] {
+        let error = Client::with_uri_str(uri).err().unwrap_or_else(|| panic!("{uri}: a client was made"));
+        assert!(matches!(error.kind(), ErrorKind::NotSupported), "{uri}: {error}");
+        assert!(error.message().contains(name), "{uri}: {error}");
+        let feature = error.message().contains("cargo feature");
+        assert!(feature || error.message().ends_with("is not supported yet"), "{uri}: {error}");
+    }
+    let without_feature = Client::with_uri_str("mongodb://U@h/?authMechanism=GSSAPI").unwrap_err();
+    assert_eq!(without_feature.message().contains("`gssapi`"), !cfg!(feature = "gssapi"));
+    for (uri, feature, on) in [
+        ("mongodb://h/?authMechanism=MONGODB-AWS", "`aws`", cfg!(feature = "aws")),
+        ("mongodb+srv://a.b.c/", "`srv`", cfg!(feature = "srv")),
+    ] {
+        assert_eq!(Client::with_uri_str(uri).unwrap_err().message().contains(feature), !on);
+    }
+    for fine in [
+        "loadBalanced=false",
+        "tlsInsecure=false",
+        "tlsDisableOCSPEndpointCheck=false",
+        "compressors=",
+        "serverMonitoringMode=auto",
+        "zlibCompressionLevel=5",
+    ] {
+        assert!(parse(&format!("mongodb://h/?{fine}")).check_supported().is_ok(), "{fine}");
+    }
+    let code = ClientOptions::builder().auto_encryption(mongo_blocking::bson::doc! {}).build().unwrap();
+    assert!(code.check_supported().unwrap_err().message().contains("autoEncryption"));
+}
+
+#[test]
+fn the_policy_refuses_weak_mechanisms() {
+    let policy = mongo_blocking::SecurityPolicy::default().refuse_weak_mechanisms(true);
+    for name in ["SCRAM-SHA-1", "MONGODB-CR"] {
+        let builder = ClientOptions::builder().username("u").password("p").auth_mechanism(name);
+        assert!(builder.clone().build().is_ok());
+        assert!(builder.policy(policy.clone()).build().unwrap_err().message().contains("policy"));
+    }
+}
