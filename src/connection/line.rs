@@ -157,11 +157,11 @@ impl Line {
     /// The rest of a long reply, into a buffer of its own. That grows as the bytes arrive: an announcement alone costs
     /// no more than [`FIRST_ROOM`].
     fn read_long(&mut self, length: usize, mut filled: usize, deadline: Deadline) -> Result<Vec<u8>> {
-        let mut buffer = mem::take(&mut self.spare);
-        let first = self.incoming.get(..filled).unwrap_or_default();
+        let buffer = &mut self.spare;
         if buffer.len() < length.min(FIRST_ROOM) {
             buffer.resize(length.min(FIRST_ROOM), 0);
         }
+        let first = self.incoming.get(..filled).unwrap_or_default();
         if let Some(room) = buffer.get_mut(..filled) {
             room.copy_from_slice(first);
         }
@@ -172,7 +172,7 @@ impl Line {
             let end = buffer.len().min(length);
             filled += read(&mut self.stream, buffer.get_mut(filled..end), filled, deadline)?;
         }
-        Ok(buffer)
+        Ok(mem::take(&mut self.spare))
     }
 
     /// The error itself, unless its cause is that this side has closed the line.
