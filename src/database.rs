@@ -46,6 +46,7 @@ impl Database {
         let body = bson::RawDocumentBuf::try_from(&command)
             .map_err(|e| crate::Error::invalid_argument("not BSON").with_source(e))?;
         let reply = crate::operation::run_command::run_command(self.0.client.deployment(), self.name(), body, None)?;
+        crate::wire::check_nesting(reply.document())?;
         bson::Document::try_from(reply.document()).map_err(crate::operation::reply::malformed)
     }
 

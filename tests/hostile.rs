@@ -1,6 +1,9 @@
 //! Servers that lie, stall, or break off: each ends in a typed error that names the stage and says what the server did,
 //! promptly, without a panic and without room made for what was only claimed.
 
+#[path = "hostile/wire.rs"]
+mod wire;
+
 use std::fs;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use bson::RawDocument;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::wire::header::{put_header, set_length};
-use crate::wire::{Header, MAX_MESSAGE_BYTES, OP_MSG};
+use crate::wire::{MAX_MESSAGE_BYTES, OP_MSG};
 
 /// A command to send.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +82,11 @@ impl<'a> Message<'a> {
         &[]
     }
 
-    /// How many bytes the message will have, its documents included.
-    pub(crate) fn length(&self) -> usize {
+    /// How many bytes the message has, told another way than by writing it.
+    #[cfg(test)]
+    fn length(&self) -> usize {
         let sequence = self.sequence.map_or(0, |s| 1 + 4 + s.identifier.len() + 1 + s.documents.len());
-        Header::BYTES + 4 + 1 + self.body.as_bytes().len() + 1 + 4 + 4 + self.database.len() + 1 + sequence
+        16 + 4 + 1 + self.body.as_bytes().len() + 1 + 4 + 4 + self.database.len() + 1 + sequence
     }
 }
 

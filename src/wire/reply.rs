@@ -35,11 +35,6 @@ impl Reply {
         RawDocument::from_bytes(&self.bytes[self.document.clone()]).expect("judged when it was decoded")
     }
 
-    /// Where in the buffer the document is.
-    pub(crate) fn range(&self) -> Range<usize> {
-        self.document.clone()
-    }
-
     /// The buffer, for use with another reply.
     pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.bytes
@@ -67,8 +62,10 @@ fn document_in_msg(message: &[u8]) -> Result<Range<usize>> {
     let document = SECTIONS_AT + 1..SECTIONS_AT + 1 + length;
     match message.get(document.end..end).and_then(|rest| rest.first().map(|kind| (*kind, rest.len()))) {
         None => Ok(document),
-        Some((BODY, _)) => Err(broken("the reply has two body sections")),
-        Some((SEQUENCE, _)) => Err(broken("the reply has a document sequence, which is not supported in replies")),
+        Some((BODY, more)) if more > MIN_DOCUMENT => Err(broken("the reply has two body sections")),
+        Some((SEQUENCE, more)) if more > MIN_DOCUMENT => {
+            Err(broken("the reply has a document sequence, which is not supported in replies"))
+        }
         Some((_, more)) => Err(broken(format!("the reply has {more} bytes after its document"))),
     }
 }
@@ -195,7 +192,8 @@ mod tests {
             ([section(0), section(0)].concat(), "two body sections"),
             (section(7), "unknown kind 7"),
             (section(1), "document sequence"),
-            ([section(0), vec![1]].concat(), "document sequence"),
+            ([section(0), section(1)].concat(), "document sequence"),
+            ([section(0), vec![0]].concat(), "1 bytes after its document"),
             ([section(0), vec![9, 9]].concat(), "2 bytes after its document"),
             (vec![0], "ends before its document"),
             (vec![0, 255, 255, 255, 255], "announces -1 bytes"),
