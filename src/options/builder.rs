@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
+use super::given::Given;
 use super::table::{MODES, Opt};
 use super::value::{Settings, Understood, Value, read_properties};
 use super::{
     Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, WriteConcern,
-    query, validate,
+    validate,
 };
 use crate::error::{Error, Result};
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
 use crate::uri::ConnectionString;
-use crate::warning::Warnings;
 
 /// Takes options in code, with or without a connection string; [`build`](ClientOptionsBuilder::build) judges them together.
 /// What is given in code wins over what the connection string says, option by option, whatever the order of the calls.
@@ -40,25 +40,6 @@ pub struct ClientOptionsBuilder {
     code: Settings,
     hosts: Vec<String>,
     problem: Option<String>,
-}
-
-/// What was given, taken together.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Given {
-    pub(super) settings: Settings,
-    pub(super) hosts: Vec<ServerAddress>,
-    /// The host name of a `mongodb+srv` connection string.
-    pub(super) srv_host: Option<String>,
-    /// Whether the connection string has an `@`: then a log-in is wanted, even with nothing before it.
-    pub(super) login_asked: bool,
-    /// Whether the connection string's user info has a `+`, which some programs write for a space.
-    pub(super) plus_in_uri: bool,
-    pub(super) driver_info: Vec<DriverInfo>,
-    pub(super) server_api: Option<ServerApi>,
-    pub(super) command_event_handler: Option<Handler<CommandEvent>>,
-    pub(super) policy: SecurityPolicy,
-    /// What was odd about the connection string.
-    pub(super) uri_warnings: Warnings,
 }
 
 impl ClientOptionsBuilder {
@@ -467,34 +448,5 @@ impl ClientOptionsBuilder {
         let millis = i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
         self.code.set(option, Value::Number(millis));
         self
-    }
-}
-
-impl Given {
-    fn take_uri(&mut self, uri: ConnectionString) -> Result<()> {
-        let mut warnings = uri.warnings.clone();
-        let mut settings = query::read(&uri, &mut warnings)?;
-        if let Some(database) = uri.database {
-            settings.set(Opt::DefaultDatabase, Value::Text(database));
-        }
-        self.login_asked = uri.user_info.is_some();
-        if let Some(info) = uri.user_info {
-            self.plus_in_uri = info.plus;
-            settings.set(Opt::Username, Value::Text(info.username));
-            if let Some(password) = info.password {
-                settings.set(Opt::Password, Value::Secret(password));
-            }
-        }
-        let known = std::mem::take(&mut self.settings); // of options that became a builder again: as good as code
-        settings.overlay(known);
-        self.settings = settings;
-        if self.hosts.is_empty() && self.srv_host.is_none() {
-            match uri.hosts.first() {
-                Some(ServerAddress::Tcp { host, .. }) if uri.srv => self.srv_host = Some(host.clone()),
-                _ => self.hosts = uri.hosts,
-            }
-        }
-        self.uri_warnings = warnings;
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! From user name, password, source, mechanism and its properties to a credential. All parts are judged together, once
 //! connection string and code have had their say.
 
-use super::builder::Given;
+use super::given::Given;
 use super::table::Opt;
 use super::value::Settings;
 use crate::credential::{

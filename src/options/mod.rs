@@ -7,6 +7,7 @@
 mod builder;
 mod concern;
 mod getters;
+mod given;
 mod login;
 mod markdown;
 mod query;
@@ -80,7 +81,7 @@ pub struct ClientOptions {
     pub(crate) policy: SecurityPolicy,
     pub(crate) warnings: Vec<Warning>,
     /// What was given, from which all of the above was made.
-    given: builder::Given,
+    given: given::Given,
 }
 
 impl ClientOptions {

@@ -209,7 +209,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .default(Default::Text("localhost:27017")),
     code(Opt::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.").in_uri().kind(ANY_TEXT),
     code(Opt::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.").in_uri().kind(Kind::Secret),
-    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in.")
+    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in. Only the SCRAM mechanisms are built so far; the others are refused by name.")
         .default(Default::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
         .invalid(Invalid::Error),
     query(Opt::AuthMechanismProperties, "authMechanismProperties", Kind::Properties, "auth_mechanism_properties", "What the mechanism needs besides.")

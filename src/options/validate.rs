@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::builder::Given;
+use super::given::Given;
 use super::table::{Opt, State};
 use super::value::{Settings, Value};
 use super::{

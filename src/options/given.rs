@@ -1,0 +1,59 @@
+//! What was given, from a connection string and in code, before it is judged.
+
+use super::table::Opt;
+use super::value::{Settings, Value};
+use super::{DriverInfo, ServerAddress, ServerApi, query};
+use crate::error::Result;
+use crate::event::{CommandEvent, Handler};
+use crate::policy::SecurityPolicy;
+use crate::uri::ConnectionString;
+use crate::warning::Warnings;
+
+/// What was given, taken together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    pub(super) settings: Settings,
+    pub(super) hosts: Vec<ServerAddress>,
+    /// The host name of a `mongodb+srv` connection string.
+    pub(super) srv_host: Option<String>,
+    /// Whether the connection string has an `@`: then a log-in is wanted, even with nothing before it.
+    pub(super) login_asked: bool,
+    /// Whether the connection string's user info has a `+`, which some programs write for a space.
+    pub(super) plus_in_uri: bool,
+    pub(super) driver_info: Vec<DriverInfo>,
+    pub(super) server_api: Option<ServerApi>,
+    pub(super) command_event_handler: Option<Handler<CommandEvent>>,
+    pub(super) policy: SecurityPolicy,
+    /// What was odd about the connection string.
+    pub(super) uri_warnings: Warnings,
+}
+
+impl Given {
+    /// Takes a connection string. What was given before wins over it.
+    pub(super) fn take_uri(&mut self, uri: ConnectionString) -> Result<()> {
+        let mut warnings = uri.warnings.clone();
+        let mut settings = query::read(&uri, &mut warnings)?;
+        if let Some(database) = uri.database {
+            settings.set(Opt::DefaultDatabase, Value::Text(database));
+        }
+        self.login_asked = uri.user_info.is_some();
+        if let Some(info) = uri.user_info {
+            self.plus_in_uri = info.plus;
+            settings.set(Opt::Username, Value::Text(info.username));
+            if let Some(password) = info.password {
+                settings.set(Opt::Password, Value::Secret(password));
+            }
+        }
+        let known = std::mem::take(&mut self.settings); // of options that became a builder again: as good as code
+        settings.overlay(known);
+        self.settings = settings;
+        if self.hosts.is_empty() && self.srv_host.is_none() {
+            match uri.hosts.first() {
+                Some(ServerAddress::Tcp { host, .. }) if uri.srv => self.srv_host = Some(host.clone()),
+                _ => self.hosts = uri.hosts,
+            }
+        }
+        self.uri_warnings = warnings;
+        Ok(())
+    }
+}
