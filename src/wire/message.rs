@@ -43,7 +43,7 @@ impl<'a> Message<'a> {
         self.put_body(buffer);
         let tail = self.put_sequence(buffer);
         let length = buffer.len() + tail.len();
-        check_length(length, limit)?;
+        check_length(length, self.sequence.map_or(0, |sequence| sequence.count), limit)?;
         set_length(buffer, 0, length);
         Ok(tail)
     }
@@ -91,15 +91,19 @@ impl<'a> Message<'a> {
 }
 
 /// Refuses what the server would not take.
-fn check_length(length: usize, limit: usize) -> Result<()> {
+fn check_length(length: usize, documents: usize, limit: usize) -> Result<()> {
     let limit = limit.min(MAX_MESSAGE_BYTES);
     if length <= limit {
         return Ok(());
     }
+    let what = match documents {
+        0 => "the command".to_owned(),
+        count => format!("the command with its {count} documents"),
+    };
     Err(Error::new(
         ErrorKind::InvalidArgument,
         Stage::Encode,
-        format!("the command has {length} bytes, more than the {limit} that the server takes (maxMessageSizeBytes)"),
+        format!("{what} has {length} bytes, more than the {limit} that the server takes (maxMessageSizeBytes)"),
     )
     .with_hint("send fewer or smaller documents at a time"))
 }
@@ -176,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_server_is_not_believed_that_takes_more_than_any_does() {
-        assert!(check_length(MAX_MESSAGE_BYTES, usize::MAX).is_ok());
-        assert!(check_length(MAX_MESSAGE_BYTES + 1, usize::MAX).is_err());
+        assert!(check_length(MAX_MESSAGE_BYTES, 0, usize::MAX).is_ok());
+        assert!(check_length(MAX_MESSAGE_BYTES + 1, 3, usize::MAX).unwrap_err().message().contains("its 3 documents"));
     }
 }
