@@ -98,8 +98,9 @@ impl Connection {
         let hello = match setup.handshake.run(&mut exchange) {
             Ok(done) => done.hello,
             Err(error) => {
-                let error = if setup.tls.is_none() { hint_at_tls(error) } else { error };
-                return Err(error.with_address(&setup.address).with_elapsed(began.elapsed()));
+                return Err(hint_at_tls(error, setup.tls.is_some())
+                    .with_address(&setup.address)
+                    .with_elapsed(began.elapsed()));
             }
         };
         line.set_max_message_bytes(hello.max_message_size_bytes);
@@ -188,9 +189,13 @@ fn shorter(connect: Duration, selection: Duration) -> Duration {
     }
 }
 
-/// A server that wants TLS closes a plain connection without a word.
-fn hint_at_tls(error: Error) -> Error {
+/// A server that wants TLS closes a plain connection without a word, and one that wants a certificate does the same to a
+/// client that has none.
+fn hint_at_tls(error: Error, tls: bool) -> Error {
     match (error.stage(), error.kind(), error.hint()) {
+        (Stage::Hello, ErrorKind::Io, None) if tls => {
+            error.with_hint("does the server want a client certificate? Its log says why it closed the connection")
+        }
         (Stage::Hello, ErrorKind::Io, None) => error.with_hint("does the server want TLS (tls=true)?"),
         _ => error,
     }

@@ -14,6 +14,7 @@ pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) 
     }
     let new = |message| Error::new(ErrorKind::Io, stage, message);
     match error.kind() {
+        io::ErrorKind::Other if error.raw_os_error().is_none() => said_by_tls(error, stage),
         io::ErrorKind::UnexpectedEof => new("the server closed the connection"),
         io::ErrorKind::ConnectionReset => new("the server reset the connection").with_source(error),
         io::ErrorKind::BrokenPipe => new("the server has closed the connection").with_source(error),
@@ -22,8 +23,32 @@ pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) 
     }
 }
 
+/// A failure that the TLS backend tells of. With TLS 1.3 a server refuses our certificate, or the lack of one, only when
+/// the handshake is over for us, so that it shows here.
+fn said_by_tls(error: io::Error, stage: Stage) -> Error {
+    let words = error.to_string().to_ascii_lowercase();
+    if words.contains("unexpected eof") {
+        return Error::new(ErrorKind::Io, stage, "the server closed the connection").with_source(error);
+    }
+    if words.contains("alert") && (words.contains("certificate") || words.contains("unknown ca")) {
+        return Error::new(ErrorKind::Tls, stage, "the server refused our side of TLS")
+            .with_source(error)
+            .with_hint("the server may want a client certificate, which this driver cannot present yet");
+    }
+    Error::new(ErrorKind::Io, stage, "the TLS channel broke").with_source(error)
+}
+
+/// The stream failed within the TLS handshake. A server without TLS just closes it.
+pub(super) fn tls_cut_off(error: io::Error, deadline: Deadline) -> Error {
+    let error = overload(network_error(error, Stage::Tls, deadline));
+    match error.kind() {
+        ErrorKind::Io => error.with_hint("does the server speak TLS on this port (tls=true), and TLS 1.2 or later?"),
+        _ => error,
+    }
+}
+
 /// Marks a failure of TCP or of the TLS handshake's input and output: the server may be overloaded, trying again is safe.
-pub(super) fn overload(error: Error) -> Error {
+fn overload(error: Error) -> Error {
     error.with_label(SYSTEM_OVERLOADED_ERROR).with_label(RETRYABLE_ERROR)
 }
 

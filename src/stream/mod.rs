@@ -137,7 +137,7 @@ fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Dead
     match tls.connect(host, socket) {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
         Err(tls::Failure::Tls(error)) => Err(error),
-        Err(tls::Failure::Io(error)) => Err(failure::overload(network_error(error, Stage::Tls, deadline))),
+        Err(tls::Failure::Io(error)) => Err(failure::tls_cut_off(error, deadline)),
     }
 }
 
