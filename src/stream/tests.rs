@@ -65,10 +65,23 @@ fn a_read_ends_with_its_deadline() {
         let began = Instant::now();
         let error = stream.read(&mut [0; 10]).unwrap_err();
         let took = began.elapsed().as_millis() as u64;
-        assert!((limit - 5..limit + 150).contains(&took), "{limit}: {took}");
+        assert!((limit - 5..limit + 1000).contains(&took), "{limit}: {took}");
         let error = network_error(error, Stage::Command, millis(limit));
         assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
         assert!(error.message().starts_with("socketTimeoutMS ran out"), "{error}");
+    }
+}
+
+#[test]
+fn a_deadline_next_to_nothing_is_none_the_less_one() {
+    let (mut stream, _peer) = pair();
+    for nanoseconds in [1, 400, 900, 5_000, 50_000, 300_000] {
+        for _ in 0..20 {
+            stream.set_deadline(Deadline::after(Duration::from_nanos(nanoseconds)));
+            let began = Instant::now();
+            assert_eq!(stream.read(&mut [0; 10]).unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() < Duration::from_secs(1));
+        }
     }
 }
 
@@ -84,7 +97,7 @@ fn a_deadline_is_kept_over_many_reads() {
     let began = Instant::now();
     while stream.read(&mut [0; 10]).is_ok() {}
     let took = began.elapsed().as_millis();
-    assert!((295..450).contains(&took), "{took}");
+    assert!((295..1500).contains(&took), "{took}");
     drop(stream);
     drip.join().unwrap();
 }

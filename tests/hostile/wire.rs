@@ -60,7 +60,7 @@ fn a_reply_that_is_shorter_than_it_says_is_waited_for_no_longer_than_allowed() {
         let error = client.ping().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Timeout) && error.stage() == Stage::Command, "{error:?}");
         assert!(error.message().contains("socketTimeoutMS"), "{error}");
-        assert!((200..2000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+        assert!((200..4000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
         assert!(virtual_peak() - before < MUCH, "{error}");
         // The connection was given up, and the next operation has one of its own.
         let opened = front.connections();

