@@ -101,6 +101,19 @@ impl<T> Cursor<T> {
         })
     }
 
+    /// A cursor on nothing.
+    pub(crate) fn empty(client: &Client) -> Self {
+        Cursor {
+            client: client.clone(),
+            id: 0,
+            namespace: OpenCursor { database: String::new(), collection: String::new() },
+            batch: Batch { reply: None, current: 0..0, rest: 0..0 },
+            settings: CursorSettings::default(),
+            failed: false,
+            documents: PhantomData,
+        }
+    }
+
     /// Moves to the next document, which [`Cursor::current`] then lends. False: there is none (for a tailable cursor: none now).
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod auth;
 mod client;
+mod collection;
 mod connection;
 mod credential;
 mod cursor;
@@ -26,13 +27,26 @@ mod wire;
 pub use bson;
 
 pub use client::Client;
+pub use collection::{Collection, CollectionOptions, WriteModel};
 pub use credential::{
     AwsCredential, AwsKeys, CanonicalizeHostName, CrCredential, Credential, GssapiCredential, OidcCredential,
     OidcEnvironment, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 pub use cursor::Cursor;
-pub use database::Database;
+pub use database::{Database, DatabaseOptions};
 pub use error::{Error, Result};
 pub use policy::SecurityPolicy;
 pub use secret::Secret;
 pub use warning::{Warning, WarningKind};
+
+/// The actions: values that collect options and are sent by their `run`.
+pub mod action {
+    pub use crate::collection::{
+        Aggregate, BulkWrite, CountDocuments, CreateIndexes, Delete, Distinct, DropCollection, DropIndexes,
+        EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate, InsertMany,
+        InsertOne, ListIndexes, ReplaceOne, Update,
+    };
+    pub use crate::database::{
+        CreateCollection, DropDatabase, ListCollections, ListDatabases, RunCommand, RunCursorCommand,
+    };
+}

@@ -3,13 +3,22 @@
 //! [`execute`] takes a connection, runs the command on it, and gives the connection back; [`run_on`] runs on a connection that
 //! the caller holds.
 
+pub(crate) mod aggregate;
+pub(crate) mod body;
+pub(crate) mod collections;
+pub(crate) mod count;
 mod deployment;
+pub(crate) mod distinct;
 mod events;
+pub(crate) mod find;
+pub(crate) mod find_and_modify;
 pub(crate) mod get_more;
+pub(crate) mod indexes;
 pub(crate) mod kill_cursors;
 pub(crate) mod ping;
 pub(crate) mod reply;
 pub(crate) mod run_command;
+pub(crate) mod write;
 
 use std::time::Duration;
 
@@ -24,6 +33,14 @@ use crate::pool::Lease;
 use crate::wire::{Message, Reply, Sequence};
 
 pub(crate) use deployment::{Deployment, OpenCursor};
+pub(crate) use reply::{check_write_concern, write_concern_error, write_errors};
+
+/// A collection's full name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Namespace<'a> {
+    pub(crate) database: &'a str,
+    pub(crate) collection: &'a str,
+}
 
 /// A command, ready to be sent but for what depends on the server and the moment.
 pub(crate) struct Command<'a> {

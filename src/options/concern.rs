@@ -233,3 +233,37 @@ pub struct Collation {
     /// Whether accents are compared from the end, as in some French dictionaries.
     pub backwards: Option<bool>,
 }
+
+impl Collation {
+    /// A collation of this locale, the rest as ICU has it.
+    pub fn new(locale: impl Into<String>) -> Self {
+        Collation { locale: locale.into(), ..Collation::default() }
+    }
+
+    pub(crate) fn to_document(&self) -> RawDocumentBuf {
+        let mut document = rawdoc! { "locale": self.locale.as_str() };
+        let mut flag = |key, value: Option<bool>| {
+            if let Some(value) = value {
+                document.append(key, value);
+            }
+        };
+        flag(cstr!("caseLevel"), self.case_level);
+        flag(cstr!("numericOrdering"), self.numeric_ordering);
+        flag(cstr!("normalization"), self.normalization);
+        flag(cstr!("backwards"), self.backwards);
+        if let Some(strength) = self.strength {
+            document.append(cstr!("strength"), i32::from(strength));
+        }
+        let texts = [
+            (cstr!("caseFirst"), &self.case_first),
+            (cstr!("alternate"), &self.alternate),
+            (cstr!("maxVariable"), &self.max_variable),
+        ];
+        for (key, value) in texts {
+            if let Some(value) = value {
+                document.append(key, value.as_str());
+            }
+        }
+        document
+    }
+}

@@ -4,6 +4,7 @@
 //! combined, and code wins. One table holds every option; parsing, builder, validation, warnings and documentation come from
 //! it. [`options_table`] shows it.
 
+pub(crate) mod action;
 mod builder;
 mod concern;
 mod getters;
@@ -20,6 +21,7 @@ mod write;
 
 use std::time::Duration;
 
+pub use action::*;
 pub use builder::ClientOptionsBuilder;
 pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPreferenceMode, WriteConcern};
 pub use markdown::options_table;

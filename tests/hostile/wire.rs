@@ -152,7 +152,7 @@ fn a_document_nested_without_end() {
     for (levels, kind) in [(300, 3), (300, 4), (1_000_000, 3), (1_000_000, 4)] {
         let front = answering_ping(move |request| wire::reply_bytes(request, &nested(levels, kind), &Forge::default()));
         let client = Client::with_uri_str(front.uri()).unwrap();
-        let error = client.database("admin").run_command(doc! { "ping": 1 }).unwrap_err();
+        let error = client.database("admin").run_command(doc! { "ping": 1 }).run().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error:?}");
         assert!(error.message().contains("levels deep"), "{error}");
     }

@@ -1,0 +1,155 @@
+//! Indexes: make, list, drop.
+
+use std::time::Duration;
+
+use bson::{Bson, Document};
+
+use super::Collection;
+use super::read::comment;
+use super::write::inherit;
+use crate::cursor::{Cursor, CursorSettings};
+use crate::error::{Error, Result};
+use crate::operation::{self};
+use crate::options::action::setters;
+use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, WriteConcern};
+
+impl<T> Collection<T> {
+    /// Makes an index. `run` returns its name, in a list of one.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    /// use mongo_blocking::options::IndexModel;
+    ///
+    /// assert_eq!(animals.create_index(IndexModel::new(doc! { "name": 1 })).run()?, ["name_1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create_index(&self, index: IndexModel) -> CreateIndexes<'_, T> {
+        self.create_indexes([index])
+    }
+
+    /// Makes several indexes at once. `run` returns their names.
+    pub fn create_indexes(&self, indexes: impl IntoIterator<Item = IndexModel>) -> CreateIndexes<'_, T> {
+        CreateIndexes {
+            collection: self,
+            indexes: indexes.into_iter().collect(),
+            options: CreateIndexOptions::default(),
+        }
+    }
+
+    /// Lists the indexes, as the server describes them. A collection that does not exist has none.
+    pub fn list_indexes(&self) -> ListIndexes<'_, T> {
+        ListIndexes { collection: self, options: ListIndexesOptions::default() }
+    }
+
+    /// The names of the indexes.
+    ///
+    /// # Errors
+    /// What keeps us from the server, and the server's refusal.
+    pub fn list_index_names(&self) -> Result<Vec<String>> {
+        let name = |index: Result<Document>| Ok(index?.get_str("name").unwrap_or_default().to_owned());
+        self.list_indexes().run()?.map(name).collect()
+    }
+
+    /// Drops an index, by its name or its keys.
+    pub fn drop_index(&self, index: impl Into<Hint>) -> DropIndexes<'_, T> {
+        DropIndexes { collection: self, index: Some(index.into()), options: DropIndexOptions::default() }
+    }
+
+    /// Drops all indexes but the one on `_id`.
+    pub fn drop_indexes(&self) -> DropIndexes<'_, T> {
+        DropIndexes { collection: self, index: None, options: DropIndexOptions::default() }
+    }
+}
+
+/// What [`Collection::create_index`] and [`Collection::create_indexes`] return.
+#[must_use = "nothing is sent until `run`"]
+#[derive(Debug)]
+pub struct CreateIndexes<'a, T> {
+    collection: &'a Collection<T>,
+    indexes: Vec<IndexModel>,
+    options: CreateIndexOptions,
+}
+
+impl<T> CreateIndexes<'_, T> {
+    setters! {
+        CreateIndexOptions { commit_quorum into Bson, max_time: Duration, comment into Bson, write_concern: WriteConcern, }
+    }
+
+    /// Makes them and returns their names.
+    ///
+    /// # Errors
+    /// What keeps us from the server, and the server's refusal.
+    pub fn run(mut self) -> Result<Vec<String>> {
+        inherit(&mut self.options.write_concern, self.collection);
+        if self.indexes.is_empty() {
+            return Err(Error::invalid_argument("create_indexes was given no indexes"));
+        }
+        let deployment = self.collection.client().deployment();
+        operation::indexes::create(deployment, self.collection.namespace()?, &self.indexes, &self.options)
+    }
+}
+
+/// What [`Collection::list_indexes`] returns.
+#[must_use = "nothing is sent until `run`"]
+#[derive(Debug)]
+pub struct ListIndexes<'a, T> {
+    collection: &'a Collection<T>,
+    options: ListIndexesOptions,
+}
+
+impl<T> ListIndexes<'_, T> {
+    setters! {
+        ListIndexesOptions { batch_size: u32, max_time: Duration, comment into Bson, }
+    }
+
+    /// Opens the cursor.
+    ///
+    /// # Errors
+    /// What keeps us from the server, and the server's refusal.
+    pub fn run(self) -> Result<Cursor<Document>> {
+        let client = self.collection.client();
+        let settings = CursorSettings {
+            batch_size: self.options.batch_size,
+            comment: comment(self.options.comment.as_ref())?,
+            ..CursorSettings::default()
+        };
+        match operation::indexes::list(client.deployment(), self.collection.namespace()?, &self.options) {
+            Ok(reply) => Cursor::new(client, reply, settings),
+            Err(error) if operation::collections::namespace_not_found(&error) => Ok(Cursor::empty(client)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What [`Collection::drop_index`] and [`Collection::drop_indexes`] return.
+#[must_use = "nothing is sent until `run`"]
+#[derive(Debug)]
+pub struct DropIndexes<'a, T> {
+    collection: &'a Collection<T>,
+    /// `None`: all.
+    index: Option<Hint>,
+    options: DropIndexOptions,
+}
+
+impl<T> DropIndexes<'_, T> {
+    setters! {
+        DropIndexOptions { max_time: Duration, comment into Bson, write_concern: WriteConcern, }
+    }
+
+    /// Drops them.
+    ///
+    /// # Errors
+    /// The name `*`, which would mean all; what keeps us from the server; and the server's refusal.
+    pub fn run(mut self) -> Result<()> {
+        inherit(&mut self.options.write_concern, self.collection);
+        if self.index == Some(Hint::Name("*".to_owned())) {
+            return Err(Error::invalid_argument("drop_index(\"*\") would drop all indexes")
+                .with_hint("if that is what you want, use drop_indexes"));
+        }
+        let index = self.index.unwrap_or_else(|| Hint::Name("*".to_owned()));
+        let deployment = self.collection.client().deployment();
+        operation::indexes::drop(deployment, self.collection.namespace()?, &index, &self.options)
+    }
+}

@@ -1,0 +1,177 @@
+//! A collection, and what can be done with the documents in it.
+//!
+//! Each action is a small value that collects options and does nothing until its `run`: `collection.find(filter).limit(5).run()?`.
+
+mod bulk;
+mod find_and_modify;
+mod indexes;
+mod read;
+mod write;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::operation::Namespace;
+use crate::options::{ReadConcern, ReadPreference, WriteConcern};
+
+pub use bulk::{BulkWrite, WriteModel};
+pub use find_and_modify::{FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate};
+pub use indexes::{CreateIndexes, DropIndexes, ListIndexes};
+pub(crate) use read::comment;
+pub use read::{Aggregate, CountDocuments, Distinct, EstimatedDocumentCount, Find, FindOne};
+pub use write::{Delete, DropCollection, InsertMany, InsertOne, ReplaceOne, Update};
+
+/// A handle on a collection whose documents are read and written as `T`. Cheap to clone; nothing is sent until an action runs.
+///
+/// `T` is any type that serde can turn into a document: [`bson::Document`] for whatever is there, [`bson::RawDocumentBuf`] to
+/// leave it undecoded, or a struct of your own.
+///
+/// ```no_run
+/// # fn main() -> mongo_blocking::Result<()> {
+/// use mongo_blocking::Client;
+/// use mongo_blocking::bson::{Document, doc};
+///
+/// let client = Client::with_uri_str("mongodb://localhost/")?;
+/// let animals = client.database("zoo").collection::<Document>("animals");
+/// animals.insert_one(doc! { "name": "Zoe", "legs": 4 }).run()?;
+/// let zoe = animals.find_one(doc! { "name": "Zoe" }).run()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Collection<T> {
+    shared: Arc<Shared>,
+    documents: PhantomData<fn() -> T>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    database: String,
+    name: String,
+    settings: Settings,
+}
+
+/// What a collection's operations use unless told otherwise.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CollectionOptions {
+    /// Which server reads go to, instead of the database's choice.
+    pub read_preference: Option<ReadPreference>,
+    /// The read concern, instead of the database's.
+    pub read_concern: Option<ReadConcern>,
+    /// The write concern, instead of the database's.
+    pub write_concern: Option<WriteConcern>,
+}
+
+impl CollectionOptions {
+    /// Sets [`CollectionOptions::read_preference`].
+    pub fn read_preference(mut self, value: ReadPreference) -> Self {
+        self.read_preference = Some(value);
+        self
+    }
+
+    /// Sets [`CollectionOptions::read_concern`].
+    pub fn read_concern(mut self, value: ReadConcern) -> Self {
+        self.read_concern = Some(value);
+        self
+    }
+
+    /// Sets [`CollectionOptions::write_concern`].
+    pub fn write_concern(mut self, value: WriteConcern) -> Self {
+        self.write_concern = Some(value);
+        self
+    }
+}
+
+/// Read preference and concerns, inherited from the client down.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) read_preference: ReadPreference,
+    pub(crate) read_concern: Option<ReadConcern>,
+    pub(crate) write_concern: Option<WriteConcern>,
+}
+
+impl Settings {
+    /// These, with what the options name in their place.
+    pub(crate) fn with(&self, options: CollectionOptions) -> Settings {
+        Settings {
+            read_preference: options.read_preference.unwrap_or_else(|| self.read_preference.clone()),
+            read_concern: options.read_concern.or_else(|| self.read_concern.clone()),
+            write_concern: options.write_concern.or_else(|| self.write_concern.clone()),
+        }
+    }
+}
+
+impl<T> Collection<T> {
+    pub(crate) fn new(client: Client, database: String, name: String, settings: Settings) -> Self {
+        Collection { shared: Arc::new(Shared { client, database, name, settings }), documents: PhantomData }
+    }
+
+    /// Its name within the database.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Its full name, `database.collection`.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.shared.database, self.shared.name)
+    }
+
+    /// The client it belongs to.
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    /// The same collection with documents of another type.
+    pub fn clone_with_type<U>(&self) -> Collection<U> {
+        Collection { shared: self.shared.clone(), documents: PhantomData }
+    }
+
+    /// The read concern of its operations, if one is set.
+    pub fn read_concern(&self) -> Option<&ReadConcern> {
+        self.shared.settings.read_concern.as_ref()
+    }
+
+    /// The write concern of its operations, if one is set.
+    pub fn write_concern(&self) -> Option<&WriteConcern> {
+        self.shared.settings.write_concern.as_ref()
+    }
+
+    /// The read preference of its operations.
+    pub fn read_preference(&self) -> &ReadPreference {
+        &self.shared.settings.read_preference
+    }
+
+    /// The full name, judged: the server would take some of what is no name for something else.
+    fn namespace(&self) -> Result<Namespace<'_>> {
+        check_database_name(&self.shared.database)?;
+        if self.shared.name.is_empty() || self.shared.name.contains('\0') {
+            return Err(Error::invalid_argument("a collection's name is not empty and contains no NUL"));
+        }
+        Ok(Namespace { database: &self.shared.database, collection: &self.shared.name })
+    }
+}
+
+/// A database's name is not empty and has none of the characters that file systems or the wire protocol give a meaning.
+pub(crate) fn check_database_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.contains(['\0', '/', '\\', '.', ' ', '"', '$']) && name != "$external" {
+        return Err(Error::invalid_argument(format!(
+            "{name:?} cannot be the name of a database: it must not be empty nor contain any of / \\ . space \" $ or NUL"
+        )));
+    }
+    Ok(())
+}
+
+impl<T> Clone for Collection<T> {
+    fn clone(&self) -> Self {
+        self.clone_with_type()
+    }
+}
+
+impl<T> std::fmt::Debug for Collection<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Collection").field(&self.full_name()).finish()
+    }
+}

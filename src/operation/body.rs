@@ -1,0 +1,136 @@
+//! Putting options into the body of a command: what is unset is left out.
+
+use std::time::Duration;
+
+use bson::raw::CStr;
+use bson::{Bson, Document, RawArrayBuf, RawBson, RawDocumentBuf};
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::options::{Collation, Hint, ReadConcern, WriteConcern};
+
+use bson::raw::cstr;
+
+/// The body of a command, while it is written.
+pub(crate) struct Body(RawDocumentBuf);
+
+impl Body {
+    /// A body whose first key is the command's name.
+    pub(crate) fn new(name: &CStr, value: impl Into<RawBson>) -> Self {
+        let mut body = RawDocumentBuf::new();
+        body.append(name, value.into());
+        Body(body)
+    }
+
+    /// A document within a body.
+    pub(crate) fn empty() -> Self {
+        Body(RawDocumentBuf::new())
+    }
+
+    pub(crate) fn put(&mut self, key: &CStr, value: impl Into<RawBson>) {
+        self.0.append(key, value.into());
+    }
+
+    pub(crate) fn flag(&mut self, key: &CStr, value: Option<bool>) {
+        if let Some(value) = value {
+            self.0.append(key, value);
+        }
+    }
+
+    pub(crate) fn int(&mut self, key: &CStr, value: Option<i32>) {
+        if let Some(value) = value {
+            self.0.append(key, value);
+        }
+    }
+
+    pub(crate) fn long(&mut self, key: &CStr, value: Option<u64>) {
+        if let Some(value) = value {
+            self.0.append(key, i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub(crate) fn text(&mut self, key: &CStr, value: Option<&String>) {
+        if let Some(value) = value {
+            self.0.append(key, value.as_str());
+        }
+    }
+
+    pub(crate) fn document(&mut self, key: &CStr, value: Option<&Document>) -> Result<()> {
+        if let Some(value) = value {
+            self.0.append(key, raw(value)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn documents(&mut self, key: &CStr, value: Option<&Vec<Document>>) -> Result<()> {
+        if let Some(value) = value {
+            self.0.append(key, raw_array(value)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn any(&mut self, key: &CStr, value: Option<&Bson>) -> Result<()> {
+        if let Some(value) = value {
+            self.0.append(key, RawBson::try_from(value.clone()).map_err(not_bson)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn hint(&mut self, value: Option<&Hint>) -> Result<()> {
+        match value {
+            None => Ok(()),
+            Some(Hint::Keys(keys)) => self.document(cstr!("hint"), Some(keys)),
+            Some(Hint::Name(name)) => {
+                self.0.append(cstr!("hint"), name.as_str());
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn collation(&mut self, value: Option<&Collation>) {
+        if let Some(value) = value {
+            self.0.append(cstr!("collation"), value.to_document());
+        }
+    }
+
+    pub(crate) fn max_time(&mut self, value: Option<Duration>) {
+        if let Some(value) = value {
+            self.0.append(cstr!("maxTimeMS"), i64::try_from(value.as_millis()).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub(crate) fn read_concern(&mut self, value: Option<&ReadConcern>) {
+        if let Some(value) = value.filter(|concern| !concern.level.is_empty()) {
+            self.0.append(cstr!("readConcern"), value.to_document());
+        }
+    }
+
+    pub(crate) fn write_concern(&mut self, value: Option<&WriteConcern>) {
+        if let Some(value) = value.filter(|concern| **concern != WriteConcern::default()) {
+            self.0.append(cstr!("writeConcern"), value.to_document());
+        }
+    }
+
+    /// What has been written.
+    pub(crate) fn done(self) -> RawDocumentBuf {
+        self.0
+    }
+}
+
+/// The document as it goes over the wire.
+pub(crate) fn raw(document: &Document) -> Result<RawDocumentBuf> {
+    RawDocumentBuf::try_from(document).map_err(not_bson)
+}
+
+/// The documents as an array goes over the wire.
+pub(crate) fn raw_array(documents: &[Document]) -> Result<RawArrayBuf> {
+    let mut array = RawArrayBuf::new();
+    for document in documents {
+        array.push(raw(document)?);
+    }
+    Ok(array)
+}
+
+/// Something the caller gave has no form in BSON.
+pub(crate) fn not_bson(source: bson::error::Error) -> Error {
+    Error::new(ErrorKind::Serialize, Stage::Encode, "a value cannot be turned into BSON").with_source(source)
+}

@@ -1,0 +1,67 @@
+//! `find`.
+
+use bson::raw::cstr;
+use bson::{Document, RawDocumentBuf};
+
+use crate::error::{Error, Result};
+use crate::options::{CursorType, FindOptions};
+use crate::wire::Reply;
+
+use super::body::{Body, raw};
+use super::{Command, Deployment, Namespace, execute};
+
+/// Opens a cursor on what matches.
+pub(crate) fn find(
+    deployment: &Deployment,
+    namespace: Namespace<'_>,
+    filter: &Document,
+    options: &FindOptions,
+) -> Result<Reply> {
+    let body = body(namespace, filter, options)?;
+    let mut command = Command::new(deployment, "find", namespace.database, body);
+    command.read_preference = options.read_preference.as_ref();
+    if options.cursor_type == Some(CursorType::TailableAwait) {
+        command.await_time = options.max_await_time;
+    }
+    execute(deployment, command)
+}
+
+fn body(namespace: Namespace<'_>, filter: &Document, options: &FindOptions) -> Result<RawDocumentBuf> {
+    let cursor_type = options.cursor_type.unwrap_or_default();
+    if options.max_await_time.is_some() && cursor_type != CursorType::TailableAwait {
+        return Err(Error::invalid_argument("max_await_time is for a cursor of type TailableAwait only"));
+    }
+    let mut body = Body::new(cstr!("find"), namespace.collection);
+    body.put(cstr!("filter"), raw(filter)?);
+    body.document(cstr!("sort"), options.sort.as_ref())?;
+    body.document(cstr!("projection"), options.projection.as_ref())?;
+    body.hint(options.hint.as_ref())?;
+    body.long(cstr!("skip"), options.skip);
+    let limit = options.limit.unwrap_or(0);
+    if options.limit.is_some() {
+        body.put(cstr!("limit"), i64::try_from(limit.unsigned_abs()).unwrap_or(i64::MAX));
+    }
+    if let Some(size) = options.batch_size {
+        // A batch as large as the limit would leave the cursor open for nothing: one more lets the server close it.
+        let size = i64::from(size);
+        body.put(cstr!("batchSize"), if limit > 0 && limit == size { size + 1 } else { size });
+    }
+    if limit < 0 {
+        body.put(cstr!("singleBatch"), true);
+    }
+    body.any(cstr!("comment"), options.comment.as_ref())?;
+    body.max_time(options.max_time);
+    body.document(cstr!("max"), options.max.as_ref())?;
+    body.document(cstr!("min"), options.min.as_ref())?;
+    body.flag(cstr!("returnKey"), options.return_key);
+    body.flag(cstr!("showRecordId"), options.show_record_id);
+    body.flag(cstr!("tailable"), (cursor_type != CursorType::NonTailable).then_some(true));
+    body.flag(cstr!("awaitData"), (cursor_type == CursorType::TailableAwait).then_some(true));
+    body.flag(cstr!("noCursorTimeout"), options.no_cursor_timeout);
+    body.flag(cstr!("allowPartialResults"), options.allow_partial_results);
+    body.flag(cstr!("allowDiskUse"), options.allow_disk_use);
+    body.collation(options.collation.as_ref());
+    body.document(cstr!("let"), options.let_vars.as_ref())?;
+    body.read_concern(options.read_concern.as_ref());
+    Ok(body.done())
+}

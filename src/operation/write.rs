@@ -1,0 +1,447 @@
+//! `insert`, `update`, `delete`: writes, gathered into as few commands as the server's limits allow.
+//!
+//! A [`Writer`] takes one statement after the other and sends a command whenever the next statement is of another kind or would
+//! not fit. One buffer serves all of its commands, and each statement is turned into BSON once.
+
+use bson::oid::ObjectId;
+use bson::raw::cstr;
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
+use serde::Serialize;
+
+use crate::deadline::Deadline;
+use crate::error::{BulkWriteError, Error, ErrorKind, InsertManyError, Result, Stage, WriteConcernError, WriteError};
+use crate::options::WriteConcern;
+use crate::pool::Lease;
+use crate::results::{BulkWriteResult, InsertManyResult};
+use crate::wire::Sequence;
+
+use super::body::{Body, not_bson};
+use super::count::number;
+use super::reply::malformed;
+use super::{Command, Deployment, Namespace, run_on, send_on, write_concern_error, write_errors};
+
+/// What a statement other than an inserted document may be longer than a document (its operators and options).
+const STATEMENT_ALLOWANCE: usize = 16 * 1024;
+/// What a message may hold beside body and statements: headers, flags, lengths, names, and what is added when it is sent.
+const MESSAGE_ALLOWANCE: usize = 16 * 1024;
+/// `hint` is understood from these wire versions on, by updates (MongoDB 4.2), and by deletes and findAndModify (4.4).
+const UPDATE_HINT: i32 = 8;
+const DELETE_HINT: i32 = 9;
+
+/// The three commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// What all commands of a writer have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    pub(crate) ordered: bool,
+    pub(crate) bypass_document_validation: Option<bool>,
+    pub(crate) let_vars: Option<&'a Document>,
+    pub(crate) comment: Option<&'a Bson>,
+    pub(crate) write_concern: Option<&'a WriteConcern>,
+}
+
+impl Settings<'_> {
+    /// The bytes of what the caller put into them, which every command carries.
+    fn length(&self) -> Result<usize> {
+        let mut body = Body::empty();
+        body.document(cstr!("let"), self.let_vars)?;
+        body.any(cstr!("comment"), self.comment)?;
+        Ok(body.done().as_bytes().len())
+    }
+}
+
+/// Writes in progress.
+pub(crate) struct Writer<'a> {
+    deployment: &'a Deployment,
+    namespace: Namespace<'a>,
+    settings: Settings<'a>,
+    deadline: Deadline,
+    lease: Lease,
+    /// How many bytes of statements a message has room for.
+    room: usize,
+    kind: Kind,
+    /// The statements that wait to be sent, one BSON document behind the other.
+    statements: Vec<u8>,
+    /// For each of them its place in the caller's list and, for an insert, the document's `_id`.
+    places: Vec<(usize, Option<Bson>)>,
+    outcome: Outcome,
+}
+
+/// What the writes have led to.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) result: BulkWriteResult,
+    pub(crate) write_errors: Vec<WriteError>,
+    pub(crate) write_concern_errors: Vec<WriteConcernError>,
+    /// What ended it early: a command that failed as a whole.
+    failure: Option<Error>,
+    labels: Vec<String>,
+    response: Option<RawDocumentBuf>,
+}
+
+impl<'a> Writer<'a> {
+    /// Takes a connection, whose server's limits count.
+    pub(crate) fn new(deployment: &'a Deployment, namespace: Namespace<'a>, settings: Settings<'a>) -> Result<Self> {
+        let deadline = deployment.operation_deadline();
+        let lease = deployment.lease(deadline)?;
+        let beside = MESSAGE_ALLOWANCE + settings.length()?;
+        let room = lease.description().max_message_size_bytes.saturating_sub(beside);
+        Ok(Writer {
+            deployment,
+            namespace,
+            settings,
+            deadline,
+            lease,
+            room,
+            kind: Kind::Insert,
+            statements: Vec::new(),
+            places: Vec::new(),
+            outcome: Outcome::default(),
+        })
+    }
+
+    /// Adds a document to insert. `false`: a write before it failed, and the rest is to be left out.
+    pub(crate) fn insert<T: Serialize>(&mut self, place: usize, document: &T) -> Result<bool> {
+        if !self.begin(Kind::Insert) {
+            return Ok(false);
+        }
+        let start = self.statements.len();
+        let id = append_with_id(document, &mut self.statements);
+        self.added(place, start, id.map(Some))
+    }
+
+    /// Adds an update or a delete. `false`: as for [`Writer::insert`].
+    pub(crate) fn statement(&mut self, place: usize, kind: Kind, statement: &RawDocument) -> Result<bool> {
+        if !self.begin(kind) {
+            return Ok(false);
+        }
+        if matches!(statement.get("hint"), Ok(Some(_))) {
+            check_hint(self.is_acknowledged(), self.lease.description().max_wire_version, kind)?;
+        }
+        let start = self.statements.len();
+        self.statements.extend_from_slice(statement.as_bytes());
+        self.added(place, start, Ok(None))
+    }
+
+    /// Sends what is left, and tells what came of it all.
+    pub(crate) fn finish(mut self) -> Outcome {
+        if !self.stopped() {
+            self.send(self.statements.len());
+        }
+        self.outcome
+    }
+
+    /// Gives up because of a statement that cannot be sent. What was sent before has happened.
+    pub(crate) fn give_up(mut self, error: Error) -> Outcome {
+        if !self.stopped() && self.settings.ordered {
+            self.send(self.statements.len());
+        }
+        self.outcome.failure.get_or_insert(error);
+        self.outcome
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        self.settings.write_concern.is_none_or(WriteConcern::is_acknowledged)
+    }
+
+    fn stopped(&self) -> bool {
+        self.outcome.failure.is_some() || (self.settings.ordered && !self.outcome.write_errors.is_empty())
+    }
+
+    /// Makes way for a statement of this kind.
+    fn begin(&mut self, kind: Kind) -> bool {
+        if self.kind != kind {
+            self.send(self.statements.len());
+            self.kind = kind;
+        }
+        !self.stopped()
+    }
+
+    /// Judges the statement that stands in the buffer from `start` on, and sends what it does not fit in with.
+    fn added(&mut self, place: usize, start: usize, id: Result<Option<Bson>>) -> Result<bool> {
+        let limits = self.lease.description();
+        let largest = limits.max_bson_object_size + if self.kind == Kind::Insert { 0 } else { STATEMENT_ALLOWANCE };
+        let most = limits.max_write_batch_size;
+        let length = self.statements.len() - start;
+        let id = id.and_then(|id| if length > largest { Err(too_large(length, largest)) } else { Ok(id) });
+        let id = match id {
+            Ok(id) => id,
+            Err(error) => {
+                self.statements.truncate(start);
+                return Err(error);
+            }
+        };
+        if start > 0 && (self.places.len() >= most || self.statements.len() > self.room) {
+            self.send(start);
+            if self.stopped() {
+                return Ok(false);
+            }
+        }
+        self.places.push((place, id));
+        Ok(true)
+    }
+
+    /// Sends the first `length` bytes of the statements as one command and reads what came of them.
+    fn send(&mut self, length: usize) {
+        if self.places.is_empty() || self.stopped() {
+            return;
+        }
+        let places = std::mem::take(&mut self.places);
+        if let Err(error) = self.run(length, &places) {
+            self.outcome.failure = Some(error);
+        }
+        self.statements.drain(..length);
+    }
+
+    fn run(&mut self, length: usize, places: &[(usize, Option<Bson>)]) -> Result<()> {
+        let (name, key, identifier) = match self.kind {
+            Kind::Insert => ("insert", cstr!("insert"), "documents"),
+            Kind::Update => ("update", cstr!("update"), "updates"),
+            Kind::Delete => ("delete", cstr!("delete"), "deletes"),
+        };
+        let mut body = Body::new(key, self.namespace.collection);
+        body.put(cstr!("ordered"), self.settings.ordered);
+        if self.kind != Kind::Delete {
+            body.flag(cstr!("bypassDocumentValidation"), self.settings.bypass_document_validation);
+        }
+        if self.kind != Kind::Insert {
+            body.document(cstr!("let"), self.settings.let_vars)?;
+        }
+        body.any(cstr!("comment"), self.settings.comment)?;
+        body.write_concern(self.settings.write_concern);
+        let mut command = Command::new(self.deployment, name, self.namespace.database, body.done());
+        command.deadline = self.deadline;
+        let documents = self.statements.get(..length).unwrap_or_default();
+        command.sequence = Some(Sequence { identifier, documents, count: places.len() });
+        if !self.settings.write_concern.is_none_or(WriteConcern::is_acknowledged) {
+            send_on(self.deployment, &mut self.lease, command)?;
+            self.outcome.inserted(places, &[], self.settings.ordered);
+            return Ok(());
+        }
+        let reply = run_on(self.deployment, &mut self.lease, command)?;
+        self.outcome.read(self.kind, reply.document(), places, self.settings.ordered)
+    }
+}
+
+impl Outcome {
+    /// Adds the reply to one command.
+    fn read(&mut self, kind: Kind, reply: &RawDocument, places: &[(usize, Option<Bson>)], ordered: bool) -> Result<()> {
+        let count = |key: &str| -> Result<u64> { Ok(number(reply.get(key).map_err(malformed)?).unwrap_or(0)) };
+        let n = count("n")?;
+        let mut errors = write_errors(reply, 0)?;
+        match kind {
+            Kind::Insert => {
+                self.result.inserted_count += n;
+                self.inserted(places, &errors, ordered);
+            }
+            Kind::Delete => self.result.deleted_count += n,
+            Kind::Update => {
+                let upserted = self.upserted(reply, places)?;
+                self.result.upserted_count += upserted;
+                self.result.matched_count += n.saturating_sub(upserted);
+                self.result.modified_count += count("nModified")?;
+            }
+        }
+        for error in &mut errors {
+            error.index = place(places, error.index)?;
+        }
+        self.write_errors.append(&mut errors);
+        self.write_concern_errors.extend(write_concern_error(reply)?);
+        if !self.write_errors.is_empty() || !self.write_concern_errors.is_empty() {
+            if let Ok(labels) = reply.get_array("errorLabels") {
+                for label in labels.into_iter().flatten() {
+                    self.labels.extend(label.as_str().map(str::to_owned));
+                }
+            }
+            self.response = Some(reply.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Books the `_id` of each document that was inserted.
+    fn inserted(&mut self, places: &[(usize, Option<Bson>)], errors: &[WriteError], ordered: bool) {
+        for (number, (place, id)) in places.iter().enumerate() {
+            let failed = |error: &WriteError| error.index == number || (ordered && error.index < number);
+            if let Some(id) = id
+                && !errors.iter().any(failed)
+            {
+                self.result.inserted_ids.insert(*place, id.clone());
+            }
+        }
+    }
+
+    /// Books the `_id` of each document that an upsert inserted, and counts them.
+    fn upserted(&mut self, reply: &RawDocument, places: &[(usize, Option<Bson>)]) -> Result<u64> {
+        let Some(RawBsonRef::Array(upserted)) = reply.get("upserted").map_err(malformed)? else { return Ok(0) };
+        let mut count = 0;
+        for entry in upserted {
+            let wrong = || Error::invalid_reply(Stage::Decode, "an entry of the reply's 'upserted' lacks index or _id");
+            let entry = entry.map_err(malformed)?;
+            let entry = entry.as_document().ok_or_else(wrong)?;
+            let index = number(entry.get("index").map_err(malformed)?).ok_or_else(wrong)?;
+            let id = entry.get("_id").map_err(malformed)?.ok_or_else(wrong)?;
+            crate::wire::check_nesting(entry)?;
+            let place = place(places, usize::try_from(index).map_err(|_| wrong())?)?;
+            self.result.upserted_ids.insert(place, Bson::try_from(id).map_err(malformed)?);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The result of a single write, whose errors stand alone.
+    pub(crate) fn single(mut self) -> Result<BulkWriteResult> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let kind = if let Some(mut error) = self.write_errors.pop() {
+            error.response = self.response;
+            let message = format!("write error {}: {}", error.code, error.message);
+            Error::new(ErrorKind::Write(error), Stage::Command, message)
+        } else if let Some(mut error) = self.write_concern_errors.pop() {
+            error.response = self.response;
+            let message = format!("write concern error {} {}: {}", error.code, error.code_name, error.message);
+            Error::new(ErrorKind::WriteConcern(error), Stage::Command, message)
+        } else {
+            return Ok(self.result);
+        };
+        Err(self.labels.into_iter().fold(kind, Error::with_label))
+    }
+
+    /// The result of an `insert_many`.
+    pub(crate) fn insert_many(self) -> Result<InsertManyResult> {
+        if self.is_clean() {
+            return Ok(InsertManyResult { inserted_ids: self.result.inserted_ids });
+        }
+        self.fail(|write_errors, mut write_concern_errors, result| {
+            ErrorKind::InsertMany(InsertManyError {
+                write_errors,
+                write_concern_error: write_concern_errors.pop(),
+                partial_result: InsertManyResult { inserted_ids: result.inserted_ids },
+            })
+        })
+    }
+
+    /// The result of a bulk write.
+    pub(crate) fn bulk_write(self) -> Result<BulkWriteResult> {
+        if self.is_clean() {
+            return Ok(self.result);
+        }
+        self.fail(|write_errors, write_concern_errors, partial_result| {
+            ErrorKind::BulkWrite(BulkWriteError { write_errors, write_concern_errors, partial_result })
+        })
+    }
+
+    fn is_clean(&self) -> bool {
+        self.failure.is_none() && self.write_errors.is_empty() && self.write_concern_errors.is_empty()
+    }
+
+    fn fail<T>(
+        self,
+        kind: impl FnOnce(Vec<WriteError>, Vec<WriteConcernError>, BulkWriteResult) -> ErrorKind,
+    ) -> Result<T> {
+        let nothing_happened = self.result == BulkWriteResult::default()
+            && self.write_errors.is_empty()
+            && self.write_concern_errors.is_empty();
+        let message = match (self.write_errors.first(), self.write_concern_errors.first(), &self.failure) {
+            (Some(error), _, _) => format!(
+                "{} of the writes failed; the first, number {} (from 0), with {}: {}",
+                self.write_errors.len(),
+                error.index,
+                error.code,
+                error.message
+            ),
+            (None, Some(error), _) => {
+                format!("write concern error {} {}: {}", error.code, error.code_name, error.message)
+            }
+            (None, None, _) => "a part of the writes was not done".to_owned(),
+        };
+        let failure = match self.failure {
+            Some(failure) if nothing_happened => return Err(failure),
+            failure => failure,
+        };
+        let error =
+            Error::new(kind(self.write_errors, self.write_concern_errors, self.result), Stage::Command, message);
+        let mut error = self.labels.into_iter().fold(error, Error::with_label);
+        if let Some(failure) = failure {
+            for label in failure.labels().map(str::to_owned).collect::<Vec<_>>() {
+                error = error.with_label(label);
+            }
+            error = error.with_source(failure);
+        }
+        Err(error)
+    }
+}
+
+/// Where the caller put the statement that the server calls number `index` of its command.
+fn place(places: &[(usize, Option<Bson>)], index: usize) -> Result<usize> {
+    match places.get(index) {
+        Some((place, _)) => Ok(*place),
+        None => Err(Error::invalid_reply(Stage::Decode, "the reply speaks of a statement that was not sent")),
+    }
+}
+
+/// Before servers knew `hint` they ignored it: with an acknowledgment they would at least have to say so.
+pub(crate) fn check_hint(acknowledged: bool, wire_version: i32, kind: Kind) -> Result<()> {
+    let since = if kind == Kind::Update { UPDATE_HINT } else { DELETE_HINT };
+    if acknowledged || wire_version >= since {
+        return Ok(());
+    }
+    Err(Error::not_supported("this server does not know hint for this command, and unacknowledged it could not say so"))
+}
+
+/// Appends the document to the buffer, with an `_id` in front if it has none, and returns its `_id`.
+fn append_with_id<T: Serialize>(document: &T, buffer: &mut Vec<u8>) -> Result<Bson> {
+    let start = buffer.len();
+    bson::serialize_to_buffer(document, buffer).map_err(not_bson)?;
+    let written = RawDocument::from_bytes(buffer.get(start..).unwrap_or_default()).map_err(not_bson)?;
+    if let Some(id) = written.get("_id").map_err(not_bson)? {
+        return Bson::try_from(id).map_err(not_bson);
+    }
+    let id = ObjectId::new();
+    let mut field = Vec::with_capacity(17);
+    field.extend_from_slice(b"\x07_id\0");
+    field.extend_from_slice(&id.bytes());
+    let length =
+        i32::try_from(buffer.len() - start + field.len()).map_err(|_| too_large(buffer.len(), i32::MAX as usize))?;
+    buffer.splice(start..start + 4, length.to_le_bytes().into_iter().chain(field));
+    Ok(Bson::ObjectId(id))
+}
+
+fn too_large(length: usize, largest: usize) -> Error {
+    Error::new(
+        ErrorKind::Serialize,
+        Stage::Encode,
+        format!("a document of {length} bytes is larger than the {largest} bytes that the server accepts (maxBsonObjectSize)"),
+    )
+    .with_hint("split it, or store large data in GridFS")
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_put_in_front_of_a_document_that_has_none() {
+        let mut buffer = vec![1, 2, 3];
+        let id = append_with_id(&doc! {"a": 1, "b": "two"}, &mut buffer).unwrap();
+        let written = Document::try_from(RawDocument::from_bytes(&buffer[3..]).unwrap()).unwrap();
+        assert_eq!(written, doc! {"_id": id, "a": 1, "b": "two"});
+        assert_eq!(written.keys().next().map(String::as_str), Some("_id"));
+        assert_eq!(buffer[..3], [1, 2, 3]);
+    }
+
+    #[test]
+    fn an_id_that_is_there_stays() {
+        let mut buffer = Vec::new();
+        assert_eq!(append_with_id(&doc! {"a": 1, "_id": 7}, &mut buffer).unwrap(), Bson::Int32(7));
+        assert_eq!(Document::try_from(RawDocument::from_bytes(&buffer).unwrap()).unwrap(), doc! {"a": 1, "_id": 7});
+    }
+}

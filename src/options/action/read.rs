@@ -1,0 +1,191 @@
+//! Options of reads.
+
+use std::time::Duration;
+
+use bson::{Bson, Document};
+
+use super::{Hint, action_options};
+use crate::options::{Collation, ReadConcern, ReadPreference};
+
+/// What a cursor does at the end of its results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CursorType {
+    /// It ends.
+    #[default]
+    NonTailable,
+    /// It stays open for what is added later (capped collections).
+    Tailable,
+    /// It stays open, and the server waits a while for something to be added before it answers.
+    TailableAwait,
+}
+
+action_options! {
+    /// Options of [`Collection::find`](crate::Collection::find).
+    FindOptions {
+        /// The order.
+        sort: Document,
+        /// The fields to return.
+        projection: Document,
+        /// How many documents to leave out first.
+        skip: u64,
+        /// The most documents to return; 0 for no limit. Negative: that many, in one batch.
+        limit: i64,
+        /// Documents in a batch; 0 opens the cursor with an empty first batch.
+        batch_size: u32,
+        /// The index to use.
+        hint into Hint,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// The exclusive upper bound of the index keys; needs `hint`.
+        max: Document,
+        /// The inclusive lower bound of the index keys; needs `hint`.
+        min: Document,
+        /// Return the index keys only.
+        return_key: bool,
+        /// Add `$recordId` to each document.
+        show_record_id: bool,
+        /// How strings are compared.
+        collation: Collation,
+        /// Variables that the filter may use as `$$name` (`let`).
+        let_vars: Document,
+        /// Whether the server may use temporary files.
+        allow_disk_use: bool,
+        /// What the cursor does at the end.
+        cursor_type: CursorType,
+        /// How long the server waits for news (`TailableAwait` only).
+        max_await_time: Duration,
+        /// Keep the cursor open while nobody asks.
+        no_cursor_timeout: bool,
+        /// Return what the reachable shards have.
+        allow_partial_results: bool,
+        /// The read concern, instead of the collection's.
+        read_concern: ReadConcern,
+        /// The read preference, instead of the collection's.
+        read_preference: ReadPreference,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::find_one`](crate::Collection::find_one).
+    FindOneOptions {
+        /// The order, of which the first is returned.
+        sort: Document,
+        /// The fields to return.
+        projection: Document,
+        /// How many documents to leave out first.
+        skip: u64,
+        /// The index to use.
+        hint into Hint,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// The exclusive upper bound of the index keys; needs `hint`.
+        max: Document,
+        /// The inclusive lower bound of the index keys; needs `hint`.
+        min: Document,
+        /// Return the index keys only.
+        return_key: bool,
+        /// Add `$recordId` to the document.
+        show_record_id: bool,
+        /// How strings are compared.
+        collation: Collation,
+        /// Variables that the filter may use as `$$name` (`let`).
+        let_vars: Document,
+        /// Whether the server may use temporary files.
+        allow_disk_use: bool,
+        /// Return what the reachable shards have.
+        allow_partial_results: bool,
+        /// The read concern, instead of the collection's.
+        read_concern: ReadConcern,
+        /// The read preference, instead of the collection's.
+        read_preference: ReadPreference,
+    }
+}
+
+action_options! {
+    /// Options of `aggregate` on a collection or a database.
+    AggregateOptions {
+        /// Whether the server may use temporary files.
+        allow_disk_use: bool,
+        /// Documents in a batch.
+        batch_size: u32,
+        /// Let `$out` and `$merge` write what the collection's validator refuses.
+        bypass_document_validation: bool,
+        /// How strings are compared.
+        collation: Collation,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The index to use.
+        hint into Hint,
+        /// Variables that the stages may use as `$$name` (`let`).
+        let_vars: Document,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// How long the server waits for news, where the cursor is tailable.
+        max_await_time: Duration,
+        /// The read concern, instead of the collection's.
+        read_concern: ReadConcern,
+        /// The read preference, instead of the collection's.
+        read_preference: ReadPreference,
+        /// The write concern of `$out` and `$merge`, instead of the collection's.
+        write_concern: crate::options::WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::count_documents`](crate::Collection::count_documents).
+    CountOptions {
+        /// How many documents to leave out first.
+        skip: u64,
+        /// The most to count.
+        limit: u64,
+        /// The index to use.
+        hint into Hint,
+        /// How strings are compared.
+        collation: Collation,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// The read concern, instead of the collection's.
+        read_concern: ReadConcern,
+        /// The read preference, instead of the collection's.
+        read_preference: ReadPreference,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::estimated_document_count`](crate::Collection::estimated_document_count).
+    EstimatedDocumentCountOptions {
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// The read concern, instead of the collection's.
+        read_concern: ReadConcern,
+        /// The read preference, instead of the collection's.
+        read_preference: ReadPreference,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::distinct`](crate::Collection::distinct).
+    DistinctOptions {
+        /// How strings are compared.
+        collation: Collation,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The index to use (MongoDB 7.1 and later).
+        hint into Hint,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// The read concern, instead of the collection's.
+        read_concern: ReadConcern,
+        /// The read preference, instead of the collection's.
+        read_preference: ReadPreference,
+    }
+}

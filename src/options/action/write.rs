@@ -1,0 +1,223 @@
+//! Options of writes.
+
+use std::time::Duration;
+
+use bson::{Bson, Document};
+
+use super::{Hint, action_options};
+use crate::options::{Collation, WriteConcern};
+
+/// Which form of the document `find_one_and_update` and `find_one_and_replace` return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReturnDocument {
+    /// As it was before.
+    #[default]
+    Before,
+    /// As it is now.
+    After,
+}
+
+/// What an update does: operators, or a pipeline.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UpdateModifications {
+    /// Update operators: `{ "$set": { .. } }`.
+    Document(Document),
+    /// The stages of a pipeline: `[{ "$set": { .. } }]`.
+    Pipeline(Vec<Document>),
+}
+
+impl From<Document> for UpdateModifications {
+    fn from(update: Document) -> Self {
+        UpdateModifications::Document(update)
+    }
+}
+
+impl From<Vec<Document>> for UpdateModifications {
+    fn from(pipeline: Vec<Document>) -> Self {
+        UpdateModifications::Pipeline(pipeline)
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::insert_one`](crate::Collection::insert_one).
+    InsertOneOptions {
+        /// Write what the collection's validator refuses.
+        bypass_document_validation: bool,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::insert_many`](crate::Collection::insert_many).
+    InsertManyOptions {
+        /// Stop at the first failure (the default), or go on with the rest.
+        ordered: bool,
+        /// Write what the collection's validator refuses.
+        bypass_document_validation: bool,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of `update_one` and `update_many`.
+    UpdateOptions {
+        /// Which elements of arrays `$[name]` means.
+        array_filters: Vec<Document>,
+        /// Write what the collection's validator refuses.
+        bypass_document_validation: bool,
+        /// Insert a document if none matches.
+        upsert: bool,
+        /// How strings are compared.
+        collation: Collation,
+        /// The index to use.
+        hint into Hint,
+        /// Which of several matches `update_one` takes (MongoDB 8.0 and later).
+        sort: Document,
+        /// Variables that the filter and the update may use as `$$name` (`let`).
+        let_vars: Document,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::replace_one`](crate::Collection::replace_one).
+    ReplaceOptions {
+        /// Write what the collection's validator refuses.
+        bypass_document_validation: bool,
+        /// Insert the document if none matches.
+        upsert: bool,
+        /// How strings are compared.
+        collation: Collation,
+        /// The index to use.
+        hint into Hint,
+        /// Which of several matches is replaced (MongoDB 8.0 and later).
+        sort: Document,
+        /// Variables that the filter may use as `$$name` (`let`).
+        let_vars: Document,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of `delete_one` and `delete_many`.
+    DeleteOptions {
+        /// How strings are compared.
+        collation: Collation,
+        /// The index to use.
+        hint into Hint,
+        /// Variables that the filter may use as `$$name` (`let`).
+        let_vars: Document,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::find_one_and_delete`](crate::Collection::find_one_and_delete).
+    FindOneAndDeleteOptions {
+        /// Which of several matches is taken.
+        sort: Document,
+        /// The fields to return.
+        projection: Document,
+        /// How strings are compared.
+        collation: Collation,
+        /// The index to use.
+        hint into Hint,
+        /// Variables that the filter may use as `$$name` (`let`).
+        let_vars: Document,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::find_one_and_replace`](crate::Collection::find_one_and_replace).
+    FindOneAndReplaceOptions {
+        /// Write what the collection's validator refuses.
+        bypass_document_validation: bool,
+        /// Which form to return.
+        return_document: ReturnDocument,
+        /// Insert the document if none matches.
+        upsert: bool,
+        /// Which of several matches is taken.
+        sort: Document,
+        /// The fields to return.
+        projection: Document,
+        /// How strings are compared.
+        collation: Collation,
+        /// The index to use.
+        hint into Hint,
+        /// Variables that the filter may use as `$$name` (`let`).
+        let_vars: Document,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::find_one_and_update`](crate::Collection::find_one_and_update).
+    FindOneAndUpdateOptions {
+        /// Which elements of arrays `$[name]` means.
+        array_filters: Vec<Document>,
+        /// Write what the collection's validator refuses.
+        bypass_document_validation: bool,
+        /// Which form to return.
+        return_document: ReturnDocument,
+        /// Insert a document if none matches.
+        upsert: bool,
+        /// Which of several matches is taken.
+        sort: Document,
+        /// The fields to return.
+        projection: Document,
+        /// How strings are compared.
+        collation: Collation,
+        /// The index to use.
+        hint into Hint,
+        /// Variables that the filter and the update may use as `$$name` (`let`).
+        let_vars: Document,
+        /// How long the server may work on it.
+        max_time: Duration,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
+
+action_options! {
+    /// Options of [`Collection::bulk_write`](crate::Collection::bulk_write).
+    BulkWriteOptions {
+        /// Stop at the first failure (the default), or go on with the rest, in whatever order suits.
+        ordered: bool,
+        /// Write what the collection's validator refuses.
+        bypass_document_validation: bool,
+        /// Variables that filters and updates may use as `$$name` (`let`).
+        let_vars: Document,
+        /// A note for the server's logs and profiler.
+        comment into Bson,
+        /// The write concern, instead of the collection's.
+        write_concern: WriteConcern,
+    }
+}
