@@ -39,7 +39,7 @@ fn tls_with_a_private_authority() {
             let client = Client::with_uri_str(uri).unwrap();
             client.ping().unwrap();
             let text = "x".repeat(200_000);
-            let reply = client.database("admin").run_command(doc! { "echo": text.as_str() }).unwrap();
+            let reply = client.database("admin").run_command(doc! { "echo": text.as_str() }).run().unwrap();
             assert_eq!(reply.get_document("echo").unwrap().get_str("echo").unwrap(), text);
         }
 
@@ -78,7 +78,7 @@ fn a_unix_socket() {
     let path = mongod.unix_socket().to_str().unwrap().replace('/', "%2F");
     let client = Client::with_uri_str(format!("mongodb://{path}/")).unwrap();
     client.ping().unwrap();
-    let status = client.database("admin").run_command(doc! { "connectionStatus": 1 }).unwrap();
+    let status = client.database("admin").run_command(doc! { "connectionStatus": 1 }).run().unwrap();
     assert_eq!(status.get_f64("ok").unwrap(), 1.0);
 }
 

@@ -9,7 +9,7 @@ use mongo_blocking::{Client, Error};
 use mongo_blocking_test_server::peers::Mongod;
 
 /// Everything on a keyboard that a connection string could trip over, and some that is not on every keyboard.
-const SPECIAL: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \u{e4}\u{20ac}\u{1F511}";
+const SPECIAL: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \u{e4}\u{20ac}\u{6f22}";
 
 const MECHANISMS: [&str; 2] = ["SCRAM-SHA-1", "SCRAM-SHA-256"];
 
