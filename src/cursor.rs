@@ -275,7 +275,7 @@ impl Batch {
     /// Moves to the next document of the array. False: there is none left.
     fn advance(&mut self) -> Result<bool> {
         let Some(reply) = &self.reply else { return Ok(false) };
-        let Some(rest) = reply.document().as_bytes().get(self.rest.clone()) else { return Err(cut_short()) };
+        let Some(rest) = reply.document_bytes().get(self.rest.clone()) else { return Err(cut_short()) };
         // An array is a document whose keys are "0", "1", …: a type byte, the key, the value; a zero byte ends it.
         let [kind, keyed @ ..] = rest else { return Err(cut_short()) };
         match kind {
@@ -295,7 +295,7 @@ impl Batch {
     }
 
     fn current(&self) -> Option<&RawDocument> {
-        let bytes = self.reply.as_ref()?.document().as_bytes().get(self.current.clone())?;
+        let bytes = self.reply.as_ref()?.document_bytes().get(self.current.clone())?;
         RawDocument::from_bytes(bytes).ok()
     }
 

@@ -32,7 +32,12 @@ impl Reply {
 
     /// The document.
     pub(crate) fn document(&self) -> &RawDocument {
-        RawDocument::from_bytes(&self.bytes[self.document.clone()]).expect("judged when it was decoded")
+        RawDocument::from_bytes(self.document_bytes()).expect("judged when it was decoded")
+    }
+
+    /// The document's bytes, without another look at whether they are one.
+    pub(crate) fn document_bytes(&self) -> &[u8] {
+        &self.bytes[self.document.clone()]
     }
 
     /// The buffer, for use with another reply.
