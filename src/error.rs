@@ -196,10 +196,6 @@ impl Error {
         self
     }
 
-    pub(crate) fn kind_mut(&mut self) -> &mut ErrorKind {
-        &mut self.0.kind
-    }
-
     /// What went wrong.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind

@@ -50,3 +50,8 @@ pub mod action {
         CreateCollection, DropDatabase, ListCollections, ListDatabases, RunCommand, RunCursorCommand,
     };
 }
+
+// The examples of the README are compiled like those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -35,8 +35,8 @@ pub(crate) struct Pool {
 
 /// A connection on loan; it goes back when this is dropped.
 pub(crate) struct Lease {
-    /// `None` only while it is being dropped.
-    connection: Option<Connection>,
+    /// `None` only while it is being dropped. Boxed, for connections are moved in and out of the pool all the time.
+    connection: Option<Box<Connection>>,
     id: u64,
     generation: u64,
     shared: Arc<Shared>,
@@ -64,7 +64,7 @@ struct State {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     id: u64,
     since: Instant,
 }
@@ -201,7 +201,7 @@ impl Shared {
     }
 
     /// Hands a connection that a turn took to the caller.
-    fn lend(self: &Arc<Self>, connection: Connection, id: u64) -> Lease {
+    fn lend(self: &Arc<Self>, connection: Box<Connection>, id: u64) -> Lease {
         let generation = connection.generation();
         Lease { connection: Some(connection), id, generation, shared: self.clone() }
     }
@@ -211,7 +211,7 @@ impl Shared {
         let mut state = self.lock();
         state.connecting -= 1;
         state.wake_first();
-        let mut connection = made?;
+        let mut connection = Box::new(made?);
         if state.closed {
             return Err(closed());
         }
@@ -222,7 +222,7 @@ impl Shared {
     }
 
     /// Takes a connection back, and makes one more if there are fewer than `minPoolSize`.
-    fn check_in(self: &Arc<Self>, mut connection: Connection, id: u64) {
+    fn check_in(self: &Arc<Self>, mut connection: Box<Connection>, id: u64) {
         connection.rest();
         let mut state = self.lock();
         state.leased.remove(&id);

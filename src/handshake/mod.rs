@@ -7,8 +7,6 @@ mod environment;
 mod metadata;
 mod reply;
 
-use std::time::{Duration, Instant};
-
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 
@@ -47,8 +45,6 @@ pub(crate) struct Handshake {
 #[derive(Debug)]
 pub(crate) struct Handshaken {
     pub(crate) hello: HelloReply,
-    /// How long the hello took.
-    pub(crate) round_trip: Duration,
     /// The mechanism that logged us in.
     pub(crate) mechanism: Option<&'static str>,
 }
@@ -98,17 +94,9 @@ impl Handshake {
         Ok(done)
     }
 
-    /// Only the hello: for a connection that watches a server and never runs a command of the user's.
-    pub(crate) fn hello(&self, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
-        self.say_hello(None, exchange)
-    }
-
     fn say_hello(&self, login: Option<&mut Login<'_>>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
         let (form, command) = self.hello_command(login)?;
-        let asked = Instant::now();
         let reply = exchange(form, "admin", &command).map_err(overload)?;
-        let round_trip = asked.elapsed();
-
         let hello = HelloReply::read(&reply).map_err(|error| no_such_command(error, form))?;
         hello.check_wire_version()?;
         if self.load_balanced && hello.service_id.is_none() {
@@ -117,7 +105,7 @@ impl Handshake {
             return Err(Error::new(ErrorKind::NotSupported, Stage::Hello, message)
                 .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
         }
-        Ok(Handshaken { hello, round_trip, mechanism: None })
+        Ok(Handshaken { hello, mechanism: None })
     }
 
     /// The first command of a connection: the only one that carries these arguments.

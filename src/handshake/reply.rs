@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result, Stage, command_error};
 
 /// A server, as it describes itself.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "what a deployment of several servers is judged by")]
 pub(crate) struct HelloReply {
     pub(crate) kind: ServerKind,
     pub(crate) min_wire_version: i32,

@@ -270,16 +270,6 @@ fn behind_a_load_balancer_a_service_id_is_needed() {
 }
 
 #[test]
-fn a_watching_connection_says_hello_and_nothing_of_the_user() {
-    let mut peer = Peer::new(&[SHA_256]);
-    handshake(Some(user())).hello(&mut |_, database, command| Ok(peer.answer(database, command))).unwrap();
-    assert_eq!(names(&peer), ["isMaster"]);
-    for absent in ["saslSupportedMechs", "speculativeAuthenticate"] {
-        assert!(peer.got[0].1.get(absent).unwrap().is_none(), "{absent}");
-    }
-}
-
-#[test]
 fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
     let gone = || Error::new(ErrorKind::Io, Stage::Command, "connection reset");
     let error = handshake(Some(user())).run(&mut |_, _, _| Err(gone())).unwrap_err();

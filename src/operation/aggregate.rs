@@ -8,7 +8,7 @@ use crate::options::AggregateOptions;
 use crate::wire::Reply;
 
 use super::body::{Body, raw_array};
-use super::{Command, Deployment, Namespace, check_write_concern, run_on};
+use super::{Command, Deployment, check_write_concern, run_on};
 
 /// The first wire version (MongoDB 5.0) whose secondaries run `$out` and `$merge`.
 const SECONDARIES_WRITE: i32 = 13;

@@ -84,12 +84,6 @@ pub(crate) fn execute(deployment: &Deployment, command: Command<'_>) -> Result<R
     run_on(deployment, &mut lease, command)
 }
 
-/// Runs a write that nobody answers.
-pub(crate) fn execute_unacknowledged(deployment: &Deployment, command: Command<'_>) -> Result<()> {
-    let mut lease = deployment.lease(command.deadline)?;
-    send_on(deployment, &mut lease, command)
-}
-
 /// Runs a command on this connection. A reply with `ok: 0` is an error; write errors within a reply are the caller's.
 pub(crate) fn run_on(deployment: &Deployment, lease: &mut Lease, mut command: Command<'_>) -> Result<Reply> {
     complete(deployment, lease, &mut command)?;
