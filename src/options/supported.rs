@@ -31,6 +31,13 @@ impl ClientOptions {
         if let Some(credential) = &self.credential {
             check_mechanism(credential)?;
         }
+        if let Some(api) = self.server_api.as_ref().filter(|api| api.version != STABLE_API_VERSION) {
+            return Err(Error::not_supported(format!(
+                "version {:?} of the Stable API is unknown to this driver",
+                api.version
+            ))
+            .with_hint("the only version is \"1\": ServerApi::v1()"));
+        }
         for (option, value) in self.given.settings.given() {
             let spec = option.spec();
             if spec.state == State::NotSupportedYet && !spec.asks_for_nothing(value) && has_weight(self, option) {
@@ -67,4 +74,22 @@ fn not_yet(what: &str) -> Error {
 
 fn needs_feature(what: &str, feature: &str) -> Error {
     Error::not_supported(format!("{what} needs the cargo feature `{feature}`, and this build has it off"))
+}
+
+/// The version of the Stable API that there is.
+const STABLE_API_VERSION: &str = "1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::ServerApi;
+
+    #[test]
+    fn an_unknown_version_of_the_stable_api_is_refused() {
+        let options = |api| ClientOptions::builder().host("localhost").server_api(api).build().unwrap();
+        assert!(options(ServerApi::v1()).check_supported().is_ok());
+        let unknown = ServerApi { version: "2".to_owned(), ..ServerApi::v1() };
+        let refused = options(unknown).check_supported().unwrap_err();
+        assert!(refused.to_string().contains("\"2\""), "{refused}");
+    }
 }
