@@ -32,15 +32,18 @@ pub(crate) fn get_more(deployment: &Deployment, request: GetMore<'_>) -> Result<
     if let Some(limit) = request.max_await_time {
         body.append(cstr!("maxTimeMS"), i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
     }
-    if let Some(comment) = request.comment {
+    let mut lease = deployment.lease(request.deadline)?;
+    if let Some(comment) = request.comment.filter(|_| lease.description().max_wire_version >= GET_MORE_COMMENT) {
         body.append(cstr!("comment"), comment.as_raw_bson_ref());
     }
     let mut command = Command::new(deployment, "getMore", request.database, body);
     command.await_time = request.max_await_time;
     command.deadline = request.deadline;
-    let mut lease = deployment.lease(command.deadline)?;
     if let Some(buffer) = request.spent {
         lease.recycle(buffer);
     }
     run_on(deployment, &mut lease, command)
 }
+
+/// The wire version (MongoDB 4.4) from which `getMore` takes a comment; before, a server refuses the command for it.
+const GET_MORE_COMMENT: i32 = 9;
