@@ -3,6 +3,8 @@
 
 mod auth_legacy;
 mod connection_string;
+mod every_file;
+mod faults;
 mod options;
 mod read_write_concern;
 mod report;
@@ -16,6 +18,46 @@ fn unified_test_format_invalid() {
     let Some(mut report) = Report::on("unified-test-format/tests/invalid", 266) else { return };
     unified::refuse_all(&mut report);
     report.finish();
+}
+
+#[test]
+fn unified_test_format_valid_fail() {
+    unified::fail_all("unified-test-format/tests/valid-fail", 20);
+}
+
+#[test]
+fn unified_test_format_valid_pass() {
+    unified::run_all("unified-test-format/tests/valid-pass", 34);
+}
+
+#[test]
+fn crud() {
+    unified::run_all("crud/tests/unified", 159);
+}
+
+#[test]
+fn run_command() {
+    unified::run_all("run-command/tests/unified", 2);
+}
+
+#[test]
+fn collection_management() {
+    unified::run_all("collection-management/tests", 6);
+}
+
+#[test]
+fn command_monitoring() {
+    unified::run_all("command-logging-and-monitoring/tests/monitoring", 12);
+}
+
+#[test]
+fn handshake() {
+    unified::run_all("mongodb-handshake/tests/unified", 1);
+}
+
+#[test]
+fn read_and_write_concern_operations() {
+    unified::run_all("read-write-concern/tests/operation", 3);
 }
 
 #[test]

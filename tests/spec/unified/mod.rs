@@ -1,49 +1,87 @@
 //! The unified test format: files that say what to do on which objects and what must come of it.
+//!
+//! A file is read strictly into types ([`file`]); a case is run if a deployment at hand suits it ([`deployment`]) and the driver
+//! has what it uses ([`unbuilt`]); [`case`] runs it, [`operations`] calls the driver, [`matching`], [`events`] and [`errors`]
+//! judge what came of it.
 
-// The runner that uses all of it stands on top of the driver's API, which is still to land.
-#![allow(dead_code)]
-
-mod file;
+mod arguments;
+pub mod case;
+pub mod deployment;
+mod entities;
+mod errors;
+mod events;
+pub mod file;
 mod invalid;
+mod matching;
+mod operations;
+mod results;
+mod threads;
+mod unbuilt;
 
 pub use invalid::refuse_all;
 
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
+use std::sync::Arc;
 
-    use super::file;
-    use crate::report::specifications;
+use mongo_blocking_test_server::peers::Mongod;
 
-    /// Also of the folders that later parts of the driver will run.
-    #[test]
-    fn every_valid_file_of_the_format_is_read() {
-        let Some(root) = specifications() else { return };
-        let mut refused = Vec::new();
-        let mut read = 0;
-        visit(&root, &mut |path, text| match file::read(text) {
-            Ok(_) => read += 1,
-            Err(fault) => refused.push(format!("{}: {fault}", path.display())),
-        });
-        assert!(refused.is_empty(), "{}", refused.join("\n"));
-        assert!(read >= 450, "only {read} files of the unified format were found");
-    }
+use crate::report::{Report, Skip};
+use deployment::Deployment;
+use file::{Test, TestFile};
 
-    fn visit(folder: &Path, judge: &mut impl FnMut(&Path, &str)) {
-        for entry in fs::read_dir(folder).expect("the folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                visit(&path, judge);
-            } else if path.extension().is_some_and(|extension| extension == "json") {
-                let text = fs::read_to_string(&path).expect("a text file");
-                let name = path.to_string_lossy();
-                let broken = name.contains("unified-test-format/tests/invalid")
-                    || name.ends_with("valid-fail/schemaVersion-unsupported.json");
-                if text.contains("\"schemaVersion\"") && !broken {
-                    judge(&path, &text);
+/// Runs every case of a folder on the deployments at hand.
+pub fn run_all(folder: &'static str, known_files: usize) {
+    let Some(report) = Report::on(folder, known_files) else { return };
+    let Some(deployments) = deployment::standalones() else { return };
+    each_case(report, deployments, |result| result);
+}
+
+/// Runs the cases of a folder in which each must fail: when its file is read or when it is run.
+pub fn fail_all(folder: &'static str, known_files: usize) {
+    let Some(report) = Report::on(folder, known_files) else { return };
+    let Some(deployments) = deployment::standalones() else { return };
+    each_case(report, deployments, |result| match result {
+        Ok(()) => Err("passed, and must fail".to_owned()),
+        Err(_) => Ok(()),
+    });
+}
+
+/// Runs every case of a folder on one server, and says in the report which.
+// For tests/generations.rs.
+#[allow(dead_code)]
+pub fn run_all_on(folder: &'static str, known_files: usize, mongod: &Mongod) {
+    let Some(report) = Report::on(folder, known_files) else { return };
+    let deployment = Deployment::standalone(mongod);
+    each_case(report.titled(format!("{folder} on {}", deployment.version)), &[deployment], |result| result);
+}
+
+fn each_case(
+    mut report: Report,
+    deployments: &[Arc<Deployment>],
+    judge: impl Fn(Result<(), String>) -> Result<(), String>,
+) {
+    for fixture in report.fixtures() {
+        match file::read(&fixture.text) {
+            Ok(file) => file.tests.iter().for_each(|test| {
+                let case = format!("{} | {}", fixture.name, test.description);
+                match run_case(&file, test, deployments) {
+                    Ok(result) => report.judged(&case, judge(result)),
+                    Err(skip) => report.skipped(&skip),
                 }
-            }
+            }),
+            Err(fault) => report.judged(&fixture.name, judge(Err(fault.to_string()))),
         }
     }
+    report.finish();
+}
+
+/// What became of a case, or why it is not run.
+fn run_case(file: &TestFile, test: &Test, deployments: &[Arc<Deployment>]) -> Result<Result<(), String>, Skip> {
+    let deployment = deployment::choose(deployments, &file.requirements, &test.requirements)?;
+    if let Some(reason) = &test.skip_reason {
+        return Err(Skip::SaysTheFile(reason.clone()));
+    }
+    if let Some(part) = unbuilt::missing_part(file, test) {
+        return Err(Skip::NotBuilt(part));
+    }
+    Ok(case::run(file, test, deployment))
 }

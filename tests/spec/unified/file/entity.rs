@@ -11,10 +11,30 @@ pub enum Entity {
     Client(Box<ClientEntity>),
     Database { id: String, client: String, name: String, options: ScopeOptions },
     Collection { id: String, database: String, name: String, options: ScopeOptions },
-    Session { client: String },
-    Bucket { database: String },
+    Session { id: String, client: String },
+    Bucket { id: String, database: String },
     Thread { id: String },
-    ClientEncryption { client: String },
+    ClientEncryption { id: String, client: String },
+}
+
+impl Entity {
+    pub fn id(&self) -> &str {
+        match self {
+            Entity::Client(client) => &client.id,
+            Entity::Database { id, .. } | Entity::Collection { id, .. } | Entity::Thread { id } => id,
+            Entity::Session { id, .. } | Entity::Bucket { id, .. } | Entity::ClientEncryption { id, .. } => id,
+        }
+    }
+
+    /// The entity it is made from.
+    pub fn parent(&self) -> Option<&str> {
+        match self {
+            Entity::Client(_) | Entity::Thread { .. } => None,
+            Entity::Database { client, .. } | Entity::Session { client, .. } => Some(client),
+            Entity::ClientEncryption { client, .. } => Some(client),
+            Entity::Collection { database, .. } | Entity::Bucket { database, .. } => Some(database),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -26,10 +46,7 @@ pub struct ClientEntity {
     pub stored_events: Vec<StoredEvents>,
     pub server_api: Option<ServerApi>,
     pub observes_sensitive_commands: bool,
-    pub observes_logs: bool,
-    pub observes_traces: bool,
     pub encrypts: bool,
-    pub awaits_min_pool_size: bool,
 }
 
 /// Events that are kept in an entity of their own.
@@ -80,11 +97,11 @@ fn client(value: Value<'_>) -> Result<ClientEntity> {
         stored_events: some_of(&mut object, "storeEventsAsEntities", stored_events)?,
         server_api: object.optional("serverApi").map(server_api).transpose()?,
         observes_sensitive_commands: flag(object.optional("observeSensitiveCommands"))?,
-        observes_logs: observed_logs(&mut object)?,
-        observes_traces: observed_traces(&mut object)?,
         encrypts: auto_encryption(&mut object)?,
-        awaits_min_pool_size: object.optional("awaitMinPoolSizeMS").map(|v| v.integer()).transpose()?.is_some(),
     };
+    object.optional("awaitMinPoolSizeMS").map(|v| v.integer()).transpose()?;
+    check_observed_logs(&mut object)?;
+    check_observed_traces(&mut object)?;
     // Only sharded clusters have more than one mongos to choose from.
     flag(object.optional("useMultipleMongoses"))?;
     object.end()?;
@@ -112,26 +129,25 @@ fn server_api(value: Value<'_>) -> Result<ServerApi> {
     Ok(read)
 }
 
-fn observed_logs(client: &mut Object<'_>) -> Result<bool> {
-    let Some(value) = client.optional("observeLogMessages") else { return Ok(false) };
+/// Cases that expect log messages say so themselves.
+fn check_observed_logs(client: &mut Object<'_>) -> Result<()> {
+    let Some(value) = client.optional("observeLogMessages") else { return Ok(()) };
     let mut object = value.filled_object()?;
     for component in LOG_COMPONENTS {
         if let Some(level) = object.optional(component) {
             level.one_of(LOG_LEVELS)?;
         }
     }
-    object.end()?;
-    Ok(true)
+    object.end()
 }
 
-fn observed_traces(client: &mut Object<'_>) -> Result<bool> {
-    let Some(value) = client.optional("observeTracingMessages") else { return Ok(false) };
+fn check_observed_traces(client: &mut Object<'_>) -> Result<()> {
+    let Some(value) = client.optional("observeTracingMessages") else { return Ok(()) };
     let mut object = value.object()?;
     if let Some(payload) = object.optional("enableCommandPayload") {
         payload.boolean()?;
     }
-    object.end()?;
-    Ok(true)
+    object.end()
 }
 
 fn auto_encryption(client: &mut Object<'_>) -> Result<bool> {
@@ -155,7 +171,7 @@ fn auto_encryption(client: &mut Object<'_>) -> Result<bool> {
 
 fn client_encryption(value: Value<'_>) -> Result<Entity> {
     let mut object = value.object()?;
-    object.required("id")?.string()?;
+    let id = object.required("id")?.string()?;
     let mut options = object.required("clientEncryptionOpts")?.object()?;
     let client = options.required("keyVaultClient")?.string()?;
     options.required("keyVaultNamespace")?.string()?;
@@ -163,7 +179,7 @@ fn client_encryption(value: Value<'_>) -> Result<Entity> {
     options.optional("keyExpirationMS").map(|v| v.integer()).transpose()?;
     options.end()?;
     object.end()?;
-    Ok(Entity::ClientEncryption { client })
+    Ok(Entity::ClientEncryption { id, client })
 }
 
 fn key_providers(value: Value<'_>) -> Result<()> {
@@ -238,20 +254,20 @@ fn scope_options(value: Value<'_>) -> Result<ScopeOptions> {
 
 fn session(value: Value<'_>) -> Result<Entity> {
     let mut object = value.object()?;
-    object.required("id")?.string()?;
+    let id = object.required("id")?.string()?;
     let client = object.required("client")?.string()?;
     object.optional("sessionOptions").map(|v| v.document()).transpose()?;
     object.end()?;
-    Ok(Entity::Session { client })
+    Ok(Entity::Session { id, client })
 }
 
 fn bucket(value: Value<'_>) -> Result<Entity> {
     let mut object = value.object()?;
-    object.required("id")?.string()?;
+    let id = object.required("id")?.string()?;
     let database = object.required("database")?.string()?;
     object.optional("bucketOptions").map(|v| v.document()).transpose()?;
     object.end()?;
-    Ok(Entity::Bucket { database })
+    Ok(Entity::Bucket { id, database })
 }
 
 fn thread(value: Value<'_>) -> Result<Entity> {

@@ -8,11 +8,8 @@ pub mod reader;
 
 use bson::{Bson, Document};
 
-#[allow(unused_imports)]
-pub use entity::{ClientEntity, Entity, ScopeOptions, ServerApi, StoredEvents};
-#[allow(unused_imports)]
+pub use entity::{ClientEntity, Entity, ScopeOptions, StoredEvents};
 pub use expectation::{EventFacts, EventKind, ExpectedEvent, ExpectedEvents, read_event};
-#[allow(unused_imports)]
 pub use operation::{ExpectedError, Operation};
 pub use reader::Fault;
 
@@ -21,7 +18,6 @@ use reader::{Object, Result, Rule, Value, parse_extended_json};
 /// A test file.
 #[derive(Clone, Debug)]
 pub struct TestFile {
-    pub description: String,
     pub requirements: Vec<Requirement>,
     pub entities: Vec<Entity>,
     pub initial_data: Vec<CollectionData>,
@@ -77,8 +73,8 @@ pub fn read(text: &str) -> Result<TestFile> {
     let mut file = root.object()?;
     let version = file.required("schemaVersion")?;
     known_version(&version)?;
+    file.required("description")?.string()?;
     let read = TestFile {
-        description: file.required("description")?.string()?,
         requirements: some_of(&mut file, "runOnRequirements", requirement)?,
         entities: some_of(&mut file, "createEntities", entity::read)?,
         initial_data: some_of(&mut file, "initialData", collection_data)?,
@@ -89,6 +85,16 @@ pub fn read(text: &str) -> Result<TestFile> {
     }
     file.end()?;
     Ok(read)
+}
+
+/// Reads the entities of the operation `createEntities`.
+pub fn read_entities(described: &Bson) -> Result<Vec<Entity>> {
+    Value::root(described).each_of_some(entity::read)
+}
+
+/// Reads operations that stand in the arguments of another.
+pub fn read_operations(described: &Bson) -> Result<Vec<Operation>> {
+    Value::root(described).each(operation::read)
 }
 
 fn known_version(value: &Value<'_>) -> Result<()> {

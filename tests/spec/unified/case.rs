@@ -1,0 +1,154 @@
+//! Runs one case: data, entities, operations, then events and what the collections hold.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bson::{Bson, Document, doc};
+use mongo_blocking::Client;
+
+use super::deployment::Deployment;
+use super::entities::{Entities, Entity};
+use super::errors;
+use super::events;
+use super::file::{CollectionData, Operation, Test, TestFile};
+use super::matching::{Lookup, match_documents, match_root, same_but_for_order};
+use super::operations::{self, Outcome, Trouble};
+
+/// What a running case has.
+pub struct Case {
+    pub deployment: Arc<Deployment>,
+    pub entities: Entities,
+    /// The fail points that are to be turned off afterwards.
+    fail_points: Mutex<Vec<String>>,
+}
+
+/// Runs a test of a file on a deployment that suits it.
+pub fn run(file: &TestFile, test: &Test, deployment: &Arc<Deployment>) -> Result<(), String> {
+    let _turn = deployment.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let case =
+        Arc::new(Case { deployment: deployment.clone(), entities: Entities::default(), fail_points: Mutex::default() });
+    for data in &file.initial_data {
+        fill(&deployment.internal, data).map_err(|e| format!("initial data: {e}"))?;
+    }
+    let ran = case.run_operations(file, test);
+    let turned_off = case.turn_off_fail_points();
+    ran.and(turned_off)?;
+    for expected in &test.events {
+        let log = &case.entities.client_handle(&expected.client)?.log;
+        events::check(expected, log, &case.entities).map_err(|why| format!("client {}: {why}", expected.client))?;
+    }
+    test.outcome.iter().try_for_each(|data| check_outcome(&deployment.internal, data))
+}
+
+impl Case {
+    fn run_operations(self: &Arc<Self>, file: &TestFile, test: &Test) -> Result<(), String> {
+        file.entities.iter().try_for_each(|entity| self.entities.create(entity, &self.deployment))?;
+        test.operations.iter().enumerate().try_for_each(|(at, operation)| {
+            self.operation(operation).map_err(|why| format!("operation {at}, {}: {why}", operation.name))
+        })
+    }
+
+    /// Runs an operation and judges what came of it.
+    pub fn operation(self: &Arc<Self>, operation: &Operation) -> Result<(), String> {
+        let ran = operations::run(self, operation);
+        if let Err(Trouble::OfRunner(why)) = ran {
+            return Err(why);
+        }
+        if operation.ignores_result_and_error {
+            return Ok(());
+        }
+        match (ran, &operation.expected_error) {
+            (Err(Trouble::OfDriver(error)), Some(expected)) => errors::check(expected, &error, &self.entities),
+            (Err(Trouble::OfDriver(error)), None) => Err(format!("{error:?}")),
+            (Err(Trouble::OfRunner(why)), _) => Err(why),
+            (Ok(_), Some(expected)) => Err(format!("succeeded where an error is expected: {expected:?}")),
+            (Ok(outcome), None) => self.judge(operation, outcome),
+        }
+    }
+
+    fn judge(&self, operation: &Operation, outcome: Outcome) -> Result<(), String> {
+        if let Some(expected) = &operation.expected_result {
+            match &outcome {
+                Outcome::Nothing => match_root(expected, None, &self.entities)?,
+                Outcome::Value(value) => match_root(expected, Some(value), &self.entities)?,
+                Outcome::Documents(documents) => match_documents(expected, documents, &self.entities)?,
+                Outcome::Cursor(_) => return Err("a cursor can't be compared with a result".to_owned()),
+            }
+        }
+        let Some(name) = &operation.save_as else { return Ok(()) };
+        let entity = match outcome {
+            Outcome::Nothing => return Err("there is no result to save".to_owned()),
+            Outcome::Value(value) => Entity::Value(value),
+            Outcome::Documents(documents) => Entity::Value(documents.into_iter().map(Bson::Document).collect()),
+            Outcome::Cursor(cursor) => Entity::Cursor(Arc::new(Mutex::new(Some(*cursor)))),
+        };
+        self.entities.store(name, entity)
+    }
+
+    pub fn note_fail_point(&self, name: &str) {
+        self.fail_points.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+    }
+
+    fn turn_off_fail_points(&self) -> Result<(), String> {
+        let names = std::mem::take(&mut *self.fail_points.lock().unwrap_or_else(PoisonError::into_inner));
+        names.into_iter().try_for_each(|name| {
+            let command = doc! {"configureFailPoint": &name, "mode": "off"};
+            let turned_off = self.deployment.internal.database("admin").run_command(command).run();
+            turned_off.map(drop).map_err(|e| format!("the fail point {name} stays on: {e}"))
+        })
+    }
+}
+
+/// Prepares a collection, by plain commands: what is under test has no part in it.
+fn fill(client: &Client, data: &CollectionData) -> Result<(), String> {
+    let majority = doc! {"w": "majority"};
+    let run = |command: Document| client.database(&data.database).run_command(command).run();
+    match run(doc! {"drop": &data.collection, "writeConcern": majority.clone()}) {
+        Err(error) if error.code() != Some(NAMESPACE_NOT_FOUND) => return Err(error.to_string()),
+        _ => {}
+    }
+    if data.create_options.is_some() || data.documents.is_empty() {
+        let mut create = doc! {"create": &data.collection, "writeConcern": majority.clone()};
+        create.extend(data.create_options.clone().unwrap_or_default());
+        run(create).map_err(|e| e.to_string())?;
+    }
+    if data.documents.is_empty() {
+        return Ok(());
+    }
+    let insert = doc! {"insert": &data.collection, "documents": &data.documents, "writeConcern": majority};
+    let inserted = run(insert).map_err(|e| e.to_string())?;
+    if inserted.contains_key("writeErrors") { Err(format!("{inserted}")) } else { Ok(()) }
+}
+
+/// The collection must hold these documents and no others.
+fn check_outcome(client: &Client, data: &CollectionData) -> Result<(), String> {
+    let command = doc! {"find": &data.collection, "sort": {"_id": 1}, "batchSize": 10_000, "singleBatch": true};
+    let reply = client.database(&data.database).run_command(command).run();
+    let found = reply.map_err(|e| format!("the outcome could not be read: {e}"))?;
+    let found = found.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
+    let found = found.map_err(|e| format!("the outcome could not be read: {e}"))?;
+    let same = found.len() == data.documents.len()
+        && data
+            .documents
+            .iter()
+            .zip(found)
+            .all(|(expected, found)| same_but_for_order(&Bson::Document(expected.clone()), found));
+    if same {
+        return Ok(());
+    }
+    Err(format!("{}.{} holds {found:?} where {:?} is expected", data.database, data.collection, data.documents))
+}
+
+pub const NAMESPACE_NOT_FOUND: i32 = 26;
+
+/// A lookup for where there are no entities.
+pub struct NoEntities;
+
+impl Lookup for NoEntities {
+    fn value(&self, name: &str) -> Result<Bson, String> {
+        Err(format!("there is no entity {name} here"))
+    }
+
+    fn session_id(&self, name: &str) -> Result<Document, String> {
+        Err(format!("there is no session {name} here"))
+    }
+}

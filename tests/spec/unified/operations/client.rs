@@ -1,0 +1,61 @@
+//! Operations on a client.
+
+use bson::Bson;
+use mongo_blocking::options::DriverInfo;
+
+use super::{Outcome, Ran, Trouble, set, unknown};
+use crate::unified::arguments::Arguments;
+use crate::unified::entities::ClientHandle;
+
+pub fn run(handle: &ClientHandle, name: &str, arguments: &mut Arguments) -> Ran {
+    match name {
+        "close" => {
+            arguments.end()?;
+            handle.close();
+            Ok(Outcome::Nothing)
+        }
+        "listDatabases" => list_databases(handle, arguments),
+        "listDatabaseNames" => list_database_names(handle, arguments),
+        "appendMetadata" => append_metadata(handle, arguments),
+        _ => unknown("client", name),
+    }
+}
+
+fn list_databases(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
+    let client = handle.client().map_err(Trouble::OfRunner)?;
+    let mut action = client.list_databases();
+    set!(arguments, action, {
+        "filter" => filter(document),
+        "authorizedDatabases" => authorized_databases(boolean),
+        "comment" => comment(any),
+    });
+    arguments.end()?;
+    Ok(Outcome::Documents(action.run()?))
+}
+
+fn list_database_names(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
+    let client = handle.client().map_err(Trouble::OfRunner)?;
+    let mut action = client.list_databases();
+    set!(arguments, action, {
+        "filter" => filter(document),
+        "authorizedDatabases" => authorized_databases(boolean),
+        "comment" => comment(any),
+    });
+    arguments.end()?;
+    super::value(action.names()?.into_iter().map(Bson::String).collect::<Bson>())
+}
+
+fn append_metadata(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
+    let client = handle.client().map_err(Trouble::OfRunner)?;
+    let described = arguments.need("driverInfoOptions", Arguments::document)?;
+    arguments.end()?;
+    let mut fields = Arguments::of("driverInfoOptions", &described);
+    let info = DriverInfo {
+        name: fields.need("name", Arguments::string)?,
+        version: fields.string("version")?,
+        platform: fields.string("platform")?,
+    };
+    fields.end()?;
+    client.append_metadata(info)?;
+    Ok(Outcome::Nothing)
+}

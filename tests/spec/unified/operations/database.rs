@@ -1,0 +1,119 @@
+//! Operations on a database.
+
+use bson::{Bson, Document, doc};
+use mongo_blocking::Database;
+
+use super::{Outcome, Ran, Trouble, all, set, unknown, value};
+use crate::unified::arguments::Arguments;
+
+pub fn run(database: &Database, name: &str, arguments: &mut Arguments) -> Ran {
+    match name {
+        "runCommand" => run_command(database, arguments),
+        "runCursorCommand" => all(cursor_of_command(database, arguments)?),
+        "createCommandCursor" => Ok(Outcome::Cursor(Box::new(cursor_of_command(database, arguments)?))),
+        "aggregate" => aggregate(database, arguments),
+        "createCollection" => create_collection(database, arguments),
+        "dropCollection" => drop_collection(database, arguments),
+        "modifyCollection" => modify_collection(database, arguments),
+        "listCollections" => list_collections(database, arguments),
+        "listCollectionNames" => list_collection_names(database, arguments),
+        _ => unknown("database", name),
+    }
+}
+
+fn run_command(database: &Database, arguments: &mut Arguments) -> Ran {
+    // Keys keep their order here, so that the name need not be told.
+    arguments.need("commandName", Arguments::string)?;
+    let mut action = database.run_command(arguments.need("command", Arguments::document)?);
+    set!(arguments, action, { "readPreference" => read_preference(read_preference) });
+    arguments.end()?;
+    value(action.run()?)
+}
+
+fn cursor_of_command(
+    database: &Database,
+    arguments: &mut Arguments,
+) -> Result<mongo_blocking::Cursor<Document>, Trouble> {
+    arguments.need("commandName", Arguments::string)?;
+    let mut action = database.run_cursor_command(arguments.need("command", Arguments::document)?);
+    set!(arguments, action, {
+        "readPreference" => read_preference(read_preference),
+        "batchSize" => batch_size(u32),
+        "maxTimeMS" => max_time(milliseconds),
+        "comment" => comment(any),
+        "cursorType" => cursor_type(cursor_type),
+    });
+    arguments.end()?;
+    Ok(action.run()?)
+}
+
+fn aggregate(database: &Database, arguments: &mut Arguments) -> Ran {
+    let mut action = database.aggregate(arguments.need("pipeline", Arguments::documents)?);
+    set!(arguments, action, {
+        "allowDiskUse" => allow_disk_use(boolean),
+        "batchSize" => batch_size(u32),
+        "bypassDocumentValidation" => bypass_document_validation(boolean),
+        "collation" => collation(collation),
+        "comment" => comment(any),
+        "hint" => hint(hint),
+        "let" => let_vars(document),
+        "maxTimeMS" => max_time(milliseconds),
+    });
+    arguments.end()?;
+    all(action.run()?)
+}
+
+fn create_collection(database: &Database, arguments: &mut Arguments) -> Ran {
+    let mut action = database.create_collection(arguments.need("collection", Arguments::string)?);
+    set!(arguments, action, {
+        "capped" => capped(boolean),
+        "size" => size(u64),
+        "max" => max(u64),
+        "viewOn" => view_on(string),
+        "pipeline" => pipeline(documents),
+        "collation" => collation(collation),
+        "comment" => comment(any),
+        "validator" => validator(document),
+        "expireAfterSeconds" => expire_after(seconds),
+        "timeseries" => timeseries(document),
+        "clusteredIndex" => clustered_index(document),
+        "changeStreamPreAndPostImages" => change_stream_pre_and_post_images(document),
+    });
+    arguments.end()?;
+    action.run()?;
+    Ok(Outcome::Nothing)
+}
+
+fn drop_collection(database: &Database, arguments: &mut Arguments) -> Ran {
+    let collection = database.collection::<Document>(arguments.need("collection", Arguments::string)?);
+    arguments.end()?;
+    collection.drop().run()?;
+    Ok(Outcome::Nothing)
+}
+
+/// No driver has a method for `collMod`; it is run as a command.
+fn modify_collection(database: &Database, arguments: &mut Arguments) -> Ran {
+    let mut command = doc! {"collMod": arguments.need("collection", Arguments::string)?};
+    for key in ["index", "validator", "changeStreamPreAndPostImages"] {
+        if let Some(value) = arguments.any(key)? {
+            command.insert(key, value);
+        }
+    }
+    arguments.end()?;
+    database.run_command(command).run()?;
+    Ok(Outcome::Nothing)
+}
+
+fn list_collections(database: &Database, arguments: &mut Arguments) -> Ran {
+    let mut action = database.list_collections();
+    set!(arguments, action, { "filter" => filter(document), "comment" => comment(any), "batchSize" => batch_size(u32) });
+    arguments.end()?;
+    all(action.run()?)
+}
+
+fn list_collection_names(database: &Database, arguments: &mut Arguments) -> Ran {
+    let mut action = database.list_collections();
+    set!(arguments, action, { "filter" => filter(document), "comment" => comment(any) });
+    arguments.end()?;
+    value(action.names()?.into_iter().map(Bson::String).collect::<Bson>())
+}

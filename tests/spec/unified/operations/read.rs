@@ -1,0 +1,134 @@
+//! Reads on a collection.
+
+use bson::{Bson, Document, doc};
+use mongo_blocking::{Collection, Cursor};
+
+use super::{Outcome, Ran, Trouble, all, found, set, value};
+use crate::unified::arguments::Arguments;
+use crate::unified::results;
+
+/// `None` where the operation is not one of these.
+pub fn run(collection: &Collection<Document>, name: &str, arguments: &mut Arguments) -> Option<Ran> {
+    Some(match name {
+        "find" => find(collection, arguments).and_then(all),
+        "createFindCursor" => find(collection, arguments).map(|cursor| Outcome::Cursor(Box::new(cursor))),
+        "findOne" => find_one(collection, arguments),
+        "aggregate" => aggregate(collection, arguments),
+        "distinct" => distinct(collection, arguments),
+        "countDocuments" => count_documents(collection, arguments),
+        "estimatedDocumentCount" => estimated_document_count(collection, arguments),
+        "count" => count(collection, arguments),
+        _ => return None,
+    })
+}
+
+fn find(collection: &Collection<Document>, arguments: &mut Arguments) -> Result<Cursor<Document>, Trouble> {
+    let mut action = collection.find(arguments.need("filter", Arguments::document)?);
+    set!(arguments, action, {
+        "allowDiskUse" => allow_disk_use(boolean),
+        "allowPartialResults" => allow_partial_results(boolean),
+        "batchSize" => batch_size(u32),
+        "collation" => collation(collation),
+        "comment" => comment(any),
+        "cursorType" => cursor_type(cursor_type),
+        "hint" => hint(hint),
+        "let" => let_vars(document),
+        "limit" => limit(i64),
+        "max" => max(document),
+        "maxAwaitTimeMS" => max_await_time(milliseconds),
+        "maxTimeMS" => max_time(milliseconds),
+        "min" => min(document),
+        "noCursorTimeout" => no_cursor_timeout(boolean),
+        "projection" => projection(document),
+        "returnKey" => return_key(boolean),
+        "showRecordId" => show_record_id(boolean),
+        "skip" => skip(u64),
+        "sort" => sort(document),
+    });
+    arguments.end()?;
+    Ok(action.run()?)
+}
+
+fn find_one(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
+    let mut action = collection.find_one(arguments.need("filter", Arguments::document)?);
+    set!(arguments, action, {
+        "collation" => collation(collation),
+        "comment" => comment(any),
+        "hint" => hint(hint),
+        "let" => let_vars(document),
+        "maxTimeMS" => max_time(milliseconds),
+        "projection" => projection(document),
+        "skip" => skip(u64),
+        "sort" => sort(document),
+    });
+    arguments.end()?;
+    found(action.run()?)
+}
+
+fn aggregate(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
+    let mut action = collection.aggregate(arguments.need("pipeline", Arguments::documents)?);
+    set!(arguments, action, {
+        "allowDiskUse" => allow_disk_use(boolean),
+        "batchSize" => batch_size(u32),
+        "bypassDocumentValidation" => bypass_document_validation(boolean),
+        "collation" => collation(collation),
+        "comment" => comment(any),
+        "hint" => hint(hint),
+        "let" => let_vars(document),
+        "maxTimeMS" => max_time(milliseconds),
+    });
+    arguments.end()?;
+    all(action.run()?)
+}
+
+fn distinct(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
+    let field = arguments.need("fieldName", Arguments::string)?;
+    let filter = arguments.document("filter")?.unwrap_or_default();
+    let mut action = collection.distinct(field, filter);
+    set!(arguments, action, {
+        "collation" => collation(collation),
+        "comment" => comment(any),
+        "hint" => hint(hint),
+        "maxTimeMS" => max_time(milliseconds),
+    });
+    arguments.end()?;
+    value(Bson::Array(action.run()?))
+}
+
+fn count_documents(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
+    let mut action = collection.count_documents(arguments.need("filter", Arguments::document)?);
+    set!(arguments, action, {
+        "collation" => collation(collation),
+        "comment" => comment(any),
+        "hint" => hint(hint),
+        "limit" => limit(u64),
+        "maxTimeMS" => max_time(milliseconds),
+        "skip" => skip(u64),
+    });
+    arguments.end()?;
+    value(results::count(action.run()?))
+}
+
+fn estimated_document_count(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
+    let mut action = collection.estimated_document_count();
+    set!(arguments, action, { "comment" => comment(any), "maxTimeMS" => max_time(milliseconds) });
+    arguments.end()?;
+    value(results::count(action.run()?))
+}
+
+/// The helper of old, which drivers no longer have; it is run as a command.
+fn count(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
+    let mut command = doc! {"count": collection.name()};
+    command.insert("query", arguments.document("filter")?.unwrap_or_default());
+    for key in ["collation", "comment", "hint", "limit", "skip", "maxTimeMS"] {
+        if let Some(argument) = arguments.any(key)? {
+            command.insert(key, argument);
+        }
+    }
+    arguments.end()?;
+    let namespace = collection.full_name();
+    let database = namespace.split('.').next().unwrap_or_default();
+    let reply = collection.client().database(database).run_command(command).run()?;
+    let count = reply.get("n").cloned().ok_or_else(|| Trouble::of_runner("a count without n"))?;
+    value(count)
+}

@@ -1,0 +1,215 @@
+//! Operations of the runner itself: fail points, assertions, waiting, loops, threads.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bson::{Bson, Document, doc};
+
+use super::{Outcome, Ran, Trouble, unknown};
+use crate::unified::arguments::Arguments;
+use crate::unified::case::{Case, NAMESPACE_NOT_FOUND};
+use crate::unified::entities::Entity;
+use crate::unified::events;
+use crate::unified::file::reader::Value;
+use crate::unified::file::{self, ExpectedEvent, Operation};
+
+pub fn run(case: &Arc<Case>, name: &str, arguments: &mut Arguments) -> Ran {
+    match name {
+        "failPoint" => fail_point(case, arguments),
+        "createEntities" => create_entities(case, arguments),
+        "assertCollectionExists" => assert_collection(case, arguments, true),
+        "assertCollectionNotExists" => assert_collection(case, arguments, false),
+        "assertIndexExists" => assert_index(case, arguments, true),
+        "assertIndexNotExists" => assert_index(case, arguments, false),
+        "assertNumberConnectionsCheckedOut" => assert_connections(case, arguments),
+        "assertEventCount" => assert_event_count(case, arguments),
+        "waitForEvent" => wait_for_event(case, arguments),
+        "wait" => wait(arguments),
+        "loop" => repeat(case, arguments),
+        "runOnThread" => run_on_thread(case, arguments),
+        "waitForThread" => wait_for_thread(case, arguments),
+        _ => unknown("runner of tests", name),
+    }
+}
+
+fn fail_point(case: &Case, arguments: &mut Arguments) -> Ran {
+    let client = arguments.need("client", Arguments::string)?;
+    let command = arguments.need("failPoint", Arguments::document)?;
+    arguments.end()?;
+    let client = case.entities.client_handle(&client).and_then(|handle| handle.client()).map_err(Trouble::OfRunner)?;
+    let name = command.get_str("configureFailPoint").map_err(|e| Trouble::of_runner(e.to_string()))?;
+    case.note_fail_point(name);
+    let configured = client.database("admin").run_command(command.clone()).run();
+    configured
+        .map(|_| Outcome::Nothing)
+        .map_err(|e| Trouble::of_runner(format!("the fail point could not be set: {e}")))
+}
+
+fn create_entities(case: &Case, arguments: &mut Arguments) -> Ran {
+    let described = arguments.need("entities", Arguments::any)?;
+    arguments.end()?;
+    let entities = file::read_entities(&described).map_err(|fault| Trouble::of_runner(fault.to_string()))?;
+    let created = entities.iter().try_for_each(|entity| case.entities.create(entity, &case.deployment));
+    done(created)
+}
+
+fn assert_collection(case: &Case, arguments: &mut Arguments, wanted: bool) -> Ran {
+    let database = arguments.need("databaseName", Arguments::string)?;
+    let collection = arguments.need("collectionName", Arguments::string)?;
+    arguments.end()?;
+    let command = doc! {"listCollections": 1, "filter": {"name": &collection}, "nameOnly": true};
+    let reply = case.deployment.internal.database(&database).run_command(command).run();
+    let exists = !first_batch(&reply.map_err(|e| Trouble::of_runner(e.to_string()))?)?.is_empty();
+    done(if exists == wanted { Ok(()) } else { Err(format!("{database}.{collection}: exists is {exists}")) })
+}
+
+fn assert_index(case: &Case, arguments: &mut Arguments, wanted: bool) -> Ran {
+    let database = arguments.need("databaseName", Arguments::string)?;
+    let collection = arguments.need("collectionName", Arguments::string)?;
+    let index = arguments.need("indexName", Arguments::string)?;
+    arguments.end()?;
+    let command = doc! {"listIndexes": &collection, "cursor": {"batchSize": 1000}};
+    let exists = match case.deployment.internal.database(&database).run_command(command).run() {
+        Ok(reply) => first_batch(&reply)?.iter().any(|found| {
+            found.as_document().is_some_and(|found| found.get_str("name").is_ok_and(|name| name == index))
+        }),
+        Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => false,
+        Err(error) => return Err(Trouble::of_runner(error.to_string())),
+    };
+    done(if exists == wanted { Ok(()) } else { Err(format!("{database}.{collection} {index}: exists is {exists}")) })
+}
+
+fn first_batch(reply: &Document) -> Result<&[Bson], Trouble> {
+    let batch = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
+    batch.map(Vec::as_slice).map_err(|e| Trouble::of_runner(e.to_string()))
+}
+
+/// The pool's events, by which connections are counted, are still to come: cases that could be judged are not run.
+fn assert_connections(case: &Case, arguments: &mut Arguments) -> Ran {
+    let client = arguments.need("client", Arguments::string)?;
+    arguments.need("connections", Arguments::u64)?;
+    arguments.end()?;
+    case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
+    Err(Trouble::of_runner("connections can't be counted before there are events of the pool"))
+}
+
+fn assert_event_count(case: &Case, arguments: &mut Arguments) -> Ran {
+    let (client, event, wanted) = event_arguments(arguments)?;
+    let count = count_events(case, &client, &event)?;
+    done(if count == wanted { Ok(()) } else { Err(format!("{count} such events where {wanted} are expected")) })
+}
+
+fn wait_for_event(case: &Case, arguments: &mut Arguments) -> Ran {
+    let (client, event, wanted) = event_arguments(arguments)?;
+    let begun = Instant::now();
+    while count_events(case, &client, &event)? < wanted {
+        if begun.elapsed() > WAIT_LIMIT {
+            return Err(Trouble::of_runner(format!("{} did not come {wanted} times in time", event.name)));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(Outcome::Nothing)
+}
+
+fn event_arguments(arguments: &mut Arguments) -> Result<(String, ExpectedEvent, u64), Trouble> {
+    let client = arguments.need("client", Arguments::string)?;
+    let event = arguments.need("event", Arguments::any)?;
+    let event = file::read_event(&Value::root(&event)).map_err(|fault| Trouble::of_runner(fault.to_string()))?;
+    let count = arguments.need("count", Arguments::u64)?;
+    arguments.end()?;
+    Ok((client, event, count))
+}
+
+fn count_events(case: &Case, client: &str, event: &ExpectedEvent) -> Result<u64, Trouble> {
+    let handle = case.entities.client_handle(client).map_err(Trouble::OfRunner)?;
+    let seen = handle.log.events();
+    Ok(seen.iter().filter(|own| events::fits(event, own, &case.entities).is_ok()).count() as u64)
+}
+
+fn wait(arguments: &mut Arguments) -> Ran {
+    let time = arguments.need("ms", Arguments::milliseconds)?;
+    arguments.end()?;
+    std::thread::sleep(time);
+    Ok(Outcome::Nothing)
+}
+
+/// Runs operations again and again. No file of the folder has a loop that ends by itself other than by a failure, and nothing
+/// asks the runner to stop, so that it stops after a number of rounds.
+fn repeat(case: &Arc<Case>, arguments: &mut Arguments) -> Ran {
+    let operations = read_operations(arguments.need("operations", Arguments::any)?)?;
+    let errors = arguments.string("storeErrorsAsEntity")?;
+    let failures = arguments.string("storeFailuresAsEntity")?;
+    let successes = arguments.string("storeSuccessesAsEntity")?;
+    let iterations = arguments.string("storeIterationsAsEntity")?;
+    arguments.end()?;
+    // The runner does not tell errors from failures: both go where failures go, or else errors.
+    let kept = failures.as_ref().or(errors.as_ref());
+    for name in errors.iter().chain(&failures) {
+        ensure_array(case, name)?;
+    }
+    let mut succeeded = 0_i64;
+    for _ in 0..LOOP_ROUNDS {
+        for operation in &operations {
+            match (case.operation(operation), kept) {
+                (Ok(()), _) => succeeded += 1,
+                (Err(why), None) => return Err(Trouble::OfRunner(why)),
+                (Err(why), Some(name)) => {
+                    append(case, name, why)?;
+                    break;
+                }
+            }
+        }
+    }
+    for (name, count) in [(successes, succeeded), (iterations, LOOP_ROUNDS)] {
+        let Some(name) = name else { continue };
+        case.entities.store(&name, Entity::Value(Bson::Int64(count))).map_err(Trouble::OfRunner)?;
+    }
+    Ok(Outcome::Nothing)
+}
+
+fn ensure_array(case: &Case, name: &str) -> Result<(), Trouble> {
+    match case.entities.get(name) {
+        Err(_) => case.entities.store(name, Entity::Value(Bson::Array(Vec::new()))).map_err(Trouble::OfRunner),
+        Ok(Entity::Value(Bson::Array(_))) => Ok(()),
+        Ok(other) => Err(Trouble::of_runner(format!("the entity {name} is a {}, no array", other.kind()))),
+    }
+}
+
+fn append(case: &Case, name: &str, why: String) -> Result<(), Trouble> {
+    let Ok(Entity::Value(Bson::Array(mut array))) = case.entities.get(name) else {
+        return Err(Trouble::of_runner(format!("the entity {name} is no array")));
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    array.push(Bson::Document(doc! {"error": why, "time": now}));
+    case.entities.replace(name, Bson::Array(array));
+    Ok(())
+}
+
+fn run_on_thread(case: &Arc<Case>, arguments: &mut Arguments) -> Ran {
+    let thread = arguments.need("thread", Arguments::string)?;
+    let operation = arguments.need("operation", Arguments::document)?;
+    arguments.end()?;
+    let mut operations = read_operations(Bson::Array(vec![Bson::Document(operation)]))?;
+    let worker = case.entities.thread(&thread).map_err(Trouble::OfRunner)?;
+    let case = case.clone();
+    worker.run(Box::new(move || operations.drain(..).try_for_each(|operation| case.operation(&operation))));
+    Ok(Outcome::Nothing)
+}
+
+fn wait_for_thread(case: &Case, arguments: &mut Arguments) -> Ran {
+    let thread = arguments.need("thread", Arguments::string)?;
+    arguments.end()?;
+    done(case.entities.thread(&thread).and_then(|worker| worker.wait()))
+}
+
+fn read_operations(described: Bson) -> Result<Vec<Operation>, Trouble> {
+    file::read_operations(&described).map_err(|fault| Trouble::of_runner(fault.to_string()))
+}
+
+fn done(result: Result<(), String>) -> Ran {
+    result.map(|()| Outcome::Nothing).map_err(Trouble::OfRunner)
+}
+
+/// As the format says.
+const WAIT_LIMIT: Duration = Duration::from_secs(10);
+const LOOP_ROUNDS: i64 = 10;

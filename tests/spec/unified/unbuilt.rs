@@ -1,0 +1,181 @@
+//! Which cases use a part of the driver that is not built yet. Each rule looks at what the case says, never at how it went;
+//! when a part lands, its rules here go.
+
+use bson::{Bson, Document, doc};
+
+use super::file::{ClientEntity, Entity, EventKind, ExpectedEvent, Operation, Test, TestFile};
+use crate::report::Part;
+
+/// The part that a case needs and the driver lacks.
+pub fn missing_part(file: &TestFile, test: &Test) -> Option<Part> {
+    let operations = flatten(&test.operations);
+    operations
+        .iter()
+        .find_map(part_of_operation)
+        .or_else(|| part_of_entities(file, test, &operations))
+        .or_else(|| test.events.iter().find_map(|expected| part_of_events(expected.kind)))
+        .or_else(|| test.events.iter().flat_map(|expected| &expected.events).find_map(part_of_event))
+        .or_else(|| needs_retries(file, &operations).then_some(Part::Retries))
+        .or_else(|| test.expects_logs.then_some(Part::LogMessages))
+        .or_else(|| test.expects_traces.then_some(Part::Tracing))
+}
+
+fn part_of_operation(operation: &Document) -> Option<Part> {
+    let arguments = operation.get_document("arguments").ok();
+    let has = |key: &str| arguments.is_some_and(|arguments| arguments.contains_key(key));
+    match operation.get_str("name").unwrap_or_default() {
+        "startTransaction" | "commitTransaction" | "abortTransaction" | "withTransaction" => Some(Part::Transactions),
+        "assertSessionTransactionState" | "assertSessionPinned" | "assertSessionUnpinned" => Some(Part::Transactions),
+        "targetedFailPoint" => Some(Part::Transactions),
+        "assertSameLsidOnLastTwoCommands" | "assertDifferentLsidOnLastTwoCommands" => Some(Part::Sessions),
+        "createChangeStream" => Some(Part::ChangeStreams),
+        "clientBulkWrite" => Some(Part::ClientBulkWrite),
+        "assertNumberConnectionsCheckedOut" if has("client") && has("connections") => Some(Part::PoolEvents),
+        "recordTopologyDescription" | "assertTopologyType" | "waitForPrimaryChange" => Some(Part::TopologyEvents),
+        "waitForEvent" | "assertEventCount" => part_of_awaited_event(arguments?),
+        // Lists the session that the command itself belongs to, if it belongs to one.
+        "aggregate" if arguments.is_some_and(|all| first_stage(all) == Some("$listLocalSessions")) => {
+            Some(Part::Sessions)
+        }
+        _ if has("rawData") => Some(Part::RawData),
+        _ => None,
+    }
+}
+
+fn first_stage(arguments: &Document) -> Option<&str> {
+    let stage = arguments.get_array("pipeline").ok()?.first()?.as_document()?;
+    stage.keys().next().map(String::as_str)
+}
+
+fn part_of_awaited_event(arguments: &Document) -> Option<Part> {
+    let event = Bson::Document(arguments.get_document("event").ok()?.clone());
+    let event = super::file::read_event(&super::file::reader::Value::root(&event)).ok()?;
+    part_of_events(event.kind)
+}
+
+fn part_of_events(kind: EventKind) -> Option<Part> {
+    match kind {
+        EventKind::Command => None,
+        EventKind::Cmap => Some(Part::PoolEvents),
+        EventKind::Sdam => Some(Part::TopologyEvents),
+    }
+}
+
+/// A command that is expected to name a session, or to be numbered so that it can be tried again.
+fn part_of_event(event: &ExpectedEvent) -> Option<Part> {
+    let command = event.facts.command.as_ref()?;
+    let expects = |key: &str| command.get(key).is_some_and(|value| !is_absent(value));
+    if expects("txnNumber") {
+        return Some(Part::Retries);
+    }
+    expects("lsid").then_some(Part::Sessions)
+}
+
+/// `{"$$exists": false}`
+fn is_absent(value: &Bson) -> bool {
+    value.as_document().is_some_and(|document| says_no(document, "$$exists"))
+}
+
+/// Entities of a kind that is not built are declared all the same: only a case that names one, or one that hangs on it, needs
+/// the part.
+fn part_of_entities(file: &TestFile, test: &Test, operations: &[Document]) -> Option<Part> {
+    let known = |id: &str| file.entities.iter().any(|entity| entity.id() == id);
+    let mut unbuilt: Vec<(&str, Part)> = Vec::new();
+    for entity in &file.entities {
+        let of_parent = unbuilt.iter().find(|(id, _)| entity.parent() == Some(id)).map(|(_, part)| *part);
+        if let Some(part) = part_of_entity(entity, &known).or(of_parent) {
+            unbuilt.push((entity.id(), part));
+        }
+    }
+    unbuilt.into_iter().find(|(id, _)| names(test, operations, id)).map(|(_, part)| part)
+}
+
+/// What an entity needs. One that refers to an entity which isn't there needs nothing: making it is an error.
+pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<Part> {
+    match entity {
+        Entity::Client(client) if client.encrypts => Some(Part::Encryption),
+        Entity::Client(client) => {
+            let mut stored = client.stored_events.iter().flat_map(|stored| &stored.events);
+            stored.any(|name| !name.starts_with("Command")).then_some(Part::PoolEvents)
+        }
+        Entity::Session { client, .. } if known(client) => Some(Part::Sessions),
+        Entity::Bucket { database, .. } if known(database) => Some(Part::GridFs),
+        Entity::ClientEncryption { client, .. } if known(client) => Some(Part::Encryption),
+        _ => None,
+    }
+}
+
+/// Whether the test speaks of this entity anywhere.
+fn names(test: &Test, operations: &[Document], id: &str) -> bool {
+    let events = test.events.iter().flat_map(|expected| &expected.events);
+    let mut commands = operations.iter().chain(events.filter_map(|event| event.facts.command.as_ref()));
+    commands.any(|command| mentions(&Bson::Document(command.clone()), id))
+}
+
+fn mentions(value: &Bson, id: &str) -> bool {
+    match value {
+        Bson::String(text) => text == id,
+        Bson::Array(items) => items.iter().any(|item| mentions(item, id)),
+        Bson::Document(document) => document.values().any(|item| mentions(item, id)),
+        _ => false,
+    }
+}
+
+/// Whether a fail point breaks a read in a way that the driver must try it again, and a client that may do so is at work.
+/// (A standalone's writes are never retried.)
+fn needs_retries(file: &TestFile, operations: &[Document]) -> bool {
+    let mut at_work = operations.iter().filter_map(|operation| client_of(file, operation.get_str("object").ok()?));
+    operations.iter().any(breaks_a_read) && at_work.any(|client| !says_no(&client.uri_options, "retryReads"))
+}
+
+/// The client that an entity comes from.
+fn client_of<'a>(file: &'a TestFile, id: &str) -> Option<&'a ClientEntity> {
+    match file.entities.iter().find(|entity| entity.id() == id)? {
+        Entity::Client(client) => Some(client),
+        other => client_of(file, other.parent()?),
+    }
+}
+
+fn says_no(options: &Document, key: &str) -> bool {
+    options.get_bool(key).is_ok_and(|on| !on)
+}
+
+fn breaks_a_read(operation: &Document) -> bool {
+    let data = || operation.get_document("arguments").ok()?.get_document("failPoint").ok()?.get_document("data").ok();
+    let Some(data) = data().filter(|_| operation.get_str("name").is_ok_and(|name| name == "failPoint")) else {
+        return false;
+    };
+    let commands = data.get_array("failCommands").map(Vec::as_slice).unwrap_or_default();
+    let of_reads = commands.iter().any(|command| command.as_str().is_some_and(|name| RETRYABLE_READS.contains(&name)));
+    let code_is_retryable = data.get_i32("errorCode").is_ok_and(|code| RETRYABLE_CODES.contains(&code));
+    of_reads && (data.get_bool("closeConnection").is_ok_and(|on| on) || code_is_retryable)
+}
+
+/// The operations as documents, those that stand in the arguments of others included.
+fn flatten(operations: &[Operation]) -> Vec<Document> {
+    let mut found = Vec::new();
+    for operation in operations {
+        let arguments = Bson::Document(operation.arguments.clone());
+        found.push(doc! {"name": &operation.name, "object": &operation.object, "arguments": arguments.clone()});
+        collect_nested(&arguments, &mut found);
+    }
+    found
+}
+
+fn collect_nested(value: &Bson, found: &mut Vec<Document>) {
+    match value {
+        Bson::Array(items) => items.iter().for_each(|item| collect_nested(item, found)),
+        Bson::Document(document) => {
+            if document.contains_key("name") && document.contains_key("object") {
+                found.push(document.clone());
+            }
+            document.values().for_each(|item| collect_nested(item, found));
+        }
+        _ => {}
+    }
+}
+
+const RETRYABLE_READS: &[&str] =
+    &["find", "aggregate", "count", "distinct", "listDatabases", "listCollections", "listIndexes"];
+/// The codes after which the Retryable Reads specification has a read tried again.
+const RETRYABLE_CODES: &[i32] = &[6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436];
