@@ -10,9 +10,10 @@ use crate::client::Client;
 use crate::collection::{Aggregate, Collection, CollectionOptions, Settings, check_database_name, comment};
 use crate::cursor::{Cursor, CursorSettings, decode};
 use crate::error::{Error, Result};
+use crate::operation;
+use crate::operation::Namespace;
 use crate::operation::body::raw;
 use crate::operation::reply::malformed;
-use crate::operation::{self, Namespace};
 use crate::options::action::setters;
 use crate::options::{
     AggregateOptions, Collation, CreateCollectionOptions, CursorType, DropDatabaseOptions, ListCollectionsOptions,

@@ -1,4 +1,61 @@
-//! A MongoDB driver that blocks.
+//! A MongoDB driver that blocks: no async runtime, no standing threads, the platform's own TLS.
+//!
+//! ```no_run
+//! use mongo_blocking::Client;
+//! use mongo_blocking::bson::{Document, doc};
+//!
+//! fn main() -> mongo_blocking::Result<()> {
+//!     let client = Client::with_uri_str("mongodb://user:pencil@localhost/")?;
+//!     let books = client.database("library").collection::<Document>("books");
+//!     books.insert_one(doc! { "title": "Emma", "year": 1815 }).run()?;
+//!     for book in books.find(doc! { "year": { "$lt": 1900 } }).limit(5).run()? {
+//!         println!("{}", book?);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The tour
+//!
+//! A [`Client`] is made from a connection string or from [`ClientOptions`](options::ClientOptions), and connects when it is
+//! first used. It gives [`Database`]s, these give [`Collection`]s, and their methods make [`action`]s, which do nothing until
+//! their `run`. What finds many documents returns a [`Cursor`]. What fails returns an [`Error`], which says at which
+//! [`Stage`](error::Stage) it happened, how long it took, and what to look at.
+//!
+//! For readers of the code, the modules in the order in which data flows; each uses only those before it:
+//!
+//! | modules | what they do |
+//! | --- | --- |
+//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `results` | the words that all others speak |
+//! | `uri`, `credential`, `options` | connection string and code become judged options |
+//! | `wire`, `auth` | messages, and the mechanisms as machines that know no socket |
+//! | `tls`, `stream`, `handshake`, `connection` | a socket becomes a connection that is logged in |
+//! | `topology`, `pool` | which server, and which of its connections |
+//! | `operation`, `client`, `cursor`, `collection`, `database` | a command for each action, and the public face |
+//!
+//! A command passes through five of them on its way to the socket: the action, its function in `operation`, `run_on`,
+//! `Connection::run`, and the line that writes and reads.
+//!
+//! # Features
+//!
+//! A feature adds a mechanism or a scheme; without it, that is refused with an error that names the feature.
+//!
+//! | feature | for | default | crates it adds |
+//! | --- | --- | --- | --- |
+//! | `aws` | MONGODB-AWS, not built yet | yes | 0 |
+//! | `oidc` | MONGODB-OIDC, not built yet | yes | 0 |
+//! | `srv` | `mongodb+srv://`, not built yet | yes | 0 |
+//! | `gssapi` | Kerberos, not built yet | no | 0 |
+//!
+//! # What it promises
+//!
+//! - It keeps no thread of its own. Look-ups of names and staggered connects use short-lived ones.
+//! - No call outlives its time limit: `timeoutMS`, `connectTimeoutMS`, `socketTimeoutMS`, `serverSelectionTimeoutMS`,
+//!   `waitQueueTimeoutMS`.
+//! - The server's knowledge of the password is verified before a login counts as done, and nothing is sent over TLS before the
+//!   server's certificate has been verified.
+//! - Whatever a server sends is bounded before room is made for it, and never makes the driver panic.
+//! - No secret appears in an error, a log line, an event or a `Debug` form.
 
 mod auth;
 mod client;

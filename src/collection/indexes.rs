@@ -9,7 +9,7 @@ use super::read::comment;
 use super::write::inherit;
 use crate::cursor::{Cursor, CursorSettings};
 use crate::error::{Error, Result};
-use crate::operation::{self};
+use crate::operation;
 use crate::options::action::setters;
 use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, WriteConcern};
 

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use super::Collection;
 use crate::cursor::{Cursor, CursorSettings};
 use crate::error::Result;
+use crate::operation;
 use crate::operation::body::not_bson;
 use crate::operation::count::number;
 use crate::operation::reply::malformed;
-use crate::operation::{self};
 use crate::options::action::setters;
 use crate::options::{
     AggregateOptions, Collation, CountOptions, CursorType, DistinctOptions, EstimatedDocumentCountOptions,

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::Collection;
 use crate::error::{Error, Result};
+use crate::operation;
 use crate::operation::body::{Body, not_bson, raw, raw_array};
 use crate::operation::write::{Kind, Outcome, Settings, Writer};
-use crate::operation::{self};
 use crate::options::action::setters;
 use crate::options::{
     Collation, DeleteOptions, DropCollectionOptions, Hint, InsertManyOptions, InsertOneOptions, ReplaceOptions,

@@ -13,7 +13,7 @@ const ORDER: &[&[&str]] = &[
     &["dns", "wire", "http", "auth"],
     &["tls", "stream", "handshake", "connection"],
     &["pool", "topology"],
-    &["operation", "client", "cursor", "database", "collection", "bulk_write"],
+    &["operation", "client", "cursor", "collection", "database"],
     &["diagnose", "ffi"],
 ];
 
@@ -206,6 +206,7 @@ fn exports(lib: &str) -> BTreeMap<String, String> {
     for (at, _) in tokens.iter().enumerate().filter(|(_, token)| token.is_word("use")) {
         let words: Vec<&str> =
             tokens[at + 1..].iter().take_while(|t| !t.is_mark(';')).filter_map(Token::word).collect();
+        let words = words.strip_prefix(&["crate"]).unwrap_or(&words);
         let Some((module, names)) = words.split_first() else {
             continue;
         };
