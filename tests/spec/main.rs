@@ -4,10 +4,10 @@
 mod auth_legacy;
 mod connection_string;
 mod every_file;
-mod faults;
 mod options;
 mod read_write_concern;
 mod report;
+mod runner;
 mod unified;
 mod uri_options;
 

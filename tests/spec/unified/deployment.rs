@@ -16,7 +16,7 @@ pub struct Deployment {
     pub internal: Client,
     pub version: Version,
     topology: &'static str,
-    auth: bool,
+    pub auth: bool,
     parameters: Document,
     /// Held by the case that runs: fail points and collections are the whole server's.
     pub turn: Mutex<()>,
@@ -29,45 +29,41 @@ enum Lack {
     Other(String),
 }
 
-/// Deployments for a whole test process: a standalone MongoDB 6.0 without access control, and one with it. `None`, after a
-/// skip, where there is no mongod.
-pub fn standalones() -> Option<&'static [Arc<Deployment>]> {
-    static STANDALONES: OnceLock<Option<Vec<Arc<Deployment>>>> = OnceLock::new();
-    STANDALONES
-        .get_or_init(|| {
-            let open = Mongod::shared("6.0")?;
-            let guarded = Mongod::shared_with_auth("6.0")?;
-            Some(vec![Deployment::standalone(open), Deployment::with_access_control(guarded)])
-        })
-        .as_deref()
+/// The servers of one generation: the second is started when a case asks for access control.
+pub struct AtHand {
+    pub open: Arc<Deployment>,
+    guarded: fn() -> Option<Arc<Deployment>>,
 }
 
-/// The first deployment that meets the file's and the test's requirements; else what the first one lacks.
-pub fn choose<'a>(
-    deployments: &'a [Arc<Deployment>],
-    of_file: &[Requirement],
-    of_test: &[Requirement],
-) -> Result<&'a Arc<Deployment>, Skip> {
-    let mut lacks = deployments.iter().map(|deployment| {
-        let lack = deployment.lacks(of_file).or_else(|| deployment.lacks(of_test));
-        lack.map_or(Ok(deployment), Err)
-    });
-    let first = lacks.next().expect("at least one deployment");
-    first.or_else(|skip| lacks.find_map(Result::ok).ok_or(skip))
+impl AtHand {
+    /// A standalone MongoDB 6.0, with access control and without. `None`, after a skip, where there is no mongod.
+    pub fn default_generation() -> Option<AtHand> {
+        static OPEN: OnceLock<Option<Arc<Deployment>>> = OnceLock::new();
+        static GUARDED: OnceLock<Option<Arc<Deployment>>> = OnceLock::new();
+        let open = OPEN.get_or_init(|| Mongod::shared("6.0").map(|mongod| Deployment::new(mongod.uri(), false)));
+        let guarded = || {
+            let start = || Mongod::shared_with_auth("6.0").map(|mongod| Deployment::new(mongod.root_uri(), true));
+            GUARDED.get_or_init(start).clone()
+        };
+        Some(AtHand { open: open.clone()?, guarded })
+    }
+
+    /// One server without access control.
+    pub fn only(mongod: &Mongod) -> AtHand {
+        AtHand { open: Deployment::new(mongod.uri(), false), guarded: || None }
+    }
+
+    /// The server that meets the file's and the test's requirements; else what is lacking.
+    pub fn choose(&self, of_file: &[Requirement], of_test: &[Requirement]) -> Result<Arc<Deployment>, Skip> {
+        let asks_for_access_control = of_file.iter().chain(of_test).any(|requirement| requirement.auth == Some(true));
+        let guarded = asks_for_access_control.then(|| (self.guarded)()).flatten();
+        let chosen = guarded.unwrap_or_else(|| self.open.clone());
+        chosen.lacks(of_file).or_else(|| chosen.lacks(of_test)).map_or(Ok(chosen), Err)
+    }
 }
 
 impl Deployment {
-    /// A server without access control.
-    pub fn standalone(mongod: &Mongod) -> Arc<Deployment> {
-        Arc::new(Deployment::new(mongod.uri(), false))
-    }
-
-    /// A server with access control and the user that the test server's crate makes.
-    pub fn with_access_control(mongod: &Mongod) -> Arc<Deployment> {
-        Arc::new(Deployment::new(mongod.root_uri(), true))
-    }
-
-    fn new(uri: String, auth: bool) -> Deployment {
+    fn new(uri: String, auth: bool) -> Arc<Deployment> {
         let internal = Client::with_uri_str(&uri).expect("a client for the deployment");
         let admin = internal.database("admin");
         let run = |command: Document| admin.run_command(command).run().expect("an answer of the deployment");
@@ -81,7 +77,7 @@ impl Deployment {
             _ => "single",
         };
         let version = Version::of_build(&build).expect("the server's version");
-        Deployment { uri, internal, version, topology, auth, parameters, turn: Mutex::default() }
+        Arc::new(Deployment { uri, internal, version, topology, auth, parameters, turn: Mutex::default() })
     }
 
     /// Why none of the requirements is met; `None` where one is, or there are none.

@@ -20,26 +20,24 @@ mod unbuilt;
 
 pub use invalid::refuse_all;
 
-use std::sync::Arc;
-
 use mongo_blocking_test_server::peers::Mongod;
 
 use crate::report::{Report, Skip};
-use deployment::Deployment;
+use deployment::AtHand;
 use file::{Test, TestFile};
 
 /// Runs every case of a folder on the deployments at hand.
 pub fn run_all(folder: &'static str, known_files: usize) {
     let Some(report) = Report::on(folder, known_files) else { return };
-    let Some(deployments) = deployment::standalones() else { return };
-    each_case(report, deployments, |result| result);
+    let Some(at_hand) = AtHand::default_generation() else { return };
+    each_case(report, &at_hand, |result| result);
 }
 
 /// Runs the cases of a folder in which each must fail: when its file is read or when it is run.
 pub fn fail_all(folder: &'static str, known_files: usize) {
     let Some(report) = Report::on(folder, known_files) else { return };
-    let Some(deployments) = deployment::standalones() else { return };
-    each_case(report, deployments, |result| match result {
+    let Some(at_hand) = AtHand::default_generation() else { return };
+    each_case(report, &at_hand, |result| match result {
         Ok(()) => Err("passed, and must fail".to_owned()),
         Err(_) => Ok(()),
     });
@@ -50,20 +48,16 @@ pub fn fail_all(folder: &'static str, known_files: usize) {
 #[allow(dead_code)]
 pub fn run_all_on(folder: &'static str, known_files: usize, mongod: &Mongod) {
     let Some(report) = Report::on(folder, known_files) else { return };
-    let deployment = Deployment::standalone(mongod);
-    each_case(report.titled(format!("{folder} on {}", deployment.version)), &[deployment], |result| result);
+    let at_hand = AtHand::only(mongod);
+    each_case(report.titled(format!("{folder} on {}", at_hand.open.version)), &at_hand, |result| result);
 }
 
-fn each_case(
-    mut report: Report,
-    deployments: &[Arc<Deployment>],
-    judge: impl Fn(Result<(), String>) -> Result<(), String>,
-) {
+fn each_case(mut report: Report, at_hand: &AtHand, judge: impl Fn(Result<(), String>) -> Result<(), String>) {
     for fixture in report.fixtures() {
         match file::read(&fixture.text) {
             Ok(file) => file.tests.iter().for_each(|test| {
                 let case = format!("{} | {}", fixture.name, test.description);
-                match run_case(&file, test, deployments) {
+                match run_case(&file, test, at_hand) {
                     Ok(result) => report.judged(&case, judge(result)),
                     Err(skip) => report.skipped(&skip),
                 }
@@ -75,13 +69,13 @@ fn each_case(
 }
 
 /// What became of a case, or why it is not run.
-fn run_case(file: &TestFile, test: &Test, deployments: &[Arc<Deployment>]) -> Result<Result<(), String>, Skip> {
-    let deployment = deployment::choose(deployments, &file.requirements, &test.requirements)?;
+fn run_case(file: &TestFile, test: &Test, at_hand: &AtHand) -> Result<Result<(), String>, Skip> {
+    let deployment = at_hand.choose(&file.requirements, &test.requirements)?;
     if let Some(reason) = &test.skip_reason {
         return Err(Skip::SaysTheFile(reason.clone()));
     }
     if let Some(part) = unbuilt::missing_part(file, test) {
         return Err(Skip::NotBuilt(part));
     }
-    Ok(case::run(file, test, deployment))
+    Ok(case::run(file, test, &deployment))
 }
