@@ -23,6 +23,20 @@ fn is_hello(name: &str) -> bool {
     name.eq_ignore_ascii_case("isMaster") || name == "hello"
 }
 
+/// A peer that greets, and answers everything else with success at once.
+fn polite_peer() -> Script {
+    Script::start(|mut stream, _| {
+        while let Ok(Some(request)) = wire::read_request(&mut stream) {
+            let reply = if is_hello(request.name()) {
+                greeting()
+            } else {
+                doc! {"ok": 1}
+            };
+            let _ = wire::write_reply(&mut stream, &request, &reply);
+        }
+    })
+}
+
 /// Waits until it is so, for at most ten seconds.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -115,7 +129,6 @@ fn waiting_threads_are_served_in_order() {
     });
     let client = Client::with_uri_str(format!("{}?maxPoolSize=1", peer.uri())).unwrap();
     let database = client.database("admin");
-    // A cursor-less way to hold the connection: a command that is answered only when the gate opens.
     let (order_in, order_out) = mpsc::channel();
     let started = Arc::new(AtomicUsize::new(0));
     thread::scope(|scope| {
