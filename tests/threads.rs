@@ -50,7 +50,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 fn eight_threads_and_two_connections_lose_nothing() {
     const THREADS: i32 = 8;
     const EACH: i32 = 1_250;
-    let Some(mongod) = Mongod::shared("6.0") else { return };
+    let Some(mongod) = Mongod::start("6.0", &[]) else { return };
     let client = Client::with_uri_str(format!("{}?maxPoolSize=2", mongod.uri())).unwrap();
     let counters = client.database("threads").collection::<Document>("counters");
     counters.drop().run().unwrap();
@@ -117,16 +117,7 @@ fn a_full_pool_is_reported_with_its_figures() {
 #[test]
 fn waiting_threads_are_served_in_order() {
     const WAITING: usize = 6;
-    let peer = Script::start(|mut stream, _| {
-        while let Ok(Some(request)) = wire::read_request(&mut stream) {
-            let reply = if is_hello(request.name()) {
-                greeting()
-            } else {
-                doc! {"ok": 1}
-            };
-            let _ = wire::write_reply(&mut stream, &request, &reply);
-        }
-    });
+    let peer = polite_peer();
     let client = Client::with_uri_str(format!("{}?maxPoolSize=1", peer.uri())).unwrap();
     let database = client.database("admin");
     let (order_in, order_out) = mpsc::channel();
@@ -163,16 +154,7 @@ fn min_pool_size_is_filled_by_use() {
 
 #[test]
 fn an_idle_connection_that_died_is_replaced_before_use() {
-    let peer = Script::start(|mut stream, _| {
-        while let Ok(Some(request)) = wire::read_request(&mut stream) {
-            let reply = if is_hello(request.name()) {
-                greeting()
-            } else {
-                doc! {"ok": 1}
-            };
-            let _ = wire::write_reply(&mut stream, &request, &reply);
-        }
-    });
+    let peer = polite_peer();
     let client = Client::with_uri_str(peer.uri()).unwrap();
     client.ping().unwrap();
     peer.hang_up();
@@ -185,16 +167,7 @@ fn an_idle_connection_that_died_is_replaced_before_use() {
 
 #[test]
 fn a_connection_that_was_idle_too_long_is_not_used() {
-    let peer = Script::start(|mut stream, _| {
-        while let Ok(Some(request)) = wire::read_request(&mut stream) {
-            let reply = if is_hello(request.name()) {
-                greeting()
-            } else {
-                doc! {"ok": 1}
-            };
-            let _ = wire::write_reply(&mut stream, &request, &reply);
-        }
-    });
+    let peer = polite_peer();
     let client = Client::with_uri_str(format!("{}?maxIdleTimeMS=50", peer.uri())).unwrap();
     client.ping().unwrap();
     client.ping().unwrap();
