@@ -12,7 +12,12 @@ impl Deadline {
 
     /// From now; a limit of zero means none, as in every time option of a connection string.
     pub(crate) fn after(limit: Duration) -> Self {
-        Deadline(if limit.is_zero() { None } else { Instant::now().checked_add(limit) }, UNNAMED)
+        Deadline::counted_from(Instant::now(), limit)
+    }
+
+    /// From a moment that the caller has looked at the clock for; zero means none.
+    pub(crate) fn counted_from(began: Instant, limit: Duration) -> Self {
+        Deadline(if limit.is_zero() { None } else { began.checked_add(limit) }, UNNAMED)
     }
 
     /// From now, or never.

@@ -153,7 +153,6 @@ impl Shared {
 
     /// Waits until this thread is first in the queue and there is something for it to take. Never returns `Turn::Wait`.
     fn wait_for_turn(&self, deadline: Deadline) -> Result<Turn> {
-        let began = Instant::now();
         let mut stale = Vec::new();
         let mut state = self.lock();
         if state.waiting.is_empty() {
@@ -162,6 +161,7 @@ impl Shared {
                 turn => return Ok(turn),
             }
         }
+        let began = Instant::now();
         let own = Arc::new(Condvar::new());
         state.waiting.push_back(own.clone());
         loop {

@@ -24,9 +24,13 @@ use super::{Command, Deployment, Namespace, run_on, send_on, write_concern_error
 const STATEMENT_ALLOWANCE: usize = 16 * 1024;
 /// What a message may hold beside body and statements: headers, flags, lengths, names, and what is added when it is sent.
 const MESSAGE_ALLOWANCE: usize = 16 * 1024;
+/// Room for the statements to begin with, so that a document of usual size is written without moving it several times.
+const FIRST_ROOM: usize = 2048;
 /// `hint` is understood from these wire versions on, by updates (MongoDB 4.2), and by deletes and findAndModify (4.4).
 const UPDATE_HINT: i32 = 8;
 const DELETE_HINT: i32 = 9;
+/// Type, key and value of an `_id` that is an ObjectId.
+const ID_FIELD: usize = 1 + 4 + 12;
 
 /// The three commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +104,7 @@ impl<'a> Writer<'a> {
             lease,
             room,
             kind: Kind::Insert,
-            statements: Vec::new(),
+            statements: Vec::with_capacity(FIRST_ROOM),
             places: Vec::new(),
             outcome: Outcome::default(),
         })
@@ -404,12 +408,14 @@ fn append_with_id<T: Serialize>(document: &T, buffer: &mut Vec<u8>) -> Result<Bs
         return Bson::try_from(id).map_err(not_bson);
     }
     let id = ObjectId::new();
-    let mut field = Vec::with_capacity(17);
-    field.extend_from_slice(b"\x07_id\0");
-    field.extend_from_slice(&id.bytes());
-    let length =
-        i32::try_from(buffer.len() - start + field.len()).map_err(|_| too_large(buffer.len(), i32::MAX as usize))?;
-    buffer.splice(start..start + 4, length.to_le_bytes().into_iter().chain(field));
+    let length = buffer.len() - start + ID_FIELD;
+    let announced = i32::try_from(length).map_err(|_| too_large(length, i32::MAX as usize))?;
+    let mut head = [0; 4 + ID_FIELD];
+    head[..4].copy_from_slice(&announced.to_le_bytes());
+    head[4..9].copy_from_slice(b"\x07_id\0");
+    head[9..].copy_from_slice(&id.bytes());
+    // The field takes its place between the length and the first field.
+    buffer.splice(start..start + 4, head);
     Ok(Bson::ObjectId(id))
 }
 

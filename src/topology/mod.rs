@@ -58,8 +58,9 @@ impl Topology {
     /// `serverSelectionTimeoutMS`.
     pub(crate) fn lease(&self, operation: Deadline) -> Result<Lease> {
         let began = Instant::now();
-        let selection =
-            Deadline::after(self.server_selection_timeout).named("serverSelectionTimeoutMS").earliest(operation);
+        let selection = Deadline::counted_from(began, self.server_selection_timeout)
+            .named("serverSelectionTimeoutMS")
+            .earliest(operation);
         // With a limit on the whole operation, that one counts; without it, each step has its own.
         let (queue, connect) = match operation.instant() {
             Some(_) => (operation, selection),
