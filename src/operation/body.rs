@@ -10,20 +10,27 @@ use crate::options::{Collation, Hint, ReadConcern, WriteConcern};
 
 use bson::raw::cstr;
 
+/// Room for most bodies, so that they are not moved while they grow.
+const ROOM: usize = 256;
+/// A document without fields.
+const EMPTY: [u8; 5] = [5, 0, 0, 0, 0];
+
 /// The body of a command, while it is written.
 pub(crate) struct Body(RawDocumentBuf);
 
 impl Body {
     /// A body whose first key is the command's name.
     pub(crate) fn new(name: &CStr, value: impl Into<RawBson>) -> Self {
-        let mut body = RawDocumentBuf::new();
-        body.append(name, value.into());
-        Body(body)
+        let mut body = Body::empty();
+        body.0.append(name, value.into());
+        body
     }
 
     /// A document within a body.
     pub(crate) fn empty() -> Self {
-        Body(RawDocumentBuf::new())
+        let mut bytes = Vec::with_capacity(ROOM);
+        bytes.extend_from_slice(&EMPTY);
+        Body(RawDocumentBuf::from_bytes(bytes).unwrap_or_default())
     }
 
     pub(crate) fn put(&mut self, key: &CStr, value: impl Into<RawBson>) {

@@ -1,12 +1,13 @@
 //! `ping`: is the server there?
 
-use bson::rawdoc;
+use bson::raw::cstr;
 
 use crate::error::Result;
 
+use super::body::Body;
 use super::{Command, Deployment, execute};
 
 pub(crate) fn ping(deployment: &Deployment) -> Result<()> {
-    execute(deployment, Command::new(deployment, "ping", "admin", rawdoc! { "ping": 1 }))?;
+    execute(deployment, Command::new(deployment, "ping", "admin", Body::new(cstr!("ping"), 1).done()))?;
     Ok(())
 }
