@@ -4,26 +4,26 @@ use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError};
 
-/// The `writeConcernError` of a reply, if there is one.
-pub(crate) fn write_concern_error(reply: &RawDocument) -> Result<Option<WriteConcernError>> {
-    let Some(value) = reply.get("writeConcernError").map_err(malformed)? else { return Ok(None) };
+/// The value of a reply's `writeConcernError`.
+pub(crate) fn write_concern_error(value: RawBsonRef<'_>) -> Result<WriteConcernError> {
     let RawBsonRef::Document(error) = value else {
         return Err(Error::invalid_reply(Stage::Decode, "the reply's writeConcernError is not a document"));
     };
-    Ok(Some(WriteConcernError {
+    Ok(WriteConcernError {
         code: number(error, "code")?,
         code_name: text(error, "codeName")?.unwrap_or_default(),
         message: text(error, "errmsg")?.unwrap_or_default(),
         details: details(error)?,
         response: None,
-    }))
+    })
 }
 
 /// An error if the reply carries a `writeConcernError`: for commands that report nothing else.
 pub(crate) fn check_write_concern(reply: &RawDocument) -> Result<()> {
-    match write_concern_error(reply)? {
+    match reply.get("writeConcernError").map_err(malformed)? {
         None => Ok(()),
-        Some(mut error) => {
+        Some(value) => {
+            let mut error = write_concern_error(value)?;
             error.response = Some(reply.to_owned());
             let message = format!("write concern error {} ({}): {}", error.code, error.code_name, error.message);
             let failure = Error::new(ErrorKind::WriteConcern(error), Stage::Command, message);
@@ -32,9 +32,8 @@ pub(crate) fn check_write_concern(reply: &RawDocument) -> Result<()> {
     }
 }
 
-/// The `writeErrors` of a reply, with their places shifted by `offset`.
-pub(crate) fn write_errors(reply: &RawDocument, offset: usize) -> Result<Vec<WriteError>> {
-    let Some(value) = reply.get("writeErrors").map_err(malformed)? else { return Ok(Vec::new()) };
+/// The value of a reply's `writeErrors`.
+pub(crate) fn write_errors(value: RawBsonRef<'_>) -> Result<Vec<WriteError>> {
     let RawBsonRef::Array(array) = value else {
         return Err(Error::invalid_reply(Stage::Decode, "the reply's writeErrors is not an array"));
     };
@@ -46,7 +45,7 @@ pub(crate) fn write_errors(reply: &RawDocument, offset: usize) -> Result<Vec<Wri
         let index = usize::try_from(number(error, "index")?)
             .map_err(|_| Error::invalid_reply(Stage::Decode, "a write error has a negative index"))?;
         errors.push(WriteError {
-            index: index.saturating_add(offset),
+            index,
             code: number(error, "code")?,
             code_name: text(error, "codeName")?,
             message: text(error, "errmsg")?.unwrap_or_default(),

@@ -5,7 +5,7 @@
 
 use bson::oid::ObjectId;
 use bson::raw::cstr;
-use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, Document, RawArray, RawDocument, RawDocumentBuf};
 use serde::Serialize;
 
 use crate::deadline::Deadline;
@@ -53,6 +53,9 @@ pub(crate) struct Settings<'a> {
 impl Settings<'_> {
     /// The bytes of what the caller put into them, which every command carries.
     fn length(&self) -> Result<usize> {
+        if self.let_vars.is_none() && self.comment.is_none() {
+            return Ok(0);
+        }
         let mut body = Body::empty();
         body.document(cstr!("let"), self.let_vars)?;
         body.any(cstr!("comment"), self.comment)?;
@@ -236,27 +239,25 @@ impl<'a> Writer<'a> {
 impl Outcome {
     /// Adds the reply to one command.
     fn read(&mut self, kind: Kind, reply: &RawDocument, places: &[(usize, Option<Bson>)], ordered: bool) -> Result<()> {
-        let count = |key: &str| -> Result<u64> { Ok(number(reply.get(key).map_err(malformed)?).unwrap_or(0)) };
-        let n = count("n")?;
-        let mut errors = write_errors(reply, 0)?;
+        let answer = Answer::read(reply)?;
         match kind {
             Kind::Insert => {
-                self.result.inserted_count += n;
-                self.inserted(places, &errors, ordered);
+                self.result.inserted_count += answer.n;
+                self.inserted(places, &answer.errors, ordered);
             }
-            Kind::Delete => self.result.deleted_count += n,
+            Kind::Delete => self.result.deleted_count += answer.n,
             Kind::Update => {
-                let upserted = self.upserted(reply, places)?;
+                let upserted = self.upserted(answer.upserted, places)?;
                 self.result.upserted_count += upserted;
-                self.result.matched_count += n.saturating_sub(upserted);
-                self.result.modified_count += count("nModified")?;
+                self.result.matched_count += answer.n.saturating_sub(upserted);
+                self.result.modified_count += answer.modified;
             }
         }
-        for error in &mut errors {
+        for mut error in answer.errors {
             error.index = place(places, error.index)?;
+            self.write_errors.push(error);
         }
-        self.write_errors.append(&mut errors);
-        self.write_concern_errors.extend(write_concern_error(reply)?);
+        self.write_concern_errors.extend(answer.concern_error);
         if !self.write_errors.is_empty() || !self.write_concern_errors.is_empty() {
             if let Ok(labels) = reply.get_array("errorLabels") {
                 for label in labels.into_iter().flatten() {
@@ -281,8 +282,8 @@ impl Outcome {
     }
 
     /// Books the `_id` of each document that an upsert inserted, and counts them.
-    fn upserted(&mut self, reply: &RawDocument, places: &[(usize, Option<Bson>)]) -> Result<u64> {
-        let Some(RawBsonRef::Array(upserted)) = reply.get("upserted").map_err(malformed)? else { return Ok(0) };
+    fn upserted(&mut self, upserted: Option<&RawArray>, places: &[(usize, Option<Bson>)]) -> Result<u64> {
+        let Some(upserted) = upserted else { return Ok(0) };
         let mut count = 0;
         for entry in upserted {
             let wrong = || Error::invalid_reply(Stage::Decode, "an entry of the reply's 'upserted' lacks index or _id");
@@ -379,6 +380,35 @@ impl Outcome {
             error = error.with_source(failure);
         }
         Err(error)
+    }
+}
+
+/// What a reply says of the writes.
+#[derive(Default)]
+struct Answer<'a> {
+    n: u64,
+    modified: u64,
+    upserted: Option<&'a RawArray>,
+    errors: Vec<WriteError>,
+    concern_error: Option<WriteConcernError>,
+}
+
+impl<'a> Answer<'a> {
+    /// Goes through the reply once.
+    fn read(reply: &'a RawDocument) -> Result<Self> {
+        let mut answer = Answer::default();
+        for field in reply.iter() {
+            let (key, value) = field.map_err(malformed)?;
+            match key.as_str() {
+                "n" => answer.n = number(Some(value)).unwrap_or(0),
+                "nModified" => answer.modified = number(Some(value)).unwrap_or(0),
+                "upserted" => answer.upserted = value.as_array(),
+                "writeErrors" => answer.errors = write_errors(value)?,
+                "writeConcernError" => answer.concern_error = Some(write_concern_error(value)?),
+                _ => {}
+            }
+        }
+        Ok(answer)
     }
 }
 
