@@ -6,7 +6,7 @@ use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::percent_encode;
 use mongo_blocking::{Client, Error};
-use mongo_blocking_test_server::peers::Mongod;
+use mongo_blocking_test_server::peers::{Mongod, ScrampServer};
 
 /// Everything on a keyboard that a connection string could trip over, and some that is not on every keyboard.
 const SPECIAL: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \u{e4}\u{20ac}\u{6f22}";
@@ -164,4 +164,29 @@ fn over_the_unix_socket() {
     let path = mongod.unix_socket();
     let host = percent_encode(path.to_str().unwrap());
     assert_eq!(log_in(&format!("mongodb://socket:pencil@{host}/")).unwrap(), "socket");
+}
+
+#[test]
+fn a_server_judged_by_scramp() {
+    let names = ["user", "a=b", "a,b", "=2C,=3D", "m\u{fc}ller", "a b"];
+    let mut users: Vec<(&str, &str)> = names.iter().map(|name| (*name, SPECIAL)).collect();
+    users.push(("IX", "IX"));
+    let Some(server) = ScrampServer::start(&users) else { return };
+    let host = server.address();
+    let options = ["", "?authMechanism=SCRAM-SHA-1", "?authMechanism=SCRAM-SHA-256"];
+    for name in names {
+        let (user, password) = (percent_encode(name), percent_encode(SPECIAL));
+        for options in options {
+            let uri = format!("mongodb://{user}:{password}@{host}/{options}");
+            assert_eq!(log_in(&uri).unwrap_or_else(|error| panic!("{name} {options}: {error}")), name);
+        }
+    }
+    for options in options {
+        assert_refused(&format!("mongodb://user:inkwell@{host}/{options}"), "inkwell");
+        assert_refused(&format!("mongodb://nobody:inkwell@{host}/{options}"), "inkwell");
+    }
+    // The soft hyphen is prepared away, by SCRAM-SHA-256 alone.
+    for options in ["", "?authMechanism=SCRAM-SHA-256"] {
+        assert_eq!(log_in(&format!("mongodb://IX:I%C2%ADX@{host}/{options}")).unwrap(), "IX");
+    }
 }
