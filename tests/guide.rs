@@ -1,0 +1,167 @@
+//! What the guides show, form by form, on a real server: each test is a row of the guides' forms that are built by now.
+
+use std::fs;
+use std::process::Command;
+
+use mongo_blocking::bson::{Document, doc};
+use mongo_blocking::error::ErrorKind;
+use mongo_blocking::options::{ClientOptions, percent_encode};
+use mongo_blocking::{Client, Error};
+use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::{Mongod, ROOT, Scratch};
+
+/// A user of this name with both mechanisms, whom `the_database` knows.
+fn create_user(mongod: &Mongod, name: &str, password: &str, database: &str) {
+    let client = Client::with_uri_str(mongod.root_uri()).unwrap();
+    let database = client.database(database);
+    let _ = database.run_command(doc! {"dropUser": name}).run();
+    let roles = [doc! {"role": "readWriteAnyDatabase", "db": "admin"}];
+    database.run_command(doc! {"createUser": name, "pwd": password, "roles": &roles[..]}).run().unwrap();
+}
+
+/// Who the server says that a client with these options is.
+fn who(options: Result<ClientOptions, Error>) -> String {
+    let client = Client::with_options(options.unwrap()).unwrap();
+    let status = client.database("test").run_command(doc! {"connectionStatus": 1}).run().unwrap();
+    let users = status.get_document("authInfo").unwrap().get_array("authenticatedUsers").unwrap();
+    let user = users.first().expect("somebody is logged in").as_document().unwrap();
+    format!("{}@{}", user.get_str("user").unwrap(), user.get_str("db").unwrap())
+}
+
+#[test]
+fn row_1_escaping() {
+    let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
+    create_user(mongod, "guide 1", "pass/word", "admin");
+    assert_eq!(percent_encode("pass/word"), "pass%2Fword");
+    assert_eq!(percent_encode("guide 1"), "guide%201");
+    let port = mongod.port();
+    let uri = format!("mongodb://guide%201:pass%2Fword@127.0.0.1:{port}");
+    assert_eq!(who(ClientOptions::parse(&uri)), "guide 1@admin");
+    let code = ClientOptions::builder().host(mongod.address()).username("guide 1").password("pass/word");
+    assert_eq!(who(code.build()), "guide 1@admin");
+}
+
+/// Negotiated: from MongoDB 4.0 on the strongest mechanism that the user has credentials for.
+#[test]
+fn row_2_default_mechanism() {
+    let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
+    create_user(mongod, "guide2", "pencil", "admin");
+    let uri = format!("mongodb://guide2:pencil@{}/", mongod.address());
+    assert_eq!(who(ClientOptions::parse(&uri)), "guide2@admin");
+    let code = ClientOptions::builder().host(mongod.address()).username("guide2").password("pencil");
+    assert_eq!(who(code.build()), "guide2@admin");
+}
+
+#[test]
+fn rows_3_and_4_a_named_mechanism_and_the_database_that_knows_the_user() {
+    let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
+    create_user(mongod, "guide3", "pencil", "the_database");
+    let host = mongod.address();
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-1"] {
+        for uri in [
+            format!("mongodb://guide3:pencil@{host}/?authSource=the_database&authMechanism={mechanism}"),
+            format!("mongodb://guide3:pencil@{host}/the_database?authMechanism={mechanism}"),
+        ] {
+            assert_eq!(who(ClientOptions::parse(&uri)), "guide3@the_database", "{uri}");
+        }
+        let code = ClientOptions::builder()
+            .host(&host)
+            .username("guide3")
+            .password("pencil")
+            .auth_source("the_database")
+            .auth_mechanism(mechanism);
+        assert_eq!(who(code.build()), "guide3@the_database");
+    }
+}
+
+/// The form is understood; the mechanism itself is not built yet, and says so instead of falling back to another.
+#[test]
+fn row_5_mongodb_cr() {
+    for uri in [
+        "mongodb://U:P@example.com/?authSource=the_database&authMechanism=MONGODB-CR",
+        "mongodb://U:P@example.com/the_database?authMechanism=MONGODB-CR",
+    ] {
+        let options = ClientOptions::parse(uri).unwrap();
+        let error = Client::with_options(options).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::NotSupported), "{error}");
+        assert!(error.to_string().contains("MONGODB-CR"), "{error}");
+    }
+}
+
+#[test]
+fn row_6_default_database() {
+    let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
+    create_user(mongod, "guide6", "pencil", "admin");
+    let uri = format!("mongodb://guide6:pencil@{}/default_db?authSource=admin", mongod.address());
+    assert_eq!(who(ClientOptions::parse(&uri)), "guide6@admin");
+    let client = Client::with_uri_str(&uri).unwrap();
+    assert_eq!(client.default_database().unwrap().name(), "default_db");
+    assert!(Client::with_uri_str(mongod.uri()).unwrap().default_database().is_none());
+}
+
+/// A server that takes TLS only, and the file with its authority.
+fn tls_server(folder: &Scratch) -> Option<(Mongod, String)> {
+    let authority = Authority::new();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ca_file = write("ca.pem", authority.pem());
+    let key_file = write("server.pem", authority.issue(For::Server, "localhost").both());
+    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key_file, "--tlsCAFile", &ca_file];
+    Some((Mongod::start("6.0", &[&args[..], &["--tlsAllowConnectionsWithoutCertificates"]].concat())?, ca_file))
+}
+
+/// The system's own roots decide; OpenSSL reads from the environment where they are, so the very test runs once more in a
+/// process whose environment names ours.
+#[test]
+fn row_18_tls_on() {
+    const URI: &str = "MONGO_BLOCKING_GUIDE_ROW_18";
+    if let Ok(address) = std::env::var(URI) {
+        for option in ["tls=true", "ssl=true"] {
+            Client::with_uri_str(format!("mongodb://{address}/?{option}")).unwrap().ping().unwrap();
+        }
+        let code = ClientOptions::builder().host(&address).tls(true).build().unwrap();
+        Client::with_options(code).unwrap().ping().unwrap();
+        return;
+    }
+    let folder = Scratch::new("guide-18");
+    let Some((mongod, ca_file)) = tls_server(&folder) else { return };
+    let address = format!("localhost:{}", mongod.port());
+    let error = Client::with_uri_str(format!("mongodb://{address}/?tls=true")).unwrap().ping().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Tls), "{error}");
+    let again = Command::new(std::env::current_exe().unwrap())
+        .args(["row_18_tls_on", "--exact"])
+        .env(URI, &address)
+        .env("SSL_CERT_FILE", &ca_file)
+        .output()
+        .unwrap();
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+}
+
+#[test]
+fn row_19_ca_file() {
+    let folder = Scratch::new("guide-19");
+    let Some((mongod, ca_file)) = tls_server(&folder) else { return };
+    let address = format!("localhost:{}", mongod.port());
+    for option in ["tlsCAFile", "ssl_ca_certs"] {
+        let uri = format!("mongodb://{address}/?tls=true&{option}={ca_file}");
+        Client::with_uri_str(uri).unwrap().ping().unwrap();
+    }
+    let code = ClientOptions::builder().host(&address).tls(true).tls_ca_file(&ca_file).build().unwrap();
+    Client::with_options(code).unwrap().ping().unwrap();
+}
+
+#[test]
+fn row_27_sample_application() {
+    let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
+    let uri = format!("mongodb://{}:{}@{}/", ROOT.0, ROOT.1, mongod.address());
+    let client = Client::with_uri_str(uri).unwrap();
+    client.ping().unwrap();
+    let collection = client.database("test").collection::<Document>("test");
+    let before = collection.count_documents(doc! {}).run().unwrap();
+    collection.insert_one(doc! {}).run().unwrap();
+    assert_eq!(collection.count_documents(doc! {}).run().unwrap(), before + 1);
+    client.close();
+}
