@@ -144,9 +144,7 @@ fn complete(deployment: &Deployment, lease: &Lease, command: &mut Command<'_>) -
     {
         command.body.append(cstr!("$readPreference"), document);
     }
-    if let Some(api) = &deployment.options().server_api
-        && command.name != "getMore"
-    {
+    if let Some(api) = &deployment.options().server_api {
         append_server_api(&mut command.body, api);
     }
     if deployment.options().timeout.is_some_and(|limit| !limit.is_zero())

@@ -61,6 +61,11 @@ fn read_and_write_concern_operations() {
 }
 
 #[test]
+fn versioned_api() {
+    unified::run_all("versioned-api/tests", 4);
+}
+
+#[test]
 fn connection_string() {
     let Some(mut report) = Report::on("connection-string/tests", 8) else { return };
     connection_string::run(&mut report);
