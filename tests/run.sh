@@ -23,6 +23,7 @@ interop|reference clients log in to our test server, and our client logs in to s
 generations|login and CRUD on MongoDB 4.2, 4.4, 5.0 and 6.0|mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2|test:generations
 hostile|servers that lie, stall, or break off||test:hostile
 threads|one client in many threads, in a runtime's worker, in Drop, in a scope|mongod-6.0|test:threads
+bench|the bench program runs through (no time is judged)|mongod-6.0|script:tests/bench/quick.sh
 examples|examples/run.sh as a newcomer runs it: on MongoDB 6.0, and where that cannot be had|mongod-6.0|script:examples/run.sh script:examples/run.sh:--tiny
 END
 }

@@ -4,7 +4,6 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::{env, fs};
 
-use mongo_blocking::Client;
 use mongo_blocking_test_server::canned::{Answers, documents};
 use mongo_blocking_test_server::front::{Front, Mechanism};
 
@@ -123,10 +122,15 @@ pub struct NewClient {
     pub after: u64,
 }
 
-/// Measures it in a process that does nothing else.
+/// Measures it with a program that does nothing else, which is built for it: this one is three times as large.
 pub fn new_client(server: &Server) -> Option<NewClient> {
-    let output = this_program().arg(CLIENT).args(server.arguments()).stderr(Stdio::inherit()).output().ok()?;
-    let said = String::from_utf8(output.stdout).ok()?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = ["build", "--quiet", "--locked", "--profile", "bench", "--example", "new_client"];
+    let built = Command::new(cargo).args(build).current_dir(env!("CARGO_MANIFEST_DIR")).status().ok()?;
+    let here = env::current_exe().ok()?;
+    let program = here.parent()?.parent()?.join("examples/new_client");
+    let output = Command::new(program).arg(server.uri()).stderr(Stdio::inherit()).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok().filter(|_| built.success() && output.status.success())?;
     let mut numbers = said.split_whitespace().map_while(|number| number.parse().ok());
     Some(NewClient { before: numbers.next()?, after: numbers.next()? })
 }
@@ -136,7 +140,6 @@ pub fn run_as_child(name: &str, arguments: &[String]) -> Option<ExitCode> {
     match name {
         SERVE => serve(arguments.first()?.parse().ok()?),
         ALONE => run_alone(arguments)?,
-        CLIENT => make_a_client(&Server::from_arguments(arguments)?),
         _ => return None,
     }
     Some(ExitCode::SUCCESS)
@@ -166,13 +169,6 @@ fn run_alone(arguments: &[String]) -> Option<()> {
     work(operations);
     println!("{}", status("VmHWM:").unwrap_or(0));
     Some(())
-}
-
-fn make_a_client(server: &Server) {
-    let before = status("VmRSS:").unwrap_or(0);
-    let client = Client::with_uri_str(server.uri()).expect("a client");
-    client.ping().expect("ping");
-    println!("{before} {}", status("VmRSS:").unwrap_or(0));
 }
 
 /// Runs one side in another process and gives back what that said.
@@ -218,7 +214,6 @@ fn total_calls(table: &str) -> Option<u64> {
 
 const SERVE: &str = "serve-canned-answers";
 const ALONE: &str = "run-alone";
-const CLIENT: &str = "make-a-client";
 const FLOOR: &str = "floor";
 const USER: (&str, &str) = ("bench", "pencil");
 /// What is done before counting begins, so that the first operation's preparations do not count.

@@ -66,11 +66,11 @@ pub fn print_system_calls(floor: Option<f64>, driver: Option<f64>) {
 /// Prints what a new client holds.
 pub fn print_new_client(client: &Option<NewClient>) {
     let Some(NewClient { before, after }) = client else {
-        println!("resident memory with a new client: not known on this system");
+        println!("resident memory of a program with a new client: not measured, because it could not be built or run");
         return;
     };
     println!(
-        "resident memory of a process with a new client that has logged in and pinged: {}, of which {} were there before it; \
+        "resident memory of a program with a new client that has logged in and pinged: {} (before it made the client: {}), \
          target 5 MiB: {}",
         memory(Some(*after)),
         memory(Some(*before)),
