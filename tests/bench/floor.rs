@@ -157,7 +157,9 @@ impl Raw {
 fn with_proof(recorded: &[u8], at: usize, hello: &[u8], reply: &[u8], password: &str) -> Vec<u8> {
     let first = find_bytes(hello, b"n,,n=").expect("the client's first message") + 3;
     let first_end = find_bytes(hello, b",r=").expect("its nonce") + 3 + nonce_length(hello);
-    let server_first_at = find_bytes(reply, b"r=").expect("the server's first message");
+    // The two letters alone may stand anywhere in a reply, for one in the server's clock.
+    let nonce = &hello[first_end - nonce_length(hello)..first_end];
+    let server_first_at = find_bytes(reply, &[b"r=", nonce].concat()).expect("the server's first message");
     let server_first = printable(&reply[server_first_at..]);
     let field = |name: &str| {
         server_first
