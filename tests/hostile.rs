@@ -1,6 +1,8 @@
 //! Servers that lie, stall, or break off: each ends in a typed error that names the stage and says what the server did,
 //! promptly, without a panic and without room made for what was only claimed.
 
+#[path = "hostile/posing.rs"]
+mod posing;
 #[path = "hostile/wire.rs"]
 mod wire;
 

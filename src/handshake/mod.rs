@@ -70,6 +70,11 @@ impl Handshake {
         })
     }
 
+    /// Whether there is a credential, so that every connection but an arbiter's is logged in.
+    pub(crate) fn logs_in(&self) -> bool {
+        self.credential.is_some()
+    }
+
     /// Adds what a wrapping library says of itself; only connections opened from now on tell it.
     pub(crate) fn append_metadata(&self, info: DriverInfo) -> Result<()> {
         self.metadata.append(info)

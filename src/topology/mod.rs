@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::connection::Setup;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::handshake::ServerKind;
 use crate::options::ClientOptions;
 use crate::pool::{Lease, Pool, PoolSettings};
 
@@ -69,7 +70,7 @@ impl Topology {
         loop {
             let generation = self.pool.generation();
             let error = match self.pool.check_out(queue, connect) {
-                Ok(lease) => return self.check_set_name(lease),
+                Ok(lease) => return self.check_login(self.check_set_name(lease)?),
                 Err(error) => error,
             };
             self.failed_to_connect(&error, generation);
@@ -125,6 +126,18 @@ impl Topology {
         )
         .with_address(self.pool.setup().address())
         .with_hint("correct replicaSet, or the host"))
+    }
+
+    /// An arbiter holds no users, so the handshake skips the login there. It holds no data either, and whoever calls itself
+    /// one has not proved that it knows the password: with a credential, no operation goes there.
+    fn check_login(&self, lease: Lease) -> Result<Lease> {
+        if lease.description().kind != ServerKind::RsArbiter || !self.setup().handshake().logs_in() {
+            return Ok(lease);
+        }
+        let message = "the server says it is an arbiter, which holds no data, and where nobody can log in";
+        Err(Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message)
+            .with_address(self.pool.setup().address())
+            .with_hint("name a member that holds data; to ask an arbiter about itself, leave the user name out"))
     }
 
     /// Waits before the next try. False: there is none, because time is up or the client was closed.

@@ -1,0 +1,38 @@
+//! Servers that pretend to be something that asks less of them.
+
+use mongo_blocking::Client;
+use mongo_blocking::bson::{Document, doc};
+use mongo_blocking::error::Stage;
+use mongo_blocking_test_server::script::Script;
+use mongo_blocking_test_server::wire::{self, Request};
+
+/// A peer that greets with these fields and answers everything else by the closure.
+fn peer(more: Document, answer: impl Fn(&Request) -> Document + Send + Sync + 'static) -> Script {
+    Script::start(move |mut stream, _| {
+        while let Ok(Some(request)) = wire::read_request(&mut stream) {
+            let reply = match request.name() {
+                "isMaster" | "hello" => {
+                    let mut hello = doc! { "ok": 1, "maxWireVersion": 17 };
+                    hello.extend(more.clone());
+                    hello
+                }
+                _ => answer(&request),
+            };
+            let _ = wire::write_reply(&mut stream, &request, &reply);
+        }
+    })
+}
+
+#[test]
+fn who_says_he_is_an_arbiter_gets_no_data_for_not_knowing_the_password() {
+    let arbiter = doc! { "setName": "rs", "arbiterOnly": true };
+    let peer = peer(arbiter, |_| doc! { "ok": 1, "n": 1 });
+    let uri = format!("mongodb://ann:pencil@{}/", peer.address());
+    let collection = Client::with_uri_str(uri).unwrap().database("db").collection::<Document>("c");
+    let error = collection.insert_one(doc! { "card": "4111" }).run().expect_err("nobody has logged in");
+    assert_eq!(error.stage(), Stage::ServerSelection, "{error}");
+    assert!(error.message().contains("arbiter"), "{error}");
+
+    // Without a credential there was nothing to prove.
+    Client::with_uri_str(format!("mongodb://{}/", peer.address())).unwrap().ping().unwrap();
+}
