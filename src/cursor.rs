@@ -180,6 +180,8 @@ impl<T> Cursor<T> {
     }
 
     fn try_advance(&mut self) -> Result<bool> {
+        // One limit for all the batches that this call may fetch: a server that sends empty ones would else never be done.
+        let mut limit = None;
         loop {
             if self.batch.advance()? {
                 return Ok(true);
@@ -187,14 +189,15 @@ impl<T> Cursor<T> {
             if self.id == 0 {
                 return Ok(false);
             }
-            self.fetch()?;
+            let deadline = *limit.get_or_insert_with(|| self.client.deployment().operation_deadline());
+            self.fetch(deadline)?;
             if self.settings.tailable && !self.has_next() {
                 return Ok(false);
             }
         }
     }
 
-    fn fetch(&mut self) -> Result<()> {
+    fn fetch(&mut self, deadline: Deadline) -> Result<()> {
         let fetched = get_more(
             self.client.deployment(),
             GetMore {
@@ -204,7 +207,7 @@ impl<T> Cursor<T> {
                 batch_size: self.settings.batch_size,
                 max_await_time: self.settings.max_await_time,
                 comment: self.settings.comment.as_ref(),
-                deadline: self.client.deployment().operation_deadline(),
+                deadline,
                 spent: self.batch.reply.take().map(Reply::into_buffer),
             },
         );

@@ -1,8 +1,11 @@
-//! Servers that pretend to be something that asks less of them.
+//! Servers that pretend to be something that asks less of them, or that answer without ever coming to an end.
+
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
-use mongo_blocking::error::Stage;
+use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire::{self, Request};
 
@@ -35,4 +38,21 @@ fn who_says_he_is_an_arbiter_gets_no_data_for_not_knowing_the_password() {
 
     // Without a credential there was nothing to prove.
     Client::with_uri_str(format!("mongodb://{}/", peer.address())).unwrap().ping().unwrap();
+}
+
+#[test]
+fn empty_batches_without_end_do_not_outlast_the_time_limit() {
+    let began = Instant::now();
+    let peer = peer(doc! {}, move |request| {
+        thread::sleep(Duration::from_millis(20));
+        let key = if request.name() == "find" { "firstBatch" } else { "nextBatch" };
+        // The test is to fail, not to hang.
+        let id = if began.elapsed() < Duration::from_secs(4) { 7_i64 } else { 0 };
+        doc! { "ok": 1, "cursor": { "id": id, "ns": "db.c", key: [] } }
+    });
+    let client = Client::with_uri_str(format!("mongodb://{}/?timeoutMS=400", peer.address())).unwrap();
+    let mut cursor = client.database("db").collection::<Document>("c").find(doc! {}).run().unwrap();
+    let error = cursor.next().expect("a time limit").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
