@@ -132,7 +132,7 @@ impl Error {
         Error(Box::new(Inner {
             kind,
             stage,
-            message: message.into(),
+            message: harmless(message.into()),
             hint: None,
             labels: Vec::new(),
             address: None,
@@ -162,7 +162,7 @@ impl Error {
     }
 
     pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
-        self.0.message = message.into();
+        self.0.message = harmless(message.into());
         self
     }
 
@@ -296,7 +296,7 @@ impl fmt::Display for Error {
             write!(f, " (after {elapsed:.1?})")?;
         }
         if let Some(source) = &self.0.source {
-            write!(f, ": {source}")?;
+            write!(f, ": {}", harmless(source.to_string().into()))?;
         }
         if let Some(hint) = &self.0.hint {
             write!(f, " [{hint}]")?;
@@ -351,6 +351,14 @@ impl fmt::Display for Stage {
             Stage::Command => "command",
             Stage::Decode => "reading the reply",
         })
+    }
+}
+
+/// Without the control characters that a terminal would obey: a message may quote the server, and a cause may do so too.
+fn harmless(text: Cow<'static, str>) -> Cow<'static, str> {
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, " ").into(),
+        false => text,
     }
 }
 

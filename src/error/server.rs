@@ -131,10 +131,9 @@ fn refusal(reply: &RawDocument, stage: Stage) -> Error {
         .fold(Error::new(ErrorKind::Command(error), stage, words), Error::with_label)
 }
 
-/// A stranger's words as an error shows them: bounded, and without the control characters that a terminal would obey.
-/// [`CommandError`] keeps them as they came.
+/// A stranger's words as an error shows them, bounded. [`CommandError`] keeps them as they came.
 fn shown(words: &str) -> String {
-    words.chars().take(MAX_SHOWN).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    words.chars().take(MAX_SHOWN).collect()
 }
 
 /// How much of the server's words an error shows; the longest that servers send are explanations of failed plans.

@@ -41,6 +41,25 @@ fn who_says_he_is_an_arbiter_gets_no_data_for_not_knowing_the_password() {
 }
 
 #[test]
+fn a_name_full_of_commands_for_a_terminal() {
+    let peer = peer(doc! { "setName": "\u{1b}[2Jrs" }, |_| doc! { "ok": 1 });
+    let error =
+        Client::with_uri_str(format!("mongodb://{}/?replicaSet=rs", peer.address())).unwrap().ping().unwrap_err();
+    assert!(error.message().contains("[2Jrs"), "{error}");
+    assert!(!error.to_string().chars().any(char::is_control), "{:?}", error.to_string());
+}
+
+#[test]
+fn a_write_error_full_of_commands_for_a_terminal() {
+    let refusal = doc! { "ok": 1, "n": 0, "writeErrors": [{ "index": 0, "code": 1, "errmsg": "\u{1b}[2Jno" }] };
+    let peer = peer(doc! {}, move |_| refusal.clone());
+    let client = Client::with_uri_str(format!("mongodb://{}/", peer.address())).unwrap();
+    let error = client.database("db").collection::<Document>("c").insert_one(doc! {}).run().unwrap_err();
+    assert!(!error.to_string().chars().any(char::is_control), "{:?}", error.to_string());
+    assert!(matches!(error.kind(), ErrorKind::Write(kept) if kept.message == "\u{1b}[2Jno"), "{error:?}");
+}
+
+#[test]
 fn empty_batches_without_end_do_not_outlast_the_time_limit() {
     let began = Instant::now();
     let peer = peer(doc! {}, move |request| {
