@@ -143,7 +143,8 @@ impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
         if documents.peek().is_none() {
             return Err(Error::invalid_argument("insert_many was given no documents"));
         }
-        let mut writer = Writer::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?;
+        let mut writer = Writer::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?
+            .between_commands_without_connection();
         for (place, document) in documents.enumerate() {
             match writer.insert(place, document.borrow()) {
                 Ok(true) => {}

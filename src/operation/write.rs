@@ -69,15 +69,25 @@ pub(crate) struct Writer<'a> {
     namespace: Namespace<'a>,
     settings: Settings<'a>,
     deadline: Deadline,
-    lease: Lease,
-    /// How many bytes of statements a message has room for.
-    room: usize,
+    /// The connection, unless it is given back between two commands.
+    lease: Option<Lease>,
+    keeps_lease: bool,
+    limits: Limits,
     kind: Kind,
     /// The statements that wait to be sent, one BSON document behind the other.
     statements: Vec<u8>,
     /// For each of them its place in the caller's list and, for an insert, the document's `_id`.
     places: Vec<(usize, Option<Bson>)>,
     outcome: Outcome,
+}
+
+/// What the server allows.
+struct Limits {
+    /// How many bytes of statements a message has room for.
+    room: usize,
+    document: usize,
+    statements: usize,
+    wire_version: i32,
 }
 
 /// What the writes have led to.
@@ -98,19 +108,33 @@ impl<'a> Writer<'a> {
         let deadline = deployment.operation_deadline();
         let lease = deployment.lease(deadline)?;
         let beside = MESSAGE_ALLOWANCE + settings.length()?;
-        let room = lease.description().max_message_size_bytes.saturating_sub(beside);
+        let server = lease.description();
+        let limits = Limits {
+            room: server.max_message_size_bytes.saturating_sub(beside),
+            document: server.max_bson_object_size,
+            statements: server.max_write_batch_size,
+            wire_version: server.max_wire_version,
+        };
         Ok(Writer {
             deployment,
             namespace,
             settings,
             deadline,
-            lease,
-            room,
+            lease: Some(lease),
+            keeps_lease: true,
+            limits,
             kind: Kind::Insert,
             statements: Vec::with_capacity(FIRST_ROOM),
             places: Vec::new(),
             outcome: Outcome::default(),
         })
+    }
+
+    /// Holds a connection only while a command is sent: the caller's iterator may need one itself, to read what we write.
+    pub(crate) fn between_commands_without_connection(mut self) -> Self {
+        self.lease = None;
+        self.keeps_lease = false;
+        self
     }
 
     /// Adds a document to insert. `false`: a write before it failed, and the rest is to be left out.
@@ -129,7 +153,7 @@ impl<'a> Writer<'a> {
             return Ok(false);
         }
         if matches!(statement.get("hint"), Ok(Some(_))) {
-            check_hint(self.is_acknowledged(), self.lease.description().max_wire_version, kind)?;
+            check_hint(self.is_acknowledged(), self.limits.wire_version, kind)?;
         }
         let start = self.statements.len();
         self.statements.extend_from_slice(statement.as_bytes());
@@ -172,9 +196,7 @@ impl<'a> Writer<'a> {
 
     /// Judges the statement that stands in the buffer from `start` on, and sends what it does not fit in with.
     fn added(&mut self, place: usize, start: usize, id: Result<Option<Bson>>) -> Result<bool> {
-        let limits = self.lease.description();
-        let largest = limits.max_bson_object_size + if self.kind == Kind::Insert { 0 } else { STATEMENT_ALLOWANCE };
-        let most = limits.max_write_batch_size;
+        let largest = self.limits.document + if self.kind == Kind::Insert { 0 } else { STATEMENT_ALLOWANCE };
         let length = self.statements.len() - start;
         let id = id.and_then(|id| if length > largest { Err(too_large(length, largest)) } else { Ok(id) });
         let id = match id {
@@ -184,7 +206,7 @@ impl<'a> Writer<'a> {
                 return Err(error);
             }
         };
-        if start > 0 && (self.places.len() >= most || self.statements.len() > self.room) {
+        if start > 0 && (self.places.len() >= self.limits.statements || self.statements.len() > self.limits.room) {
             self.send(start);
             if self.stopped() {
                 return Ok(false);
@@ -212,6 +234,10 @@ impl<'a> Writer<'a> {
             Kind::Update => ("update", cstr!("update"), "updates"),
             Kind::Delete => ("delete", cstr!("delete"), "deletes"),
         };
+        let mut lease = match self.lease.take() {
+            Some(lease) => lease,
+            None => self.deployment.lease(self.deadline)?,
+        };
         let mut body = Body::new(key, self.namespace.collection);
         body.put(cstr!("ordered"), self.settings.ordered);
         if self.kind != Kind::Delete {
@@ -227,11 +253,13 @@ impl<'a> Writer<'a> {
         let documents = self.statements.get(..length).unwrap_or_default();
         command.sequence = Some(Sequence { identifier, documents, count: places.len() });
         if !self.settings.write_concern.is_none_or(WriteConcern::is_acknowledged) {
-            send_on(self.deployment, &mut self.lease, command)?;
+            send_on(self.deployment, &mut lease, command)?;
+            self.lease = self.keeps_lease.then_some(lease);
             self.outcome.inserted(places, &[], self.settings.ordered);
             return Ok(());
         }
-        let reply = run_on(self.deployment, &mut self.lease, command)?;
+        let reply = run_on(self.deployment, &mut lease, command)?;
+        self.lease = self.keeps_lease.then_some(lease);
         self.outcome.read(self.kind, reply.document(), places, self.settings.ordered)
     }
 }

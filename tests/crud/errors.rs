@@ -1,0 +1,76 @@
+//! Errors as a caller meets them.
+
+use std::time::{Duration, Instant};
+
+use mongo_blocking::Client;
+use mongo_blocking::bson::{Bson, doc};
+use mongo_blocking::error::ErrorKind;
+
+use super::{Watched, fail, own_mongod};
+
+#[test]
+fn failures_that_the_server_is_told_to_cause() {
+    let Some(mongod) = own_mongod() else { return };
+    let watched = Watched::new(&mongod, "socketTimeoutMS=10000");
+    let birds = watched.collection("birds");
+
+    let duplicate = doc! {"_id": 1};
+    birds.insert_one(&duplicate).run().unwrap();
+    let error = birds.insert_one(&duplicate).run().unwrap_err();
+    let ErrorKind::Write(refused) = error.kind() else { panic!("{error:?}") };
+    assert_eq!((refused.index, refused.code), (0, 11_000));
+    assert!(error.server_response().is_some_and(|reply| reply.get_array("writeErrors").is_ok()));
+
+    // The write itself has happened.
+    let concern = doc! {"code": 91, "codeName": "ShutdownInProgress", "errmsg": "going down", "errInfo": {"x": 1}};
+    fail(
+        &watched.client,
+        1,
+        doc! {"failCommands": ["insert"], "writeConcernError": concern, "errorLabels": ["RetryableWriteError"]},
+    );
+    let error = birds.insert_one(doc! {"_id": 2}).run().unwrap_err();
+    let ErrorKind::WriteConcern(refused) = error.kind() else { panic!("{error:?}") };
+    assert_eq!((refused.code, refused.message.as_str()), (91, "going down"));
+    assert!(refused.details.as_ref().is_some_and(|details| details.get_i32("x").unwrap() == 1), "{refused:?}");
+    assert!(error.contains_label("RetryableWriteError"), "{error:?}");
+    assert!(error.server_response().is_some());
+    assert_eq!(birds.count_documents(doc! {}).run().unwrap(), 2);
+
+    // The connection dies in the second command of three (inserts, updates, deletes).
+    fail(&watched.client, 1, doc! {"failCommands": ["update"], "closeConnection": true});
+    let models = vec![
+        mongo_blocking::WriteModel::insert_one(doc! {"_id": 3}),
+        mongo_blocking::WriteModel::update_one(doc! {"_id": 3}, doc! {"$set": {"a": 1}}),
+        mongo_blocking::WriteModel::delete_one(doc! {"_id": 3}),
+    ];
+    let error = birds.bulk_write(models).run().unwrap_err();
+    let ErrorKind::BulkWrite(failed) = error.kind() else { panic!("{error:?}") };
+    assert_eq!((failed.partial_result.inserted_count, failed.partial_result.deleted_count), (1, 0));
+    assert_eq!(failed.partial_result.inserted_ids[&0], Bson::Int32(3));
+    let cause = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<mongo_blocking::Error>());
+    assert!(cause.is_some_and(mongo_blocking::Error::is_network_error), "{error:?}");
+    assert_eq!(birds.count_documents(doc! {"_id": 3, "a": null}).run().unwrap(), 1);
+}
+
+#[test]
+fn timeout_ms_is_told_to_the_server_and_ends_on_time() {
+    let Some(mongod) = own_mongod() else { return };
+    let limited = Watched::new(&mongod, "timeoutMS=400");
+    let birds = limited.collection("limited");
+    birds.find_one(doc! {}).run().unwrap();
+    let find = limited.sent("find").pop().unwrap();
+    assert!(find.get_i64("maxTimeMS").is_ok_and(|limit| (1..=400).contains(&limit)), "{find}");
+    let unlimited = Client::with_uri_str(mongod.root_uri()).unwrap();
+    for (options, limit) in [("timeoutMS=400", 400), ("socketTimeoutMS=300", 300)] {
+        let watched = Watched::new(&mongod, options);
+        // Setting a fail point waits until nobody is held by it any more, so a client without limits does it.
+        fail(&unlimited, 1, doc! {"failCommands": ["find"], "blockConnection": true, "blockTimeMS": 3000});
+        let began = Instant::now();
+        let collection = watched.client.database("crud").collection::<mongo_blocking::bson::Document>("limited");
+        let error = collection.find_one(doc! {}).run().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout), "{options}: {error:?}");
+        assert!(error.to_string().contains(options.split('=').next().unwrap()), "{options}: {error}");
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(limit - 50) && took < Duration::from_secs(2), "{options}: {took:?}");
+    }
+}
