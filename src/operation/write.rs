@@ -3,6 +3,8 @@
 //! A [`Writer`] takes one statement after the other and sends a command whenever the next statement is of another kind or would
 //! not fit. One buffer serves all of its commands, and each statement is turned into BSON once.
 
+use std::collections::HashSet;
+
 use bson::oid::ObjectId;
 use bson::raw::cstr;
 use bson::{Bson, Document, RawArray, RawDocument, RawDocumentBuf};
@@ -299,10 +301,12 @@ impl Outcome {
 
     /// Books the `_id` of each document that was inserted.
     fn inserted(&mut self, places: &[(usize, Option<Bson>)], errors: &[WriteError], ordered: bool) {
-        for (number, (place, id)) in places.iter().enumerate() {
-            let failed = |error: &WriteError| error.index == number || (ordered && error.index < number);
+        let failed: HashSet<usize> = errors.iter().map(|error| error.index).collect();
+        // After the first failure of an ordered command the server leaves out the rest.
+        let end = failed.iter().min().filter(|_| ordered).map_or(places.len(), |first| places.len().min(*first));
+        for (number, (place, id)) in places.iter().take(end).enumerate() {
             if let Some(id) = id
-                && !errors.iter().any(failed)
+                && !failed.contains(&number)
             {
                 self.result.inserted_ids.insert(*place, id.clone());
             }
