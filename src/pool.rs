@@ -15,6 +15,9 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 /// A connection that lay idle for longer than this is looked at before it is used, because its peer may have gone.
 const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
 
+/// How long `minPoolSize` is left alone after a connection towards it could not be made: the caller waits meanwhile.
+const FILL_PAUSE: Duration = Duration::from_secs(10);
+
 /// The limits of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolSettings {
@@ -39,6 +42,8 @@ pub(crate) struct Lease {
     connection: Option<Box<Connection>>,
     id: u64,
     generation: u64,
+    /// Until when the operation has time to make a connection.
+    connect: Deadline,
     shared: Arc<Shared>,
 }
 
@@ -60,6 +65,8 @@ struct State {
     /// Connections of an earlier generation are not used any more.
     generation: u64,
     last_id: u64,
+    /// When `minPoolSize` could not be reached.
+    fill_failed: Option<Instant>,
     closed: bool,
 }
 
@@ -85,6 +92,7 @@ impl Pool {
             waiting: VecDeque::new(),
             generation: 0,
             last_id: 0,
+            fill_failed: None,
             closed: false,
         };
         Pool { shared: Arc::new(Shared { settings, setup, state: Mutex::new(state) }) }
@@ -96,10 +104,10 @@ impl Pool {
     pub(crate) fn check_out(&self, queue: Deadline, connect: Deadline) -> Result<Lease> {
         let shared = &self.shared;
         match shared.wait_for_turn(queue)? {
-            Turn::Take(idle) => Ok(shared.lend(idle.connection, idle.id)),
+            Turn::Take(idle) => Ok(shared.lend(idle.connection, idle.id, connect)),
             Turn::Connect { id, generation } => {
                 let made = Connection::establish(&shared.setup, id, connect);
-                shared.connected(id, generation, made)
+                shared.connected(id, generation, made, connect)
             }
             Turn::Wait => unreachable!("wait_for_turn waits"),
         }
@@ -201,13 +209,19 @@ impl Shared {
     }
 
     /// Hands a connection that a turn took to the caller.
-    fn lend(self: &Arc<Self>, connection: Box<Connection>, id: u64) -> Lease {
+    fn lend(self: &Arc<Self>, connection: Box<Connection>, id: u64, connect: Deadline) -> Lease {
         let generation = connection.generation();
-        Lease { connection: Some(connection), id, generation, shared: self.clone() }
+        Lease { connection: Some(connection), id, generation, connect, shared: self.clone() }
     }
 
     /// Books the end of an attempt to connect.
-    fn connected(self: &Arc<Self>, id: u64, generation: u64, made: Result<Connection>) -> Result<Lease> {
+    fn connected(
+        self: &Arc<Self>,
+        id: u64,
+        generation: u64,
+        made: Result<Connection>,
+        connect: Deadline,
+    ) -> Result<Lease> {
         let mut state = self.lock();
         state.connecting -= 1;
         state.wake_first();
@@ -218,11 +232,11 @@ impl Shared {
         state.leased.insert(id, connection.closer());
         drop(state);
         connection.set_generation(generation);
-        Ok(self.lend(connection, id))
+        Ok(self.lend(connection, id, connect))
     }
 
     /// Takes a connection back, and makes one more if there are fewer than `minPoolSize`.
-    fn check_in(self: &Arc<Self>, mut connection: Box<Connection>, id: u64) {
+    fn check_in(self: &Arc<Self>, mut connection: Box<Connection>, id: u64, connect: Deadline) {
         connection.rest();
         let mut state = self.lock();
         state.leased.remove(&id);
@@ -238,20 +252,23 @@ impl Shared {
         drop(state);
         drop(spent);
         if missing && !std::thread::panicking() {
-            self.fill_one();
+            self.fill_one(connect);
         }
     }
 
-    /// Makes one connection towards `minPoolSize`. A failure is left for the next operation to meet.
-    fn fill_one(self: &Arc<Self>) {
+    /// Makes one connection towards `minPoolSize`, in the time that the operation has left. A failure is left for the next
+    /// operation to meet; it is not repeated at once, for every operation would have to wait for it.
+    fn fill_one(self: &Arc<Self>, connect: Deadline) {
         let mut state = self.lock();
-        if state.closed || state.total() >= self.settings.min_size || state.connecting >= self.settings.max_connecting {
+        let full = state.total() >= self.settings.min_size || state.connecting >= self.settings.max_connecting;
+        let failed = state.fill_failed.is_some_and(|at| at.elapsed() < FILL_PAUSE);
+        if state.closed || full || failed || connect.expired() {
             return;
         }
         let (id, generation) = state.reserve();
         drop(state);
-        let made = Connection::establish(&self.setup, id, Deadline::NEVER);
-        match self.connected(id, generation, made) {
+        let made = Connection::establish(&self.setup, id, connect);
+        match self.connected(id, generation, made, connect) {
             // Back without another look at minPoolSize, so that one check-in makes one connection at the most.
             Ok(mut lease) => {
                 let mut state = self.lock();
@@ -261,10 +278,14 @@ impl Shared {
                     && generation == state.generation
                 {
                     state.idle.push_front(Idle { connection, id, since: Instant::now() });
-                    state.wake_first();
                 }
+                // Also where it was not kept: its place is free.
+                state.wake_first();
             }
-            Err(error) => log::debug!("minPoolSize: {error}"),
+            Err(error) => {
+                self.lock().fill_failed = Some(Instant::now());
+                log::debug!("minPoolSize: {error}");
+            }
         }
     }
 }
@@ -341,7 +362,7 @@ impl DerefMut for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.shared.check_in(connection, self.id);
+            self.shared.check_in(connection, self.id, self.connect);
         }
     }
 }

@@ -322,3 +322,49 @@ fn a_client_may_be_shared_and_sent() {
     fn all<T: Clone + Send + Sync + 'static>() {}
     all::<Client>();
 }
+
+#[test]
+fn min_pool_size_that_cannot_be_reached_does_not_slow_every_operation_down() {
+    let peer = Script::start(|mut stream, number| {
+        while let Ok(Some(request)) = wire::read_request(&mut stream) {
+            // Only the first connection is ever greeted.
+            if number == 1 {
+                let reply = if is_hello(request.name()) {
+                    greeting()
+                } else {
+                    doc! {"ok": 1}
+                };
+                let _ = wire::write_reply(&mut stream, &request, &reply);
+            }
+        }
+    });
+    let uri = format!("mongodb://{}/?minPoolSize=2&connectTimeoutMS=800", peer.address());
+    let client = Client::with_uri_str(uri).unwrap();
+    let began = Instant::now();
+    for _ in 0..6 {
+        client.ping().unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "each ping waited: {:?}", began.elapsed());
+}
+
+#[test]
+fn min_pool_size_is_filled_within_the_operation_s_own_time() {
+    let peer = Script::start(|mut stream, number| {
+        while let Ok(Some(request)) = wire::read_request(&mut stream) {
+            if number == 1 {
+                thread::sleep(Duration::from_millis(if is_hello(request.name()) { 0 } else { 700 }));
+                let reply = if is_hello(request.name()) {
+                    greeting()
+                } else {
+                    doc! {"ok": 1}
+                };
+                let _ = wire::write_reply(&mut stream, &request, &reply);
+            }
+        }
+    });
+    let uri = format!("mongodb://{}/?minPoolSize=2&timeoutMS=1000", peer.address());
+    let client = Client::with_uri_str(uri).unwrap();
+    let began = Instant::now();
+    client.ping().unwrap();
+    assert!(began.elapsed() < Duration::from_millis(1400), "the ping took {:?}", began.elapsed());
+}
