@@ -17,6 +17,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// It is cheap to clone, and every clone shares the pool; many threads may use it at once. It keeps no thread of its own and
 /// connects when it is first used. When the last clone, and the last cursor, is dropped, its sockets are closed.
 ///
+/// It survives `fork`: the child connects anew and leaves its parent's connections and cursors alone. As everywhere, no other
+/// thread may be in the midst of using the client at that moment. `ObjectId::new` counts on from the same place in both, so
+/// give documents that both of them insert an `_id` of your own.
+///
 /// ```no_run
 /// use mongo_blocking::Client;
 /// use mongo_blocking::bson::doc;

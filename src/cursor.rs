@@ -80,10 +80,7 @@ impl<T> Cursor<T> {
         let namespace = opened
             .namespace
             .and_then(|namespace| namespace.split_once('.'))
-            .map(|(database, collection)| OpenCursor {
-                database: database.to_owned(),
-                collection: collection.to_owned(),
-            })
+            .map(|(database, collection)| OpenCursor::new(database, collection))
             .ok_or_else(|| Error::invalid_reply(Stage::Decode, "the reply's cursor.ns is no namespace"))?;
         let id = opened.id;
         let rest = opened.documents;
@@ -106,7 +103,7 @@ impl<T> Cursor<T> {
         Cursor {
             client: client.clone(),
             id: 0,
-            namespace: OpenCursor { database: String::new(), collection: String::new() },
+            namespace: OpenCursor::new("", ""),
             batch: Batch { reply: None, current: 0..0, rest: 0..0 },
             settings: CursorSettings::default(),
             failed: false,
@@ -257,7 +254,7 @@ impl<T> Drop for Cursor<T> {
         }
         let id = self.id;
         self.ended();
-        if self.client.deployment().is_closed() {
+        if self.client.deployment().is_closed() || !self.namespace.is_ours() {
             return;
         }
         if let Err(error) =

@@ -2,6 +2,9 @@
 //!
 //! There is no thread behind it. Idle connections are judged when they are taken, and `minPoolSize` is filled by the thread
 //! that gives a connection back. Connections are made outside the lock. Threads are served in the order in which they came.
+//!
+//! A child process (`fork`) makes its own connections. It costs each check-out a look at the process' number: two processes
+//! on one socket would read each other's replies, and their message numbers run in step, so that nothing else would tell.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
@@ -67,6 +70,8 @@ struct State {
     last_id: u64,
     /// When `minPoolSize` could not be reached.
     fill_failed: Option<Instant>,
+    /// The process that all this is true of.
+    process: u32,
     closed: bool,
 }
 
@@ -93,6 +98,7 @@ impl Pool {
             generation: 0,
             last_id: 0,
             fill_failed: None,
+            process: std::process::id(),
             closed: false,
         };
         Pool { shared: Arc::new(Shared { settings, setup, state: Mutex::new(state) }) }
@@ -163,6 +169,7 @@ impl Shared {
     fn wait_for_turn(&self, deadline: Deadline) -> Result<Turn> {
         let mut stale = Vec::new();
         let mut state = self.lock();
+        state.leave_to_parent(&mut stale);
         if state.waiting.is_empty() {
             match state.turn(&self.settings, &mut stale)? {
                 Turn::Wait => {}
@@ -315,6 +322,21 @@ impl State {
         }
         let (id, generation) = self.reserve();
         Ok(Turn::Connect { id, generation })
+    }
+
+    /// After a `fork`, the child begins anew: the sockets are its parent's, who goes on using them, and the threads that
+    /// held or waited for some are not here.
+    fn leave_to_parent(&mut self, stale: &mut Vec<Idle>) {
+        let process = std::process::id();
+        if self.process == process {
+            return;
+        }
+        self.process = process;
+        self.generation += 1;
+        stale.extend(std::mem::take(&mut self.idle));
+        self.leased.clear();
+        self.connecting = 0;
+        self.waiting.clear();
     }
 
     fn reserve(&mut self) -> (u64, u64) {

@@ -25,6 +25,19 @@ pub(crate) struct Deployment {
 pub(crate) struct OpenCursor {
     pub(crate) database: String,
     pub(crate) collection: String,
+    /// The process that opened it.
+    pub(crate) process: u32,
+}
+
+impl OpenCursor {
+    pub(crate) fn new(database: impl Into<String>, collection: impl Into<String>) -> Self {
+        OpenCursor { database: database.into(), collection: collection.into(), process: std::process::id() }
+    }
+
+    /// Whether it is this process' own to end, and not the parent's (`fork`).
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
 }
 
 impl Deployment {

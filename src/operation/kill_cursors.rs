@@ -17,11 +17,11 @@ pub(crate) fn kill(deployment: &Deployment, id: i64, cursor: &OpenCursor, deadli
 /// Ends all of these, as far as the server can be reached in time.
 pub(crate) fn kill_all(deployment: &Deployment, cursors: HashMap<i64, OpenCursor>, deadline: Deadline) {
     let mut by_collection: HashMap<(String, String), Vec<i64>> = HashMap::new();
-    for (id, cursor) in cursors {
+    for (id, cursor) in cursors.into_iter().filter(|(_, cursor)| cursor.is_ours()) {
         by_collection.entry((cursor.database, cursor.collection)).or_default().push(id);
     }
     for ((database, collection), ids) in by_collection {
-        if let Err(error) = kill_some(deployment, &ids, &OpenCursor { database, collection }, deadline) {
+        if let Err(error) = kill_some(deployment, &ids, &OpenCursor::new(database, collection), deadline) {
             log::debug!("cursors were left to the server's own time limit: {error}");
             return;
         }

@@ -104,10 +104,11 @@ impl Write for Stream {
     }
 }
 
-/// A TLS channel ends with a goodbye, if that takes no time.
+/// A TLS channel ends with a goodbye, if that takes no time; but not where it is the parent process that goes on with it.
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Stream::Tls(stream) = self
+            && !stream.get_ref().is_inherited()
             && stream.get_mut().wait(false).is_ok()
         {
             stream.say_goodbye();

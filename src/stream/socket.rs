@@ -41,6 +41,8 @@ pub(crate) struct Closer(Arc<Shared>);
 struct Shared {
     handle: Handle,
     closed_here: AtomicBool,
+    /// The process that connected it.
+    process: u32,
 }
 
 #[derive(Debug)]
@@ -51,15 +53,25 @@ enum Handle {
 }
 
 impl Closer {
-    /// Ends both directions; whoever waits on the socket is woken.
+    /// Ends both directions; whoever waits on the socket is woken. In a child process only the child's own hold on it ends.
     pub(crate) fn close(&self) {
         self.0.closed_here.store(true, Ordering::Release);
+        if self.0.is_inherited() {
+            return;
+        }
         let _ = self.0.handle.as_socket().shutdown(Shutdown::Both);
     }
 
     /// Whether it was closed from this side.
     pub(crate) fn is_closed(&self) -> bool {
         self.0.closed_here.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    /// Whether this process has it from its parent (`fork`), which still uses it.
+    fn is_inherited(&self) -> bool {
+        self.process != std::process::id()
     }
 }
 
@@ -75,7 +87,7 @@ impl Socket {
     }
 
     fn new(handle: Handle, deadline: Deadline) -> Socket {
-        let shared = Arc::new(Shared { handle, closed_here: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { handle, closed_here: AtomicBool::new(false), process: std::process::id() });
         Socket {
             shared,
             deadline,
@@ -93,6 +105,11 @@ impl Socket {
 
     pub(super) fn closer(&self) -> Closer {
         Closer(Arc::clone(&self.shared))
+    }
+
+    /// Whether this process has it from its parent (`fork`), which still uses it.
+    pub(super) fn is_inherited(&self) -> bool {
+        self.shared.is_inherited()
     }
 
     /// Whether there is nothing to read and the peer has not closed.
