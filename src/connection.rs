@@ -81,11 +81,17 @@ impl Connection {
     /// Connects, says hello and logs in. `id` is the connection's number in its pool.
     ///
     /// The name look-up, TCP and TLS together have `connectTimeoutMS`; none of it outlives `deadline`. Errors name the
-    /// stage, the server, and the time it took.
-    pub(crate) fn establish(setup: &Setup, id: u64, deadline: Deadline) -> Result<Connection> {
+    /// stage, the server, and the time it took. `opened` gets what can end the handshake from another thread.
+    pub(crate) fn establish(
+        setup: &Setup,
+        id: u64,
+        deadline: Deadline,
+        opened: impl FnOnce(Closer),
+    ) -> Result<Connection> {
         let began = Instant::now();
         let connecting = Deadline::after(setup.connect_timeout).named("connectTimeoutMS").earliest(deadline);
         let stream = Stream::connect(&setup.address, setup.tls.as_ref(), connecting)?;
+        opened(stream.closer());
         let mut line = Line::new(stream);
         let mut exchange = |form, database: &str, body: &bson::RawDocument| {
             let deadline = setup.command_deadline(deadline);

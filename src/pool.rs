@@ -63,6 +63,8 @@ struct State {
     leased: HashMap<u64, Closer>,
     /// Connections that are being made.
     connecting: u32,
+    /// What can end those of them whose handshake has begun, by connection number.
+    greeting: HashMap<u64, Closer>,
     /// Threads that wait, the first to come at the front. Each sleeps on its own variable, so one return wakes one thread.
     waiting: VecDeque<Arc<Condvar>>,
     /// Connections of an earlier generation are not used any more.
@@ -94,6 +96,7 @@ impl Pool {
             idle: VecDeque::new(),
             leased: HashMap::new(),
             connecting: 0,
+            greeting: HashMap::new(),
             waiting: VecDeque::new(),
             generation: 0,
             last_id: 0,
@@ -112,7 +115,7 @@ impl Pool {
         match shared.wait_for_turn(queue)? {
             Turn::Take(idle) => Ok(shared.lend(idle.connection, idle.id, connect)),
             Turn::Connect { id, generation } => {
-                let made = Connection::establish(&shared.setup, id, connect);
+                let made = shared.establish(id, connect);
                 shared.connected(id, generation, made, connect)
             }
             Turn::Wait => unreachable!("wait_for_turn waits"),
@@ -137,18 +140,19 @@ impl Pool {
         drop(stale);
     }
 
-    /// Ends idle connections, those on loan, and the wait of every thread.
+    /// Ends idle connections, those on loan, handshakes, and the wait of every thread.
     pub(crate) fn close(&self) {
         let mut state = self.shared.lock();
         state.closed = true;
         let idle = std::mem::take(&mut state.idle);
         let leased = std::mem::take(&mut state.leased);
+        let greeting = std::mem::take(&mut state.greeting);
         for waiting in &state.waiting {
             waiting.notify_one();
         }
         drop(state);
         drop(idle);
-        for closer in leased.values() {
+        for closer in leased.values().chain(greeting.values()) {
             closer.close();
         }
     }
@@ -221,6 +225,17 @@ impl Shared {
         Lease { connection: Some(connection), id, generation, connect, shared: self.clone() }
     }
 
+    /// Makes a connection, in a way that closing the pool can end.
+    fn establish(&self, id: u64, connect: Deadline) -> Result<Connection> {
+        Connection::establish(&self.setup, id, connect, |closer| {
+            let mut state = self.lock();
+            match state.closed {
+                true => closer.close(),
+                false => drop(state.greeting.insert(id, closer)),
+            }
+        })
+    }
+
     /// Books the end of an attempt to connect.
     fn connected(
         self: &Arc<Self>,
@@ -231,6 +246,7 @@ impl Shared {
     ) -> Result<Lease> {
         let mut state = self.lock();
         state.connecting -= 1;
+        state.greeting.remove(&id);
         state.wake_first();
         let mut connection = Box::new(made?);
         if state.closed {
@@ -274,7 +290,7 @@ impl Shared {
         }
         let (id, generation) = state.reserve();
         drop(state);
-        let made = Connection::establish(&self.setup, id, connect);
+        let made = self.establish(id, connect);
         match self.connected(id, generation, made, connect) {
             // Back without another look at minPoolSize, so that one check-in makes one connection at the most.
             Ok(mut lease) => {
@@ -336,6 +352,7 @@ impl State {
         stale.extend(std::mem::take(&mut self.idle));
         self.leased.clear();
         self.connecting = 0;
+        self.greeting.clear();
         self.waiting.clear();
     }
 

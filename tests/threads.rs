@@ -368,3 +368,17 @@ fn min_pool_size_is_filled_within_the_operation_s_own_time() {
     client.ping().unwrap();
     assert!(began.elapsed() < Duration::from_millis(1400), "the ping took {:?}", began.elapsed());
 }
+
+#[test]
+fn closing_ends_a_handshake_that_nobody_answers() {
+    let peer = Script::start(|mut stream, _| while let Ok(Some(_)) = wire::read_request(&mut stream) {});
+    let client = Client::with_uri_str(format!("mongodb://{}/?connectTimeoutMS=8000", peer.address())).unwrap();
+    let other = client.clone();
+    let pinging = thread::spawn(move || other.ping().unwrap_err());
+    eventually("the peer is greeted", || peer.connections() == 1);
+    let began = Instant::now();
+    client.close();
+    let error = pinging.join().unwrap();
+    assert!(matches!(error.kind(), ErrorKind::Closed), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
