@@ -1,10 +1,11 @@
 //! Cursors: the documents that a query found, batch by batch.
 
+use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
-use bson::{RawBson, RawDocument};
+use bson::{Document, RawBson, RawDocument};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -14,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::get_more::{GetMore, get_more};
 use crate::operation::reply::malformed;
 use crate::operation::{OpenCursor, kill_cursors};
-use crate::wire::{Reply, check_typed_nesting};
+use crate::wire::{Reply, check_nesting, check_typed_nesting};
 
 /// How long a dropped cursor waits for the server to confirm its end.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
@@ -136,6 +137,9 @@ impl<T> Cursor<T> {
 
     /// The document that [`Cursor::advance`] moved to, as a value that may borrow from it.
     ///
+    /// It goes through serde, which reads a stored `{ "$oid": ".." }` and its like as Extended JSON where the type leaves it the
+    /// choice; the iterator takes a [`Document`] over as it is.
+    ///
     /// # Errors
     /// The document does not fit the type.
     ///
@@ -235,12 +239,12 @@ impl<T> Cursor<T> {
     }
 }
 
-impl<T: DeserializeOwned> Iterator for Cursor<T> {
+impl<T: DeserializeOwned + 'static> Iterator for Cursor<T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
         match self.advance() {
-            Ok(true) => Some(decode(self.current())),
+            Ok(true) => Some(decode_owned(self.current())),
             Ok(false) => None,
             Err(error) => Some(Err(error)),
         }
@@ -324,6 +328,20 @@ fn read_batch<'a>(reply: &'a RawDocument, key: &str) -> Result<Opened<'a>> {
 
 fn cut_short() -> Error {
     Error::invalid_reply(Stage::Decode, "the batch ends in the middle of a document")
+}
+
+/// The document as a value that borrows nothing.
+///
+/// A [`Document`] is taken over as it is. Through serde, `{ "$oid": ".." }` and its like would come out as what they mean in
+/// Extended JSON, though the server stores them as documents.
+pub(crate) fn decode_owned<T: DeserializeOwned + 'static>(document: &RawDocument) -> Result<T> {
+    if TypeId::of::<T>() != TypeId::of::<Document>() {
+        return decode(document);
+    }
+    check_nesting(document)?;
+    let mut tree = Some(Document::try_from(document).map_err(malformed)?);
+    let same: &mut dyn Any = &mut tree;
+    same.downcast_mut::<Option<T>>().and_then(Option::take).map_or_else(|| decode(document), Ok)
 }
 
 /// The document as a value. One that is nested without end is refused, for decoding goes down level by level.

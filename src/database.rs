@@ -8,7 +8,7 @@ use bson::{Bson, Document, RawDocumentBuf};
 
 use crate::client::Client;
 use crate::collection::{Aggregate, Collection, CollectionOptions, Settings, check_database_name, comment};
-use crate::cursor::{Cursor, CursorSettings, decode};
+use crate::cursor::{Cursor, CursorSettings, decode_owned};
 use crate::error::{Error, Result};
 use crate::operation;
 use crate::operation::Namespace;
@@ -192,7 +192,7 @@ impl ListDatabases<'_> {
     /// What keeps us from the server, and the server's refusal.
     pub fn run(self) -> Result<Vec<Document>> {
         let reply = operation::collections::list_databases(self.client.deployment(), false, &self.options)?;
-        operation::collections::databases(&reply)?.map(|database| decode(database?)).collect()
+        operation::collections::databases(&reply)?.map(|database| decode_owned(database?)).collect()
     }
 
     /// Asks the server for the names only.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::Collection;
 use super::write::{check_update, inherit, replacement};
-use crate::cursor::decode;
+use crate::cursor::decode_owned;
 use crate::error::Result;
 use crate::operation::find_and_modify::{Change, FindAndModify, find_and_modify, value};
 use crate::options::action::setters;
@@ -66,7 +66,7 @@ pub struct FindOneAndDelete<'a, T> {
     options: FindOneAndDeleteOptions,
 }
 
-impl<T: DeserializeOwned> FindOneAndDelete<'_, T> {
+impl<T: DeserializeOwned + 'static> FindOneAndDelete<'_, T> {
     setters! {
         FindOneAndDeleteOptions {
             sort: Document, projection: Document, collation: Collation, hint into Hint, let_vars: Document,
@@ -106,7 +106,7 @@ pub struct FindOneAndReplace<'a, T, D> {
     options: FindOneAndReplaceOptions,
 }
 
-impl<T: Serialize + DeserializeOwned, D: Borrow<T>> FindOneAndReplace<'_, T, D> {
+impl<T: Serialize + DeserializeOwned + 'static, D: Borrow<T>> FindOneAndReplace<'_, T, D> {
     setters! {
         FindOneAndReplaceOptions {
             bypass_document_validation: bool, return_document: ReturnDocument, upsert: bool, sort: Document,
@@ -152,7 +152,7 @@ pub struct FindOneAndUpdate<'a, T> {
     options: FindOneAndUpdateOptions,
 }
 
-impl<T: DeserializeOwned> FindOneAndUpdate<'_, T> {
+impl<T: DeserializeOwned + 'static> FindOneAndUpdate<'_, T> {
     setters! {
         FindOneAndUpdateOptions {
             array_filters: Vec<Document>, bypass_document_validation: bool, return_document: ReturnDocument,
@@ -188,7 +188,7 @@ impl<T: DeserializeOwned> FindOneAndUpdate<'_, T> {
     }
 }
 
-fn run<T: DeserializeOwned>(
+fn run<T: DeserializeOwned + 'static>(
     collection: &Collection<T>,
     filter: &Document,
     change: Change<'_>,
@@ -198,5 +198,5 @@ fn run<T: DeserializeOwned>(
     let Some(reply) = find_and_modify(deployment, collection.namespace()?, filter, change, settings)? else {
         return Ok(None);
     };
-    value(&reply)?.map(decode).transpose()
+    value(&reply)?.map(decode_owned).transpose()
 }

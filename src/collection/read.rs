@@ -136,7 +136,7 @@ impl<T> FindOne<'_, T> {
     /// What keeps us from the server, the server's refusal, and a document that does not fit `T`.
     pub fn run(self) -> Result<Option<T>>
     where
-        T: DeserializeOwned,
+        T: DeserializeOwned + 'static,
     {
         let own = self.options;
         let options = FindOptions {

@@ -79,7 +79,7 @@ fn read_raw(collection: &Collection<RawDocumentBuf>) -> usize {
 
 fn read_all<T>(collection: &Collection<T>) -> usize
 where
-    T: Send + Sync + serde::de::DeserializeOwned,
+    T: Send + Sync + serde::de::DeserializeOwned + 'static,
 {
     let mut count = 0;
     for document in collection.find(doc! {}).run().expect("find") {

@@ -138,3 +138,16 @@ fn documents_as_structs_and_raw() {
     assert_eq!(lent.deserialize_current().unwrap().name, "owl");
     assert!(!lent.advance().unwrap());
 }
+
+/// What looks like Extended JSON is stored as a document, and comes back as one.
+#[test]
+fn keys_of_extended_json_stay_keys() {
+    let Some(mongod) = Mongod::shared("6.0") else { return };
+    let client = Client::with_uri_str(mongod.uri()).unwrap();
+    let collection = client.database("crud").collection::<Document>("extended_json");
+    collection.drop().run().unwrap();
+    let stored = doc! {"_id": 1, "a": {"$numberInt": "5"}, "b": {"$oid": "6b03a8ddadcb6993309e9f49"}};
+    collection.insert_one(&stored).run().unwrap();
+    assert_eq!(collection.find_one(doc! {}).run().unwrap(), Some(stored.clone()));
+    assert_eq!(collection.find_one_and_delete(doc! {}).run().unwrap(), Some(stored));
+}
