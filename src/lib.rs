@@ -26,7 +26,7 @@
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `results` | the words that all others speak |
+//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `results` | the words that all others speak |
 //! | `uri`, `credential`, `options` | connection string and code become judged options |
 //! | `wire`, `auth` | messages, and the mechanisms as machines that know no socket |
 //! | `tls`, `stream`, `handshake`, `connection` | a socket becomes a connection that is logged in |
@@ -67,6 +67,7 @@ mod database;
 mod deadline;
 pub mod error;
 pub mod event;
+mod fork;
 mod handshake;
 mod operation;
 pub mod options;

@@ -3,8 +3,8 @@
 //! There is no thread behind it. Idle connections are judged when they are taken, and `minPoolSize` is filled by the thread
 //! that gives a connection back. Connections are made outside the lock. Threads are served in the order in which they came.
 //!
-//! A child process (`fork`) makes its own connections. It costs each check-out a look at the process' number: two processes
-//! on one socket would read each other's replies, and their message numbers run in step, so that nothing else would tell.
+//! A child process (`fork`) makes its own connections: two processes on one socket would read each other's replies, and their
+//! message numbers run in step, so that nothing else would tell.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::connection::{Closer, Connection, Setup};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::fork;
 
 /// A connection that lay idle for longer than this is looked at before it is used, because its peer may have gone.
 const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
@@ -73,7 +74,7 @@ struct State {
     /// When `minPoolSize` could not be reached.
     fill_failed: Option<Instant>,
     /// The process that all this is true of.
-    process: u32,
+    process: u64,
     closed: bool,
 }
 
@@ -101,7 +102,7 @@ impl Pool {
             generation: 0,
             last_id: 0,
             fill_failed: None,
-            process: std::process::id(),
+            process: fork::process(),
             closed: false,
         };
         Pool { shared: Arc::new(Shared { settings, setup, state: Mutex::new(state) }) }
@@ -343,7 +344,7 @@ impl State {
     /// After a `fork`, the child begins anew: the sockets are its parent's, who goes on using them, and the threads that
     /// held or waited for some are not here.
     fn leave_to_parent(&mut self, stale: &mut Vec<Idle>) {
-        let process = std::process::id();
+        let process = fork::process();
         if self.process == process {
             return;
         }
