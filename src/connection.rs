@@ -43,10 +43,13 @@ pub(crate) struct Connection {
 impl Setup {
     /// Judges the options that concern connections, and reads the files that they name.
     pub(crate) fn new(address: ServerAddress, options: &ClientOptions) -> Result<Setup> {
+        let mut handshake = Handshake::new(options)?;
+        let tls = options.tls.as_ref().map(Connector::new).transpose()?;
+        handshake.set_presented(tls.as_ref().and_then(Connector::presented).cloned());
         Ok(Setup {
             address,
-            tls: options.tls.as_ref().map(Connector::new).transpose()?,
-            handshake: Handshake::new(options)?,
+            tls,
+            handshake,
             connect_timeout: shorter(options.connect_timeout, options.server_selection_timeout),
             socket_timeout: options.socket_timeout,
             timeout: options.timeout,

@@ -1,26 +1,28 @@
-//! One connection's login: which mechanism, what travels with `hello`, and the conversation.
+//! One connection's login, whichever mechanism it is: what travels with `hello`, and the conversation.
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use super::run::{Exchange, run};
-use super::sasl::Sasl;
-use super::scram::Scram;
-use super::{Mechanism, Tools};
-use crate::credential::{Credential, ScramCredential, ScramMechanism};
-use crate::error::{Error, ErrorKind, Result, Stage};
+use super::negotiation::Negotiation;
+use super::run::Exchange;
+use super::x509::X509Login;
+use super::{Tools, x509};
+use crate::credential::Credential;
+use crate::error::{Error, Result};
 
 /// A login on one connection: [`Login::supported_mechanisms`] and [`Login::speculate`] before `hello`, [`Login::finish`] after.
-pub(crate) struct Login<'a> {
-    credential: &'a ScramCredential,
-    tools: &'a Tools,
-    speculation: Option<(ScramMechanism, Box<dyn Mechanism>)>,
+pub(crate) enum Login<'a> {
+    /// SCRAM, perhaps negotiated.
+    Scram(Negotiation<'a>),
+    /// By the certificate that TLS presented.
+    X509(X509Login<'a>),
 }
 
 impl<'a> Login<'a> {
     /// A login with this credential. Fails for a mechanism that has no machine here.
     pub(crate) fn new(credential: &'a Credential, tools: &'a Tools) -> Result<Self> {
         match credential {
-            Credential::Scram(credential) => Ok(Login { credential, tools, speculation: None }),
+            Credential::Scram(credential) => Ok(Login::Scram(Negotiation::new(credential, tools))),
+            Credential::X509(credential) => Ok(Login::X509(X509Login::new(credential, tools))),
             other => {
                 let name = other.mechanism().unwrap_or("this mechanism");
                 Err(Error::not_supported(format!("authMechanism={name} is not supported yet")))
@@ -30,113 +32,39 @@ impl<'a> Login<'a> {
 
     /// Refuses what can be refused before anything is connected.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.credential.username.is_empty() {
-            return Err(Error::invalid_argument("SCRAM needs a user name, and it is empty"));
-        }
-        if self.credential.mechanism == Some(ScramMechanism::Sha1) && self.tools.policy.refuses_weak_mechanisms() {
-            return Err(Error::invalid_argument("the security policy refuses weak mechanisms, and SCRAM-SHA-1 is one"));
-        }
-        match self.credential.mechanism {
-            Some(mechanism) => self.machine(mechanism).map(drop),
-            None => Ok(()),
+        match self {
+            Login::Scram(login) => login.check(),
+            Login::X509(_) => Ok(()),
         }
     }
 
     /// The user to ask the server about (`saslSupportedMechs`), where the mechanism is to be negotiated.
     pub(crate) fn supported_mechanisms(&self) -> Option<String> {
-        let ScramCredential { source, username, mechanism, .. } = self.credential;
-        mechanism.is_none().then(|| format!("{source}.{username}"))
+        match self {
+            Login::Scram(login) => login.supported_mechanisms(),
+            Login::X509(_) => None,
+        }
     }
 
     /// What to send along with `hello`: the start of the conversation that will most likely be wanted.
     pub(crate) fn speculate(&mut self) -> Result<Option<RawDocumentBuf>> {
-        let mechanism = self.credential.mechanism.unwrap_or(ScramMechanism::Sha256);
-        let mut machine = match self.machine(mechanism) {
-            Ok(machine) => machine,
-            // A password without a prepared form may still be right for SCRAM-SHA-1.
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidArgument) && self.credential.mechanism.is_none() => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        let command = machine.speculative()?;
-        self.speculation = Some((mechanism, machine));
-        Ok(command)
+        match self {
+            Login::Scram(login) => login.speculate(),
+            Login::X509(login) => login.speculate(),
+        }
     }
 
     /// Logs in, given what the reply to `hello` said: the mechanisms it offers this user, and its answer to the speculation.
     /// Gives the mechanism that was used.
     pub(crate) fn finish(
-        mut self,
+        self,
         offered: Option<&[String]>,
         speculative: Option<&RawDocument>,
         exchange: &mut Exchange<'_>,
     ) -> Result<&'static str> {
-        let mechanism = self.choose(offered)?;
-        let outcome = match (self.speculation.take(), speculative) {
-            (Some((speculated, machine)), Some(_)) if speculated == mechanism => run(machine, speculative, exchange),
-            _ => run(self.machine(mechanism)?, None, exchange),
-        };
-        outcome.map(|()| mechanism.name()).map_err(|error| self.explained(error, mechanism, offered))
-    }
-
-    fn machine(&self, mechanism: ScramMechanism) -> Result<Box<dyn Mechanism>> {
-        let scram = Scram::new(self.credential, mechanism, self.tools)?;
-        Ok(Box::new(Sasl::new(scram, &self.credential.source)))
-    }
-
-    /// An explicit mechanism is always honoured. Otherwise SCRAM-SHA-256 where the server offers it for this user, else
-    /// SCRAM-SHA-1, and never another.
-    fn choose(&self, offered: Option<&[String]>) -> Result<ScramMechanism> {
-        if let Some(mechanism) = self.credential.mechanism {
-            return Ok(mechanism);
+        match self {
+            Login::Scram(login) => login.finish(offered, speculative, exchange),
+            Login::X509(login) => login.finish(speculative, exchange).map(|()| x509::NAME),
         }
-        let offered = offered.unwrap_or_default();
-        if offered.iter().any(|name| name == ScramMechanism::Sha256.name()) {
-            return Ok(ScramMechanism::Sha256);
-        }
-        if !self.tools.policy.refuses_weak_mechanisms() {
-            return Ok(ScramMechanism::Sha1);
-        }
-        // A server that does not tell is asked for the strong one: it will refuse what it can't do.
-        if offered.is_empty() {
-            return Ok(ScramMechanism::Sha256);
-        }
-        let stage = Stage::Authentication { mechanism: ScramMechanism::Sha256.name(), step: "negotiation" };
-        let ScramCredential { source, username, .. } = self.credential;
-        let message = format!(
-            "the server does not offer SCRAM-SHA-256 to user {username:?} on database {source:?}, and the security policy \
-             (refuse_weak_mechanisms) forbids SCRAM-SHA-1"
-        );
-        Err(Error::new(ErrorKind::Authentication, stage, message).with_hint(
-            "set the user's password anew on a server of 4.0 or later, which then stores it for SCRAM-SHA-256 too",
-        ))
-    }
-
-    /// A refusal, with who was refused and what to look at.
-    fn explained(&self, error: Error, mechanism: ScramMechanism, offered: Option<&[String]>) -> Error {
-        let (true, Some(code)) = (matches!(error.kind(), ErrorKind::Authentication), error.code()) else {
-            return error;
-        };
-        let ScramCredential { source, username, .. } = self.credential;
-        let mut hint = match code {
-            MECHANISM_UNAVAILABLE => format!("this server does not offer {}", mechanism.name()),
-            _ => format!(
-                "check the user name, the password, and that the user was created on database {source:?} (authSource)"
-            ),
-        };
-        match (self.credential.mechanism, offered.unwrap_or_default()) {
-            (Some(_), _) => hint += "; without authMechanism the mechanism would be negotiated",
-            (None, []) => hint += "; the server named no mechanism for this user, who may not exist there",
-            (None, _) => {}
-        }
-        if self.credential.plus_in_uri {
-            hint += "; a + in a connection string is a plus sign, a space is written %20";
-        }
-        let message = format!("the server refused user {username:?} on database {source:?}");
-        error.with_message(message).with_hint(hint)
     }
 }
-
-/// The server's code for a mechanism that it lacks.
-const MECHANISM_UNAVAILABLE: i32 = 334;

@@ -3,25 +3,27 @@
 //! A machine makes commands and judges replies; who carries them is not its business. So the same machine serves the
 //! handshake's speculative path, the plain path, a fuzz target and the replay of a recorded conversation.
 //!
-//! [`Login`] is the door for the handshake: it negotiates, speculates and runs the machine. [`Mechanism`] is what a machine
-//! looks like; [`sasl`] dresses a byte mechanism as one, and [`scram`] is such a byte mechanism. What is impure (random bytes,
+//! [`Login`] is the door for the handshake: it negotiates ([`negotiation`]), speculates and runs the machine. [`Mechanism`] is what a machine
+//! looks like; [`sasl`] dresses a byte mechanism as one, and [`scram`] is such a byte mechanism; [`x509`] is one command. What is impure (random bytes,
 //! caches, limits) enters through [`Tools`].
 
 mod avx;
 mod login;
+mod negotiation;
 mod run;
 mod sasl;
 mod scram;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tools;
+mod x509;
 
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::error::{Error, Result};
 
 pub(crate) use login::Login;
-pub(crate) use tools::Tools;
+pub(crate) use tools::{Presented, Tools};
 
 /// What a machine wants after a reply.
 #[derive(Debug)]

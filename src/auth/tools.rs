@@ -18,6 +18,17 @@ pub(crate) struct Tools {
     pub(super) scram_max_iterations: u32,
     /// Which risks are refused.
     pub(super) policy: SecurityPolicy,
+    /// The certificate that TLS presents, where the backend can tell.
+    pub(super) presented: Option<Presented>,
+}
+
+/// What a refusal tells of the client's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Presented {
+    /// Its subject, as RFC 2253 writes it.
+    pub(crate) subject: String,
+    /// Until when it is valid.
+    pub(crate) expires: String,
 }
 
 impl Tools {
@@ -30,7 +41,15 @@ impl Tools {
             keys: KeyCache::new(system_random)?,
             scram_max_iterations: options.scram_max_iterations,
             policy: options.policy.clone(),
+            presented: None,
         })
+    }
+}
+
+impl Tools {
+    /// The certificate that TLS presents.
+    pub(crate) fn set_presented(&mut self, presented: Option<Presented>) {
+        self.presented = presented;
     }
 }
 

@@ -10,7 +10,7 @@ mod reply;
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 
-use crate::auth::{Login, Tools};
+use crate::auth::{Login, Presented, Tools};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::options::{ClientOptions, DriverInfo, ServerApi};
@@ -60,6 +60,7 @@ impl Handshake {
         let tools = Tools::new(options)?;
         if let Some(credential) = &options.credential {
             Login::new(credential, &tools)?.check()?;
+            check_certificate(credential, options)?;
         }
         Ok(Handshake {
             metadata,
@@ -73,6 +74,11 @@ impl Handshake {
     /// Whether there is a credential, so that every connection but an arbiter's is logged in.
     pub(crate) fn logs_in(&self) -> bool {
         self.credential.is_some()
+    }
+
+    /// Tells it which certificate TLS presents, for the words of a refusal.
+    pub(crate) fn set_presented(&mut self, presented: Option<Presented>) {
+        self.tools.set_presented(presented);
     }
 
     /// Adds what a wrapping library says of itself; only connections opened from now on tell it.
@@ -154,6 +160,19 @@ pub(crate) fn append_server_api(command: &mut RawDocumentBuf, api: &ServerApi) {
     if let Some(deprecation_errors) = api.deprecation_errors {
         command.append(cstr!("apiDeprecationErrors"), deprecation_errors);
     }
+}
+
+/// Without TLS and a certificate MONGODB-X509 can only fail, so it fails before anything is connected.
+fn check_certificate(credential: &Credential, options: &ClientOptions) -> Result<()> {
+    let what = match (credential, &options.tls) {
+        (Credential::X509(_), None) => "MONGODB-X509 needs TLS, and TLS is off",
+        (Credential::X509(_), Some(tls)) if tls.certificate_key_file.is_none() => {
+            "MONGODB-X509 needs a client certificate, and none is given"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::invalid_argument(what)
+        .with_hint("name the file with the certificate and its key in tlsCertificateKeyFile"))
 }
 
 /// Only what needs the modern `hello` sends it first, and old servers do not know it.

@@ -55,9 +55,8 @@ fn has_weight(options: &ClientOptions, option: Opt) -> bool {
 
 fn check_mechanism(credential: &Credential) -> Result<()> {
     match credential {
-        Credential::Scram(_) => Ok(()),
+        Credential::Scram(_) | Credential::X509(_) => Ok(()),
         Credential::Cr(_) => Err(not_yet("authMechanism=MONGODB-CR")),
-        Credential::X509(_) => Err(not_yet("authMechanism=MONGODB-X509")),
         Credential::Plain(_) => Err(not_yet("authMechanism=PLAIN")),
         Credential::Gssapi(_) if !cfg!(feature = "gssapi") => Err(needs_feature("authMechanism=GSSAPI", "gssapi")),
         Credential::Gssapi(_) => Err(not_yet("authMechanism=GSSAPI")),

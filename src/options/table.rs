@@ -209,7 +209,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .default(Default::Text("localhost:27017")),
     code(Opt::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.").in_uri().kind(ANY_TEXT),
     code(Opt::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.").in_uri().kind(Kind::Secret),
-    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in. Only the SCRAM mechanisms are built so far; the others are refused by name.")
+    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in. The SCRAM mechanisms and MONGODB-X509 are built so far; the others are refused by name.")
         .default(Default::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
         .invalid(Invalid::Error),
     query(Opt::AuthMechanismProperties, "authMechanismProperties", Kind::Properties, "auth_mechanism_properties", "What the mechanism needs besides.")
@@ -236,33 +236,27 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .repeated(Repeated::MustAgree),
     query(Opt::TlsCertificateKeyFile, "tlsCertificateKeyFile", Kind::Path, "tls_certificate_key_file", "The client's certificate, and its key unless that has a file of its own: a PEM file.")
         .aliases(&[old("ssl_certfile")])
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     query(Opt::TlsCertificateKeyFilePassword, "tlsCertificateKeyFilePassword", Kind::Secret, "tls_certificate_key_file_password", "The password of the client's key.")
         .aliases(&[old("ssl_pem_passphrase")])
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     query(Opt::TlsKeyFile, "ssl_keyfile", Kind::Path, "tls_key_file", "The client's key, where it is not in the certificate's file: a PEM file.")
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     query(Opt::TlsCrlFile, "tlsCRLFile", Kind::Path, "tls_crl_file", "Revoked certificates: a PEM file.")
         .aliases(&[old("ssl_crlfile")])
         .repeated(Repeated::MustAgree)
         .later(),
-    query(Opt::TlsAllowInvalidCertificates, "tlsAllowInvalidCertificates", Kind::Bool, "danger_tls_allow_invalid_certificates", "Dangerous: accept any certificate.")
+    query(Opt::TlsAllowInvalidCertificates, "tlsAllowInvalidCertificates", Kind::Bool, "danger_tls_allow_invalid_certificates", "Dangerous: accept any certificate, whatever names it bears.")
         .default(Default::Bool(false))
         .aliases(&[Alias { name: "ssl_cert_reqs", meaning: Meaning::CertReqs }])
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     query(Opt::TlsAllowInvalidHostnames, "tlsAllowInvalidHostnames", Kind::Bool, "danger_tls_allow_invalid_hostnames", "Dangerous: accept a certificate made out to another host.")
         .default(Default::Bool(false))
         .aliases(&[Alias { name: "ssl_match_hostname", meaning: Meaning::OldInverted }])
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     query(Opt::TlsInsecure, "tlsInsecure", Kind::Bool, "danger_tls_insecure", "Dangerous: both of the above.")
         .default(Default::Bool(false))
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     query(Opt::TlsDisableOcspEndpointCheck, "tlsDisableOCSPEndpointCheck", Kind::Bool, "tls_disable_ocsp_endpoint_check", "Whether to ask no OCSP responder; a stapled answer is checked all the same.")
         .default(Default::Bool(false))
         .repeated(Repeated::MustAgree)

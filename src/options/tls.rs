@@ -6,6 +6,7 @@ use super::table::Opt;
 use super::value::{Settings, Value};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::warning::{WarningKind, Warnings};
 
 /// How the channel is secured. Fields that nobody gave are `None`.
 #[derive(Clone, Debug, Default)]
@@ -21,12 +22,12 @@ pub struct TlsOptions {
     pub key_file: Option<PathBuf>,
     /// Revoked certificates (`tlsCRLFile`).
     pub crl_file: Option<PathBuf>,
-    /// Dangerous: accept any certificate (`tlsAllowInvalidCertificates`).
-    pub allow_invalid_certificates: Option<bool>,
+    /// Dangerous: accept any certificate, whatever names it bears (`tlsAllowInvalidCertificates`).
+    pub danger_allow_invalid_certificates: Option<bool>,
     /// Dangerous: accept a certificate made out to another host (`tlsAllowInvalidHostnames`).
-    pub allow_invalid_hostnames: Option<bool>,
+    pub danger_allow_invalid_hostnames: Option<bool>,
     /// Dangerous: both of the above (`tlsInsecure`).
-    pub insecure: Option<bool>,
+    pub danger_insecure: Option<bool>,
     /// Ask no OCSP responder (`tlsDisableOCSPEndpointCheck`).
     pub disable_ocsp_endpoint_check: Option<bool>,
     /// Look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`).
@@ -36,9 +37,17 @@ pub struct TlsOptions {
 impl TlsOptions {
     /// Whether the server's certificate is checked against its name and the trusted authorities.
     pub fn is_verified(&self) -> bool {
-        [self.allow_invalid_certificates, self.allow_invalid_hostnames, self.insecure]
-            .iter()
-            .all(|off| *off != Some(true))
+        !self.danger_accepts_any_certificate() && !self.danger_accepts_any_hostname()
+    }
+
+    /// Whether nothing about the server's certificate is checked.
+    pub(crate) fn danger_accepts_any_certificate(&self) -> bool {
+        self.danger_allow_invalid_certificates == Some(true) || self.danger_insecure == Some(true)
+    }
+
+    /// Whether the certificate may be made out to another host.
+    pub(crate) fn danger_accepts_any_hostname(&self) -> bool {
+        self.danger_allow_invalid_hostnames == Some(true) || self.danger_insecure == Some(true)
     }
 }
 
@@ -62,12 +71,27 @@ pub(super) fn options(settings: &Settings, srv: bool) -> Result<Option<TlsOption
         certificate_key_file_password: settings.secret(Opt::TlsCertificateKeyFilePassword).cloned(),
         key_file: path(Opt::TlsKeyFile),
         crl_file: path(Opt::TlsCrlFile),
-        allow_invalid_certificates: self::given(settings, Opt::TlsAllowInvalidCertificates),
-        allow_invalid_hostnames: self::given(settings, Opt::TlsAllowInvalidHostnames),
-        insecure: self::given(settings, Opt::TlsInsecure),
+        danger_allow_invalid_certificates: self::given(settings, Opt::TlsAllowInvalidCertificates),
+        danger_allow_invalid_hostnames: self::given(settings, Opt::TlsAllowInvalidHostnames),
+        danger_insecure: self::given(settings, Opt::TlsInsecure),
         disable_ocsp_endpoint_check: self::given(settings, Opt::TlsDisableOcspEndpointCheck),
         disable_certificate_revocation_check: self::given(settings, Opt::TlsDisableCertificateRevocationCheck),
     }))
+}
+
+/// Says what a switch gives up, wherever one is on.
+pub(super) fn warn_of_danger(tls: &TlsOptions, x509: bool, warnings: &mut Warnings) {
+    let switches = [
+        (Opt::TlsInsecure, tls.danger_insecure, NOBODY_KNOWN),
+        (Opt::TlsAllowInvalidCertificates, tls.danger_allow_invalid_certificates, NOBODY_KNOWN),
+        (Opt::TlsAllowInvalidHostnames, tls.danger_allow_invalid_hostnames, ANY_NAME),
+    ];
+    for (option, _, risk) in switches.into_iter().filter(|(_, on, _)| *on == Some(true)) {
+        warnings.add(WarningKind::Insecure, format!("{} is on: {risk}", option.name()));
+    }
+    if x509 && !tls.is_verified() {
+        warnings.add(WarningKind::Insecure, "MONGODB-X509 logs in to a server whose certificate is not fully checked");
+    }
 }
 
 fn check_conflicts(settings: &Settings) -> Result<()> {
@@ -90,6 +114,10 @@ fn given(settings: &Settings, option: Opt) -> Option<bool> {
 fn asks_for_something(settings: &Settings, option: Opt) -> bool {
     settings.get(option).is_some_and(|value| !option.spec().asks_for_nothing(value))
 }
+
+const NOBODY_KNOWN: &str =
+    "the server's certificate is not checked, so anybody in between may read and change everything";
+const ANY_NAME: &str = "whoever holds any certificate of a trusted authority may pose as the server";
 
 /// Every option for TLS but `tls` itself.
 const DETAILS: &[Opt] = &[

@@ -45,6 +45,9 @@ pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
     let read_preference = read_preference(&given.settings)?;
     let write_concern = write_concern(&given.settings)?;
     warn_of_no_effect(&given.settings, &mut warnings);
+    if let Some(tls) = &tls {
+        tls::warn_of_danger(tls, matches!(credential, Some(Credential::X509(_))), &mut warnings);
+    }
     if let (Some(Credential::Plain(_)), false) = (&credential, tls.as_ref().is_some_and(super::TlsOptions::is_verified))
     {
         warnings

@@ -31,9 +31,9 @@ fn said_by_tls(error: io::Error, stage: Stage) -> Error {
         return Error::new(ErrorKind::Io, stage, "the server closed the connection").with_source(error);
     }
     if words.contains("alert") && (words.contains("certificate") || words.contains("unknown ca")) {
-        return Error::new(ErrorKind::Tls, stage, "the server refused our side of TLS")
-            .with_source(error)
-            .with_hint("the server may want a client certificate, which this driver cannot present yet");
+        return Error::new(ErrorKind::Tls, stage, "the server refused our side of TLS").with_source(error).with_hint(
+            "the server wants a client certificate (tlsCertificateKeyFile), or does not accept the one that it got",
+        );
     }
     Error::new(ErrorKind::Io, stage, "the TLS channel broke").with_source(error)
 }

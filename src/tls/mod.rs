@@ -6,6 +6,7 @@
 //!
 //! This part knows no sockets: it dresses any stream. A time limit is the stream's own business.
 
+mod identity;
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 mod native;
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]

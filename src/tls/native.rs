@@ -4,10 +4,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read, Write};
 
-use native_tls::{Certificate, HandshakeError, Protocol, TlsConnector};
+use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, TlsConnectorBuilder};
 
+use crate::auth::Presented;
 use crate::error::Result;
 use crate::options::TlsOptions;
+use crate::tls::identity::{self, Material};
 use crate::tls::{Failure, NOT_TLS_HINT, PeerName, REFUSED_HINT, certificate_hint, handshake_failed, peer_name, pem};
 
 /// What a client keeps for making TLS channels.
@@ -33,9 +35,18 @@ impl Connector {
                 builder.add_root_certificate(certificate);
             }
         }
-        let connector =
-            builder.build().map_err(|error| super::set_up_failed("the platform's TLS could not be set up", error))?;
+        builder.danger_accept_invalid_certs(options.danger_accepts_any_certificate());
+        builder.danger_accept_invalid_hostnames(options.danger_accepts_any_hostname());
+        let connector = match identity::read(options)? {
+            Some(material) => build_with(&mut builder, &material)?,
+            None => builder.build().map_err(|error| super::set_up_failed(SET_UP_FAILED, error))?,
+        };
         Ok(Connector { connector })
+    }
+
+    /// The certificate that servers get to see: this backend cannot tell.
+    pub(crate) fn presented(&self) -> Option<&Presented> {
+        None
     }
 
     /// Makes a channel to the peer that must bear the name `host`.
@@ -101,6 +112,43 @@ impl<S> fmt::Debug for TlsStream<S> {
         f.write_str("TlsStream(platform)")
     }
 }
+
+/// The platform wants the leaf first and says nothing of which it is, so each certificate has its turn: with the wrong one
+/// the key does not match.
+fn build_with(builder: &mut TlsConnectorBuilder, material: &Material<'_>) -> Result<TlsConnector> {
+    if material.encrypted {
+        return Err(identity::unsupported(material, "an encrypted key"));
+    }
+    if !material.key.starts_with("-----BEGIN PRIVATE KEY-----") {
+        return Err(identity::unsupported(material, "a key in another form than PKCS#8"));
+    }
+    for certificate in &material.certificates {
+        if Certificate::from_pem(certificate.as_bytes()).is_err() {
+            return Err(material.about_certificates("holds a certificate that cannot be read"));
+        }
+    }
+    if Identity::from_pkcs8(first(material, 0).as_bytes(), material.key.as_bytes()).is_err() && !cfg!(windows) {
+        return Err(material.about_key("holds a private key that cannot be read"));
+    }
+    for leaf in 0..material.certificates.len() {
+        if let Ok(own) = Identity::from_pkcs8(first(material, leaf).as_bytes(), material.key.as_bytes()) {
+            builder.identity(own);
+            if let Ok(connector) = builder.build() {
+                return Ok(connector);
+            }
+        }
+    }
+    Err(material.mismatch())
+}
+
+/// All certificates, this one before the others.
+fn first(material: &Material<'_>, leaf: usize) -> String {
+    let mut certificates: Vec<&str> = material.certificates.iter().map(String::as_str).collect();
+    certificates.get_mut(..=leaf).unwrap_or_default().rotate_right(1);
+    certificates.join("\n")
+}
+
+const SET_UP_FAILED: &str = "the platform's TLS could not be set up";
 
 /// Tells a refused certificate from a stream that failed, and both from all else, by what the platform says.
 fn judge(error: &native_tls::Error, host: &str) -> Failure {

@@ -243,7 +243,7 @@ fn rows_18_to_23_tls() {
 fn rows_24_to_26_dangerous() {
     let flags = |options: &ClientOptions| {
         let tls = options.tls().unwrap();
-        (tls.insecure, tls.allow_invalid_certificates, tls.allow_invalid_hostnames)
+        (tls.danger_insecure, tls.danger_allow_invalid_certificates, tls.danger_allow_invalid_hostnames)
     };
     let code = ClientOptions::builder().danger_tls_insecure(true).build().unwrap();
     for (options, expected) in [

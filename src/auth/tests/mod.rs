@@ -17,6 +17,7 @@ pub(crate) fn tools() -> Tools {
         keys: KeyCache::new(system_random).unwrap(),
         scram_max_iterations: 1_000_000,
         policy: SecurityPolicy::default(),
+        presented: None,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
+use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{
@@ -49,7 +51,7 @@ impl Authority {
     /// # Panics
     /// If OpenSSL refuses, which is a fault of the set-up.
     pub fn new() -> Authority {
-        make_authority().expect("a test authority")
+        make_authority("mongo-blocking test authority", None).expect("a test authority")
     }
 
     /// Its certificate, PEM.
@@ -65,17 +67,55 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue(&self, purpose: For, name: &str) -> Issued {
-        self.make_leaf(purpose, name).expect("a test certificate")
+        self.make_leaf(purpose, name, new_key(), false).expect("a test certificate")
     }
 
-    fn make_leaf(&self, purpose: For, name: &str) -> Result<Issued, ErrorStack> {
-        let key = new_key()?;
-        let mut builder = start(&key, &subject(name)?, self.certificate.subject_name())?;
+    /// The same, with a key on the curve P-256.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn issue_ec(&self, purpose: For, name: &str) -> Issued {
+        self.make_leaf(purpose, name, new_ec_key(), false).expect("a test certificate")
+    }
+
+    /// The same as [`Authority::issue`], but expired yesterday.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn issue_expired(&self, purpose: For, name: &str) -> Issued {
+        self.make_leaf(purpose, name, new_key(), true).expect("a test certificate")
+    }
+
+    /// An authority below this one.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn intermediate(&self) -> Authority {
+        make_authority("mongo-blocking intermediate", Some(self)).expect("a test authority")
+    }
+
+    fn make_leaf(
+        &self,
+        purpose: For,
+        name: &str,
+        key: Result<PKey<Private>, ErrorStack>,
+        expired: bool,
+    ) -> Result<Issued, ErrorStack> {
+        let key = key?;
+        // MongoDB takes whoever shares its own organisation for a member of its cluster, and not for a user.
+        let organisation = if purpose == For::Client { "mongo-blocking users" } else { ORGANISATION };
+        let mut builder = start(&key, &subject(name, organisation)?, self.certificate.subject_name())?;
         let mut usage = ExtendedKeyUsage::new();
         match purpose {
             For::Server => usage.server_auth(),
             For::Client => usage.client_auth(),
         };
+        if expired {
+            let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+            let at = |ago: u64| Asn1Time::from_unix(i64::try_from(now - ago * 86_400).unwrap_or_default());
+            builder.set_not_before(&*at(3)?)?;
+            builder.set_not_after(&*at(1)?)?;
+        }
         builder.append_extension(BasicConstraints::new().build()?)?;
         builder.append_extension(usage.build()?)?;
         if purpose == For::Server {
@@ -101,15 +141,15 @@ impl Default for Authority {
     }
 }
 
-fn make_authority() -> Result<Authority, ErrorStack> {
+fn make_authority(name: &str, above: Option<&Authority>) -> Result<Authority, ErrorStack> {
     let key = new_key()?;
-    let name = subject("mongo-blocking test authority")?;
-    let mut builder = start(&key, &name, &name)?;
+    let name = subject(name, ORGANISATION)?;
+    let mut builder = start(&key, &name, above.map_or(&*name, |above| above.certificate.subject_name()))?;
     builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
     builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
     let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
     builder.append_extension(identifier)?;
-    builder.sign(&key, MessageDigest::sha256())?;
+    builder.sign(above.map_or(&key, |above| &above.key), MessageDigest::sha256())?;
     Ok(Authority { certificate: builder.build(), key })
 }
 
@@ -131,9 +171,9 @@ fn start(
     Ok(builder)
 }
 
-fn subject(common_name: &str) -> Result<X509Name, ErrorStack> {
+fn subject(common_name: &str, organisation: &str) -> Result<X509Name, ErrorStack> {
     let mut name = X509NameBuilder::new()?;
-    name.append_entry_by_text("O", "mongo-blocking tests")?;
+    name.append_entry_by_text("O", organisation)?;
     name.append_entry_by_text("CN", common_name)?;
     Ok(name.build())
 }
@@ -142,6 +182,13 @@ fn new_key() -> Result<PKey<Private>, ErrorStack> {
     PKey::from_rsa(Rsa::generate(2048)?)
 }
 
+fn new_ec_key() -> Result<PKey<Private>, ErrorStack> {
+    PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)
+}
+
 fn text(pem: Result<Vec<u8>, ErrorStack>) -> String {
     String::from_utf8(pem.expect("PEM")).expect("PEM is text")
 }
+
+/// To whom servers and authorities belong.
+const ORGANISATION: &str = "mongo-blocking tests";

@@ -1,0 +1,140 @@
+//! MONGODB-X509: the server knows the client by the certificate that TLS presented. One command says so.
+
+use std::mem;
+
+use bson::raw::cstr;
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
+
+use super::negotiation::MECHANISM_UNAVAILABLE;
+use super::run::{Exchange, run};
+use super::{Mechanism, Next, Tools};
+use crate::credential::{EXTERNAL, X509Credential};
+use crate::error::{Error, ErrorKind, Result, Stage};
+
+/// A login by certificate on one connection.
+pub(crate) struct X509Login<'a> {
+    credential: &'a X509Credential,
+    tools: &'a Tools,
+    speculation: Option<X509>,
+}
+
+impl<'a> X509Login<'a> {
+    pub(super) fn new(credential: &'a X509Credential, tools: &'a Tools) -> Self {
+        X509Login { credential, tools, speculation: None }
+    }
+
+    pub(super) fn speculate(&mut self) -> Result<Option<RawDocumentBuf>> {
+        let mut machine = X509::new(self.credential);
+        let command = machine.speculative()?;
+        self.speculation = Some(machine);
+        Ok(command)
+    }
+
+    pub(super) fn finish(mut self, speculative: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<()> {
+        let outcome = match (self.speculation.take(), speculative) {
+            (Some(machine), Some(_)) => run(Box::new(machine), speculative, exchange),
+            _ => run(Box::new(X509::new(self.credential)), None, exchange),
+        };
+        outcome.map_err(|error| self.explained(error))
+    }
+
+    /// A refusal, with the certificate that was presented and what to look at.
+    fn explained(&self, error: Error) -> Error {
+        let (true, Some(code)) = (matches!(error.kind(), ErrorKind::Authentication), error.code()) else {
+            return error;
+        };
+        let mut message = match &self.credential.username {
+            Some(name) => format!("the server refused user {name:?}"),
+            None => "the server refused the client certificate".to_owned(),
+        };
+        if let Some(presented) = &self.tools.presented {
+            message += &format!(
+                "; the certificate that we presented has the subject {:?} and is valid until {}",
+                presented.subject, presented.expires
+            );
+        }
+        let hint = match code {
+            MECHANISM_UNAVAILABLE => "this server does not offer MONGODB-X509 (authenticationMechanisms)",
+            _ if self.credential.username.is_some() => {
+                "the user name must be the certificate's subject as RFC 2253 writes it; better leave it out"
+            }
+            _ => "the server needs a user on $external whose name is this subject, to the letter",
+        };
+        error.with_message(message).with_hint(hint)
+    }
+}
+
+/// The one command, and what it waits for.
+pub(super) struct X509 {
+    username: Option<String>,
+    state: State,
+}
+
+/// What it waits for.
+enum State {
+    Start,
+    Verdict,
+    Over,
+}
+
+impl X509 {
+    pub(super) fn new(credential: &X509Credential) -> Self {
+        X509 { username: credential.username.clone(), state: State::Start }
+    }
+
+    fn command(&self) -> RawDocumentBuf {
+        let mut command = rawdoc! { "authenticate": 1, "mechanism": NAME };
+        if let Some(user) = &self.username {
+            command.append(cstr!("user"), user.as_str());
+        }
+        command
+    }
+
+    fn over() -> Error {
+        let stage = Stage::Authentication { mechanism: NAME, step: "nothing more" };
+        Error::invalid_reply(stage, "the conversation is over, and the server goes on")
+    }
+}
+
+impl Mechanism for X509 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn source(&self) -> &str {
+        EXTERNAL
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match self.state {
+            State::Start | State::Verdict => "verdict",
+            State::Over => "nothing more",
+        }
+    }
+
+    fn start(&mut self) -> Result<RawDocumentBuf> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Start => {
+                self.state = State::Verdict;
+                Ok(self.command())
+            }
+            State::Verdict | State::Over => Err(X509::over()),
+        }
+    }
+
+    fn step(&mut self, _reply: &RawDocument) -> Result<Next> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Verdict => Ok(Next::Done),
+            State::Start | State::Over => Err(X509::over()),
+        }
+    }
+
+    fn speculative(&mut self) -> Result<Option<RawDocumentBuf>> {
+        let mut command = self.start()?;
+        command.append(cstr!("db"), EXTERNAL);
+        Ok(Some(command))
+    }
+}
+
+/// The mechanism's name.
+pub(super) const NAME: &str = "MONGODB-X509";
