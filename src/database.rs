@@ -7,9 +7,11 @@ use std::time::Duration;
 use bson::{Bson, Document, RawDocumentBuf};
 
 use crate::client::Client;
-use crate::collection::{Aggregate, Collection, CollectionOptions, Settings, check_database_name, comment};
+use crate::collection::{
+    Aggregate, Collection, CollectionOptions, Settings, check_collection_name, check_database_name, comment,
+};
 use crate::cursor::{Cursor, CursorSettings, decode_owned};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::operation;
 use crate::operation::Namespace;
 use crate::operation::body::raw;
@@ -355,9 +357,7 @@ impl CreateCollection<'_> {
         if self.options.write_concern.is_none() {
             self.options.write_concern.clone_from(&self.database.0.settings.write_concern);
         }
-        if self.name.is_empty() {
-            return Err(Error::invalid_argument("a collection's name is not empty"));
-        }
+        check_collection_name(&self.name)?;
         let namespace = Namespace { database: self.database.checked_name()?, collection: &self.name };
         operation::collections::create(self.database.0.client.deployment(), namespace, &self.options)
     }

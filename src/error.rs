@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bson::RawDocument;
 
-pub(crate) use server::command_error;
 pub use server::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, WriteError};
+pub(crate) use server::{command_error, error_labels, shown};
 
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -147,9 +147,7 @@ impl<T> Collection<T> {
     /// The full name, judged: the server would take some of what is no name for something else.
     fn namespace(&self) -> Result<Namespace<'_>> {
         check_database_name(&self.shared.database)?;
-        if self.shared.name.is_empty() || self.shared.name.contains('\0') {
-            return Err(Error::invalid_argument("a collection's name is not empty and contains no NUL"));
-        }
+        check_collection_name(&self.shared.name)?;
         Ok(Namespace { database: &self.shared.database, collection: &self.shared.name })
     }
 }
@@ -160,6 +158,14 @@ pub(crate) fn check_database_name(name: &str) -> Result<()> {
         return Err(Error::invalid_argument(format!(
             "{name:?} cannot be the name of a database: it must not be empty nor contain any of / \\ . space \" $ or NUL"
         )));
+    }
+    Ok(())
+}
+
+/// A collection's name is not empty and ends nowhere before its end.
+pub(crate) fn check_collection_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.contains('\0') {
+        return Err(Error::invalid_argument("a collection's name is not empty and contains no NUL"));
     }
     Ok(())
 }

@@ -214,6 +214,7 @@ impl<'a, T> Aggregate<'a, T> {
             tailable: false,
         };
         super::check_database_name(self.database)?;
+        self.collection.map_or(Ok(()), super::check_collection_name)?;
         let reply = operation::aggregate::aggregate(
             self.client.deployment(),
             self.database,

@@ -122,17 +122,17 @@ fn refusal(reply: &RawDocument, stage: Stage) -> Error {
         (words, code, name) => format!("{words} (code {code} {name})"),
     };
     let error = CommandError { code, code_name, message, response: reply.to_owned() };
-    let labels = reply.get_array("errorLabels").ok();
-    labels
-        .into_iter()
-        .flatten()
-        .take(MAX_LABELS)
-        .filter_map(|label| label.ok()?.as_str().map(str::to_owned))
-        .fold(Error::new(ErrorKind::Command(error), stage, words), Error::with_label)
+    error_labels(reply).fold(Error::new(ErrorKind::Command(error), stage, words), Error::with_label)
 }
 
-/// A stranger's words as an error shows them, bounded. [`CommandError`] keeps them as they came.
-fn shown(words: &str) -> String {
+/// The `errorLabels` of a reply, as many as we keep.
+pub(crate) fn error_labels(reply: &RawDocument) -> impl Iterator<Item = String> {
+    let labels = reply.get_array("errorLabels").ok();
+    labels.into_iter().flatten().take(MAX_LABELS).filter_map(|label| label.ok()?.as_str().map(str::to_owned))
+}
+
+/// A stranger's words as an error shows them, bounded. What the error holds keeps them as they came.
+pub(crate) fn shown(words: &str) -> String {
     words.chars().take(MAX_SHOWN).collect()
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn aggregate(
     body.max_time(options.max_time);
     body.read_concern(options.read_concern.as_ref());
     if writes {
-        body.write_concern(options.write_concern.as_ref());
+        body.write_concern(options.write_concern.as_ref())?;
     }
     let mut command = Command::new(deployment, "aggregate", database, body.done());
     let mut lease = deployment.lease(command.deadline)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bson::raw::CStr;
 use bson::{Bson, Document, RawArrayBuf, RawBson, RawDocumentBuf};
 
+use crate::deadline::{whole_millis, whole_seconds};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::{Collation, Hint, ReadConcern, WriteConcern};
 
@@ -101,7 +102,13 @@ impl Body {
 
     pub(crate) fn max_time(&mut self, value: Option<Duration>) {
         if let Some(value) = value {
-            self.0.append(cstr!("maxTimeMS"), i64::try_from(value.as_millis()).unwrap_or(i64::MAX));
+            self.0.append(cstr!("maxTimeMS"), whole_millis(value));
+        }
+    }
+
+    pub(crate) fn seconds(&mut self, key: &CStr, value: Option<Duration>) {
+        if let Some(value) = value {
+            self.0.append(key, whole_seconds(value));
         }
     }
 
@@ -111,10 +118,13 @@ impl Body {
         }
     }
 
-    pub(crate) fn write_concern(&mut self, value: Option<&WriteConcern>) {
+    /// One that contradicts itself is refused: the server would not tell, where it is not to answer.
+    pub(crate) fn write_concern(&mut self, value: Option<&WriteConcern>) -> Result<()> {
         if let Some(value) = value.filter(|concern| **concern != WriteConcern::default()) {
+            value.check()?;
             self.0.append(cstr!("writeConcern"), value.to_document());
         }
+        Ok(())
     }
 
     /// What has been written.

@@ -33,11 +33,11 @@ pub(crate) fn create(
     body.documents(cstr!("pipeline"), options.pipeline.as_ref())?;
     body.collation(options.collation.as_ref());
     body.document(cstr!("timeseries"), options.timeseries.as_ref())?;
-    body.long(cstr!("expireAfterSeconds"), options.expire_after.map(|time| time.as_secs()));
+    body.seconds(cstr!("expireAfterSeconds"), options.expire_after);
     body.document(cstr!("clusteredIndex"), options.clustered_index.as_ref())?;
     body.document(cstr!("changeStreamPreAndPostImages"), options.change_stream_pre_and_post_images.as_ref())?;
     body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref());
+    body.write_concern(options.write_concern.as_ref())?;
     let reply = execute(deployment, Command::new(deployment, "create", namespace.database, body.done()))?;
     check_write_concern(reply.document())
 }
@@ -46,7 +46,7 @@ pub(crate) fn create(
 pub(crate) fn drop(deployment: &Deployment, namespace: Namespace<'_>, options: &DropCollectionOptions) -> Result<()> {
     let mut body = Body::new(cstr!("drop"), namespace.collection);
     body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref());
+    body.write_concern(options.write_concern.as_ref())?;
     match execute(deployment, Command::new(deployment, "drop", namespace.database, body.done())) {
         Ok(reply) => check_write_concern(reply.document()),
         Err(error) if namespace_not_found(&error) => Ok(()),
@@ -57,7 +57,7 @@ pub(crate) fn drop(deployment: &Deployment, namespace: Namespace<'_>, options: &
 pub(crate) fn drop_database(deployment: &Deployment, database: &str, options: &DropDatabaseOptions) -> Result<()> {
     let mut body = Body::new(cstr!("dropDatabase"), 1);
     body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref());
+    body.write_concern(options.write_concern.as_ref())?;
     let reply = execute(deployment, Command::new(deployment, "dropDatabase", database, body.done()))?;
     check_write_concern(reply.document())
 }

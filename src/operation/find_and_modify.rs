@@ -67,7 +67,7 @@ pub(crate) fn find_and_modify(
     body.document(cstr!("let"), options.let_vars)?;
     body.max_time(options.max_time);
     body.any(cstr!("comment"), options.comment)?;
-    body.write_concern(options.write_concern);
+    body.write_concern(options.write_concern)?;
 
     let acknowledged = options.write_concern.is_none_or(WriteConcern::is_acknowledged);
     let command = Command::new(deployment, "findAndModify", namespace.database, body.done());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::raw::cstr;
 use bson::{RawBson, rawdoc};
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, whole_millis};
 use crate::error::Result;
 use crate::wire::Reply;
 
@@ -30,7 +30,7 @@ pub(crate) fn get_more(deployment: &Deployment, request: GetMore<'_>) -> Result<
         body.append(cstr!("batchSize"), i64::from(size));
     }
     if let Some(limit) = request.max_await_time {
-        body.append(cstr!("maxTimeMS"), i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
+        body.append(cstr!("maxTimeMS"), whole_millis(limit));
     }
     let mut lease = deployment.lease(request.deadline)?;
     if let Some(comment) = request.comment.filter(|_| lease.description().max_wire_version >= GET_MORE_COMMENT) {

@@ -3,12 +3,15 @@
 use bson::raw::cstr;
 use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions};
 use crate::wire::Reply;
 
 use super::body::{Body, raw};
-use super::{Command, Deployment, Namespace, check_write_concern, execute};
+use super::{Command, Deployment, Namespace, check_write_concern, execute, run_on};
+
+/// The first wire version (MongoDB 4.4) that knows `commitQuorum`.
+const COMMIT_QUORUM: i32 = 9;
 
 /// Makes the indexes and returns their names.
 pub(crate) fn create(
@@ -29,8 +32,13 @@ pub(crate) fn create(
     body.any(cstr!("commitQuorum"), options.commit_quorum.as_ref())?;
     body.max_time(options.max_time);
     body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref());
-    let reply = execute(deployment, Command::new(deployment, "createIndexes", namespace.database, body.done()))?;
+    body.write_concern(options.write_concern.as_ref())?;
+    let command = Command::new(deployment, "createIndexes", namespace.database, body.done());
+    let mut lease = deployment.lease(command.deadline)?;
+    if options.commit_quorum.is_some() && lease.description().max_wire_version < COMMIT_QUORUM {
+        return Err(Error::not_supported("commitQuorum needs MongoDB 4.4 or later"));
+    }
+    let reply = run_on(deployment, &mut lease, command)?;
     check_write_concern(reply.document())?;
     Ok(names)
 }
@@ -60,7 +68,7 @@ pub(crate) fn drop(
     }
     body.max_time(options.max_time);
     body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref());
+    body.write_concern(options.write_concern.as_ref())?;
     let reply = execute(deployment, Command::new(deployment, "dropIndexes", namespace.database, body.done()))?;
     check_write_concern(reply.document())
 }
@@ -72,7 +80,7 @@ fn specification(index: &IndexModel, name: &str) -> Result<RawDocumentBuf> {
     body.put(cstr!("name"), name);
     body.flag(cstr!("unique"), options.unique);
     body.flag(cstr!("sparse"), options.sparse);
-    body.long(cstr!("expireAfterSeconds"), options.expire_after.map(|time| time.as_secs()));
+    body.seconds(cstr!("expireAfterSeconds"), options.expire_after);
     body.document(cstr!("partialFilterExpression"), options.partial_filter_expression.as_ref())?;
     body.collation(options.collation.as_ref());
     body.flag(cstr!("hidden"), options.hidden);

@@ -2,7 +2,8 @@
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
-use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError};
+use super::count;
+use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError, error_labels, shown};
 
 /// The value of a reply's `writeConcernError`.
 pub(crate) fn write_concern_error(value: RawBsonRef<'_>) -> Result<WriteConcernError> {
@@ -25,11 +26,16 @@ pub(crate) fn check_write_concern(reply: &RawDocument) -> Result<()> {
         Some(value) => {
             let mut error = write_concern_error(value)?;
             error.response = Some(reply.to_owned());
-            let message = format!("write concern error {} ({}): {}", error.code, error.code_name, error.message);
+            let message = concern_words(&error);
             let failure = Error::new(ErrorKind::WriteConcern(error), Stage::Command, message);
-            Err(with_reply_labels(failure, reply))
+            Err(error_labels(reply).fold(failure, Error::with_label))
         }
     }
+}
+
+/// A write concern error in words.
+pub(crate) fn concern_words(error: &WriteConcernError) -> String {
+    format!("write concern error {} {}: {}", error.code, shown(&error.code_name), shown(&error.message))
 }
 
 /// The value of a reply's `writeErrors`.
@@ -42,8 +48,10 @@ pub(crate) fn write_errors(value: RawBsonRef<'_>) -> Result<Vec<WriteError>> {
         let RawBsonRef::Document(error) = element.map_err(malformed)? else {
             return Err(Error::invalid_reply(Stage::Decode, "an entry of the reply's writeErrors is not a document"));
         };
-        let index = usize::try_from(number(error, "index")?)
-            .map_err(|_| Error::invalid_reply(Stage::Decode, "a write error has a negative index"))?;
+        // Without it a write would be blamed at random.
+        let index = count::number(error.get("index").map_err(malformed)?)
+            .and_then(|index| usize::try_from(index).ok())
+            .ok_or_else(|| Error::invalid_reply(Stage::Decode, "a write error without an index"))?;
         errors.push(WriteError {
             index,
             code: number(error, "code")?,
@@ -54,18 +62,6 @@ pub(crate) fn write_errors(value: RawBsonRef<'_>) -> Result<Vec<WriteError>> {
         });
     }
     Ok(errors)
-}
-
-/// Copies the reply's `errorLabels` to the error.
-pub(crate) fn with_reply_labels(mut error: Error, reply: &RawDocument) -> Error {
-    if let Ok(labels) = reply.get_array("errorLabels") {
-        for label in labels.into_iter().flatten() {
-            if let RawBsonRef::String(label) = label {
-                error = error.with_label(label.to_owned());
-            }
-        }
-    }
-    error
 }
 
 /// The reply is no valid BSON where we looked.

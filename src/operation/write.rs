@@ -3,24 +3,25 @@
 //! A [`Writer`] takes one statement after the other and sends a command whenever the next statement is of another kind or would
 //! not fit. One buffer serves all of its commands, and each statement is turned into BSON once.
 
+mod outcome;
+
 use std::collections::HashSet;
 
 use bson::oid::ObjectId;
 use bson::raw::cstr;
-use bson::{Bson, Document, RawArray, RawDocument, RawDocumentBuf};
+use bson::{Bson, Document, RawDocument};
 use serde::Serialize;
 
 use crate::deadline::Deadline;
-use crate::error::{BulkWriteError, Error, ErrorKind, InsertManyError, Result, Stage, WriteConcernError, WriteError};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::WriteConcern;
 use crate::pool::Lease;
-use crate::results::{BulkWriteResult, InsertManyResult};
 use crate::wire::Sequence;
 
 use super::body::{Body, not_bson};
-use super::count::number;
-use super::reply::malformed;
-use super::{Command, Deployment, Namespace, run_on, send_on, write_concern_error, write_errors};
+use super::{Command, Deployment, Namespace, run_on, send_on};
+
+pub(crate) use outcome::Outcome;
 
 /// What a statement other than an inserted document may be longer than a document (its operators and options).
 const STATEMENT_ALLOWANCE: usize = 16 * 1024;
@@ -92,24 +93,13 @@ struct Limits {
     wire_version: i32,
 }
 
-/// What the writes have led to.
-#[derive(Default)]
-pub(crate) struct Outcome {
-    pub(crate) result: BulkWriteResult,
-    pub(crate) write_errors: Vec<WriteError>,
-    pub(crate) write_concern_errors: Vec<WriteConcernError>,
-    /// What ended it early: a command that failed as a whole.
-    failure: Option<Error>,
-    labels: Vec<String>,
-    response: Option<RawDocumentBuf>,
-}
-
 impl<'a> Writer<'a> {
     /// Takes a connection, whose server's limits count.
     pub(crate) fn new(deployment: &'a Deployment, namespace: Namespace<'a>, settings: Settings<'a>) -> Result<Self> {
+        settings.write_concern.map_or(Ok(()), WriteConcern::check)?;
+        let beside = MESSAGE_ALLOWANCE + settings.length()?;
         let deadline = deployment.operation_deadline();
         let lease = deployment.lease(deadline)?;
-        let beside = MESSAGE_ALLOWANCE + settings.length()?;
         let server = lease.description();
         let limits = Limits {
             room: server.max_message_size_bytes.saturating_sub(beside),
@@ -236,10 +226,6 @@ impl<'a> Writer<'a> {
             Kind::Update => ("update", cstr!("update"), "updates"),
             Kind::Delete => ("delete", cstr!("delete"), "deletes"),
         };
-        let mut lease = match self.lease.take() {
-            Some(lease) => lease,
-            None => self.deployment.lease(self.deadline)?,
-        };
         let mut body = Body::new(key, self.namespace.collection);
         body.put(cstr!("ordered"), self.settings.ordered);
         if self.kind != Kind::Delete {
@@ -249,206 +235,24 @@ impl<'a> Writer<'a> {
             body.document(cstr!("let"), self.settings.let_vars)?;
         }
         body.any(cstr!("comment"), self.settings.comment)?;
-        body.write_concern(self.settings.write_concern);
+        body.write_concern(self.settings.write_concern)?;
         let mut command = Command::new(self.deployment, name, self.namespace.database, body.done());
         command.deadline = self.deadline;
         let documents = self.statements.get(..length).unwrap_or_default();
         command.sequence = Some(Sequence { identifier, documents, count: places.len() });
+        let mut lease = match self.lease.take() {
+            Some(lease) => lease,
+            None => self.deployment.lease(self.deadline)?,
+        };
         if !self.settings.write_concern.is_none_or(WriteConcern::is_acknowledged) {
             send_on(self.deployment, &mut lease, command)?;
             self.lease = self.keeps_lease.then_some(lease);
-            self.outcome.inserted(places, &[], self.settings.ordered);
+            self.outcome.inserted(places, &HashSet::new(), self.settings.ordered);
             return Ok(());
         }
         let reply = run_on(self.deployment, &mut lease, command)?;
         self.lease = self.keeps_lease.then_some(lease);
         self.outcome.read(self.kind, reply.document(), places, self.settings.ordered)
-    }
-}
-
-impl Outcome {
-    /// Adds the reply to one command.
-    fn read(&mut self, kind: Kind, reply: &RawDocument, places: &[(usize, Option<Bson>)], ordered: bool) -> Result<()> {
-        let answer = Answer::read(reply)?;
-        match kind {
-            Kind::Insert => {
-                self.result.inserted_count += answer.n;
-                self.inserted(places, &answer.errors, ordered);
-            }
-            Kind::Delete => self.result.deleted_count += answer.n,
-            Kind::Update => {
-                let upserted = self.upserted(answer.upserted, places)?;
-                self.result.upserted_count += upserted;
-                self.result.matched_count += answer.n.saturating_sub(upserted);
-                self.result.modified_count += answer.modified;
-            }
-        }
-        for mut error in answer.errors {
-            error.index = place(places, error.index)?;
-            self.write_errors.push(error);
-        }
-        self.write_concern_errors.extend(answer.concern_error);
-        if !self.write_errors.is_empty() || !self.write_concern_errors.is_empty() {
-            if let Ok(labels) = reply.get_array("errorLabels") {
-                for label in labels.into_iter().flatten() {
-                    self.labels.extend(label.as_str().map(str::to_owned));
-                }
-            }
-            self.response = Some(reply.to_owned());
-        }
-        Ok(())
-    }
-
-    /// Books the `_id` of each document that was inserted.
-    fn inserted(&mut self, places: &[(usize, Option<Bson>)], errors: &[WriteError], ordered: bool) {
-        let failed: HashSet<usize> = errors.iter().map(|error| error.index).collect();
-        // After the first failure of an ordered command the server leaves out the rest.
-        let end = failed.iter().min().filter(|_| ordered).map_or(places.len(), |first| places.len().min(*first));
-        for (number, (place, id)) in places.iter().take(end).enumerate() {
-            if let Some(id) = id
-                && !failed.contains(&number)
-            {
-                self.result.inserted_ids.insert(*place, id.clone());
-            }
-        }
-    }
-
-    /// Books the `_id` of each document that an upsert inserted, and counts them.
-    fn upserted(&mut self, upserted: Option<&RawArray>, places: &[(usize, Option<Bson>)]) -> Result<u64> {
-        let Some(upserted) = upserted else { return Ok(0) };
-        let mut count = 0;
-        for entry in upserted {
-            let wrong = || Error::invalid_reply(Stage::Decode, "an entry of the reply's 'upserted' lacks index or _id");
-            let entry = entry.map_err(malformed)?;
-            let entry = entry.as_document().ok_or_else(wrong)?;
-            let index = number(entry.get("index").map_err(malformed)?).ok_or_else(wrong)?;
-            let id = entry.get("_id").map_err(malformed)?.ok_or_else(wrong)?;
-            crate::wire::check_nesting(entry)?;
-            let place = place(places, usize::try_from(index).map_err(|_| wrong())?)?;
-            self.result.upserted_ids.insert(place, Bson::try_from(id).map_err(malformed)?);
-            count += 1;
-        }
-        Ok(count)
-    }
-
-    /// The result of a single write, whose errors stand alone.
-    pub(crate) fn single(mut self) -> Result<BulkWriteResult> {
-        if let Some(failure) = self.failure {
-            return Err(failure);
-        }
-        let kind = if let Some(mut error) = self.write_errors.pop() {
-            error.response = self.response;
-            let message = format!("write error {}: {}", error.code, error.message);
-            Error::new(ErrorKind::Write(error), Stage::Command, message)
-        } else if let Some(mut error) = self.write_concern_errors.pop() {
-            error.response = self.response;
-            let message = format!("write concern error {} {}: {}", error.code, error.code_name, error.message);
-            Error::new(ErrorKind::WriteConcern(error), Stage::Command, message)
-        } else {
-            return Ok(self.result);
-        };
-        Err(self.labels.into_iter().fold(kind, Error::with_label))
-    }
-
-    /// The result of an `insert_many`.
-    pub(crate) fn insert_many(self) -> Result<InsertManyResult> {
-        if self.is_clean() {
-            return Ok(InsertManyResult { inserted_ids: self.result.inserted_ids });
-        }
-        self.fail(|write_errors, mut write_concern_errors, result| {
-            ErrorKind::InsertMany(InsertManyError {
-                write_errors,
-                write_concern_error: write_concern_errors.pop(),
-                partial_result: InsertManyResult { inserted_ids: result.inserted_ids },
-            })
-        })
-    }
-
-    /// The result of a bulk write.
-    pub(crate) fn bulk_write(self) -> Result<BulkWriteResult> {
-        if self.is_clean() {
-            return Ok(self.result);
-        }
-        self.fail(|write_errors, write_concern_errors, partial_result| {
-            ErrorKind::BulkWrite(BulkWriteError { write_errors, write_concern_errors, partial_result })
-        })
-    }
-
-    fn is_clean(&self) -> bool {
-        self.failure.is_none() && self.write_errors.is_empty() && self.write_concern_errors.is_empty()
-    }
-
-    fn fail<T>(
-        self,
-        kind: impl FnOnce(Vec<WriteError>, Vec<WriteConcernError>, BulkWriteResult) -> ErrorKind,
-    ) -> Result<T> {
-        let nothing_happened = self.result == BulkWriteResult::default()
-            && self.write_errors.is_empty()
-            && self.write_concern_errors.is_empty();
-        let message = match (self.write_errors.first(), self.write_concern_errors.first(), &self.failure) {
-            (Some(error), _, _) => format!(
-                "{} of the writes failed; the first, number {} (from 0), with {}: {}",
-                self.write_errors.len(),
-                error.index,
-                error.code,
-                error.message
-            ),
-            (None, Some(error), _) => {
-                format!("write concern error {} {}: {}", error.code, error.code_name, error.message)
-            }
-            (None, None, _) => "a part of the writes was not done".to_owned(),
-        };
-        let failure = match self.failure {
-            Some(failure) if nothing_happened => return Err(failure),
-            failure => failure,
-        };
-        let error =
-            Error::new(kind(self.write_errors, self.write_concern_errors, self.result), Stage::Command, message);
-        let mut error = self.labels.into_iter().fold(error, Error::with_label);
-        if let Some(failure) = failure {
-            for label in failure.labels().map(str::to_owned).collect::<Vec<_>>() {
-                error = error.with_label(label);
-            }
-            error = error.with_source(failure);
-        }
-        Err(error)
-    }
-}
-
-/// What a reply says of the writes.
-#[derive(Default)]
-struct Answer<'a> {
-    n: u64,
-    modified: u64,
-    upserted: Option<&'a RawArray>,
-    errors: Vec<WriteError>,
-    concern_error: Option<WriteConcernError>,
-}
-
-impl<'a> Answer<'a> {
-    /// Goes through the reply once.
-    fn read(reply: &'a RawDocument) -> Result<Self> {
-        let mut answer = Answer::default();
-        for field in reply.iter() {
-            let (key, value) = field.map_err(malformed)?;
-            match key.as_str() {
-                "n" => answer.n = number(Some(value)).unwrap_or(0),
-                "nModified" => answer.modified = number(Some(value)).unwrap_or(0),
-                "upserted" => answer.upserted = value.as_array(),
-                "writeErrors" => answer.errors = write_errors(value)?,
-                "writeConcernError" => answer.concern_error = Some(write_concern_error(value)?),
-                _ => {}
-            }
-        }
-        Ok(answer)
-    }
-}
-
-/// Where the caller put the statement that the server calls number `index` of its command.
-fn place(places: &[(usize, Option<Bson>)], index: usize) -> Result<usize> {
-    match places.get(index) {
-        Some((place, _)) => Ok(*place),
-        None => Err(Error::invalid_reply(Stage::Decode, "the reply speaks of a statement that was not sent")),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bson::raw::cstr;
 use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, rawdoc};
 
+use crate::deadline::whole_millis;
 use crate::error::{Error, Result};
 
 /// How well replicated the data that a read sees must be (`readConcern`).
@@ -117,7 +118,7 @@ impl WriteConcern {
             None => {}
         }
         if let Some(limit) = self.w_timeout {
-            let millis = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+            let millis = whole_millis(limit);
             match i32::try_from(millis) {
                 Ok(millis) => document.append(cstr!("wtimeout"), millis),
                 Err(_) => document.append(cstr!("wtimeout"), millis),

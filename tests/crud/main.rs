@@ -1,61 +1,162 @@
-//! What the CRUD methods promise beyond the common fixtures, on a real MongoDB 6.0: limits, partial results, cursors on the
-//! server, errors as they come, and what is sent, seen through command events.
+//! Every action on databases and collections, option by option, on a real MongoDB 6.0. What was sent is judged by the command
+//! events, what came of it by what the server then holds.
 
+mod batches;
+mod bulk;
+mod concerns;
 mod cursors;
+mod database;
 mod errors;
+mod failures;
+mod find;
+mod find_and_modify;
+mod indexes;
+mod insert;
+mod read;
+mod replies;
 mod splitting;
+mod unacknowledged;
+mod update;
+mod watched;
 
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mongo_blocking::bson::{Document, doc};
+use mongo_blocking::error::{ErrorKind, WriteError};
 use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::options::ClientOptions;
-use mongo_blocking::{Client, Collection};
+use mongo_blocking::{Client, Collection, Database, Error};
 use mongo_blocking_test_server::peers::Mongod;
 
-/// A client whose commands are kept, to look at.
-struct Watched {
+use watched::{Watched, fail, own_mongod};
+
+/// A client that keeps what it sends, and an empty database of its own on the shared server.
+struct Place {
     client: Client,
-    started: Arc<Mutex<Vec<Document>>>,
+    database: Database,
+    sent: Arc<Mutex<Vec<Document>>>,
 }
 
-impl Watched {
-    /// `options` is the query of the connection string.
-    fn new(mongod: &Mongod, options: &str) -> Watched {
-        let started = Arc::new(Mutex::new(Vec::new()));
-        let kept = started.clone();
-        let handler = Handler::new(move |event: &CommandEvent| {
-            if let CommandEvent::Started(event) = event {
-                kept.lock().unwrap().push(Document::try_from(event.command.clone()).unwrap());
-            }
-        });
-        let uri = format!("{}?{options}", mongod.root_uri());
-        let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
-        Watched { client: Client::with_options(options).unwrap(), started }
-    }
+/// A place for a test; `None` where there is no server.
+fn place(name: &str) -> Option<Place> {
+    place_with(name, "")
+}
 
-    /// An empty collection of this name.
+/// The same with more options in the connection string.
+fn place_with(name: &str, options: &str) -> Option<Place> {
+    let mongod = Mongod::shared("6.0")?;
+    let sent: Arc<Mutex<Vec<Document>>> = Arc::default();
+    let log = sent.clone();
+    let handler = Handler::new(move |event: &CommandEvent| {
+        if let CommandEvent::Started(started) = event {
+            log.lock().unwrap().push(Document::try_from(&*started.command).unwrap());
+        }
+    });
+    // The name of the program lets a fail point meet this client only.
+    let uri = format!("{}?appName={name}&{options}", mongod.uri());
+    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
+    let client = Client::with_options(options).unwrap();
+    let database = client.database(name);
+    database.drop().run().unwrap();
+    let place = Place { client, database, sent };
+    place.sent();
+    Some(place)
+}
+
+impl Place {
     fn collection(&self, name: &str) -> Collection<Document> {
-        let collection = self.client.database("crud").collection(name);
-        collection.drop().run().unwrap();
-        self.started.lock().unwrap().clear();
-        collection
+        self.database.collection(name)
     }
 
-    /// The commands of this name so far.
-    fn sent(&self, name: &str) -> Vec<Document> {
-        let started = self.started.lock().unwrap();
-        started.iter().filter(|command| command.keys().next().is_some_and(|key| key == name)).cloned().collect()
+    /// The commands since the last call.
+    fn sent(&self) -> Vec<Document> {
+        std::mem::take(&mut *self.sent.lock().unwrap())
+    }
+
+    /// The one command since the last call.
+    fn sent_one(&self) -> Document {
+        let mut sent = self.sent();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent.remove(0)
+    }
+
+    /// The names of the commands since the last call.
+    fn sent_names(&self) -> Vec<String> {
+        self.sent().iter().map(|command| command.keys().next().unwrap().clone()).collect()
+    }
+
+    /// Lets this client's commands fail as the data say. `mode` is the server's: `{"times": 1}`, `{"skip": 1}`.
+    fn fail(&self, mode: Document, mut data: Document) -> FailPoint<'_> {
+        data.insert("appName", self.database.name());
+        let command = doc! {"configureFailPoint": "failCommand", "mode": mode, "data": data};
+        let guard = FAIL_POINTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.client.database("admin").run_command(command).run().unwrap();
+        self.sent();
+        FailPoint { place: self, _alone: guard }
     }
 }
 
-/// A mongod of its own for tests that set fail points or look at the server's figures, which concern all of its clients.
-fn own_mongod() -> Option<Mongod> {
-    Mongod::start_with_auth("6.0")
+/// A server has one `failCommand` at a time.
+static FAIL_POINTS: Mutex<()> = Mutex::new(());
+
+/// Switches the fail point off when it ends.
+struct FailPoint<'a> {
+    place: &'a Place,
+    _alone: std::sync::MutexGuard<'a, ()>,
 }
 
-/// Lets the server fail the next commands of these names.
-fn fail(client: &Client, times: i32, data: Document) {
-    let command = doc! {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data};
-    client.database("admin").run_command(command).run().unwrap();
+impl Drop for FailPoint<'_> {
+    fn drop(&mut self) {
+        let off = doc! {"configureFailPoint": "failCommand", "mode": "off"};
+        let done = self.place.client.database("admin").run_command(off).run();
+        assert!(done.is_ok() || thread::panicking(), "{done:?}");
+    }
 }
+
+/// What the collection holds, in the order of `_id`.
+fn all(collection: &Collection<Document>) -> Vec<Document> {
+    collection.find(doc! {}).sort(doc! {"_id": 1}).run().unwrap().map(Result::unwrap).collect()
+}
+
+/// The 32-bit `_id` of each document.
+fn ids(documents: &[Document]) -> Vec<i32> {
+    documents.iter().map(|document| document.get_i32("_id").unwrap()).collect()
+}
+
+/// Documents with these `_id`s.
+fn numbered(numbers: impl IntoIterator<Item = i32>) -> Vec<Document> {
+    numbers.into_iter().map(|number| doc! {"_id": number}).collect()
+}
+
+/// The error is an argument that was refused before anything was sent.
+fn is_argument_error<T: std::fmt::Debug>(result: mongo_blocking::Result<T>, words: &str) {
+    let error = result.expect_err(words);
+    assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error:?}");
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+/// Code and place of each write error.
+fn places(errors: &[WriteError]) -> Vec<(usize, i32)> {
+    errors.iter().map(|error| (error.index, error.code)).collect()
+}
+
+fn write_error(error: &Error) -> &WriteError {
+    match error.kind() {
+        ErrorKind::Write(refused) => refused,
+        other => panic!("not a write error: {other:?}"),
+    }
+}
+
+/// Waits until it is so, for at most ten seconds.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(10), "not within ten seconds: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+const DUPLICATE_KEY: i32 = 11000;
+const FAILED_VALIDATION: i32 = 121;

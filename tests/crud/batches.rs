@@ -1,0 +1,183 @@
+//! Cursors batch by batch: raw access, the end of them, tailable ones, and those of commands in the caller's own words.
+
+use std::time::{Duration, Instant};
+
+use mongo_blocking::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongo_blocking::error::ErrorKind;
+use mongo_blocking::options::CursorType;
+use mongo_blocking::{Client, Cursor};
+use serde::Deserialize;
+
+use super::{Place, eventually, numbered, place};
+
+/// A collection with a hundred documents.
+fn hundred(name: &str) -> Option<Place> {
+    let place = place(name)?;
+    place.collection("c").insert_many(numbered(0..100)).run().unwrap();
+    place.sent();
+    Some(place)
+}
+
+/// How many cursors the server holds open for this database's collections.
+fn open_on_server(client: &Client, database: &str) -> usize {
+    let pipeline = [
+        doc! {"$currentOp": {"allUsers": true, "idleCursors": true}},
+        doc! {"$match": {"type": "idleCursor", "ns": {"$regex": format!("^{database}\\.")}}},
+    ];
+    client.database("admin").aggregate(pipeline).run().unwrap().count()
+}
+
+#[test]
+fn documents_can_be_read_without_decoding() {
+    let Some(place) = hundred("cursor_raw") else { return };
+    let mut cursor = place.collection("c").find(doc! {}).sort(doc! {"_id": 1}).batch_size(30).run().unwrap();
+    let mut seen = 0;
+    while cursor.advance().unwrap() {
+        assert_eq!(cursor.current().get_i32("_id").unwrap(), seen);
+        seen += 1;
+    }
+    assert_eq!(seen, 100);
+    assert!(!cursor.is_alive());
+    assert!(!cursor.advance().unwrap());
+    let raw: Cursor<RawDocumentBuf> = place.collection("c").find(doc! {}).run().unwrap().with_type();
+    assert_eq!(raw.map(|document| document.unwrap().as_bytes().len()).sum::<usize>(), 100 * 14);
+}
+
+#[derive(Deserialize)]
+struct Borrowed<'a> {
+    #[serde(rename = "_id")]
+    name: &'a str,
+}
+
+#[test]
+fn a_value_may_borrow_from_the_batch() {
+    let Some(place) = place("cursor_borrow") else { return };
+    place.collection("c").insert_many([doc! {"_id": "a"}, doc! {"_id": "b"}]).run().unwrap();
+    let mut cursor: Cursor<Borrowed> = place.collection("c").find(doc! {}).run().unwrap().with_type();
+    let mut names = String::new();
+    while cursor.advance().unwrap() {
+        names.push_str(cursor.deserialize_current().unwrap().name);
+    }
+    assert_eq!(names, "ab");
+}
+
+#[test]
+fn a_dropped_cursor_ends_on_the_server() {
+    let Some(place) = hundred("cursor_drop") else { return };
+    let mut cursor = place.collection("c").find(doc! {}).batch_size(2).run().unwrap();
+    assert!(cursor.next().unwrap().is_ok());
+    assert!(cursor.is_alive() && cursor.has_next());
+    assert_eq!(open_on_server(&place.client, "cursor_drop"), 1);
+    // Another type is still the same cursor.
+    let cursor: Cursor<RawDocumentBuf> = cursor.with_type();
+    assert_eq!(open_on_server(&place.client, "cursor_drop"), 1);
+    place.sent();
+    drop(cursor);
+    assert_eq!(place.sent_names(), ["killCursors"]);
+    assert_eq!(open_on_server(&place.client, "cursor_drop"), 0);
+    // A cursor that was read to its end needs no command.
+    assert_eq!(place.collection("c").find(doc! {}).run().unwrap().count(), 100);
+    assert_eq!(place.sent_names(), ["aggregate", "find"]);
+}
+
+#[test]
+fn a_cursor_that_the_server_lost_says_so_once() {
+    let Some(place) = hundred("cursor_lost") else { return };
+    let mut cursor = place.collection("c").find(doc! {}).batch_size(2).run().unwrap();
+    let pipeline =
+        [doc! {"$currentOp": {"idleCursors": true}}, doc! {"$match": {"type": "idleCursor", "ns": "cursor_lost.c"}}];
+    let idle = place.client.database("admin").aggregate(pipeline).run().unwrap().next().unwrap().unwrap();
+    let id = idle.get_document("cursor").unwrap().get_i64("cursorId").unwrap();
+    place.database.run_command(doc! {"killCursors": "c", "cursors": [id]}).run().unwrap();
+    assert!(cursor.next().unwrap().is_ok() && cursor.next().unwrap().is_ok());
+    let error = cursor.next().unwrap().unwrap_err();
+    assert_eq!(error.code_name(), Some("CursorNotFound"), "{error:?}");
+    assert!(cursor.next().is_none());
+    assert!(!cursor.is_alive());
+    place.sent();
+    drop(cursor);
+    assert!(place.sent().is_empty());
+}
+
+#[test]
+fn a_comment_goes_with_each_batch() {
+    let Some(place) = hundred("cursor_comment") else { return };
+    let cursor = place.collection("c").find(doc! {}).batch_size(60).comment("why").run().unwrap();
+    assert_eq!(cursor.count(), 100);
+    let sent = place.sent();
+    assert_eq!(sent.len(), 2);
+    assert!(sent.iter().all(|command| command.get_str("comment").unwrap() == "why"), "{sent:?}");
+}
+
+#[test]
+fn a_tailable_cursor_goes_on_when_there_is_more() {
+    let Some(place) = place("cursor_tailable") else { return };
+    place.database.create_collection("c").capped(true).size(100_000).run().unwrap();
+    let collection = place.collection("c");
+    collection.insert_many(numbered(0..3)).run().unwrap();
+    let mut cursor = collection.find(doc! {}).cursor_type(CursorType::Tailable).run().unwrap();
+    assert_eq!(cursor.by_ref().count(), 3);
+    assert!(cursor.is_alive());
+    assert!(cursor.next().is_none());
+    collection.insert_many(numbered(3..5)).run().unwrap();
+    let more: Vec<Document> = cursor.by_ref().map(Result::unwrap).collect();
+    assert_eq!(super::ids(&more), [3, 4]);
+    collection.drop().run().unwrap();
+    let error = cursor.next().unwrap().unwrap_err();
+    assert!(error.code().is_some(), "{error:?}");
+    assert!(!cursor.is_alive());
+}
+
+#[test]
+fn an_awaiting_cursor_waits_on_the_server() {
+    let Some(place) = place("cursor_await") else { return };
+    place.database.create_collection("c").capped(true).size(100_000).run().unwrap();
+    let collection = place.collection("c");
+    collection.insert_one(doc! {"_id": 0}).run().unwrap();
+    let action = collection.find(doc! {}).cursor_type(CursorType::TailableAwait);
+    let mut cursor = action.max_await_time(Duration::from_millis(150)).run().unwrap();
+    assert!(cursor.next().unwrap().is_ok());
+    place.sent();
+    let began = Instant::now();
+    assert!(cursor.next().is_none());
+    assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+    let sent = place.sent_one();
+    assert_eq!(sent.get("maxTimeMS"), Some(&Bson::Int64(150)));
+    // What comes while the server waits ends the wait.
+    let place = &place;
+    std::thread::scope(|scope| {
+        scope.spawn(|| place.collection("c").insert_one(doc! {"_id": 1}).run().unwrap());
+        eventually("the new document", || cursor.next().is_some());
+    });
+}
+
+#[test]
+fn a_command_in_the_callers_words_can_open_a_cursor() {
+    let Some(place) = hundred("cursor_command") else { return };
+    let cursor = place
+        .database
+        .run_cursor_command(doc! {"find": "c", "batchSize": 10, "sort": {"_id": 1}})
+        .batch_size(50)
+        .comment("more")
+        .run()
+        .unwrap();
+    let all: Vec<Document> = cursor.map(Result::unwrap).collect();
+    assert_eq!(super::ids(&all), (0..100).collect::<Vec<_>>());
+    let sent = place.sent();
+    assert_eq!(sent.len(), 3);
+    assert!(!sent[0].contains_key("comment"));
+    assert_eq!((sent[1].get_i64("batchSize").unwrap(), sent[1].get_str("comment").unwrap()), (50, "more"));
+    let error = place.database.run_cursor_command(doc! {"ping": 1}).run().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error:?}");
+    place.database.create_collection("log").capped(true).size(100_000).run().unwrap();
+    place.collection("log").insert_one(doc! {"_id": 0}).run().unwrap();
+    let mut tail = place
+        .database
+        .run_cursor_command(doc! {"find": "log", "tailable": true, "awaitData": true})
+        .cursor_type(CursorType::TailableAwait)
+        .max_time(Duration::from_millis(20))
+        .run()
+        .unwrap();
+    assert_eq!(tail.by_ref().count(), 1);
+    assert!(tail.is_alive());
+}
