@@ -8,11 +8,12 @@ mod line;
 
 use std::time::{Duration, Instant};
 
+use crate::auth::Peer;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
 use crate::handshake::{Form, Handshake, HelloReply};
-use crate::options::{ClientOptions, ServerAddress};
+use crate::options::{ClientOptions, ServerAddress, TlsOptions};
 pub(crate) use crate::stream::Closer;
 use crate::stream::Stream;
 use crate::tls::Connector;
@@ -26,6 +27,8 @@ pub(crate) struct Setup {
     address: ServerAddress,
     tls: Option<Connector>,
     handshake: Handshake,
+    /// Whether TLS checks the server in full.
+    verified: bool,
     connect_timeout: Duration,
     socket_timeout: Option<Duration>,
     timeout: Option<Duration>,
@@ -50,6 +53,7 @@ impl Setup {
             address,
             tls,
             handshake,
+            verified: options.tls.as_ref().is_some_and(TlsOptions::is_verified),
             connect_timeout: shorter(options.connect_timeout, options.server_selection_timeout),
             socket_timeout: options.socket_timeout,
             timeout: options.timeout,
@@ -59,6 +63,14 @@ impl Setup {
     /// The server.
     pub(crate) fn address(&self) -> &ServerAddress {
         &self.address
+    }
+
+    /// The server's name, without a port.
+    fn host(&self) -> &str {
+        match &self.address {
+            ServerAddress::Tcp { host, .. } => host,
+            ServerAddress::Unix { path } => path.to_str().unwrap_or_default(),
+        }
     }
 
     /// Who the client says it is.
@@ -104,7 +116,8 @@ impl Connection {
             };
             Ok(reply.document().to_owned())
         };
-        let hello = match setup.handshake.run(&mut exchange) {
+        let peer = Peer { host: setup.host(), deadline, verified: setup.verified };
+        let hello = match setup.handshake.run(&peer, &mut exchange) {
             Ok(done) => done.hello,
             Err(error) => {
                 return Err(hint_at_tls(error, setup.tls.is_some())

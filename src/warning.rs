@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::event::Handler;
+
 /// Something that was accepted, and that its writer may not have meant.
 ///
 /// [`ClientOptions::warnings`](crate::options::ClientOptions::warnings) returns those about the options; each also goes to
@@ -54,6 +56,24 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+/// Where warnings go that arise while a client works: to the log, and to the program's own handler.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alarm(Option<Handler<Warning>>);
+
+impl Alarm {
+    pub(crate) fn new(handler: Option<Handler<Warning>>) -> Self {
+        Alarm(handler)
+    }
+
+    /// Logs a warning and hands it to the handler.
+    pub(crate) fn warn(&self, kind: WarningKind, message: impl Into<String>) {
+        let warning = Warning::new(kind, message);
+        if let Some(handler) = &self.0 {
+            handler.call(&warning);
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use bson::{RawDocument, RawDocumentBuf};
 
 use super::negotiation::Negotiation;
-use super::run::Exchange;
-use super::x509::X509Login;
-use super::{Tools, x509};
+use super::run::{Exchange, run};
+use super::x509::X509;
+use super::{Mechanism, Peer, Tools};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 
@@ -13,28 +13,16 @@ use crate::error::{Error, Result};
 pub(crate) enum Login<'a> {
     /// SCRAM, perhaps negotiated.
     Scram(Negotiation<'a>),
-    /// By the certificate that TLS presented.
-    X509(X509Login<'a>),
+    /// A mechanism that was named.
+    Named(Named<'a>),
 }
 
 impl<'a> Login<'a> {
-    /// A login with this credential. Fails for a mechanism that has no machine here.
-    pub(crate) fn new(credential: &'a Credential, tools: &'a Tools) -> Result<Self> {
+    /// A login with this credential at this server.
+    pub(crate) fn new(credential: &'a Credential, tools: &'a Tools, peer: &'a Peer<'a>) -> Self {
         match credential {
-            Credential::Scram(credential) => Ok(Login::Scram(Negotiation::new(credential, tools))),
-            Credential::X509(credential) => Ok(Login::X509(X509Login::new(credential, tools))),
-            other => {
-                let name = other.mechanism().unwrap_or("this mechanism");
-                Err(Error::not_supported(format!("authMechanism={name} is not supported yet")))
-            }
-        }
-    }
-
-    /// Refuses what can be refused before anything is connected.
-    pub(crate) fn check(&self) -> Result<()> {
-        match self {
-            Login::Scram(login) => login.check(),
-            Login::X509(_) => Ok(()),
+            Credential::Scram(credential) => Login::Scram(Negotiation::new(credential, tools)),
+            named => Login::Named(Named { credential: named, tools, peer, speculation: None }),
         }
     }
 
@@ -42,7 +30,7 @@ impl<'a> Login<'a> {
     pub(crate) fn supported_mechanisms(&self) -> Option<String> {
         match self {
             Login::Scram(login) => login.supported_mechanisms(),
-            Login::X509(_) => None,
+            Login::Named(_) => None,
         }
     }
 
@@ -50,7 +38,7 @@ impl<'a> Login<'a> {
     pub(crate) fn speculate(&mut self) -> Result<Option<RawDocumentBuf>> {
         match self {
             Login::Scram(login) => login.speculate(),
-            Login::X509(login) => login.speculate(),
+            Login::Named(login) => login.speculate(),
         }
     }
 
@@ -64,7 +52,53 @@ impl<'a> Login<'a> {
     ) -> Result<&'static str> {
         match self {
             Login::Scram(login) => login.finish(offered, speculative, exchange),
-            Login::X509(login) => login.finish(speculative, exchange).map(|()| x509::NAME),
+            Login::Named(login) => login.finish(speculative, exchange),
+        }
+    }
+}
+
+/// Refuses what can be refused before anything is connected.
+pub(crate) fn check(credential: &Credential, tools: &Tools) -> Result<()> {
+    match credential {
+        Credential::Scram(credential) => Negotiation::new(credential, tools).check(),
+        named => machine(named, tools, &Peer::unknown()).map(drop),
+    }
+}
+
+/// A login by the one mechanism that was named.
+pub(crate) struct Named<'a> {
+    credential: &'a Credential,
+    tools: &'a Tools,
+    peer: &'a Peer<'a>,
+    speculation: Option<Box<dyn Mechanism>>,
+}
+
+impl Named<'_> {
+    fn speculate(&mut self) -> Result<Option<RawDocumentBuf>> {
+        let mut machine = machine(self.credential, self.tools, self.peer)?;
+        let start = machine.speculative()?;
+        self.speculation = Some(machine);
+        Ok(start)
+    }
+
+    fn finish(mut self, speculative: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<&'static str> {
+        let machine = match (self.speculation.take(), speculative) {
+            (Some(machine), Some(_)) => machine,
+            _ => machine(self.credential, self.tools, self.peer)?,
+        };
+        let name = machine.name();
+        run(machine, speculative, exchange)?;
+        Ok(name)
+    }
+}
+
+/// The machine of a mechanism that was named. Fails for one that has none here, and where the credential cannot work.
+fn machine(credential: &Credential, tools: &Tools, _peer: &Peer<'_>) -> Result<Box<dyn Mechanism>> {
+    match credential {
+        Credential::X509(credential) => Ok(Box::new(X509::new(credential, tools.presented.clone()))),
+        other => {
+            let name = other.mechanism().unwrap_or("this mechanism");
+            Err(Error::not_supported(format!("authMechanism={name} is not supported yet")))
         }
     }
 }

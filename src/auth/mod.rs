@@ -22,8 +22,8 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use crate::error::{Error, Result};
 
-pub(crate) use login::Login;
-pub(crate) use tools::{Presented, Tools};
+pub(crate) use login::{Login, check};
+pub(crate) use tools::{Peer, Presented, Tools};
 
 /// What a machine wants after a reply.
 #[derive(Debug)]
@@ -49,6 +49,10 @@ pub(crate) trait Mechanism: Send {
     /// A fresh machine to try once more with, after the server refused this one.
     fn retry(&self, _refused: &Error) -> Option<Box<dyn Mechanism>> {
         None
+    }
+    /// A refusal in this mechanism's words: who was refused, and what to look at.
+    fn explained(&self, refused: Error) -> Error {
+        refused
     }
     /// The document to send along with `hello`, for a mechanism that can start there.
     fn speculative(&mut self) -> Result<Option<RawDocumentBuf>> {

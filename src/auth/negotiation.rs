@@ -2,7 +2,7 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use super::run::{Exchange, run};
+use super::run::{Exchange, MECHANISM_UNAVAILABLE, run};
 use super::sasl::Sasl;
 use super::scram::Scram;
 use super::{Mechanism, Tools};
@@ -130,6 +130,3 @@ impl<'a> Negotiation<'a> {
         error.with_message(message).with_hint(hint)
     }
 }
-
-/// The server's code for a mechanism that it lacks.
-pub(super) const MECHANISM_UNAVAILABLE: i32 = 334;

@@ -20,12 +20,12 @@ pub(super) fn run(
         match converse(machine.as_mut(), first.take(), exchange) {
             Err(refused) => match machine.retry(&refused) {
                 Some(fresh) => machine = fresh,
-                None => return Err(refused),
+                None => return Err(machine.explained(refused)),
             },
             Ok(()) => return Ok(()),
         }
     }
-    converse(machine.as_mut(), None, exchange)
+    converse(machine.as_mut(), None, exchange).map_err(|refused| machine.explained(refused))
 }
 
 fn converse(machine: &mut dyn Mechanism, first: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<()> {
@@ -51,12 +51,36 @@ fn not_accepted(machine: &dyn Mechanism, refused: Error) -> Error {
     if !matches!(refused.kind(), ErrorKind::Command(_)) {
         return refused.with_stage(stage(machine));
     }
-    Error::new(ErrorKind::Authentication, stage(machine), "the server refused the credentials").with_source(refused)
+    let code = refused.code();
+    let error = Error::new(ErrorKind::Authentication, stage(machine), "the server refused the credentials");
+    let error = error.with_source(refused);
+    match code {
+        Some(MECHANISM_UNAVAILABLE) => error.with_hint(unavailable(machine.name())),
+        _ => error,
+    }
+}
+
+/// What a server needs to have the mechanism that it lacks.
+fn unavailable(mechanism: &str) -> String {
+    match mechanism {
+        "GSSAPI" | "PLAIN" | "MONGODB-OIDC" => {
+            format!(
+                "{mechanism} needs MongoDB Enterprise or Atlas, with {mechanism} among its authenticationMechanisms"
+            )
+        }
+        "MONGODB-AWS" => "MONGODB-AWS needs MongoDB Atlas, or MongoDB Enterprise with it among its \
+                          authenticationMechanisms"
+            .to_owned(),
+        _ => format!("this server does not offer {mechanism} (authenticationMechanisms)"),
+    }
 }
 
 fn stage(machine: &dyn Mechanism) -> Stage {
     Stage::Authentication { mechanism: machine.name(), step: machine.waits_for() }
 }
+
+/// The server's code for a mechanism that it lacks.
+pub(super) const MECHANISM_UNAVAILABLE: i32 = 334;
 
 /// How often a mechanism may try again with a fresh credential.
 const MAX_RETRIES: usize = 2;

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use super::scram::KeyCache;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::ClientOptions;
 use crate::policy::SecurityPolicy;
+use crate::warning::Alarm;
 
 /// The impure things and the limits that are handed to a machine: one for each client.
 #[derive(Clone)]
@@ -20,6 +22,26 @@ pub(crate) struct Tools {
     pub(super) policy: SecurityPolicy,
     /// The certificate that TLS presents, where the backend can tell.
     pub(super) presented: Option<Presented>,
+    /// Where warnings go.
+    pub(super) alarm: Alarm,
+}
+
+/// The server that one login is about, as far as a machine may know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer<'a> {
+    /// Its host, as the connection string has it; for a Unix socket, its path.
+    pub(crate) host: &'a str,
+    /// When the operation that waits for this login must end.
+    pub(crate) deadline: Deadline,
+    /// Whether TLS has verified the server in full.
+    pub(crate) verified: bool,
+}
+
+impl Peer<'_> {
+    /// No server yet: for judging a credential by itself.
+    pub(super) fn unknown() -> Self {
+        Peer { host: "", deadline: Deadline::NEVER, verified: false }
+    }
 }
 
 /// What a refusal tells of the client's certificate.
@@ -42,6 +64,7 @@ impl Tools {
             scram_max_iterations: options.scram_max_iterations,
             policy: options.policy.clone(),
             presented: None,
+            alarm: Alarm::new(options.warning_handler.clone()),
         })
     }
 }

@@ -5,68 +5,15 @@ use std::mem;
 use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
-use super::negotiation::MECHANISM_UNAVAILABLE;
-use super::run::{Exchange, run};
-use super::{Mechanism, Next, Tools};
+use super::run::MECHANISM_UNAVAILABLE;
+use super::{Mechanism, Next, Presented};
 use crate::credential::{EXTERNAL, X509Credential};
 use crate::error::{Error, ErrorKind, Result, Stage};
-
-/// A login by certificate on one connection.
-pub(crate) struct X509Login<'a> {
-    credential: &'a X509Credential,
-    tools: &'a Tools,
-    speculation: Option<X509>,
-}
-
-impl<'a> X509Login<'a> {
-    pub(super) fn new(credential: &'a X509Credential, tools: &'a Tools) -> Self {
-        X509Login { credential, tools, speculation: None }
-    }
-
-    pub(super) fn speculate(&mut self) -> Result<Option<RawDocumentBuf>> {
-        let mut machine = X509::new(self.credential);
-        let command = machine.speculative()?;
-        self.speculation = Some(machine);
-        Ok(command)
-    }
-
-    pub(super) fn finish(mut self, speculative: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<()> {
-        let outcome = match (self.speculation.take(), speculative) {
-            (Some(machine), Some(_)) => run(Box::new(machine), speculative, exchange),
-            _ => run(Box::new(X509::new(self.credential)), None, exchange),
-        };
-        outcome.map_err(|error| self.explained(error))
-    }
-
-    /// A refusal, with the certificate that was presented and what to look at.
-    fn explained(&self, error: Error) -> Error {
-        let (true, Some(code)) = (matches!(error.kind(), ErrorKind::Authentication), error.code()) else {
-            return error;
-        };
-        let mut message = match &self.credential.username {
-            Some(name) => format!("the server refused user {name:?}"),
-            None => "the server refused the client certificate".to_owned(),
-        };
-        if let Some(presented) = &self.tools.presented {
-            message += &format!(
-                "; the certificate that we presented has the subject {:?} and is valid until {}",
-                presented.subject, presented.expires
-            );
-        }
-        let hint = match code {
-            MECHANISM_UNAVAILABLE => "this server does not offer MONGODB-X509 (authenticationMechanisms)",
-            _ if self.credential.username.is_some() => {
-                "the user name must be the certificate's subject as RFC 2253 writes it; better leave it out"
-            }
-            _ => "the server needs a user on $external whose name is this subject, to the letter",
-        };
-        error.with_message(message).with_hint(hint)
-    }
-}
 
 /// The one command, and what it waits for.
 pub(super) struct X509 {
     username: Option<String>,
+    presented: Option<Presented>,
     state: State,
 }
 
@@ -78,8 +25,9 @@ enum State {
 }
 
 impl X509 {
-    pub(super) fn new(credential: &X509Credential) -> Self {
-        X509 { username: credential.username.clone(), state: State::Start }
+    /// `presented` is the certificate that TLS presents.
+    pub(super) fn new(credential: &X509Credential, presented: Option<Presented>) -> Self {
+        X509 { username: credential.username.clone(), presented, state: State::Start }
     }
 
     fn command(&self) -> RawDocumentBuf {
@@ -133,6 +81,31 @@ impl Mechanism for X509 {
         let mut command = self.start()?;
         command.append(cstr!("db"), EXTERNAL);
         Ok(Some(command))
+    }
+
+    /// With the certificate that was presented.
+    fn explained(&self, error: Error) -> Error {
+        let (true, Some(code)) = (matches!(error.kind(), ErrorKind::Authentication), error.code()) else {
+            return error;
+        };
+        let mut message = match &self.username {
+            Some(name) => format!("the server refused user {name:?}"),
+            None => "the server refused the client certificate".to_owned(),
+        };
+        if let Some(presented) = &self.presented {
+            message += &format!(
+                "; the certificate that we presented has the subject {:?} and is valid until {}",
+                presented.subject, presented.expires
+            );
+        }
+        let error = error.with_message(message);
+        match code {
+            MECHANISM_UNAVAILABLE => error,
+            _ if self.username.is_some() => error.with_hint(
+                "the user name must be the certificate's subject as RFC 2253 writes it; better leave it out",
+            ),
+            _ => error.with_hint("the server needs a user on $external whose name is this subject, to the letter"),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod reply;
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 
-use crate::auth::{Login, Presented, Tools};
+use crate::auth::{self, Login, Peer, Presented, Tools};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::options::{ClientOptions, DriverInfo, ServerApi};
@@ -59,7 +59,7 @@ impl Handshake {
             Metadata::new(options.app_name.as_deref(), &options.driver_info, &Environment::of_this_process())?;
         let tools = Tools::new(options)?;
         if let Some(credential) = &options.credential {
-            Login::new(credential, &tools)?.check()?;
+            auth::check(credential, &tools)?;
             check_certificate(credential, options)?;
         }
         Ok(Handshake {
@@ -88,8 +88,8 @@ impl Handshake {
 
     /// Makes a stream a connection that is ready for commands: hello, then authentication. An arbiter holds no users, so
     /// there the login is left out.
-    pub(crate) fn run(&self, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
-        let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.tools)).transpose()?;
+    pub(crate) fn run(&self, peer: &Peer<'_>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
+        let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.tools, peer));
         let mut done = self.say_hello(login.as_mut(), exchange)?;
 
         if let Some(login) = login.filter(|_| done.hello.kind != ServerKind::RsArbiter) {

@@ -6,7 +6,7 @@ use super::environment::Environment;
 use super::*;
 use crate::auth::tests::noise::Noise;
 use crate::auth::tests::peer::Peer;
-use crate::auth::tests::{credential, tools};
+use crate::auth::tests::{credential, localhost, tools};
 use crate::credential::{ScramCredential, ScramMechanism};
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
@@ -30,7 +30,7 @@ fn user() -> ScramCredential {
 }
 
 fn run(handshake: &Handshake, peer: &mut Peer) -> Result<Handshaken> {
-    handshake.run(&mut |form, database, command| {
+    handshake.run(&localhost(), &mut |form, database, command| {
         let first = peer.got.is_empty() && command.get("isMaster").unwrap().is_some();
         assert_eq!(form, if first { Form::Query } else { Form::Msg });
         Ok(peer.answer(database, command))
@@ -208,12 +208,12 @@ fn the_policy_against_weak_mechanisms_is_kept() {
 
     let explicit = strict(ScramCredential { mechanism: Some(ScramMechanism::Sha1), ..user() });
     let Some(named) = &explicit.credential else { unreachable!() };
-    assert!(Login::new(named, &explicit.tools).unwrap().check().unwrap_err().message().contains("policy"));
+    assert!(auth::check(named, &explicit.tools).unwrap_err().message().contains("policy"));
 }
 
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_connected() {
-    let check = |user: ScramCredential| Login::new(&Credential::Scram(user), &tools()).unwrap().check();
+    let check = |user: ScramCredential| auth::check(&Credential::Scram(user), &tools());
     assert!(check(credential("", "pencil")).unwrap_err().message().contains("user name"));
     let control = ScramCredential { mechanism: Some(ScramMechanism::Sha256), ..credential("user", "a\u{7}") };
     assert!(check(control).unwrap_err().message().contains("control character"));
@@ -250,7 +250,7 @@ fn an_api_version_on_an_old_server_is_explained() {
     let mut modern = handshake(None);
     modern.server_api = Some(ServerApi { version: "1".to_owned(), strict: None, deprecation_errors: None });
     let unknown = rawdoc! { "ok": 0, "code": 59, "codeName": "CommandNotFound", "errmsg": "no such command: 'hello'" };
-    let error = modern.run(&mut |_, _, _| Ok(unknown.clone())).unwrap_err();
+    let error = modern.run(&localhost(), &mut |_, _, _| Ok(unknown.clone())).unwrap_err();
     assert!(error.hint().unwrap().contains("MongoDB 5.0"), "{error}");
 }
 
@@ -272,7 +272,7 @@ fn behind_a_load_balancer_a_service_id_is_needed() {
 #[test]
 fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
     let gone = || Error::new(ErrorKind::Io, Stage::Command, "connection reset");
-    let error = handshake(Some(user())).run(&mut |_, _, _| Err(gone())).unwrap_err();
+    let error = handshake(Some(user())).run(&localhost(), &mut |_, _, _| Err(gone())).unwrap_err();
     assert_eq!(error.stage(), Stage::Hello);
     assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));
 
@@ -280,7 +280,7 @@ fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
     let later = &mut |_: Form, database: &str, command: &RawDocument| {
         if peer.got.is_empty() { Ok(peer.answer(database, command)) } else { Err(gone()) }
     };
-    let error = handshake(Some(user())).run(later).unwrap_err();
+    let error = handshake(Some(user())).run(&localhost(), later).unwrap_err();
     assert_eq!(error.stage(), Stage::Authentication { mechanism: SHA_256, step: "server-final message" });
     assert_eq!(error.labels().count(), 0);
 }
@@ -288,10 +288,10 @@ fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
 #[test]
 fn a_hello_that_is_refused_is_the_servers_own_error() {
     let refused = rawdoc! { "ok": 0, "code": 323, "codeName": "APIStrictError", "errmsg": "no" };
-    let error = handshake(Some(user())).run(&mut |_, _, _| Ok(refused.clone())).unwrap_err();
+    let error = handshake(Some(user())).run(&localhost(), &mut |_, _, _| Ok(refused.clone())).unwrap_err();
     assert_eq!((error.stage(), error.code()), (Stage::Hello, Some(323)));
     let old = rawdoc! { "ok": 1, "maxWireVersion": 4 };
-    let error = handshake(Some(user())).run(&mut |_, _, _| Ok(old.clone())).unwrap_err();
+    let error = handshake(Some(user())).run(&localhost(), &mut |_, _, _| Ok(old.clone())).unwrap_err();
     assert!(error.message().contains("MongoDB 3.2"), "{error}");
 }
 
@@ -333,7 +333,7 @@ fn spoiled_hellos_never_panic() {
     let client = handshake(Some(user()));
     for _ in 0..5000 {
         let spoiled = noise.spoil_document(&good);
-        let outcome = client.run(&mut |_, _, _| Ok(spoiled.clone()));
+        let outcome = client.run(&localhost(), &mut |_, _, _| Ok(spoiled.clone()));
         assert!(!outcome.is_ok_and(|done| done.mechanism.is_some()), "logged in by noise");
     }
 }

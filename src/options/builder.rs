@@ -14,6 +14,7 @@ use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
 use crate::uri::ConnectionString;
+use crate::warning::Warning;
 
 /// Takes options in code, with or without a connection string; [`build`](ClientOptionsBuilder::build) judges them together.
 /// What is given in code wins over what the connection string says, option by option, whatever the order of the calls.
@@ -179,6 +180,23 @@ impl ClientOptionsBuilder {
     /// A function that is called with each command that starts, succeeds or fails.
     pub fn command_event_handler(mut self, handler: Handler<CommandEvent>) -> Self {
         self.given.command_event_handler = Some(handler);
+        self
+    }
+
+    /// A function that is called with each warning that arises while the client works, on the thread it arises on. Each
+    /// also goes to the `log` crate. Those about the options themselves are in [`ClientOptions::warnings`].
+    ///
+    /// ```
+    /// use mongo_blocking::Warning;
+    /// use mongo_blocking::event::Handler;
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let handler = Handler::new(|warning: &Warning| eprintln!("{warning}"));
+    /// let options = ClientOptions::builder().host("localhost").warning_handler(handler).build()?;
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn warning_handler(mut self, handler: Handler<Warning>) -> Self {
+        self.given.warning_handler = Some(handler);
         self
     }
 

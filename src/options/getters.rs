@@ -229,6 +229,11 @@ impl ClientOptions {
         self.command_event_handler.as_ref()
     }
 
+    /// What is called with each warning that arises while the client works.
+    pub fn warning_handler(&self) -> Option<&Handler<Warning>> {
+        self.warning_handler.as_ref()
+    }
+
     /// Which risks are refused instead of warned about.
     pub fn policy(&self) -> &SecurityPolicy {
         &self.policy

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
 use crate::uri::ConnectionString;
-use crate::warning::Warnings;
+use crate::warning::{Warning, Warnings};
 
 /// What was given, taken together.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,7 @@ pub(super) struct Given {
     pub(super) driver_info: Vec<DriverInfo>,
     pub(super) server_api: Option<ServerApi>,
     pub(super) command_event_handler: Option<Handler<CommandEvent>>,
+    pub(super) warning_handler: Option<Handler<Warning>>,
     pub(super) policy: SecurityPolicy,
     /// What was odd about the connection string.
     pub(super) uri_warnings: Warnings,

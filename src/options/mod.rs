@@ -80,6 +80,7 @@ pub struct ClientOptions {
     pub(crate) retry_writes: Option<bool>,
     pub(crate) scram_max_iterations: u32,
     pub(crate) command_event_handler: Option<Handler<CommandEvent>>,
+    pub(crate) warning_handler: Option<Handler<Warning>>,
     pub(crate) policy: SecurityPolicy,
     pub(crate) warnings: Vec<Warning>,
     /// What was given, from which all of the above was made.

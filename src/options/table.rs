@@ -64,6 +64,7 @@ pub(crate) enum Opt {
     ProxyUsername,
     ProxyPassword,
     AutoEncryption,
+    WarningHandler,
     CommandEventHandler,
     SecurityPolicy,
 }
@@ -344,6 +345,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
     query(Opt::AutoEncryption, "autoEncryption", Kind::Secret, "auto_encryption", "Client-side field level encryption.")
         .aliases(&[Alias { name: "autoEncryptionOpts", meaning: Meaning::Same }, Alias { name: "auto_encryption_opts", meaning: Meaning::Same }])
         .later(),
+    code(Opt::WarningHandler, "(warnings)", "Handler", "warning_handler", "A function that is called with each warning that arises while the client works."),
     code(Opt::CommandEventHandler, "(command events)", "Handler", "command_event_handler", "A function that is called with each command that starts, succeeds or fails."),
     code(Opt::SecurityPolicy, "(security policy)", "SecurityPolicy", "policy", "Which risks are refused instead of warned about."),
 ];

@@ -83,6 +83,7 @@ pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
         retry_writes: settings.bool(Opt::RetryWrites),
         scram_max_iterations: count(settings, Opt::ScramMaxIterations),
         command_event_handler: given.command_event_handler.clone(),
+        warning_handler: given.warning_handler.clone(),
         policy: given.policy.clone(),
         warnings: warnings.into_vec(),
         given,

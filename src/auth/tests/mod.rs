@@ -4,12 +4,14 @@ pub(crate) mod noise;
 pub(crate) mod peer;
 mod replay;
 
-use super::Tools;
 use super::scram::KeyCache;
 use super::tools::system_random;
+use super::{Peer, Tools};
 use crate::credential::ScramCredential;
+use crate::deadline::Deadline;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
+use crate::warning::Alarm;
 
 pub(crate) fn tools() -> Tools {
     Tools {
@@ -18,6 +20,7 @@ pub(crate) fn tools() -> Tools {
         scram_max_iterations: 1_000_000,
         policy: SecurityPolicy::default(),
         presented: None,
+        alarm: Alarm::default(),
     }
 }
 
@@ -29,4 +32,9 @@ pub(crate) fn credential(username: &str, password: &str) -> ScramCredential {
         source: "admin".to_owned(),
         plus_in_uri: false,
     }
+}
+
+/// A server on this machine, reached without TLS.
+pub(crate) fn localhost() -> Peer<'static> {
+    Peer { host: "localhost", deadline: Deadline::NEVER, verified: false }
 }

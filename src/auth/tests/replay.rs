@@ -102,7 +102,8 @@ impl Conversation {
 
     fn machine(&self) -> Box<dyn Mechanism> {
         if self.settings["mechanism"] == "MONGODB-X509" {
-            return Box::new(X509::new(&X509Credential { username: self.settings.get("user").cloned() }));
+            let credential = X509Credential { username: self.settings.get("user").cloned() };
+            return Box::new(X509::new(&credential, None));
         }
         let user = credential(&self.settings["user"], &self.settings["password"]);
         let mut tools = tools();

@@ -15,6 +15,7 @@ use openssl::x509::store::X509StoreBuilder;
 use crate::behaviour::{Behaviours, Handler};
 use crate::canned::Answers;
 use crate::channel::Counters;
+use crate::dialogue::Start;
 use crate::failpoint::FailPoint;
 use crate::forward::Behind;
 use crate::hello::Dress;
@@ -25,6 +26,7 @@ use crate::users::User;
 use crate::wire::Request;
 
 pub use crate::behaviour::{Answer, Behaviour, ScramTamper};
+pub use crate::dialogue::{Denied, Dialogue, Spoken};
 pub use crate::users::Mechanism;
 pub use crate::wire::Forge;
 
@@ -47,6 +49,7 @@ pub struct Front {
 pub struct Builder {
     port: u16,
     users: Vec<NewUser>,
+    mechanisms: Vec<(String, Box<Start>)>,
     iterations: Option<u32>,
     dress: Dress,
     behaviours: Behaviours,
@@ -92,6 +95,7 @@ struct Tls {
 /// What all connections share.
 pub(crate) struct State {
     pub(crate) users: Vec<User>,
+    pub(crate) mechanisms: Vec<(String, Box<Start>)>,
     pub(crate) dress: Dress,
     pub(crate) behaviours: Mutex<Behaviours>,
     pub(crate) handler: Option<Box<Handler>>,
@@ -257,6 +261,17 @@ impl Builder {
         self
     }
 
+    /// Adds a SASL mechanism. `start` begins a conversation about a user of the database that it is given. With at least
+    /// one, commands want a login.
+    pub fn mechanism(
+        mut self,
+        name: &str,
+        start: impl Fn(&str) -> Box<dyn Dialogue> + Send + Sync + 'static,
+    ) -> Builder {
+        self.mechanisms.push((name.to_owned(), Box::new(start)));
+        self
+    }
+
     /// Iterations of the stored credentials; by default 10,000 for SCRAM-SHA-1 and 15,000 for SCRAM-SHA-256.
     pub fn iterations(mut self, iterations: u32) -> Builder {
         self.iterations = Some(iterations);
@@ -362,6 +377,7 @@ impl Builder {
         });
         let state = Arc::new(State {
             users: users.collect(),
+            mechanisms: self.mechanisms,
             dress: self.dress,
             behaviours: Mutex::new(self.behaviours),
             handler: self.handler,
@@ -387,6 +403,11 @@ impl Builder {
 }
 
 impl State {
+    /// Whether commands want a login.
+    pub(crate) fn is_guarded(&self) -> bool {
+        !self.users.is_empty() || !self.mechanisms.is_empty()
+    }
+
     pub(crate) fn note(&self, request: &Request, connection: usize) {
         self.commands.fetch_add(1, Ordering::SeqCst);
         let Some(log) = &self.log else { return };

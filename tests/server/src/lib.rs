@@ -19,6 +19,7 @@ pub mod wire;
 
 mod answers;
 mod channel;
+mod dialogue;
 mod failpoint;
 mod forward;
 mod hello;

@@ -4,11 +4,13 @@ use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
-use bson::{Bson, Document, doc};
+use bson::spec::BinarySubtype;
+use bson::{Binary, Bson, Document, doc};
 
 use crate::answers::{self, error, truth};
 use crate::behaviour::{Answer, Behaviour, Behaviours};
 use crate::channel::Channel;
+use crate::dialogue::{Denied, Dialogue, Spoken};
 use crate::failpoint::Effect;
 use crate::forward::{Upstream, binary};
 use crate::front::State;
@@ -46,12 +48,18 @@ struct Session<'a> {
     /// How many replies were sent or held back so far.
     replies: usize,
     /// The login under way and the database it runs against.
-    conversation: Option<(Conversation, String)>,
+    conversation: Option<(Talk, String)>,
     /// Name and database of each user logged in.
     users: Vec<(String, String)>,
     app_name: Option<String>,
     greeted: bool,
     upstream: Option<Upstream>,
+}
+
+/// A login under way.
+enum Talk {
+    Scram(Conversation),
+    Other(Box<dyn Dialogue>),
 }
 
 /// What became of a command.
@@ -152,9 +160,7 @@ impl Session<'_> {
                 self.users.retain(|(_, database)| *database != request.database);
                 doc! {"ok": 1.0}
             }
-            "connectionStatus" if self.state.behind.is_none() || !self.state.users.is_empty() => {
-                self.connection_status()
-            }
+            "connectionStatus" if self.state.behind.is_none() || self.state.is_guarded() => self.connection_status(),
             "ping" | "buildInfo" | "buildinfo" if self.state.behind.is_none() => match name {
                 "ping" => doc! {"ok": 1.0},
                 _ => hello::build_info(&self.state.dress),
@@ -172,7 +178,7 @@ impl Session<'_> {
 
     fn may(&self, name: &str) -> bool {
         let open_to_all = matches!(name, "ping" | "buildInfo" | "buildinfo" | "whatsmyuri");
-        open_to_all || self.state.users.is_empty() || !self.users.is_empty()
+        open_to_all || !self.state.is_guarded() || !self.users.is_empty()
     }
 
     fn hello(&mut self, request: &Request, behaviours: &Behaviours) -> Document {
@@ -209,24 +215,26 @@ impl Session<'_> {
     fn sasl_start(&mut self, body: &Document, database: &str, behaviours: &Behaviours) -> Document {
         self.conversation = None;
         let name = body.get_str("mechanism").unwrap_or_default();
-        let Some(mechanism) = Mechanism::named(name) else {
-            return error(334, &format!("Received authentication for mechanism {name} which is not enabled"));
-        };
         let Ok(payload) = body.get_binary_generic("payload") else {
             return error(14, "payload must be binary");
         };
+        if let Some((_, start)) = self.state.mechanisms.iter().find(|(known, _)| known == name) {
+            let mut dialogue = start(database);
+            let spoken = dialogue.step(payload);
+            return self.say_other(dialogue, spoken, database.to_owned());
+        }
+        let Some(mechanism) = Mechanism::named(name) else {
+            return error(334, &format!("Received authentication for mechanism {name} which is not enabled"));
+        };
         let skip = body.get_document("options").is_ok_and(|o| truth(o.get("skipEmptyExchange")));
         match Conversation::start(&self.state.users, database, mechanism, payload, skip, behaviours) {
-            Ok((conversation, say)) => {
-                self.conversation = Some((conversation, database.to_owned()));
-                self.say(&say, CONVERSATION)
-            }
+            Ok((conversation, say)) => self.say(conversation, say, database.to_owned(), CONVERSATION),
             Err(Refused(_)) => error(18, "Authentication failed."),
         }
     }
 
     fn sasl_continue(&mut self, body: &Document, database: &str, behaviours: &Behaviours) -> Document {
-        let Some((mut conversation, of_database)) = self.conversation.take() else {
+        let Some((talk, of_database)) = self.conversation.take() else {
             return error(17, "No SASL session state found");
         };
         if answers::integer(body.get("conversationId")) != Some(i64::from(CONVERSATION)) {
@@ -238,28 +246,49 @@ impl Session<'_> {
         let Ok(payload) = body.get_binary_generic("payload") else {
             return error(14, "payload must be binary");
         };
+        let mut conversation = match talk {
+            Talk::Scram(conversation) => conversation,
+            Talk::Other(mut dialogue) => {
+                let spoken = dialogue.step(payload);
+                return self.say_other(dialogue, spoken, of_database);
+            }
+        };
         match conversation.step(payload, behaviours) {
             Ok(say) => {
-                self.conversation = Some((conversation, of_database));
                 let changed =
                     behaviours.scram().any(|t| matches!(t, crate::behaviour::ScramTamper::ConversationIdChanged));
-                self.say(&say, CONVERSATION + i32::from(changed))
+                self.say(conversation, say, of_database, CONVERSATION + i32::from(changed))
             }
             Err(Refused(_)) => error(18, "Authentication failed."),
         }
     }
 
-    fn say(&mut self, say: &Say, id: i32) -> Document {
-        if say.logged_in
-            && let Some((conversation, _)) = &self.conversation
-        {
-            let user = conversation.user().clone();
-            self.state.logins.fetch_add(1, Ordering::SeqCst);
-            if !self.users.contains(&user) {
-                self.users.push(user);
-            }
+    fn say(&mut self, conversation: Conversation, say: Say, database: String, id: i32) -> Document {
+        if say.logged_in {
+            self.logged_in(conversation.user().clone());
         }
+        self.conversation = Some((Talk::Scram(conversation), database));
         doc! {"conversationId": id, "done": say.done, "payload": binary(&say.payload), "ok": 1.0}
+    }
+
+    fn say_other(&mut self, dialogue: Box<dyn Dialogue>, spoken: Result<Spoken, Denied>, database: String) -> Document {
+        let spoken = match spoken {
+            Ok(spoken) => spoken,
+            Err(Denied { code, message }) => return error(code, &message),
+        };
+        if let Some(user) = spoken.user {
+            self.logged_in((user, database.clone()));
+        }
+        self.conversation = Some((Talk::Other(dialogue), database));
+        let payload = Binary { subtype: BinarySubtype::Generic, bytes: spoken.payload };
+        doc! {"conversationId": CONVERSATION, "done": spoken.done, "payload": payload, "ok": 1.0}
+    }
+
+    fn logged_in(&mut self, user: (String, String)) {
+        self.state.logins.fetch_add(1, Ordering::SeqCst);
+        if !self.users.contains(&user) {
+            self.users.push(user);
+        }
     }
 
     fn connection_status(&self) -> Document {
