@@ -119,6 +119,8 @@ pub enum Stage {
         /// What the step waited for or did.
         step: &'static str,
     },
+    /// A request over HTTP: to a cloud's service for credentials or tokens, or to an OCSP responder.
+    Http,
     /// Building a command.
     Encode,
     /// Sending a command, or waiting for its reply.
@@ -347,6 +349,7 @@ impl fmt::Display for Stage {
             Stage::Tls => "TLS handshake",
             Stage::Hello => "hello",
             Stage::Authentication { mechanism, step } => return write!(f, "authentication ({mechanism}, {step})"),
+            Stage::Http => "HTTP request",
             Stage::Encode => "building the command",
             Stage::Command => "command",
             Stage::Decode => "reading the reply",

@@ -28,7 +28,7 @@
 //! | --- | --- |
 //! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `results` | the words that all others speak |
 //! | `uri`, `credential`, `options` | connection string and code become judged options |
-//! | `wire`, `auth` | messages, and the mechanisms as machines that know no socket |
+//! | `wire`, `http`, `auth` | messages, HTTP for credentials of clouds, and the mechanisms as machines that know no socket |
 //! | `tls`, `stream`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `topology`, `pool` | which server, and which of its connections |
 //! | `operation`, `client`, `cursor`, `collection`, `database` | a command for each action, and the public face |
@@ -42,8 +42,9 @@
 //!
 //! | feature | for | default | crates it adds |
 //! | --- | --- | --- | --- |
-//! | `aws` | MONGODB-AWS, not built yet | yes | 0 |
-//! | `oidc` | MONGODB-OIDC, not built yet | yes | 0 |
+//! | `aws` | MONGODB-AWS, not built yet | yes | 15 (HTTP) |
+//! | `oidc` | MONGODB-OIDC, not built yet | yes | the same 15 |
+//! | `ocsp` | asking OCSP responders, not built yet | yes | the same 15 |
 //! | `srv` | `mongodb+srv://`, not built yet | yes | 0 |
 //! | `gssapi` | Kerberos, not built yet | no | 0 |
 //!
@@ -69,6 +70,9 @@ pub mod error;
 pub mod event;
 mod fork;
 mod handshake;
+#[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
+#[allow(dead_code, reason = "the mechanisms and checks that ask over it come next")]
+mod http;
 mod operation;
 pub mod options;
 mod policy;

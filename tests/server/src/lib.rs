@@ -3,6 +3,7 @@
 //! - [`front`]: a server with users, both SCRAM mechanisms, a fail point, ways of breaking the rules, a tiny store of its
 //!   own or a real server behind it.
 //! - [`canned`]: answers made beforehand, for measurements.
+//! - [`http`]: an HTTP server whose every answer a test decides.
 //! - [`script`]: a peer whose every byte a test decides.
 //! - [`wire`]: messages, written from the protocol's description and sharing nothing with the driver.
 //! - [`peers`]: real servers, started and ended with the test.
@@ -12,6 +13,7 @@
 pub mod behaviour;
 pub mod canned;
 pub mod front;
+pub mod http;
 pub mod peers;
 pub mod script;
 pub mod users;
