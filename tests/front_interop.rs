@@ -1,7 +1,6 @@
 //! Other people's clients against the front: it is trusted because PyMongo, the Node driver and libmongoc log in to it,
 //! and because its answers to them are those of a real mongod.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,27 +8,27 @@ use bson::{Bson, doc};
 use mongo_blocking::bson;
 use mongo_blocking_test_server::front::{Behaviour, Builder, Front, Mechanism, ScramTamper, percent_encode};
 use mongo_blocking_test_server::peers::certs::{Authority, For};
-use mongo_blocking_test_server::peers::{self, Mongod, ScrampServer, Scratch};
+use mongo_blocking_test_server::peers::{self, Mongod, Reference, ScrampServer, Scratch, run, script};
 
 #[test]
 fn pymongo_logs_in() {
-    logs_in(&Client::pymongo);
+    logs_in(&Reference::pymongo);
 }
 
 #[test]
 fn node_logs_in() {
-    logs_in(&Client::node);
+    logs_in(&Reference::node);
 }
 
 #[test]
 fn libmongoc_logs_in() {
-    logs_in(&Client::libmongoc);
+    logs_in(&Reference::libmongoc);
 }
 
 /// The very same logins, on a real server: the verdicts are the ones expected of the front.
 #[test]
 fn mongod_judges_the_same() {
-    let Some(client) = Client::pymongo() else { return };
+    let Some(client) = Reference::pymongo() else { return };
     let Some(mongod) = Mongod::start("6.0", &[]) else { return };
     for user in USERS {
         let mechanisms: Vec<Bson> = user.mechanisms.iter().map(|m| m.name().into()).collect();
@@ -41,20 +40,20 @@ fn mongod_judges_the_same() {
         let made = mongod.run(user.database, create);
         assert_eq!(made.get_f64("ok").ok(), Some(1.0), "createUser: {made}");
     }
-    client.check(&mongod.address(), "", &logins());
+    check(&client, &mongod.address(), "", &logins());
 }
 
 /// The server that our own client logs in to elsewhere, judged by a client that is not ours: its users are right.
 #[test]
 fn pymongo_logs_in_to_the_scramp_server() {
-    let Some(client) = Client::pymongo() else { return };
+    let Some(client) = Reference::pymongo() else { return };
     let users: Vec<(&str, &str)> =
         USERS.iter().filter(|u| scramp_knows(u.name)).map(|u| (u.name, u.password)).collect();
     let Some(server) = ScrampServer::start(&users) else { return };
     let mut logins = logins();
     // Every user there has both mechanisms and is in `admin`.
     logins.retain(|l| scramp_knows(l.name) && !l.name.starts_with("only") && l.database == "admin");
-    client.check(server.address(), "", &logins);
+    check(&client, server.address(), "", &logins);
 }
 
 /// scramp prepares user names too, which servers don't: `IX` and its other spelling are one to it.
@@ -82,7 +81,7 @@ fn pymongo_reads_and_writes_in_the_server_behind_the_front() {
 /// server's first message nor that its nonce was extended.)
 #[test]
 fn pymongo_refuses_a_front_that_cheats() {
-    let Some(client) = Client::pymongo() else { return };
+    let Some(client) = Reference::pymongo() else { return };
     for tamper in [
         ScramTamper::NonceReplaced,
         ScramTamper::Iterations(1000),
@@ -98,31 +97,31 @@ fn pymongo_refuses_a_front_that_cheats() {
 }
 
 /// One client against fronts of several kinds.
-fn logs_in(client: &dyn Fn() -> Option<Client>) {
+fn logs_in(client: &dyn Fn() -> Option<Reference>) {
     let Some(client) = client() else { return };
     let mut everything = logins();
-    if client.environment.iter().any(|(name, _)| *name == "NODE_PATH") {
+    if client.name() == "Node driver" {
         // The Node driver escapes only the first `=` and the first `,` of a user name, and for SCRAM-SHA-1 it puts the
         // escaped name into the password's digest.
         everything.retain(|l| l.name != MANY_SIGNS && (l.name != SIGNS || l.mechanism != Some(Mechanism::ScramSha1)));
     }
-    client.check(&front().start().address(), "", &everything);
+    check(&client, &front().start().address(), "", &everything);
     // Without speculation, with an exchange more at the end, and as a server of the time before both.
     let few = &everything[..FEW];
-    client.check(&front().behaviour(Behaviour::NoSpeculation).start().address(), "", few);
-    client.check(&front().behaviour(Behaviour::ExtraExchange).start().address(), "", few);
-    client.check(&front().wire_version(client.oldest).start().address(), "", few);
+    check(&client, &front().behaviour(Behaviour::NoSpeculation).start().address(), "", few);
+    check(&client, &front().behaviour(Behaviour::ExtraExchange).start().address(), "", few);
+    check(&client, &front().wire_version(client.oldest()).start().address(), "", few);
     // Dribbled, late, and within TLS.
-    client.check(&front().behaviour(Behaviour::Drip).start().address(), "", few);
+    check(&client, &front().behaviour(Behaviour::Drip).start().address(), "", few);
     let late = front().behaviour(Behaviour::Delay(Duration::from_millis(20))).start();
-    client.check(&late.address(), "", few);
+    check(&client, &late.address(), "", few);
     let (authority, scratch) = (Authority::new(), Scratch::new("interop"));
     let server = authority.issue(For::Server, "localhost");
     let file = scratch.path().join("ca.pem");
     std::fs::write(&file, authority.pem()).expect("the authority's file");
     let front = front().tls(&server.certificate, &server.key).start();
     let options = format!("tls=true&tlsCAFile={}", percent_encode(&file.to_string_lossy()));
-    client.check(&format!("localhost:{}", front.port()), &options, few);
+    check(&client, &format!("localhost:{}", front.port()), &options, few);
 }
 
 /// A user of every front here.
@@ -178,69 +177,16 @@ fn logins() -> Vec<Login> {
     logins
 }
 
-/// A reference client: how to start it on some URIs.
-struct Client {
-    program: PathBuf,
-    first: Vec<PathBuf>,
-    environment: Vec<(&'static str, PathBuf)>,
-    /// The oldest wire version it takes.
-    oldest: i32,
-    /// libmongoc is built once for a test.
-    _scratch: Option<Scratch>,
-}
-
-impl Client {
-    fn pymongo() -> Option<Client> {
-        let first = vec![script("pymongo_login.py")];
-        Some(Client { program: peers::python()?, first, environment: vec![], oldest: 9, _scratch: None })
-    }
-
-    fn node() -> Option<Client> {
-        let folder = peers::node()?;
-        let environment = vec![("NODE_PATH", folder.join("node_modules"))];
-        Some(Client {
-            program: folder.join("node"),
-            first: vec![script("node_login.js")],
-            environment,
-            oldest: 8,
-            _scratch: None,
-        })
-    }
-
-    fn libmongoc() -> Option<Client> {
-        let flags = Command::new("pkg-config").args(["--cflags", "--libs", "libmongoc-1.0"]).output();
-        let Some(flags) = flags.ok().filter(|f| f.status.success()) else {
-            peers::skip("pkg-config finds no libmongoc-1.0");
-            return None;
+/// Tries the logins at `address` and compares the verdicts.
+fn check(client: &Reference, address: &str, options: &str, logins: &[Login]) {
+    let uris: Vec<String> = logins.iter().map(|login| login.uri(address, options)).collect();
+    let verdicts = client.verdicts(&uris);
+    for ((login, uri), verdict) in logins.iter().zip(&uris).zip(&verdicts) {
+        let expected = match login.succeeds {
+            true => *verdict == format!("ok {}@{}", login.name, login.database),
+            false => verdict.starts_with("auth "),
         };
-        let flags = String::from_utf8(flags.stdout).expect("flags");
-        let scratch = Scratch::new("libmongoc");
-        let program = scratch.path().join("libmongoc_login");
-        let mut cc = Command::new("cc");
-        cc.arg(script("libmongoc_login.c")).args(flags.split_whitespace()).arg("-o").arg(&program);
-        run(&mut cc);
-        Some(Client { program, first: vec![], environment: vec![], oldest: 6, _scratch: Some(scratch) })
-    }
-
-    /// Tries the logins at `address` and compares the verdicts.
-    fn check(&self, address: &str, options: &str, logins: &[Login]) {
-        let uris: Vec<String> = logins.iter().map(|login| login.uri(address, options)).collect();
-        let verdicts = self.verdicts(&uris);
-        for ((login, uri), verdict) in logins.iter().zip(&uris).zip(&verdicts) {
-            let expected = match login.succeeds {
-                true => *verdict == format!("ok {}@{}", login.name, login.database),
-                false => verdict.starts_with("auth "),
-            };
-            assert!(expected, "{uri}: {verdict}");
-        }
-    }
-
-    fn verdicts(&self, uris: &[String]) -> Vec<String> {
-        let mut command = Command::new(&self.program);
-        command.args(&self.first).args(uris).envs(self.environment.iter().map(|(k, v)| (k, v)));
-        let lines = run(&mut command);
-        assert_eq!(lines.len(), uris.len(), "{lines:?}");
-        lines
+        assert!(expected, "{uri}: {verdict}");
     }
 }
 
@@ -256,18 +202,6 @@ impl Login {
         }
         uri
     }
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
-}
-
-/// Runs a program to its end; the lines it printed.
-fn run(command: &mut Command) -> Vec<String> {
-    let output = command.output().expect("the program starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {errors}");
-    String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
 }
 
 const BOTH: &[Mechanism] = &[Mechanism::ScramSha1, Mechanism::ScramSha256];

@@ -9,7 +9,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 def verdict(uri):
     try:
-        with MongoClient(uri, serverSelectionTimeoutMS=10000) as client:
+        limit = {} if "serverSelectionTimeoutMS" in uri else {"serverSelectionTimeoutMS": 10000}
+        with MongoClient(uri, **limit) as client:
             client.admin.command("listDatabases")
             users = client.admin.command("connectionStatus")["authInfo"]["authenticatedUsers"]
             return "ok " + " ".join(f"{user['user']}@{user['db']}" for user in users)

@@ -7,6 +7,7 @@
 
 pub mod certs;
 mod mongod;
+mod reference;
 mod scramp;
 
 use std::io::Write;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::{env, fs, process, thread};
 
 pub use mongod::{Mongod, ROOT, free_port, run_command};
+pub use reference::{Reference, run, script};
 pub use scramp::ScrampServer;
 
 /// Says that the running test is skipped, and why. The caller returns after it.
@@ -32,13 +34,27 @@ pub fn skip_even_in_ci(reason: &str) {
     let Ok(path) = env::var("MONGO_BLOCKING_SKIPS") else {
         return;
     };
+    append(&path, &line);
+}
+
+/// Prints what a test has to tell beyond passed or failed (a table, say), and hands it to `tests/run.sh`, which prints it
+/// after the suite: it goes to the end of the file that `MONGO_BLOCKING_REPORT` names.
+pub fn report(text: &str) {
+    println!("{text}");
+    let Ok(path) = env::var("MONGO_BLOCKING_REPORT") else {
+        return;
+    };
+    append(&path, text);
+}
+
+fn append(path: &str, text: &str) {
     let written = fs::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(&path)
-        .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        .open(path)
+        .and_then(|mut file| file.write_all(format!("{text}\n").as_bytes()));
     if let Err(e) = written {
-        eprintln!("the skip could not be noted in {path}: {e}");
+        eprintln!("what the test reports could not be noted in {path}: {e}");
     }
 }
 
