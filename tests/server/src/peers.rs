@@ -8,6 +8,7 @@
 pub mod certs;
 mod mongod;
 mod reference;
+mod s_server;
 mod scramp;
 
 use std::io::Write;
@@ -16,6 +17,7 @@ use std::{env, fs, process, thread};
 
 pub use mongod::{Mongod, ROOT, free_port, run_command};
 pub use reference::{Reference, run, script};
+pub use s_server::SServer;
 pub use scramp::ScrampServer;
 
 /// Says that the running test is skipped, and why. The caller returns after it.

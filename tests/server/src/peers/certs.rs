@@ -45,6 +45,14 @@ pub enum For {
     Client,
 }
 
+/// When a certificate is valid.
+#[derive(Clone, Copy)]
+enum Valid {
+    Now,
+    Before,
+    Later,
+}
+
 impl Authority {
     /// Makes an authority.
     ///
@@ -67,7 +75,7 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue(&self, purpose: For, name: &str) -> Issued {
-        self.make_leaf(purpose, name, new_key(), false).expect("a test certificate")
+        self.make_leaf(purpose, name, new_key(), Valid::Now).expect("a test certificate")
     }
 
     /// The same, with a key on the curve P-256.
@@ -75,7 +83,7 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue_ec(&self, purpose: For, name: &str) -> Issued {
-        self.make_leaf(purpose, name, new_ec_key(), false).expect("a test certificate")
+        self.make_leaf(purpose, name, new_ec_key(), Valid::Now).expect("a test certificate")
     }
 
     /// The same as [`Authority::issue`], but expired yesterday.
@@ -83,7 +91,23 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue_expired(&self, purpose: For, name: &str) -> Issued {
-        self.make_leaf(purpose, name, new_key(), true).expect("a test certificate")
+        self.make_leaf(purpose, name, new_key(), Valid::Before).expect("a test certificate")
+    }
+
+    /// The same as [`Authority::issue`], but valid from tomorrow on.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn issue_for_later(&self, purpose: For, name: &str) -> Issued {
+        self.make_leaf(purpose, name, new_key(), Valid::Later).expect("a test certificate")
+    }
+
+    /// A server's certificate that vouches for itself.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn self_signed(name: &str) -> Issued {
+        make_self_signed(name).expect("a test certificate")
     }
 
     /// An authority below this one.
@@ -99,7 +123,7 @@ impl Authority {
         purpose: For,
         name: &str,
         key: Result<PKey<Private>, ErrorStack>,
-        expired: bool,
+        valid: Valid,
     ) -> Result<Issued, ErrorStack> {
         let key = key?;
         // MongoDB takes whoever shares its own organisation for a member of its cluster, and not for a user.
@@ -110,11 +134,18 @@ impl Authority {
             For::Server => usage.server_auth(),
             For::Client => usage.client_auth(),
         };
-        if expired {
-            let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-            let at = |ago: u64| Asn1Time::from_unix(i64::try_from(now - ago * 86_400).unwrap_or_default());
-            builder.set_not_before(&*at(3)?)?;
-            builder.set_not_after(&*at(1)?)?;
+        let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let day = |days: i64| Asn1Time::from_unix(i64::try_from(now).unwrap_or_default() + days * 86_400);
+        match valid {
+            Valid::Now => {}
+            Valid::Before => {
+                builder.set_not_before(&*day(-3)?)?;
+                builder.set_not_after(&*day(-1)?)?;
+            }
+            Valid::Later => {
+                builder.set_not_before(&*day(1)?)?;
+                builder.set_not_after(&*day(3)?)?;
+            }
         }
         builder.append_extension(BasicConstraints::new().build()?)?;
         builder.append_extension(usage.build()?)?;
@@ -139,6 +170,17 @@ impl Default for Authority {
     fn default() -> Self {
         Authority::new()
     }
+}
+
+fn make_self_signed(name: &str) -> Result<Issued, ErrorStack> {
+    let key = new_key()?;
+    let subject = subject(name, ORGANISATION)?;
+    let mut builder = start(&key, &subject, &subject)?;
+    let names = SubjectAlternativeName::new().dns(name).build(&builder.x509v3_context(None, None))?;
+    builder.append_extension(names)?;
+    builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
+    builder.sign(&key, MessageDigest::sha256())?;
+    Ok(Issued { certificate: text(builder.build().to_pem()), key: text(key.private_key_to_pem_pkcs8()) })
 }
 
 fn make_authority(name: &str, above: Option<&Authority>) -> Result<Authority, ErrorStack> {

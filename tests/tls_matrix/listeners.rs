@@ -1,0 +1,55 @@
+//! The other ends of the rows.
+
+use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::peers::certs::Issued;
+use mongo_blocking_test_server::peers::{Mongod, SServer, Scratch};
+
+/// A server that takes TLS with some certificate.
+pub enum Listener {
+    Mongod(Mongod),
+    Front(Front),
+    SServer(SServer),
+}
+
+impl Listener {
+    /// MongoDB 6.0 with this certificate. It starts with none that is expired.
+    pub fn mongod(scratch: &Scratch, issued: &Issued, authority: &str) -> Option<Listener> {
+        let file = scratch.path().join(format!("mongod-{}.pem", next_number()));
+        std::fs::write(&file, issued.both()).unwrap();
+        let (file, mode) = (file.to_str().unwrap(), ["--tlsMode", "requireTLS", "--tlsCAFile", authority]);
+        let rest = ["--tlsAllowConnectionsWithoutCertificates", "--tlsCertificateKeyFile", file];
+        Mongod::start("6.0", &[&mode[..], &rest[..]].concat()).map(Listener::Mongod)
+    }
+
+    /// Our own front.
+    pub fn front(issued: &Issued) -> Option<Listener> {
+        Some(Listener::Front(Front::builder().tls(&issued.certificate, &issued.key).start()))
+    }
+
+    /// `openssl s_server`.
+    pub fn s_server(issued: &Issued) -> Option<Listener> {
+        SServer::start(&issued.both(), &[]).map(Listener::SServer)
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Listener::Mongod(_) => "mongod 6.0",
+            Listener::Front(_) => "front",
+            Listener::SServer(_) => "s_server",
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        match self {
+            Listener::Mongod(mongod) => mongod.port(),
+            Listener::Front(front) => front.port(),
+            Listener::SServer(server) => server.port(),
+        }
+    }
+}
+
+fn next_number() -> u32 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

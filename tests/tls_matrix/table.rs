@@ -1,0 +1,108 @@
+//! The table: each row is a connection that was tried.
+
+use mongo_blocking::Client;
+use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::options::ClientOptions;
+use mongo_blocking_test_server::peers;
+
+/// What a row is expected to come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// A channel.
+    Channel,
+    /// No channel, for this reason: the words that the error must have, one of them.
+    Refused(&'static [&'static str]),
+}
+
+/// Rows as they gather.
+pub struct Table {
+    title: &'static str,
+    rows: Vec<String>,
+    wrong: Vec<String>,
+}
+
+impl Table {
+    pub fn new(title: &'static str) -> Table {
+        Table { title, rows: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// Tries a connection string. `listener` says what is at its other end.
+    pub fn row(&mut self, case: &str, listener: &str, uri: &str, expected: Expected) {
+        self.judge(case, listener, options_of(uri), expected, seen(ClientOptions::parse(uri)));
+    }
+
+    /// Tries options that were made in code; `what` names them.
+    pub fn row_in_code(
+        &mut self,
+        case: &str,
+        listener: &str,
+        what: &str,
+        options: Result<ClientOptions, mongo_blocking::Error>,
+        expected: Expected,
+    ) {
+        self.judge(case, listener, what, expected, seen(options));
+    }
+
+    /// Prints the table.
+    ///
+    /// # Panics
+    /// If a row came to something else than expected.
+    pub fn finish(self) {
+        let backend = if cfg!(mongo_blocking_native_tls) { "native-tls" } else { "OpenSSL" };
+        let head = "case | listener | options | expected | seen";
+        peers::report(&format!("{} ({backend})\n{head}\n{}\n", self.title, self.rows.join("\n")));
+        assert!(self.wrong.is_empty(), "{} rows are wrong:\n{}", self.wrong.len(), self.wrong.join("\n"));
+    }
+
+    fn judge(&mut self, case: &str, listener: &str, options: &str, expected: Expected, seen: Seen) {
+        let right = match (expected, &seen) {
+            (Expected::Channel, Seen::Channel) => true,
+            (Expected::Refused(words), Seen::Refused(why)) => words.iter().any(|words| why.contains(words)),
+            _ => false,
+        };
+        let expected = match expected {
+            Expected::Channel => "channel",
+            Expected::Refused(_) => "refused",
+        };
+        let row = format!("{case} | {listener} | {options} | {expected} | {seen}");
+        if !right {
+            self.wrong.push(row.clone());
+        }
+        self.rows.push(row);
+    }
+}
+
+enum Seen {
+    Channel,
+    /// TLS itself ended it, in these words.
+    Refused(String),
+    /// Something else did.
+    Failed(String),
+}
+
+impl std::fmt::Display for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Seen::Channel => f.write_str("channel"),
+            Seen::Refused(why) => write!(f, "refused: {}", why.chars().take(90).collect::<String>()),
+            Seen::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
+}
+
+/// A peer that speaks no MongoDB answers the hello with something else: then there was a channel.
+fn seen(options: Result<ClientOptions, mongo_blocking::Error>) -> Seen {
+    let outcome = options.and_then(Client::with_options).and_then(|client| client.ping());
+    match outcome {
+        Ok(()) => Seen::Channel,
+        Err(error) if error.stage() == Stage::Hello && matches!(error.kind(), ErrorKind::InvalidReply) => Seen::Channel,
+        Err(error) if matches!(error.kind(), ErrorKind::Tls) => Seen::Refused(error.to_string()),
+        Err(error) => Seen::Failed(format!("{error:?}")),
+    }
+}
+
+fn options_of(uri: &str) -> &str {
+    let options = uri.split_once('?').map_or("", |(_, options)| options);
+    let rest = options.split_once("tlsCAFile=").map_or(options, |(_, rest)| rest);
+    rest.split_once('&').map_or("", |(_, rest)| rest)
+}
