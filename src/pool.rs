@@ -88,7 +88,6 @@ struct Idle {
 enum Turn {
     Take(Idle),
     Connect { id: u64, generation: u64 },
-    Wait,
 }
 
 impl Pool {
@@ -119,7 +118,6 @@ impl Pool {
                 let made = shared.establish(id, connect);
                 shared.connected(id, generation, made, connect)
             }
-            Turn::Wait => unreachable!("wait_for_turn waits"),
         }
     }
 
@@ -170,16 +168,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until this thread is first in the queue and there is something for it to take. Never returns `Turn::Wait`.
+    /// Waits until this thread is first in the queue and there is something for it to take.
     fn wait_for_turn(&self, deadline: Deadline) -> Result<Turn> {
         let mut stale = Vec::new();
         let mut state = self.lock();
         state.leave_to_parent(&mut stale);
-        if state.waiting.is_empty() {
-            match state.turn(&self.settings, &mut stale)? {
-                Turn::Wait => {}
-                turn => return Ok(turn),
-            }
+        if state.waiting.is_empty()
+            && let Some(turn) = state.turn(&self.settings, &mut stale)?
+        {
+            return Ok(turn);
         }
         let began = Instant::now();
         let own = Arc::new(Condvar::new());
@@ -190,17 +187,15 @@ impl Shared {
                 Some(left) => own.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
             let first = state.waiting.front().is_some_and(|front| Arc::ptr_eq(front, &own));
-            let turn = if first || state.closed { state.turn(&self.settings, &mut stale) } else { Ok(Turn::Wait) };
-            match turn {
-                Ok(Turn::Wait) if !deadline.expired() => {}
-                outcome => {
-                    let timed_out =
-                        matches!(outcome, Ok(Turn::Wait)).then(|| self.wait_queue_timeout(&state, deadline, began));
-                    state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &own));
-                    state.wake_first();
-                    return timed_out.map_or(outcome, Err);
-                }
-            }
+            let turn = if first || state.closed { state.turn(&self.settings, &mut stale).transpose() } else { None };
+            let outcome = match turn {
+                Some(outcome) => outcome,
+                None if deadline.expired() => Err(self.wait_queue_timeout(&state, deadline, began)),
+                None => continue,
+            };
+            state.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &own));
+            state.wake_first();
+            return outcome;
         }
     }
 
@@ -315,8 +310,8 @@ impl Shared {
 }
 
 impl State {
-    /// What the thread at the front may do now. Connections that turn out unusable are put into `stale`.
-    fn turn(&mut self, settings: &PoolSettings, stale: &mut Vec<Idle>) -> Result<Turn> {
+    /// What the thread at the front may do now; `None`: wait. Connections that turn out unusable are put into `stale`.
+    fn turn(&mut self, settings: &PoolSettings, stale: &mut Vec<Idle>) -> Result<Option<Turn>> {
         if self.closed {
             return Err(closed());
         }
@@ -331,14 +326,14 @@ impl State {
                 continue;
             }
             self.leased.insert(idle.id, idle.connection.closer());
-            return Ok(Turn::Take(idle));
+            return Ok(Some(Turn::Take(idle)));
         }
         let full = settings.max_size != 0 && self.total() >= settings.max_size;
         if full || self.connecting >= settings.max_connecting {
-            return Ok(Turn::Wait);
+            return Ok(None);
         }
         let (id, generation) = self.reserve();
-        Ok(Turn::Connect { id, generation })
+        Ok(Some(Turn::Connect { id, generation }))
     }
 
     /// After a `fork`, the child begins anew: the sockets are its parent's, who goes on using them, and the threads that

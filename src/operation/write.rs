@@ -244,7 +244,7 @@ impl<'a> Writer<'a> {
             Some(lease) => lease,
             None => self.deployment.lease(self.deadline)?,
         };
-        if !self.settings.write_concern.is_none_or(WriteConcern::is_acknowledged) {
+        if !self.is_acknowledged() {
             send_on(self.deployment, &mut lease, command)?;
             self.lease = self.keeps_lease.then_some(lease);
             self.outcome.inserted(places, &HashSet::new(), self.settings.ordered);
