@@ -2,7 +2,11 @@
 //!
 //! A `Credential` that exists is a valid one: only the options make them, after they have judged all parts together.
 
+mod aws;
+
 use crate::secret::Secret;
+
+pub use aws::{AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSkipped, AwsSource, AwsSourceReport};
 
 /// The credential of a client.
 #[derive(Clone, Debug)]
@@ -108,26 +112,6 @@ pub enum CanonicalizeHostName {
     Forward,
     /// And by the name that a look-up of its address gives (`forwardAndReverse`, `true`).
     ForwardAndReverse,
-}
-
-/// AWS keys, or none to find them in the environment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct AwsCredential {
-    /// The keys that were given.
-    pub keys: Option<AwsKeys>,
-}
-
-/// A pair of AWS keys.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct AwsKeys {
-    /// The access key's id.
-    pub access_key_id: String,
-    /// The secret access key.
-    pub secret_access_key: Secret,
-    /// The session token of temporary keys.
-    pub session_token: Option<Secret>,
 }
 
 /// Where a token for MONGODB-OIDC comes from.

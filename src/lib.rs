@@ -42,7 +42,7 @@
 //!
 //! | feature | for | default | crates it adds |
 //! | --- | --- | --- | --- |
-//! | `aws` | MONGODB-AWS, not built yet | yes | 15 (HTTP) |
+//! | `aws` | MONGODB-AWS | yes | 15 (HTTP) |
 //! | `oidc` | MONGODB-OIDC, not built yet | yes | the same 15 |
 //! | `ocsp` | asking OCSP responders, not built yet | yes | the same 15 |
 //! | `srv` | `mongodb+srv://`, not built yet | yes | 0 |
@@ -88,11 +88,14 @@ mod wire;
 
 pub use bson;
 
+#[cfg(feature = "aws")]
+pub use auth::aws_source_report;
 pub use client::Client;
 pub use collection::{Collection, CollectionOptions, WriteModel};
 pub use credential::{
-    AwsCredential, AwsKeys, CanonicalizeHostName, CrCredential, Credential, GssapiCredential, OidcCredential,
-    OidcEnvironment, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+    AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSkipped, AwsSource, AwsSourceReport,
+    CanonicalizeHostName, CrCredential, Credential, GssapiCredential, OidcCredential, OidcEnvironment, PlainCredential,
+    ScramCredential, ScramMechanism, X509Credential,
 };
 pub use cursor::Cursor;
 pub use database::{Database, DatabaseOptions};

@@ -2,11 +2,17 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 
+#[cfg(feature = "aws")]
+use super::aws::Aws;
 use super::negotiation::Negotiation;
 use super::run::{Exchange, run};
+#[cfg(feature = "aws")]
+use super::sasl::Sasl;
 use super::x509::X509;
 use super::{Mechanism, Peer, Tools};
 use crate::credential::Credential;
+#[cfg(feature = "aws")]
+use crate::credential::EXTERNAL;
 use crate::error::{Error, Result};
 
 /// A login on one connection: [`Login::supported_mechanisms`] and [`Login::speculate`] before `hello`, [`Login::finish`] after.
@@ -93,9 +99,11 @@ impl Named<'_> {
 }
 
 /// The machine of a mechanism that was named. Fails for one that has none here, and where the credential cannot work.
-fn machine(credential: &Credential, tools: &Tools, _peer: &Peer<'_>) -> Result<Box<dyn Mechanism>> {
+fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Box<dyn Mechanism>> {
     match credential {
         Credential::X509(credential) => Ok(Box::new(X509::new(credential, tools.presented.clone()))),
+        #[cfg(feature = "aws")]
+        Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer), EXTERNAL))),
         other => {
             let name = other.mechanism().unwrap_or("this mechanism");
             Err(Error::not_supported(format!("authMechanism={name} is not supported yet")))

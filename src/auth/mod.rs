@@ -8,6 +8,8 @@
 //! caches, limits) enters through [`Tools`].
 
 mod avx;
+#[cfg(feature = "aws")]
+mod aws;
 mod login;
 mod negotiation;
 mod run;
@@ -22,6 +24,8 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use crate::error::{Error, Result};
 
+#[cfg(feature = "aws")]
+pub use aws::aws_source_report;
 pub(crate) use login::{Login, check};
 pub(crate) use tools::{Peer, Presented, Tools};
 

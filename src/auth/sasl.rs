@@ -17,7 +17,7 @@ use super::{Mechanism, Next};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// A byte mechanism's side of a conversation.
-pub(super) trait SaslClient: Send {
+pub(super) trait SaslClient: Send + 'static {
     /// The mechanism's name.
     fn name(&self) -> &'static str;
     /// What it waits for now, in words.
@@ -33,6 +33,21 @@ pub(super) trait SaslClient: Send {
     /// Whether `saslStart` may travel with `hello`.
     fn may_speculate(&self) -> bool {
         false
+    }
+    /// Whether the reply to the last message must say `done`. Otherwise one more, empty message is exchanged where it does not.
+    fn ends_with_verdict(&self) -> bool {
+        false
+    }
+    /// A fresh client to try once more with, after the server refused this one.
+    fn retry(&self, _refused: &Error) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+    /// A refusal in this mechanism's words.
+    fn explained(&self, refused: Error) -> Error {
+        refused
     }
 }
 
@@ -120,6 +135,15 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
         Ok(command)
     }
 
+    fn retry(&self, refused: &Error) -> Option<Box<dyn Mechanism>> {
+        let client = self.client.retry(refused)?;
+        Some(Box::new(Sasl::new(client, &self.source)))
+    }
+
+    fn explained(&self, refused: Error) -> Error {
+        self.client.explained(refused)
+    }
+
     fn speculative(&mut self) -> Result<Option<RawDocumentBuf>> {
         if !self.client.may_speculate() {
             return Ok(None);
@@ -154,6 +178,9 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
         }
         match (self.client.step(&reply.payload)?, reply.done) {
             (Say::Finished, true) => Ok(Next::Done),
+            (Say::Finished, false) if self.client.ends_with_verdict() => {
+                Err(Error::invalid_reply(stage, "the server is not done after the last message"))
+            }
             (Say::Finished, false) => {
                 let command = self.continued(&reply.conversation, b"")?;
                 self.state = State::LastReply(reply.conversation);

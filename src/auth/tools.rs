@@ -24,6 +24,9 @@ pub(crate) struct Tools {
     pub(super) presented: Option<Presented>,
     /// Where warnings go.
     pub(super) alarm: Alarm,
+    /// What MONGODB-AWS finds its keys with.
+    #[cfg(feature = "aws")]
+    pub(super) aws: super::aws::Surroundings,
 }
 
 /// The server that one login is about, as far as a machine may know it.
@@ -65,6 +68,8 @@ impl Tools {
             policy: options.policy.clone(),
             presented: None,
             alarm: Alarm::new(options.warning_handler.clone()),
+            #[cfg(feature = "aws")]
+            aws: super::aws::Surroundings::of_this_process(),
         })
     }
 }

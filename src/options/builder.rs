@@ -9,6 +9,7 @@ use super::{
     Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, WriteConcern,
     validate,
 };
+use crate::credential::{AwsCredentialProvider, AwsProvider};
 use crate::error::{Error, Result};
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
@@ -197,6 +198,26 @@ impl ClientOptionsBuilder {
     /// ```
     pub fn warning_handler(mut self, handler: Handler<Warning>) -> Self {
         self.given.warning_handler = Some(handler);
+        self
+    }
+
+    /// What gives the keys for MONGODB-AWS, in code: a closure, or a type of yours. It is an error together with keys (user name
+    /// and password) and with any other mechanism.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mongo_blocking::AwsKeys;
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .host("localhost")
+    ///     .auth_mechanism("MONGODB-AWS")
+    ///     .aws_credential_provider(|_within: Duration| Ok(AwsKeys::new("AKIDEXAMPLE", "a secret")))
+    ///     .build()?;
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn aws_credential_provider(mut self, provider: impl AwsCredentialProvider + 'static) -> Self {
+        self.given.aws_provider = Some(AwsProvider::new(provider));
         self
     }
 

@@ -3,6 +3,7 @@
 use super::table::Opt;
 use super::value::{Settings, Value};
 use super::{DriverInfo, ServerAddress, ServerApi, query};
+use crate::credential::AwsProvider;
 use crate::error::Result;
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
@@ -24,6 +25,7 @@ pub(super) struct Given {
     pub(super) server_api: Option<ServerApi>,
     pub(super) command_event_handler: Option<Handler<CommandEvent>>,
     pub(super) warning_handler: Option<Handler<Warning>>,
+    pub(super) aws_provider: Option<AwsProvider>,
     pub(super) policy: SecurityPolicy,
     /// What was odd about the connection string.
     pub(super) uri_warnings: Warnings,

@@ -5,8 +5,8 @@ use super::given::Given;
 use super::table::Opt;
 use super::value::Settings;
 use crate::credential::{
-    AwsCredential, AwsKeys, CanonicalizeHostName, CrCredential, Credential, EXTERNAL, GssapiCredential, OidcCredential,
-    OidcEnvironment, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+    AwsCredential, AwsKeys, AwsProvider, CanonicalizeHostName, CrCredential, Credential, EXTERNAL, GssapiCredential,
+    OidcCredential, OidcEnvironment, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -25,7 +25,11 @@ pub(super) fn credential(given: &Given, warnings: &mut Warnings) -> Result<Optio
         properties: Properties::read(settings)?,
         old_service_name: settings.text(Opt::GssapiServiceName),
         plus_in_uri: given.plus_in_uri,
+        aws_provider: given.aws_provider.as_ref(),
     };
+    if given.aws_provider.is_some() && mechanism != Some("MONGODB-AWS") {
+        return Err(Error::invalid_argument("an AwsCredentialProvider has no place without authMechanism=MONGODB-AWS"));
+    }
     if let (Some(_), false) = (parts.old_service_name, mechanism == Some("GSSAPI")) {
         warnings.add(WarningKind::NoEffect, "gssapiServiceName has no effect without authMechanism=GSSAPI");
     }
@@ -57,6 +61,7 @@ struct Parts<'a> {
     properties: Properties<'a>,
     old_service_name: Option<&'a str>,
     plus_in_uri: bool,
+    aws_provider: Option<&'a AwsProvider>,
 }
 
 impl Parts<'_> {
@@ -126,6 +131,9 @@ impl Parts<'_> {
     }
 
     fn aws(&self, warnings: &mut Warnings) -> Result<AwsCredential> {
+        if self.properties.get("AWS_CREDENTIAL_PROVIDER").is_some() {
+            return Err(self.error("takes no AWS_CREDENTIAL_PROVIDER as text: a provider is given in code only"));
+        }
         self.properties.only(self.mechanism, &["AWS_SESSION_TOKEN"])?;
         self.external_only()?;
         let token = self.properties.get("AWS_SESSION_TOKEN");
@@ -136,11 +144,9 @@ impl Parts<'_> {
                     WarningKind::Deprecated,
                     "AWS keys among the options are an old form; the environment or a profile is a better place for them",
                 );
-                Some(AwsKeys {
-                    access_key_id: id.to_owned(),
-                    secret_access_key: secret.clone(),
-                    session_token: token.map(Secret::from),
-                })
+                let mut keys = AwsKeys::new(id, secret.clone());
+                keys.session_token = token.map(Secret::from);
+                Some(keys)
             }
             (None, None) if token.is_some() => {
                 return Err(self.error("has an AWS_SESSION_TOKEN without the keys that it belongs to"));
@@ -151,7 +157,10 @@ impl Parts<'_> {
                     .error("needs both an access key id (user name) and a secret access key (password), or neither"));
             }
         };
-        Ok(AwsCredential { keys })
+        if keys.is_some() && self.aws_provider.is_some() {
+            return Err(self.error("takes either keys or an AwsCredentialProvider, and both are given"));
+        }
+        Ok(AwsCredential { keys, provider: self.aws_provider.cloned() })
     }
 
     fn oidc(&self) -> Result<OidcCredential> {
@@ -278,6 +287,7 @@ const PROPERTIES: &[&str] = &[
     "SERVICE_HOST",
     "CANONICALIZE_HOST_NAME",
     "AWS_SESSION_TOKEN",
+    "AWS_CREDENTIAL_PROVIDER",
     "ENVIRONMENT",
     "TOKEN_RESOURCE",
     "OIDC_CALLBACK",

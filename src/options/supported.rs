@@ -61,7 +61,7 @@ fn check_mechanism(credential: &Credential) -> Result<()> {
         Credential::Gssapi(_) if !cfg!(feature = "gssapi") => Err(needs_feature("authMechanism=GSSAPI", "gssapi")),
         Credential::Gssapi(_) => Err(not_yet("authMechanism=GSSAPI")),
         Credential::Aws(_) if !cfg!(feature = "aws") => Err(needs_feature("authMechanism=MONGODB-AWS", "aws")),
-        Credential::Aws(_) => Err(not_yet("authMechanism=MONGODB-AWS")),
+        Credential::Aws(_) => Ok(()),
         Credential::Oidc(_) if !cfg!(feature = "oidc") => Err(needs_feature("authMechanism=MONGODB-OIDC", "oidc")),
         Credential::Oidc(_) => Err(not_yet("authMechanism=MONGODB-OIDC")),
     }

@@ -64,6 +64,7 @@ pub(crate) enum Opt {
     ProxyUsername,
     ProxyPassword,
     AutoEncryption,
+    AwsCredentialProvider,
     WarningHandler,
     CommandEventHandler,
     SecurityPolicy,
@@ -210,7 +211,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .default(Default::Text("localhost:27017")),
     code(Opt::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.").in_uri().kind(ANY_TEXT),
     code(Opt::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.").in_uri().kind(Kind::Secret),
-    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in. The SCRAM mechanisms and MONGODB-X509 are built so far; the others are refused by name.")
+    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in. The SCRAM mechanisms, MONGODB-X509 and MONGODB-AWS are built so far; the others are refused by name.")
         .default(Default::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
         .invalid(Invalid::Error),
     query(Opt::AuthMechanismProperties, "authMechanismProperties", Kind::Properties, "auth_mechanism_properties", "What the mechanism needs besides.")
@@ -345,6 +346,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
     query(Opt::AutoEncryption, "autoEncryption", Kind::Secret, "auto_encryption", "Client-side field level encryption.")
         .aliases(&[Alias { name: "autoEncryptionOpts", meaning: Meaning::Same }, Alias { name: "auto_encryption_opts", meaning: Meaning::Same }])
         .later(),
+    code(Opt::AwsCredentialProvider, "(AWS keys)", "AwsCredentialProvider", "aws_credential_provider", "What gives the keys for MONGODB-AWS, in code."),
     code(Opt::WarningHandler, "(warnings)", "Handler", "warning_handler", "A function that is called with each warning that arises while the client works."),
     code(Opt::CommandEventHandler, "(command events)", "Handler", "command_event_handler", "A function that is called with each command that starts, succeeds or fails."),
     code(Opt::SecurityPolicy, "(security policy)", "SecurityPolicy", "policy", "Which risks are refused instead of warned about."),

@@ -21,6 +21,8 @@ pub(crate) fn tools() -> Tools {
         policy: SecurityPolicy::default(),
         presented: None,
         alarm: Alarm::default(),
+        #[cfg(feature = "aws")]
+        aws: super::aws::Surroundings::of_this_process(),
     }
 }
 

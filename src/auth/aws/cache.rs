@@ -1,0 +1,258 @@
+//! Keeps AWS keys that expire, and has them fetched by one thread at a time.
+//!
+//! Kept keys are used until five minutes before they expire. Then one thread fetches new ones, from a source that fetches; the
+//! others go on with the old ones while these are valid, and wait for the new ones after that. The lock is held for moments
+//! only, never while anything is fetched. Keys that a server refused are dropped.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use super::sources::{self, Found, Look};
+use super::world::World;
+use super::{SEARCH, stage};
+use crate::credential::{AwsKeys, AwsSource};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::fork;
+
+/// Keys for logins, by what would fetch them.
+#[derive(Default)]
+pub(super) struct Cache(Mutex<HashMap<Key, Entry>>);
+
+/// What decides which keys would be fetched, as a digest: it may hold the token of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key([u8; 32]);
+
+/// Keys, and where they came from.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) keys: AwsKeys,
+    pub(super) source: AwsSource,
+    kept: bool,
+}
+
+#[derive(Default)]
+struct Entry {
+    held: Option<Arc<Held>>,
+    flight: Option<Arc<Flight>>,
+    /// After a refresh that failed: no other before this.
+    pause: Option<SystemTime>,
+    /// A child process cannot wait for a thread of its parent.
+    process: u64,
+}
+
+/// One fetch, and those who wait for it.
+#[derive(Default)]
+struct Flight {
+    outcome: Mutex<Option<Result<Arc<Held>, Failure>>>,
+    landed: Condvar,
+}
+
+/// An error that several threads get.
+#[derive(Clone)]
+struct Failure {
+    kind: ErrorKind,
+    stage: Stage,
+    message: String,
+    hint: Option<String>,
+}
+
+/// What a thread does that needs keys.
+enum Turn {
+    Use(Arc<Held>),
+    Wait(Arc<Flight>),
+    Fetch { flight: Arc<Flight>, look: Look, valid: Option<Arc<Held>> },
+}
+
+/// What fetches keys.
+type Fetch<'a> = dyn Fn(Look) -> Result<Found> + 'a;
+
+impl Cache {
+    /// The one that all clients of the process share.
+    pub(super) fn of_this_process() -> Arc<Cache> {
+        static SHARED: OnceLock<Arc<Cache>> = OnceLock::new();
+        SHARED.get_or_init(Arc::default).clone()
+    }
+
+    /// Kept keys, or those that `fetch` gets now.
+    pub(super) fn keys(&self, key: Key, world: &dyn World, deadline: Deadline, fetch: &Fetch<'_>) -> Result<Arc<Held>> {
+        match self.turn(key, world.now()) {
+            Turn::Use(held) => Ok(held),
+            Turn::Wait(flight) => flight.wait(deadline),
+            Turn::Fetch { flight, look, valid } => {
+                let mut landing = Landing { cache: self, key, flight, landed: false };
+                let fetched = fetch(look);
+                landing.land(fetched, valid, world.now())
+            }
+        }
+    }
+
+    /// Forgets these keys, unless others have taken their place.
+    pub(super) fn drop_keys(&self, key: Key, used: &Held) {
+        if let Some(entry) = self.lock().get_mut(&key) {
+            let same = |held: &Arc<Held>| {
+                held.keys.access_key_id == used.keys.access_key_id && held.keys.expires == used.keys.expires
+            };
+            entry.held = entry.held.take().filter(|held| !same(held));
+        }
+    }
+
+    fn turn(&self, key: Key, now: SystemTime) -> Turn {
+        let mut entries = self.lock();
+        if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
+            entries.retain(|_, entry| entry.flight.is_some());
+        }
+        let entry = entries.entry(key).or_default();
+        if entry.process != fork::process() {
+            *entry = Entry { held: entry.held.take(), process: fork::process(), ..Entry::default() };
+        }
+        let left = |held: &Held, margin| held.keys.expires.is_some_and(|at| now + margin < at);
+        let valid = entry.held.clone().filter(|held| left(held, Duration::ZERO));
+        if let Some(held) = &valid {
+            let paused = entry.pause.is_some_and(|until| now < until);
+            if left(held, REFRESH_BEFORE) || entry.flight.is_some() || paused {
+                return Turn::Use(held.clone());
+            }
+        }
+        if let Some(flight) = &entry.flight {
+            return Turn::Wait(flight.clone());
+        }
+        let look = if entry.held.is_some() { Look::PastEnvironment } else { Look::Everywhere };
+        let flight = Arc::<Flight>::default();
+        entry.flight = Some(flight.clone());
+        Turn::Fetch { flight, look, valid }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+        // Every change under the lock is complete by itself, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Key {
+    /// For the one provider of a client.
+    pub(super) const PROVIDER: Key = Key([0; 32]);
+
+    /// For what the world would give.
+    pub(super) fn of(world: &dyn World) -> Key {
+        let mut hash = Sha256::new();
+        for (name, value) in sources::identity(world) {
+            for part in [name, &value] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part.as_bytes());
+            }
+        }
+        Key(hash.finalize().into())
+    }
+}
+
+impl Held {
+    pub(super) fn new(keys: AwsKeys, source: AwsSource) -> Self {
+        Held { keys, source, kept: false }
+    }
+
+    /// Whether they were not fetched for this very login.
+    pub(super) fn was_kept(&self) -> bool {
+        self.kept
+    }
+}
+
+/// Ends a flight, also where the fetch panics: those who wait must not wait for ever.
+struct Landing<'a> {
+    cache: &'a Cache,
+    key: Key,
+    flight: Arc<Flight>,
+    landed: bool,
+}
+
+impl Landing<'_> {
+    /// Keeps what was fetched if it expires, and hands it to those who wait. Without it, keys that are still `valid` do.
+    fn land(&mut self, fetched: Result<Found>, valid: Option<Arc<Held>>, now: SystemTime) -> Result<Arc<Held>> {
+        let (kept, pause, outcome) = match (fetched, valid) {
+            (Ok(Found { keys, source, .. }), _) => {
+                let fresh = Arc::new(Held::new(keys.clone(), source));
+                let kept = keys.expires.is_some().then(|| Arc::new(Held { keys, source, kept: true }));
+                (kept, None, Ok(fresh))
+            }
+            (Err(error), Some(valid)) => {
+                log::warn!("AWS keys could not be refreshed, and those that are kept are still valid: {error}");
+                (Some(valid.clone()), Some(now + REFRESH_PAUSE), Ok(valid))
+            }
+            (Err(error), None) => (None, None, Err(error)),
+        };
+        if let Some(entry) = self.cache.lock().get_mut(&self.key) {
+            (entry.held, entry.pause, entry.flight) = (kept, pause, None);
+        }
+        self.landed = true;
+        self.flight.land(outcome.as_ref().map(Arc::clone).map_err(Failure::of));
+        outcome
+    }
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        if let Some(entry) = self.cache.lock().get_mut(&self.key) {
+            entry.flight = None;
+        }
+        let message = "the thread that fetched AWS keys for all panicked".to_owned();
+        self.flight.land(Err(Failure { kind: ErrorKind::Authentication, stage: stage(SEARCH), message, hint: None }));
+    }
+}
+
+impl Flight {
+    fn land(&self, outcome: Result<Arc<Held>, Failure>) {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.landed.notify_all();
+    }
+
+    fn wait(&self, deadline: Deadline) -> Result<Arc<Held>> {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(outcome) = &*outcome {
+                return outcome.clone().map_err(Failure::into_error);
+            }
+            let left = deadline.remaining().unwrap_or(Duration::MAX).min(Duration::from_secs(3600));
+            if left.is_zero() {
+                let message = format!("another thread did not get AWS keys within {}", deadline.name());
+                return Err(Error::new(ErrorKind::Timeout, stage(SEARCH), message));
+            }
+            outcome = self.landed.wait_timeout(outcome, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Failure {
+    fn of(error: &Error) -> Failure {
+        Failure {
+            kind: error.kind().clone(),
+            stage: error.stage(),
+            // The cause's words, too: the error itself stays with the thread that fetched.
+            message: std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+                .fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}")),
+            hint: error.hint().map(str::to_owned),
+        }
+    }
+
+    fn into_error(self) -> Error {
+        let error = Error::new(self.kind, self.stage, self.message);
+        match self.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+/// How long before their expiry keys are fetched anew.
+const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
+
+/// How long a refresh that failed is not tried again while the old keys are valid.
+const REFRESH_PAUSE: Duration = Duration::from_secs(10);
+
+/// How many different environments a process is in, in all reason.
+const MAX_ENTRIES: usize = 64;

@@ -1,0 +1,355 @@
+//! MONGODB-AWS: the client signs a request to AWS' security token service and never sends it. The server does, and learns from
+//! the answer whose keys signed.
+//!
+//! Two messages each way, BSON inside of SASL: the client's nonce; the server's nonce and the name of the service; the
+//! signature; the verdict. [`sigv4`] signs, [`region`] reads the name. Where the keys come from is [`sources`], and
+//! [`cache`] keeps those that expire. Nothing is sent before there are keys.
+
+mod cache;
+mod region;
+mod sigv4;
+mod sources;
+mod time;
+mod world;
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bson::raw::cstr;
+use bson::spec::BinarySubtype;
+use bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf};
+use zeroize::Zeroizing;
+
+use super::sasl::{SaslClient, Say};
+use super::{Peer, Tools};
+use crate::credential::{AwsCredential, AwsKeys, AwsProvider, AwsSource, AwsSourceReport};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+
+use cache::{Cache, Held, Key};
+use sigv4::Signing;
+use sources::{Found, Look};
+use world::{System, World};
+
+/// Looks for AWS keys where a login with MONGODB-AWS and no keys of its own would, and tells where they are, and which
+/// sources were passed over and why. The keys themselves are not told, and nothing is kept.
+///
+/// Files are read, and where they or the environment say so AWS services and metadata endpoints are asked. `within` limits the
+/// whole search.
+///
+/// # Errors
+/// Where no source has keys, and where one that is configured fails; the message has the reasons.
+///
+/// ```no_run
+/// let report = mongo_blocking::aws_source_report(std::time::Duration::from_secs(10))?;
+/// println!("{report}");
+/// # Ok::<(), mongo_blocking::Error>(())
+/// ```
+pub fn aws_source_report(within: Duration) -> Result<AwsSourceReport> {
+    let Found { keys, source, skipped } = sources::find(&System, Look::Everywhere, Deadline::after(within))?;
+    Ok(AwsSourceReport {
+        source,
+        session_token: keys.session_token.is_some(),
+        expires: keys.expires,
+        access_key_id: keys.access_key_id,
+        skipped,
+    })
+}
+
+/// What a machine of this mechanism needs from outside: one for each client.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    world: Arc<dyn World>,
+    /// Keys that were found, for all clients of the process.
+    found: Arc<Cache>,
+    /// Keys that the client's provider gave.
+    provided: Arc<Cache>,
+}
+
+impl Surroundings {
+    pub(super) fn of_this_process() -> Self {
+        Surroundings { world: Arc::new(System), found: Cache::of_this_process(), provided: Arc::default() }
+    }
+}
+
+/// One side of the conversation: ours.
+pub(super) struct Aws {
+    keys: Keys,
+    surroundings: Surroundings,
+    deadline: Deadline,
+    /// Whether an earlier try with the same credential was refused.
+    again: bool,
+    /// The keys that this conversation used.
+    used: Option<Arc<Held>>,
+    state: State,
+}
+
+/// Where the keys come from.
+#[derive(Clone)]
+enum Keys {
+    Given(AwsKeys),
+    Provided(AwsProvider),
+    Found,
+}
+
+/// What it waits for.
+enum State {
+    Unstarted,
+    ServerFirst { keys: Arc<Held>, nonce: [u8; NONCE] },
+    Verdict,
+    Over,
+}
+
+impl Aws {
+    pub(super) fn new(credential: &AwsCredential, tools: &Tools, peer: &Peer<'_>) -> Self {
+        let keys = match (&credential.keys, &credential.provider) {
+            (Some(keys), _) => Keys::Given(keys.clone()),
+            (None, Some(provider)) => Keys::Provided(provider.clone()),
+            (None, None) => Keys::Found,
+        };
+        let deadline =
+            Deadline::after(LONGEST_SEARCH).named("the limit of a search for AWS keys").earliest(peer.deadline);
+        let surroundings = tools.aws.clone();
+        Aws { keys, surroundings, deadline, again: false, used: None, state: State::Unstarted }
+    }
+
+    /// The keys of this login: those given, those kept, or those that are found now.
+    fn obtain(&self) -> Result<Arc<Held>> {
+        let Surroundings { world, found, provided } = &self.surroundings;
+        let held = match &self.keys {
+            Keys::Given(keys) => Arc::new(Held::new(keys.clone(), AwsSource::Options)),
+            Keys::Provided(provider) => {
+                provided.keys(Key::PROVIDER, &**world, self.deadline, &|_| ask(provider, self.deadline))?
+            }
+            Keys::Found => found.keys(Key::of(&**world), &**world, self.deadline, &|look| {
+                sources::find(&**world, look, self.deadline)
+            })?,
+        };
+        check_keys(&held)?;
+        Ok(held)
+    }
+
+    /// The client's second message: the signature.
+    fn answer(&self, challenge: &[u8], keys: &AwsKeys, nonce: &[u8; NONCE]) -> Result<Zeroizing<Vec<u8>>> {
+        let ServerFirst { nonce, host, region } =
+            server_first(challenge, nonce).map_err(|what| broken(SERVER_FIRST, what))?;
+        let date = time::amz_date(self.surroundings.world.now());
+        let nonce = STANDARD.encode(nonce);
+        let length = BODY.len().to_string();
+        let mut headers = vec![
+            ("content-length", length.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("host", host),
+            ("x-amz-date", &date),
+            ("x-mongodb-gs2-cb-flag", "n"),
+            ("x-mongodb-server-nonce", &nonce),
+        ];
+        if let Some(token) = &keys.session_token {
+            headers.push(("x-amz-security-token", token.expose()));
+        }
+        let authorization = sigv4::authorization(&Signing {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: &headers,
+            body: BODY.as_bytes(),
+            date: &date,
+            region,
+            service: "sts",
+            keys,
+        });
+        let mut message = RawDocumentBuf::new();
+        message.append(cstr!("a"), authorization);
+        message.append(cstr!("d"), date);
+        if let Some(token) = &keys.session_token {
+            message.append(cstr!("t"), token.expose());
+        }
+        Ok(Zeroizing::new(message.into_bytes()))
+    }
+
+    fn cache(&self) -> Option<(&Cache, Key)> {
+        match self.keys {
+            Keys::Given(_) => None,
+            Keys::Provided(_) => Some((&self.surroundings.provided, Key::PROVIDER)),
+            Keys::Found => Some((&self.surroundings.found, Key::of(&*self.surroundings.world))),
+        }
+    }
+}
+
+impl SaslClient for Aws {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match self.state {
+            State::Unstarted => SEARCH,
+            State::ServerFirst { .. } => SERVER_FIRST,
+            State::Verdict => "verdict",
+            State::Over => "end",
+        }
+    }
+
+    fn start(&mut self) -> Result<Zeroizing<Vec<u8>>> {
+        let State::Unstarted = mem::replace(&mut self.state, State::Over) else {
+            return Err(broken("end", "this conversation was started before"));
+        };
+        let keys = self.obtain()?;
+        let mut nonce = [0; NONCE];
+        self.surroundings.world.random(&mut nonce)?;
+        let mut message = RawDocumentBuf::new();
+        message.append(cstr!("r"), RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &nonce });
+        message.append(cstr!("p"), GS2_NO_CHANNEL_BINDING);
+        self.used = Some(keys.clone());
+        self.state = State::ServerFirst { keys, nonce };
+        Ok(Zeroizing::new(message.into_bytes()))
+    }
+
+    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::ServerFirst { keys, nonce } => {
+                let answer = self.answer(challenge, &keys.keys, &nonce)?;
+                self.state = State::Verdict;
+                Ok(Say::Payload(answer))
+            }
+            State::Verdict => Ok(Say::Finished),
+            State::Unstarted | State::Over => Err(broken("end", "this conversation is over")),
+        }
+    }
+
+    fn ends_with_verdict(&self) -> bool {
+        true
+    }
+
+    /// Kept keys that are refused may have been revoked: they are dropped, and there is one more try with fresh ones.
+    fn retry(&self, refused: &Error) -> Option<Self> {
+        let (ErrorKind::Authentication, Some(used), Some((cache, key))) = (refused.kind(), &self.used, self.cache())
+        else {
+            return None;
+        };
+        cache.drop_keys(key, used);
+        (used.was_kept() && !self.again).then(|| Aws {
+            keys: self.keys.clone(),
+            surroundings: self.surroundings.clone(),
+            deadline: self.deadline,
+            again: true,
+            used: None,
+            state: State::Unstarted,
+        })
+    }
+
+    fn explained(&self, refused: Error) -> Error {
+        let (Some(used), ErrorKind::Authentication, Some(_)) = (&self.used, refused.kind(), refused.code()) else {
+            return refused;
+        };
+        let message = format!("the server refused the AWS keys {:?} (from: {})", used.keys.access_key_id, used.source);
+        let refused = refused.with_message(message);
+        match refused.hint() {
+            Some(_) => refused,
+            None => refused.with_hint(
+                "the server needs a user on $external named by the ARN of these keys' IAM user or role; wrong, expired or \
+                 revoked keys, and a clock that is off, are refused likewise",
+            ),
+        }
+    }
+}
+
+/// Keys from the program's own provider.
+fn ask(provider: &AwsProvider, deadline: Deadline) -> Result<Found> {
+    let within = deadline.remaining().unwrap_or(LONGEST_SEARCH);
+    match provider.provider().keys(within) {
+        Ok(keys) => Ok(Found { keys, source: AwsSource::Provider, skipped: Vec::new() }),
+        Err(source) => {
+            let message = "the AwsCredentialProvider gave no keys";
+            Err(Error::new(ErrorKind::Authentication, stage(SEARCH), message).with_source(source))
+        }
+    }
+}
+
+/// What cannot be put into a header would break the signed request, and half a pair of keys signs nothing.
+fn check_keys(held: &Held) -> Result<()> {
+    let AwsKeys { access_key_id, secret_access_key, session_token, .. } = &held.keys;
+    let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let token = session_token.as_ref().map(|token| token.expose());
+    let what = match () {
+        () if access_key_id.is_empty() || secret_access_key.is_empty() => {
+            "need both an access key id and a secret access key"
+        }
+        () if !visible(access_key_id) || access_key_id.contains(['/', ',']) => {
+            "have an access key id with signs that none has"
+        }
+        () if token.is_some_and(str::is_empty) => "have an empty session token",
+        () if token.is_some_and(|token| !visible(token)) => "have a session token with signs that none has",
+        () => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {}) {what}", held.source)))
+}
+
+/// The server's first message, after every check.
+struct ServerFirst<'a> {
+    nonce: &'a [u8],
+    host: &'a str,
+    region: &'a str,
+}
+
+fn server_first<'a>(challenge: &'a [u8], ours: &[u8; NONCE]) -> Result<ServerFirst<'a>, &'static str> {
+    const NOT_BSON: &str = "the server's first message is not valid BSON";
+    let (mut nonce, mut host) = (None, None);
+    for element in RawDocument::from_bytes(challenge).map_err(|_| NOT_BSON)? {
+        let (name, value) = element.map_err(|_| NOT_BSON)?;
+        let twice = match (name.as_str(), value) {
+            ("s", RawBsonRef::Binary(RawBinaryRef { subtype: BinarySubtype::Generic, bytes })) => {
+                nonce.replace(bytes).is_some()
+            }
+            ("h", RawBsonRef::String(text)) => host.replace(text).is_some(),
+            ("s", _) => return Err("the server's nonce is not binary"),
+            ("h", _) => return Err("the server's STS host is not a text"),
+            _ => return Err("the server's first message has a field that does not belong there"),
+        };
+        if twice {
+            return Err("the server's first message has a field twice");
+        }
+    }
+    let nonce = nonce.ok_or("the server sent no nonce")?;
+    let host = host.ok_or("the server named no STS host")?;
+    let (first, _) = nonce.split_first_chunk::<NONCE>().ok_or(NONCE_LENGTH)?;
+    if nonce.len() != 2 * NONCE {
+        return Err(NONCE_LENGTH);
+    }
+    if first != ours {
+        return Err("the server changed our nonce");
+    }
+    Ok(ServerFirst { nonce, host, region: region::region(host)? })
+}
+
+fn stage(step: &'static str) -> Stage {
+    Stage::Authentication { mechanism: NAME, step }
+}
+
+fn broken(step: &'static str, what: &'static str) -> Error {
+    Error::invalid_reply(stage(step), what)
+}
+
+/// The mechanism's name.
+const NAME: &str = "MONGODB-AWS";
+
+/// The step before anything is sent.
+const SEARCH: &str = "looking for AWS keys";
+
+const SERVER_FIRST: &str = "server nonce and STS host";
+
+/// The request that is signed asks who signs it.
+const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
+
+/// The letter n: no channel binding.
+const GS2_NO_CHANNEL_BINDING: i32 = b'n' as i32;
+
+/// Bytes of randomness from each side.
+const NONCE: usize = 32;
+const NONCE_LENGTH: &str = "the server's nonce is not 64 bytes long";
+
+/// The most time to look for keys, where the operation itself has no limit or a longer one.
+const LONGEST_SEARCH: Duration = Duration::from_secs(30);
