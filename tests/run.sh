@@ -6,7 +6,7 @@
 #   sh tests/run.sh --list          the suites, a line each
 #
 # What the tests run against is fetched once into .peers (or $MONGO_BLOCKING_PEERS) by tests/peers/fetch.sh and handed over in
-# MONGOD_6_0, MONGOD_5_0, MONGOD_4_4, MONGOD_4_2, PYTHON_PEERS, PYMONGO_3_13 and NODE_PEERS; a variable that is set already is left alone.
+# MONGOD_6_0, MONGOD_5_0, MONGOD_4_4, MONGOD_4_2, PYTHON_PEERS, AWS_PEERS, PYMONGO_3_13 and NODE_PEERS; a variable that is set already is left alone.
 # What cannot be had here is a skip with its reason; with CI=true it is a failure.
 # A test that skips itself appends `SKIP <test>: <reason>` to the file $MONGO_BLOCKING_SKIPS; a test with more to say than passed
 # or failed (the fixtures' table) appends it to the file $MONGO_BLOCKING_REPORT.
@@ -17,7 +17,7 @@ set -u
 suites() {
     cat <<'END'
 checks|house rules: imports, unsafe code, words, Rust version, crate budget, each feature alone, licences and duplicates|cargo-deny|test:checks script:tests/checks/budget.sh script:tests/checks/features.sh script:tests/checks/deny.sh
-unit|the library's own tests, the examples in its documentation, the test server's tests, and the small tests in tests/|mongod-6.0|lib doc server rest
+unit|the library's own tests, the examples in its documentation, the test server's tests, and the small tests in tests/|mongod-6.0 aws|lib doc server rest
 fixtures|the drivers' common fixtures, case by case, against a real MongoDB 6.0|mongod-6.0|test:spec
 interop|reference clients log in to our test server, and our client logs in to servers we did not write|mongod-6.0 python node libmongoc|test:front_interop test:interop
 generations|login and CRUD on MongoDB 4.2, 4.4, 5.0 and 6.0|mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2|test:generations
@@ -86,6 +86,7 @@ variable_of() {
     case $1 in
     mongod-*) echo "$1" | tr 'a-z.-' 'A-Z__' ;;
     python) echo PYTHON_PEERS ;;
+    aws) echo AWS_PEERS ;;
     pymongo-3.13) echo PYMONGO_3_13 ;;
     node) echo NODE_PEERS ;;
     esac

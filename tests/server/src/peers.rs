@@ -1,12 +1,13 @@
 //! Real peers for the tests: where they are found, how they start, and what happens when one is missing.
 //!
 //! Peers come through environment variables that `tests/run.sh` sets: `MONGOD_6_0` (and `_5_0`, `_4_4`, `_4_2`) name
-//! a program that becomes mongod, `PYTHON_PEERS` a Python that has pymongo and scramp, `NODE_PEERS` a folder whose
-//! `node_modules` has mongodb. A missing peer is a skip: one line in the file named by `MONGO_BLOCKING_SKIPS`. With
+//! a program that becomes mongod, `PYTHON_PEERS` a Python that has pymongo and scramp, `AWS_PEERS` one that has moto and
+//! boto3, `NODE_PEERS` a folder whose `node_modules` has mongodb. A missing peer is a skip: one line in the file named by `MONGO_BLOCKING_SKIPS`. With
 //! `CI=true` it is a failure.
 
 pub mod certs;
 mod mongod;
+mod moto;
 mod reference;
 mod s_server;
 mod scramp;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::{env, fs, process, thread};
 
 pub use mongod::{Mongod, ROOT, free_port, run_command};
+pub use moto::{Iam, Moto, aws_python};
 pub use reference::{Reference, run, script};
 pub use s_server::SServer;
 pub use scramp::ScrampServer;
