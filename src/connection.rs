@@ -107,6 +107,7 @@ impl Connection {
         let connecting = Deadline::after(setup.connect_timeout).named("connectTimeoutMS").earliest(deadline);
         let stream = Stream::connect(&setup.address, setup.tls.as_ref(), connecting)?;
         opened(stream.closer());
+        let tls = stream.facts().cloned();
         let mut line = Line::new(stream);
         let mut exchange = |form, database: &str, body: &bson::RawDocument| {
             let deadline = setup.command_deadline(deadline);
@@ -131,6 +132,7 @@ impl Connection {
             id,
             server_connection_id: hello.connection_id,
             service_id: hello.service_id,
+            tls,
         };
         Ok(Connection { line, info, hello, generation: 0 })
     }

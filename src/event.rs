@@ -2,12 +2,16 @@
 //!
 //! Commands that carry credentials, and their replies, are shown empty, as the Command Logging and Monitoring specification asks.
 
+mod channel;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bson::RawDocumentBuf;
 use bson::oid::ObjectId;
+
+pub use channel::{ChannelFacts, Revocation};
 
 use crate::error::Error;
 
@@ -57,6 +61,8 @@ pub struct ConnectionInfo {
     pub server_connection_id: Option<i64>,
     /// The service behind a load balancer.
     pub service_id: Option<ObjectId>,
+    /// The TLS channel; `None` without TLS.
+    pub tls: Option<Arc<ChannelFacts>>,
 }
 
 /// Something that happened to a command.

@@ -6,6 +6,7 @@ mod resolve;
 mod socket;
 
 use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) use failure::network_error;
@@ -13,8 +14,9 @@ pub(crate) use socket::{Closer, Socket};
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::event::ChannelFacts;
 use crate::options::ServerAddress;
-use crate::tls::{self, TlsStream};
+use crate::tls::{self, Target, TlsStream};
 
 /// A connected channel. Dropping it closes it.
 #[derive(Debug)]
@@ -68,6 +70,14 @@ impl Stream {
                 self.write_all(head)?;
                 self.write_all(tail)
             }
+        }
+    }
+
+    /// What the TLS channel is made of, if it is one.
+    pub(crate) fn facts(&self) -> Option<&Arc<ChannelFacts>> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => Some(stream.facts()),
         }
     }
 
@@ -135,7 +145,7 @@ fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Dead
     let tcp = race::connect(&addresses, deadline).map_err(|failed| failure::connect_failed(failed, deadline))?;
     let socket = Socket::from_tcp(tcp, deadline).map_err(|error| network_error(error, Stage::Connect, deadline))?;
     let Some(tls) = tls else { return Ok(Stream::Plain(socket)) };
-    match tls.connect(host, socket) {
+    match tls.connect(&Target { host, port, deadline }, socket) {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
         Err(tls::Failure::Tls(error)) => Err(error),
         Err(tls::Failure::Io(error)) => Err(failure::tls_cut_off(error, deadline)),

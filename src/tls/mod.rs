@@ -4,8 +4,13 @@
 //! Both verify the certificate and the host name, send the host name (SNI) and speak TLS 1.2 or later. With
 //! `--cfg mongo_blocking_native_tls` in `RUSTFLAGS` the second one is used everywhere, so that it is tested on Linux too.
 //!
+//! [`Connector`] makes a [`TlsStream`], both the same for all; a backend gives them its `Context` (one identity under one set of
+//! trust settings) and its `Channel`.
+//!
 //! This part knows no sockets: it dresses any stream. A time limit is the stream's own business.
 
+mod channel;
+mod connector;
 mod identity;
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 mod native;
@@ -17,10 +22,12 @@ use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 
+pub(crate) use channel::TlsStream;
+pub(crate) use connector::{Connector, Target};
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
-pub(crate) use native::{Connector, TlsStream};
+use native::{Channel, Context, is_idle};
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
-pub(crate) use openssl::{Connector, TlsStream};
+use openssl::{Channel, Context, is_idle};
 
 use crate::error::{Error, ErrorKind, Stage};
 

@@ -8,21 +8,24 @@ use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, 
 
 use crate::auth::Presented;
 use crate::error::Result;
+use crate::event::{ChannelFacts, Revocation};
 use crate::options::TlsOptions;
 use crate::tls::identity::{self, Material};
-use crate::tls::{Failure, NOT_TLS_HINT, PeerName, REFUSED_HINT, certificate_hint, handshake_failed, peer_name, pem};
+use crate::tls::{
+    Failure, NOT_TLS_HINT, PeerName, REFUSED_HINT, Target, certificate_hint, handshake_failed, peer_name, pem,
+};
 
-/// What a client keeps for making TLS channels.
-pub(crate) struct Connector {
+/// One identity under one set of trust settings.
+pub(super) struct Context {
     connector: TlsConnector,
 }
 
-/// A TLS channel over a stream.
-pub(crate) struct TlsStream<S>(native_tls::TlsStream<S>);
+/// A TLS channel as the platform makes it.
+pub(super) type Channel<S> = native_tls::TlsStream<S>;
 
-impl Connector {
+impl Context {
     /// Reads the files that the options name.
-    pub(crate) fn new(options: &TlsOptions) -> Result<Connector> {
+    pub(super) fn new(options: &TlsOptions) -> Result<Context> {
         let mut builder = TlsConnector::builder();
         builder.min_protocol_version(Some(Protocol::Tlsv12));
         if let Some(path) = &options.ca_file {
@@ -41,75 +44,46 @@ impl Connector {
             Some(material) => build_with(&mut builder, &material)?,
             None => builder.build().map_err(|error| super::set_up_failed(SET_UP_FAILED, error))?,
         };
-        Ok(Connector { connector })
+        Ok(Context { connector })
     }
 
     /// The certificate that servers get to see: this backend cannot tell.
-    pub(crate) fn presented(&self) -> Option<&Presented> {
+    pub(super) fn presented(&self) -> Option<&Presented> {
         None
     }
 
-    /// Makes a channel to the peer that must bear the name `host`.
-    pub(crate) fn connect<S: Read + Write + fmt::Debug>(&self, host: &str, stream: S) -> Result<TlsStream<S>, Failure> {
-        let name = match peer_name(host) {
+    /// Makes a channel to the peer that must bear the name `target.host`.
+    pub(super) fn connect<S: Read + Write + fmt::Debug>(
+        &self,
+        target: &Target<'_>,
+        stream: S,
+    ) -> Result<(Channel<S>, ChannelFacts), Failure> {
+        let name = match peer_name(target.host) {
             PeerName::Ip(address) => address.to_string(),
             PeerName::Dns(name) => name.to_owned(),
         };
         match self.connector.connect(&name, stream) {
-            Ok(stream) => Ok(TlsStream(stream)),
+            Ok(channel) => Ok((channel, facts())),
             Err(HandshakeError::WouldBlock(_)) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
-            Err(HandshakeError::Failure(error)) => Err(judge(&error, host)),
+            Err(HandshakeError::Failure(error)) => Err(judge(&error, target.host)),
         }
     }
 }
 
-impl<S: Read + Write> TlsStream<S> {
-    /// The stream beneath.
-    pub(crate) fn get_ref(&self) -> &S {
-        self.0.get_ref()
-    }
-
-    /// The stream beneath.
-    pub(crate) fn get_mut(&mut self) -> &mut S {
-        self.0.get_mut()
-    }
-
-    /// Whether the peer has neither sent anything nor gone. The stream beneath must not wait just now.
-    pub(crate) fn is_idle(&mut self) -> bool {
-        matches!(self.0.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    /// Tells the peer that no more will come. The stream beneath must not wait just now; failing is fine.
-    pub(crate) fn say_goodbye(&mut self) {
-        let _ = self.0.shutdown();
-    }
+/// Whether the peer has neither sent anything nor gone. The stream beneath must not wait just now.
+pub(super) fn is_idle<S: Read + Write>(channel: &mut Channel<S>) -> bool {
+    matches!(channel.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-impl<S: Read + Write> Read for TlsStream<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl<S: Read + Write> Write for TlsStream<S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl fmt::Debug for Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connector(platform)")
-    }
-}
-
-impl<S> fmt::Debug for TlsStream<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsStream(platform)")
+/// All that the platform tells.
+fn facts() -> ChannelFacts {
+    ChannelFacts {
+        backend: BACKEND.to_owned(),
+        protocol: None,
+        cipher: None,
+        peer_chain: Vec::new(),
+        resumed: None,
+        revocation: Revocation::NotChecked,
     }
 }
 
@@ -148,6 +122,11 @@ fn first(material: &Material<'_>, leaf: usize) -> String {
     certificates.join("\n")
 }
 
+const BACKEND: &str = match () {
+    () if cfg!(windows) => "SChannel",
+    () if cfg!(target_os = "macos") => "Secure Transport",
+    () => "native-tls",
+};
 const SET_UP_FAILED: &str = "the platform's TLS could not be set up";
 
 /// Tells a refused certificate from a stream that failed, and both from all else, by what the platform says.

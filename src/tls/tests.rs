@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bson::doc;
 use mongo_blocking_test_server::front::Front;
@@ -13,6 +14,7 @@ use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire;
 
 use super::*;
+use crate::deadline::Deadline;
 use crate::options::TlsOptions;
 
 fn front(authority: &Authority, name: &str) -> Front {
@@ -28,7 +30,8 @@ fn file(folder: &Scratch, name: &str, content: impl AsRef<[u8]>) -> TlsOptions {
 
 fn connect(options: &TlsOptions, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Failure> {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    Connector::new(options).unwrap().connect(host, stream)
+    let target = Target { host, port, deadline: Deadline::after(Duration::from_secs(30)) };
+    Connector::new(options).unwrap().connect(&target, stream)
 }
 
 fn refusal(options: &TlsOptions, host: &str, port: u16) -> Error {

@@ -1,0 +1,56 @@
+//! The `SslContext`: protocol versions, authorities, and the client's own certificate.
+
+use std::path::Path;
+
+use ::openssl::error::ErrorStack;
+use ::openssl::ssl::{
+    SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
+};
+use ::openssl::x509::X509;
+use ::openssl::x509::store::{X509Store, X509StoreBuilder};
+
+use super::own::Identity;
+use crate::error::Result;
+use crate::tls::pem;
+
+pub(super) fn new_context(
+    store: Option<X509Store>,
+    own: Option<&Identity>,
+    danger_accepts_any_certificate: bool,
+) -> Result<SslContext, ErrorStack> {
+    let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
+    builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+    builder.set_options(SslOptions::NO_COMPRESSION);
+    builder.set_mode(SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::RELEASE_BUFFERS);
+    // A record's head and body in one read: otherwise every reply costs two.
+    builder.set_read_ahead(true);
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    builder.set_verify(match danger_accepts_any_certificate {
+        true => SslVerifyMode::NONE,
+        false => SslVerifyMode::PEER,
+    });
+    if let Some(own) = own {
+        builder.set_certificate(&own.leaf)?;
+        builder.set_private_key(&own.key)?;
+        for certificate in &own.chain {
+            builder.add_extra_chain_cert(certificate.clone())?;
+        }
+    }
+    match store {
+        Some(store) => builder.set_cert_store(store),
+        None => builder.set_default_verify_paths()?,
+    }
+    Ok(builder.build())
+}
+
+pub(super) fn read_store(path: &Path) -> Result<X509Store> {
+    let text = pem::read_ca_file(path)?;
+    let unreadable = |error: ErrorStack| pem::about(path, "holds a certificate that cannot be read").with_source(error);
+    let certificates = X509::stack_from_pem(&text).map_err(unreadable)?;
+    pem::all_read(path, &text, certificates.len())?;
+    let mut builder = X509StoreBuilder::new().map_err(unreadable)?;
+    for certificate in certificates {
+        builder.add_cert(certificate).map_err(unreadable)?;
+    }
+    Ok(builder.build())
+}
