@@ -4,14 +4,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::{Bson, Document, RawDocumentBuf};
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::client::Client;
 use crate::collection::{
     Aggregate, Collection, CollectionOptions, Settings, check_collection_name, check_database_name, comment,
 };
-use crate::cursor::{Cursor, CursorSettings, decode_owned};
-use crate::error::Result;
+use crate::cursor::{Cursor, CursorSettings};
+use crate::error::{Error, Result, Stage};
 use crate::operation;
 use crate::operation::Namespace;
 use crate::operation::body::raw;
@@ -21,6 +21,7 @@ use crate::options::{
     AggregateOptions, Collation, CreateCollectionOptions, CursorType, DropDatabaseOptions, ListCollectionsOptions,
     ListDatabasesOptions, ReadConcern, ReadPreference, RunCommandOptions, RunCursorCommandOptions, WriteConcern,
 };
+use crate::results::DatabaseSpecification;
 use crate::wire::check_nesting;
 
 /// A handle on a database. Cheap to clone; nothing is sent until an operation runs.
@@ -60,19 +61,14 @@ impl Client {
         self.deployment().options().default_database.as_ref().map(|name| self.database(name))
     }
 
-    /// Lists the databases, as the server describes them: `name`, `sizeOnDisk`, `empty`.
+    /// Lists the databases with their sizes.
     pub fn list_databases(&self) -> ListDatabases<'_> {
         ListDatabases { client: self, options: ListDatabasesOptions::default() }
     }
 
-    /// The names of the databases.
-    ///
-    /// # Errors
-    /// What keeps us from the server, and the server's refusal.
-    pub fn list_database_names(&self) -> Result<Vec<String>> {
-        let reply = operation::collections::list_databases(self.deployment(), true, &ListDatabasesOptions::default())?;
-        let names = operation::collections::databases(&reply)?;
-        names.map(|database| Ok(database?.get_str("name").unwrap_or_default().to_owned())).collect()
+    /// Lists the names of the databases.
+    pub fn list_database_names(&self) -> ListDatabaseNames<'_> {
+        ListDatabaseNames { client: self, options: ListDatabasesOptions::default() }
     }
 }
 
@@ -151,12 +147,9 @@ impl Database {
         ListCollections { database: self, options: ListCollectionsOptions::default() }
     }
 
-    /// The names of the collections and views.
-    ///
-    /// # Errors
-    /// What keeps us from the server, and the server's refusal.
-    pub fn list_collection_names(&self) -> Result<Vec<String>> {
-        self.list_collections().names()
+    /// Lists the names of the collections and views.
+    pub fn list_collection_names(&self) -> ListCollectionNames<'_> {
+        ListCollectionNames { database: self, options: ListCollectionsOptions::default() }
     }
 
     /// Makes a collection or a view. An ordinary collection need not be made: the first insert does it.
@@ -192,19 +185,54 @@ impl ListDatabases<'_> {
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
-    pub fn run(self) -> Result<Vec<Document>> {
+    pub fn run(self) -> Result<Vec<DatabaseSpecification>> {
         let reply = operation::collections::list_databases(self.client.deployment(), false, &self.options)?;
-        operation::collections::databases(&reply)?.map(|database| decode_owned(database?)).collect()
+        operation::collections::databases(&reply)?.map(|database| specification(database?)).collect()
+    }
+}
+
+/// What [`Client::list_database_names`] returns.
+#[must_use = "nothing is sent until `run`"]
+#[derive(Debug)]
+pub struct ListDatabaseNames<'a> {
+    client: &'a Client,
+    options: ListDatabasesOptions,
+}
+
+impl ListDatabaseNames<'_> {
+    setters! {
+        ListDatabasesOptions { filter: Document, authorized_databases: bool, comment into Bson, }
     }
 
-    /// Asks the server for the names only.
+    /// Asks the server.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
-    pub fn names(self) -> Result<Vec<String>> {
+    pub fn run(self) -> Result<Vec<String>> {
         let reply = operation::collections::list_databases(self.client.deployment(), true, &self.options)?;
         let names = operation::collections::databases(&reply)?;
         names.map(|database| Ok(database?.get_str("name").unwrap_or_default().to_owned())).collect()
+    }
+}
+
+fn specification(database: &RawDocument) -> Result<DatabaseSpecification> {
+    let name = database.get_str("name").map_err(|_| {
+        Error::invalid_reply(Stage::Decode, "an entry of the reply to listDatabases has no text 'name'")
+    })?;
+    Ok(DatabaseSpecification {
+        name: name.to_owned(),
+        size_on_disk: whole(database.get("sizeOnDisk")),
+        empty: database.get_bool("empty").unwrap_or_default(),
+    })
+}
+
+/// A size, whichever number it comes as; what is none counts as nothing.
+fn whole(value: bson::error::Result<Option<RawBsonRef<'_>>>) -> u64 {
+    match value {
+        Ok(Some(RawBsonRef::Int32(number))) => u64::try_from(number).unwrap_or_default(),
+        Ok(Some(RawBsonRef::Int64(number))) => u64::try_from(number).unwrap_or_default(),
+        Ok(Some(RawBsonRef::Double(number))) if number > 0.0 => number as u64,
+        _ => 0,
     }
 }
 
@@ -302,31 +330,51 @@ impl ListCollections<'_> {
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
     pub fn run(self) -> Result<Cursor<Document>> {
-        self.open(false)
+        list_collections(self.database, &self.options, false)
+    }
+}
+
+/// What [`Database::list_collection_names`] returns.
+#[must_use = "nothing is sent until `run`"]
+#[derive(Debug)]
+pub struct ListCollectionNames<'a> {
+    database: &'a Database,
+    options: ListCollectionsOptions,
+}
+
+impl ListCollectionNames<'_> {
+    setters! {
+        ListCollectionsOptions {
+            filter: Document, authorized_collections: bool, batch_size: u32, comment into Bson,
+        }
     }
 
-    /// The names only.
+    /// Asks the server.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
-    pub fn names(self) -> Result<Vec<String>> {
+    pub fn run(self) -> Result<Vec<String>> {
         // A filter on more than the name needs more than the name.
         let name_only = self.options.filter.as_ref().is_none_or(|filter| filter.keys().all(|key| key == "name"));
         let name = |collection: Result<Document>| Ok(collection?.get_str("name").unwrap_or_default().to_owned());
-        self.open(name_only)?.map(name).collect()
+        list_collections(self.database, &self.options, name_only)?.map(name).collect()
     }
+}
 
-    fn open(self, name_only: bool) -> Result<Cursor<Document>> {
-        let client = &self.database.0.client;
-        let settings = CursorSettings {
-            batch_size: self.options.batch_size,
-            comment: comment(self.options.comment.as_ref())?,
-            ..CursorSettings::default()
-        };
-        let database = self.database.checked_name()?;
-        let reply = operation::collections::list_collections(client.deployment(), database, name_only, &self.options)?;
-        Cursor::new(client, reply, settings)
-    }
+fn list_collections(
+    database: &Database,
+    options: &ListCollectionsOptions,
+    name_only: bool,
+) -> Result<Cursor<Document>> {
+    let client = &database.0.client;
+    let settings = CursorSettings {
+        batch_size: options.batch_size,
+        comment: comment(options.comment.as_ref())?,
+        ..CursorSettings::default()
+    };
+    let name = database.checked_name()?;
+    let reply = operation::collections::list_collections(client.deployment(), name, name_only, options)?;
+    Cursor::new(client, reply, settings)
 }
 
 /// What [`Database::create_collection`] returns.

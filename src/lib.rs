@@ -107,12 +107,13 @@ pub use warning::{Warning, WarningKind};
 /// The actions: values that collect options and are sent by their `run`.
 pub mod action {
     pub use crate::collection::{
-        Aggregate, BulkWrite, CountDocuments, CreateIndexes, Delete, Distinct, DropCollection, DropIndexes,
-        EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate, InsertMany,
-        InsertOne, ListIndexes, ReplaceOne, Update,
+        Aggregate, BulkWrite, CountDocuments, CreateIndex, CreateIndexes, Delete, Distinct, DropCollection,
+        DropIndexes, EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate,
+        InsertMany, InsertOne, ListIndexNames, ListIndexes, ReplaceOne, Update,
     };
     pub use crate::database::{
-        CreateCollection, DropDatabase, ListCollections, ListDatabases, RunCommand, RunCursorCommand,
+        CreateCollection, DropDatabase, ListCollectionNames, ListCollections, ListDatabaseNames, ListDatabases,
+        RunCommand, RunCursorCommand,
     };
 }
 

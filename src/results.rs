@@ -1,4 +1,4 @@
-//! What writes answer.
+//! What operations answer.
 
 use std::collections::HashMap;
 
@@ -58,4 +58,32 @@ pub struct BulkWriteResult {
     pub inserted_ids: HashMap<usize, Bson>,
     /// The `_id` of each upserted document, by its write's place in the call.
     pub upserted_ids: HashMap<usize, Bson>,
+}
+
+/// What a `create_index` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CreateIndexResult {
+    /// The index's name.
+    pub index_name: String,
+}
+
+/// What a `create_indexes` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CreateIndexesResult {
+    /// The indexes' names, in the order of the call.
+    pub index_names: Vec<String>,
+}
+
+/// A database, as the server lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DatabaseSpecification {
+    /// Its name.
+    pub name: String,
+    /// How many bytes its files take.
+    pub size_on_disk: u64,
+    /// Whether it holds no data.
+    pub empty: bool,
 }

@@ -231,12 +231,12 @@ fn bulk(birds: &Collection<Document>) -> Result<()> {
 /// 0 to 25 are there.
 fn indexes(birds: &Collection<Document>) -> Result<()> {
     let by_name = IndexModel::new(doc! {"name": 1}).options(IndexOptions::default().unique(true));
-    assert_eq!(birds.create_index(by_name).run()?, ["name_1"]);
-    let mut names = birds.list_index_names()?;
+    assert_eq!(birds.create_index(by_name).run()?.index_name, "name_1");
+    let mut names = birds.list_index_names().run()?;
     names.sort();
     assert_eq!(names, ["_id_", "name_1"]);
     birds.drop_index("name_1").run()?;
-    assert_eq!(birds.list_index_names()?, ["_id_"]);
+    assert_eq!(birds.list_index_names().run()?, ["_id_"]);
     Ok(())
 }
 
@@ -256,12 +256,12 @@ fn hints(birds: &Collection<Document>, version: &str) -> Result<()> {
 fn listings(client: &Client) -> Result<()> {
     let database = client.database("generations");
     database.create_collection("empty").run()?;
-    let mut names = database.list_collection_names()?;
+    let mut names = database.list_collection_names().run()?;
     names.sort();
     assert_eq!(names, ["birds", "empty"]);
-    assert!(client.list_database_names()?.iter().any(|name| name == "generations"));
+    assert!(client.list_database_names().run()?.iter().any(|name| name == "generations"));
     database.collection::<Document>("empty").drop().run()?;
-    assert_eq!(database.list_collection_names()?, ["birds"]);
+    assert_eq!(database.list_collection_names().run()?, ["birds"]);
     Ok(())
 }
 

@@ -126,7 +126,7 @@ fn own_verdict(uri: &str) -> String {
 
 fn users(uri: &str) -> Result<String, Error> {
     let client = Client::with_uri_str(uri)?;
-    client.list_database_names()?;
+    client.list_database_names().run()?;
     let status = client.database("admin").run_command(doc! { "connectionStatus": 1 }).run()?;
     let users = status.get_document("authInfo").unwrap().get_array("authenticatedUsers").unwrap();
     let name = |user: &mongo_blocking::bson::Bson| {

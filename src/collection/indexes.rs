@@ -12,24 +12,26 @@ use crate::error::{Error, Result};
 use crate::operation;
 use crate::options::action::setters;
 use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, WriteConcern};
+use crate::results::{CreateIndexResult, CreateIndexesResult};
 
 impl<T> Collection<T> {
-    /// Makes an index. `run` returns its name, in a list of one.
+    /// Makes an index.
     ///
     /// ```no_run
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
     /// use mongo_blocking::bson::doc;
     /// use mongo_blocking::options::IndexModel;
     ///
-    /// assert_eq!(animals.create_index(IndexModel::new(doc! { "name": 1 })).run()?, ["name_1"]);
+    /// let made = animals.create_index(IndexModel::new(doc! { "name": 1 })).run()?;
+    /// assert_eq!(made.index_name, "name_1");
     /// # Ok(())
     /// # }
     /// ```
-    pub fn create_index(&self, index: IndexModel) -> CreateIndexes<'_, T> {
-        self.create_indexes([index])
+    pub fn create_index(&self, index: IndexModel) -> CreateIndex<'_, T> {
+        CreateIndex { collection: self, index, options: CreateIndexOptions::default() }
     }
 
-    /// Makes several indexes at once. `run` returns their names.
+    /// Makes several indexes at once.
     pub fn create_indexes(&self, indexes: impl IntoIterator<Item = IndexModel>) -> CreateIndexes<'_, T> {
         CreateIndexes {
             collection: self,
@@ -43,13 +45,9 @@ impl<T> Collection<T> {
         ListIndexes { collection: self, options: ListIndexesOptions::default() }
     }
 
-    /// The names of the indexes.
-    ///
-    /// # Errors
-    /// What keeps us from the server, and the server's refusal.
-    pub fn list_index_names(&self) -> Result<Vec<String>> {
-        let name = |index: Result<Document>| Ok(index?.get_str("name").unwrap_or_default().to_owned());
-        self.list_indexes().run()?.map(name).collect()
+    /// Lists the names of the indexes. A collection that does not exist has none.
+    pub fn list_index_names(&self) -> ListIndexNames<'_, T> {
+        ListIndexNames { collection: self, options: ListIndexesOptions::default() }
     }
 
     /// Drops an index, by its name or its keys.
@@ -63,7 +61,31 @@ impl<T> Collection<T> {
     }
 }
 
-/// What [`Collection::create_index`] and [`Collection::create_indexes`] return.
+/// What [`Collection::create_index`] returns.
+#[must_use = "nothing is sent until `run`"]
+#[derive(Debug)]
+pub struct CreateIndex<'a, T> {
+    collection: &'a Collection<T>,
+    index: IndexModel,
+    options: CreateIndexOptions,
+}
+
+impl<T> CreateIndex<'_, T> {
+    setters! {
+        CreateIndexOptions { commit_quorum into Bson, max_time: Duration, comment into Bson, write_concern: WriteConcern, }
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// What keeps us from the server, and the server's refusal.
+    pub fn run(self) -> Result<CreateIndexResult> {
+        let names = create(self.collection, &[self.index], self.options)?;
+        Ok(CreateIndexResult { index_name: names.into_iter().next().unwrap_or_default() })
+    }
+}
+
+/// What [`Collection::create_indexes`] returns.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct CreateIndexes<'a, T> {
@@ -77,18 +99,25 @@ impl<T> CreateIndexes<'_, T> {
         CreateIndexOptions { commit_quorum into Bson, max_time: Duration, comment into Bson, write_concern: WriteConcern, }
     }
 
-    /// Makes them and returns their names.
+    /// Makes them.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
-    pub fn run(mut self) -> Result<Vec<String>> {
-        inherit(&mut self.options.write_concern, self.collection);
+    /// An empty list, what keeps us from the server, and the server's refusal.
+    pub fn run(self) -> Result<CreateIndexesResult> {
         if self.indexes.is_empty() {
             return Err(Error::invalid_argument("create_indexes was given no indexes"));
         }
-        let deployment = self.collection.client().deployment();
-        operation::indexes::create(deployment, self.collection.namespace()?, &self.indexes, &self.options)
+        Ok(CreateIndexesResult { index_names: create(self.collection, &self.indexes, self.options)? })
     }
+}
+
+fn create<T>(
+    collection: &Collection<T>,
+    indexes: &[IndexModel],
+    mut options: CreateIndexOptions,
+) -> Result<Vec<String>> {
+    inherit(&mut options.write_concern, collection);
+    operation::indexes::create(collection.client().deployment(), collection.namespace()?, indexes, &options)
 }
 
 /// What [`Collection::list_indexes`] returns.
@@ -109,17 +138,44 @@ impl<T> ListIndexes<'_, T> {
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
     pub fn run(self) -> Result<Cursor<Document>> {
-        let client = self.collection.client();
-        let settings = CursorSettings {
-            batch_size: self.options.batch_size,
-            comment: comment(self.options.comment.as_ref())?,
-            ..CursorSettings::default()
-        };
-        match operation::indexes::list(client.deployment(), self.collection.namespace()?, &self.options) {
-            Ok(reply) => Cursor::new(client, reply, settings),
-            Err(error) if operation::collections::namespace_not_found(&error) => Ok(Cursor::empty(client)),
-            Err(error) => Err(error),
-        }
+        list(self.collection, &self.options)
+    }
+}
+
+/// What [`Collection::list_index_names`] returns.
+#[must_use = "nothing is sent until `run`"]
+#[derive(Debug)]
+pub struct ListIndexNames<'a, T> {
+    collection: &'a Collection<T>,
+    options: ListIndexesOptions,
+}
+
+impl<T> ListIndexNames<'_, T> {
+    setters! {
+        ListIndexesOptions { batch_size: u32, max_time: Duration, comment into Bson, }
+    }
+
+    /// Asks the server.
+    ///
+    /// # Errors
+    /// What keeps us from the server, and the server's refusal.
+    pub fn run(self) -> Result<Vec<String>> {
+        let name = |index: Result<Document>| Ok(index?.get_str("name").unwrap_or_default().to_owned());
+        list(self.collection, &self.options)?.map(name).collect()
+    }
+}
+
+fn list<T>(collection: &Collection<T>, options: &ListIndexesOptions) -> Result<Cursor<Document>> {
+    let client = collection.client();
+    let settings = CursorSettings {
+        batch_size: options.batch_size,
+        comment: comment(options.comment.as_ref())?,
+        ..CursorSettings::default()
+    };
+    match operation::indexes::list(client.deployment(), collection.namespace()?, options) {
+        Ok(reply) => Cursor::new(client, reply, settings),
+        Err(error) if operation::collections::namespace_not_found(&error) => Ok(Cursor::empty(client)),
+        Err(error) => Err(error),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::options::{ReadConcern, ReadPreference, WriteConcern};
 
 pub use bulk::{BulkWrite, WriteModel};
 pub use find_and_modify::{FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate};
-pub use indexes::{CreateIndexes, DropIndexes, ListIndexes};
+pub use indexes::{CreateIndex, CreateIndexes, DropIndexes, ListIndexNames, ListIndexes};
 pub(crate) use read::comment;
 pub use read::{Aggregate, CountDocuments, Distinct, EstimatedDocumentCount, Find, FindOne};
 pub use write::{Delete, DropCollection, InsertMany, InsertOne, ReplaceOne, Update};

@@ -82,7 +82,7 @@ fn listing_collections() {
         database.create_collection(name).run().unwrap();
     }
     place.sent();
-    let mut names = database.list_collection_names().unwrap();
+    let mut names = database.list_collection_names().run().unwrap();
     names.sort();
     assert_eq!(names, ["a", "b", "c"]);
     assert!(place.sent_one().get_bool("nameOnly").unwrap());
@@ -95,10 +95,10 @@ fn listing_collections() {
         (sent[0].get_str("comment").unwrap(), sent[0].get_bool("authorizedCollections").unwrap()),
         ("why", true)
     );
-    assert_eq!(database.list_collections().filter(doc! {"name": "b"}).names().unwrap(), ["b"]);
+    assert_eq!(database.list_collection_names().filter(doc! {"name": "b"}).run().unwrap(), ["b"]);
     assert!(place.sent_one().get_bool("nameOnly").unwrap());
     // A filter on more than the name is not for the list of names only.
-    assert_eq!(database.list_collections().filter(doc! {"options.capped": true}).names().unwrap(), [""; 0]);
+    assert_eq!(database.list_collection_names().filter(doc! {"options.capped": true}).run().unwrap(), [""; 0]);
     assert!(!place.sent_one().contains_key("nameOnly"));
 }
 
@@ -107,11 +107,12 @@ fn listing_databases() {
     let Some(place) = place("database_of_client") else { return };
     place.collection("c").insert_one(doc! {}).run().unwrap();
     place.sent();
-    assert!(place.client.list_database_names().unwrap().iter().any(|name| name == "database_of_client"));
+    assert!(place.client.list_database_names().run().unwrap().iter().any(|name| name == "database_of_client"));
     assert!(place.sent_one().get_bool("nameOnly").unwrap());
     let filter = doc! {"name": "database_of_client"};
     let found = place.client.list_databases().filter(filter).authorized_databases(true).comment("why").run().unwrap();
     assert_eq!(found.len(), 1);
+    assert!(found[0].name == "database_of_client" && found[0].size_on_disk > 0 && !found[0].empty, "{found:?}");
     let sent = place.sent_one();
     assert_eq!((sent.get_str("$db").unwrap(), sent.get_str("comment").unwrap()), ("admin", "why"));
 }

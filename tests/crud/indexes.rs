@@ -14,18 +14,18 @@ fn make_list_drop() {
     // What does not exist has no indexes.
     assert_eq!(collection.list_indexes().run().unwrap().count(), 0);
     let made = collection.create_index(IndexModel::new(doc! {"a": 1, "b.c": -1})).run().unwrap();
-    assert_eq!(made, ["a_1_b.c_-1"]);
+    assert_eq!(made.index_name, "a_1_b.c_-1");
     let named = IndexModel::new(doc! {"t": "text"}).options(IndexOptions::default().name("words"));
     let made = collection.create_indexes([IndexModel::new(doc! {"p": "2dsphere"}), named]).run().unwrap();
-    assert_eq!(made, ["p_2dsphere", "words"]);
-    let mut names = collection.list_index_names().unwrap();
+    assert_eq!(made.index_names, ["p_2dsphere", "words"]);
+    let mut names = collection.list_index_names().run().unwrap();
     names.sort();
     assert_eq!(names, ["_id_", "a_1_b.c_-1", "p_2dsphere", "words"]);
     collection.drop_index("words").run().unwrap();
     collection.drop_index(Hint::Keys(doc! {"a": 1, "b.c": -1})).run().unwrap();
-    assert_eq!(collection.list_index_names().unwrap().len(), 2);
+    assert_eq!(collection.list_index_names().run().unwrap().len(), 2);
     collection.drop_indexes().run().unwrap();
-    assert_eq!(collection.list_index_names().unwrap(), ["_id_"]);
+    assert_eq!(collection.list_index_names().run().unwrap(), ["_id_"]);
     assert_eq!(collection.drop_index("words").run().unwrap_err().code_name(), Some("IndexNotFound"));
     assert_eq!(place.collection("none").drop_indexes().run().unwrap_err().code_name(), Some("NamespaceNotFound"));
 }

@@ -1,6 +1,6 @@
 //! Operations on a client.
 
-use bson::Bson;
+use bson::{Bson, doc};
 use mongo_blocking::options::DriverInfo;
 
 use super::{Outcome, Ran, Trouble, set, unknown};
@@ -30,19 +30,23 @@ fn list_databases(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
         "comment" => comment(any),
     });
     arguments.end()?;
-    Ok(Outcome::Documents(action.run()?))
+    let described = action.run()?.into_iter().map(|found| {
+        let size = i64::try_from(found.size_on_disk).unwrap_or(i64::MAX);
+        doc! {"name": found.name, "sizeOnDisk": size, "empty": found.empty}
+    });
+    Ok(Outcome::Documents(described.collect()))
 }
 
 fn list_database_names(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
     let client = handle.client().map_err(Trouble::OfRunner)?;
-    let mut action = client.list_databases();
+    let mut action = client.list_database_names();
     set!(arguments, action, {
         "filter" => filter(document),
         "authorizedDatabases" => authorized_databases(boolean),
         "comment" => comment(any),
     });
     arguments.end()?;
-    super::value(action.names()?.into_iter().map(Bson::String).collect::<Bson>())
+    super::value(action.run()?.into_iter().map(Bson::String).collect::<Bson>())
 }
 
 fn append_metadata(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {

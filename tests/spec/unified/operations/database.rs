@@ -112,8 +112,8 @@ fn list_collections(database: &Database, arguments: &mut Arguments) -> Ran {
 }
 
 fn list_collection_names(database: &Database, arguments: &mut Arguments) -> Ran {
-    let mut action = database.list_collections();
+    let mut action = database.list_collection_names();
     set!(arguments, action, { "filter" => filter(document), "comment" => comment(any) });
     arguments.end()?;
-    value(action.names()?.into_iter().map(Bson::String).collect::<Bson>())
+    value(action.run()?.into_iter().map(Bson::String).collect::<Bson>())
 }

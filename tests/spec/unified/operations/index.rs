@@ -29,7 +29,7 @@ fn create_index(collection: &Collection<Document>, arguments: &mut Arguments) ->
     let mut action = collection.create_index(IndexModel::new(keys).options(options));
     set!(arguments, action, { "comment" => comment(any), "maxTimeMS" => max_time(milliseconds) });
     arguments.end()?;
-    value(action.run()?.into_iter().next().unwrap_or_default())
+    value(action.run()?.index_name)
 }
 
 fn drop_index(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -61,5 +61,5 @@ fn list_indexes(collection: &Collection<Document>, arguments: &mut Arguments) ->
 
 fn list_index_names(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     arguments.end()?;
-    value(collection.list_index_names()?.into_iter().map(Bson::String).collect::<Bson>())
+    value(collection.list_index_names().run()?.into_iter().map(Bson::String).collect::<Bson>())
 }
