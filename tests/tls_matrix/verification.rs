@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::peers::Scratch;
 use mongo_blocking_test_server::peers::certs::{Authority, For, Issued};
 
@@ -54,6 +55,38 @@ fn who_is_let_in() {
             row("tlsAllowInvalidCertificates=true", Expected::Channel);
             row("tlsInsecure=true", Expected::Channel);
             row("tlsInsecure=false", presented.expected);
+        }
+    }
+    table.finish();
+}
+
+/// The options in code do what their names in a connection string do.
+#[test]
+fn the_same_in_code() {
+    let (scratch, authority) = (Scratch::new("tls-matrix-code"), Authority::new());
+    let ca = scratch.path().join("ca.pem");
+    fs::write(&ca, authority.pem()).unwrap();
+    let ca = ca.to_str().unwrap();
+    let mut table = Table::new("TLS: the same in code");
+    let [good, elsewhere] = ["localhost", "elsewhere.example"].map(|name| authority.issue(For::Server, name));
+    for (case, issued, plain) in [("valid", good, Expected::Channel), ("wrong host", elsewhere, WRONG_HOST)] {
+        let Some(listener) = Listener::front(&issued) else { return };
+        let options = || ClientOptions::builder().host(format!("localhost:{}", listener.port()));
+        let own = || options().tls_ca_file(ca);
+        for (what, builder, expected) in [
+            ("tls", options().tls(true), UNKNOWN),
+            ("tls_ca_file", own(), plain),
+            ("danger_tls_allow_invalid_hostnames", own().danger_tls_allow_invalid_hostnames(true), Expected::Channel),
+            ("the same, without the file", options().danger_tls_allow_invalid_hostnames(true), UNKNOWN),
+            (
+                "danger_tls_allow_invalid_certificates",
+                options().danger_tls_allow_invalid_certificates(true),
+                Expected::Channel,
+            ),
+            ("danger_tls_insecure", options().danger_tls_insecure(true), Expected::Channel),
+            ("danger_tls_insecure, false", own().danger_tls_insecure(false), plain),
+        ] {
+            table.row_in_code(case, listener.name(), what, builder.build(), expected);
         }
     }
     table.finish();
