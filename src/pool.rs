@@ -221,15 +221,19 @@ impl Shared {
         Lease { connection: Some(connection), id, generation, connect, shared: self.clone() }
     }
 
-    /// Makes a connection, in a way that closing the pool can end.
+    /// Makes a connection, in a way that closing the pool can end. A panic on the way, in a function of the program's that
+    /// gives tokens or keys, leaves the place in the pool to the next.
     fn establish(&self, id: u64, connect: Deadline) -> Result<Connection> {
-        Connection::establish(&self.setup, id, connect, |closer| {
+        let mut place = Place { shared: self, id, kept: false };
+        let made = Connection::establish(&self.setup, id, connect, |closer| {
             let mut state = self.lock();
             match state.closed {
                 true => closer.close(),
                 false => drop(state.greeting.insert(id, closer)),
             }
-        })
+        });
+        place.kept = true;
+        made
     }
 
     /// Books the end of an attempt to connect.
@@ -391,6 +395,25 @@ impl Deref for Lease {
 impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut Connection {
         self.connection.as_mut().expect("a lease holds its connection until it is dropped")
+    }
+}
+
+/// The place of a connection that is being made; given up where nobody books the end of the attempt.
+struct Place<'a> {
+    shared: &'a Shared,
+    id: u64,
+    kept: bool,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.connecting -= 1;
+        state.greeting.remove(&self.id);
+        state.wake_first();
     }
 }
 

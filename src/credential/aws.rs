@@ -13,7 +13,7 @@ use crate::secret::Secret;
 pub struct AwsCredential {
     /// The keys that were given.
     pub keys: Option<AwsKeys>,
-    /// What gives the keys, in code. Never together with keys.
+    /// What gives the keys, in code; not asked where keys were given.
     pub provider: Option<AwsProvider>,
 }
 

@@ -201,8 +201,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// What gives the keys for MONGODB-AWS, in code: a closure, or a type of yours. It is an error together with keys (user name
-    /// and password) and with any other mechanism.
+    /// What gives the keys for MONGODB-AWS, in code: a closure, or a type of yours. Keys that are given (user name and
+    /// password) win over it, with a warning. It is an error with any other mechanism.
     ///
     /// ```
     /// use std::time::Duration;

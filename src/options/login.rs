@@ -158,7 +158,8 @@ impl Parts<'_> {
             }
         };
         if keys.is_some() && self.aws_provider.is_some() {
-            return Err(self.error("takes either keys or an AwsCredentialProvider, and both are given"));
+            warnings
+                .add(WarningKind::NoEffect, "the AwsCredentialProvider is not asked, since AWS keys are given, too");
         }
         Ok(AwsCredential { keys, provider: self.aws_provider.cloned() })
     }

@@ -2,6 +2,7 @@
 //!
 //! - [`front`]: a server with users, both SCRAM mechanisms, a fail point, ways of breaking the rules, a tiny store of its
 //!   own or a real server behind it.
+//! - [`aws`]: the server's half of MONGODB-AWS.
 //! - [`canned`]: answers made beforehand, for measurements.
 //! - [`http`]: an HTTP server whose every answer a test decides.
 //! - [`script`]: a peer whose every byte a test decides.
@@ -10,6 +11,7 @@
 //!
 //! A thread for each connection, no runtime. It is trusted only because other people's clients log in to it.
 
+pub mod aws;
 pub mod behaviour;
 pub mod canned;
 pub mod front;
