@@ -126,7 +126,7 @@ impl Connection {
                     .with_elapsed(began.elapsed()));
             }
         };
-        line.set_max_message_bytes(hello.max_message_size_bytes);
+        line.handshake_is_over(hello.max_message_size_bytes);
         let info = ConnectionInfo {
             address: setup.address.to_string(),
             id,

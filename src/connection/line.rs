@@ -18,6 +18,7 @@ pub(super) struct Line {
     closer: Closer,
     next_request_id: i32,
     max_message_bytes: usize,
+    max_reply_bytes: usize,
     broken: bool,
     /// What is sent; kept for its room.
     outgoing: Vec<u8>,
@@ -34,6 +35,7 @@ impl Line {
             stream,
             next_request_id: new_request_id(),
             max_message_bytes: MAX_MESSAGE_BYTES,
+            max_reply_bytes: MAX_HANDSHAKE_REPLY,
             broken: false,
             outgoing: Vec::with_capacity(FIRST_OUTGOING),
             incoming: vec![0; INCOMING],
@@ -69,8 +71,10 @@ impl Line {
         self.next_request_id
     }
 
-    pub(super) fn set_max_message_bytes(&mut self, limit: usize) {
-        self.max_message_bytes = limit.min(MAX_MESSAGE_BYTES);
+    /// The handshake is over: the server's own limit counts for what is sent, and replies may be as long as messages can be.
+    pub(super) fn handshake_is_over(&mut self, max_message_bytes: usize) {
+        self.max_message_bytes = max_message_bytes.min(MAX_MESSAGE_BYTES);
+        self.max_reply_bytes = MAX_MESSAGE_BYTES;
     }
 
     pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
@@ -122,6 +126,12 @@ impl Line {
     fn receive(&mut self, request_id: i32, op_code: i32, deadline: Deadline) -> Result<Reply> {
         let (header, filled) = self.read_header(deadline).map_err(|error| self.closed_or(error))?;
         header.check(request_id, op_code)?;
+        if header.length > self.max_reply_bytes {
+            let (length, most) = (header.length, self.max_reply_bytes);
+            let message =
+                format!("the server announces a reply of {length} bytes before the login; {most} are allowed");
+            return Err(Error::invalid_reply(Stage::Decode, message));
+        }
         let bytes = match header.length <= self.incoming.len() {
             true => self.read_short(header.length, filled, deadline),
             false => self.read_long(header.length, filled, deadline),
@@ -209,6 +219,8 @@ const FIRST_OUTGOING: usize = 1024;
 const INCOMING: usize = 16 * 1024;
 /// How much room a long reply gets on its announcement alone.
 const FIRST_ROOM: usize = 1024 * 1024;
+/// The longest reply to hello or to a step of the login. Nobody has proved anything before that.
+const MAX_HANDSHAKE_REPLY: usize = 1024 * 1024;
 /// A buffer above this does not wait in the pool.
 const KEPT_AT_REST: usize = 1024 * 1024;
 

@@ -69,6 +69,16 @@ fn a_reply_that_is_shorter_than_it_says_is_waited_for_no_longer_than_allowed() {
     }
 }
 
+/// Before the login a server has proved nothing, so it gets no more room than an honest one needs.
+#[test]
+fn a_hello_that_announces_megabytes_is_not_read() {
+    for length in [2_000_000, 47_999_999] {
+        let error = forged(1, Forge { length: Some(length), ..Forge::default() });
+        assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.stage() == Stage::Hello, "{error:?}");
+        assert!(error.message().contains("before the login; 1048576 are allowed"), "{error}");
+    }
+}
+
 #[test]
 fn a_reply_that_is_longer_than_it_says() {
     let front = answering_ping(|request| [honest_reply(request), vec![0; 10]].concat());

@@ -15,7 +15,9 @@ use crate::wire::Sequence;
 
 fn line(peer: &Script) -> Line {
     let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: peer.port() };
-    Line::new(Stream::connect(&address, None, Deadline::NEVER).unwrap())
+    let mut line = Line::new(Stream::connect(&address, None, Deadline::NEVER).unwrap());
+    line.handshake_is_over(MAX_MESSAGE_BYTES);
+    line
 }
 
 /// A peer that answers each request as the closure wants.
@@ -205,7 +207,7 @@ fn what_goes_unanswered_leaves_the_line_whole() {
 fn a_message_that_is_too_long_is_never_sent() {
     let peer = honest();
     let mut line = line(&peer);
-    line.set_max_message_bytes(1000);
+    line.handshake_is_over(1000);
     let body = rawdoc! { "text": "x".repeat(1000) };
     let message = Message { database: "db", body: &body, sequence: None, more_to_come: false };
     let error = line.run(&message, Deadline::NEVER).unwrap_err();
