@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::stream::race::Failed;
+use crate::tls::{self, Target};
 
 /// A failure of the socket at `stage`; a deadline that passed is a timeout that names its limit.
 pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) -> Error {
@@ -39,9 +40,10 @@ fn said_by_tls(error: io::Error, stage: Stage) -> Error {
 }
 
 /// The stream failed within the TLS handshake. A server without TLS just closes it.
-pub(super) fn tls_cut_off(error: io::Error, deadline: Deadline) -> Error {
-    let error = overload(network_error(error, Stage::Tls, deadline));
+pub(super) fn tls_cut_off(error: io::Error, target: &Target<'_>) -> Error {
+    let error = overload(network_error(error, Stage::Tls, target.deadline));
     match error.kind() {
+        ErrorKind::Io if tls::is_atlas(target.host) => error.with_hint(tls::ATLAS_HINT),
         ErrorKind::Io => error.with_hint("does the server speak TLS on this port (tls=true), and TLS 1.2 or later?"),
         _ => error,
     }

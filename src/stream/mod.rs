@@ -6,6 +6,7 @@ mod resolve;
 mod socket;
 
 use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -142,13 +143,29 @@ fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Dead
         }
     };
     let addresses = resolve::resolve(host, port, deadline)?;
-    let tcp = race::connect(&addresses, deadline).map_err(|failed| failure::connect_failed(failed, deadline))?;
-    let socket = Socket::from_tcp(tcp, deadline).map_err(|error| network_error(error, Stage::Connect, deadline))?;
+    let socket = connect_tcp(&addresses, deadline)?;
     let Some(tls) = tls else { return Ok(Stream::Plain(socket)) };
-    match tls.connect(&Target { host, port, deadline }, socket) {
+    let target = Target { host, port, deadline };
+    let done = match tls.connect(&target, socket) {
+        Err(tls::Failure::Resumption(_)) => tls.connect(&target, connect_tcp(&addresses, deadline)?),
+        done => done,
+    };
+    match done {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
-        Err(tls::Failure::Tls(error)) => Err(error),
-        Err(tls::Failure::Io(error)) => Err(failure::tls_cut_off(error, deadline)),
+        Err(failure) => Err(tls_failed(failure, &target)),
+    }
+}
+
+fn connect_tcp(addresses: &[SocketAddr], deadline: Deadline) -> Result<Socket> {
+    let tcp = race::connect(addresses, deadline).map_err(|failed| failure::connect_failed(failed, deadline))?;
+    Socket::from_tcp(tcp, deadline).map_err(|error| network_error(error, Stage::Connect, deadline))
+}
+
+fn tls_failed(failed: tls::Failure, target: &Target<'_>) -> Error {
+    match failed {
+        tls::Failure::Tls(error) => error,
+        tls::Failure::Io(error) => failure::tls_cut_off(error, target),
+        tls::Failure::Resumption(failed) => tls_failed(*failed, target),
     }
 }
 

@@ -38,6 +38,12 @@ pub(crate) enum Failure {
     Io(io::Error),
     /// The peer's certificate was refused, or the two sides do not understand each other.
     Tls(Error),
+    /// It failed this way in a handshake that took up an earlier session. Another one, over a new stream, does not.
+    #[cfg_attr(
+        any(windows, target_os = "macos", mongo_blocking_native_tls),
+        expect(dead_code, reason = "it takes up none")
+    )]
+    Resumption(Box<Failure>),
 }
 
 /// The name that a certificate must bear.
@@ -70,6 +76,24 @@ fn handshake_failed(message: impl Into<Cow<'static, str>>, hint: Option<&'static
     })
 }
 
+/// The two sides did not come to terms, for this reason in the backend's words.
+fn no_common_tls(reason: &str, target: &Target<'_>) -> Failure {
+    let lower = reason.to_ascii_lowercase();
+    let not_tls = ["wrong version number", "packet length too long", "record too small", "bad record type", "http"];
+    let hint = match () {
+        () if not_tls.iter().any(|word| lower.contains(word)) => NOT_TLS_HINT,
+        () if is_atlas(target.host) && lower.contains("alert internal error") => ATLAS_HINT,
+        () => REFUSED_HINT,
+    };
+    handshake_failed(format!("no common TLS: {reason}"), Some(hint))
+}
+
+/// Whether the host is one of MongoDB Atlas, which turns strangers away in mid-handshake.
+pub(crate) fn is_atlas(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    ATLAS_DOMAINS.iter().any(|domain| host.ends_with(domain))
+}
+
 /// What to do about a certificate that was refused, judged by the backend's words. Never: to look away.
 fn certificate_hint(reason: &str) -> &'static str {
     let reason = reason.to_ascii_lowercase();
@@ -80,6 +104,8 @@ fn certificate_hint(reason: &str) -> &'static str {
         "check this machine's clock; if it is right, the server needs a new certificate"
     } else if has(&["self signed", "self-signed", "local issuer", "unable to verify", "unknown ca", "not trusted"]) {
         "if the server's authority is a private one, name its certificate with tlsCAFile"
+    } else if has(&["signature failure"]) {
+        "an authority of that name is trusted, with another key: does tlsCAFile name the current certificate of this server's authority?"
     } else if has(&["purpose", "key usage"]) {
         "the server needs a certificate that is issued for servers (extendedKeyUsage serverAuth)"
     } else if has(&["too small", "too weak", "key too"]) {
@@ -89,6 +115,11 @@ fn certificate_hint(reason: &str) -> &'static str {
     }
 }
 
+/// For an Atlas host that breaks off the handshake.
+pub(crate) const ATLAS_HINT: &str = "Atlas breaks off like this when this machine's public address is not in the project's IP access list: \
+     add it there (Network Access), and wait until the change is active";
+/// The domains of Atlas, and of Atlas for Government.
+const ATLAS_DOMAINS: [&str; 2] = [".mongodb.net", ".mongodbgov.net"];
 /// For what a peer says that speaks no TLS.
 const NOT_TLS_HINT: &str = "the server does not seem to speak TLS on this port: is tls=true right, and the port?";
 /// For a peer that finds no common ground, or wants a certificate of ours.

@@ -11,9 +11,7 @@ use crate::error::Result;
 use crate::event::{ChannelFacts, Revocation};
 use crate::options::TlsOptions;
 use crate::tls::identity::{self, Material};
-use crate::tls::{
-    Failure, NOT_TLS_HINT, PeerName, REFUSED_HINT, Target, certificate_hint, handshake_failed, peer_name, pem,
-};
+use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, peer_name, pem};
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
@@ -65,7 +63,7 @@ impl Context {
         match self.connector.connect(&name, stream) {
             Ok(channel) => Ok((channel, facts())),
             Err(HandshakeError::WouldBlock(_)) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
-            Err(HandshakeError::Failure(error)) => Err(judge(&error, target.host)),
+            Err(HandshakeError::Failure(error)) => Err(judge(&error, target)),
         }
     }
 }
@@ -130,7 +128,7 @@ const BACKEND: &str = match () {
 const SET_UP_FAILED: &str = "the platform's TLS could not be set up";
 
 /// Tells a refused certificate from a stream that failed, and both from all else, by what the platform says.
-fn judge(error: &native_tls::Error, host: &str) -> Failure {
+fn judge(error: &native_tls::Error, target: &Target<'_>) -> Failure {
     if let Some(cause) = io_cause(error) {
         return Failure::Io(cause);
     }
@@ -140,11 +138,14 @@ fn judge(error: &native_tls::Error, host: &str) -> Failure {
         return Failure::Io(io::ErrorKind::UnexpectedEof.into());
     }
     if lower.contains("certificate verify failed") || lower.contains("trust") || lower.contains("certificate chain") {
-        let message = format!("the server's certificate was refused: {reason} (the name asked for is {host})");
+        let host = target.host;
+        let message = format!(
+            "the server's certificate was refused: {reason}. Expected: a certificate for {host}. \
+             (This platform's TLS does not show the one that was presented)"
+        );
         return handshake_failed(message, Some(certificate_hint(&reason)));
     }
-    let not_tls = lower.contains("wrong version number") || lower.contains("packet length too long");
-    handshake_failed(format!("no common TLS: {reason}"), Some(if not_tls { NOT_TLS_HINT } else { REFUSED_HINT }))
+    no_common_tls(&reason, target)
 }
 
 /// The stream's own error beneath, as far as an error can be told again.

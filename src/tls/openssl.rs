@@ -7,13 +7,22 @@ mod context;
 mod facts;
 mod name;
 mod own;
+mod presented;
+mod resume;
+mod roots;
+mod sessions;
 mod verdict;
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use ::openssl::error::ErrorStack;
-use ::openssl::ssl::{ErrorCode, HandshakeError, Ssl, SslContext, SslStream};
+use ::openssl::ssl::{ErrorCode, HandshakeError, MidHandshakeSslStream, Ssl, SslContext, SslStream};
 use ::openssl::x509::verify::X509CheckFlags;
+
+use roots::Trust;
+use sessions::{Sessions, Vetted};
+use verdict::Witness;
 
 use crate::auth::Presented;
 use crate::error::Result;
@@ -25,6 +34,9 @@ use crate::tls::{Failure, PeerName, Target, identity, peer_name, set_up_failed};
 pub(super) struct Context {
     context: SslContext,
     presented: Option<Presented>,
+    trust: Trust,
+    sessions: Arc<Sessions>,
+    danger_accepts_any_certificate: bool,
     danger_accepts_any_hostname: bool,
 }
 
@@ -41,6 +53,9 @@ impl Context {
         Ok(Context {
             context,
             presented: own.map(|own| own.presented()),
+            trust: Trust::new(options),
+            sessions: Arc::default(),
+            danger_accepts_any_certificate: options.danger_accepts_any_certificate(),
             danger_accepts_any_hostname: options.danger_accepts_any_hostname(),
         })
     }
@@ -56,24 +71,41 @@ impl Context {
         target: &Target<'_>,
         stream: S,
     ) -> Result<(Channel<S>, ChannelFacts), Failure> {
-        let ssl = self
-            .new_ssl(target.host)
+        let witness = Witness::default();
+        let (ssl, offered) = self
+            .prepare(target, &witness)
             .map_err(|error| Failure::Tls(set_up_failed("OpenSSL could not prepare the handshake", error)))?;
-        let stream = match ssl.connect(stream) {
-            Ok(stream) => stream,
+        let channel = match ssl.connect(stream) {
+            Ok(channel) => channel,
             Err(HandshakeError::Failure(failed) | HandshakeError::WouldBlock(failed)) => {
-                return Err(verdict::judge(failed, target.host));
+                return Err(self.failed(failed, &witness, offered.is_some(), target));
             }
             Err(HandshakeError::SetupFailure(error)) => {
                 return Err(Failure::Tls(set_up_failed("OpenSSL could not start the handshake", error)));
             }
         };
-        let facts = facts::facts(stream.ssl(), Revocation::NotChecked);
-        Ok((stream, facts))
+        let vetted = match offered.filter(|_| channel.ssl().session_reused()) {
+            Some(vetted) => vetted,
+            None => Vetted::now(channel.ssl(), Revocation::NotChecked, None),
+        };
+        let facts = facts::facts(channel.ssl(), vetted.revocation.clone());
+        Sessions::accept(channel.ssl(), vetted);
+        Ok((channel, facts))
     }
 
-    fn new_ssl(&self, host: &str) -> Result<Ssl, ErrorStack> {
+    /// Everything that a handshake is given on its way, and what is known of the session that it takes up, if any.
+    fn prepare(&self, target: &Target<'_>, witness: &Witness) -> Result<(Ssl, Option<Vetted>), ErrorStack> {
         let mut ssl = Ssl::new(&self.context)?;
+        self.expect_name(&mut ssl, target.host)?;
+        if !self.danger_accepts_any_certificate {
+            witness.watch(&mut ssl);
+        }
+        let offered = self.sessions.offer(&mut ssl, target)?;
+        Ok((ssl, offered))
+    }
+
+    /// The host name goes to the server (SNI), and must be in its certificate. An address must, too.
+    fn expect_name(&self, ssl: &mut Ssl, host: &str) -> Result<(), ErrorStack> {
         match peer_name(host) {
             PeerName::Ip(_) if self.danger_accepts_any_hostname => {}
             PeerName::Ip(address) => ssl.param_mut().set_ip(address)?,
@@ -84,7 +116,28 @@ impl Context {
                 ssl.param_mut().set_host(name)?;
             }
         }
-        Ok(ssl)
+        Ok(())
+    }
+
+    /// Why there is no channel. Some servers break off at a session that they have made themselves: unless time ran out, a
+    /// handshake without one is worth a try.
+    fn failed<S>(
+        &self,
+        failed: MidHandshakeSslStream<S>,
+        witness: &Witness,
+        took_up_session: bool,
+        target: &Target<'_>,
+    ) -> Failure {
+        let certificate_refused = verdict::is_refusal(&failed);
+        let failure = verdict::judge(failed, witness, &self.trust, target);
+        if !took_up_session {
+            return failure;
+        }
+        self.sessions.failed(target);
+        match certificate_refused || target.deadline.expired() {
+            true => failure,
+            false => Failure::Resumption(Box::new(failure)),
+        }
     }
 }
 

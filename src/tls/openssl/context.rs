@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use ::openssl::error::ErrorStack;
-use ::openssl::ssl::{
-    SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
-};
+use ::openssl::ssl::{SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslVerifyMode, SslVersion};
 use ::openssl::x509::X509;
 use ::openssl::x509::store::{X509Store, X509StoreBuilder};
 
 use super::own::Identity;
+use super::sessions::Sessions;
 use crate::error::Result;
 use crate::tls::pem;
 
@@ -24,7 +23,7 @@ pub(super) fn new_context(
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::RELEASE_BUFFERS);
     // A record's head and body in one read: otherwise every reply costs two.
     builder.set_read_ahead(true);
-    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    Sessions::watch(&mut builder)?;
     builder.set_verify(match danger_accepts_any_certificate {
         true => SslVerifyMode::NONE,
         false => SslVerifyMode::PEER,

@@ -23,7 +23,25 @@ fn escaped(value: &str) -> String {
         if edge || ",+\"\\<>;".contains(character) {
             text.push('\\');
         }
-        text.push(character);
+        push_printable(&mut text, character);
     }
     text
+}
+
+/// The text without what a terminal or a log would obey: control characters as `\0A`, as RFC 2253 writes bytes.
+pub(super) fn printable(text: &str) -> String {
+    let mut printed = String::new();
+    for character in text.chars() {
+        push_printable(&mut printed, character);
+    }
+    printed
+}
+
+fn push_printable(text: &mut String, character: char) {
+    if !character.is_control() {
+        return text.push(character);
+    }
+    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+        text.push_str(&format!("\\{byte:02X}"));
+    }
 }

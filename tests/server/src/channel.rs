@@ -13,6 +13,8 @@ pub(crate) struct Counters {
     pub(crate) reads: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
+    /// TLS handshakes in which the client took up an earlier session.
+    pub(crate) resumed: AtomicU64,
 }
 
 /// One connection.
@@ -26,7 +28,11 @@ impl Channel {
     pub(crate) fn open(tcp: TcpStream, tls: Option<&SslAcceptor>, counters: Arc<Counters>) -> io::Result<Channel> {
         let stream = match tls {
             None => Stream::Plain(tcp),
-            Some(acceptor) => Stream::Tls(Box::new(acceptor.accept(tcp).map_err(io::Error::other)?)),
+            Some(acceptor) => {
+                let stream = acceptor.accept(tcp).map_err(io::Error::other)?;
+                counters.resumed.fetch_add(u64::from(stream.ssl().session_reused()), Ordering::SeqCst);
+                Stream::Tls(Box::new(stream))
+            }
         };
         let reader = BufReader::with_capacity(BUFFER, Counting { stream, counters });
         Ok(Channel { reader, sent: 0 })

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bson::{Document, oid::ObjectId};
 use openssl::pkey::PKey;
-use openssl::ssl::{SslAcceptor, SslMethod, SslVerifyMode};
+use openssl::ssl::{SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 
@@ -90,6 +90,8 @@ struct Tls {
     certificate: String,
     key: String,
     client_authority: Option<(String, bool)>,
+    only_tls_1_2: bool,
+    breaks_off_resumption: bool,
 }
 
 /// What all connections share.
@@ -203,6 +205,11 @@ impl Front {
         self.state.counters.bytes_out.load(Ordering::SeqCst)
     }
 
+    /// In how many TLS handshakes the client took up an earlier session.
+    pub fn resumed(&self) -> u64 {
+        self.state.counters.resumed.load(Ordering::SeqCst)
+    }
+
     /// Puts other behaviours in force, for open connections too.
     pub fn set_behaviours(&self, behaviours: Vec<Behaviour>) {
         *lock(&self.state.behaviours) = Behaviours(behaviours);
@@ -296,7 +303,8 @@ impl Builder {
     /// Takes TLS connections only, with this certificate and key (PEM).
     pub fn tls(mut self, certificate: &str, key: &str) -> Builder {
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
-        self.tls = Some(Tls { certificate, key, client_authority: None });
+        self.tls =
+            Some(Tls { certificate, key, client_authority: None, only_tls_1_2: false, breaks_off_resumption: false });
         self
     }
 
@@ -304,6 +312,23 @@ impl Builder {
     pub fn client_authority(mut self, pem: &str, required: bool) -> Builder {
         if let Some(tls) = &mut self.tls {
             tls.client_authority = Some((pem.to_owned(), required));
+        }
+        self
+    }
+
+    /// Speaks TLS 1.2 and nothing newer. After `tls`.
+    pub fn only_tls_1_2(mut self) -> Builder {
+        if let Some(tls) = &mut self.tls {
+            tls.only_tls_1_2 = true;
+        }
+        self
+    }
+
+    /// Hands out sessions, and breaks off the handshake at a client that takes one up: what OpenSSL does in a server that
+    /// checks client certificates and has no session id context. After `client_authority`.
+    pub fn breaks_off_resumption(mut self) -> Builder {
+        if let Some(tls) = &mut self.tls {
+            tls.breaks_off_resumption = true;
         }
         self
     }
@@ -459,6 +484,12 @@ fn acceptor(tls: &Tls) -> Result<SslAcceptor, openssl::error::ErrorStack> {
     }
     builder.set_private_key(&*PKey::private_key_from_pem(tls.key.as_bytes())?)?;
     builder.check_private_key()?;
+    if tls.only_tls_1_2 {
+        builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+    }
+    if !tls.breaks_off_resumption {
+        builder.set_session_id_context(b"front")?;
+    }
     if let Some((pem, required)) = &tls.client_authority {
         let mut store = X509StoreBuilder::new()?;
         for authority in X509::stack_from_pem(pem.as_bytes())? {
