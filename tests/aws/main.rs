@@ -33,13 +33,13 @@ fn moto_accepts_our_signatures() {
         ("sts.amazonaws.com", "us-east-1"),
         ("aws.amazonaws.com", "us-east-1"),
         ("sts.us-west-2.amazonaws.com", "us-west-2"),
-        ("sts.cn-north-1.amazonaws.com.cn", "cn-north-1"),
-        ("sts.us-gov-east-1.amazonaws.com", "us-gov-east-1"),
+        ("sts.eu-central-1.amazonaws.com", "eu-central-1"),
         ("localhost", "us-east-1"),
     ] {
         let aws = judged_by(moto).sts_host(host);
         let front = front(&aws);
-        let user = who(&uri(&front, moto.access_key_id(), moto.secret_access_key())).unwrap();
+        let user = who(&uri(&front, moto.access_key_id(), moto.secret_access_key()));
+        let user = user.unwrap_or_else(|error| panic!("{host}: {error}"));
         assert_eq!(user, "arn:aws:iam::123456789012:user/tester@$external", "{host}");
         let signed = aws.seen().remove(0);
         assert_eq!((signed.region.as_str(), signed.header("host")), (region, Some(host)));

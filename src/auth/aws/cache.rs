@@ -256,3 +256,6 @@ const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many different environments a process is in, in all reason.
 const MAX_ENTRIES: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -353,3 +353,6 @@ const NONCE_LENGTH: &str = "the server's nonce is not 64 bytes long";
 
 /// The most time to look for keys, where the operation itself has no limit or a longer one.
 const LONGEST_SEARCH: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;
