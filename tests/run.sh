@@ -16,7 +16,7 @@ set -u
 # in tests/ that no other suite names), script:PATH[:ARGUMENT]
 suites() {
     cat <<'END'
-checks|house rules: imports, unsafe code, words, Rust version, crate budget, each feature alone, licences and duplicates|cargo-deny|test:checks script:tests/checks/budget.sh script:tests/checks/features.sh script:tests/checks/deny.sh
+checks|house rules: imports, unsafe code, words, Rust version, crate budget, each feature alone, Windows and macOS compile, licences and duplicates|cargo-deny|test:checks script:tests/checks/budget.sh script:tests/checks/features.sh script:tests/checks/platforms.sh script:tests/checks/deny.sh
 unit|the library's own tests, the examples in its documentation, the test server's tests, and the small tests in tests/|mongod-6.0 aws|lib doc server rest
 fixtures|the drivers' common fixtures, case by case, against a real MongoDB 6.0|mongod-6.0|test:spec
 interop|reference clients log in to our test server, and our client logs in to servers we did not write|mongod-6.0 python node libmongoc|test:front_interop test:interop

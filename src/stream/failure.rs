@@ -1,6 +1,7 @@
 //! What a network failure means, in words, and what to do about it.
 
 use std::io;
+#[cfg(unix)]
 use std::path::Path;
 
 use crate::deadline::Deadline;

@@ -1,0 +1,23 @@
+#!/bin/sh
+# The driver compiles for Windows and macOS, without a warning: their parts are behind `cfg`, and nothing else here sees them.
+# It compiles only; nothing runs. Where rustup cannot fetch a target's standard library, a line says so.
+set -eu
+cd "$(dirname -- "$0")/../.."
+
+failed=0
+for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
+    if ! rustup target list --installed 2>/dev/null | grep -qx "$target" &&
+        ! why=$(rustup target add "$target" 2>&1); then
+        echo "$target: not checked, its standard library cannot be had: $(printf '%s\n' "$why" | tail -n 1)"
+        continue
+    fi
+    # Rust only: no linker and no C compiler of that platform is asked for anything.
+    if output=$(cargo check --locked --quiet --lib --target "$target" --target-dir "${CARGO_TARGET_DIR:-target}/platforms" 2>&1) && [ -z "$output" ]; then
+        echo "$target: compiles"
+    else
+        printf '%s: does not compile, or not without a warning:\n' "$target" >&2
+        printf '%s\n' "$output" | head -n 40 >&2
+        failed=1
+    fi
+done
+exit "$failed"
