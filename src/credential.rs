@@ -101,6 +101,10 @@ pub struct GssapiCredential {
     pub service_host: Option<String>,
     /// How the host's name is made canonical (`CANONICALIZE_HOST_NAME`); `None` as `CanonicalizeHostName::None`.
     pub canonicalize_host_name: Option<CanonicalizeHostName>,
+    /// The ticket cache to use instead of the system's (`FILE:/run/tickets`, `MEMORY:name`, ...); Unix only.
+    pub credential_cache: Option<String>,
+    /// A keytab with the user's own key, to get tickets with; Unix only. Without a cache they stay in memory.
+    pub client_keytab: Option<String>,
 }
 
 /// How GSSAPI makes a host's name canonical.

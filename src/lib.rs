@@ -46,7 +46,7 @@
 //! | `oidc` | MONGODB-OIDC, not built yet | yes | the same 15 |
 //! | `ocsp` | asking OCSP responders, not built yet | yes | the same 15 |
 //! | `srv` | `mongodb+srv://`, not built yet | yes | 0 |
-//! | `gssapi` | Kerberos, not built yet | no | 0 |
+//! | `gssapi` | GSSAPI (Kerberos); needs the headers of Kerberos and libclang | no | 2 |
 //!
 //! # What it promises
 //!

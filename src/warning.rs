@@ -32,6 +32,8 @@ pub enum WarningKind {
     Insecure,
     /// A spelling that was understood, and is not quite right.
     Spelling,
+    /// A look-up that failed, and what is used instead.
+    LookUp,
 }
 
 impl Warning {

@@ -12,17 +12,18 @@
 # or failed (the fixtures' table) appends it to the file $MONGO_BLOCKING_REPORT.
 set -u
 
-# name | what it shows | peers | steps: lib, doc, server (the test server's own tests), test:NAME (tests/NAME.rs), rest (the files
-# in tests/ that no other suite names), script:PATH[:ARGUMENT]
+# name | what it shows | peers | steps: lib[:FEATURE], doc, server (the test server's own tests), test:NAME[:FEATURE]
+# (tests/NAME.rs), rest (the files in tests/ that no other suite names), script:PATH[:ARGUMENT]
 suites() {
     cat <<'END'
-checks|house rules: imports, unsafe code, words, Rust version, crate budget, each feature alone, Windows and macOS compile, licences and duplicates|cargo-deny|test:checks script:tests/checks/budget.sh script:tests/checks/features.sh script:tests/checks/platforms.sh script:tests/checks/deny.sh
+checks|house rules: imports, unsafe code, words, Rust version, crate budget, each feature alone, Windows and macOS compile, licences and duplicates|cargo-deny kdc|test:checks script:tests/checks/budget.sh script:tests/checks/features.sh script:tests/checks/platforms.sh script:tests/checks/deny.sh
 unit|the library's own tests, the examples in its documentation, the test server's tests, and the small tests in tests/|mongod-6.0 aws|lib doc server rest
 fixtures|the drivers' common fixtures, case by case, against a real MongoDB 6.0|mongod-6.0|test:spec
 interop|reference clients log in to our test server, and our client logs in to servers we did not write|mongod-6.0 python node libmongoc|test:front_interop test:interop
 generations|login and CRUD on MongoDB 4.2, 4.4, 5.0 and 6.0|mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2|test:generations
 tls|client certificates in every encoding, the dangerous switches, and MONGODB-X509 on MongoDB 6.0 and 4.2, beside other drivers|mongod-6.0 mongod-4.2 python pymongo-3.13 libmongoc|test:tls test:x509 test:tls_matrix test:refused_certificates test:resumption
 aws|MONGODB-AWS: moto judges our signatures, PyMongo logs in to the same server, keys from everywhere|aws|test:aws
+kerberos|GSSAPI against a real KDC with two realms, with an acceptor that we did not write behind the front|kdc python-gssapi libmongoc|lib:gssapi test:kerberos:gssapi
 hostile|servers that lie, stall, or break off||test:hostile
 threads|one client in many threads, in a runtime's worker, in Drop, in a scope|mongod-6.0|test:threads
 bench|the bench program runs through (no time is judged)|mongod-6.0|script:tests/bench/quick.sh
@@ -88,6 +89,7 @@ variable_of() {
     mongod-*) echo "$1" | tr 'a-z.-' 'A-Z__' ;;
     python) echo PYTHON_PEERS ;;
     aws) echo AWS_PEERS ;;
+    python-gssapi) echo PYTHON_GSSAPI ;;
     pymongo-3.13) echo PYMONGO_3_13 ;;
     node) echo NODE_PEERS ;;
     esac
@@ -129,8 +131,10 @@ run_step() {
     log=$logs/$suite.$(echo "$1" | tr '/:' '__').log
     case $1 in
     lib) cargo_test --lib ;;
+    lib:*) cargo_test --features "${1#lib:}" --lib ;;
     doc) cargo_test --doc ;;
     server) cargo_test --package mongo-blocking-test-server ;;
+    test:*:*) run_test "$(echo "$1" | cut -d : -f 2)" --features "$(echo "$1" | cut -d : -f 3)" ;;
     test:*) run_test "${1#test:}" ;;
     rest) run_rest ;;
     script:*:*) run_script "$(echo "$1" | cut -d : -f 2)" "$(echo "$1" | cut -d : -f 3)" ;;
@@ -140,7 +144,7 @@ run_step() {
 
 run_test() {
     if [ -f "tests/$1.rs" ] || [ -f "tests/$1/main.rs" ]; then
-        cargo_test --test "$1"
+        cargo_test --test "$@"
     else
         failed=$((failed + 1))
         echo "$suite: tests/$1.rs is missing" >&2
@@ -148,7 +152,7 @@ run_test() {
 }
 
 run_rest() {
-    named=" $(suites | cut -d '|' -f 4 | tr ' ' '\n' | sed -n 's/^test://p' | tr '\n' ' ')"
+    named=" $(suites | cut -d '|' -f 4 | tr ' ' '\n' | sed -n 's/^test:\([^:]*\).*/\1/p' | tr '\n' ' ')"
     arguments=
     for file in tests/*.rs tests/*/main.rs; do
         [ -f "$file" ] || continue

@@ -104,6 +104,8 @@ fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Bo
         Credential::X509(credential) => Ok(Box::new(X509::new(credential, tools.presented.clone()))),
         #[cfg(feature = "aws")]
         Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer), EXTERNAL))),
+        #[cfg(feature = "gssapi")]
+        Credential::Gssapi(credential) => super::gssapi::machine(credential, tools, peer),
         other => {
             let name = other.mechanism().unwrap_or("this mechanism");
             Err(Error::not_supported(format!("authMechanism={name} is not supported yet")))

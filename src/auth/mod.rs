@@ -10,6 +10,9 @@
 mod avx;
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(any(test, feature = "gssapi"))]
+#[cfg_attr(not(feature = "gssapi"), allow(dead_code))] // The machine's tests need no library.
+mod gssapi;
 mod login;
 mod negotiation;
 mod run;

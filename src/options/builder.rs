@@ -151,6 +151,18 @@ impl ClientOptionsBuilder {
         self.text(Opt::GssapiServiceName, name)
     }
 
+    /// The Kerberos ticket cache to use instead of the system's, by its name (`FILE:/run/app/tickets`, `MEMORY:app`, a path). For
+    /// GSSAPI on Unix, without a password. With a keytab, tickets that it gives are kept there.
+    pub fn gssapi_credential_cache(self, name: impl Into<String>) -> Self {
+        self.text(Opt::GssapiCredentialCache, name)
+    }
+
+    /// A keytab with the user's own key, to get tickets with as they are needed. For GSSAPI on Unix, without a password. Tickets
+    /// stay in memory, unless [`gssapi_credential_cache`](Self::gssapi_credential_cache) names a cache.
+    pub fn gssapi_client_keytab(self, path: impl Into<String>) -> Self {
+        self.text(Opt::GssapiClientKeytab, path)
+    }
+
     /// The most rounds of hashing that a server may ask for in SCRAM, from 4,096; default 1,000,000.
     pub fn scram_max_iterations(self, iterations: u32) -> Self {
         self.number(Opt::ScramMaxIterations, iterations)

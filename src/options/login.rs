@@ -24,6 +24,8 @@ pub(super) fn credential(given: &Given, warnings: &mut Warnings) -> Result<Optio
         database: settings.text(Opt::DefaultDatabase),
         properties: Properties::read(settings)?,
         old_service_name: settings.text(Opt::GssapiServiceName),
+        credential_cache: settings.text(Opt::GssapiCredentialCache),
+        client_keytab: settings.text(Opt::GssapiClientKeytab),
         plus_in_uri: given.plus_in_uri,
         aws_provider: given.aws_provider.as_ref(),
     };
@@ -32,6 +34,9 @@ pub(super) fn credential(given: &Given, warnings: &mut Warnings) -> Result<Optio
     }
     if let (Some(_), false) = (parts.old_service_name, mechanism == Some("GSSAPI")) {
         warnings.add(WarningKind::NoEffect, "gssapiServiceName has no effect without authMechanism=GSSAPI");
+    }
+    if let (Some(option), false) = (parts.kerberos_store(), mechanism == Some("GSSAPI")) {
+        return Err(Error::invalid_argument(format!("{} has no place without authMechanism=GSSAPI", option.name())));
     }
     let credential = match mechanism {
         None if !given.login_asked && parts.username.is_none() && parts.password.is_none() => {
@@ -60,6 +65,8 @@ struct Parts<'a> {
     database: Option<&'a str>,
     properties: Properties<'a>,
     old_service_name: Option<&'a str>,
+    credential_cache: Option<&'a str>,
+    client_keytab: Option<&'a str>,
     plus_in_uri: bool,
     aws_provider: Option<&'a AwsProvider>,
 }
@@ -108,6 +115,9 @@ impl Parts<'_> {
     }
 
     fn gssapi(&self, warnings: &mut Warnings) -> Result<GssapiCredential> {
+        if let (Some(_), Some(option)) = (self.password, self.kerberos_store()) {
+            return Err(self.error(&format!("takes either a password or {}, not both", option.name())));
+        }
         let known = ["SERVICE_NAME", "SERVICE_REALM", "SERVICE_HOST", "CANONICALIZE_HOST_NAME"];
         self.properties.only(self.mechanism, &known)?;
         self.external_only()?;
@@ -127,7 +137,15 @@ impl Parts<'_> {
             service_realm: self.properties.get("SERVICE_REALM").map(str::to_owned),
             service_host: self.properties.get("SERVICE_HOST").map(str::to_owned),
             canonicalize_host_name: self.properties.get("CANONICALIZE_HOST_NAME").map(canonicalize).transpose()?,
+            credential_cache: self.credential_cache.map(str::to_owned),
+            client_keytab: self.client_keytab.map(str::to_owned),
         })
+    }
+
+    /// The option that says where Kerberos keeps the user's credentials, if one does.
+    fn kerberos_store(&self) -> Option<Opt> {
+        let cache = self.credential_cache.map(|_| Opt::GssapiCredentialCache);
+        cache.or(self.client_keytab.map(|_| Opt::GssapiClientKeytab))
     }
 
     fn aws(&self, warnings: &mut Warnings) -> Result<AwsCredential> {

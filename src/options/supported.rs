@@ -59,7 +59,7 @@ fn check_mechanism(credential: &Credential) -> Result<()> {
         Credential::Cr(_) => Err(not_yet("authMechanism=MONGODB-CR")),
         Credential::Plain(_) => Err(not_yet("authMechanism=PLAIN")),
         Credential::Gssapi(_) if !cfg!(feature = "gssapi") => Err(needs_feature("authMechanism=GSSAPI", "gssapi")),
-        Credential::Gssapi(_) => Err(not_yet("authMechanism=GSSAPI")),
+        Credential::Gssapi(_) => Ok(()),
         Credential::Aws(_) if !cfg!(feature = "aws") => Err(needs_feature("authMechanism=MONGODB-AWS", "aws")),
         Credential::Aws(_) => Ok(()),
         Credential::Oidc(_) if !cfg!(feature = "oidc") => Err(needs_feature("authMechanism=MONGODB-OIDC", "oidc")),

@@ -12,6 +12,8 @@ pub(crate) enum Opt {
     AuthMechanismProperties,
     AuthSource,
     GssapiServiceName,
+    GssapiCredentialCache,
+    GssapiClientKeytab,
     ScramMaxIterations,
     DefaultDatabase,
     AppName,
@@ -211,7 +213,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .default(Default::Text("localhost:27017")),
     code(Opt::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.").in_uri().kind(ANY_TEXT),
     code(Opt::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.").in_uri().kind(Kind::Secret),
-    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in. The SCRAM mechanisms, MONGODB-X509 and MONGODB-AWS are built so far; the others are refused by name.")
+    query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in. A mechanism that this build lacks is refused by name.")
         .default(Default::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
         .invalid(Invalid::Error),
     query(Opt::AuthMechanismProperties, "authMechanismProperties", Kind::Properties, "auth_mechanism_properties", "What the mechanism needs besides.")
@@ -220,6 +222,12 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .default(Default::Words("the URI's database, else admin; $external for PLAIN (after the URI's database), GSSAPI, X.509, AWS and OIDC"))
         .invalid(Invalid::Error),
     query(Opt::GssapiServiceName, "gssapiServiceName", ANY_TEXT, "gssapi_service_name", "Old form of the mechanism property SERVICE_NAME."),
+    code(Opt::GssapiCredentialCache, "(ticket cache)", "path", "gssapi_credential_cache", "The Kerberos ticket cache to use; for GSSAPI on Unix.")
+        .kind(Kind::Path)
+        .default(Default::Words("the system's, as KRB5CCNAME or krb5.conf names it")),
+    code(Opt::GssapiClientKeytab, "(client keytab)", "path", "gssapi_client_keytab", "A keytab with the user's own key; for GSSAPI on Unix.")
+        .kind(Kind::Path)
+        .default(Default::Words("the system's, as KRB5_CLIENT_KTNAME or krb5.conf names it")),
     code(Opt::ScramMaxIterations, "(SCRAM iterations)", "number", "scram_max_iterations", "The most rounds of hashing that a server may ask for; at least 4,096.")
         .kind(Kind::Number { unit: Unit::Plain, min: 4_096, max: MAX_INT })
         .default(Default::Number(1_000_000)),

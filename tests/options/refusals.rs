@@ -131,7 +131,6 @@ fn what_comes_later_is_refused_by_name() {
         ("mongodb://h/?auto_encryption_opts=x", "autoEncryption"),
         ("mongodb://U:P@h/?authMechanism=MONGODB-CR", "MONGODB-CR"),
         ("mongodb://U:P@h/?authMechanism=PLAIN", "PLAIN"),
-        ("mongodb://U@h/?authMechanism=GSSAPI", "GSSAPI"),
         ("mongodb://h/?authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:test", "MONGODB-OIDC"),
     ] {
         let error = Client::with_uri_str(uri).err().unwrap_or_else(|| panic!("{uri}: a client was made"));
@@ -140,8 +139,8 @@ fn what_comes_later_is_refused_by_name() {
         let feature = error.message().contains("cargo feature");
         assert!(feature || error.message().ends_with("is not supported yet"), "{uri}: {error}");
     }
-    let without_feature = Client::with_uri_str("mongodb://U@h/?authMechanism=GSSAPI").unwrap_err();
-    assert_eq!(without_feature.message().contains("`gssapi`"), !cfg!(feature = "gssapi"));
+    let gssapi = Client::with_uri_str("mongodb://U@h/?authMechanism=GSSAPI").err();
+    assert_eq!(gssapi.map(|error| error.message().contains("`gssapi`")), (!cfg!(feature = "gssapi")).then_some(true));
     let without_feature = Client::with_uri_str("mongodb+srv://a.b.c/").unwrap_err();
     assert_eq!(without_feature.message().contains("`srv`"), !cfg!(feature = "srv"));
     let aws = Client::with_uri_str("mongodb://h/?authMechanism=MONGODB-AWS").err();

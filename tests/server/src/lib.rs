@@ -15,6 +15,7 @@ pub mod aws;
 pub mod behaviour;
 pub mod canned;
 pub mod front;
+pub mod gssapi;
 pub mod http;
 pub mod peers;
 pub mod script;

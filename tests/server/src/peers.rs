@@ -6,6 +6,7 @@
 //! `CI=true` it is a failure.
 
 pub mod certs;
+mod kdc;
 mod mongod;
 mod moto;
 mod reference;
@@ -16,6 +17,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::{env, fs, process, thread};
 
+pub use kdc::{Kdc, OTHER_REALM, REALM};
 pub use mongod::{Mongod, ROOT, free_port, run_command};
 pub use moto::{Iam, Moto, aws_python};
 pub use reference::{Reference, run, script};

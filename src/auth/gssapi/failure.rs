@@ -1,0 +1,189 @@
+//! What the Kerberos library says when it fails, with the names that were tried and a remedy.
+
+use crate::error::{Error, ErrorKind, Stage};
+
+/// A call of the library that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What it was about, in words (`getting a ticket`).
+    pub(crate) call: &'static str,
+    /// The text of its major status.
+    pub(crate) major: String,
+    /// The text of its minor status, perhaps empty.
+    pub(crate) minor: String,
+    pub(crate) cause: Cause,
+}
+
+/// Why it failed, as far as the codes tell: what a remedy depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    NoTicket,
+    /// The cache or the keytab has credentials, and they are of somebody else.
+    OtherPrincipal,
+    TicketExpired,
+    WrongPassword,
+    PasswordExpired,
+    Revoked,
+    UnknownUser,
+    UnknownService,
+    UnknownRealm,
+    KdcUnreachable,
+    NoKey,
+    ClockSkew,
+    /// A token of the server does not hold.
+    BadToken,
+    Other,
+}
+
+/// What a login tries: it is named in every error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tried {
+    /// The user's principal.
+    pub(crate) user: String,
+    /// The service's principal.
+    pub(crate) service: String,
+    /// The service's realm, where it was given.
+    pub(crate) realm: Option<String>,
+    /// Where the user's credentials come from, in words.
+    pub(crate) credentials: String,
+    /// Whether that is a keytab of its own.
+    pub(crate) keytab: bool,
+}
+
+impl Tried {
+    /// The error for a failure of the library.
+    pub(super) fn error(&self, stage: Stage, failure: Failure) -> Error {
+        let Failure { call, major, minor, cause } = failure;
+        let mut message = format!("{call}: {major}");
+        if !minor.is_empty() && minor != major {
+            message += &format!(": {minor}");
+        }
+        let error = self.name(Error::new(ErrorKind::Authentication, stage, message));
+        match self.remedy(cause) {
+            Some(remedy) => error.with_hint(remedy),
+            None => error,
+        }
+    }
+
+    /// The error with the names in its message.
+    pub(super) fn name(&self, error: Error) -> Error {
+        let realm = match &self.realm {
+            Some(realm) => format!("realm {realm}"),
+            None => "the realm that Kerberos has for the host".to_owned(),
+        };
+        let message = format!(
+            "{} (as {}, to {} in {realm}, with {})",
+            error.message(),
+            self.user,
+            self.service,
+            self.credentials
+        );
+        error.with_message(message)
+    }
+
+    /// A refusal by the server, which tells nothing itself.
+    pub(super) fn explained(&self, refused: Error) -> Error {
+        if refused.code() != Some(AUTHENTICATION_FAILED) {
+            return refused;
+        }
+        self.name(refused).with_hint(format!(
+            "Kerberos gave a ticket, and the server did not take it: is there a user {} in $external, and does the \
+             server's keytab have the present key of {}? its log tells more",
+            self.user, self.service
+        ))
+    }
+
+    fn remedy(&self, cause: Cause) -> Option<String> {
+        let Tried { user, service, .. } = self;
+        let realm = self.realm.as_deref().or_else(|| user.split_once('@').map(|(_, realm)| realm));
+        let realm = realm.filter(|realm| !realm.is_empty()).unwrap_or("the realm");
+        Some(match cause {
+            Cause::NoTicket if self.keytab => return self.remedy(Cause::NoKey),
+            Cause::NoTicket => format!("no ticket: run kinit {user}, or give a password or a keytab"),
+            Cause::OtherPrincipal => {
+                format!(
+                    "these credentials are somebody else's: run kinit {user}, or log in as the principal that klist shows"
+                )
+            }
+            Cause::TicketExpired => format!("the ticket has expired: run kinit {user}"),
+            Cause::WrongPassword => format!("the password of {user} is wrong"),
+            Cause::PasswordExpired => format!("the password of {user} has expired: change it with kpasswd {user}"),
+            Cause::Revoked => format!("the KDC has locked {user} out: ask its administrator"),
+            Cause::UnknownUser => format!("the KDC does not know {user}: are the name and its realm spelled right?"),
+            Cause::UnknownService => format!(
+                "server not in Kerberos database: the KDC does not know {service}; is the host in the connection string \
+                 the one in the service's principal? SERVICE_NAME, SERVICE_HOST, SERVICE_REALM and CANONICALIZE_HOST_NAME \
+                 change what is asked for"
+            ),
+            Cause::UnknownRealm => {
+                format!(
+                    "no KDC is known for {realm}: name one in krb5.conf ([realms]) or in DNS; SERVICE_REALM is the server's realm"
+                )
+            }
+            Cause::KdcUnreachable => {
+                format!("no KDC of {realm} answers: is it up, and is its address in krb5.conf right?")
+            }
+            Cause::NoKey => format!("the keytab cannot be read, or has no key of {user}: klist -k shows what is in it"),
+            Cause::ClockSkew => {
+                "the clocks of this machine, the KDC and the server differ too much: set them".to_owned()
+            }
+            Cause::BadToken => {
+                format!(
+                    "the server is not {service}, has another key than the KDC, or somebody changed its answer on the way"
+                )
+            }
+            Cause::Other => return None,
+        })
+    }
+}
+
+/// The cause behind the codes of a GSSAPI library with MIT's or Heimdal's Kerberos. `acquiring`: while the client's own
+/// credentials were fetched, not yet a ticket for the service.
+#[cfg_attr(not(all(feature = "gssapi", unix)), allow(dead_code))] // Windows has codes of its own.
+pub(super) fn cause(major: u32, minor: u32, acquiring: bool) -> Cause {
+    match minor {
+        NOT_THE_CACHES_PRINCIPAL => return Cause::OtherPrincipal,
+        NOT_THE_KEYTABS_PRINCIPAL => return Cause::NoKey,
+        _ => {}
+    }
+    // The Kerberos library counts its codes from a negative number up; GSSAPI hands them over without a sign.
+    match minor.cast_signed().wrapping_sub(KERBEROS_CODES) {
+        6 => Cause::UnknownUser,
+        7 => Cause::UnknownService,
+        1 | 18 => Cause::Revoked,
+        23 => Cause::PasswordExpired,
+        24 => Cause::WrongPassword,
+        31 if acquiring => Cause::WrongPassword,
+        31 | 34 | 35 | 36 | 39 | 40 | 41 | 46 => Cause::BadToken,
+        32 => Cause::TicketExpired,
+        37 | 148 => Cause::ClockSkew,
+        141 | 195 => Cause::NoTicket,
+        156 => Cause::KdcUnreachable,
+        154 | 220 => Cause::UnknownRealm,
+        179 | 181 | 182 | 184 | 230 => Cause::NoKey,
+        _ => match major & ROUTINE_ERROR {
+            NO_CRED => Cause::NoTicket,
+            CREDENTIALS_EXPIRED => Cause::TicketExpired,
+            DEFECTIVE_TOKEN | BAD_SIGNATURE | BAD_BINDINGS => Cause::BadToken,
+            _ => Cause::Other,
+        },
+    }
+}
+
+/// Where the Kerberos library's table of codes begins.
+const KERBEROS_CODES: i32 = -1_765_328_384;
+
+// Codes of MIT's own above those.
+const NOT_THE_CACHES_PRINCIPAL: u32 = 39_756_032;
+const NOT_THE_KEYTABS_PRINCIPAL: u32 = 39_756_033;
+
+// Major codes (RFC 2744, section 3.9.1).
+const ROUTINE_ERROR: u32 = 0xff_0000;
+const BAD_BINDINGS: u32 = 4 << 16;
+const BAD_SIGNATURE: u32 = 6 << 16;
+const NO_CRED: u32 = 7 << 16;
+const DEFECTIVE_TOKEN: u32 = 9 << 16;
+const CREDENTIALS_EXPIRED: u32 = 11 << 16;
+
+/// The server's code for a login that it refuses.
+const AUTHENTICATION_FAILED: i32 = 18;

@@ -1,0 +1,124 @@
+//! The service's name, as Kerberos wants it.
+
+use crate::credential::GssapiCredential;
+use crate::error::{Error, Result};
+
+/// The name of a server's service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// `service@host`: the library finds the realm, and may make the host canonical as its configuration says.
+    HostBased(String),
+    /// `service/host@REALM`: a principal as it stands. With nothing after the `@` the KDC finds the realm (a referral), and the
+    /// library does not make the host canonical once more.
+    Principal(String),
+}
+
+impl Service {
+    /// The service at `host`, which is canonical by now if that was asked for.
+    pub(super) fn new(credential: &GssapiCredential, host: &str) -> Service {
+        let name = &credential.service_name;
+        let principal =
+            |realm: &str| Service::Principal(format!("{}/{}@{}", escaped(name), escaped(host), escaped(realm)));
+        match (&credential.service_realm, credential.canonicalize_host_name) {
+            (Some(realm), _) => principal(realm),
+            (None, Some(_)) => principal(""),
+            (None, None) => Service::HostBased(format!("{name}@{host}")),
+        }
+    }
+
+    #[cfg(test)]
+    fn text(&self) -> &str {
+        match self {
+            Service::HostBased(name) | Service::Principal(name) => name,
+        }
+    }
+}
+
+/// As people and KDCs write it (`mongodb/host@REALM`), for errors and for SSPI.
+pub(super) fn written(credential: &GssapiCredential, host: &str) -> String {
+    match &credential.service_realm {
+        Some(realm) => format!("{}/{host}@{realm}", credential.service_name),
+        None => format!("{}/{host}", credential.service_name),
+    }
+}
+
+/// Refuses names that no principal can have.
+pub(super) fn check(credential: &GssapiCredential) -> Result<()> {
+    let texts = [
+        ("the user name", Some(&credential.username)),
+        ("SERVICE_NAME", Some(&credential.service_name)),
+        ("SERVICE_REALM", credential.service_realm.as_ref()),
+        ("SERVICE_HOST", credential.service_host.as_ref()),
+    ];
+    for (what, text) in texts {
+        if text.is_some_and(|text| text.contains('\0')) {
+            return Err(Error::invalid_argument(format!("GSSAPI: {what} must not contain a NUL")));
+        }
+    }
+    if credential.service_name.contains(['@', '/']) {
+        return Err(Error::invalid_argument("GSSAPI: SERVICE_NAME is the name alone, as in SERVICE_NAME:mongodb")
+            .with_hint("a realm goes into SERVICE_REALM, a host into SERVICE_HOST"));
+    }
+    if credential.service_host.as_ref().is_some_and(|host| host.contains(['@', '/'])) {
+        return Err(Error::invalid_argument(
+            "GSSAPI: SERVICE_HOST is a host's name alone, as in SERVICE_HOST:db.example.com",
+        )
+        .with_hint("a realm goes into SERVICE_REALM, the service's name into SERVICE_NAME"));
+    }
+    Ok(())
+}
+
+/// With the characters escaped that part a principal's name.
+fn escaped(part: &str) -> String {
+    let mut out = String::with_capacity(part.len());
+    for character in part.chars() {
+        if matches!(character, '@' | '/' | '\\') {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::gssapi::tests::credential;
+    use crate::credential::CanonicalizeHostName;
+
+    #[test]
+    fn a_service_is_host_based_unless_more_is_said() {
+        let mut credential = credential("ann@CLIENTS.LOCAL");
+        assert_eq!(Service::new(&credential, "db.local"), Service::HostBased("mongodb@db.local".to_owned()));
+        credential.canonicalize_host_name = Some(CanonicalizeHostName::None);
+        assert_eq!(Service::new(&credential, "db.local"), Service::Principal("mongodb/db.local@".to_owned()));
+        credential.service_realm = Some("SERVERS.LOCAL".to_owned());
+        assert_eq!(Service::new(&credential, "db.local").text(), "mongodb/db.local@SERVERS.LOCAL");
+        credential.canonicalize_host_name = None;
+        credential.service_name = "db".to_owned();
+        assert_eq!(Service::new(&credential, "h"), Service::Principal("db/h@SERVERS.LOCAL".to_owned()));
+        assert_eq!(written(&credential, "h"), "db/h@SERVERS.LOCAL");
+    }
+
+    /// A name server must not be able to choose the realm.
+    #[test]
+    fn a_host_cannot_smuggle_in_a_realm() {
+        let mut credential = credential("ann");
+        credential.canonicalize_host_name = Some(CanonicalizeHostName::Forward);
+        assert_eq!(Service::new(&credential, "a@EVIL/x\\").text(), r"mongodb/a\@EVIL\/x\\@");
+    }
+
+    #[test]
+    fn names_that_no_principal_has_are_refused() {
+        let refused = |change: fn(&mut GssapiCredential)| {
+            let mut credential = credential("ann");
+            change(&mut credential);
+            check(&credential).unwrap_err().to_string()
+        };
+        assert!(check(&credential("ann@REALM")).is_ok());
+        assert!(refused(|c| c.username = "ann\0@EVIL".to_owned()).contains("user name"));
+        assert!(refused(|c| c.service_realm = Some("\0".to_owned())).contains("SERVICE_REALM"));
+        assert!(refused(|c| c.service_name = "mongodb/host".to_owned()).contains("SERVICE_NAME"));
+        assert!(refused(|c| c.service_host = Some("host@REALM".to_owned())).contains("SERVICE_HOST"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The process that logs in: this test program once more, with an environment of its own.
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::{env, fs};
+
+use mongo_blocking::Client;
+use mongo_blocking::bson::doc;
+use mongo_blocking::event::Handler;
+use mongo_blocking::options::ClientOptions;
+
+/// A login to try.
+#[derive(Clone, Default)]
+pub struct Login {
+    pub uri: String,
+    /// `gssapi_credential_cache` in code.
+    pub cache: Option<OsString>,
+    /// `gssapi_client_keytab` in code.
+    pub keytab: Option<OsString>,
+    /// What else stands in the environment.
+    pub environment: Vec<(&'static str, OsString)>,
+    /// How often, each time with a new client; 0 counts as 1.
+    pub times: usize,
+    /// A program to run it under, with arguments.
+    pub under: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Who the server says we are, or the error in full.
+    pub verdict: Result<String, String>,
+    /// The warnings while it worked.
+    pub warnings: Vec<String>,
+}
+
+impl Outcome {
+    /// Who logged in.
+    pub fn user(&self) -> &str {
+        self.verdict.as_deref().unwrap_or_else(|error| panic!("not logged in: {error}"))
+    }
+
+    /// The error, which must have all these words.
+    pub fn refused(&self, words: &[&str]) -> &str {
+        let error = self.verdict.as_ref().expect_err("an error");
+        for word in words {
+            assert!(error.contains(word), "this does not say {word:?}: {error}");
+        }
+        error
+    }
+}
+
+impl Login {
+    pub fn new(uri: impl Into<String>) -> Login {
+        Login { uri: uri.into(), ..Login::default() }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Login {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// With this ticket cache in code.
+    pub fn cache(mut self, cache: impl Into<OsString>) -> Login {
+        self.cache = Some(cache.into());
+        self
+    }
+
+    /// With this keytab in code.
+    pub fn keytab(mut self, keytab: impl Into<OsString>) -> Login {
+        self.keytab = Some(keytab.into());
+        self
+    }
+
+    /// Runs it in a process of its own.
+    pub fn run(&self) -> Outcome {
+        let this = env::current_exe().unwrap();
+        let mut program = self.under.iter().map(OsString::from).chain([this.into_os_string()]);
+        let mut command = Command::new(program.next().unwrap());
+        command.args(program).args(["--exact", PROGRAM, "--nocapture", "--test-threads", "1"]);
+        command.env(URI, &self.uri).env(TIMES, self.times.max(1).to_string());
+        for (name, value) in [(CACHE, &self.cache), (KEYTAB, &self.keytab)] {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        let output = command.output().unwrap();
+        let (said, errors) = (text(&output.stdout), text(&output.stderr));
+        let lines = |mark: &str| -> Vec<String> {
+            said.lines().filter_map(|line| line.split_once(mark)).map(|(_, rest)| rest.to_owned()).collect()
+        };
+        assert!(output.status.success(), "the process that logs in failed: {said}{errors}");
+        let verdict = match (lines(OK).pop(), lines(REFUSED).pop()) {
+            (_, Some(error)) => Err(error),
+            (Some(user), None) => Ok(user),
+            (None, None) => panic!("no verdict: {said}{errors}"),
+        };
+        Outcome { verdict, warnings: lines(WARNING) }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Called by itself it shows that a login that cannot be is reported; called by [`Login::run`] it is the program that logs in.
+#[test]
+fn login_program() {
+    let Ok(uri) = env::var(URI) else {
+        let outcome = Login::new("mongodb://ann@localhost/?authMechanism=GSSAPI&authSource=admin").run();
+        outcome.refused(&["$external"]);
+        return;
+    };
+    let before: Vec<_> = env::vars_os().collect();
+    for _ in 0..env::var(TIMES).unwrap().parse().unwrap() {
+        match who(&uri) {
+            Ok(user) => println!("{OK}{user}"),
+            Err(error) => println!("{REFUSED}{error}"),
+        }
+    }
+    assert_eq!(before, env::vars_os().collect::<Vec<_>>(), "the login changed the environment");
+}
+
+fn who(uri: &str) -> mongo_blocking::Result<String> {
+    let mut options = ClientOptions::builder()
+        .uri(uri)
+        .warning_handler(Handler::new(|warning: &mongo_blocking::Warning| println!("{WARNING}{warning}")));
+    if let Ok(cache) = env::var(CACHE) {
+        options = options.gssapi_credential_cache(cache);
+    }
+    if let Ok(keytab) = env::var(KEYTAB) {
+        options = options.gssapi_client_keytab(keytab);
+    }
+    let client = Client::with_options(options.build()?)?;
+    let status = client.database("test").run_command(doc! {"connectionStatus": 1}).run()?;
+    let users = status.get_document("authInfo").unwrap().get_array("authenticatedUsers").unwrap();
+    let user = users.first().expect("somebody is logged in").as_document().unwrap();
+    Ok(format!("{} of {}", user.get_str("user").unwrap(), user.get_str("db").unwrap()))
+}
+
+/// Files in the temporary folder that a Kerberos library leaves behind.
+pub fn left_behind() -> Vec<String> {
+    let names = fs::read_dir(env::temp_dir()).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("krb5")).collect()
+}
+
+const PROGRAM: &str = "child::login_program";
+const URI: &str = "MONGO_BLOCKING_LOGIN_URI";
+const CACHE: &str = "MONGO_BLOCKING_LOGIN_CACHE";
+const KEYTAB: &str = "MONGO_BLOCKING_LOGIN_KEYTAB";
+const TIMES: &str = "MONGO_BLOCKING_LOGIN_TIMES";
+const OK: &str = "LOGGED IN: ";
+const REFUSED: &str = "REFUSED: ";
+const WARNING: &str = "WARNING: ";

@@ -1,0 +1,80 @@
+//! What all tests here share: the KDC with its users and services, and the acceptor behind a front.
+
+use std::sync::{Arc, OnceLock};
+
+use mongo_blocking_test_server::front::{Builder, Front};
+use mongo_blocking_test_server::gssapi::{Acceptor, Tamper};
+use mongo_blocking_test_server::peers::Kdc;
+
+use crate::child::Login;
+
+/// The KDC and an honest acceptor.
+pub struct Realm {
+    pub kdc: Kdc,
+    pub acceptor: Arc<Acceptor>,
+}
+
+/// Ann, whose password is [`PASSWORD`]; her key is in the keytab `ann.keytab` too.
+pub const ANN: &str = "ann@TEST.LOCAL";
+pub const PASSWORD: &str = "pencil";
+
+/// Bob, of the other realm, with the same password.
+pub const BOB: &str = "bob@OTHER.LOCAL";
+
+/// The services, all with their keys in one keytab.
+const SERVICES: &[&str] = &[
+    "mongodb/localhost@TEST.LOCAL",
+    "database/localhost@TEST.LOCAL",
+    "mongodb/db.test.local@TEST.LOCAL",
+    "mongodb/alias.test.local@TEST.LOCAL",
+    "mongodb/forward.test.local@TEST.LOCAL",
+    "mongodb/reverse.test.local@TEST.LOCAL",
+    "mongodb/rotated.test.local@TEST.LOCAL",
+    "mongodb/localhost@OTHER.LOCAL",
+    "mongodb/db.other.local@OTHER.LOCAL",
+];
+
+impl Realm {
+    /// Started at the first call, ended with the test process. `None`, after a skip, where something is missing.
+    pub fn shared() -> Option<&'static Realm> {
+        static REALM: OnceLock<Option<Realm>> = OnceLock::new();
+        REALM.get_or_init(Realm::start).as_ref()
+    }
+
+    fn start() -> Option<Realm> {
+        let kdc = Kdc::start()?;
+        kdc.add_user(ANN, PASSWORD);
+        kdc.add_user(BOB, PASSWORD);
+        kdc.add_user("+requires_preauth strict@TEST.LOCAL", PASSWORD);
+        kdc.export(ANN, "ann.keytab");
+        SERVICES.iter().for_each(|service| drop(kdc.add_service(service, "services.keytab")));
+        let acceptor = Acceptor::start(&kdc, &kdc.file("services.keytab"), 1)?;
+        Some(Realm { kdc, acceptor })
+    }
+
+    /// A server that takes GSSAPI, honest or not.
+    pub fn front(&self, tamper: Tamper) -> Front {
+        served(&self.acceptor, tamper)
+    }
+
+    /// A login at `front` as `user` (percent-encoded, perhaps with a password), with more mechanism properties.
+    pub fn login(&self, front: &Front, user: &str, properties: &str) -> Login {
+        self.login_at(&front.address().replace("127.0.0.1", "localhost"), user, properties)
+    }
+
+    /// The same, at an address of the test's choosing.
+    pub fn login_at(&self, address: &str, user: &str, properties: &str) -> Login {
+        let properties = match properties {
+            "" => String::new(),
+            some => format!("&authMechanismProperties={some}"),
+        };
+        let uri = format!("mongodb://{user}@{address}/?authMechanism=GSSAPI{properties}");
+        Login { environment: self.kdc.environment(), ..Login::new(uri) }
+    }
+}
+
+/// A front with this acceptor behind it.
+pub fn served(acceptor: &Arc<Acceptor>, tamper: Tamper) -> Front {
+    let acceptor = acceptor.clone();
+    Builder::default().mechanism("GSSAPI", move |_| acceptor.dialogue(tamper)).start()
+}
