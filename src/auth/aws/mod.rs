@@ -355,4 +355,4 @@ const NONCE_LENGTH: &str = "the server's nonce is not 64 bytes long";
 const LONGEST_SEARCH: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
-mod tests;
+pub(in crate::auth) mod tests;

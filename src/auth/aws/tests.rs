@@ -11,6 +11,7 @@ use bson::{Document, doc};
 use mongo_blocking_test_server::peers::{self, Scratch};
 
 use super::*;
+use crate::auth::tests::noise::Noise;
 use crate::auth::tests::{localhost, tools};
 use crate::http::{Http, http};
 
@@ -106,6 +107,27 @@ fn a_dead_machine_stays_dead() {
     for _ in 0..3 {
         assert!(aws.step(&first(&[7; 64], "sts.amazonaws.com")).unwrap_err().message().contains("over"));
     }
+}
+
+/// Whatever arrives nothing panics, and what is signed fits our nonce and names a host.
+#[test]
+fn spoiled_first_messages_get_no_signature() {
+    let mut noise = Noise(0x2545_F491_4F6C_DD1D);
+    let good = RawDocumentBuf::from_bytes(first(&[7; 64], "sts.us-west-2.amazonaws.com")).unwrap();
+    let mut signed = 0;
+    for _ in 0..3000 {
+        let spoiled = noise.spoil_document(&good);
+        let mut aws = machine(AwsKeys::new("AKIDEXAMPLE", "secret"), Still::at(0));
+        aws.start().unwrap();
+        if aws.step(spoiled.as_bytes()).is_ok() {
+            let nonce = spoiled.get_binary("s").unwrap().bytes;
+            assert!(nonce.len() == 64 && nonce.starts_with(&[7; 32]), "{spoiled:?}");
+            let host = spoiled.get_str("h").unwrap();
+            assert!(host.bytes().all(|byte| byte.is_ascii_graphic()) && !host.contains([':', '/']), "{host:?}");
+            signed += 1;
+        }
+    }
+    assert!(signed > 100, "{signed}: the noise does not reach the checks");
 }
 
 /// At least 50 logins, signed by botocore, too: the same bytes.
