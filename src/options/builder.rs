@@ -6,8 +6,8 @@ use super::given::Given;
 use super::table::{MODES, Opt};
 use super::value::{Settings, Understood, Value, read_properties};
 use super::{
-    Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, WriteConcern,
-    validate,
+    Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsVersion,
+    WriteConcern, validate,
 };
 use crate::credential::{AwsCredentialProvider, AwsProvider};
 use crate::error::{Error, Result};
@@ -293,6 +293,22 @@ impl ClientOptionsBuilder {
     /// Whether to look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`).
     pub fn tls_disable_certificate_revocation_check(self, disable: bool) -> Self {
         self.bool(Opt::TlsDisableCertificateRevocationCheck, disable)
+    }
+
+    /// The oldest version of TLS to speak; default [`TlsVersion::V1_2`]. It has no name in a connection string.
+    ///
+    /// An older one gets a warning, and may still be refused by the platform: OpenSSL 3 speaks TLS 1.1 at its security level 0
+    /// only. Secure Transport (macOS) does not speak TLS 1.3, so that there it is an error.
+    ///
+    /// ```
+    /// use mongo_blocking::options::{ClientOptions, TlsVersion};
+    ///
+    /// let options = ClientOptions::builder().host("localhost").min_tls_version(TlsVersion::V1_3).build()?;
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn min_tls_version(mut self, version: TlsVersion) -> Self {
+        self.given.min_tls_version = Some(version);
+        self
     }
 
     /// The limit on a whole operation (`timeoutMS`); zero: none.

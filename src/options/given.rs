@@ -2,7 +2,7 @@
 
 use super::table::Opt;
 use super::value::{Settings, Value};
-use super::{DriverInfo, ServerAddress, ServerApi, query};
+use super::{DriverInfo, ServerAddress, ServerApi, TlsVersion, query};
 use crate::credential::AwsProvider;
 use crate::error::Result;
 use crate::event::{CommandEvent, Handler};
@@ -27,6 +27,7 @@ pub(super) struct Given {
     pub(super) warning_handler: Option<Handler<Warning>>,
     pub(super) aws_provider: Option<AwsProvider>,
     pub(super) policy: SecurityPolicy,
+    pub(super) min_tls_version: Option<TlsVersion>,
     /// What was odd about the connection string.
     pub(super) uri_warnings: Warnings,
 }

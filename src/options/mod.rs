@@ -25,7 +25,7 @@ pub use action::*;
 pub use builder::ClientOptionsBuilder;
 pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPreferenceMode, WriteConcern};
 pub use markdown::options_table;
-pub use tls::TlsOptions;
+pub use tls::{TlsOptions, TlsVersion};
 
 pub use crate::uri::{ServerAddress, percent_decode, percent_encode};
 

@@ -30,6 +30,7 @@ pub(crate) enum Opt {
     TlsInsecure,
     TlsDisableOcspEndpointCheck,
     TlsDisableCertificateRevocationCheck,
+    MinTlsVersion,
     TimeoutMs,
     ConnectTimeoutMs,
     SocketTimeoutMs,
@@ -275,6 +276,8 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .default(Default::Bool(false))
         .repeated(Repeated::MustAgree)
         .later(),
+    code(Opt::MinTlsVersion, "(TLS version)", "TlsVersion", "min_tls_version", "The oldest version of TLS to speak.")
+        .default(Default::Words("TLS 1.2")),
     query(Opt::TimeoutMs, "timeoutMS", millis(0), "timeout", "The limit on a whole operation; 0: none.").default(Default::Words("none")),
     query(Opt::ConnectTimeoutMs, "connectTimeoutMS", millis(0), "connect_timeout", "The limit on connecting a socket; 0: none.")
         .default(Default::Number(10_000)),

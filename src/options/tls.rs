@@ -1,7 +1,9 @@
 //! The options for TLS, and which of them exclude one another.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use super::given::Given;
 use super::table::Opt;
 use super::value::{Settings, Value};
 use crate::error::{Error, Result};
@@ -32,12 +34,44 @@ pub struct TlsOptions {
     pub disable_ocsp_endpoint_check: Option<bool>,
     /// Look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`).
     pub disable_certificate_revocation_check: Option<bool>,
+    /// The oldest version of TLS to speak; `None`: [`TlsVersion::V1_2`].
+    pub min_version: Option<TlsVersion>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.0 (RFC 2246), which is broken.
+    V1_0,
+    /// TLS 1.1 (RFC 4346), which nobody should speak any more (RFC 8996).
+    V1_1,
+    /// TLS 1.2 (RFC 5246).
+    V1_2,
+    /// TLS 1.3 (RFC 8446).
+    V1_3,
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsVersion::V1_0 => "TLS 1.0",
+            TlsVersion::V1_1 => "TLS 1.1",
+            TlsVersion::V1_2 => "TLS 1.2",
+            TlsVersion::V1_3 => "TLS 1.3",
+        })
+    }
 }
 
 impl TlsOptions {
     /// Whether the server's certificate is checked against its name and the trusted authorities.
     pub fn is_verified(&self) -> bool {
         !self.danger_accepts_any_certificate() && !self.danger_accepts_any_hostname()
+    }
+
+    /// The oldest version of TLS that is spoken.
+    pub(crate) fn oldest_version(&self) -> TlsVersion {
+        self.min_version.unwrap_or(TlsVersion::V1_2)
     }
 
     /// Whether nothing about the server's certificate is checked.
@@ -53,12 +87,15 @@ impl TlsOptions {
 
 /// The options for TLS, or `None` for plain text. TLS is on if `tls` says so, with `mongodb+srv`, and whenever any other option
 /// for it is given: who names a CA file does not want plain text.
-pub(super) fn options(settings: &Settings, srv: bool) -> Result<Option<TlsOptions>> {
+pub(super) fn options(given: &Given) -> Result<Option<TlsOptions>> {
+    let settings = &given.settings;
     check_conflicts(settings)?;
-    let given = given(settings, Opt::Tls);
-    let on = given.unwrap_or(srv || DETAILS.iter().any(|option| settings.has(*option)));
+    let in_code = given.min_tls_version.map(|_| Opt::MinTlsVersion);
+    let any = in_code.is_some() || DETAILS.iter().any(|option| settings.has(*option));
+    let on = flag(settings, Opt::Tls).unwrap_or(given.srv_host.is_some() || any);
     if !on {
-        if let Some(option) = DETAILS.iter().find(|option| asks_for_something(settings, **option)) {
+        let asked = DETAILS.iter().copied().find(|option| asks_for_something(settings, *option));
+        if let Some(option) = asked.or(in_code) {
             return Err(Error::invalid_argument(format!("tls is false, and {} is given", option.name()))
                 .with_hint("leave one of them out: any option for TLS turns TLS on"));
         }
@@ -71,11 +108,12 @@ pub(super) fn options(settings: &Settings, srv: bool) -> Result<Option<TlsOption
         certificate_key_file_password: settings.secret(Opt::TlsCertificateKeyFilePassword).cloned(),
         key_file: path(Opt::TlsKeyFile),
         crl_file: path(Opt::TlsCrlFile),
-        danger_allow_invalid_certificates: self::given(settings, Opt::TlsAllowInvalidCertificates),
-        danger_allow_invalid_hostnames: self::given(settings, Opt::TlsAllowInvalidHostnames),
-        danger_insecure: self::given(settings, Opt::TlsInsecure),
-        disable_ocsp_endpoint_check: self::given(settings, Opt::TlsDisableOcspEndpointCheck),
-        disable_certificate_revocation_check: self::given(settings, Opt::TlsDisableCertificateRevocationCheck),
+        danger_allow_invalid_certificates: flag(settings, Opt::TlsAllowInvalidCertificates),
+        danger_allow_invalid_hostnames: flag(settings, Opt::TlsAllowInvalidHostnames),
+        danger_insecure: flag(settings, Opt::TlsInsecure),
+        disable_ocsp_endpoint_check: flag(settings, Opt::TlsDisableOcspEndpointCheck),
+        disable_certificate_revocation_check: flag(settings, Opt::TlsDisableCertificateRevocationCheck),
+        min_version: given.min_tls_version,
     }))
 }
 
@@ -88,6 +126,11 @@ pub(super) fn warn_of_danger(tls: &TlsOptions, x509: bool, warnings: &mut Warnin
     ];
     for (option, _, risk) in switches.into_iter().filter(|(_, on, _)| *on == Some(true)) {
         warnings.add(WarningKind::Insecure, format!("{} is on: {risk}", option.name()));
+    }
+    if tls.oldest_version() < TlsVersion::V1_2 {
+        let message =
+            format!("the oldest version of TLS is set to {}: those before TLS 1.2 are broken", tls.oldest_version());
+        warnings.add(WarningKind::Insecure, message);
     }
     if x509 && !tls.is_verified() {
         warnings.add(WarningKind::Insecure, "MONGODB-X509 logs in to a server whose certificate is not fully checked");
@@ -104,7 +147,7 @@ fn check_conflicts(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn given(settings: &Settings, option: Opt) -> Option<bool> {
+fn flag(settings: &Settings, option: Opt) -> Option<bool> {
     match settings.get(option) {
         Some(Value::Bool(value)) => Some(*value),
         _ => None,

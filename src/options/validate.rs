@@ -39,7 +39,7 @@ pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
     check_topology(&given)?;
     check_proxy(&given.settings)?;
     check_pool(&given.settings)?;
-    let tls = tls::options(&given.settings, given.srv_host.is_some())?;
+    let tls = tls::options(&given)?;
     let credential = login::credential(&given, &mut warnings)?;
     check_strength(credential.as_ref(), &given.policy)?;
     let read_preference = read_preference(&given.settings)?;

@@ -123,8 +123,8 @@ const ATLAS_DOMAINS: [&str; 2] = [".mongodb.net", ".mongodbgov.net"];
 /// For what a peer says that speaks no TLS.
 const NOT_TLS_HINT: &str = "the server does not seem to speak TLS on this port: is tls=true right, and the port?";
 /// For a peer that finds no common ground, or wants a certificate of ours.
-const REFUSED_HINT: &str =
-    "the server refused: it may want TLS 1.1 or older, which this driver does not speak, or a client certificate";
+const REFUSED_HINT: &str = "the server refused: it may speak older versions of TLS only (1.2 and later are accepted here, unless \
+     min_tls_version says otherwise), or want a client certificate";
 
 #[cfg(test)]
 mod tests;

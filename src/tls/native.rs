@@ -7,9 +7,9 @@ use std::io::{self, Read, Write};
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, TlsConnectorBuilder};
 
 use crate::auth::Presented;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{ChannelFacts, Revocation};
-use crate::options::TlsOptions;
+use crate::options::{TlsOptions, TlsVersion};
 use crate::tls::identity::{self, Material};
 use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, peer_name, pem};
 
@@ -25,7 +25,7 @@ impl Context {
     /// Reads the files that the options name.
     pub(super) fn new(options: &TlsOptions) -> Result<Context> {
         let mut builder = TlsConnector::builder();
-        builder.min_protocol_version(Some(Protocol::Tlsv12));
+        builder.min_protocol_version(Some(version(options.oldest_version())?));
         if let Some(path) = &options.ca_file {
             builder.disable_built_in_roots(true);
             let text = pem::read_ca_file(path)?;
@@ -71,6 +71,19 @@ impl Context {
 /// Whether the peer has neither sent anything nor gone. The stream beneath must not wait just now.
 pub(super) fn is_idle<S: Read + Write>(channel: &mut Channel<S>) -> bool {
     matches!(channel.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn version(version: TlsVersion) -> Result<Protocol> {
+    Ok(match version {
+        TlsVersion::V1_0 => Protocol::Tlsv10,
+        TlsVersion::V1_1 => Protocol::Tlsv11,
+        TlsVersion::V1_2 => Protocol::Tlsv12,
+        TlsVersion::V1_3 if cfg!(target_os = "macos") => {
+            return Err(Error::not_supported("TLS 1.3 is not supported by this platform's TLS (Secure Transport)")
+                .with_hint("leave min_tls_version at TLS 1.2"));
+        }
+        TlsVersion::V1_3 => Protocol::Tlsv13,
+    })
 }
 
 /// All that the platform tells.

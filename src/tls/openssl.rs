@@ -48,7 +48,7 @@ impl Context {
     pub(super) fn new(options: &TlsOptions) -> Result<Context> {
         let store = options.ca_file.as_deref().map(context::read_store).transpose()?;
         let own = identity::read(options)?.map(|material| own::Identity::new(&material)).transpose()?;
-        let context = context::new_context(store, own.as_ref(), options.danger_accepts_any_certificate())
+        let context = context::new_context(store, own.as_ref(), options)
             .map_err(|error| set_up_failed("OpenSSL could not be set up", error))?;
         Ok(Context {
             context,

@@ -10,21 +10,22 @@ use ::openssl::x509::store::{X509Store, X509StoreBuilder};
 use super::own::Identity;
 use super::sessions::Sessions;
 use crate::error::Result;
+use crate::options::{TlsOptions, TlsVersion};
 use crate::tls::pem;
 
 pub(super) fn new_context(
     store: Option<X509Store>,
     own: Option<&Identity>,
-    danger_accepts_any_certificate: bool,
+    options: &TlsOptions,
 ) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
-    builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+    builder.set_min_proto_version(Some(version(options.oldest_version())))?;
     builder.set_options(SslOptions::NO_COMPRESSION);
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::RELEASE_BUFFERS);
     // A record's head and body in one read: otherwise every reply costs two.
     builder.set_read_ahead(true);
     Sessions::watch(&mut builder)?;
-    builder.set_verify(match danger_accepts_any_certificate {
+    builder.set_verify(match options.danger_accepts_any_certificate() {
         true => SslVerifyMode::NONE,
         false => SslVerifyMode::PEER,
     });
@@ -40,6 +41,15 @@ pub(super) fn new_context(
         None => builder.set_default_verify_paths()?,
     }
     Ok(builder.build())
+}
+
+fn version(version: TlsVersion) -> SslVersion {
+    match version {
+        TlsVersion::V1_0 => SslVersion::TLS1,
+        TlsVersion::V1_1 => SslVersion::TLS1_1,
+        TlsVersion::V1_2 => SslVersion::TLS1_2,
+        TlsVersion::V1_3 => SslVersion::TLS1_3,
+    }
 }
 
 pub(super) fn read_store(path: &Path) -> Result<X509Store> {
