@@ -104,6 +104,30 @@ fn row_14_the_environment() {
     assert_eq!(aws.seen()[1].header("x-amz-security-token"), Some(token.as_str()));
 }
 
+/// The example, as a newcomer runs it: with keys of the environment, and with keys from its own code.
+#[test]
+fn the_example_logs_in() {
+    let Some(moto) = moto() else { return };
+    let front = front(&judged_by(moto));
+    let uri = format!("mongodb://{}/?authMechanism=MONGODB-AWS", front.address());
+    let example = |arguments: &[&str], id: &str, secret: &str| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["run", "--quiet", "--locked", "--example", "aws", "--", &uri]).args(arguments);
+        command.env(id, moto.access_key_id()).env(secret, moto.secret_access_key());
+        command
+            .env("AWS_SHARED_CREDENTIALS_FILE", "")
+            .env("AWS_CONFIG_FILE", "")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        peers::run(&mut command)
+    };
+    let found = example(&[], "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    assert_eq!(found[found.len() - 2], format!("keys {} from: environment", moto.access_key_id()));
+    let provided = example(&["--vault"], "VAULT_KEY_ID", "VAULT_SECRET");
+    for said in [found, provided] {
+        assert!(said.last().unwrap().contains("user/tester"), "{said:?}");
+    }
+}
+
 /// Keys of the role `first`, by boto3.
 fn temporary_keys() -> Option<(String, String, String)> {
     const ASSUME: &str = "import boto3, sys\n\
