@@ -117,7 +117,8 @@ impl Connection {
             };
             Ok(reply.document().to_owned())
         };
-        let peer = Peer { host: setup.host(), deadline, verified: setup.verified };
+        let step_deadline = setup.command_deadline(deadline);
+        let peer = Peer { host: setup.host(), deadline, step_deadline, verified: setup.verified };
         let hello = match setup.handshake.run(&peer, &mut exchange) {
             Ok(done) => done.hello,
             Err(error) => {

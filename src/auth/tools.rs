@@ -36,6 +36,8 @@ pub(crate) struct Peer<'a> {
     pub(crate) host: &'a str,
     /// When the operation that waits for this login must end.
     pub(crate) deadline: Deadline,
+    /// When one step of the login must end: what each of its commands is given.
+    pub(crate) step_deadline: Deadline,
     /// Whether TLS has verified the server in full.
     pub(crate) verified: bool,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Peer<'a> {
 impl Peer<'_> {
     /// No server yet: for judging a credential by itself.
     pub(super) fn unknown() -> Self {
-        Peer { host: "", deadline: Deadline::NEVER, verified: false }
+        Peer { host: "", deadline: Deadline::NEVER, step_deadline: Deadline::NEVER, verified: false }
     }
 }
 

@@ -11,7 +11,8 @@ from gssapi.raw import RequirementFlag
 
 LAYERS = int(sys.argv[1])
 NO_LAYER = 1
-MAX_MESSAGE = 0x001000
+# Without a layer that protects there is nothing to bound (RFC 4752, section 3.3).
+MAX_MESSAGE = 0x001000 if LAYERS & ~NO_LAYER else 0
 
 
 class Conversation:

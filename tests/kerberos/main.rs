@@ -6,4 +6,5 @@ mod cases;
 mod child;
 mod hostile;
 mod names;
+mod others;
 mod realm;

@@ -35,7 +35,7 @@ mod real {
             credentials: platform::credentials(credential),
             keytab: credential.client_keytab.is_some(),
         };
-        let (known, deadline) = (tried.clone(), peer.deadline);
+        let (known, deadline) = (tried.clone(), peer.step_deadline);
         let (owned, host, alarm) = (credential.clone(), peer.host.to_owned(), tools.alarm.clone());
         let opening = move || within(deadline, move || open(&owned, &host, known, &alarm));
         Ok(Box::new(Sasl::new(Gssapi::new(&credential.username, tried, Box::new(opening)), EXTERNAL)))

@@ -38,5 +38,5 @@ pub(crate) fn credential(username: &str, password: &str) -> ScramCredential {
 
 /// A server on this machine, reached without TLS.
 pub(crate) fn localhost() -> Peer<'static> {
-    Peer { host: "localhost", deadline: Deadline::NEVER, verified: false }
+    Peer { host: "localhost", deadline: Deadline::NEVER, step_deadline: Deadline::NEVER, verified: false }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, doc};
+use openssl::base64::{decode_block, encode_block};
 
 use crate::answers::{self, error, truth};
 use crate::behaviour::{Answer, Behaviour, Behaviours};
@@ -215,19 +216,19 @@ impl Session<'_> {
     fn sasl_start(&mut self, body: &Document, database: &str, behaviours: &Behaviours) -> Document {
         self.conversation = None;
         let name = body.get_str("mechanism").unwrap_or_default();
-        let Ok(payload) = body.get_binary_generic("payload") else {
-            return error(14, "payload must be binary");
+        let Some(payload) = payload(body) else {
+            return error(14, "payload must be binary, or text in base64");
         };
         if let Some((_, start)) = self.state.mechanisms.iter().find(|(known, _)| known == name) {
             let mut dialogue = start(database);
-            let spoken = dialogue.step(payload);
-            return self.say_other(dialogue, spoken, database.to_owned());
+            let spoken = dialogue.step(&payload);
+            return self.say_other(body, dialogue, spoken, database.to_owned());
         }
         let Some(mechanism) = Mechanism::named(name) else {
             return error(334, &format!("Received authentication for mechanism {name} which is not enabled"));
         };
         let skip = body.get_document("options").is_ok_and(|o| truth(o.get("skipEmptyExchange")));
-        match Conversation::start(&self.state.users, database, mechanism, payload, skip, behaviours) {
+        match Conversation::start(&self.state.users, database, mechanism, &payload, skip, behaviours) {
             Ok((conversation, say)) => self.say(conversation, say, database.to_owned(), CONVERSATION),
             Err(Refused(_)) => error(18, "Authentication failed."),
         }
@@ -243,17 +244,17 @@ impl Session<'_> {
         if of_database != database {
             return error(17, "Attempt to switch database target during sasl authentication.");
         }
-        let Ok(payload) = body.get_binary_generic("payload") else {
-            return error(14, "payload must be binary");
+        let Some(payload) = payload(body) else {
+            return error(14, "payload must be binary, or text in base64");
         };
         let mut conversation = match talk {
             Talk::Scram(conversation) => conversation,
             Talk::Other(mut dialogue) => {
-                let spoken = dialogue.step(payload);
-                return self.say_other(dialogue, spoken, of_database);
+                let spoken = dialogue.step(&payload);
+                return self.say_other(body, dialogue, spoken, of_database);
             }
         };
-        match conversation.step(payload, behaviours) {
+        match conversation.step(&payload, behaviours) {
             Ok(say) => {
                 let changed =
                     behaviours.scram().any(|t| matches!(t, crate::behaviour::ScramTamper::ConversationIdChanged));
@@ -271,7 +272,14 @@ impl Session<'_> {
         doc! {"conversationId": id, "done": say.done, "payload": binary(&say.payload), "ok": 1.0}
     }
 
-    fn say_other(&mut self, dialogue: Box<dyn Dialogue>, spoken: Result<Spoken, Denied>, database: String) -> Document {
+    /// The answer has the form of the question: MongoDB answers a text with a text.
+    fn say_other(
+        &mut self,
+        asked: &Document,
+        dialogue: Box<dyn Dialogue>,
+        spoken: Result<Spoken, Denied>,
+        database: String,
+    ) -> Document {
         let spoken = match spoken {
             Ok(spoken) => spoken,
             Err(Denied { code, message }) => return error(code, &message),
@@ -280,7 +288,10 @@ impl Session<'_> {
             self.logged_in((user, database.clone()));
         }
         self.conversation = Some((Talk::Other(dialogue), database));
-        let payload = Binary { subtype: BinarySubtype::Generic, bytes: spoken.payload };
+        let payload: Bson = match asked.get_str("payload") {
+            Ok(_) => encode_block(&spoken.payload).into(),
+            Err(_) => Binary { subtype: BinarySubtype::Generic, bytes: spoken.payload }.into(),
+        };
         doc! {"conversationId": CONVERSATION, "done": spoken.done, "payload": payload, "ok": 1.0}
     }
 
@@ -367,6 +378,16 @@ fn add_write_concern_error(request: &Request, outcome: Outcome, effect: &Effect)
     }
     let message = wire::reply_bytes(request, &wire::raw(&document)?, &Forge::default());
     Ok(Outcome::Messages(vec![message]))
+}
+
+/// What a message of SASL carries: binary, or text in base64, as some clients send it.
+fn payload(body: &Document) -> Option<Vec<u8>> {
+    match body.get("payload")? {
+        Bson::Binary(binary) if binary.subtype == BinarySubtype::Generic => Some(binary.bytes.clone()),
+        Bson::String(text) if text.is_empty() => Some(Vec::new()),
+        Bson::String(text) => decode_block(text).ok(),
+        _ => None,
+    }
 }
 
 fn no_such_command(name: &str) -> Document {

@@ -1,5 +1,6 @@
 //! Other people's drivers: a program that logs in to URIs and prints a verdict for each.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,7 +12,7 @@ pub struct Reference {
     name: &'static str,
     program: PathBuf,
     first: Vec<PathBuf>,
-    environment: Vec<(&'static str, PathBuf)>,
+    environment: Vec<(&'static str, OsString)>,
     oldest: i32,
     /// libmongoc is built once for a test.
     _scratch: Option<Scratch>,
@@ -44,7 +45,7 @@ impl Reference {
             name: "Node driver",
             program: folder.join("node"),
             first: vec![script("node_login.js")],
-            environment: vec![("NODE_PATH", folder.join("node_modules"))],
+            environment: vec![("NODE_PATH", folder.join("node_modules").into())],
             oldest: 8,
             _scratch: None,
         })
@@ -74,6 +75,12 @@ impl Reference {
             oldest: 6,
             _scratch: Some(scratch),
         })
+    }
+
+    /// The same in an environment that has these besides.
+    pub fn with_environment(mut self, environment: Vec<(&'static str, OsString)>) -> Reference {
+        self.environment.extend(environment);
+        self
     }
 
     /// What it is called.
