@@ -6,7 +6,9 @@ mod aws;
 
 use crate::secret::Secret;
 
-pub use aws::{AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSkipped, AwsSource, AwsSourceReport};
+pub use aws::{
+    AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSearchFailed, AwsSkipped, AwsSource, AwsSourceReport,
+};
 
 /// The credential of a client.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@
 //! | --- | --- |
 //! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `results` | the words that all others speak |
 //! | `uri`, `credential`, `options` | connection string and code become judged options |
-//! | `wire`, `http`, `auth` | messages, HTTP for credentials of clouds, and the mechanisms as machines that know no socket |
+//! | `wire`, `json`, `http`, `auth` | messages, HTTP and JSON for credentials of clouds, and the mechanisms as machines that know no socket |
 //! | `tls`, `stream`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `topology`, `pool` | which server, and which of its connections |
 //! | `operation`, `client`, `cursor`, `collection`, `database` | a command for each action, and the public face |
@@ -42,9 +42,9 @@
 //!
 //! | feature | for | default | crates it adds |
 //! | --- | --- | --- | --- |
-//! | `aws` | MONGODB-AWS | yes | 15 (HTTP) |
-//! | `oidc` | MONGODB-OIDC, not built yet | yes | the same 15 |
-//! | `ocsp` | asking OCSP responders, not built yet | yes | the same 15 |
+//! | `aws` | MONGODB-AWS | yes | 18 (HTTP, JSON) |
+//! | `oidc` | MONGODB-OIDC, not built yet | yes | the same 18 |
+//! | `ocsp` | asking OCSP responders, not built yet | yes | the 15 for HTTP |
 //! | `srv` | `mongodb+srv://`, not built yet | yes | 0 |
 //! | `gssapi` | GSSAPI (Kerberos); needs the headers of Kerberos and libclang | no | 2 |
 //!
@@ -73,6 +73,8 @@ mod handshake;
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 #[allow(dead_code, reason = "the mechanisms and checks that ask over it come next")]
 mod http;
+#[cfg(any(feature = "aws", feature = "oidc"))]
+mod json;
 mod operation;
 pub mod options;
 mod policy;
@@ -93,9 +95,9 @@ pub use auth::aws_source_report;
 pub use client::Client;
 pub use collection::{Collection, CollectionOptions, WriteModel};
 pub use credential::{
-    AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSkipped, AwsSource, AwsSourceReport,
-    CanonicalizeHostName, CrCredential, Credential, GssapiCredential, OidcCredential, OidcEnvironment, PlainCredential,
-    ScramCredential, ScramMechanism, X509Credential,
+    AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSearchFailed, AwsSkipped, AwsSource,
+    AwsSourceReport, CanonicalizeHostName, CrCredential, Credential, GssapiCredential, OidcCredential, OidcEnvironment,
+    PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 pub use cursor::Cursor;
 pub use database::{Database, DatabaseOptions};

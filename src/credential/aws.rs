@@ -120,6 +120,28 @@ pub struct AwsSkipped {
     pub why: String,
 }
 
+/// A search for AWS keys that ended without any: the [`source`](std::error::Error::source) of its error.
+///
+/// ```no_run
+/// use std::error::Error;
+/// use mongo_blocking::AwsSearchFailed;
+///
+/// if let Err(error) = mongo_blocking::aws_source_report(std::time::Duration::from_secs(10)) {
+///     let search = error.source().and_then(|source| source.downcast_ref::<AwsSearchFailed>());
+///     for skipped in search.iter().flat_map(|search| &search.skipped) {
+///         println!("{skipped}");
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AwsSearchFailed {
+    /// The source that is configured and failed; `None` where no source had any keys.
+    pub failed: Option<AwsSource>,
+    /// The sources that had none, in order.
+    pub skipped: Vec<AwsSkipped>,
+}
+
 /// Which source AWS keys came from, and which were passed over and why. Its `Display` form has a line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -210,3 +232,11 @@ impl fmt::Display for AwsSourceReport {
         write!(f, "keys {} from: {}", self.access_key_id, self.source)
     }
 }
+
+impl fmt::Display for AwsSearchFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sources passed over: {}", self.skipped.len())
+    }
+}
+
+impl StdError for AwsSearchFailed {}

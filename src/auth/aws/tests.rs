@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bson::{Document, doc};
 use mongo_blocking_test_server::peers::{self, Scratch};
 
+use super::sources::runner::Ended;
 use super::*;
 use crate::auth::tests::noise::Noise;
 use crate::auth::tests::{localhost, tools};
@@ -56,6 +57,9 @@ impl World for Still {
     }
     fn http(&self) -> Arc<dyn Http> {
         http()
+    }
+    fn run(&self, _arguments: &[Zeroizing<String>], _most: usize, _deadline: Deadline) -> io::Result<Ended> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

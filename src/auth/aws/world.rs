@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use super::sources::runner::{self, Ended};
+use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::http::{Http, http};
 
@@ -25,6 +27,8 @@ pub(in crate::auth) trait World: Send + Sync {
     fn random(&self, buffer: &mut [u8]) -> Result<()>;
     /// Whoever carries HTTP requests.
     fn http(&self) -> Arc<dyn Http>;
+    /// Runs a program (its path or name first) to its end, or kills it at the deadline, or when it has printed more than `most` bytes.
+    fn run(&self, arguments: &[Zeroizing<String>], most: usize, deadline: Deadline) -> io::Result<Ended>;
 }
 
 /// The world as it is.
@@ -63,5 +67,9 @@ impl World for System {
 
     fn http(&self) -> Arc<dyn Http> {
         http()
+    }
+
+    fn run(&self, arguments: &[Zeroizing<String>], most: usize, deadline: Deadline) -> io::Result<Ended> {
+        runner::run(arguments, most, deadline)
     }
 }

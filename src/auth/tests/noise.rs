@@ -25,12 +25,12 @@ impl Noise {
         self.0
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap()).unwrap()
     }
 
     /// A few changes: bytes replaced, taken out, put in, cut off.
-    fn spoil(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn spoil(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         for _ in 0..=self.below(3) {
             let (at, byte) = (self.below(bytes.len()), self.next().to_le_bytes()[0]);

@@ -1,10 +1,39 @@
-//! Where AWS keys come from when none are given: the environment.
+//! Where AWS keys come from when none are given: what the environment, the files and the machine offer, in the order in which
+//! boto3 looks.
+//!
+//! [`find`] is the door. A source that is not configured is passed over and says why; the first with keys wins. One that is
+//! configured and fails ends the search, for keys of somebody else would be a surprise: only the metadata service of EC2, the
+//! last, is asked without being configured. Each source has a file here; what they share: [`profiles`] (the two files),
+//! [`ask`] (HTTP), [`endpoint`] (regions and their hosts), [`sts`] (roles), [`reply`] (JSON with keys in it).
+
+mod ask;
+mod assume_role;
+mod container;
+mod ec2;
+mod endpoint;
+mod environment;
+mod identity_center;
+mod ini;
+mod process;
+mod profiles;
+mod reply;
+pub(in crate::auth) mod runner;
+mod split;
+mod static_keys;
+mod sts;
+mod web_identity;
+mod xml;
+
+use std::fmt::Debug;
+use std::path::Path;
 
 use super::world::World;
 use super::{SEARCH, stage};
-use crate::credential::{AwsKeys, AwsSkipped, AwsSource};
+use crate::credential::{AwsKeys, AwsSearchFailed, AwsSkipped, AwsSource};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+
+use profiles::{Files, Profile, Profiles, Which};
 
 /// Keys that were found, and the sources before them that had none.
 pub(super) struct Found {
@@ -23,23 +52,221 @@ pub(super) enum Look {
 }
 
 /// Looks for keys, source by source, and takes the first that has some.
-pub(super) fn find(world: &dyn World, look: Look, _deadline: Deadline) -> Result<Found> {
-    let set = |name| world.variable(name).filter(|value| !value.is_empty());
-    let ours = (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY"), set("AWS_SESSION_TOKEN"));
-    let what = match (look, ours) {
-        (Look::Everywhere, (Some(id), Some(secret), token)) => {
-            let mut keys = AwsKeys::new(id, secret);
-            keys.session_token = token.map(Into::into);
-            return Ok(Found { keys, source: AwsSource::Environment, skipped: Vec::new() });
-        }
-        (Look::Everywhere, (None, None, None)) => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set",
-        (Look::Everywhere, _) => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed both, and one is not set",
-        (Look::PastEnvironment, _) => "nothing but the environment is looked at",
+pub(super) fn find(world: &dyn World, look: Look, deadline: Deadline) -> Result<Found> {
+    let mut search = Search { world, skipped: Vec::new() };
+    let environment = match look {
+        Look::Everywhere => environment::look(world),
+        Look::PastEnvironment => Ok(Looked::nothing("keys that were fetched are refreshed by what fetches")),
     };
-    Err(Error::new(ErrorKind::Authentication, stage(SEARCH), format!("no AWS keys: {what}")))
+    if let Some(keys) = search.judge(AwsSource::Environment, environment)? {
+        return Ok(search.found(keys, AwsSource::Environment));
+    }
+    let files = Files::open(world)?;
+    let profiles = Profiles::parse(&files, world)?;
+    let place = Place { world, profiles: &profiles, profile: &profiles.name, variables: true, deadline };
+    for (source, look) in ORDER {
+        if let Some(keys) = search.judge(*source, look(&place))? {
+            return Ok(search.found(keys, *source));
+        }
+    }
+    Err(search.in_vain())
 }
 
 /// What decides which keys would be fetched, beside the keys of the environment themselves.
-pub(super) fn identity(_world: &dyn World) -> Vec<(&'static str, String)> {
-    Vec::new()
+pub(super) fn identity(world: &dyn World) -> Vec<(&'static str, String)> {
+    DECIDING.iter().filter_map(|name| Some((*name, world.variable(name)?))).collect()
 }
+
+/// What one source had.
+enum Looked {
+    Found(AwsKeys),
+    /// It is not configured, or (EC2) does not answer; why, and what to do about it.
+    Nothing(String),
+}
+
+impl Looked {
+    fn nothing(why: &str) -> Looked {
+        Looked::Nothing(why.to_owned())
+    }
+}
+
+/// Where a source looks.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    world: &'a dyn World,
+    profiles: &'a Profiles<'a>,
+    /// The profile that counts.
+    profile: &'a str,
+    /// Whether variables of the environment may stand for what the profile says.
+    variables: bool,
+    /// Until when keys must be there.
+    deadline: Deadline,
+}
+
+impl<'a> Place<'a> {
+    /// The profile that counts, if it is there.
+    fn profile(&self) -> Option<Profile<'a>> {
+        self.profiles.get(self.profile)
+    }
+
+    /// Why nothing was found where the profile would have to say so.
+    fn nothing_in_profile(&self, what: &str) -> Looked {
+        Looked::Nothing(match self.profile() {
+            Some(_) => format!("the profile {:?} has no {what}", self.profile),
+            None => format!("there is no profile {:?}", self.profile),
+        })
+    }
+
+    /// A variable that is set to something.
+    fn variable(&self, name: &str) -> Option<String> {
+        self.world.variable(name).filter(|value| !value.is_empty())
+    }
+}
+
+/// The keys of a profile that others assume a role with: from any source that the profile itself names.
+fn keys_of_profile(place: &Place<'_>) -> Result<AwsKeys> {
+    for (source, look) in ORDER.iter().filter(|(source, _)| OF_A_PROFILE.contains(source)) {
+        if let Looked::Found(keys) = look(place).map_err(|error| with_source_name(*source, error))? {
+            return Ok(keys);
+        }
+    }
+    Err(invalid(format!("the profile {:?}, which is a source_profile, has no keys by any source", place.profile)))
+}
+
+/// A search as far as it has come.
+struct Search<'a> {
+    world: &'a dyn World,
+    skipped: Vec<AwsSkipped>,
+}
+
+impl Search<'_> {
+    /// Keys, or nothing and the reason is noted. An error is one of a source that is configured, so it ends the search.
+    fn judge(&mut self, source: AwsSource, looked: Result<Looked>) -> Result<Option<AwsKeys>> {
+        match looked {
+            Ok(Looked::Found(keys)) => match keys.expires.is_some_and(|at| at <= self.world.now()) {
+                // A metadata service that cannot renew keys for a while gives old ones, which AWS goes on taking.
+                true if source != AwsSource::Ec2 => Err(self.failed(source, expired())),
+                _ => Ok(Some(keys)),
+            },
+            Ok(Looked::Nothing(why)) => {
+                self.skipped.push(AwsSkipped { source, why });
+                Ok(None)
+            }
+            Err(error) => Err(self.failed(source, error)),
+        }
+    }
+
+    fn found(self, keys: AwsKeys, source: AwsSource) -> Found {
+        Found { keys, source, skipped: self.skipped }
+    }
+
+    fn failed(&mut self, source: AwsSource, error: Error) -> Error {
+        let skipped = std::mem::take(&mut self.skipped);
+        let error = with_source_name(source, error);
+        let error = match error.hint() {
+            Some(_) => error,
+            None => error.with_hint("this source is configured, so none after it is asked"),
+        };
+        error.with_source(AwsSearchFailed { failed: Some(source), skipped })
+    }
+
+    fn in_vain(self) -> Error {
+        let reasons: Vec<String> = self.skipped.iter().map(ToString::to_string).collect();
+        failed(format!("no source has AWS keys. {}", reasons.join("; ")))
+            .with_hint(
+                "give keys in the connection string, in code, or as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or name a profile \
+                 with AWS_PROFILE; or run where AWS gives a role (ECS, EKS, EC2)",
+            )
+            .with_source(AwsSearchFailed { failed: None, skipped: self.skipped })
+    }
+}
+
+/// An error of a source, with all its words in its message; a cause keeps no place of its own.
+fn with_source_name(source: AwsSource, error: Error) -> Error {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let named = Error::new(kind_of(&error), stage(SEARCH), format!("{source}: {}{cause}", error.message()));
+    match error.hint() {
+        Some(hint) => named.with_hint(hint.to_owned()),
+        None => named,
+    }
+}
+
+/// A failure of another network than the server's is no network error of the server.
+fn kind_of(error: &Error) -> ErrorKind {
+    match error.kind() {
+        ErrorKind::InvalidArgument => ErrorKind::InvalidArgument,
+        ErrorKind::NotSupported => ErrorKind::NotSupported,
+        _ => ErrorKind::Authentication,
+    }
+}
+
+/// Something that is configured so that it cannot work.
+fn invalid(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidArgument, stage(SEARCH), what.into())
+}
+
+/// Something that is configured and did not give keys.
+fn failed(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Authentication, stage(SEARCH), what.into())
+}
+
+fn expired() -> Error {
+    failed("the keys that it gives have expired").with_hint("is this machine's clock right?")
+}
+
+/// A path, as messages quote it.
+fn quoted(path: &Path) -> String {
+    let path: &dyn Debug = &path;
+    format!("{path:?}")
+}
+
+/// How a source looks.
+type Source = fn(&Place<'_>) -> Result<Looked>;
+
+/// Every source after the environment's keys, in order.
+const ORDER: &[(AwsSource, Source)] = &[
+    (AwsSource::AssumeRole, assume_role::look),
+    (AwsSource::WebIdentity, web_identity::look),
+    (AwsSource::IdentityCenter, identity_center::look),
+    (AwsSource::SharedCredentialsFile, |place| static_keys::look(place, Which::Credentials)),
+    (AwsSource::CredentialProcess, process::look),
+    (AwsSource::ConfigFile, |place| static_keys::look(place, Which::Config)),
+    (AwsSource::Container, container::look),
+    (AwsSource::Ec2, ec2::look),
+];
+
+/// Those that a profile names by itself.
+const OF_A_PROFILE: &[AwsSource] = &[
+    AwsSource::WebIdentity,
+    AwsSource::IdentityCenter,
+    AwsSource::SharedCredentialsFile,
+    AwsSource::CredentialProcess,
+    AwsSource::ConfigFile,
+];
+
+/// Every variable that a source reads, but for the keys of the environment.
+const DECIDING: &[&str] = &[
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_SSO",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_STS_REGIONAL_ENDPOINTS",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "HOME",
+    "USERPROFILE",
+];

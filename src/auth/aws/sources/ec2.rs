@@ -1,0 +1,143 @@
+//! Source: the metadata service of an EC2 instance, version 2: a token for a session first, then the keys of the instance's role.
+//!
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::ask::{self, Question, aws_v6, check_url};
+use super::{Looked, Place, invalid, reply};
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::http::{Answer, Method, Request};
+use crate::uri::percent_encode;
+
+/// Asks the metadata service. It is the last source and nobody needs to configure it, so one that is not there, or not as it
+/// should be, is nothing found, and the reason is told.
+pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
+    if place.variable(DISABLED).is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
+        return Ok(Looked::Nothing(format!("{DISABLED} is true")));
+    }
+    let service = Service::of(place)?;
+    Ok(match service.keys() {
+        Ok(body) => reply::of_ec2(&body).map_or_else(|what| Looked::Nothing(service.answered(&what)), Looked::Found),
+        Err(why) => Looked::Nothing(why),
+    })
+}
+
+struct Service<'a> {
+    place: &'a Place<'a>,
+    /// Without a slash at its end.
+    url: String,
+    /// How long the first answer may take.
+    patience: Duration,
+}
+
+impl<'a> Service<'a> {
+    fn of(place: &'a Place<'a>) -> Result<Service<'a>> {
+        let setting = |variable, name| place.variable(variable).or_else(|| in_profile(place, name));
+        let url = match setting(ENDPOINT, "ec2_metadata_service_endpoint") {
+            Some(url) => url,
+            None => match setting(MODE, "ec2_metadata_service_endpoint_mode") {
+                Some(mode) if mode.eq_ignore_ascii_case("ipv6") => IPV6.to_owned(),
+                Some(mode) if !mode.eq_ignore_ascii_case("ipv4") => {
+                    return Err(invalid(format!("{MODE} is {mode:.40?}; it can be ipv4 or ipv6")));
+                }
+                _ => IPV4.to_owned(),
+            },
+        };
+        check_url(&url, ENDPOINT, NEAR)?;
+        let patience = match setting(TIMEOUT, "metadata_service_timeout") {
+            None => PATIENCE,
+            Some(text) => match text.parse() {
+                Ok(seconds @ 1..=60) => Duration::from_secs(seconds),
+                _ => return Err(invalid(format!("{TIMEOUT} is {text:.40?}; it is a number of seconds from 1 to 60"))),
+            },
+        };
+        Ok(Service { place, url: url.trim_end_matches('/').to_owned(), patience })
+    }
+
+    /// The answer that should hold keys.
+    fn keys(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let answer = self.ask(Method::Put, "/latest/api/token", &[(TOKEN_TTL, TTL)], self.patience)?;
+        let token = match answer.status {
+            200 => line(&answer.body, "token").map_err(|what| self.answered(&what))?,
+            status => return Err(self.answered(&format!("status {status} when asked for a session"))),
+        };
+        let headers = [(TOKEN, token.as_str())];
+        let answer = self.ask(Method::Get, ROLES, &headers, LATER_PATIENCE)?;
+        let role = match answer.status {
+            200 => line(&answer.body, "role's name").map_err(|what| self.answered(&what))?,
+            404 => return Err("the instance has no role (an instance profile gives it one)".to_owned()),
+            status => return Err(self.answered(&format!("status {status} when asked for the role"))),
+        };
+        let path = format!("{ROLES}{}", percent_encode(&role));
+        let answer = self.ask(Method::Get, &path, &headers, LATER_PATIENCE)?;
+        match answer.status {
+            200 => Ok(answer.body),
+            status => Err(self.answered(&format!("status {status} when asked for keys"))),
+        }
+    }
+
+    fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], limit: Duration) -> Result<Answer, String> {
+        let url = format!("{}{path}", self.url);
+        let deadline = Deadline::after(limit).named(LIMIT).earliest(self.place.deadline);
+        if method == Method::Put {
+            // Most machines are no instances: it is asked once.
+            let request = Request { method, url: &url, headers, body: &[], deadline, max_body: MAX_TOKEN };
+            return self.place.world.http().send(&request).map_err(|error| self.silent(&ask::words(&error)));
+        }
+        let question = Question { method, url: &url, headers, body: &[], deadline };
+        ask::ask(self.place.world, &question).map_err(|error| self.silent(&ask::words(&error)))
+    }
+
+    fn silent(&self, what: &str) -> String {
+        format!("there is no metadata service, so this is no EC2 instance ({what}); {DISABLED}=true saves the attempt")
+    }
+
+    fn answered(&self, what: &str) -> String {
+        format!("the metadata service {} answered with {what}", self.url)
+    }
+}
+
+/// One line that goes into a header or a path.
+fn line(body: &[u8], what: &str) -> Result<Zeroizing<String>, String> {
+    let text = str::from_utf8(body).unwrap_or_default().trim();
+    match (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(Zeroizing::new(text.to_owned())),
+        false => Err(format!("a {what} that is empty or has signs that none has")),
+    }
+}
+
+/// As for endpoints, that of the profile that the environment names.
+fn in_profile(place: &Place<'_>, name: &str) -> Option<String> {
+    place.profiles.chosen()?.get(name).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+const TIMEOUT: &str = "AWS_METADATA_SERVICE_TIMEOUT";
+
+const IPV4: &str = "http://169.254.169.254";
+const IPV6: &str = "http://[fd00:ec2::254]";
+const NEAR: &[IpAddr] = &[IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), aws_v6(0x254)];
+
+const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+const TOKEN: &str = "x-aws-ec2-metadata-token";
+const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+
+/// Seconds that the session is needed for.
+const TTL: &str = "30";
+
+/// How long the first answer may take: on an instance it takes milliseconds, elsewhere everybody waits for it in vain.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the others may take, once the service is known to be there.
+const LATER_PATIENCE: Duration = Duration::from_secs(5);
+const LIMIT: &str = "the limit of a metadata service";
+
+/// The most bytes of a session's token. AWS' have 56.
+const MAX_TOKEN: usize = 4096;

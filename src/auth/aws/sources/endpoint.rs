@@ -1,0 +1,178 @@
+//! Regions, and the hosts of STS and of IAM Identity Center in them.
+
+use super::ask::check_url;
+use super::{Place, invalid};
+use crate::error::Result;
+
+/// Where a service is asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// `https` or `http`.
+    scheme: String,
+    /// `host` or `host:port`.
+    pub(super) host: String,
+    /// Begins with a slash.
+    pub(super) path: String,
+    /// The region that requests are signed for.
+    pub(super) region: String,
+}
+
+/// The security token service: the one that is configured by its URL, or that of the region, or the global one.
+pub(super) fn sts(place: &Place<'_>) -> Result<Endpoint> {
+    let region = region(place)?;
+    if let Some(endpoint) = configured(place, "sts", "AWS_ENDPOINT_URL_STS", region.as_deref())? {
+        return Ok(endpoint);
+    }
+    let Some(region) = region.filter(|region| region != "aws-global") else {
+        return Ok(Endpoint::of_aws(GLOBAL_STS.to_owned(), GLOBAL_REGION));
+    };
+    let regional = match regional_endpoints(place).as_deref() {
+        None | Some("regional") => true,
+        Some("legacy") => !LEGACY_REGIONS.contains(&region.as_str()),
+        Some(other) => {
+            let what = "AWS_STS_REGIONAL_ENDPOINTS (in a profile: sts_regional_endpoints)";
+            return Err(invalid(format!("{what} is {other:.40?}; it can be regional or legacy")));
+        }
+    };
+    Ok(match regional {
+        true => Endpoint::of_aws(format!("sts.{region}.{}", suffix(&region)), &region),
+        false => Endpoint::of_aws(GLOBAL_STS.to_owned(), GLOBAL_REGION),
+    })
+}
+
+/// The portal of IAM Identity Center, in the region that the profile names for it.
+pub(super) fn portal(place: &Place<'_>, region: &str) -> Result<Endpoint> {
+    check_region(region, "the profile's sso_region")?;
+    match configured(place, "sso", "AWS_ENDPOINT_URL_SSO", Some(region))? {
+        Some(endpoint) => Ok(endpoint),
+        None => Ok(Endpoint::of_aws(format!("portal.sso.{region}.{}", suffix(region)), region)),
+    }
+}
+
+impl Endpoint {
+    fn of_aws(host: String, region: &str) -> Endpoint {
+        Endpoint { scheme: "https".to_owned(), host, path: "/".to_owned(), region: region.to_owned() }
+    }
+
+    /// Its URL, with more of a path behind it, which begins with a slash if it is not empty.
+    pub(super) fn url(&self, more: &str) -> String {
+        let Endpoint { scheme, host, path, .. } = self;
+        let path = if more.is_empty() { path } else { path.trim_end_matches('/') };
+        format!("{scheme}://{host}{path}{more}")
+    }
+}
+
+/// The region of this program, by the environment or the profile.
+fn region(place: &Place<'_>) -> Result<Option<String>> {
+    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| Some((*name, place.variable(name)?)));
+    let (what, region) = match named {
+        Some((name, region)) => (name, region),
+        None => match in_profile(place, "region") {
+            Some(region) => ("the profile's region", region.to_owned()),
+            None => return Ok(None),
+        },
+    };
+    check_region(&region, what)?;
+    Ok(Some(region))
+}
+
+/// It becomes part of a host's name, so it has to be a label of one.
+fn check_region(region: &str, what: &str) -> Result<()> {
+    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let edges = region.starts_with('-') || region.ends_with('-');
+    match (1..=63).contains(&region.len()) && region.bytes().all(fine) && !edges {
+        true => Ok(()),
+        false => Err(invalid(format!("{what} is {region:.80?}, which is no name of a region"))),
+    }
+}
+
+fn regional_endpoints(place: &Place<'_>) -> Option<String> {
+    let set = place.variable("AWS_STS_REGIONAL_ENDPOINTS");
+    let set = set.or_else(|| in_profile(place, "sts_regional_endpoints").map(str::to_owned));
+    set.map(|set| set.to_ascii_lowercase())
+}
+
+/// The URL that the environment or the profile gives a service: the service's own before that for all.
+fn configured(place: &Place<'_>, service: &str, variable: &str, region: Option<&str>) -> Result<Option<Endpoint>> {
+    let ignored = place.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    let ignored = ignored.or_else(|| in_profile(place, "ignore_configured_endpoint_urls").map(str::to_owned));
+    if ignored.is_some_and(|ignored| ignored.eq_ignore_ascii_case("true")) {
+        return Ok(None);
+    }
+    let named = [variable, "AWS_ENDPOINT_URL"].iter().find_map(|name| Some((*name, place.variable(name)?)));
+    let (what, url) = match named {
+        Some((name, url)) => (name, url),
+        None => match in_files(place, service)? {
+            Some(url) => ("the profile's endpoint_url", url),
+            None => return Ok(None),
+        },
+    };
+    let uri = check_url(&url, what, &[])?;
+    match (uri.scheme_str(), uri.authority(), uri.query()) {
+        (Some(scheme), Some(authority), None) => Ok(Some(Endpoint {
+            scheme: scheme.to_owned(),
+            host: authority.to_string(),
+            path: uri.path().to_owned(),
+            region: region.unwrap_or(GLOBAL_REGION).to_owned(),
+        })),
+        _ => Err(invalid(format!("{what} has a query in it"))),
+    }
+}
+
+fn in_files(place: &Place<'_>, service: &str) -> Result<Option<String>> {
+    let Some(section) = in_profile(place, "services") else {
+        return Ok(in_profile(place, "endpoint_url").map(str::to_owned));
+    };
+    if !place.profiles.has_section("services", section) {
+        return Err(invalid(format!(
+            "the profile names the services {section:?}, and the config file has no such section"
+        )));
+    }
+    let own = place.profiles.of_section("services", section, service);
+    let own = own.and_then(|value| super::ini::nested(value, "endpoint_url"));
+    Ok(own.or_else(|| in_profile(place, "endpoint_url")).filter(|url| !url.is_empty()).map(str::to_owned))
+}
+
+/// A setting of the profile that the environment names, also while another one's keys are looked for on its behalf.
+fn in_profile<'a>(place: &Place<'a>, name: &str) -> Option<&'a str> {
+    place.profiles.chosen()?.get(name).filter(|value| !value.is_empty())
+}
+
+/// What names of hosts end with in the partition that a region belongs to.
+fn suffix(region: &str) -> &'static str {
+    PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("amazonaws.com", |(_, suffix)| suffix)
+}
+
+/// Partitions whose hosts do not end with `amazonaws.com`. (Those of `us-gov-` do.)
+const PARTITIONS: &[(&str, &str)] = &[
+    ("cn-", "amazonaws.com.cn"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("eusc-", "amazonaws.eu"),
+];
+
+const GLOBAL_STS: &str = "sts.amazonaws.com";
+
+/// Requests to the global endpoint are signed for it.
+const GLOBAL_REGION: &str = "us-east-1";
+
+/// Regions that have the global endpoint for `legacy`. The list is closed: newer regions never had it.
+const LEGACY_REGIONS: &[&str] = &[
+    "ap-northeast-1",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];

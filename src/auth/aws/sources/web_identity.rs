@@ -1,0 +1,41 @@
+//! Source: a role for the token of another identity provider, as EKS gives it to a pod in a file.
+
+use std::path::PathBuf;
+
+use super::profiles::why_not;
+use super::sts::{self, Role};
+use super::{Looked, Place, failed, invalid, quoted};
+use crate::error::Result;
+
+/// Assumes the role if there is a token file: `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`, perhaps `AWS_ROLE_SESSION_NAME`,
+/// each from the environment or else from the profile. The file is read each time, for its token changes.
+pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
+    let Some(file) = setting(place, "web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE") else {
+        return Ok(match place.variables {
+            true => Looked::nothing("neither AWS_WEB_IDENTITY_TOKEN_FILE nor the profile names a token file"),
+            false => place.nothing_in_profile("web_identity_token_file"),
+        });
+    };
+    let arn = setting(place, "role_arn", "AWS_ROLE_ARN").ok_or_else(|| {
+        invalid("a token file is named, but no role").with_hint("AWS_ROLE_ARN, or role_arn in the profile, names it")
+    })?;
+    let session_name = setting(place, "role_session_name", "AWS_ROLE_SESSION_NAME");
+    let path = PathBuf::from(file);
+    let text = place.world.read_file(&path, MAX_TOKEN).map_err(|error| failed(why_not(&path, &error)))?;
+    let token = str::from_utf8(&text).unwrap_or_default().trim();
+    if token.is_empty() {
+        return Err(failed(format!("there is no token in {}", quoted(&path))));
+    }
+    let role = Role { arn: &arn, session_name: session_name.as_deref(), external_id: None, duration_seconds: None };
+    sts::assume_role_with_web_identity(place, &role, token).map(Looked::Found)
+}
+
+/// What the environment says, or else the profile. A variable that is set to nothing hides what the profile says.
+fn setting(place: &Place<'_>, name: &str, variable: &str) -> Option<String> {
+    let set = place.world.variable(variable).filter(|_| place.variables);
+    let value = set.or_else(|| Some(place.profile()?.get(name)?.to_owned()));
+    value.filter(|value| !value.is_empty())
+}
+
+/// The most bytes of a token file. STS takes tokens of up to 20000.
+const MAX_TOKEN: u64 = 64 * 1024;
