@@ -45,6 +45,9 @@ pub(super) fn tls_cut_off(error: io::Error, target: &Target<'_>) -> Error {
     let error = overload(network_error(error, Stage::Tls, target.deadline));
     match error.kind() {
         ErrorKind::Io if tls::is_atlas(target.host) => error.with_hint(tls::ATLAS_HINT),
+        ErrorKind::Timeout => {
+            error.with_hint("a server that does not speak TLS on this port (tls=true) may wait for ever")
+        }
         ErrorKind::Io => error.with_hint("does the server speak TLS on this port (tls=true), and TLS 1.2 or later?"),
         _ => error,
     }
