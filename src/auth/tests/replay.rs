@@ -2,7 +2,8 @@
 //!
 //! A conversation is a text: `#` comments, `name: value` settings, then `C:` lines (what we must send) and `S:` lines (what
 //! the server answers), and how it ends. Documents are extended JSON, in which `{"$text": "…"}` is a binary that holds this
-//! text, and `{"$bson": {…}}` one that holds this document. A bug report becomes one more file.
+//! text, and `{"$bson": {…}}` one that holds this document. `K:` lines are what the Kerberos library is asked and answers. A bug
+//! report becomes one more file.
 
 use std::collections::HashMap;
 use std::fs;
@@ -27,6 +28,7 @@ struct Conversation {
     settings: HashMap<String, String>,
     client: Vec<RawDocumentBuf>,
     server: Vec<RawDocumentBuf>,
+    kerberos: Vec<String>,
 }
 
 #[test]
@@ -106,6 +108,10 @@ impl Conversation {
         if self.settings["mechanism"] == "MONGODB-AWS" {
             return self.aws();
         }
+        if self.settings["mechanism"] == "GSSAPI" {
+            let machine = crate::auth::gssapi::tests::scripted(&self.settings["user"], &self.kerberos);
+            return Box::new(Sasl::new(machine, crate::credential::EXTERNAL));
+        }
         if self.settings["mechanism"] == "MONGODB-X509" {
             let credential = X509Credential { username: self.settings.get("user").cloned() };
             return Box::new(X509::new(&credential, None));
@@ -162,16 +168,17 @@ fn conversations() -> Vec<Conversation> {
 
 fn parse(path: &PathBuf) -> Conversation {
     let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-    let (mut settings, mut client, mut server) = (HashMap::new(), Vec::new(), Vec::new());
+    let (mut settings, mut client, mut server, mut kerberos) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
     for line in fs::read_to_string(path).unwrap().lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (key, value) = line.split_once(": ").unwrap_or_else(|| panic!("{name}: {line}"));
         match key {
             "C" => client.push(document(value)),
             "S" => server.push(document(value)),
+            "K" => kerberos.push(value.to_owned()),
             _ => assert!(settings.insert(key.to_owned(), value.to_owned()).is_none(), "{name}: {key} twice"),
         }
     }
-    Conversation { name, settings, client, server }
+    Conversation { name, settings, client, server, kerberos }
 }
 
 fn document(json: &str) -> RawDocumentBuf {
