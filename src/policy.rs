@@ -12,6 +12,7 @@
 #[non_exhaustive]
 pub struct SecurityPolicy {
     refuse_weak_mechanisms: bool,
+    refuse_unprotected_secrets: bool,
 }
 
 impl SecurityPolicy {
@@ -20,6 +21,30 @@ impl SecurityPolicy {
     pub fn refuse_weak_mechanisms(mut self, refuse: bool) -> Self {
         self.refuse_weak_mechanisms = refuse;
         self
+    }
+
+    /// Refuse to send a secret as it is where TLS has not verified the server in full: the password of PLAIN, the access token of
+    /// MONGODB-OIDC, and the session token of MONGODB-AWS. The latter two may go to this machine itself (`localhost`, a loopback
+    /// address, a Unix socket). Default: false, a warning.
+    ///
+    /// ```
+    /// use mongo_blocking::SecurityPolicy;
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .uri("mongodb://user:pencil@db.example.com/?authMechanism=PLAIN")
+    ///     .policy(SecurityPolicy::default().refuse_unprotected_secrets(true));
+    /// assert!(options.clone().build().is_err());
+    /// assert!(options.tls(true).build().is_ok());
+    /// ```
+    pub fn refuse_unprotected_secrets(mut self, refuse: bool) -> Self {
+        self.refuse_unprotected_secrets = refuse;
+        self
+    }
+
+    /// Whether secrets are kept off channels that others may read.
+    pub fn refuses_unprotected_secrets(&self) -> bool {
+        self.refuse_unprotected_secrets
     }
 
     /// Whether mechanisms that rest on SHA-1 or MD5 are refused.

@@ -11,6 +11,7 @@ mod getters;
 mod given;
 mod login;
 mod markdown;
+mod protection;
 mod query;
 mod supported;
 mod table;
@@ -25,6 +26,8 @@ pub use action::*;
 pub use builder::ClientOptionsBuilder;
 pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPreferenceMode, WriteConcern};
 pub use markdown::options_table;
+#[cfg(feature = "aws")]
+pub(crate) use protection::{AWS_SESSION_TOKEN, is_local, unprotected};
 pub use tls::{TlsOptions, TlsVersion};
 
 pub use crate::uri::{ServerAddress, percent_decode, percent_encode};

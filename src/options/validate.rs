@@ -7,7 +7,7 @@ use super::table::{Opt, State};
 use super::value::{Settings, Value};
 use super::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ServerAddress, WriteConcern, login,
-    tls,
+    protection, tls,
 };
 use crate::credential::{Credential, ScramMechanism};
 use crate::error::{Error, Result};
@@ -48,11 +48,8 @@ pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
     if let Some(tls) = &tls {
         tls::warn_of_danger(tls, matches!(credential, Some(Credential::X509(_))), &mut warnings);
     }
-    if let (Some(Credential::Plain(_)), false) = (&credential, tls.as_ref().is_some_and(super::TlsOptions::is_verified))
-    {
-        warnings
-            .add(WarningKind::Insecure, "PLAIN sends the password as it is: without verified TLS, others may read it");
-    }
+    let known = if given.srv_host.is_some() { &[][..] } else { &given.hosts };
+    protection::judge(credential.as_ref(), tls.as_ref(), known, &given.policy, &mut warnings)?;
     let settings = &given.settings;
     Ok(ClientOptions {
         hosts: given.hosts.clone(),

@@ -11,6 +11,7 @@
 //! | custom provider 2, case 1 | keys in the URI win over a provider, which is not called | `provider::keys_that_are_given_win` |
 //! | custom provider 2, case 2 | a provider wins over the environment | `provider::it_wins_over_the_environment` |
 
+mod channel;
 mod forms;
 mod hostile;
 mod provider;

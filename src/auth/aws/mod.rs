@@ -14,6 +14,7 @@ mod world;
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -28,6 +29,9 @@ use super::{Peer, Tools};
 use crate::credential::{AwsCredential, AwsKeys, AwsProvider, AwsSource, AwsSourceReport};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::options::{AWS_SESSION_TOKEN, is_local, unprotected};
+use crate::policy::SecurityPolicy;
+use crate::warning::{Alarm, WarningKind};
 
 use cache::{Cache, Held, Key};
 use sigv4::Signing;
@@ -67,11 +71,18 @@ pub(super) struct Surroundings {
     found: Arc<Cache>,
     /// Keys that the client's provider gave.
     provided: Arc<Cache>,
+    /// Whether the program was warned that a session token is sent where others may read it.
+    warned: Arc<AtomicBool>,
 }
 
 impl Surroundings {
     pub(super) fn of_this_process() -> Self {
-        Surroundings { world: Arc::new(System), found: Cache::of_this_process(), provided: Arc::default() }
+        Surroundings {
+            world: Arc::new(System),
+            found: Cache::of_this_process(),
+            provided: Arc::default(),
+            warned: Arc::default(),
+        }
     }
 }
 
@@ -80,6 +91,8 @@ pub(super) struct Aws {
     keys: Keys,
     surroundings: Surroundings,
     deadline: Deadline,
+    /// What is to be done about a session token, where others may read it.
+    exposed: Option<(SecurityPolicy, Alarm)>,
     /// Whether an earlier try with the same credential was refused.
     again: bool,
     /// The keys that this conversation used.
@@ -113,12 +126,14 @@ impl Aws {
         let deadline =
             Deadline::after(LONGEST_SEARCH).named("the limit of a search for AWS keys").earliest(peer.deadline);
         let surroundings = tools.aws.clone();
-        Aws { keys, surroundings, deadline, again: false, used: None, state: State::Unstarted }
+        let exposed = !peer.verified && !is_local(peer.host) && !matches!(keys, Keys::Given(_)); // those were judged with the options
+        let exposed = exposed.then(|| (tools.policy.clone(), tools.alarm.clone()));
+        Aws { keys, surroundings, deadline, exposed, again: false, used: None, state: State::Unstarted }
     }
 
     /// The keys of this login: those given, those kept, or those that are found now.
     fn obtain(&self) -> Result<Arc<Held>> {
-        let Surroundings { world, found, provided } = &self.surroundings;
+        let Surroundings { world, found, provided, .. } = &self.surroundings;
         let held = match &self.keys {
             Keys::Given(keys) => Arc::new(Held::new(keys.clone(), AwsSource::Options)),
             Keys::Provided(provider) => {
@@ -129,7 +144,20 @@ impl Aws {
             })?,
         };
         check_keys(&held)?;
+        self.check_channel(&held.keys)?;
         Ok(held)
+    }
+
+    /// A session token travels as it is. On a channel that does not protect it the program is warned, once; or nothing is sent.
+    fn check_channel(&self, keys: &AwsKeys) -> Result<()> {
+        let (Some((policy, alarm)), Some(_)) = (&self.exposed, &keys.session_token) else {
+            return Ok(());
+        };
+        let warning = unprotected(AWS_SESSION_TOKEN, policy).map_err(|error| error.with_stage(stage(SEARCH)))?;
+        if !self.surroundings.warned.swap(true, Ordering::Relaxed) {
+            alarm.warn(WarningKind::Insecure, warning);
+        }
+        Ok(())
     }
 
     /// The client's second message: the signature.
@@ -235,6 +263,7 @@ impl SaslClient for Aws {
             keys: self.keys.clone(),
             surroundings: self.surroundings.clone(),
             deadline: self.deadline,
+            exposed: self.exposed.clone(),
             again: true,
             used: None,
             state: State::Unstarted,

@@ -1,0 +1,93 @@
+//! Secrets on a channel that others may read: a warning, or an error where the policy says so. Judged once, when the options are
+//! built; a secret that only a login finds is judged there, by [`unprotected`].
+
+use std::net::IpAddr;
+
+use super::{ServerAddress, TlsOptions};
+use crate::credential::Credential;
+use crate::error::{Error, Result};
+use crate::policy::SecurityPolicy;
+use crate::warning::{WarningKind, Warnings};
+
+/// Judges a credential whose secret travels as it is. `hosts` is empty where they are behind a name that is yet to be looked up.
+pub(super) fn judge(
+    credential: Option<&Credential>,
+    tls: Option<&TlsOptions>,
+    hosts: &[ServerAddress],
+    policy: &SecurityPolicy,
+    warnings: &mut Warnings,
+) -> Result<()> {
+    let local = !hosts.is_empty() && hosts.iter().all(is_local_address);
+    let what = match credential {
+        // An LDAP password is often good for much more than the database, and a program on the same machine may listen.
+        Some(Credential::Plain(_)) => "PLAIN sends the password as it is",
+        Some(Credential::Oidc(_)) if !local => "MONGODB-OIDC sends an access token as it is",
+        Some(Credential::Aws(aws)) if !local && aws.keys.as_ref().is_some_and(|keys| keys.session_token.is_some()) => {
+            AWS_SESSION_TOKEN
+        }
+        _ => return Ok(()),
+    };
+    if tls.is_some_and(TlsOptions::is_verified) {
+        return Ok(());
+    }
+    let message = unprotected(what, policy)?;
+    warnings.add(WarningKind::Insecure, message);
+    Ok(())
+}
+
+/// The warning about a secret on a channel that does not protect it; an error where the policy refuses that.
+pub(crate) fn unprotected(what: &str, policy: &SecurityPolicy) -> Result<String> {
+    let message = format!("{what}: without verified TLS, others may read it");
+    match policy.refuses_unprotected_secrets() {
+        true => Err(Error::invalid_argument(message).with_hint(
+            "the security policy refuses that (refuse_unprotected_secrets); set tls=true, and nothing that weakens it",
+        )),
+        false => Ok(message),
+    }
+}
+
+/// Whether what is sent to this host (without a port; or the path of a Unix socket) stays on this machine.
+pub(crate) fn is_local(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.contains('/')
+        || name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+fn is_local_address(address: &ServerAddress) -> bool {
+    match address {
+        ServerAddress::Tcp { host, .. } => is_local(host),
+        ServerAddress::Unix { .. } => true,
+    }
+}
+
+/// What travels with temporary AWS keys.
+pub(crate) const AWS_SESSION_TOKEN: &str = "MONGODB-AWS sends the session token of temporary keys as it is";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for host in [
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "[::1]",
+            "::ffff:127.0.0.1",
+            "/tmp/a.sock",
+        ] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in
+            ["", "example.com", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "::2", "0.0.0.0", "::"]
+        {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}
