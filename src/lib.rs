@@ -69,6 +69,10 @@ mod deadline;
 pub mod error;
 pub mod event;
 mod fork;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "no part of the public face")]
+pub mod fuzzing;
 mod handshake;
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 #[allow(dead_code, reason = "the mechanisms and checks that ask over it come next")]

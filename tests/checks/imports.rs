@@ -14,7 +14,7 @@ const ORDER: &[&[&str]] = &[
     &["tls", "stream", "handshake", "connection"],
     &["pool", "topology"],
     &["operation", "client", "cursor", "collection", "database"],
-    &["diagnose", "ffi"],
+    &["diagnose", "ffi", "fuzzing"],
 ];
 
 /// What a file uses outside its own module, and where.

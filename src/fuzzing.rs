@@ -1,0 +1,150 @@
+//! What the fuzz targets in `fuzz/` run, each through the front door of a part and with a property that must hold. The seeds
+//! in `fuzz/seeds` go through the same functions with the unit tests, so neither of the two can rot.
+//!
+//! Compiled for tests and by `cargo fuzz` only; no part of the public face.
+
+use bson::raw::cstr;
+use bson::spec::BinarySubtype;
+use bson::{Document, RawBinaryRef, RawDocument, RawDocumentBuf, rawdoc};
+
+use crate::auth::Peer;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Stage};
+use crate::handshake::{Handshake, HelloReply, ServerKind};
+use crate::options::ClientOptions;
+use crate::wire::{Header, Reply, check_nesting};
+
+/// A connection string: what was read can be written, and reads the same again.
+pub fn uri(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(options) = ClientOptions::parse(text) else { return };
+    let written = options.to_uri(true);
+    let again =
+        ClientOptions::parse(&written).unwrap_or_else(|error| panic!("{written:?} does not read again: {error}"));
+    assert_eq!(again.to_uri(true), written);
+}
+
+/// The bytes of a server's message: what passes is a document that can be walked, decoded and written again.
+pub fn reply(data: &[u8]) {
+    let Ok(Some(header)) = Header::read(data) else { return };
+    let Ok(reply) = Reply::decode(data.to_vec(), &header) else { return };
+    let raw = reply.document();
+    if let Ok(hello) = HelloReply::read(raw) {
+        assert!(hello.max_message_size_bytes <= 48_000_000 && hello.max_bson_object_size <= 16 * 1024 * 1024);
+    }
+    if check_nesting(raw).is_err() {
+        return;
+    }
+    if let Ok(document) = Document::try_from(raw) {
+        let again = RawDocumentBuf::try_from(&document).expect("a document that was read can be written");
+        assert!(Document::try_from(&*again).is_ok());
+    }
+}
+
+/// A whole handshake with a server that says what the data says. Whoever does not know the password is never let in.
+///
+/// The first byte picks the credential; then each reply is a byte for its kind, two for its length, and its bytes.
+pub fn handshake(data: &[u8]) {
+    let Some((&choice, mut rest)) = data.split_first() else { return };
+    let Some(uri) = CREDENTIALS.get(usize::from(choice)) else { return };
+    let options = ClientOptions::builder().uri(*uri).scram_max_iterations(MOST_ITERATIONS).build();
+    let options = options.expect("the connection strings below are right");
+    let handshake = Handshake::new(&options).expect("and so are their credentials");
+    let mut nonce = Vec::new();
+    let exchange = &mut |_form, _database: &str, command: &RawDocument| {
+        remember_nonce(command, &mut nonce);
+        next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(ErrorKind::Io, Stage::Command, "the data is at its end"))
+    };
+    let peer = Peer { host: "localhost", deadline: Deadline::NEVER, step_deadline: Deadline::NEVER, verified: true };
+    if let Ok(done) = handshake.run(&peer, exchange) {
+        assert!(done.hello.kind == ServerKind::RsArbiter, "somebody without the password was let in");
+    }
+}
+
+/// So that a number in the data cannot keep the fuzzer busy.
+const MOST_ITERATIONS: u32 = 4_100;
+
+/// Those whose server must prove something.
+const CREDENTIALS: &[&str] = &[
+    "mongodb://user:pencil@localhost/",
+    "mongodb://user:pencil@localhost/?authMechanism=SCRAM-SHA-1",
+    "mongodb://user:pencil@localhost/?authMechanism=SCRAM-SHA-256",
+];
+
+/// A client's nonce is random; in the data a byte 1 stands for it.
+fn remember_nonce(command: &RawDocument, nonce: &mut Vec<u8>) {
+    let command = command.get_document("speculativeAuthenticate").unwrap_or(command);
+    let Ok(payload) = command.get_binary("payload") else { return };
+    let text = String::from_utf8_lossy(payload.bytes);
+    if let Some((_, own)) = text.split_once(",r=") {
+        *nonce = own.as_bytes().to_vec();
+    }
+}
+
+fn next_reply(data: &mut &[u8], nonce: &[u8]) -> Option<RawDocumentBuf> {
+    let (&[kind, low, high], rest) = data.split_first_chunk()?;
+    let (bytes, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
+    *data = rest;
+    if kind == 0 {
+        return RawDocumentBuf::from_bytes(bytes.to_vec()).ok();
+    }
+    let mut payload = Vec::new();
+    for byte in bytes {
+        match byte {
+            1 => payload.extend_from_slice(nonce),
+            byte => payload.push(*byte),
+        }
+    }
+    let mut said = rawdoc! { "conversationId": 1, "done": kind & 2 != 0 };
+    said.append(cstr!("payload"), RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &payload });
+    said.append(cstr!("ok"), 1);
+    if kind & 4 == 0 {
+        return Some(said);
+    }
+    let mechanisms: bson::RawArrayBuf = ["SCRAM-SHA-1", "SCRAM-SHA-256"].into_iter().collect();
+    let mut hello = rawdoc! { "ismaster": true, "maxWireVersion": 17, "saslSupportedMechs": mechanisms };
+    hello.append(cstr!("speculativeAuthenticate"), said);
+    hello.append(cstr!("ok"), 1);
+    Some(hello)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// Runs every seed; each with a byte of it changed, at every `step`th place; and each cut off there.
+    fn replay(target: &str, step: usize, run: fn(&[u8])) {
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fuzz", "seeds", target].iter().collect();
+        let mut seeds = 0;
+        for entry in fs::read_dir(&folder).unwrap() {
+            let seed = fs::read(entry.unwrap().path()).unwrap();
+            run(&seed);
+            for at in (0..seed.len()).step_by(step) {
+                let mut spoiled = seed.clone();
+                spoiled[at] = spoiled[at].wrapping_add(1);
+                run(&spoiled);
+                run(&seed[..at]);
+            }
+            seeds += 1;
+        }
+        assert!(seeds > 0, "no seeds in {}", folder.display());
+    }
+
+    #[test]
+    fn seeds_of_uri() {
+        replay("uri", 1, uri);
+    }
+
+    #[test]
+    fn seeds_of_reply() {
+        replay("reply", 1, reply);
+    }
+
+    #[test]
+    fn seeds_of_handshake() {
+        replay("handshake", 7, handshake);
+    }
+}
