@@ -68,7 +68,7 @@ fn row_14_the_environment() {
         match expected.as_str() {
             "nothing" => {
                 let error = who(&uri).unwrap_err();
-                assert!(error.message().contains("no AWS keys"), "{error}");
+                assert!(error.message().contains("no source has AWS keys"), "{error}");
             }
             user => assert_eq!(who(&uri).unwrap(), user),
         }

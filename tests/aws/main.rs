@@ -7,6 +7,8 @@
 //! | 1 Regular credentials | a pair of keys in the URI logs in | `forms::row_12_keys`, `moto_accepts_our_signatures` |
 //! | 4 AssumeRole | temporary keys and `AWS_SESSION_TOKEN` in the URI log in | `forms::row_13_temporary_keys` |
 //! | 6 Lambda | keys of the environment, with and without a token | `forms::row_14_the_environment` |
+//! | 7 cached credentials, 1 to 12 | what is fetched is kept, refreshed in time, and dropped after a refusal | `kept_keys` in `src/auth/aws/cache/prose.rs` |
+//! | 7 cached credentials, environment, 1 to 18 | keys of the environment are not kept, and do not override what is | `kept_keys_and_an_environment_that_changes`, there |
 //! | custom provider 1 | a provider in code is called, and its keys log in | `provider::its_keys_log_in` |
 //! | custom provider 2, case 1 | keys in the URI win over a provider, which is not called | `provider::keys_that_are_given_win` |
 //! | custom provider 2, case 2 | a provider wins over the environment | `provider::it_wins_over_the_environment` |
@@ -14,6 +16,7 @@
 mod channel;
 mod forms;
 mod hostile;
+mod kept;
 mod provider;
 mod secrets;
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::sources::{self, Found, Look};
 use super::world::World;
 use super::{SEARCH, stage};
-use crate::credential::{AwsKeys, AwsSource};
+use crate::credential::{AwsKeys, AwsSearchFailed, AwsSource};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::fork;
@@ -58,6 +58,8 @@ struct Failure {
     stage: Stage,
     message: String,
     hint: Option<String>,
+    /// Which sources were passed over, as data.
+    search: Option<AwsSearchFailed>,
 }
 
 /// What a thread does that needs keys.
@@ -201,7 +203,13 @@ impl Drop for Landing<'_> {
             entry.flight = None;
         }
         let message = "the thread that fetched AWS keys for all panicked".to_owned();
-        self.flight.land(Err(Failure { kind: ErrorKind::Authentication, stage: stage(SEARCH), message, hint: None }));
+        self.flight.land(Err(Failure {
+            kind: ErrorKind::Authentication,
+            stage: stage(SEARCH),
+            message,
+            hint: None,
+            search: None,
+        }));
     }
 }
 
@@ -229,18 +237,24 @@ impl Flight {
 
 impl Failure {
     fn of(error: &Error) -> Failure {
+        let cause = std::error::Error::source(error);
+        let search = cause.and_then(|cause| cause.downcast_ref::<AwsSearchFailed>()).cloned();
+        // A cause of another kind stays with the thread that fetched; the others get its words.
+        let causes = std::iter::successors(cause.filter(|_| search.is_none()), |cause| cause.source());
         Failure {
             kind: error.kind().clone(),
             stage: error.stage(),
-            // The cause's words, too: the error itself stays with the thread that fetched.
-            message: std::iter::successors(std::error::Error::source(error), |cause| cause.source())
-                .fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}")),
+            message: causes.fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}")),
             hint: error.hint().map(str::to_owned),
+            search,
         }
     }
 
     fn into_error(self) -> Error {
-        let error = Error::new(self.kind, self.stage, self.message);
+        let mut error = Error::new(self.kind, self.stage, self.message);
+        if let Some(search) = self.search {
+            error = error.with_source(search);
+        }
         match self.hint {
             Some(hint) => error.with_hint(hint),
             None => error,
@@ -257,5 +271,7 @@ const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 /// How many different environments a process is in, in all reason.
 const MAX_ENTRIES: usize = 64;
 
+#[cfg(test)]
+mod prose;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,8 @@ fn found(number: usize, world: &Still) -> Result<Found> {
 }
 
 fn failure() -> Error {
-    Error::new(ErrorKind::Io, Stage::Http, "the endpoint is gone").with_hint("look at it")
+    let search = AwsSearchFailed { failed: Some(AwsSource::Container), skipped: Vec::new() };
+    Error::new(ErrorKind::Io, Stage::Http, "the endpoint is gone").with_hint("look at it").with_source(search)
 }
 
 fn get(cache: &Cache, world: &Still, fetch: &Fetch<'_>) -> Result<Arc<Held>> {
@@ -183,6 +184,9 @@ fn those_who_wait_get_the_failure_and_a_panic_strands_nobody() {
             } else {
                 assert!(matches!(error.kind(), ErrorKind::Io), "{error}");
                 assert_eq!((error.message(), error.hint()), ("the endpoint is gone", Some("look at it")));
+                let search =
+                    std::error::Error::source(&error).and_then(|search| search.downcast_ref::<AwsSearchFailed>());
+                assert_eq!(search.and_then(|search| search.failed), Some(AwsSource::Container));
             }
         });
         assert_eq!(id(&get(&cache, &world, &|_| found(2, &world)).unwrap()), "AKIA2");
