@@ -145,3 +145,6 @@ impl Context {
 pub(super) fn is_idle<S: Read + Write>(channel: &mut Channel<S>) -> bool {
     matches!(channel.ssl_peek(&mut [0]), Err(error) if error.code() == ErrorCode::WANT_READ)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,12 +17,12 @@ use super::*;
 use crate::deadline::Deadline;
 use crate::options::TlsOptions;
 
-fn front(authority: &Authority, name: &str) -> Front {
+pub(super) fn front(authority: &Authority, name: &str) -> Front {
     let issued = authority.issue(For::Server, name);
     Front::builder().tls(&issued.certificate, &issued.key).start()
 }
 
-fn file(folder: &Scratch, name: &str, content: impl AsRef<[u8]>) -> TlsOptions {
+pub(super) fn file(folder: &Scratch, name: &str, content: impl AsRef<[u8]>) -> TlsOptions {
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
     TlsOptions { ca_file: Some(path), ..TlsOptions::default() }
@@ -42,7 +42,7 @@ fn refusal(options: &TlsOptions, host: &str, port: u16) -> Error {
 }
 
 /// One command there and its reply back.
-fn round_trip(stream: &mut TlsStream<TcpStream>) {
+pub(super) fn round_trip(stream: &mut TlsStream<TcpStream>) {
     let command = wire::command_bytes(1, &doc! { "hello": 1, "$db": "admin" }).unwrap();
     stream.write_all(&command).unwrap();
     let reply = wire::read_message(stream).unwrap().unwrap();
@@ -107,6 +107,41 @@ fn a_server_that_speaks_no_tls() {
     });
     let error = refusal(&TlsOptions::default(), "localhost", plain.port());
     assert!(error.hint().unwrap().contains("does not seem to speak TLS"), "{error}");
+}
+
+/// A name goes to the server as it stands in the connection string, whatever is verified; an address does not (RFC 6066).
+#[test]
+fn the_server_is_told_which_name_is_meant() {
+    let (folder, authority) = (Scratch::new("tls"), Authority::new());
+    let front = front(&authority, "localhost");
+    let any_name = |options| TlsOptions { danger_allow_invalid_hostnames: Some(true), ..options };
+    let anybody = |options| TlsOptions { danger_insecure: Some(true), ..options };
+    let options = || file(&folder, "ca.pem", authority.pem());
+    round_trip(&mut connect(&options(), "localhost", front.port()).unwrap());
+    round_trip(&mut connect(&any_name(options()), "db.other.example", front.port()).unwrap());
+    round_trip(&mut connect(&anybody(options()), "db.other.example.", front.port()).unwrap());
+    round_trip(&mut connect(&options(), "127.0.0.1", front.port()).unwrap());
+    let name = |name: &str| Some(name.to_owned());
+    assert_eq!(front.server_names(), [name("localhost"), name("db.other.example"), name("db.other.example"), None]);
+}
+
+#[test]
+fn atlas_turns_strangers_away() {
+    let internal_error = Script::start(|mut stream, _| {
+        let _ = stream.read(&mut [0; 600]);
+        let _ = stream.write_all(b"\x15\x03\x03\x00\x02\x02\x50");
+        let _ = stream.read(&mut [0; 600]);
+    });
+    for (host, atlas) in [
+        ("cluster0-shard-00-00.ab1cd.mongodb.net", true),
+        ("CLUSTER0-shard-00-00.ab1cd.MongoDB.net.", true),
+        ("cluster0-shard-00-00.ab1cd.mongodbgov.net", true),
+        ("notmongodb.net", false),
+        ("mongodb.net.example", false),
+    ] {
+        let error = refusal(&TlsOptions::default(), host, internal_error.port());
+        assert_eq!(error.hint().unwrap().contains("IP access list"), atlas, "{host}: {error}");
+    }
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub(super) fn new_context(
 ) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
     builder.set_min_proto_version(Some(version(options.oldest_version())))?;
-    builder.set_options(SslOptions::NO_COMPRESSION);
+    // With TLS 1.2 a server could ask for a second handshake, and show another certificate, after all has been judged.
+    builder.set_options(SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION);
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::RELEASE_BUFFERS);
     // A record's head and body in one read: otherwise every reply costs two.
     builder.set_read_ahead(true);

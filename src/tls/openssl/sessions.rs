@@ -133,6 +133,12 @@ impl Sessions {
         held.sessions.push((session, vetted.clone()));
     }
 
+    /// How many are kept for a server.
+    #[cfg(test)]
+    pub(super) fn count(&self, host: &str, port: u16) -> usize {
+        self.lock().servers.get(&(host.to_owned(), port)).map_or(0, |held| held.sessions.len())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let process = fork::process();

@@ -2,10 +2,12 @@
 
 use std::io::{self, BufReader, IoSlice, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use openssl::ssl::{SslAcceptor, SslStream};
+use openssl::ssl::{NameType, SslAcceptor, SslStream};
+
+use crate::script::lock;
 
 /// Bytes and calls over all connections of a front.
 #[derive(Debug, Default)]
@@ -15,6 +17,8 @@ pub(crate) struct Counters {
     pub(crate) bytes_out: AtomicU64,
     /// TLS handshakes in which the client took up an earlier session.
     pub(crate) resumed: AtomicU64,
+    /// The server name that each TLS client sent (SNI).
+    pub(crate) server_names: Mutex<Vec<Option<String>>>,
 }
 
 /// One connection.
@@ -31,6 +35,7 @@ impl Channel {
             Some(acceptor) => {
                 let stream = acceptor.accept(tcp).map_err(io::Error::other)?;
                 counters.resumed.fetch_add(u64::from(stream.ssl().session_reused()), Ordering::SeqCst);
+                lock(&counters.server_names).push(stream.ssl().servername(NameType::HOST_NAME).map(str::to_owned));
                 Stream::Tls(Box::new(stream))
             }
         };

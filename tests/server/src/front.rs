@@ -210,6 +210,11 @@ impl Front {
         self.state.counters.resumed.load(Ordering::SeqCst)
     }
 
+    /// The server name (SNI) that each TLS connection asked for, in the order of the handshakes.
+    pub fn server_names(&self) -> Vec<Option<String>> {
+        lock(&self.state.counters.server_names).clone()
+    }
+
     /// Puts other behaviours in force, for open connections too.
     pub fn set_behaviours(&self, behaviours: Vec<Behaviour>) {
         *lock(&self.state.behaviours) = Behaviours(behaviours);

@@ -51,6 +51,7 @@ enum Valid {
     Now,
     Before,
     Later,
+    Seconds(u64),
 }
 
 impl Authority {
@@ -84,6 +85,14 @@ impl Authority {
     /// As [`Authority::new`].
     pub fn issue_ec(&self, purpose: For, name: &str) -> Issued {
         self.make_leaf(purpose, name, new_ec_key(), Valid::Now).expect("a test certificate")
+    }
+
+    /// The same as [`Authority::issue`], but it expires in so many seconds.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn issue_for_seconds(&self, purpose: For, name: &str, seconds: u64) -> Issued {
+        self.make_leaf(purpose, name, new_key(), Valid::Seconds(seconds)).expect("a test certificate")
     }
 
     /// The same as [`Authority::issue`], but expired yesterday.
@@ -141,6 +150,10 @@ impl Authority {
             Valid::Before => {
                 builder.set_not_before(&*day(-3)?)?;
                 builder.set_not_after(&*day(-1)?)?;
+            }
+            Valid::Seconds(seconds) => {
+                let end = i64::try_from(now + seconds).unwrap_or_default();
+                builder.set_not_after(&*Asn1Time::from_unix(end)?)?;
             }
             Valid::Later => {
                 builder.set_not_before(&*day(1)?)?;
