@@ -3,15 +3,15 @@
 #   moto_server.py enforced    IAM is enforced: signatures are verified, what no policy allows is refused
 #   moto_server.py off         anyone may do anything, also unsigned
 #
-# Prints one line: URL ACCESS-KEY-ID SECRET. The keys are those of a user who may do everything; the roles "first" and "second" of
-# the account 123456789012 may, too.
+# Prints one line: URL ACCESS-KEY-ID SECRET ACCESS-KEY-ID SECRET TOKEN. The first keys are those of a user who may do everything; the
+# roles "first" and "second" of the account 123456789012 may, too. The second keys are temporary ones of "second", session "stub".
 import json
 import logging
 import os
 import sys
 import threading
 
-# Each call that the set-up below makes.
+# Each call to IAM that the set-up below makes.
 SETUP_CALLS = 7
 if sys.argv[1] == "enforced":
     os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = str(SETUP_CALLS)
@@ -37,7 +37,16 @@ def set_up(url):
     for role in ["first", "second"]:
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
         iam.put_role_policy(RoleName=role, PolicyName="all", PolicyDocument=json.dumps(POLICY))
-    return key["AccessKeyId"], key["SecretAccessKey"]
+    sts = boto3.client(
+        "sts",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    role = sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/second", RoleSessionName="stub")["Credentials"]
+    temporary = [role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"]]
+    return key["AccessKeyId"], key["SecretAccessKey"], *temporary
 
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)

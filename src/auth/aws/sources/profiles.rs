@@ -142,17 +142,15 @@ impl<'a> Profiles<'a> {
         }
     }
 
+    /// Of several sections for the same profile (quoted and not, say) the last counts.
     fn config_section(&self, profile: &str) -> Option<&'a str> {
-        match self.section_named("profile", profile) {
-            None if profile == DEFAULT => self.config.names().find(|name| *name == DEFAULT),
-            found => found,
-        }
+        let plain = |section: &str| profile == DEFAULT && section == DEFAULT;
+        self.config.names().filter(|section| plain(section) || is_section(section, "profile", profile)).last()
     }
 
     /// The section `[kind name]`; the name may be quoted.
     fn section_named(&self, kind: &str, name: &str) -> Option<&'a str> {
-        let rest = |section: &'a str| section.strip_prefix(kind)?.strip_prefix([' ', '\t']);
-        self.config.names().find(|section| rest(section).is_some_and(|rest| unquoted(rest.trim()) == Some(name)))
+        self.config.names().filter(|section| is_section(section, kind, name)).last()
     }
 
     fn unknown(&self, variable: &str, name: &str) -> Error {
@@ -235,6 +233,11 @@ pub(super) fn why_not(path: &Path, error: &io::Error) -> String {
         io::ErrorKind::NotFound => format!("there is no file {}", quoted(path)),
         _ => format!("{} cannot be read: {error}", quoted(path)),
     }
+}
+
+fn is_section(section: &str, kind: &str, name: &str) -> bool {
+    let rest = section.strip_prefix(kind).and_then(|rest| rest.strip_prefix([' ', '\t']));
+    rest.is_some_and(|rest| unquoted(rest.trim()) == Some(name))
 }
 
 /// A name of a section without the quotes that a shell would take off; `None` where it is more than one word.

@@ -80,10 +80,16 @@ impl Form {
         Form(text)
     }
 
+    /// In a form a blank is a plus.
     fn field(&mut self, name: &str, value: &str) {
-        let value = Zeroizing::new(percent_encode(value));
-        for part in ["&", name, "=", &value] {
+        for part in ["&", name, "="] {
             self.0.push_str(part);
+        }
+        for (at, word) in value.split(' ').enumerate() {
+            if at > 0 {
+                self.0.push('+');
+            }
+            self.0.push_str(&Zeroizing::new(percent_encode(word)));
         }
     }
 

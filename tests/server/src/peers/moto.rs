@@ -12,6 +12,7 @@ pub struct Moto {
     url: String,
     access_key_id: String,
     secret_access_key: String,
+    temporary: [String; 3],
 }
 
 /// Whether moto asks who calls.
@@ -47,8 +48,9 @@ impl Moto {
         }
         let mut words = line.split_whitespace().map(str::to_owned);
         let [url, access_key_id, secret_access_key] = [(); 3].map(|()| words.next().unwrap_or_default());
-        assert!(!secret_access_key.is_empty(), "moto_server.py did not start; its error is above");
-        Some(Moto { child, url, access_key_id, secret_access_key })
+        let temporary = [(); 3].map(|()| words.next().unwrap_or_default());
+        assert!(!temporary[2].is_empty(), "moto_server.py did not start; its error is above");
+        Some(Moto { child, url, access_key_id, secret_access_key, temporary })
     }
 
     /// `http://127.0.0.1:port`.
@@ -69,6 +71,11 @@ impl Moto {
     /// Its secret.
     pub fn secret_access_key(&self) -> &str {
         &self.secret_access_key
+    }
+
+    /// Temporary keys of the role `second` in a session `stub`: id, secret, token.
+    pub fn temporary(&self) -> &[String; 3] {
+        &self.temporary
     }
 
     /// The ARN of one of the roles `first` and `second`, which may do everything, too.
