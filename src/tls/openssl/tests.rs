@@ -8,8 +8,8 @@ use ::openssl::pkey::PKey;
 use ::openssl::ssl::{SslAcceptor, SslMethod};
 use ::openssl::x509::X509;
 use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::Scratch;
 use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::{SServer, Scratch};
 use mongo_blocking_test_server::script::Script;
 
 use super::*;
@@ -102,4 +102,22 @@ fn a_refused_certificate_leaves_no_session() {
     let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     assert!(context.connect(&target("localhost", server.port()), stream).is_err());
     assert_eq!(context.sessions.count("localhost", server.port()), 0);
+}
+
+/// The certificate and its revocation are judged once, after the first handshake; there is no other: the server, which
+/// insists, hangs up. Were there one, it would go on and wait for us.
+#[test]
+fn a_server_that_wants_a_second_handshake() {
+    let (folder, authority) = (Scratch::new("sessions"), Authority::new());
+    let issued = authority.issue(For::Server, "localhost");
+    let Some(mut server) = SServer::start_listening(&issued.both(), &["-tls1_2"]) else { return };
+    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem())).unwrap();
+    let mut channel = connect(&connector, "localhost", server.port()).unwrap();
+    channel.get_ref().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    server.tell("r");
+    match channel.read(&mut [0; 100]) {
+        Ok(0) => {}
+        Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => {}
+        read => panic!("{read:?}"),
+    }
 }

@@ -3,6 +3,7 @@
 //! in it spares a client the wait.
 
 use std::fs;
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,15 +25,36 @@ impl SServer {
     /// # Panics
     /// If it is there but does not listen within ten seconds.
     pub fn start(pem: &str, arguments: &[&str]) -> Option<SServer> {
+        SServer::spawn(pem, &[&["-rev"], arguments].concat(), Stdio::null())
+    }
+
+    /// The same, but it does what [`SServer::tell`] says: it sends each line to the client, and `r` is a new handshake.
+    ///
+    /// # Panics
+    /// As [`SServer::start`].
+    pub fn start_listening(pem: &str, arguments: &[&str]) -> Option<SServer> {
+        SServer::spawn(pem, arguments, Stdio::piped())
+    }
+
+    /// Tells it a line. After [`SServer::start_listening`].
+    ///
+    /// # Panics
+    /// If it does not listen.
+    pub fn tell(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it listens");
+        writeln!(stdin, "{line}").expect("it listens");
+    }
+
+    fn spawn(pem: &str, arguments: &[&str], stdin: Stdio) -> Option<SServer> {
         let scratch = Scratch::new("s-server");
         let (file, log) = (scratch.path().join("server.pem"), scratch.path().join("log"));
         fs::write(&file, pem).expect("the scratch folder can be written to");
         let out = fs::File::create(&log).expect("the scratch folder can be written to");
         let errors = out.try_clone().expect("a second handle");
         let mut command = Command::new("openssl");
-        command.args(["s_server", "-accept", "127.0.0.1:0", "-rev", "-cert"]).arg(&file).arg("-key").arg(&file);
+        command.args(["s_server", "-accept", "127.0.0.1:0", "-cert"]).arg(&file).arg("-key").arg(&file);
         command.arg("-cert_chain").arg(&file).args(arguments);
-        let child = match command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn() {
+        let child = match command.stdin(stdin).stdout(out).stderr(errors).spawn() {
             Ok(child) => child,
             Err(error) => {
                 skip(&format!("the openssl command does not start: {error}"));
