@@ -8,11 +8,13 @@ mod line;
 
 use std::time::{Duration, Instant};
 
-use crate::auth::Peer;
+use bson::{RawDocument, RawDocumentBuf};
+
+use crate::auth::{LoginState, Peer};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
-use crate::handshake::{Form, Handshake, HelloReply};
+use crate::handshake::{Form, Handshake, Handshaken, HelloReply};
 use crate::options::{ClientOptions, ServerAddress, TlsOptions};
 pub(crate) use crate::stream::Closer;
 use crate::stream::Stream;
@@ -40,6 +42,7 @@ pub(crate) struct Connection {
     line: Line,
     info: ConnectionInfo,
     hello: HelloReply,
+    login: LoginState,
     generation: u64,
 }
 
@@ -71,6 +74,12 @@ impl Setup {
             ServerAddress::Tcp { host, .. } => host,
             ServerAddress::Unix { path } => path.to_str().unwrap_or_default(),
         }
+    }
+
+    /// The server, as a login may know it.
+    fn peer(&self, deadline: Deadline) -> Peer<'_> {
+        let step_deadline = self.command_deadline(deadline);
+        Peer { host: self.host(), deadline, step_deadline, verified: self.verified }
     }
 
     /// Who the client says it is.
@@ -109,24 +118,12 @@ impl Connection {
         opened(stream.closer());
         let tls = stream.facts().cloned();
         let mut line = Line::new(stream);
-        let mut exchange = |form, database: &str, body: &bson::RawDocument| {
-            let deadline = setup.command_deadline(deadline);
-            let reply = match form {
-                Form::Query => line.query(body, deadline)?,
-                Form::Msg => line.run(&Message { database, body, sequence: None, more_to_come: false }, deadline)?,
-            };
-            Ok(reply.document().to_owned())
+        let exchange = &mut |form, database: &str, body: &RawDocument| {
+            exchange(&mut line, form, database, body, setup.command_deadline(deadline))
         };
-        let step_deadline = setup.command_deadline(deadline);
-        let peer = Peer { host: setup.host(), deadline, step_deadline, verified: setup.verified };
-        let hello = match setup.handshake.run(&peer, &mut exchange) {
-            Ok(done) => done.hello,
-            Err(error) => {
-                return Err(hint_at_tls(error, setup.tls.is_some())
-                    .with_address(&setup.address)
-                    .with_elapsed(began.elapsed()));
-            }
-        };
+        let Handshaken { hello, login } = setup.handshake.run(&setup.peer(deadline), exchange).map_err(|error| {
+            hint_at_tls(error, setup.tls.is_some()).with_address(&setup.address).with_elapsed(began.elapsed())
+        })?;
         line.handshake_is_over(hello.max_message_size_bytes);
         let info = ConnectionInfo {
             address: setup.address.to_string(),
@@ -135,7 +132,21 @@ impl Connection {
             service_id: hello.service_id,
             tls,
         };
-        Ok(Connection { line, info, hello, generation: 0 })
+        Ok(Connection { line, info, hello, login, generation: 0 })
+    }
+
+    /// Logs in once more, because the server asks for it. A connection on which that fails is not used again.
+    pub(crate) fn reauthenticate(&mut self, setup: &Setup, deadline: Deadline) -> Result<()> {
+        let began = Instant::now();
+        let Connection { line, login, .. } = self;
+        let exchange = &mut |form, database: &str, body: &RawDocument| {
+            exchange(line, form, database, body, setup.command_deadline(deadline))
+        };
+        let outcome = setup.handshake.reauthenticate(&setup.peer(deadline), login, exchange);
+        outcome.map_err(|error| {
+            self.line.give_up();
+            self.complete(error, began)
+        })
     }
 
     /// Runs a command and waits for its reply, which may say `ok: 0`.
@@ -203,6 +214,21 @@ impl Connection {
     fn complete(&self, error: Error, began: Instant) -> Error {
         error.with_address(&self.info.address).with_elapsed(began.elapsed())
     }
+}
+
+/// One round trip of the handshake or of a login.
+fn exchange(
+    line: &mut Line,
+    form: Form,
+    database: &str,
+    body: &RawDocument,
+    deadline: Deadline,
+) -> Result<RawDocumentBuf> {
+    let reply = match form {
+        Form::Query => line.query(body, deadline)?,
+        Form::Msg => line.run(&Message { database, body, sequence: None, more_to_come: false }, deadline)?,
+    };
+    Ok(reply.document().to_owned())
 }
 
 /// Connecting is how a server is selected here, so it has no longer than `serverSelectionTimeoutMS`. Zero means no limit.

@@ -9,7 +9,7 @@ use super::run::{Exchange, run};
 #[cfg(feature = "aws")]
 use super::sasl::Sasl;
 use super::x509::X509;
-use super::{Mechanism, Peer, Tools};
+use super::{LoginState, Mechanism, Peer, Tools};
 use crate::credential::Credential;
 #[cfg(feature = "aws")]
 use crate::credential::EXTERNAL;
@@ -29,6 +29,14 @@ impl<'a> Login<'a> {
         match credential {
             Credential::Scram(credential) => Login::Scram(Negotiation::new(credential, tools)),
             named => Login::Named(Named { credential: named, tools, peer, speculation: None }),
+        }
+    }
+
+    /// Another login on a connection that has one: by the mechanism that it had, and without a hello.
+    pub(crate) fn again(credential: &'a Credential, tools: &'a Tools, peer: &'a Peer<'a>, state: &LoginState) -> Self {
+        match Login::new(credential, tools, peer) {
+            Login::Scram(login) => Login::Scram(login.decided(state.mechanism)),
+            named => named,
         }
     }
 

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 #[cfg(feature = "aws")]
 pub use aws::aws_source_report;
 pub(crate) use login::{Login, check};
-pub(crate) use tools::{Peer, Presented, Tools};
+pub(crate) use tools::{LoginState, Peer, Presented, Tools};
 
 /// What a machine wants after a reply.
 #[derive(Debug)]

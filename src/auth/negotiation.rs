@@ -13,12 +13,20 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 pub(crate) struct Negotiation<'a> {
     credential: &'a ScramCredential,
     tools: &'a Tools,
+    /// What an earlier login on the same connection came to.
+    decided: Option<ScramMechanism>,
     speculation: Option<(ScramMechanism, Box<dyn Mechanism>)>,
 }
 
 impl<'a> Negotiation<'a> {
     pub(super) fn new(credential: &'a ScramCredential, tools: &'a Tools) -> Self {
-        Negotiation { credential, tools, speculation: None }
+        Negotiation { credential, tools, decided: None, speculation: None }
+    }
+
+    /// With the mechanism of this name, which an earlier login on the same connection came to.
+    pub(super) fn decided(self, mechanism: Option<&str>) -> Self {
+        let known = [ScramMechanism::Sha256, ScramMechanism::Sha1].into_iter();
+        Negotiation { decided: known.into_iter().find(|known| Some(known.name()) == mechanism), ..self }
     }
 
     /// Refuses what can be refused before anything is connected.
@@ -81,7 +89,7 @@ impl<'a> Negotiation<'a> {
     /// An explicit mechanism is always honoured. Otherwise SCRAM-SHA-256 where the server offers it for this user, else
     /// SCRAM-SHA-1, and never another.
     fn choose(&self, offered: Option<&[String]>) -> Result<ScramMechanism> {
-        if let Some(mechanism) = self.credential.mechanism {
+        if let Some(mechanism) = self.credential.mechanism.or(self.decided) {
             return Ok(mechanism);
         }
         let offered = offered.unwrap_or_default();

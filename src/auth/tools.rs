@@ -42,6 +42,13 @@ pub(crate) struct Peer<'a> {
     pub(crate) verified: bool,
 }
 
+/// What one connection keeps of its login, for the next one on it: a server may ask for another in mid-life.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LoginState {
+    /// The mechanism that logged it in.
+    pub(crate) mechanism: Option<&'static str>,
+}
+
 impl Peer<'_> {
     /// No server yet: for judging a credential by itself.
     pub(super) fn unknown() -> Self {

@@ -92,6 +92,11 @@ impl Line {
         }
     }
 
+    /// It is not used again.
+    pub(super) fn give_up(&mut self) {
+        self.broken = true;
+    }
+
     pub(super) fn is_broken(&self) -> bool {
         self.broken || self.closer.is_closed()
     }

@@ -10,7 +10,7 @@ mod reply;
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 
-use crate::auth::{self, Login, Peer, Presented, Tools};
+use crate::auth::{self, Login, LoginState, Peer, Presented, Tools};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::options::{ClientOptions, DriverInfo, ServerApi};
@@ -45,8 +45,8 @@ pub(crate) struct Handshake {
 #[derive(Debug)]
 pub(crate) struct Handshaken {
     pub(crate) hello: HelloReply,
-    /// The mechanism that logged us in.
-    pub(crate) mechanism: Option<&'static str>,
+    /// What is to be kept of the login.
+    pub(crate) login: LoginState,
 }
 
 impl Handshake {
@@ -95,14 +95,31 @@ impl Handshake {
         if let Some(login) = login.filter(|_| done.hello.kind != ServerKind::RsArbiter) {
             let speculative = done.hello.speculative.take();
             let offered = done.hello.supported_mechanisms.as_deref();
-            let carry = &mut |database: &str, command: &RawDocument| {
-                let mut command = command.to_owned();
-                self.declare_api(&mut command);
-                exchange(Form::Msg, database, &command)
-            };
-            done.mechanism = Some(login.finish(offered, speculative.as_deref(), carry)?);
+            let carry = &mut |database: &str, command: &RawDocument| self.carry(database, command, exchange);
+            done.login.mechanism = Some(login.finish(offered, speculative.as_deref(), carry)?);
         }
         Ok(done)
+    }
+
+    /// Logs a connection in once more, because its server asks for it: no hello, no speculation.
+    pub(crate) fn reauthenticate(
+        &self,
+        peer: &Peer<'_>,
+        state: &mut LoginState,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<()> {
+        let Some(credential) = &self.credential else { return Err(no_credential()) };
+        let login = Login::again(credential, &self.tools, peer, state);
+        let carry = &mut |database: &str, command: &RawDocument| self.carry(database, command, exchange);
+        state.mechanism = Some(login.finish(None, None, carry)?);
+        Ok(())
+    }
+
+    /// One step of a login: it declares the API version like any command.
+    fn carry(&self, database: &str, command: &RawDocument, exchange: &mut Exchange<'_>) -> Result<RawDocumentBuf> {
+        let mut command = command.to_owned();
+        self.declare_api(&mut command);
+        exchange(Form::Msg, database, &command)
     }
 
     fn say_hello(&self, login: Option<&mut Login<'_>>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
@@ -116,7 +133,7 @@ impl Handshake {
             return Err(Error::new(ErrorKind::NotSupported, Stage::Hello, message)
                 .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
         }
-        Ok(Handshaken { hello, mechanism: None })
+        Ok(Handshaken { hello, login: LoginState::default() })
     }
 
     /// The first command of a connection: the only one that carries these arguments.
@@ -173,6 +190,11 @@ fn check_certificate(credential: &Credential, options: &ClientOptions) -> Result
     };
     Err(Error::invalid_argument(what)
         .with_hint("name the file with the certificate and its key in tlsCertificateKeyFile"))
+}
+
+fn no_credential() -> Error {
+    let message = "the server asks for another login, and this client has no credential";
+    Error::new(ErrorKind::Authentication, Stage::Command, message)
 }
 
 /// Only what needs the modern `hello` sends it first, and old servers do not know it.

@@ -53,7 +53,7 @@ fn start_of(peer: &Peer, at: usize) -> (String, String) {
 fn without_a_user_there_is_only_a_hello() {
     let mut peer = Peer::new(&[]);
     let done = run(&handshake(None), &mut peer).unwrap();
-    assert_eq!((done.mechanism, done.hello.kind), (None, ServerKind::Standalone));
+    assert_eq!((done.login.mechanism, done.hello.kind), (None, ServerKind::Standalone));
     assert_eq!(names(&peer), ["isMaster"]);
     let (database, hello) = &peer.got[0];
     assert_eq!(database, "admin");
@@ -73,7 +73,7 @@ fn without_a_user_there_is_only_a_hello() {
 #[test]
 fn speculation_saves_a_round_trip() {
     let mut peer = Peer::new(&[SHA_1, SHA_256]);
-    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().mechanism, Some(SHA_256));
+    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().login.mechanism, Some(SHA_256));
     assert_eq!(names(&peer), ["isMaster", "saslContinue"]);
     assert_eq!(peer.got[0].1.get_str("saslSupportedMechs").unwrap(), "admin.user");
 }
@@ -82,7 +82,7 @@ fn speculation_saves_a_round_trip() {
 fn a_speculation_without_an_answer_starts_again_with_a_fresh_nonce() {
     let mut peer = Peer::new(&[SHA_256]);
     peer.speculates = false;
-    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().mechanism, Some(SHA_256));
+    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().login.mechanism, Some(SHA_256));
     assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue"]);
     let (speculated, started) = (start_of(&peer, 0), start_of(&peer, 1));
     assert_eq!((speculated.0.as_str(), started.0.as_str()), (SHA_256, SHA_256));
@@ -95,7 +95,7 @@ fn a_user_of_the_older_mechanism_is_logged_in_by_it() {
         let mut peer = Peer::new(&[SHA_1]);
         peer.tells = tells;
         peer.empty_exchange = true;
-        assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().mechanism, Some(SHA_1));
+        assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().login.mechanism, Some(SHA_1));
         assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue", "saslContinue"]);
     }
 }
@@ -105,7 +105,7 @@ fn a_server_that_answers_the_speculation_and_offers_only_the_older_one_gets_the_
     let mut peer = Peer::new(&[SHA_1, SHA_256]);
     peer.tells = false;
     peer.hello.append(cstr!("saslSupportedMechs"), RawArrayBuf::from_iter([SHA_1, "PLAIN", "NEW-ONE"]));
-    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().mechanism, Some(SHA_1));
+    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().login.mechanism, Some(SHA_1));
     assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue"]);
 }
 
@@ -114,7 +114,7 @@ fn an_explicit_mechanism_is_honoured_and_speculated() {
     for (mechanism, name) in [(ScramMechanism::Sha1, SHA_1), (ScramMechanism::Sha256, SHA_256)] {
         let mut peer = Peer::new(&[SHA_1, SHA_256]);
         let explicit = ScramCredential { mechanism: Some(mechanism), ..user() };
-        assert_eq!(run(&handshake(Some(explicit)), &mut peer).unwrap().mechanism, Some(name));
+        assert_eq!(run(&handshake(Some(explicit)), &mut peer).unwrap().login.mechanism, Some(name));
         assert_eq!(names(&peer), ["isMaster", "saslContinue"]);
         assert!(peer.got[0].1.get("saslSupportedMechs").unwrap().is_none());
         assert_eq!(start_of(&peer, 0).0, name);
@@ -154,7 +154,7 @@ fn a_password_that_has_no_prepared_form_still_serves_the_older_mechanism() {
     let mut peer = Peer::new(&[SHA_1]);
     peer.password = "\u{1F511}";
     let done = run(&handshake(Some(credential("user", "\u{1F511}"))), &mut peer).unwrap();
-    assert_eq!(done.mechanism, Some(SHA_1));
+    assert_eq!(done.login.mechanism, Some(SHA_1));
     assert!(peer.got[0].1.get("speculativeAuthenticate").unwrap().is_none());
 
     let mut strong = Peer::new(&[SHA_256]);
@@ -204,7 +204,7 @@ fn the_policy_against_weak_mechanisms_is_kept() {
 
     let mut silent = Peer::new(&[SHA_1, SHA_256]);
     silent.tells = false;
-    assert_eq!(run(&strict(user()), &mut silent).unwrap().mechanism, Some(SHA_256));
+    assert_eq!(run(&strict(user()), &mut silent).unwrap().login.mechanism, Some(SHA_256));
 
     let explicit = strict(ScramCredential { mechanism: Some(ScramMechanism::Sha1), ..user() });
     let Some(named) = &explicit.credential else { unreachable!() };
@@ -225,7 +225,7 @@ fn an_arbiter_is_not_logged_in_to() {
     let mut peer = Peer::new(&[SHA_256]);
     peer.hello = rawdoc! { "setName": "rs", "arbiterOnly": true, "maxWireVersion": 17 };
     let done = run(&handshake(Some(user())), &mut peer).unwrap();
-    assert_eq!((done.mechanism, done.hello.kind), (None, ServerKind::RsArbiter));
+    assert_eq!((done.login.mechanism, done.hello.kind), (None, ServerKind::RsArbiter));
     assert_eq!(names(&peer), ["isMaster"]);
 }
 
@@ -334,6 +334,6 @@ fn spoiled_hellos_never_panic() {
     for _ in 0..5000 {
         let spoiled = noise.spoil_document(&good);
         let outcome = client.run(&localhost(), &mut |_, _, _| Ok(spoiled.clone()));
-        assert!(!outcome.is_ok_and(|done| done.mechanism.is_some()), "logged in by noise");
+        assert!(!outcome.is_ok_and(|done| done.login.mechanism.is_some()), "logged in by noise");
     }
 }

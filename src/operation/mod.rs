@@ -60,6 +60,8 @@ pub(crate) struct Command<'a> {
     pub(crate) await_time: Option<Duration>,
     /// When the whole operation, of which this may be one command, must end.
     pub(crate) deadline: Deadline,
+    /// Whether [`run_on`] gave it its `maxTimeMS`.
+    max_time_added: bool,
 }
 
 impl<'a> Command<'a> {
@@ -74,6 +76,7 @@ impl<'a> Command<'a> {
             acknowledged: true,
             await_time: None,
             deadline: deployment.operation_deadline(),
+            max_time_added: false,
         }
     }
 }
@@ -85,11 +88,25 @@ pub(crate) fn execute(deployment: &Deployment, command: Command<'_>) -> Result<R
 }
 
 /// Runs a command on this connection. A reply with `ok: 0` is an error; write errors within a reply are the caller's.
+///
+/// Where the server asks for another login, it gets one on this very connection, and the command is run once more.
 pub(crate) fn run_on(deployment: &Deployment, lease: &mut Lease, mut command: Command<'_>) -> Result<Reply> {
     complete(deployment, lease, &mut command)?;
+    match attempt(deployment, lease, &command) {
+        Err(refused) if refused.code() == Some(REAUTHENTICATION_REQUIRED) => {
+            reauthenticate(deployment, lease, command.deadline)?;
+            renew_time_limit(deployment, &mut command)?;
+            attempt(deployment, lease, &command)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Sends a command that is complete, and judges the reply.
+fn attempt(deployment: &Deployment, lease: &mut Lease, command: &Command<'_>) -> Result<Reply> {
     let deadline = deployment.command_deadline(command.deadline, command.await_time);
-    let message = message(&command);
-    let observer = events::Observer::started(deployment.options().command_event_handler.as_ref(), lease, &command);
+    let message = message(command);
+    let observer = events::Observer::started(deployment.options().command_event_handler.as_ref(), lease, command);
     let generation = lease.generation();
     let result =
         lease.run(&message, deadline).and_then(|reply| match command_error(reply.document(), Stage::Command) {
@@ -106,6 +123,12 @@ pub(crate) fn run_on(deployment: &Deployment, lease: &mut Lease, mut command: Co
             Err(observer.failed(error))
         }
     }
+}
+
+/// A login that fails says of the server what it says on a new connection: no other of that time is used again.
+fn reauthenticate(deployment: &Deployment, lease: &mut Lease, deadline: Deadline) -> Result<()> {
+    let (topology, generation) = (deployment.topology(), lease.generation());
+    lease.reauthenticate(topology.setup(), deadline).inspect_err(|_| topology.login_failed(generation))
 }
 
 /// Sends a command that is not answered.
@@ -147,22 +170,39 @@ fn complete(deployment: &Deployment, lease: &Lease, command: &mut Command<'_>) -
     if let Some(api) = &deployment.options().server_api {
         append_server_api(&mut command.body, api);
     }
-    if deployment.options().timeout.is_some_and(|limit| !limit.is_zero())
-        && command.name != "getMore"
-        && command.acknowledged
+    if let Some(left) = time_left(deployment, command)?
+        && !has_key(&command.body, MAX_TIME)
     {
-        let left = command.deadline.remaining().unwrap_or_default();
-        if left.is_zero() {
-            return Err(Error::new(
-                ErrorKind::Timeout,
-                Stage::Command,
-                "timeoutMS ran out before the command was sent",
-            ));
-        }
-        if !has_key(&command.body, "maxTimeMS") {
-            command.body.append(cstr!("maxTimeMS"), i64::try_from(left.as_millis().max(1)).unwrap_or(i64::MAX));
+        command.body.append(cstr!("maxTimeMS"), left);
+        command.max_time_added = true;
+    }
+    Ok(())
+}
+
+/// How long the server may work on the command where `timeoutMS` counts, in milliseconds.
+fn time_left(deployment: &Deployment, command: &Command<'_>) -> Result<Option<i64>> {
+    let limited = deployment.options().timeout.is_some_and(|limit| !limit.is_zero());
+    if !limited || command.name == "getMore" || !command.acknowledged {
+        return Ok(None);
+    }
+    let left = command.deadline.remaining().unwrap_or_default();
+    if left.is_zero() {
+        return Err(Error::new(ErrorKind::Timeout, Stage::Command, "timeoutMS ran out before the command was sent"));
+    }
+    Ok(Some(i64::try_from(left.as_millis().max(1)).unwrap_or(i64::MAX)))
+}
+
+/// A command that is sent a second time has less time than at first.
+fn renew_time_limit(deployment: &Deployment, command: &mut Command<'_>) -> Result<()> {
+    let (true, Some(left)) = (command.max_time_added, time_left(deployment, command)?) else { return Ok(()) };
+    let mut body = RawDocumentBuf::new();
+    for (key, value) in command.body.iter().flatten() {
+        match key.as_str() == MAX_TIME {
+            true => body.append(key, left),
+            false => body.append(key, value),
         }
     }
+    command.body = body;
     Ok(())
 }
 
@@ -180,3 +220,8 @@ fn read_preference_document(preference: &ReadPreference, server: ServerKind) -> 
 fn has_key(document: &RawDocument, key: &str) -> bool {
     matches!(document.get(key), Ok(Some(_)))
 }
+
+/// The server's code for a connection whose login has run out.
+const REAUTHENTICATION_REQUIRED: i32 = 391;
+
+const MAX_TIME: &str = "maxTimeMS";

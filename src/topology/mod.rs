@@ -92,6 +92,11 @@ impl Topology {
         }
     }
 
+    /// What a login that failed on a connection in use says about its server.
+    pub(crate) fn login_failed(&self, generation: u64) {
+        self.pool.clear(generation);
+    }
+
     /// Client metadata of connections that are made from now on.
     pub(crate) fn setup(&self) -> &Setup {
         self.pool.setup()

@@ -1,0 +1,196 @@
+//! A server may end a login on a connection that is in use (code 391): it gets another, on the same connection, and the command
+//! is run once more. Whoever called does not notice.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bson::{Document, doc};
+use mongo_blocking::bson;
+use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::options::ClientOptions;
+use mongo_blocking::{Client, Collection};
+use mongo_blocking_test_server::front::{Behaviour, Front, Mechanism};
+use mongo_blocking_test_server::peers::{Mongod, ROOT};
+
+const REAUTHENTICATE: i32 = 391;
+
+/// A front with a user for SCRAM, a client that is logged in there, and the names of the commands that failed or succeeded.
+struct Place {
+    front: Front,
+    client: Client,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+fn place(options: &str, mechanisms: &[Mechanism]) -> Place {
+    let front = Front::builder().user("ann", "pencil", mechanisms, "admin").start();
+    let join = if front.uri().contains('?') { '&' } else { '?' };
+    let client = watched(&format!("{}{join}{options}", front.uri()));
+    client.0.ping().unwrap();
+    lock(&client.1).clear();
+    front.forget_commands();
+    Place { front, client: client.0, seen: client.1 }
+}
+
+fn watched(uri: &str) -> (Client, Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let own = seen.clone();
+    let handler = Handler::new(move |event: &CommandEvent| {
+        let how = match event {
+            CommandEvent::Started(_) => return,
+            CommandEvent::Succeeded(_) => "ok",
+            CommandEvent::Failed(_) => "failed",
+            _ => "?",
+        };
+        lock(&own).push(format!("{} {how}", event.command_name()));
+    });
+    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
+    (Client::with_options(options).unwrap(), seen)
+}
+
+fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Place {
+    fn things(&self) -> Collection<Document> {
+        self.client.database("test").collection("things")
+    }
+
+    /// The next command of this name is refused, `times` times.
+    fn expire(&self, command: &str, times: i32) {
+        let data = doc! {"failCommands": [command], "errorCode": REAUTHENTICATE};
+        self.front.fail_command(&doc! {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data});
+    }
+
+    /// What the server got since, by connection and name.
+    fn got(&self) -> Vec<String> {
+        self.front.commands().into_iter().map(|command| command.name).collect()
+    }
+}
+
+const BOTH: &[Mechanism] = &[Mechanism::ScramSha1, Mechanism::ScramSha256];
+
+#[test]
+fn a_command_is_run_once_more_on_the_same_connection() {
+    for (options, mechanisms, name) in [
+        ("", BOTH, "SCRAM-SHA-256"),
+        ("", &[Mechanism::ScramSha1][..], "SCRAM-SHA-1"),
+        ("authMechanism=SCRAM-SHA-1", BOTH, "SCRAM-SHA-1"),
+    ] {
+        let place = place(options, mechanisms);
+        place.expire("insert", 1);
+        place.things().insert_one(doc! {"_id": 1}).run().unwrap();
+        // No hello, no speculation; the mechanism is that of the first login.
+        let got = place.got();
+        assert_eq!((&got[..2], got.last().unwrap().as_str()), (&["insert".into(), "saslStart".into()][..], "insert"));
+        assert!(got[2..got.len() - 1].iter().all(|name| name == "saslContinue"), "{got:?}");
+        assert_eq!(place.front.commands_named("saslStart")[0].body.get_str("mechanism").unwrap(), name);
+        assert_eq!(place.front.connections(), 1);
+        assert_eq!(*lock(&place.seen), ["insert failed", "insert ok"]);
+        assert_eq!(place.things().find(doc! {}).run().unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn cursors_and_bulks_do_not_notice() {
+    let place = place("", BOTH);
+    place.things().insert_many((0..10).map(|n| doc! {"_id": n})).run().unwrap();
+    let mut cursor = place.things().find(doc! {}).batch_size(3).run().unwrap();
+    place.expire("getMore", 1);
+    assert_eq!(
+        cursor.by_ref().map(|found| found.unwrap().get_i32("_id").unwrap()).collect::<Vec<_>>(),
+        Vec::from_iter(0..10)
+    );
+    assert_eq!(place.front.commands_named("saslStart").len(), 1);
+
+    let mut cursor = place.things().find(doc! {}).batch_size(3).run().unwrap();
+    cursor.next().unwrap().unwrap();
+    place.expire("killCursors", 1);
+    place.front.forget_commands();
+    drop(cursor);
+    assert_eq!(place.got().iter().filter(|name| *name == "killCursors").count(), 2);
+
+    // In the middle of a bulk: the first piece is through, the second is refused.
+    let models = [10, 11].map(|n| mongo_blocking::WriteModel::insert_one(doc! {"_id": n}));
+    let updates = mongo_blocking::WriteModel::update_many(doc! {}, doc! {"$set": {"seen": true}});
+    place.expire("update", 1);
+    let [first, second] = models;
+    let done = place.things().bulk_write([first, updates, second]).run().unwrap();
+    assert_eq!((done.inserted_count, done.matched_count), (2, 11));
+    assert_eq!(place.front.connections(), 1);
+}
+
+#[test]
+fn it_happens_once_and_then_the_refusal_is_the_callers() {
+    let place = place("", BOTH);
+    place.expire("ping", 2);
+    let error = place.client.ping().unwrap_err();
+    assert_eq!((error.code(), error.stage()), (Some(REAUTHENTICATE), Stage::Command));
+    assert_eq!(place.front.commands_named("saslStart").len(), 1);
+    assert_eq!(*lock(&place.seen), ["ping failed", "ping failed"]);
+    place.client.ping().unwrap();
+}
+
+#[test]
+fn a_login_that_fails_is_the_error_and_the_connection_is_given_up() {
+    let place = place("", BOTH);
+    place.expire("ping", 1);
+    let wrong = doc! {"ok": 0, "code": 18, "errmsg": "Authentication failed."};
+    place.front.set_behaviours(vec![Behaviour::Answer("saslStart".to_owned(), wrong)]);
+    let error = place.client.ping().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Authentication), "{error:?}");
+    assert!(error.message().contains("\"ann\"") && error.address().is_some() && error.elapsed().is_some(), "{error}");
+    place.front.set_behaviours(vec![]);
+    place.client.ping().unwrap();
+    assert_eq!(place.front.connections(), 2);
+}
+
+#[test]
+fn without_a_credential_it_is_an_error_that_says_so() {
+    let front = Front::builder().start();
+    let data = doc! {"failCommands": ["ping"], "errorCode": REAUTHENTICATE};
+    front.fail_command(&doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data});
+    let client = Client::with_uri_str(front.uri()).unwrap();
+    let error = client.ping().unwrap_err();
+    assert!(error.message().contains("this client has no credential"), "{error}");
+}
+
+/// The second try has what time is left.
+#[test]
+fn the_time_limit_counts_on() {
+    let place = place("timeoutMS=5000", BOTH);
+    place.expire("find", 1);
+    place.front.set_behaviours(vec![Behaviour::Delay(Duration::from_millis(20))]);
+    place.things().find(doc! {}).run().unwrap().count();
+    let limits: Vec<i64> =
+        place.front.commands_named("find").iter().map(|find| find.body.get_i64("maxTimeMS").unwrap()).collect();
+    assert!(limits.len() == 2 && limits[0] <= 5000 && limits[1] < limits[0], "{limits:?}");
+    assert!(
+        place.front.commands_named("find").iter().all(|find| find
+            .body
+            .keys()
+            .filter(|key| *key == "maxTimeMS")
+            .count()
+            == 1)
+    );
+}
+
+/// The same with a real server: it takes a second SCRAM on a connection, and the command.
+#[test]
+fn mongod_takes_a_second_login() {
+    for version in ["6.0", "4.4"] {
+        let Some(mongod) = Mongod::shared_with_auth(version) else { return };
+        let (user, password) = ROOT;
+        let (client, seen) = watched(&format!("mongodb://{user}:{password}@{}/", mongod.address()));
+        let things = client.database("reauthentication").collection::<Document>("things");
+        things.drop().run().unwrap();
+        things.insert_many((0..10).map(|n| doc! {"_id": n})).run().unwrap();
+        let app = doc! {"failCommands": ["getMore"], "errorCode": REAUTHENTICATE};
+        let fail = doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": app};
+        client.database("admin").run_command(fail).run().unwrap();
+        lock(&seen).clear();
+        assert_eq!(things.find(doc! {}).batch_size(6).run().unwrap().map(Result::unwrap).count(), 10);
+        assert_eq!(*lock(&seen), ["find ok", "getMore failed", "getMore ok"]);
+    }
+}
