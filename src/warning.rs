@@ -71,6 +71,7 @@ impl Alarm {
     }
 
     /// Logs a warning and hands it to the handler.
+    #[allow(dead_code, reason = "what warns while a client works stands behind features")]
     pub(crate) fn warn(&self, kind: WarningKind, message: impl Into<String>) {
         let warning = Warning::new(kind, message);
         if let Some(handler) = &self.0 {

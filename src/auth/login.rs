@@ -107,6 +107,7 @@ impl Named<'_> {
 }
 
 /// The machine of a mechanism that was named. Fails for one that has none here, and where the credential cannot work.
+#[allow(unused_variables, reason = "only mechanisms behind features look at the peer")]
 fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Box<dyn Mechanism>> {
     match credential {
         Credential::X509(credential) => Ok(Box::new(X509::new(credential, tools.presented.clone()))),

@@ -23,6 +23,7 @@ pub(crate) struct Tools {
     /// The certificate that TLS presents, where the backend can tell.
     pub(super) presented: Option<Presented>,
     /// Where warnings go.
+    #[allow(dead_code, reason = "mechanisms behind features warn")]
     pub(super) alarm: Alarm,
     /// What MONGODB-AWS finds its keys with.
     #[cfg(feature = "aws")]
@@ -31,6 +32,7 @@ pub(crate) struct Tools {
 
 /// The server that one login is about, as far as a machine may know it.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "each mechanism behind a feature looks at some of it")]
 pub(crate) struct Peer<'a> {
     /// Its host, as the connection string has it; for a Unix socket, its path.
     pub(crate) host: &'a str,
