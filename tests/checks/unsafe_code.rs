@@ -7,6 +7,7 @@ use crate::source::{Token, tokens};
 const ALLOWED: &[(&str, &str)] = &[
     ("src/auth/avx.rs", "clears the upper halves of the AVX registers before the key is derived"),
     ("src/auth/gssapi/gss.rs", "calls the Kerberos library of Unix systems"),
+    ("src/auth/gssapi/sspi.rs", "calls the Kerberos of Windows"),
     ("src/fork.rs", "has the C library count forks, so that a command needs no system call to notice one"),
     ("src/tls/openssl/resume.rs", "has a TLS handshake take up a session that the same context made"),
     ("tests/fork.rs", "forks"),

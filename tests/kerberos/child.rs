@@ -74,6 +74,11 @@ impl Login {
 
     /// Runs it in a process of its own.
     pub fn run(&self) -> Outcome {
+        self.try_run().unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// The same, where the process itself may fail: then what it said.
+    pub fn try_run(&self) -> Result<Outcome, String> {
         let this = env::current_exe().unwrap();
         let mut program = self.under.iter().map(OsString::from).chain([this.into_os_string()]);
         let mut command = Command::new(program.next().unwrap());
@@ -92,13 +97,15 @@ impl Login {
         let lines = |mark: &str| -> Vec<String> {
             said.lines().filter_map(|line| line.split_once(mark)).map(|(_, rest)| rest.to_owned()).collect()
         };
-        assert!(output.status.success(), "the process that logs in failed: {said}{errors}");
+        if !output.status.success() {
+            return Err(format!("the process that logs in failed: {said}{errors}"));
+        }
         let verdict = match (lines(OK).pop(), lines(REFUSED).pop()) {
             (_, Some(error)) => Err(error),
             (Some(user), None) => Ok(user),
             (None, None) => panic!("no verdict: {said}{errors}"),
         };
-        Outcome { verdict, warnings: lines(WARNING) }
+        Ok(Outcome { verdict, warnings: lines(WARNING) })
     }
 }
 
@@ -119,6 +126,9 @@ fn login_program() {
         match who(&uri) {
             Ok(user) => println!("{OK}{user}"),
             Err(error) => println!("{REFUSED}{error}"),
+        }
+        if env::var_os(LEAK).is_some() {
+            std::hint::black_box(Box::leak(Box::new([0u8; 64])));
         }
     }
     assert_eq!(before, env::vars_os().collect::<Vec<_>>(), "the login changed the environment");
@@ -152,6 +162,8 @@ const URI: &str = "MONGO_BLOCKING_LOGIN_URI";
 const CACHE: &str = "MONGO_BLOCKING_LOGIN_CACHE";
 const KEYTAB: &str = "MONGO_BLOCKING_LOGIN_KEYTAB";
 const TIMES: &str = "MONGO_BLOCKING_LOGIN_TIMES";
+/// Makes the program lose memory with each login, to see that this is noticed.
+pub const LEAK: &str = "MONGO_BLOCKING_LOGIN_LEAK";
 const OK: &str = "LOGGED IN: ";
 const REFUSED: &str = "REFUSED: ";
 const WARNING: &str = "WARNING: ";

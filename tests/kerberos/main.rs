@@ -5,6 +5,7 @@
 mod cases;
 mod child;
 mod hostile;
+mod leaks;
 mod names;
 mod others;
 mod realm;

@@ -99,6 +99,9 @@ impl Tried {
         let realm = realm.filter(|realm| !realm.is_empty()).unwrap_or("the realm");
         Some(match cause {
             Cause::NoTicket if self.keytab => return self.remedy(Cause::NoKey),
+            Cause::NoTicket | Cause::TicketExpired if cfg!(windows) => {
+                format!("no ticket: log on to Windows as {user} with an account of the domain, or give a password")
+            }
             Cause::NoTicket => format!("no ticket: run kinit {user}, or give a password or a keytab"),
             Cause::OtherPrincipal => {
                 format!(

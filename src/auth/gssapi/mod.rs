@@ -12,6 +12,8 @@ mod gss;
 mod names;
 mod opening;
 mod patience;
+#[cfg(all(feature = "gssapi", any(windows, mongo_blocking_sspi_check)))]
+mod sspi;
 #[cfg(test)]
 pub(super) mod tests;
 
