@@ -21,6 +21,10 @@ pub(crate) struct Target<'a> {
     /// Its name or address as the connection string has it: what its certificate must bear.
     pub(crate) host: &'a str,
     /// Its port.
+    #[cfg_attr(
+        any(windows, target_os = "macos", mongo_blocking_native_tls),
+        expect(dead_code, reason = "it keeps no sessions")
+    )]
     pub(crate) port: u16,
     /// Until when the channel must be there. The stream beneath keeps it by itself; what else is asked has to, too.
     pub(crate) deadline: Deadline,
