@@ -19,6 +19,7 @@ use crate::options::{ClientOptions, ServerAddress, TlsOptions};
 pub(crate) use crate::stream::Closer;
 use crate::stream::Stream;
 use crate::tls::Connector;
+use crate::warning::Alarm;
 use crate::wire::{Message, Reply};
 
 use line::Line;
@@ -50,7 +51,8 @@ impl Setup {
     /// Judges the options that concern connections, and reads the files that they name.
     pub(crate) fn new(address: ServerAddress, options: &ClientOptions) -> Result<Setup> {
         let mut handshake = Handshake::new(options)?;
-        let tls = options.tls.as_ref().map(Connector::new).transpose()?;
+        let alarm = Alarm::new(options.warning_handler.clone());
+        let tls = options.tls.as_ref().map(|tls| Connector::new(tls, &alarm)).transpose()?;
         handshake.set_presented(tls.as_ref().and_then(Connector::presented).cloned());
         Ok(Setup {
             address,

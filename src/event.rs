@@ -11,7 +11,7 @@ use std::time::Duration;
 use bson::RawDocumentBuf;
 use bson::oid::ObjectId;
 
-pub use channel::{ChannelFacts, Revocation};
+pub use channel::{ChannelFacts, Revocation, RevocationSource};
 
 use crate::error::Error;
 

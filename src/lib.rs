@@ -44,7 +44,7 @@
 //! | --- | --- | --- | --- |
 //! | `aws` | MONGODB-AWS | yes | 18 (HTTP, JSON) |
 //! | `oidc` | MONGODB-OIDC, not built yet | yes | the same 18 |
-//! | `ocsp` | asking OCSP responders, not built yet | yes | the 15 for HTTP |
+//! | `ocsp` | asking OCSP responders | yes | the 15 for HTTP |
 //! | `srv` | `mongodb+srv://`, not built yet | yes | 0 |
 //! | `gssapi` | GSSAPI (Kerberos); needs the headers of Kerberos and libclang | no | 2 |
 //!

@@ -34,6 +34,8 @@ pub enum WarningKind {
     Spelling,
     /// A look-up that failed, and what is used instead.
     LookUp,
+    /// Whether a server's certificate is revoked could not be found out; the connection was made all the same.
+    Revocation,
 }
 
 impl Warning {

@@ -20,10 +20,30 @@ pub struct ChannelFacts {
     pub revocation: Revocation,
 }
 
-/// What was found out about the revocation of a server's certificates. (One that is revoked makes no channel.)
+/// What was found out about the revocation of a server's certificate. (One that is revoked makes no channel.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
-    /// Nobody looked.
+    /// Nobody looked: certificates are not verified, or `tlsDisableCertificateRevocationCheck` is on.
     NotChecked,
+    /// It is left to the platform (Windows, macOS), which does not tell.
+    LeftToPlatform,
+    /// It is not revoked, says this source.
+    Good(RevocationSource),
+    /// Nobody could tell, in these words; the channel was made all the same.
+    Unknown(String),
+}
+
+/// Who says that a certificate is not revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RevocationSource {
+    /// The OCSP answer that the server stapled.
+    Staple,
+    /// An OCSP answer of an earlier connection.
+    Cache,
+    /// The lists of `tlsCRLFile`.
+    Crl,
+    /// The OCSP responder that the certificate names.
+    Responder,
 }

@@ -255,8 +255,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .repeated(Repeated::MustAgree),
     query(Opt::TlsCrlFile, "tlsCRLFile", Kind::Path, "tls_crl_file", "Revoked certificates: a PEM file.")
         .aliases(&[old("ssl_crlfile")])
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     query(Opt::TlsAllowInvalidCertificates, "tlsAllowInvalidCertificates", Kind::Bool, "danger_tls_allow_invalid_certificates", "Dangerous: accept any certificate, whatever names it bears.")
         .default(Default::Bool(false))
         .aliases(&[Alias { name: "ssl_cert_reqs", meaning: Meaning::CertReqs }])
@@ -270,12 +269,10 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .repeated(Repeated::MustAgree),
     query(Opt::TlsDisableOcspEndpointCheck, "tlsDisableOCSPEndpointCheck", Kind::Bool, "tls_disable_ocsp_endpoint_check", "Whether to ask no OCSP responder; a stapled answer is checked all the same.")
         .default(Default::Bool(false))
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     query(Opt::TlsDisableCertificateRevocationCheck, "tlsDisableCertificateRevocationCheck", Kind::Bool, "tls_disable_certificate_revocation_check", "Whether to look at no CRL and no OCSP answer.")
         .default(Default::Bool(false))
-        .repeated(Repeated::MustAgree)
-        .later(),
+        .repeated(Repeated::MustAgree),
     code(Opt::MinTlsVersion, "(TLS version)", "TlsVersion", "min_tls_version", "The oldest version of TLS to speak.")
         .default(Default::Words("TLS 1.2")),
     query(Opt::TimeoutMs, "timeoutMS", millis(0), "timeout", "The limit on a whole operation; 0: none.").default(Default::Words("none")),

@@ -4,11 +4,12 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use super::{Context, Failure, TlsStream};
+use super::{Context, Failure, Memory, TlsStream};
 use crate::auth::Presented;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::options::TlsOptions;
+use crate::warning::Alarm;
 
 /// What a client keeps for making TLS channels.
 pub(crate) struct Connector {
@@ -32,8 +33,9 @@ pub(crate) struct Target<'a> {
 
 impl Connector {
     /// Reads the files that the options name.
-    pub(crate) fn new(options: &TlsOptions) -> Result<Connector> {
-        Ok(Connector { context: Arc::new(Context::new(options)?) })
+    pub(crate) fn new(options: &TlsOptions, alarm: &Alarm) -> Result<Connector> {
+        let memory = Arc::<Memory>::default();
+        Ok(Connector { context: Arc::new(Context::new(options, &memory, alarm)?) })
     }
 
     /// The certificate that servers get to see, where the backend can tell.

@@ -11,6 +11,9 @@
 
 mod channel;
 mod connector;
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+#[allow(dead_code, reason = "times and sets are for what reads whole certificates")]
+mod der;
 mod identity;
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 mod native;
@@ -25,9 +28,9 @@ use std::net::IpAddr;
 pub(crate) use channel::TlsStream;
 pub(crate) use connector::{Connector, Target};
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
-use native::{Channel, Context, is_idle};
+use native::{Channel, Context, Memory, is_idle};
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
-use openssl::{Channel, Context, is_idle};
+use openssl::{Channel, Context, Memory, is_idle};
 
 use crate::error::{Error, ErrorKind, Stage};
 
@@ -98,7 +101,16 @@ pub(crate) fn is_atlas(host: &str) -> bool {
 fn certificate_hint(reason: &str) -> &'static str {
     let reason = reason.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if has(&["hostname mismatch", "host name", "ip address mismatch"]) {
+    if has(&["certificate revoked"]) {
+        "its authority has withdrawn it (tlsCRLFile says so): the server needs a new certificate"
+    } else if has(&["unable to get certificate crl"]) {
+        "tlsCRLFile must hold a list of every authority in the server's chain, the root's and each intermediate's: \
+         `openssl crl -in FILE -noout -issuer` shows whose list it holds"
+    } else if has(&["crl has expired", "crl is not yet valid"]) {
+        "tlsCRLFile needs a current list of every authority in the server's chain; and check this machine's clock"
+    } else if has(&["crl"]) {
+        "tlsCRLFile holds a list that does not count: `openssl crl -in FILE -noout -text` shows it, `-CAfile` checks its signature"
+    } else if has(&["hostname mismatch", "host name", "ip address mismatch"]) {
         "connect by one of the names that the certificate bears, or give the server a certificate for this one"
     } else if has(&["not yet valid", "expired"]) {
         "check this machine's clock; if it is right, the server needs a new certificate"

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, TlsConnectorBuilder};
 
@@ -12,18 +13,24 @@ use crate::event::{ChannelFacts, Revocation};
 use crate::options::{TlsOptions, TlsVersion};
 use crate::tls::identity::{self, Material};
 use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, peer_name, pem};
+use crate::warning::Alarm;
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
     connector: TlsConnector,
 }
 
+/// What a client remembers of servers: here, nothing.
+#[derive(Default)]
+pub(super) struct Memory;
+
 /// A TLS channel as the platform makes it.
 pub(super) type Channel<S> = native_tls::TlsStream<S>;
 
 impl Context {
     /// Reads the files that the options name.
-    pub(super) fn new(options: &TlsOptions) -> Result<Context> {
+    pub(super) fn new(options: &TlsOptions, _memory: &Arc<Memory>, _alarm: &Alarm) -> Result<Context> {
+        refuse_revocation_options(options)?;
         let mut builder = TlsConnector::builder();
         builder.min_protocol_version(Some(version(options.oldest_version())?));
         if let Some(path) = &options.ca_file {
@@ -68,6 +75,24 @@ impl Context {
     }
 }
 
+/// What the platform does about revocation is the system's setting, and is left as it is.
+fn refuse_revocation_options(options: &TlsOptions) -> Result<()> {
+    let refused = [
+        ("tlsCRLFile", options.crl_file.is_some()),
+        ("tlsDisableOCSPEndpointCheck", options.disable_ocsp_endpoint_check == Some(true)),
+        ("tlsDisableCertificateRevocationCheck", options.disable_certificate_revocation_check == Some(true)),
+    ];
+    match refused.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => {
+            Err(Error::not_supported(format!("{option} is not supported by this platform's TLS ({BACKEND})"))
+                .with_hint(
+                    "here the system's own settings decide how revoked certificates are found; leave the option out",
+                ))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Whether the peer has neither sent anything nor gone. The stream beneath must not wait just now.
 pub(super) fn is_idle<S: Read + Write>(channel: &mut Channel<S>) -> bool {
     matches!(channel.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -94,7 +119,7 @@ fn facts() -> ChannelFacts {
         cipher: None,
         peer_chain: Vec::new(),
         resumed: None,
-        revocation: Revocation::NotChecked,
+        revocation: Revocation::LeftToPlatform,
     }
 }
 

@@ -9,6 +9,7 @@ mod name;
 mod own;
 mod presented;
 mod resume;
+mod revocation;
 mod roots;
 mod sessions;
 mod verdict;
@@ -17,9 +18,11 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use ::openssl::error::ErrorStack;
-use ::openssl::ssl::{ErrorCode, HandshakeError, MidHandshakeSslStream, Ssl, SslContext, SslStream};
+use ::openssl::ssl::{ErrorCode, HandshakeError, MidHandshakeSslStream, Ssl, SslContext, SslRef, SslStream};
 use ::openssl::x509::verify::X509CheckFlags;
 
+pub(super) use revocation::Cache as Memory;
+use revocation::Checker;
 use roots::Trust;
 use sessions::{Sessions, Vetted};
 use verdict::Witness;
@@ -29,6 +32,7 @@ use crate::error::Result;
 use crate::event::{ChannelFacts, Revocation};
 use crate::options::TlsOptions;
 use crate::tls::{Failure, PeerName, Target, identity, peer_name, set_up_failed};
+use crate::warning::Alarm;
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
@@ -36,6 +40,7 @@ pub(super) struct Context {
     presented: Option<Presented>,
     trust: Trust,
     sessions: Arc<Sessions>,
+    revocation: Option<Checker>,
     danger_accepts_any_certificate: bool,
     danger_accepts_any_hostname: bool,
 }
@@ -44,17 +49,18 @@ pub(super) struct Context {
 pub(super) type Channel<S> = SslStream<S>;
 
 impl Context {
-    /// Reads the files that the options name.
-    pub(super) fn new(options: &TlsOptions) -> Result<Context> {
-        let store = options.ca_file.as_deref().map(context::read_store).transpose()?;
+    /// Reads the files that the options name. The memory is the client's, for whichever context it has.
+    pub(super) fn new(options: &TlsOptions, memory: &Arc<Memory>, alarm: &Alarm) -> Result<Context> {
+        let (store, lists) = context::read_store(options)?;
         let own = identity::read(options)?.map(|material| own::Identity::new(&material)).transpose()?;
         let context = context::new_context(store, own.as_ref(), options)
-            .map_err(|error| set_up_failed("OpenSSL could not be set up", error))?;
+            .map_err(|error| set_up_failed(context::SET_UP_FAILED, error))?;
         Ok(Context {
             context,
             presented: own.map(|own| own.presented()),
             trust: Trust::new(options),
             sessions: Arc::default(),
+            revocation: revocation::is_on(options).then(|| Checker::new(options, lists, memory, alarm)),
             danger_accepts_any_certificate: options.danger_accepts_any_certificate(),
             danger_accepts_any_hostname: options.danger_accepts_any_hostname(),
         })
@@ -86,11 +92,18 @@ impl Context {
         };
         let vetted = match offered.filter(|_| channel.ssl().session_reused()) {
             Some(vetted) => vetted,
-            None => Vetted::now(channel.ssl(), Revocation::NotChecked, None),
+            None => self.vet(channel.ssl(), target)?,
         };
         let facts = facts::facts(channel.ssl(), vetted.revocation.clone());
         Sessions::accept(channel.ssl(), vetted);
         Ok((channel, facts))
+    }
+
+    /// What is to be found out once the chain is verified.
+    fn vet(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Vetted, Failure> {
+        let Some(checker) = &self.revocation else { return Ok(Vetted::now(ssl, Revocation::NotChecked, None)) };
+        let found = checker.judge(ssl, target).map_err(Failure::Tls)?;
+        Ok(Vetted::now(ssl, found.revocation, found.until))
     }
 
     /// Everything that a handshake is given on its way, and what is known of the session that it takes up, if any.
@@ -99,6 +112,9 @@ impl Context {
         self.expect_name(&mut ssl, target.host)?;
         if !self.danger_accepts_any_certificate {
             witness.watch(&mut ssl);
+        }
+        if let Some(checker) = &self.revocation {
+            checker.prepare(&mut ssl)?;
         }
         let offered = self.sessions.offer(&mut ssl, target)?;
         Ok((ssl, offered))

@@ -61,6 +61,11 @@ impl Block<'_> {
         matches!(self.label, "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE")
     }
 
+    #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+    pub(super) fn is_crl(&self) -> bool {
+        self.label == "X509 CRL"
+    }
+
     pub(super) fn is_private_key(&self) -> bool {
         self.label.ends_with("PRIVATE KEY")
     }

@@ -31,6 +31,18 @@ impl Listener {
         SServer::start(&issued.both(), &[]).map(Listener::SServer)
     }
 
+    /// Our own front, which staples this as its OCSP answer.
+    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
+    pub fn stapling_front(issued: &Issued, answer: &[u8]) -> Option<Listener> {
+        Some(Listener::Front(Front::builder().tls(&issued.certificate, &issued.key).staples(answer).start()))
+    }
+
+    /// `openssl s_server` with these arguments more.
+    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
+    pub fn s_server_with(issued: &Issued, arguments: &[&str]) -> Option<Listener> {
+        SServer::start(&issued.both(), arguments).map(Listener::SServer)
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
             Listener::Mongod(_) => "mongod 6.0",

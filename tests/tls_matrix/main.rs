@@ -4,5 +4,9 @@
 //! With `RUSTFLAGS='--cfg mongo_blocking_native_tls'` the same cases run on the other backend.
 
 mod listeners;
+#[cfg(not(mongo_blocking_native_tls))]
+mod revocation;
+#[cfg(mongo_blocking_native_tls)]
+mod revocation_refused;
 mod table;
 mod verification;

@@ -1,9 +1,16 @@
 //! The table: each row is a connection that was tried.
 
-use mongo_blocking::Client;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::options::ClientOptions;
+use mongo_blocking::{Client, Warning, WarningKind};
+
 use mongo_blocking_test_server::peers;
+
+use crate::listeners::Listener;
 
 /// What a row is expected to come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +50,46 @@ impl Table {
         self.judge(case, listener, what, expected, seen(options));
     }
 
+    /// The same as [`Table::row`], for a row about revocation: `word` must be in what the channel's facts say of it (where the
+    /// listener speaks MongoDB, so that there are facts) and in whether there was a warning. Returns how long it took.
+    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
+    pub fn row_of_revocation(
+        &mut self,
+        case: &str,
+        listener: &Listener,
+        uri: &str,
+        expected: Expected,
+        word: &str,
+    ) -> Duration {
+        let facts = Arc::new(Mutex::new((None, 0)));
+        let (of_events, of_warnings) = (facts.clone(), facts.clone());
+        let on_event = Handler::new(move |event: &CommandEvent| {
+            if let CommandEvent::Succeeded(event) = event {
+                of_events.lock().unwrap().0 = event.connection.tls.as_ref().map(|facts| facts.revocation.clone());
+            }
+        });
+        let on_warning = Handler::new(move |warning: &Warning| {
+            of_warnings.lock().unwrap().1 += i32::from(warning.kind() == WarningKind::Revocation);
+        });
+        let began = Instant::now();
+        let builder = ClientOptions::builder().uri(uri).command_event_handler(on_event).warning_handler(on_warning);
+        let seen = seen(builder.build());
+        let took = began.elapsed();
+        let (revocation, warnings) = facts.lock().unwrap().clone();
+        let mut note = revocation.map_or(String::new(), |revocation| format!("{revocation:?}"));
+        if warnings > 0 {
+            note += " with a warning";
+        }
+        let told = matches!(listener, Listener::SServer(_)) || matches!(seen, Seen::Refused(_)) || note.contains(word);
+        let seen = match seen {
+            Seen::Channel if told && !note.is_empty() => Seen::ChannelWith(note),
+            Seen::Channel if !told => Seen::Failed(format!("a channel, but not {word}: {note}")),
+            other => other,
+        };
+        self.judge(case, listener.name(), options_of(uri), expected, seen);
+        took
+    }
+
     /// Prints the table.
     ///
     /// # Panics
@@ -56,7 +103,7 @@ impl Table {
 
     fn judge(&mut self, case: &str, listener: &str, options: &str, expected: Expected, seen: Seen) {
         let right = match (expected, &seen) {
-            (Expected::Channel, Seen::Channel) => true,
+            (Expected::Channel, Seen::Channel | Seen::ChannelWith(_)) => true,
             (Expected::Refused(words), Seen::Refused(why)) => words.iter().any(|words| why.contains(words)),
             _ => false,
         };
@@ -74,6 +121,9 @@ impl Table {
 
 enum Seen {
     Channel,
+    /// A channel, of which this is known.
+    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
+    ChannelWith(String),
     /// TLS itself ended it, in these words.
     Refused(String),
     /// Something else did.
@@ -84,6 +134,7 @@ impl std::fmt::Display for Seen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Seen::Channel => f.write_str("channel"),
+            Seen::ChannelWith(note) => write!(f, "channel, {}", note.chars().take(90).collect::<String>()),
             Seen::Refused(why) => write!(f, "refused: {}", why.chars().take(90).collect::<String>()),
             Seen::Failed(why) => write!(f, "failed: {why}"),
         }

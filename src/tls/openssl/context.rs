@@ -8,10 +8,12 @@ use ::openssl::x509::X509;
 use ::openssl::x509::store::{X509Store, X509StoreBuilder};
 
 use super::own::Identity;
+use super::revocation::crl::Lists;
+use super::revocation::{self, crl};
 use super::sessions::Sessions;
 use crate::error::Result;
 use crate::options::{TlsOptions, TlsVersion};
-use crate::tls::pem;
+use crate::tls::{pem, set_up_failed};
 
 pub(super) fn new_context(
     store: Option<X509Store>,
@@ -53,7 +55,25 @@ fn version(version: TlsVersion) -> SslVersion {
     }
 }
 
-pub(super) fn read_store(path: &Path) -> Result<X509Store> {
+/// Whom to trust, and whom no more: the authorities and the lists of what they revoked. `None` where it is all the system's.
+pub(super) fn read_store(options: &TlsOptions) -> Result<(Option<X509Store>, Option<Lists>)> {
+    let crl_file = options.crl_file.as_deref().filter(|_| revocation::is_on(options));
+    let mut builder = match (&options.ca_file, crl_file) {
+        (Some(path), _) => read_authorities(path)?,
+        (None, Some(_)) => system_authorities().map_err(|error| set_up_failed(SET_UP_FAILED, error))?,
+        (None, None) => return Ok((None, None)),
+    };
+    let lists = crl_file.map(|path| crl::add(&mut builder, path)).transpose()?;
+    Ok((Some(builder.build()), lists))
+}
+
+fn system_authorities() -> Result<X509StoreBuilder, ErrorStack> {
+    let mut builder = X509StoreBuilder::new()?;
+    builder.set_default_paths()?;
+    Ok(builder)
+}
+
+fn read_authorities(path: &Path) -> Result<X509StoreBuilder> {
     let text = pem::read_ca_file(path)?;
     let unreadable = |error: ErrorStack| pem::about(path, "holds a certificate that cannot be read").with_source(error);
     let certificates = X509::stack_from_pem(&text).map_err(unreadable)?;
@@ -62,5 +82,7 @@ pub(super) fn read_store(path: &Path) -> Result<X509Store> {
     for certificate in certificates {
         builder.add_cert(certificate).map_err(unreadable)?;
     }
-    Ok(builder.build())
+    Ok(builder)
 }
+
+pub(super) const SET_UP_FAILED: &str = "OpenSSL could not be set up";

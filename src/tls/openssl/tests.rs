@@ -39,7 +39,7 @@ fn resumes(connector: &Connector, host: &str, port: u16) -> bool {
 fn a_session_is_of_one_name_and_one_port() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let (one, other) = (front(&authority, "localhost"), front(&authority, "localhost"));
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem())).unwrap();
+    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &Alarm::default()).unwrap();
     assert!(!resumes(&connector, "localhost", one.port()));
     assert!(resumes(&connector, "localhost", one.port()));
     assert!(!resumes(&connector, "127.0.0.1", one.port()));
@@ -54,7 +54,7 @@ fn a_session_does_not_outlive_the_certificate() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let issued = authority.issue_for_seconds(For::Server, "localhost", 3);
     let server = Front::builder().tls(&issued.certificate, &issued.key).start();
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem())).unwrap();
+    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &Alarm::default()).unwrap();
     let Ok(mut channel) = connect(&connector, "localhost", server.port()) else {
         panic!("three seconds were too short")
     };
@@ -87,7 +87,7 @@ fn generous(authority: &Authority, tickets: usize) -> Script {
 fn a_server_may_send_more_tickets_than_are_kept() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let server = generous(&authority, 500);
-    let context = Context::new(&file(&folder, "ca.pem", authority.pem())).unwrap();
+    let context = Context::new(&file(&folder, "ca.pem", authority.pem()), &Arc::default(), &Alarm::default()).unwrap();
     let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     let (mut channel, _) = context.connect(&target("localhost", server.port()), stream).unwrap();
     channel.read_exact(&mut [0; 5]).unwrap();
@@ -98,7 +98,7 @@ fn a_server_may_send_more_tickets_than_are_kept() {
 fn a_refused_certificate_leaves_no_session() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let server = front(&authority, "other.example");
-    let context = Context::new(&file(&folder, "ca.pem", authority.pem())).unwrap();
+    let context = Context::new(&file(&folder, "ca.pem", authority.pem()), &Arc::default(), &Alarm::default()).unwrap();
     let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     assert!(context.connect(&target("localhost", server.port()), stream).is_err());
     assert_eq!(context.sessions.count("localhost", server.port()), 0);
@@ -111,7 +111,7 @@ fn a_server_that_wants_a_second_handshake() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let issued = authority.issue(For::Server, "localhost");
     let Some(mut server) = SServer::start_listening(&issued.both(), &["-tls1_2"]) else { return };
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem())).unwrap();
+    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &Alarm::default()).unwrap();
     let mut channel = connect(&connector, "localhost", server.port()).unwrap();
     channel.get_ref().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     server.tell("r");

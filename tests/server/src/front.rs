@@ -92,6 +92,7 @@ struct Tls {
     client_authority: Option<(String, bool)>,
     only_tls_1_2: bool,
     breaks_off_resumption: bool,
+    staple: Option<Vec<u8>>,
 }
 
 /// What all connections share.
@@ -308,8 +309,14 @@ impl Builder {
     /// Takes TLS connections only, with this certificate and key (PEM).
     pub fn tls(mut self, certificate: &str, key: &str) -> Builder {
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
-        self.tls =
-            Some(Tls { certificate, key, client_authority: None, only_tls_1_2: false, breaks_off_resumption: false });
+        self.tls = Some(Tls {
+            certificate,
+            key,
+            client_authority: None,
+            only_tls_1_2: false,
+            breaks_off_resumption: false,
+            staple: None,
+        });
         self
     }
 
@@ -317,6 +324,14 @@ impl Builder {
     pub fn client_authority(mut self, pem: &str, required: bool) -> Builder {
         if let Some(tls) = &mut self.tls {
             tls.client_authority = Some((pem.to_owned(), required));
+        }
+        self
+    }
+
+    /// Staples these bytes as its OCSP answer, whatever they are. After `tls`.
+    pub fn staples(mut self, answer: &[u8]) -> Builder {
+        if let Some(tls) = &mut self.tls {
+            tls.staple = Some(answer.to_vec());
         }
         self
     }
@@ -494,6 +509,9 @@ fn acceptor(tls: &Tls) -> Result<SslAcceptor, openssl::error::ErrorStack> {
     }
     if !tls.breaks_off_resumption {
         builder.set_session_id_context(b"front")?;
+    }
+    if let Some(staple) = tls.staple.clone() {
+        builder.set_status_callback(move |ssl| ssl.set_ocsp_status(&staple).map(|()| true))?;
     }
     if let Some((pem, required)) = &tls.client_authority {
         let mut store = X509StoreBuilder::new()?;

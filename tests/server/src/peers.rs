@@ -10,6 +10,7 @@ mod kdc;
 mod mongod;
 mod moto;
 mod reference;
+mod registry;
 mod s_server;
 mod scramp;
 
@@ -21,6 +22,7 @@ pub use kdc::{Kdc, OTHER_REALM, REALM};
 pub use mongod::{Mongod, ROOT, free_port, run_command};
 pub use moto::{Iam, Moto, aws_python};
 pub use reference::{Reference, run, script};
+pub use registry::{Registry, Standing};
 pub use s_server::SServer;
 pub use scramp::ScrampServer;
 

@@ -1,6 +1,6 @@
 //! A certificate authority for one test run: it makes server and client certificates as PEM text.
 
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
@@ -11,7 +11,7 @@ use openssl::rsa::Rsa;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
 };
-use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
+use openssl::x509::{X509, X509Builder, X509Extension, X509Name, X509NameBuilder};
 
 /// A certificate authority made on the spot.
 #[derive(Debug)]
@@ -43,6 +43,17 @@ pub enum For {
     Server,
     /// A client.
     Client,
+    /// Signing OCSP answers for the authority that issued it.
+    OcspAnswers,
+}
+
+/// What else a certificate says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Extras {
+    /// Where OCSP responders are: URLs.
+    pub responders: Vec<String>,
+    /// Whether it promises a stapled OCSP answer (must-staple).
+    pub must_staple: bool,
 }
 
 /// When a certificate is valid.
@@ -95,6 +106,22 @@ impl Authority {
         self.make_leaf(purpose, name, new_key(), Valid::Seconds(seconds)).expect("a test certificate")
     }
 
+    /// The same as [`Authority::issue_ec`], with something more in it.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn issue_with(&self, purpose: For, name: &str, extras: &Extras) -> Issued {
+        self.make_leaf_with(purpose, name, new_ec_key(), Valid::Now, extras).expect("a test certificate")
+    }
+
+    /// Its certificate and its key, for the `openssl` command.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn issued(&self) -> Issued {
+        Issued { certificate: self.pem(), key: text(self.key.private_key_to_pem_pkcs8()) }
+    }
+
     /// The same as [`Authority::issue`], but expired yesterday.
     ///
     /// # Panics
@@ -134,6 +161,17 @@ impl Authority {
         key: Result<PKey<Private>, ErrorStack>,
         valid: Valid,
     ) -> Result<Issued, ErrorStack> {
+        self.make_leaf_with(purpose, name, key, valid, &Extras::default())
+    }
+
+    fn make_leaf_with(
+        &self,
+        purpose: For,
+        name: &str,
+        key: Result<PKey<Private>, ErrorStack>,
+        valid: Valid,
+        extras: &Extras,
+    ) -> Result<Issued, ErrorStack> {
         let key = key?;
         // MongoDB takes whoever shares its own organisation for a member of its cluster, and not for a user.
         let organisation = if purpose == For::Client { "mongo-blocking users" } else { ORGANISATION };
@@ -142,6 +180,7 @@ impl Authority {
         match purpose {
             For::Server => usage.server_auth(),
             For::Client => usage.client_auth(),
+            For::OcspAnswers => usage.other("OCSPSigning"),
         };
         let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         let day = |days: i64| Asn1Time::from_unix(i64::try_from(now).unwrap_or_default() + days * 86_400);
@@ -170,6 +209,16 @@ impl Authority {
             }
             let names = names.build(&builder.x509v3_context(Some(&self.certificate), None))?;
             builder.append_extension(names)?;
+        }
+        if !extras.responders.is_empty() {
+            let value = Asn1OctetString::new_from_bytes(&responders(&extras.responders))?;
+            let oid = Asn1Object::from_str("1.3.6.1.5.5.7.1.1")?;
+            builder.append_extension(X509Extension::new_from_der(&oid, false, &value)?)?;
+        }
+        if extras.must_staple {
+            let value = Asn1OctetString::new_from_bytes(STATUS_REQUEST)?;
+            let oid = Asn1Object::from_str("1.3.6.1.5.5.7.1.24")?;
+            builder.append_extension(X509Extension::new_from_der(&oid, false, &value)?)?;
         }
         let issuer =
             AuthorityKeyIdentifier::new().keyid(true).build(&builder.x509v3_context(Some(&self.certificate), None))?;
@@ -233,6 +282,21 @@ fn subject(common_name: &str, organisation: &str) -> Result<X509Name, ErrorStack
     Ok(name.build())
 }
 
+/// AuthorityInfoAccess with id-ad-ocsp, DER.
+fn responders(urls: &[String]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for url in urls {
+        let oid = [6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+        all.extend(der(0x30, &[&oid[..], &der(0x86, url.as_bytes())].concat()));
+    }
+    der(0x30, &all)
+}
+
+fn der(tag: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).expect("a short value").to_be_bytes();
+    [&[tag, 0x82][..], &length, body].concat()
+}
+
 fn new_key() -> Result<PKey<Private>, ErrorStack> {
     PKey::from_rsa(Rsa::generate(2048)?)
 }
@@ -245,5 +309,7 @@ fn text(pem: Result<Vec<u8>, ErrorStack>) -> String {
     String::from_utf8(pem.expect("PEM")).expect("PEM is text")
 }
 
+/// The TLS feature status_request: SEQUENCE { INTEGER 5 }.
+const STATUS_REQUEST: &[u8] = &[0x30, 3, 2, 1, 5];
 /// To whom servers and authorities belong.
 const ORGANISATION: &str = "mongo-blocking tests";

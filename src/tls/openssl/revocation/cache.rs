@@ -1,0 +1,109 @@
+//! OCSP answers of earlier connections.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use super::answer::{Status, Word};
+
+/// Answers by the name of the certificate that they are about. A client has one, which outlives its certificates: an answer's
+/// author is the certificate's issuer, whose key is part of that name, so it stays true whoever is trusted.
+#[derive(Default)]
+pub(in crate::tls) struct Cache(Mutex<HashMap<Vec<u8>, Word>>);
+
+impl Cache {
+    /// The answer that holds now.
+    pub(super) fn get(&self, name: &[u8], now: SystemTime) -> Option<Word> {
+        self.lock().get(name).filter(|word| holds(word, now)).cloned()
+    }
+
+    /// Keeps an answer that says something, and until when it holds; unless one is there already that holds as long. That a
+    /// certificate is revoked is kept in any case.
+    pub(super) fn keep(&self, name: &[u8], word: &Word, now: SystemTime) {
+        if word.status == Status::Unknown || word.next_update.is_none() {
+            return;
+        }
+        let mut kept = self.lock();
+        if word.status == Status::Good && kept.get(name).is_some_and(|known| known.next_update >= word.next_update) {
+            return;
+        }
+        if kept.len() >= MAX_ANSWERS && !kept.contains_key(name) {
+            kept.retain(|_, word| holds(word, now));
+        }
+        if kept.len() >= MAX_ANSWERS && !kept.contains_key(name) {
+            kept.clear();
+        }
+        kept.insert(name.to_vec(), word.clone());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Word>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// To the second, without the tolerance that a fresh answer has: another one may be had.
+fn holds(word: &Word, now: SystemTime) -> bool {
+    word.this_update <= now && word.next_update.is_some_and(|next| now < next)
+}
+
+/// A deployment has fewer servers; with more, the responders are asked again.
+const MAX_ANSWERS: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn word(status: Status, this_update: SystemTime, next_update: Option<SystemTime>) -> Word {
+        Word { status, this_update, next_update }
+    }
+
+    #[test]
+    fn an_answer_holds_from_this_update_until_right_before_next_update() {
+        let (cache, now) = (Cache::default(), SystemTime::now());
+        let later = |seconds| now + Duration::from_secs(seconds);
+        cache.keep(b"a", &word(Status::Good, later(10), Some(later(20))), now);
+        for (at, there) in [(9, false), (10, true), (19, true), (20, false)] {
+            assert_eq!(cache.get(b"a", later(at)).is_some(), there, "{at}");
+        }
+        assert_eq!(cache.get(b"b", later(15)), None);
+    }
+
+    #[test]
+    fn a_longer_answer_replaces_and_a_shorter_one_does_not_unless_it_revokes() {
+        let (cache, now) = (Cache::default(), SystemTime::now());
+        let until = |seconds| Some(now + Duration::from_secs(seconds));
+        let revoked = || Status::Revoked("since then".to_owned());
+        cache.keep(b"a", &word(Status::Good, now, until(20)), now);
+        cache.keep(b"a", &word(Status::Good, now, until(10)), now);
+        assert_eq!(cache.get(b"a", now).unwrap().next_update, until(20));
+        cache.keep(b"a", &word(Status::Good, now, until(30)), now);
+        assert_eq!(cache.get(b"a", now).unwrap().next_update, until(30));
+        cache.keep(b"a", &word(revoked(), now, until(10)), now);
+        assert_eq!(cache.get(b"a", now).unwrap().status, revoked());
+        cache.keep(b"a", &word(Status::Good, now, until(10)), now);
+        assert_eq!(cache.get(b"a", now).unwrap().status, revoked());
+        cache.keep(b"a", &word(Status::Good, now, until(11)), now);
+        assert_eq!(cache.get(b"a", now).unwrap().status, Status::Good);
+    }
+
+    #[test]
+    fn what_says_nothing_or_has_no_end_is_not_kept() {
+        let (cache, now) = (Cache::default(), SystemTime::now());
+        cache.keep(b"a", &word(Status::Unknown, now, Some(now + Duration::from_secs(9))), now);
+        cache.keep(b"a", &word(Status::Good, now, None), now);
+        assert!(cache.lock().is_empty());
+    }
+
+    #[test]
+    fn it_has_room_for_so_many() {
+        let (cache, now) = (Cache::default(), SystemTime::now());
+        let good = |seconds| word(Status::Good, now, Some(now + Duration::from_secs(seconds)));
+        for number in 0..MAX_ANSWERS + 10 {
+            cache.keep(&number.to_be_bytes(), &good(if number == 7 { 100 } else { 1 }), now + Duration::from_secs(2));
+        }
+        assert!(cache.lock().len() <= MAX_ANSWERS);
+        assert!(cache.get(&7_usize.to_be_bytes(), now + Duration::from_secs(2)).is_some());
+    }
+}

@@ -1,0 +1,90 @@
+//! The lists of `tlsCRLFile`.
+//!
+//! OpenSSL looks into them itself, during the handshake, for every certificate of the chain: each of its authorities needs a
+//! current list. Here they are read.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::SystemTime;
+
+use ::openssl::error::ErrorStack;
+use ::openssl::ssl::SslFiletype;
+use ::openssl::x509::X509Crl;
+use ::openssl::x509::store::{X509Lookup, X509StoreBuilderRef};
+use ::openssl::x509::verify::X509VerifyFlags;
+
+use super::time;
+use crate::error::{Error, Result};
+use crate::tls::pem;
+
+/// The lists of a file that was read.
+pub(in crate::tls::openssl) struct Lists {
+    /// When the first of them is out of date.
+    pub(super) until: Option<SystemTime>,
+}
+
+/// Has a store look every certificate up in the lists of a file.
+pub(in crate::tls::openssl) fn add(store: &mut X509StoreBuilderRef, path: &Path) -> Result<Lists> {
+    let lists = read(path, &read_file(path)?)?;
+    let failed = |error: ErrorStack| about(path, "holds a list that OpenSSL does not take").with_source(error);
+    if path.to_str().is_none() {
+        return Err(about(path, "has a name that is not UTF-8, which OpenSSL's binding cannot open"));
+    }
+    // The binding has no door to a store but the file's name, so the file is read once more.
+    let lookup = store.add_lookup(X509Lookup::file()).map_err(failed)?;
+    let loaded = lookup.load_crl_file(path, SslFiletype::PEM).map_err(failed)?;
+    if usize::try_from(loaded) != Ok(lists.len()) {
+        return Err(about(path, "was changed while it was read"));
+    }
+    store.set_flags(X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL).map_err(failed)?;
+    let until = lists.iter().filter_map(|list| time::of_time(list.next_update()?)).min();
+    Ok(Lists { until })
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |error: io::Error| about(path, "cannot be read").with_source(error);
+    let mut bytes = Vec::new();
+    File::open(path).map_err(unreadable)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes.len() as u64 > MAX_BYTES {
+        true => Err(about(path, &format!("has more than {} MiB", MAX_BYTES >> 20))),
+        false => Ok(bytes),
+    }
+}
+
+fn read(path: &Path, bytes: &[u8]) -> Result<Vec<X509Crl>> {
+    let text = String::from_utf8_lossy(bytes);
+    if text.trim().is_empty() {
+        return Err(about(path, "is empty"));
+    }
+    let mut lists = Vec::new();
+    for block in pem::blocks(&text).iter().filter(|block| block.is_crl()) {
+        let number = lists.len() + 1;
+        let list = X509Crl::from_pem(block.text.as_bytes()).map_err(|error| {
+            about(path, &format!("holds a list, number {number}, that cannot be read")).with_source(error)
+        })?;
+        lists.push(list);
+    }
+    let announced = text.matches(BEGINNING).count();
+    if lists.len() != announced {
+        return Err(about(path, &format!("announces {announced} lists, of which {} could be read", lists.len())));
+    }
+    if !lists.is_empty() {
+        return Ok(lists);
+    }
+    Err(match pem::binary_format(bytes) {
+        Some(_) => about(path, "holds no PEM text")
+            .with_hint("a list in DER: `openssl crl -inform der -in FILE -out FILE.pem` converts it"),
+        None if text.contains("CERTIFICATE-----") => about(path, "holds a certificate and no list")
+            .with_hint("tlsCRLFile names the authority's list of what it revoked; its certificate goes to tlsCAFile"),
+        None => about(path, "holds no list").with_hint("it must have a -----BEGIN X509 CRL----- line"),
+    })
+}
+
+fn about(path: &Path, what: &str) -> Error {
+    pem::about_own("tlsCRLFile", path, what)
+}
+
+/// Lists of large public authorities have some ten megabytes.
+const MAX_BYTES: u64 = 64 << 20;
+const BEGINNING: &str = "-----BEGIN X509 CRL-----";

@@ -1,0 +1,235 @@
+//! Whether a server's certificate is revoked, as the drivers' OCSP specification has it.
+//!
+//! Lists (`tlsCRLFile`) are OpenSSL's own business, within the handshake. The rest is judged right after a full handshake, before
+//! the first byte of MongoDB's protocol: asking a responder takes time, and has no place in a callback. At that point the
+//! handshake is over, and nothing secret has been sent. In this order:
+//! 1. a certificate that promises a stapled answer must come with one, and a stapled answer must count;
+//! 2. what an answer says, stapled or kept from earlier, is final;
+//! 3. with lists, the handshake has settled it;
+//! 4. the responders that the server's own certificate names are asked, all at once;
+//! 5. where nobody could tell, the channel is made all the same, with a warning.
+//!
+//! `answer` judges answers, `subject` is what they are about, `responder` asks, `cache` keeps, `must_staple` reads the promise,
+//! `crl` the lists.
+
+mod answer;
+mod cache;
+pub(in crate::tls::openssl) mod crl;
+mod must_staple;
+#[cfg(feature = "ocsp")]
+mod responder;
+mod subject;
+mod time;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ::openssl::error::ErrorStack;
+use ::openssl::ssl::{SslRef, StatusType};
+
+use answer::{Status, Word};
+pub(in crate::tls) use cache::Cache;
+use crl::Lists;
+use subject::Subject;
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::event::{Revocation, RevocationSource};
+use crate::options::TlsOptions;
+use crate::tls::Target;
+use crate::warning::{Alarm, WarningKind};
+
+/// What one context checks.
+pub(super) struct Checker {
+    lists: Option<Lists>,
+    asks_responders: bool,
+    cache: Arc<Cache>,
+    alarm: Alarm,
+}
+
+/// What was found out.
+pub(super) struct Found {
+    pub(super) revocation: Revocation,
+    /// Until when it holds, where that is known.
+    pub(super) until: Option<SystemTime>,
+}
+
+/// Whether anything is checked at all.
+pub(super) fn is_on(options: &TlsOptions) -> bool {
+    !options.danger_accepts_any_certificate() && options.disable_certificate_revocation_check != Some(true)
+}
+
+impl Checker {
+    pub(super) fn new(options: &TlsOptions, lists: Option<Lists>, cache: &Arc<Cache>, alarm: &Alarm) -> Checker {
+        Checker {
+            lists,
+            asks_responders: options.disable_ocsp_endpoint_check != Some(true),
+            cache: cache.clone(),
+            alarm: alarm.clone(),
+        }
+    }
+
+    /// Has the handshake ask for a stapled answer.
+    pub(super) fn prepare(&self, ssl: &mut SslRef) -> Result<(), ErrorStack> {
+        ssl.set_status_type(StatusType::OCSP)
+    }
+
+    /// Judges the server's certificate after a full handshake. An error: there must be no channel.
+    pub(super) fn judge(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Found> {
+        let Some(subject) = Subject::of(ssl) else {
+            return Ok(self.unknown("OpenSSL does not tell which chain it verified".to_owned()));
+        };
+        let request = match subject.request() {
+            Ok(request) => request,
+            Err(error) => return Ok(self.unknown(format!("the certificate has no name for OCSP: {error}"))),
+        };
+        let judge = Judge { subject, request, cache: &self.cache, now: SystemTime::now() };
+        if let Some(found) = judge.staple(ssl.ocsp_status().filter(|staple| !staple.is_empty()))? {
+            return Ok(self.limited(found));
+        }
+        if let Some(found) = judge.kept()? {
+            return Ok(self.limited(found));
+        }
+        if self.lists.is_some() {
+            return Ok(self.limited(Found { revocation: Revocation::Good(RevocationSource::Crl), until: None }));
+        }
+        if !self.asks_responders {
+            let why = "nothing was stapled that tells, and tlsDisableOCSPEndpointCheck is on";
+            return Ok(Found { revocation: Revocation::Unknown(why.to_owned()), until: None });
+        }
+        self.ask(&judge, target)
+    }
+
+    #[cfg(feature = "ocsp")]
+    fn ask(&self, judge: &Judge<'_>, target: &Target<'_>) -> Result<Found> {
+        let named = judge.subject.responders();
+        let urls: Vec<String> = named.iter().filter(|url| responder::is_askable(url)).cloned().collect();
+        if urls.is_empty() {
+            return Ok(nobody_to_ask(named.len()));
+        }
+        let mut failures = Vec::new();
+        for came in responder::ask(urls, &judge.request, responder::limit(target.deadline)) {
+            let name = shown(&came.url);
+            let read = came.answer.and_then(|answer| Word::read(&answer, &judge.subject, judge.now));
+            match read {
+                Ok(Word { status: Status::Unknown, .. }) => {
+                    failures.push(format!("{name} does not know the certificate"));
+                }
+                Ok(word) => return judge.settled(word, RevocationSource::Responder, &format!("the responder {name}")),
+                Err(why) => failures.push(format!("{name} gave no answer that counts: {why}")),
+            }
+        }
+        if failures.is_empty() {
+            failures.push("no responder answered in time".to_owned());
+        }
+        let why = failures.join("; ");
+        self.alarm.warn(
+            WarningKind::Revocation,
+            format!(
+                "whether the certificate of {} ({}) is revoked is not known, and it is used all the same: {why}",
+                target.host,
+                judge.subject.described()
+            ),
+        );
+        Ok(self.unknown(why))
+    }
+
+    #[cfg(not(feature = "ocsp"))]
+    fn ask(&self, judge: &Judge<'_>, _target: &Target<'_>) -> Result<Found> {
+        let why = match judge.subject.responders().len() {
+            0 => return Ok(nobody_to_ask(0)),
+            _ => "no responder was asked, since the driver is built without its feature `ocsp`",
+        };
+        Ok(Found { revocation: Revocation::Unknown(why.to_owned()), until: None })
+    }
+
+    /// Nobody could tell just now; before long somebody may.
+    fn unknown(&self, why: String) -> Found {
+        Found { revocation: Revocation::Unknown(why), until: SystemTime::now().checked_add(ASK_AGAIN) }
+    }
+
+    /// With lists, it holds no longer than they do.
+    fn limited(&self, found: Found) -> Found {
+        let lists = self.lists.as_ref().and_then(|lists| lists.until);
+        Found { until: [found.until, lists].into_iter().flatten().min(), ..found }
+    }
+}
+
+/// One certificate before the bench.
+struct Judge<'a> {
+    subject: Subject<'a>,
+    /// The OCSP request about it: its name in the cache, too.
+    request: Vec<u8>,
+    cache: &'a Cache,
+    now: SystemTime,
+}
+
+impl Judge<'_> {
+    /// What was stapled, or not.
+    fn staple(&self, staple: Option<&[u8]>) -> Result<Option<Found>> {
+        let promised = || self.subject.certificate.to_der().is_ok_and(|der| must_staple::is_promised(&der));
+        let Some(staple) = staple else {
+            return match promised() {
+                true => {
+                    Err(self.refused("it promises a stapled OCSP answer (must-staple), and there is none", STAPLE_HINT))
+                }
+                false => Ok(None),
+            };
+        };
+        let word = Word::read(staple, &self.subject, self.now).map_err(|why| {
+            self.refused(&format!("the OCSP answer stapled to it does not count: {why}"), STAPLE_HINT)
+        })?;
+        if word.status != Status::Unknown {
+            return self.settled(word, RevocationSource::Staple, "the OCSP answer that the server stapled").map(Some);
+        }
+        match promised() {
+            true => Err(self.refused(
+                "it promises a stapled OCSP answer (must-staple), and the one that is there does not know the certificate",
+                STAPLE_HINT,
+            )),
+            false => Ok(None),
+        }
+    }
+
+    /// What earlier connections found out.
+    fn kept(&self) -> Result<Option<Found>> {
+        let Some(word) = self.cache.get(&self.request, self.now) else { return Ok(None) };
+        self.settled(word, RevocationSource::Cache, "an OCSP answer that still holds").map(Some)
+    }
+
+    /// An answer that counts.
+    fn settled(&self, word: Word, source: RevocationSource, who: &str) -> Result<Found> {
+        self.cache.keep(&self.request, &word, self.now);
+        match &word.status {
+            Status::Revoked(since) => Err(self.refused(&format!("it is revoked {since}, says {who}"), REVOKED_HINT)),
+            _ => Ok(Found { revocation: Revocation::Good(source), until: Some(word.until()) }),
+        }
+    }
+
+    fn refused(&self, why: &str, hint: &'static str) -> Error {
+        let message = format!("the server's certificate was refused: {why}. Presented: {}", self.subject.described());
+        Error::new(ErrorKind::Tls, Stage::Tls, message).with_hint(hint)
+    }
+}
+
+fn nobody_to_ask(named: usize) -> Found {
+    let why = match named {
+        0 => "the certificate names no OCSP responder, and none of its words was stapled",
+        _ => "the certificate names no OCSP responder that is asked over plain HTTP",
+    };
+    Found { revocation: Revocation::Unknown(why.to_owned()), until: None }
+}
+
+/// A URL of a certificate, for a message: bounded, and without what a terminal would obey.
+#[cfg(feature = "ocsp")]
+fn shown(url: &str) -> String {
+    url.chars().filter(|character| !character.is_control()).take(MAX_SHOWN).collect()
+}
+
+/// So long a channel to whose certificate nobody had a word may be resumed.
+const ASK_AGAIN: Duration = Duration::from_secs(5 * 60);
+#[cfg(feature = "ocsp")]
+const MAX_SHOWN: usize = 200;
+const REVOKED_HINT: &str = "its authority has withdrawn it: the server needs a new certificate. \
+     If this is unexpected, do not go on: somebody may hold the old key";
+const STAPLE_HINT: &str = "the server must staple a current OCSP answer about its own certificate (MongoDB does so by itself, \
+     once it reaches the responder that its certificate names)";

@@ -1,0 +1,1 @@
+//! OCSP responders, asked by us, and by MongoDB for its staple.
