@@ -12,7 +12,7 @@
 # or failed (the fixtures' table) appends it to the file $MONGO_BLOCKING_REPORT.
 set -u
 
-# name | what it shows | peers | steps: lib[:FEATURE], doc, server (the test server's own tests), test:NAME[:FEATURE]
+# name | what it shows | peers | steps: lib, lib:FEATURE (its own tests only), doc, server (the test server's own tests), test:NAME[:FEATURE]
 # (tests/NAME.rs), rest (the files in tests/ that no other suite names), script:PATH[:ARGUMENT]
 suites() {
     cat <<'END'
@@ -132,7 +132,7 @@ run_step() {
     log=$logs/$suite.$(echo "$1" | tr '/:' '__').log
     case $1 in
     lib) cargo_test --lib ;;
-    lib:*) cargo_test --features "${1#lib:}" --lib ;;
+    lib:*) cargo_test --features "${1#lib:}" --lib "${1#lib:}" ;;
     doc) cargo_test --doc ;;
     server) cargo_test --package mongo-blocking-test-server ;;
     test:*:*) run_test "$(echo "$1" | cut -d : -f 2)" --features "$(echo "$1" | cut -d : -f 3)" ;;

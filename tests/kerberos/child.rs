@@ -19,10 +19,21 @@ pub struct Login {
     pub keytab: Option<OsString>,
     /// What else stands in the environment.
     pub environment: Vec<(&'static str, OsString)>,
+    /// Everything in code instead of the URI.
+    pub in_code: Option<InCode>,
     /// How often, each time with a new client; 0 counts as 1.
     pub times: usize,
     /// A program to run it under, with arguments.
     pub under: Vec<String>,
+}
+
+/// A login written in code: host, user, and the mechanism's properties as one text.
+#[derive(Clone)]
+pub struct InCode {
+    pub host: String,
+    pub username: String,
+    pub password: Option<String>,
+    pub properties: String,
 }
 
 /// What came of it.
@@ -89,6 +100,10 @@ impl Login {
                 command.env(name, value);
             }
         }
+        if let Some(InCode { host, username, password, properties }) = &self.in_code {
+            command.env(HOST, host).env(USERNAME, username).env(PROPERTIES, properties);
+            password.iter().fold(&mut command, |command, password| command.env(PASSWORD, password));
+        }
         for (name, value) in &self.environment {
             command.env(name, value);
         }
@@ -135,9 +150,18 @@ fn login_program() {
 }
 
 fn who(uri: &str) -> mongo_blocking::Result<String> {
-    let mut options = ClientOptions::builder()
-        .uri(uri)
-        .warning_handler(Handler::new(|warning: &mongo_blocking::Warning| println!("{WARNING}{warning}")));
+    let mut options = match env::var(HOST) {
+        Err(_) => ClientOptions::builder().uri(uri),
+        Ok(host) => ClientOptions::builder()
+            .host(host)
+            .username(env::var(USERNAME).unwrap())
+            .auth_mechanism("GSSAPI")
+            .auth_mechanism_properties(env::var(PROPERTIES).unwrap()),
+    };
+    if let Ok(password) = env::var(PASSWORD) {
+        options = options.password(password);
+    }
+    options = options.warning_handler(Handler::new(|warning: &mongo_blocking::Warning| println!("{WARNING}{warning}")));
     if let Ok(cache) = env::var(CACHE) {
         options = options.gssapi_credential_cache(cache);
     }
@@ -161,6 +185,10 @@ const PROGRAM: &str = "child::login_program";
 const URI: &str = "MONGO_BLOCKING_LOGIN_URI";
 const CACHE: &str = "MONGO_BLOCKING_LOGIN_CACHE";
 const KEYTAB: &str = "MONGO_BLOCKING_LOGIN_KEYTAB";
+const HOST: &str = "MONGO_BLOCKING_LOGIN_HOST";
+const USERNAME: &str = "MONGO_BLOCKING_LOGIN_USERNAME";
+const PASSWORD: &str = "MONGO_BLOCKING_LOGIN_PASSWORD";
+const PROPERTIES: &str = "MONGO_BLOCKING_LOGIN_PROPERTIES";
 const TIMES: &str = "MONGO_BLOCKING_LOGIN_TIMES";
 /// Makes the program lose memory with each login, to see that this is noticed.
 pub const LEAK: &str = "MONGO_BLOCKING_LOGIN_LEAK";

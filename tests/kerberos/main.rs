@@ -4,6 +4,7 @@
 
 mod cases;
 mod child;
+mod guide;
 mod hostile;
 mod leaks;
 mod names;

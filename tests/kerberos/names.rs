@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mongo_blocking_test_server::gssapi::Tamper;
 use mongo_blocking_test_server::peers::{Kdc, skip};
@@ -16,23 +17,26 @@ const HOSTS: &str = "127.0.0.1 reverse.test.local\n127.0.0.1 forward.test.local 
 /// Logs in to alias.test.local with this property, with a library that makes names canonical by itself unless it is told the
 /// name outright. Gives the service that the KDC was asked for.
 fn asked_for(realm: &Realm, user: &str, properties: &str) -> Option<(Outcome, String)> {
-    let wrapper = nss_wrapper()?;
-    let hosts = realm.kdc.file("hosts");
-    fs::write(&hosts, HOSTS).unwrap();
     let front = realm.front(Tamper::Nothing);
     let address = front.address().replace("127.0.0.1", "alias.test.local");
     let (before, mark) = (realm.kdc.log().len(), user.replace("%40", "@"));
-    let login: Login = realm
+    let login = realm
         .login_at(&address, &format!("{user}:pencil"), properties)
-        .with("KRB5_CONFIG", realm.kdc.file("canonicalizing.conf"))
-        .with("LD_PRELOAD", wrapper)
-        .with("NSS_WRAPPER_HOSTS", hosts);
-    let outcome = login.run();
+        .with("KRB5_CONFIG", realm.kdc.file("canonicalizing.conf"));
+    let outcome = with_hosts(login, realm, HOSTS)?.run();
     let log = realm.kdc.log();
     let mark = format!("{mark} for ");
     let mut services =
         log[before..].lines().filter(|line| line.contains("TGS_REQ")).filter_map(|line| line.split_once(&mark));
     Some((outcome, services.next_back().map(|(_, service)| service.to_owned()).unwrap_or_default()))
+}
+
+/// The login in a process for which these hosts are all there are. `None`, after a skip, without nss_wrapper.
+pub fn with_hosts(login: Login, realm: &Realm, hosts: &str) -> Option<Login> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let file = realm.kdc.file(&format!("hosts.{}", NEXT.fetch_add(1, Ordering::SeqCst)));
+    fs::write(&file, hosts).unwrap();
+    Some(login.with("LD_PRELOAD", nss_wrapper()?).with("NSS_WRAPPER_HOSTS", file))
 }
 
 fn nss_wrapper() -> Option<PathBuf> {

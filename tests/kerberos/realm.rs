@@ -26,6 +26,8 @@ const SERVICES: &[&str] = &[
     "mongodb/localhost@TEST.LOCAL",
     "database/localhost@TEST.LOCAL",
     "mongodb/db.test.local@TEST.LOCAL",
+    "name/db.test.local@TEST.LOCAL",
+    "name/db.test.local@OTHER.LOCAL",
     "mongodb/alias.test.local@TEST.LOCAL",
     "mongodb/forward.test.local@TEST.LOCAL",
     "mongodb/reverse.test.local@TEST.LOCAL",
@@ -45,6 +47,7 @@ impl Realm {
         let kdc = Kdc::start()?;
         kdc.add_user(ANN, PASSWORD);
         kdc.add_user(BOB, PASSWORD);
+        kdc.add_user("mongodbuser@TEST.LOCAL", PASSWORD);
         kdc.add_user("+requires_preauth strict@TEST.LOCAL", PASSWORD);
         kdc.export(ANN, "ann.keytab");
         SERVICES.iter().for_each(|service| drop(kdc.add_service(service, "services.keytab")));
