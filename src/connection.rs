@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use crate::auth::{LoginState, Peer};
+use crate::auth::{LoginState, Peer, Presented};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
@@ -19,7 +19,7 @@ use crate::options::{ClientOptions, ServerAddress, TlsOptions};
 pub(crate) use crate::stream::Closer;
 use crate::stream::Stream;
 use crate::tls::Connector;
-use crate::warning::Alarm;
+use crate::warning::{Alarm, Warning};
 use crate::wire::{Message, Reply};
 
 use line::Line;
@@ -44,16 +44,17 @@ pub(crate) struct Connection {
     info: ConnectionInfo,
     hello: HelloReply,
     login: LoginState,
+    /// The certificate of ours that the server got to see, where TLS can tell.
+    presented: Option<Presented>,
     generation: u64,
 }
 
 impl Setup {
     /// Judges the options that concern connections, and reads the files that they name.
     pub(crate) fn new(address: ServerAddress, options: &ClientOptions) -> Result<Setup> {
-        let mut handshake = Handshake::new(options)?;
+        let handshake = Handshake::new(options)?;
         let alarm = Alarm::new(options.warning_handler.clone());
         let tls = options.tls.as_ref().map(|tls| Connector::new(tls, &alarm)).transpose()?;
-        handshake.set_presented(tls.as_ref().and_then(Connector::presented).cloned());
         Ok(Setup {
             address,
             tls,
@@ -78,10 +79,15 @@ impl Setup {
         }
     }
 
-    /// The server, as a login may know it.
-    fn peer(&self, deadline: Deadline) -> Peer<'_> {
+    /// What deserves a second look about the files that the options name.
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        self.tls.as_ref().map(Connector::warnings).unwrap_or_default()
+    }
+
+    /// The server, as a login may know it that has shown it this certificate of ours.
+    fn peer<'a>(&'a self, presented: Option<&'a Presented>, deadline: Deadline) -> Peer<'a> {
         let step_deadline = self.command_deadline(deadline);
-        Peer { host: self.host(), deadline, step_deadline, verified: self.verified }
+        Peer { host: self.host(), deadline, step_deadline, verified: self.verified, presented }
     }
 
     /// Who the client says it is.
@@ -119,11 +125,13 @@ impl Connection {
         let stream = Stream::connect(&setup.address, setup.tls.as_ref(), connecting)?;
         opened(stream.closer());
         let tls = stream.facts().cloned();
+        let presented = stream.presented().cloned();
         let mut line = Line::new(stream);
         let exchange = &mut |form, database: &str, body: &RawDocument| {
             exchange(&mut line, form, database, body, setup.command_deadline(deadline))
         };
-        let Handshaken { hello, login } = setup.handshake.run(&setup.peer(deadline), exchange).map_err(|error| {
+        let peer = setup.peer(presented.as_ref(), deadline);
+        let Handshaken { hello, login } = setup.handshake.run(&peer, exchange).map_err(|error| {
             hint_at_tls(error, setup.tls.is_some()).with_address(&setup.address).with_elapsed(began.elapsed())
         })?;
         line.handshake_is_over(hello.max_message_size_bytes);
@@ -134,17 +142,17 @@ impl Connection {
             service_id: hello.service_id,
             tls,
         };
-        Ok(Connection { line, info, hello, login, generation: 0 })
+        Ok(Connection { line, info, hello, login, presented, generation: 0 })
     }
 
     /// Logs in once more, because the server asks for it. A connection on which that fails is not used again.
     pub(crate) fn reauthenticate(&mut self, setup: &Setup, deadline: Deadline) -> Result<()> {
         let began = Instant::now();
-        let Connection { line, login, .. } = self;
+        let Connection { line, login, presented, .. } = self;
         let exchange = &mut |form, database: &str, body: &RawDocument| {
             exchange(line, form, database, body, setup.command_deadline(deadline))
         };
-        let outcome = setup.handshake.reauthenticate(&setup.peer(deadline), login, exchange);
+        let outcome = setup.handshake.reauthenticate(&setup.peer(presented.as_ref(), deadline), login, exchange);
         outcome.map_err(|error| {
             self.line.give_up();
             self.complete(error, began)

@@ -55,7 +55,13 @@ pub fn handshake(data: &[u8]) {
         remember_nonce(command, &mut nonce);
         next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(ErrorKind::Io, Stage::Command, "the data is at its end"))
     };
-    let peer = Peer { host: "localhost", deadline: Deadline::NEVER, step_deadline: Deadline::NEVER, verified: true };
+    let peer = Peer {
+        host: "localhost",
+        deadline: Deadline::NEVER,
+        step_deadline: Deadline::NEVER,
+        verified: true,
+        presented: None,
+    };
     if let Ok(done) = handshake.run(&peer, exchange) {
         assert!(done.hello.kind == ServerKind::RsArbiter, "somebody without the password was let in");
     }

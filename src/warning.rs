@@ -36,6 +36,10 @@ pub enum WarningKind {
     LookUp,
     /// Whether a server's certificate is revoked could not be found out; the connection was made all the same.
     Revocation,
+    /// A certificate given to the client that has expired, or is not valid yet.
+    Validity,
+    /// A file with certificates or a key that changed and cannot be used; what it held before stays in use.
+    NotRenewed,
 }
 
 impl Warning {
@@ -72,13 +76,17 @@ impl Alarm {
         Alarm(handler)
     }
 
+    /// Hands a warning to the handler that is in the log already.
+    pub(crate) fn hand_over(&self, warning: &Warning) {
+        if let Some(handler) = &self.0 {
+            handler.call(warning);
+        }
+    }
+
     /// Logs a warning and hands it to the handler.
     #[allow(dead_code, reason = "what warns while a client works stands behind features")]
     pub(crate) fn warn(&self, kind: WarningKind, message: impl Into<String>) {
-        let warning = Warning::new(kind, message);
-        if let Some(handler) = &self.0 {
-            handler.call(&warning);
-        }
+        self.hand_over(&Warning::new(kind, message));
     }
 }
 

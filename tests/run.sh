@@ -21,8 +21,8 @@ unit|the library's own tests, the examples in its documentation, the test server
 fixtures|the drivers' common fixtures, case by case, against a real MongoDB 6.0|mongod-6.0|test:spec
 interop|reference clients log in to our test server, and our client logs in to servers we did not write|mongod-6.0 python node libmongoc|test:front_interop test:interop
 generations|login and CRUD on MongoDB 4.2, 4.4, 5.0 and 6.0|mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2|test:generations
-tls|client certificates in every encoding, the dangerous switches, and MONGODB-X509 on MongoDB 6.0 and 4.2, beside other drivers|mongod-6.0 mongod-4.2 python pymongo-3.13 libmongoc|test:tls test:x509 test:tls_matrix test:refused_certificates test:resumption test:tls_version test:handshake_faults
-tls-native|the TLS tests on the backend for Windows and macOS (native-tls), as far as Linux can show|mongod-6.0 mongod-4.2|native:lib native:tls native:tls_matrix native:refused_certificates native:tls_version native:handshake_faults native:channels
+tls|client certificates in every encoding, the dangerous switches, and MONGODB-X509 on MongoDB 6.0 and 4.2, beside other drivers|mongod-6.0 mongod-4.2 python pymongo-3.13 libmongoc|test:tls test:x509 test:tls_matrix test:rotation test:subjects test:refused_certificates test:resumption test:tls_version test:handshake_faults
+tls-native|the TLS tests on the backend for Windows and macOS (native-tls), as far as Linux can show|mongod-6.0 mongod-4.2|native:lib native:tls native:tls_matrix native:rotation native:subjects native:refused_certificates native:tls_version native:handshake_faults native:channels
 aws|MONGODB-AWS: moto judges our signatures, PyMongo logs in to the same server, keys from everywhere|aws|test:aws test:aws_sources
 kerberos|GSSAPI against a real KDC with two realms, with an acceptor that we did not write behind the front|kdc python-gssapi libmongoc mongod-6.0|lib:gssapi test:kerberos:gssapi script:tests/kerberos/leaks.sh
 hostile|servers that lie, stall, or break off||test:hostile

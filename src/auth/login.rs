@@ -110,7 +110,7 @@ impl Named<'_> {
 #[allow(unused_variables, reason = "only mechanisms behind features look at the peer")]
 fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Box<dyn Mechanism>> {
     match credential {
-        Credential::X509(credential) => Ok(Box::new(X509::new(credential, tools.presented.clone()))),
+        Credential::X509(credential) => Ok(Box::new(X509::new(credential, peer.presented.cloned()))),
         #[cfg(feature = "aws")]
         Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer), EXTERNAL))),
         #[cfg(feature = "gssapi")]

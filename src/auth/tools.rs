@@ -20,8 +20,6 @@ pub(crate) struct Tools {
     pub(super) scram_max_iterations: u32,
     /// Which risks are refused.
     pub(super) policy: SecurityPolicy,
-    /// The certificate that TLS presents, where the backend can tell.
-    pub(super) presented: Option<Presented>,
     /// Where warnings go.
     #[allow(dead_code, reason = "mechanisms behind features warn")]
     pub(super) alarm: Alarm,
@@ -42,6 +40,8 @@ pub(crate) struct Peer<'a> {
     pub(crate) step_deadline: Deadline,
     /// Whether TLS has verified the server in full.
     pub(crate) verified: bool,
+    /// The certificate of ours that it got to see, where TLS can tell.
+    pub(crate) presented: Option<&'a Presented>,
 }
 
 /// What one connection keeps of its login, for the next one on it: a server may ask for another in mid-life.
@@ -54,7 +54,7 @@ pub(crate) struct LoginState {
 impl Peer<'_> {
     /// No server yet: for judging a credential by itself.
     pub(super) fn unknown() -> Self {
-        Peer { host: "", deadline: Deadline::NEVER, step_deadline: Deadline::NEVER, verified: false }
+        Peer { host: "", deadline: Deadline::NEVER, step_deadline: Deadline::NEVER, verified: false, presented: None }
     }
 }
 
@@ -77,18 +77,10 @@ impl Tools {
             keys: KeyCache::new(system_random)?,
             scram_max_iterations: options.scram_max_iterations,
             policy: options.policy.clone(),
-            presented: None,
             alarm: Alarm::new(options.warning_handler.clone()),
             #[cfg(feature = "aws")]
             aws: super::aws::Surroundings::of_this_process(),
         })
-    }
-}
-
-impl Tools {
-    /// The certificate that TLS presents.
-    pub(crate) fn set_presented(&mut self, presented: Option<Presented>) {
-        self.presented = presented;
     }
 }
 

@@ -94,7 +94,7 @@ impl Mechanism for X509 {
         };
         if let Some(presented) = &self.presented {
             message += &format!(
-                "; the certificate that we presented has the subject {:?} and is valid until {}",
+                "; the certificate that we presented has the subject {} and is valid until {}",
                 presented.subject, presented.expires
             );
         }

@@ -10,7 +10,7 @@ mod reply;
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 
-use crate::auth::{self, Login, LoginState, Peer, Presented, Tools};
+use crate::auth::{self, Login, LoginState, Peer, Tools};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::options::{ClientOptions, DriverInfo, ServerApi};
@@ -74,11 +74,6 @@ impl Handshake {
     /// Whether there is a credential, so that every connection but an arbiter's is logged in.
     pub(crate) fn logs_in(&self) -> bool {
         self.credential.is_some()
-    }
-
-    /// Tells it which certificate TLS presents, for the words of a refusal.
-    pub(crate) fn set_presented(&mut self, presented: Option<Presented>) {
-        self.tools.set_presented(presented);
     }
 
     /// Adds what a wrapping library says of itself; only connections opened from now on tell it.
@@ -183,7 +178,7 @@ pub(crate) fn append_server_api(command: &mut RawDocumentBuf, api: &ServerApi) {
 fn check_certificate(credential: &Credential, options: &ClientOptions) -> Result<()> {
     let what = match (credential, &options.tls) {
         (Credential::X509(_), None) => "MONGODB-X509 needs TLS, and TLS is off",
-        (Credential::X509(_), Some(tls)) if tls.certificate_key_file.is_none() => {
+        (Credential::X509(_), Some(tls)) if !tls.has_identity() => {
             "MONGODB-X509 needs a client certificate, and none is given"
         }
         _ => return Ok(()),

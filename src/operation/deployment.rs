@@ -42,8 +42,9 @@ impl OpenCursor {
 
 impl Deployment {
     /// Judges what the options name; connects nothing.
-    pub(crate) fn new(options: ClientOptions) -> Result<Self> {
+    pub(crate) fn new(mut options: ClientOptions) -> Result<Self> {
         let topology = Topology::new(&options)?;
+        options.warnings.extend_from_slice(topology.setup().warnings());
         Ok(Deployment { options, topology, closed: AtomicBool::new(false), cursors: Mutex::new(HashMap::new()) })
     }
 

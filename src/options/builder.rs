@@ -1,9 +1,11 @@
 //! Options in code: one method for each line of the table.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::given::Given;
 use super::table::{MODES, Opt};
+use super::tls::{TlsBytes, TlsIdentity};
 use super::value::{Settings, Understood, Value, read_properties};
 use super::{
     Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsVersion,
@@ -245,13 +247,13 @@ impl ClientOptionsBuilder {
     }
 
     /// The authorities to trust instead of the system's (`tlsCAFile`): a PEM file.
-    pub fn tls_ca_file(self, path: impl Into<String>) -> Self {
-        self.text(Opt::TlsCaFile, path)
+    pub fn tls_ca_file(self, path: impl AsRef<Path>) -> Self {
+        self.path(Opt::TlsCaFile, path)
     }
 
     /// The client's certificate, and its key unless that has a file of its own (`tlsCertificateKeyFile`): a PEM file.
-    pub fn tls_certificate_key_file(self, path: impl Into<String>) -> Self {
-        self.text(Opt::TlsCertificateKeyFile, path)
+    pub fn tls_certificate_key_file(self, path: impl AsRef<Path>) -> Self {
+        self.path(Opt::TlsCertificateKeyFile, path)
     }
 
     /// The password of the client's key (`tlsCertificateKeyFilePassword`).
@@ -261,13 +263,59 @@ impl ClientOptionsBuilder {
     }
 
     /// The client's key, where it is not in the certificate's file (`ssl_keyfile`): a PEM file.
-    pub fn tls_key_file(self, path: impl Into<String>) -> Self {
-        self.text(Opt::TlsKeyFile, path)
+    pub fn tls_key_file(self, path: impl AsRef<Path>) -> Self {
+        self.path(Opt::TlsKeyFile, path)
     }
 
     /// Revoked certificates (`tlsCRLFile`): a PEM file.
-    pub fn tls_crl_file(self, path: impl Into<String>) -> Self {
-        self.text(Opt::TlsCrlFile, path)
+    pub fn tls_crl_file(self, path: impl AsRef<Path>) -> Self {
+        self.path(Opt::TlsCrlFile, path)
+    }
+
+    /// The authorities to trust instead of the system's, as PEM text: what [`tls_ca_file`](Self::tls_ca_file) names a file of.
+    /// With that option it is an error.
+    pub fn tls_ca_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.given.tls_ca_pem = Some(TlsBytes::copy(pem.as_ref()));
+        self
+    }
+
+    /// The client's certificate (and, in any order, those of the authorities between it and a trusted one) and its key, as
+    /// PEM texts, with the key's password if it has one. Both may be the same text. It takes the place of
+    /// [`tls_certificate_key_file`](Self::tls_certificate_key_file), with which it is an error, and of an earlier
+    /// [`tls_identity_pkcs12`](Self::tls_identity_pkcs12). The copy that is kept is wiped when the options and clients that
+    /// share it are dropped.
+    ///
+    /// ```no_run
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// # fn secret(name: &str) -> String { String::new() }
+    /// let options = ClientOptions::builder()
+    ///     .host("db.example.com")
+    ///     .tls_ca_pem(secret("ca"))
+    ///     .tls_identity_pem(secret("certificate"), secret("key"), Some("pencil".into()))
+    ///     .auth_mechanism("MONGODB-X509")
+    ///     .build()?;
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn tls_identity_pem(
+        mut self,
+        certificates: impl AsRef<[u8]>,
+        key: impl AsRef<[u8]>,
+        password: Option<Secret>,
+    ) -> Self {
+        let (certificates, key) = (TlsBytes::copy(certificates.as_ref()), TlsBytes::copy(key.as_ref()));
+        self.given.tls_identity = Some(TlsIdentity::Pem { certificates, key, password });
+        self
+    }
+
+    /// The client's certificate and key as a PKCS#12 bundle (`.p12`, `.pfx`) and its password, which may be empty. It takes the
+    /// place of [`tls_certificate_key_file`](Self::tls_certificate_key_file), with which it is an error, and of an earlier
+    /// [`tls_identity_pem`](Self::tls_identity_pem). A bundle in the old encodings (RC2, DES) opens only where the
+    /// platform's TLS still has them; the error says how to convert it.
+    pub fn tls_identity_pkcs12(mut self, bundle: impl AsRef<[u8]>, password: impl Into<Secret>) -> Self {
+        let bundle = TlsBytes::copy(bundle.as_ref());
+        self.given.tls_identity = Some(TlsIdentity::Pkcs12 { bundle, password: password.into() });
+        self
     }
 
     /// Dangerous: whether to accept any certificate (`tlsAllowInvalidCertificates`).
@@ -497,6 +545,14 @@ impl ClientOptionsBuilder {
 
     fn text(mut self, option: Opt, text: impl Into<String>) -> Self {
         self.code.set(option, Value::Text(text.into()));
+        self
+    }
+
+    fn path(mut self, option: Opt, path: impl AsRef<Path>) -> Self {
+        match path.as_ref().to_str() {
+            Some(text) => return self.text(option, text),
+            None => self.problem = Some(format!("{} must be a path in UTF-8", option.name())),
+        }
         self
     }
 

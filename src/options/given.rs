@@ -1,6 +1,7 @@
 //! What was given, from a connection string and in code, before it is judged.
 
 use super::table::Opt;
+use super::tls::{TlsBytes, TlsIdentity};
 use super::value::{Settings, Value};
 use super::{DriverInfo, ServerAddress, ServerApi, TlsVersion, query};
 use crate::credential::AwsProvider;
@@ -26,6 +27,8 @@ pub(super) struct Given {
     pub(super) command_event_handler: Option<Handler<CommandEvent>>,
     pub(super) warning_handler: Option<Handler<Warning>>,
     pub(super) aws_provider: Option<AwsProvider>,
+    pub(super) tls_ca_pem: Option<TlsBytes>,
+    pub(super) tls_identity: Option<TlsIdentity>,
     pub(super) policy: SecurityPolicy,
     pub(super) min_tls_version: Option<TlsVersion>,
     /// What was odd about the connection string.

@@ -28,6 +28,7 @@ pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPr
 pub use markdown::options_table;
 #[cfg(feature = "aws")]
 pub(crate) use protection::{AWS_SESSION_TOKEN, is_local, unprotected};
+pub(crate) use tls::TlsIdentity;
 pub use tls::{TlsOptions, TlsVersion};
 
 pub use crate::uri::{ServerAddress, percent_decode, percent_encode};

@@ -67,6 +67,9 @@ pub(crate) enum Opt {
     ProxyUsername,
     ProxyPassword,
     AutoEncryption,
+    TlsCaPem,
+    TlsIdentityPem,
+    TlsIdentityPkcs12,
     AwsCredentialProvider,
     WarningHandler,
     CommandEventHandler,
@@ -354,6 +357,9 @@ pub(crate) const OPTIONS: &[Spec] = &[
     query(Opt::AutoEncryption, "autoEncryption", Kind::Secret, "auto_encryption", "Client-side field level encryption.")
         .aliases(&[Alias { name: "autoEncryptionOpts", meaning: Meaning::Same }, Alias { name: "auto_encryption_opts", meaning: Meaning::Same }])
         .later(),
+    code(Opt::TlsCaPem, "(CA certificates)", "PEM text", "tls_ca_pem", "The authorities to trust instead of the system's, from memory."),
+    code(Opt::TlsIdentityPem, "(client certificate, PEM)", "PEM texts", "tls_identity_pem", "The client's certificate, its key, and the key's password, from memory."),
+    code(Opt::TlsIdentityPkcs12, "(client certificate, PKCS#12)", "a bundle", "tls_identity_pkcs12", "The client's certificate and key as a PKCS#12 bundle, and its password, from memory."),
     code(Opt::AwsCredentialProvider, "(AWS keys)", "AwsCredentialProvider", "aws_credential_provider", "What gives the keys for MONGODB-AWS, in code."),
     code(Opt::WarningHandler, "(warnings)", "Handler", "warning_handler", "A function that is called with each warning that arises while the client works."),
     code(Opt::CommandEventHandler, "(command events)", "Handler", "command_event_handler", "A function that is called with each command that starts, succeeds or fails."),

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use super::given::Given;
 use super::table::Opt;
@@ -36,6 +39,10 @@ pub struct TlsOptions {
     pub disable_certificate_revocation_check: Option<bool>,
     /// The oldest version of TLS to speak; `None`: [`TlsVersion::V1_2`].
     pub min_version: Option<TlsVersion>,
+    /// The authorities to trust instead of the system's, given in code.
+    pub(crate) ca_pem: Option<TlsBytes>,
+    /// The client's certificate and key, given in code.
+    pub(crate) identity: Option<TlsIdentity>,
 }
 
 /// A version of TLS.
@@ -63,6 +70,19 @@ impl fmt::Display for TlsVersion {
     }
 }
 
+/// What was given in code in place of a file. Clones share it; it is wiped with the last of them.
+#[derive(Clone)]
+pub(crate) struct TlsBytes(Arc<Zeroizing<Vec<u8>>>);
+
+/// The client's certificate and key, given in code.
+#[derive(Clone, Debug)]
+pub(crate) enum TlsIdentity {
+    /// PEM texts, which may be the same.
+    Pem { certificates: TlsBytes, key: TlsBytes, password: Option<Secret> },
+    /// A PKCS#12 bundle.
+    Pkcs12 { bundle: TlsBytes, password: Secret },
+}
+
 impl TlsOptions {
     /// Whether the server's certificate is checked against its name and the trusted authorities.
     pub fn is_verified(&self) -> bool {
@@ -72,6 +92,11 @@ impl TlsOptions {
     /// The oldest version of TLS that is spoken.
     pub(crate) fn oldest_version(&self) -> TlsVersion {
         self.min_version.unwrap_or(TlsVersion::V1_2)
+    }
+
+    /// Whether there is a certificate of the client's own.
+    pub(crate) fn has_identity(&self) -> bool {
+        self.certificate_key_file.is_some() || self.identity.is_some()
     }
 
     /// Whether nothing about the server's certificate is checked.
@@ -85,17 +110,35 @@ impl TlsOptions {
     }
 }
 
+impl TlsBytes {
+    pub(crate) fn copy(bytes: &[u8]) -> Self {
+        TlsBytes(Arc::new(Zeroizing::new(bytes.to_vec())))
+    }
+
+    /// What was given.
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TlsBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsBytes(..)")
+    }
+}
+
 /// The options for TLS, or `None` for plain text. TLS is on if `tls` says so, with `mongodb+srv`, and whenever any other option
 /// for it is given: who names a CA file does not want plain text.
 pub(super) fn options(given: &Given) -> Result<Option<TlsOptions>> {
     let settings = &given.settings;
     check_conflicts(settings)?;
-    let in_code = given.min_tls_version.map(|_| Opt::MinTlsVersion);
-    let any = in_code.is_some() || DETAILS.iter().any(|option| settings.has(*option));
+    check_in_code(given)?;
+    let in_code = in_code(given);
+    let any = !in_code.is_empty() || DETAILS.iter().any(|option| settings.has(*option));
     let on = flag(settings, Opt::Tls).unwrap_or(given.srv_host.is_some() || any);
     if !on {
         let asked = DETAILS.iter().copied().find(|option| asks_for_something(settings, *option));
-        if let Some(option) = asked.or(in_code) {
+        if let Some(option) = asked.or(in_code.first().copied()) {
             return Err(Error::invalid_argument(format!("tls is false, and {} is given", option.name()))
                 .with_hint("leave one of them out: any option for TLS turns TLS on"));
         }
@@ -114,6 +157,8 @@ pub(super) fn options(given: &Given) -> Result<Option<TlsOptions>> {
         disable_ocsp_endpoint_check: flag(settings, Opt::TlsDisableOcspEndpointCheck),
         disable_certificate_revocation_check: flag(settings, Opt::TlsDisableCertificateRevocationCheck),
         min_version: given.min_tls_version,
+        ca_pem: given.tls_ca_pem.clone(),
+        identity: given.tls_identity.clone(),
     }))
 }
 
@@ -147,6 +192,34 @@ fn check_conflicts(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// The options for TLS that were given and that only code can give.
+fn in_code(given: &Given) -> Vec<Opt> {
+    let authorities = given.tls_ca_pem.as_ref().map(|_| Opt::TlsCaPem);
+    let version = given.min_tls_version.map(|_| Opt::MinTlsVersion);
+    [authorities, identity_in_code(given), version].into_iter().flatten().collect()
+}
+
+fn identity_in_code(given: &Given) -> Option<Opt> {
+    given.tls_identity.as_ref().map(|identity| match identity {
+        TlsIdentity::Pem { .. } => Opt::TlsIdentityPem,
+        TlsIdentity::Pkcs12 { .. } => Opt::TlsIdentityPkcs12,
+    })
+}
+
+/// Material comes from memory or from a file.
+fn check_in_code(given: &Given) -> Result<()> {
+    let authorities = given.tls_ca_pem.as_ref().map(|_| (Opt::TlsCaPem, AUTHORITY_FILES));
+    let identity = identity_in_code(given).map(|option| (option, IDENTITY_FILES));
+    for (option, files) in authorities.into_iter().chain(identity) {
+        if let Some(file) = files.iter().find(|file| given.settings.has(**file)) {
+            let setter = option.spec().setter;
+            return Err(Error::invalid_argument(format!("{setter} (in code) and {} exclude one another", file.name()))
+                .with_hint("leave one of them out: material comes from memory or from a file"));
+        }
+    }
+    Ok(())
+}
+
 fn flag(settings: &Settings, option: Opt) -> Option<bool> {
     match settings.get(option) {
         Some(Value::Bool(value)) => Some(*value),
@@ -175,6 +248,12 @@ const DETAILS: &[Opt] = &[
     Opt::TlsDisableOcspEndpointCheck,
     Opt::TlsDisableCertificateRevocationCheck,
 ];
+
+/// The options whose place authorities take that are given in code.
+const AUTHORITY_FILES: &[Opt] = &[Opt::TlsCaFile];
+
+/// The options whose place an identity takes that is given in code.
+const IDENTITY_FILES: &[Opt] = &[Opt::TlsCertificateKeyFile, Opt::TlsKeyFile, Opt::TlsCertificateKeyFilePassword];
 
 /// What the URI Options specification forbids together, whatever the values.
 const CONFLICTS: &[(Opt, Opt)] = &[

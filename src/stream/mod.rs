@@ -13,6 +13,7 @@ use std::time::Instant;
 pub(crate) use failure::network_error;
 pub(crate) use socket::{Closer, Socket};
 
+use crate::auth::Presented;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ChannelFacts;
@@ -79,6 +80,14 @@ impl Stream {
         match self {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => Some(stream.facts()),
+        }
+    }
+
+    /// The certificate of ours that the server got to see, where TLS can tell.
+    pub(crate) fn presented(&self) -> Option<&Presented> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => stream.presented(),
         }
     }
 

@@ -5,17 +5,19 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::{Channel, is_idle};
+use crate::auth::Presented;
 use crate::event::ChannelFacts;
 
 /// A TLS channel over a stream.
 pub(crate) struct TlsStream<S> {
     channel: Channel<S>,
     facts: Arc<ChannelFacts>,
+    presented: Option<Arc<Presented>>,
 }
 
 impl<S: Read + Write> TlsStream<S> {
-    pub(super) fn new(channel: Channel<S>, facts: ChannelFacts) -> TlsStream<S> {
-        TlsStream { channel, facts: Arc::new(facts) }
+    pub(super) fn new(channel: Channel<S>, facts: ChannelFacts, presented: Option<Arc<Presented>>) -> TlsStream<S> {
+        TlsStream { channel, facts: Arc::new(facts), presented }
     }
 
     /// The stream beneath.
@@ -31,6 +33,11 @@ impl<S: Read + Write> TlsStream<S> {
     /// What was agreed on, and with whom.
     pub(crate) fn facts(&self) -> &Arc<ChannelFacts> {
         &self.facts
+    }
+
+    /// The certificate of ours that the server got to see, where the backend can tell.
+    pub(crate) fn presented(&self) -> Option<&Presented> {
+        self.presented.as_deref()
     }
 
     /// Whether the peer has neither sent anything nor gone. The stream beneath must not wait just now.

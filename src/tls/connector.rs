@@ -1,19 +1,39 @@
 //! What a client keeps for making TLS channels, whichever backend makes them.
 
+use std::error::Error as _;
 use std::fmt;
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Context, Failure, Memory, TlsStream};
-use crate::auth::Presented;
+use super::files::{Files, Seen};
+use super::{Context, Failure, Memory, TlsStream, identity};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::options::TlsOptions;
-use crate::warning::Alarm;
+use crate::warning::{Alarm, Warning, WarningKind, Warnings};
 
 /// What a client keeps for making TLS channels.
+///
+/// The files that the options name are looked at before each channel: where one has changed, all are read anew, and the next
+/// channel presents the new certificate, trusts the new authorities, and takes up no session of before. Files that cannot be
+/// used (half written, or a certificate whose key is yet to come) change nothing but that the alarm is raised, once; they
+/// are read again before the next channel.
 pub(crate) struct Connector {
+    options: TlsOptions,
+    alarm: Alarm,
+    /// What is remembered of servers, whichever certificate they got to see.
+    memory: Arc<Memory>,
+    /// What there was to say when it was made.
+    warnings: Warnings,
+    current: Mutex<Current>,
+}
+
+/// What the next channel is made with.
+struct Current {
     context: Arc<Context>,
+    seen: Seen,
+    /// What was said last about files that cannot be used.
+    complaint: Option<String>,
 }
 
 /// The server that a channel is to lead to.
@@ -32,15 +52,20 @@ pub(crate) struct Target<'a> {
 }
 
 impl Connector {
-    /// Reads the files that the options name.
+    /// Reads the files that the options name, and judges them.
     pub(crate) fn new(options: &TlsOptions, alarm: &Alarm) -> Result<Connector> {
-        let memory = Arc::<Memory>::default();
-        Ok(Connector { context: Arc::new(Context::new(options, &memory, alarm)?) })
+        identity::refuse_orphans(options)?;
+        let (files, seen) = Files::read(options)?;
+        let (memory, mut warnings) = (Arc::<Memory>::default(), Warnings::default());
+        let context = Arc::new(Context::new(options, &files, &memory, alarm, &mut warnings)?);
+        warnings.as_slice().iter().for_each(|warning| alarm.hand_over(warning));
+        let current = Mutex::new(Current { context, seen, complaint: None });
+        Ok(Connector { options: options.clone(), alarm: alarm.clone(), memory, warnings, current })
     }
 
-    /// The certificate that servers get to see, where the backend can tell.
-    pub(crate) fn presented(&self) -> Option<&Presented> {
-        self.context.presented()
+    /// What deserves a second look about the files, as they were when this was made.
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        self.warnings.as_slice()
     }
 
     /// Makes a channel over a connected stream.
@@ -48,8 +73,68 @@ impl Connector {
     where
         S: Read + Write + fmt::Debug,
     {
-        let (channel, facts) = self.context.connect(target, stream)?;
-        Ok(TlsStream::new(channel, facts))
+        let context = self.context();
+        let (channel, facts) = context.connect(target, stream)?;
+        Ok(TlsStream::new(channel, facts, context.presented().cloned()))
+    }
+
+    /// What to make a channel with, by the files as they are now.
+    fn context(&self) -> Arc<Context> {
+        let (context, news) = {
+            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            let news = current.follow(self);
+            (Arc::clone(&current.context), news)
+        };
+        // Outside the lock: the program's handler may do as it likes.
+        match news {
+            News::None => {}
+            News::Replaced(warnings) => warnings.as_slice().iter().for_each(|warning| self.alarm.hand_over(warning)),
+            News::Unusable(complaint) => self.alarm.warn(WarningKind::NotRenewed, complaint),
+        }
+        context
+    }
+}
+
+/// What a look at the files brought.
+enum News {
+    /// Nothing that has not been told.
+    None,
+    /// They are in use; this is to be said of them.
+    Replaced(Warnings),
+    /// They changed, and cannot be used.
+    Unusable(String),
+}
+
+impl Current {
+    fn follow(&mut self, connector: &Connector) -> News {
+        let Connector { options, alarm, memory, .. } = connector;
+        if self.complaint.is_none() && self.seen.is_current(options) {
+            return News::None;
+        }
+        let mut warnings = Warnings::default();
+        let renewed = Files::read(options).and_then(|(files, seen)| {
+            let same = seen.same_content(&self.seen);
+            let context = if same { None } else { Some(Context::new(options, &files, memory, alarm, &mut warnings)?) };
+            Ok((context, seen))
+        });
+        match renewed {
+            Ok((context, seen)) => {
+                self.seen = seen;
+                self.complaint = None;
+                let Some(context) = context else { return News::None };
+                self.context = Arc::new(context);
+                News::Replaced(warnings)
+            }
+            Err(error) => {
+                let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
+                let complaint = format!("{}{cause}; what was read before stays in use", error.message());
+                if self.complaint.as_ref() == Some(&complaint) {
+                    return News::None;
+                }
+                self.complaint = Some(complaint.clone());
+                News::Unusable(complaint)
+            }
+        }
     }
 }
 

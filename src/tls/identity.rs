@@ -1,152 +1,218 @@
-//! The client's own certificate and key, as the files hold them: leaf, chain and key in any order, the key perhaps in a file
-//! of its own. Each thing that can be wrong with such a file has an error that names it.
-
-use std::fs;
-use std::path::Path;
+//! The client's own certificate and key, from files or from memory: leaf, chain and key in any order, the key perhaps in a
+//! text of its own; or a PKCS#12 bundle. Each thing that can be wrong with them has an error that names it.
 
 use zeroize::Zeroizing;
 
-use super::pem::{self, Block};
+use super::certificate::Certificate;
+use super::files::{CERTIFICATE_KEY_FILE, Files, KEY_FILE};
+use super::pem::{self, Origin};
 use crate::error::{Error, Result};
-use crate::options::TlsOptions;
+use crate::options::{TlsIdentity, TlsOptions};
+use crate::secret::Secret;
+use crate::warning::{WarningKind, Warnings};
 
-/// What the files hold; nothing is decrypted yet, and nobody has looked whether key and certificate belong together.
+/// What is the client's own; nothing is decrypted yet, and nobody has looked whether key and certificate belong together.
+pub(super) enum Own<'a> {
+    /// PEM texts.
+    Pem(Material<'a>),
+    /// A PKCS#12 bundle.
+    Pkcs12(Bundle<'a>),
+}
+
+/// Certificates and a key.
 pub(super) struct Material<'a> {
-    /// Every certificate, PEM, in the order of the file.
+    /// Every certificate, PEM, in the order of the text.
     pub(super) certificates: Vec<String>,
     /// The key, PEM.
     pub(super) key: Zeroizing<String>,
-    /// Whether the key has a password.
+    /// Whether the key needs a password.
     pub(super) encrypted: bool,
     /// The password that was given.
     pub(super) password: Option<&'a str>,
-    /// The file with the certificates.
-    pub(super) file: &'a Path,
-    /// The file with the key, and the option that names it.
-    pub(super) key_file: (&'a Path, &'static str),
+    /// Where the certificates come from.
+    pub(super) certificates_from: Origin<'a>,
+    /// Where the key comes from.
+    pub(super) key_from: Origin<'a>,
 }
 
-/// Reads what the options name, or `None` where they name nothing.
-pub(super) fn read(options: &TlsOptions) -> Result<Option<Material<'_>>> {
-    let Some(file) = options.certificate_key_file.as_deref() else {
-        let orphan = match (&options.key_file, &options.certificate_key_file_password) {
-            (Some(_), _) => KEY_FILE,
-            (None, Some(_)) => "tlsCertificateKeyFilePassword",
-            (None, None) => return Ok(None),
-        };
-        let message = format!("{orphan} is given, and no tlsCertificateKeyFile that it could belong to");
-        return Err(Error::invalid_argument(message));
+/// A PKCS#12 bundle and its password.
+pub(super) struct Bundle<'a> {
+    pub(super) der: &'a [u8],
+    pub(super) password: &'a str,
+}
+
+/// Takes what the options name, or `None` where they name nothing.
+pub(super) fn read<'a>(options: &'a TlsOptions, files: &Files, warnings: &mut Warnings) -> Result<Option<Own<'a>>> {
+    let password = |secret: &'a Option<Secret>| secret.as_ref().map(Secret::expose);
+    let material = match &options.identity {
+        Some(TlsIdentity::Pkcs12 { bundle, password }) => {
+            let bundle = Bundle { der: bundle.expose(), password: password.expose() };
+            bundle.check()?;
+            return Ok(Some(Own::Pkcs12(bundle)));
+        }
+        Some(TlsIdentity::Pem { certificates, key, password: secret }) => {
+            let (certificates, key) = ((IN_CODE, certificates.expose()), (IN_CODE, key.expose()));
+            Material::read(certificates, key, password(secret))?
+        }
+        None => {
+            let (Some(path), Some(certificate)) = (&options.certificate_key_file, &files.certificate) else {
+                return Ok(None);
+            };
+            let certificate = (Origin::File(CERTIFICATE_KEY_FILE, path), certificate.as_slice());
+            let key = match (&options.key_file, &files.key) {
+                (Some(path), Some(key)) => (Origin::File(KEY_FILE, path), key.as_slice()),
+                _ => certificate,
+            };
+            Material::read(certificate, key, password(&options.certificate_key_file_password))?
+        }
     };
-    let text = read_pem(file, OPTION)?;
-    let blocks = pem::blocks(&text);
-    let certificates: Vec<String> =
-        blocks.iter().filter(|block| block.is_certificate()).map(|block| block.text.to_owned()).collect();
-    if certificates.is_empty() {
-        return Err(pem::about_own(OPTION, file, "holds no certificate")
-            .with_hint("it must have a -----BEGIN CERTIFICATE----- line"));
+    if !material.encrypted && material.password.is_some() {
+        let what = material.key_from.about("holds a key that is not encrypted: its password is not used");
+        warnings.add(WarningKind::NoEffect, what.message());
     }
-    let own_key_file = options.key_file.as_deref();
-    let key_text = own_key_file.map(|path| read_pem(path, KEY_FILE)).transpose()?;
-    let key_file = own_key_file.map_or((file, OPTION), |path| (path, KEY_FILE));
-    let key = match &key_text {
-        Some(text) => find_key(&pem::blocks(text), key_file)?,
-        None => find_key(&blocks, key_file)?,
-    };
-    let password = options.certificate_key_file_password.as_ref().map(|password| password.expose());
-    let material = Material {
-        certificates,
-        encrypted: key.contains("ENCRYPTED"),
-        key,
-        password: password.filter(|password| !password.is_empty()),
-        file,
-        key_file,
-    };
-    material.check_password()?;
-    Ok(Some(material))
+    Ok(Some(Own::Pem(material)))
 }
 
-impl Material<'_> {
+/// Refuses a key or a password without the certificate that it could belong to.
+pub(super) fn refuse_orphans(options: &TlsOptions) -> Result<()> {
+    if options.certificate_key_file.is_some() {
+        return Ok(());
+    }
+    let orphan = match (&options.key_file, &options.certificate_key_file_password) {
+        (Some(_), _) => KEY_FILE,
+        (None, Some(_)) => "tlsCertificateKeyFilePassword",
+        (None, None) => return Ok(()),
+    };
+    let message = format!("{orphan} is given, and no tlsCertificateKeyFile that it could belong to");
+    Err(Error::invalid_argument(message))
+}
+
+impl<'a> Material<'a> {
+    fn read(
+        (certificates_from, certificates): (Origin<'a>, &[u8]),
+        (key_from, key): (Origin<'a>, &[u8]),
+        password: Option<&'a str>,
+    ) -> Result<Self> {
+        let text = pem::text(certificates_from, certificates)?;
+        let certificates = pem::certificates(certificates_from, pem::blocks(&text))?;
+        let key_text = pem::text(key_from, key)?;
+        let key = pem::private_key(key_from, pem::blocks(&key_text))?;
+        let material = Material {
+            certificates: certificates.iter().map(|block| block.text.to_owned()).collect(),
+            encrypted: key.is_encrypted(),
+            key: Zeroizing::new(key.text.to_owned()),
+            password: password.filter(|password| !password.is_empty()),
+            certificates_from,
+            key_from,
+        };
+        material.check_password()?;
+        Ok(material)
+    }
+
     fn check_password(&self) -> Result<()> {
         if self.encrypted && self.password.is_none() {
             return Err(self
-                .about_key("holds an encrypted key, and no password is given")
+                .key_from
+                .about("holds an encrypted key, and no password is given")
                 .with_hint("give it as tlsCertificateKeyFilePassword"));
         }
         if self.password.is_some_and(|password| password.len() > MAX_PASSWORD_BYTES) {
-            return Err(Error::invalid_argument(format!(
-                "tlsCertificateKeyFilePassword has more than {MAX_PASSWORD_BYTES} bytes"
-            )));
+            return Err(self.key_from.about(format_args!("has a password of more than {MAX_PASSWORD_BYTES} bytes")));
         }
         Ok(())
     }
 
-    /// An error about the key's file.
-    pub(super) fn about_key(&self, what: &str) -> Error {
-        pem::about_own(self.key_file.1, self.key_file.0, what)
+    /// The key belongs to none of the certificates.
+    pub(super) fn mismatch(&self) -> Error {
+        self.key_from.about("holds a key that does not match the certificate").with_hint(
+            "certificate and key were made apart: `openssl x509 -pubkey` and `openssl pkey -pubout` must agree",
+        )
     }
 
-    /// An error about the certificates' file.
-    pub(super) fn about_certificates(&self, what: &str) -> Error {
-        pem::about_own(OPTION, self.file, what)
+    /// The certificate at this place cannot be read.
+    pub(super) fn unreadable_certificate(&self, place: usize) -> Error {
+        self.certificates_from.about(unreadable_certificate(place, self.certificates.len()))
+    }
+
+    /// What the certificate at this place says of itself.
+    #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
+    pub(super) fn facts(&self, place: usize) -> Option<Certificate> {
+        let text = self.certificates.get(place)?;
+        Certificate::read(&pem::blocks(text).first()?.der()?)
+    }
+}
+
+impl Bundle<'_> {
+    /// An error about it.
+    pub(super) fn about(&self, what: &str) -> Error {
+        Origin::Code(PKCS12).about(what)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (what, hint) = match pem::binary_format(self.der) {
+            Some(("PKCS#12", _)) => return Ok(()),
+            _ if self.der.is_empty() => ("is empty", "it takes the bytes of a .p12 or .pfx file"),
+            Some((format, hint)) => {
+                return Err(self.about(&format!("holds no PKCS#12 bundle; it looks like {format}")).with_hint(hint));
+            }
+            None if self.der.starts_with(b"-----BEGIN ") => ("holds PEM text", "give that to tls_identity_pem"),
+            None => ("holds no PKCS#12 bundle", "it takes the bytes of a .p12 or .pfx file"),
+        };
+        Err(self.about(what).with_hint(hint))
+    }
+
+    /// The password is not the bundle's.
+    pub(super) fn wrong_password(&self) -> Error {
+        self.about("holds a bundle that this password does not open")
+            .with_hint("check the password; a bundle that was cut short fails likewise")
+    }
+
+    /// It is encrypted in a way that the platform's TLS does not open, whatever the password.
+    pub(super) fn not_available(&self, algorithm: &str) -> Error {
+        self.about(&format!("holds a bundle that cannot be opened here: {algorithm} is not available")).with_hint(
+            "`openssl pkcs12 -legacy -in OLD.p12 -out PLAIN.pem` and `openssl pkcs12 -export -in PLAIN.pem -out NEW.p12` \
+             make it a modern one; guard the text in between",
+        )
     }
 
     /// The key belongs to none of the certificates.
     pub(super) fn mismatch(&self) -> Error {
-        self.about_key("holds a key that does not match the certificate").with_hint(
-            "certificate and key were made apart: `openssl x509 -pubkey` and `openssl pkey -pubout` must agree",
-        )
+        self.about("holds a key that does not match the certificate")
+            .with_hint("make the bundle anew: `openssl pkcs12 -export -inkey KEY -in CERTIFICATE -out FILE.p12`")
+    }
+
+    /// Certificate or key are not in it.
+    pub(super) fn incomplete(&self, what: &str) -> Error {
+        self.about(&format!("holds a bundle without {what}"))
+            .with_hint("make the bundle anew: `openssl pkcs12 -export -inkey KEY -in CERTIFICATE -out FILE.p12`")
     }
 }
 
-/// The one private key among the blocks.
-fn find_key(blocks: &[Block<'_>], file: (&Path, &'static str)) -> Result<Zeroizing<String>> {
-    let mut keys = blocks.iter().filter(|block| block.is_private_key());
-    let about = |what| pem::about_own(file.1, file.0, what);
-    match (keys.next(), keys.next()) {
-        (Some(key), None) => Ok(Zeroizing::new(key.text.to_owned())),
-        (Some(_), Some(_)) => Err(about("holds more than one private key")),
-        (None, _) => Err(about("holds no private key")
-            .with_hint("put certificate and key into this one file, or name the key's file in ssl_keyfile")),
+/// Warns of a certificate of ours that servers will refuse.
+pub(super) fn warn_of_validity(leaf: &Certificate, warnings: &mut Warnings) {
+    if let Some(reason) = leaf.not_valid_now() {
+        let message = format!("the client certificate {} {reason}: servers will refuse it", leaf.subject);
+        warnings.add(WarningKind::Validity, message);
     }
 }
 
-fn read_pem(path: &Path, option: &'static str) -> Result<Zeroizing<String>> {
-    let about = |what: &str| pem::about_own(option, path, what);
-    let bytes = Zeroizing::new(fs::read(path).map_err(|error| about("cannot be read").with_source(error))?);
-    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
-    if text.trim().is_empty() {
-        return Err(about("is empty"));
+/// Which certificate cannot be read.
+pub(super) fn unreadable_certificate(place: usize, count: usize) -> String {
+    match count {
+        1 => "holds a certificate that cannot be read".to_owned(),
+        _ => format!("holds a certificate that cannot be read: number {} of {count}", place + 1),
     }
-    if text.contains("-----BEGIN ") {
-        return Ok(text);
-    }
-    Err(match pem::binary_format(&bytes) {
-        Some((format, hint)) => about(&format!("holds no PEM text; it looks like {format}")).with_hint(hint),
-        None => about("holds no PEM text").with_hint("it must have -----BEGIN lines"),
-    })
 }
 
 /// The backend cannot do what the key asks for.
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 pub(super) fn unsupported(material: &Material<'_>, what: &str) -> Error {
-    let (path, option) = material.key_file;
-    let message = format!("{option} {}: {what} is not supported by this platform's TLS", path.display());
-    Error::not_supported(message)
+    let error = material.key_from.about(format_args!("holds {what}, which this platform's TLS does not take"));
+    Error::not_supported(error.message().to_owned())
         .with_hint("`openssl pkcs8 -topk8 -nocrypt -in KEY -out KEY.pem` converts the key; guard that file")
 }
 
-/// A key that cannot be read.
-#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
-pub(super) fn unreadable_key(material: &Material<'_>) -> Error {
-    match material.encrypted {
-        true => material
-            .about_key("holds a key that this password does not open")
-            .with_hint("check tlsCertificateKeyFilePassword; in a connection string it is percent-encoded"),
-        false => material.about_key("holds a private key that cannot be read"),
-    }
-}
-
-const OPTION: &str = "tlsCertificateKeyFile";
-const KEY_FILE: &str = "ssl_keyfile";
+const IN_CODE: Origin<'_> = Origin::Code("tls_identity_pem");
+const PKCS12: &str = "tls_identity_pkcs12";
 /// OpenSSL's own buffer for a password has this size.
 const MAX_PASSWORD_BYTES: usize = 1024;

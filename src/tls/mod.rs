@@ -9,14 +9,16 @@
 //!
 //! This part knows no sockets: it dresses any stream. A time limit is the stream's own business.
 
+mod authorities;
+mod certificate;
 mod channel;
 mod connector;
-#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
-#[allow(dead_code, reason = "times and sets are for what reads whole certificates")]
 mod der;
+mod files;
 mod identity;
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 mod native;
+mod oid;
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 mod openssl;
 mod pem;

@@ -11,13 +11,16 @@ use crate::auth::Presented;
 use crate::error::{Error, Result};
 use crate::event::{ChannelFacts, Revocation};
 use crate::options::{TlsOptions, TlsVersion};
-use crate::tls::identity::{self, Material};
-use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, peer_name, pem};
-use crate::warning::Alarm;
+use crate::tls::authorities::Authorities;
+use crate::tls::files::Files;
+use crate::tls::identity::{self, Bundle, Material, Own};
+use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, peer_name};
+use crate::warning::{Alarm, Warnings};
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
     connector: TlsConnector,
+    presented: Option<Arc<Presented>>,
 }
 
 /// What a client remembers of servers: here, nothing.
@@ -28,33 +31,36 @@ pub(super) struct Memory;
 pub(super) type Channel<S> = native_tls::TlsStream<S>;
 
 impl Context {
-    /// Reads the files that the options name.
-    pub(super) fn new(options: &TlsOptions, _memory: &Arc<Memory>, _alarm: &Alarm) -> Result<Context> {
+    /// Judges what the options name, files and all.
+    pub(super) fn new(
+        options: &TlsOptions,
+        files: &Files,
+        _memory: &Arc<Memory>,
+        _alarm: &Alarm,
+        warnings: &mut Warnings,
+    ) -> Result<Context> {
         refuse_revocation_options(options)?;
         let mut builder = TlsConnector::builder();
         builder.min_protocol_version(Some(version(options.oldest_version())?));
-        if let Some(path) = &options.ca_file {
+        if let Some(authorities) = Authorities::read(options, files)? {
             builder.disable_built_in_roots(true);
-            let text = pem::read_ca_file(path)?;
-            let certificates = Certificate::stack_from_pem(&text)
-                .map_err(|error| pem::about(path, "holds a certificate that cannot be read").with_source(error))?;
-            pem::all_read(path, &text, certificates.len())?;
-            for certificate in certificates {
+            for certificate in authorities.each(warnings, |block| Certificate::from_pem(block.text.as_bytes()))? {
                 builder.add_root_certificate(certificate);
             }
         }
         builder.danger_accept_invalid_certs(options.danger_accepts_any_certificate());
         builder.danger_accept_invalid_hostnames(options.danger_accepts_any_hostname());
-        let connector = match identity::read(options)? {
-            Some(material) => build_with(&mut builder, &material)?,
-            None => builder.build().map_err(|error| super::set_up_failed(SET_UP_FAILED, error))?,
+        let (connector, presented) = match identity::read(options, files, warnings)? {
+            Some(Own::Pem(material)) => build_with(&mut builder, &material, warnings)?,
+            Some(Own::Pkcs12(bundle)) => (build_with_bundle(&mut builder, &bundle)?, None),
+            None => (builder.build().map_err(|error| super::set_up_failed(SET_UP_FAILED, error))?, None),
         };
-        Ok(Context { connector })
+        Ok(Context { connector, presented: presented.map(Arc::new) })
     }
 
-    /// The certificate that servers get to see: this backend cannot tell.
-    pub(super) fn presented(&self) -> Option<&Presented> {
-        None
+    /// The certificate that servers get to see. Of a PKCS#12 bundle this backend does not tell.
+    pub(super) fn presented(&self) -> Option<&Arc<Presented>> {
+        self.presented.as_ref()
     }
 
     /// Makes a channel to the peer that must bear the name `target.host`.
@@ -125,30 +131,52 @@ fn facts() -> ChannelFacts {
 
 /// The platform wants the leaf first and says nothing of which it is, so each certificate has its turn: with the wrong one
 /// the key does not match.
-fn build_with(builder: &mut TlsConnectorBuilder, material: &Material<'_>) -> Result<TlsConnector> {
+fn build_with(
+    builder: &mut TlsConnectorBuilder,
+    material: &Material<'_>,
+    warnings: &mut Warnings,
+) -> Result<(TlsConnector, Option<Presented>)> {
     if material.encrypted {
         return Err(identity::unsupported(material, "an encrypted key"));
     }
     if !material.key.starts_with("-----BEGIN PRIVATE KEY-----") {
         return Err(identity::unsupported(material, "a key in another form than PKCS#8"));
     }
-    for certificate in &material.certificates {
+    for (place, certificate) in material.certificates.iter().enumerate() {
         if Certificate::from_pem(certificate.as_bytes()).is_err() {
-            return Err(material.about_certificates("holds a certificate that cannot be read"));
+            return Err(material.unreadable_certificate(place));
         }
     }
     if Identity::from_pkcs8(first(material, 0).as_bytes(), material.key.as_bytes()).is_err() && !cfg!(windows) {
-        return Err(material.about_key("holds a private key that cannot be read"));
+        return Err(material.key_from.about("holds a private key that cannot be read"));
     }
     for leaf in 0..material.certificates.len() {
         if let Ok(own) = Identity::from_pkcs8(first(material, leaf).as_bytes(), material.key.as_bytes()) {
             builder.identity(own);
             if let Ok(connector) = builder.build() {
-                return Ok(connector);
+                let facts = material.facts(leaf);
+                facts.iter().for_each(|facts| identity::warn_of_validity(facts, warnings));
+                return Ok((connector, facts.map(|facts| facts.presented())));
             }
         }
     }
     Err(material.mismatch())
+}
+
+/// The platform opens the bundle, and says little of why it does not.
+fn build_with_bundle(builder: &mut TlsConnectorBuilder, bundle: &Bundle<'_>) -> Result<TlsConnector> {
+    let own = Identity::from_pkcs12(bundle.der, bundle.password).map_err(|error| unopened_bundle(bundle, error))?;
+    builder.identity(own);
+    builder.build().map_err(|error| bundle.mismatch().with_source(error))
+}
+
+fn unopened_bundle(bundle: &Bundle<'_>, error: native_tls::Error) -> Error {
+    let words = error.to_string().to_ascii_lowercase();
+    let error_and_hint = match () {
+        () if words.contains("unsupported") => bundle.not_available("its encryption"),
+        () => bundle.wrong_password(),
+    };
+    error_and_hint.with_source(error)
 }
 
 /// All certificates, this one before the others.

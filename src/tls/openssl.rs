@@ -31,13 +31,14 @@ use crate::auth::Presented;
 use crate::error::Result;
 use crate::event::{ChannelFacts, Revocation};
 use crate::options::TlsOptions;
+use crate::tls::files::Files;
 use crate::tls::{Failure, PeerName, Target, identity, peer_name, set_up_failed};
-use crate::warning::Alarm;
+use crate::warning::{Alarm, Warnings};
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
     context: SslContext,
-    presented: Option<Presented>,
+    presented: Option<Arc<Presented>>,
     trust: Trust,
     sessions: Arc<Sessions>,
     revocation: Option<Checker>,
@@ -49,15 +50,22 @@ pub(super) struct Context {
 pub(super) type Channel<S> = SslStream<S>;
 
 impl Context {
-    /// Reads the files that the options name. The memory is the client's, for whichever context it has.
-    pub(super) fn new(options: &TlsOptions, memory: &Arc<Memory>, alarm: &Alarm) -> Result<Context> {
-        let (store, lists) = context::read_store(options)?;
-        let own = identity::read(options)?.map(|material| own::Identity::new(&material)).transpose()?;
+    /// Judges what the options name, files and all. The memory is the client's, for whichever context it has.
+    pub(super) fn new(
+        options: &TlsOptions,
+        files: &Files,
+        memory: &Arc<Memory>,
+        alarm: &Alarm,
+        warnings: &mut Warnings,
+    ) -> Result<Context> {
+        let (store, lists) = context::new_store(options, files, warnings)?;
+        let own = identity::read(options, files, warnings)?;
+        let own = own.map(|own| own::Identity::new(&own, warnings)).transpose()?;
         let context = context::new_context(store, own.as_ref(), options)
             .map_err(|error| set_up_failed(context::SET_UP_FAILED, error))?;
         Ok(Context {
             context,
-            presented: own.map(|own| own.presented()),
+            presented: own.and_then(|own| own.presented()).map(Arc::new),
             trust: Trust::new(options),
             sessions: Arc::default(),
             revocation: revocation::is_on(options).then(|| Checker::new(options, lists, memory, alarm)),
@@ -67,7 +75,7 @@ impl Context {
     }
 
     /// The certificate that servers get to see.
-    pub(super) fn presented(&self) -> Option<&Presented> {
+    pub(super) fn presented(&self) -> Option<&Arc<Presented>> {
         self.presented.as_ref()
     }
 

@@ -1,57 +1,38 @@
-//! The PEM files that options name: their blocks, and what they are where they are not PEM.
+//! PEM texts, from files or from memory: their blocks, and what they are where they are not PEM.
 
-use std::fs;
+use std::fmt;
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Stage};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
-/// The bytes of the file that `tlsCAFile` names, once they look like certificates.
-pub(super) fn read_ca_file(path: &Path) -> Result<Vec<u8>, Error> {
-    let bytes = fs::read(path).map_err(|error| about(path, "cannot be read").with_source(error))?;
-    let text = String::from_utf8_lossy(&bytes);
-    if text.trim().is_empty() {
-        return Err(about(path, "is empty"));
+use crate::error::{Error, ErrorKind, Result, Stage};
+
+/// Where a text comes from: what an error about it names.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// The file that this option names.
+    File(&'static str, &'a Path),
+    /// This method of the options' builder.
+    Code(&'static str),
+}
+
+impl Origin<'_> {
+    /// An error about it: `what` goes on where its name ends.
+    pub(super) fn about(&self, what: impl fmt::Display) -> Error {
+        let message = match self {
+            Origin::File(option, path) => format!("{option} {} {what}", path.display()),
+            Origin::Code(method) => format!("{method} (in code) {what}"),
+        };
+        Error::new(ErrorKind::InvalidArgument, Stage::Options, message)
     }
-    if count(&bytes) > 0 {
-        return Ok(bytes);
-    }
-    Err(match binary_format(&bytes) {
-        _ if text.contains("PRIVATE KEY-----") => about(path, "holds a private key and no certificate")
-            .with_hint("tlsCAFile names the authority's certificate; your own goes to tlsCertificateKeyFile"),
-        Some((format, hint)) => about(path, &format!("holds no PEM text; it looks like {format}")).with_hint(hint),
-        None => about(path, "holds no certificate").with_hint("it must have a -----BEGIN CERTIFICATE----- line"),
-    })
-}
-
-/// How many certificates a PEM text announces.
-pub(super) fn count(pem: &[u8]) -> usize {
-    let text = String::from_utf8_lossy(pem);
-    BEGINNINGS.iter().map(|beginning| text.matches(beginning).count()).sum()
-}
-
-/// Refuses a file of which only a part could be read.
-pub(super) fn all_read(path: &Path, pem: &[u8], read: usize) -> Result<(), Error> {
-    let announced = count(pem);
-    if read == announced {
-        return Ok(());
-    }
-    Err(about(path, &format!("announces {announced} certificates, of which {read} could be read")))
-}
-
-/// An error about the file that `tlsCAFile` names.
-pub(super) fn about(path: &Path, what: &str) -> Error {
-    about_own("tlsCAFile", path, what)
-}
-
-/// An error about the file that this option names.
-pub(super) fn about_own(option: &str, path: &Path, what: &str) -> Error {
-    Error::new(ErrorKind::InvalidArgument, Stage::Options, format!("{option} {} {what}", path.display()))
 }
 
 /// One part of a PEM text.
 pub(super) struct Block<'a> {
     /// What stands after BEGIN.
-    label: &'a str,
+    pub(super) label: &'a str,
     /// All of it, with its first and last line.
     pub(super) text: &'a str,
 }
@@ -69,6 +50,80 @@ impl Block<'_> {
     pub(super) fn is_private_key(&self) -> bool {
         self.label.ends_with("PRIVATE KEY")
     }
+
+    /// Whether it needs a password: PKCS#8 says so in its label, the older forms in a line of their own.
+    pub(super) fn is_encrypted(&self) -> bool {
+        let says_so = |line: &str| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED");
+        self.label == "ENCRYPTED PRIVATE KEY" || self.text.lines().any(says_so)
+    }
+
+    /// The bytes that it holds; `None` where they are no base64, or have lines before them.
+    pub(super) fn der(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let body = self.text.lines().skip(1).take_while(|line| !line.starts_with(END));
+        let body: Zeroizing<String> = Zeroizing::new(body.flat_map(str::split_ascii_whitespace).collect());
+        STANDARD.decode(body.as_bytes()).ok().map(Zeroizing::new)
+    }
+}
+
+/// Bytes as PEM text, judged by what they look like.
+pub(super) fn text(origin: Origin<'_>, bytes: &[u8]) -> Result<Zeroizing<String>> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(origin.about("is empty"));
+    }
+    // PEM is ASCII; what else a comment may hold does not matter. (No second copy is left behind, as of lossy decoding.)
+    let text: Zeroizing<String> =
+        Zeroizing::new(bytes.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect());
+    if !text.contains(BEGIN) {
+        return Err(match binary_format(bytes) {
+            Some((format, hint)) => {
+                origin.about(format_args!("holds no PEM text; it looks like {format}")).with_hint(hint)
+            }
+            None => origin.about("holds no PEM text").with_hint("PEM has a -----BEGIN ...----- line"),
+        });
+    }
+    if text.matches(BEGIN).count() != blocks(&text).len() {
+        return Err(origin
+            .about("is cut short: a -----BEGIN line has no -----END line of its own")
+            .with_hint("copy it anew, from the first -----BEGIN line to the last -----END line"));
+    }
+    Ok(text)
+}
+
+/// The certificates among the blocks, at least one.
+pub(super) fn certificates<'a>(origin: Origin<'_>, blocks: Vec<Block<'a>>) -> Result<Vec<Block<'a>>> {
+    let (certificates, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(Block::is_certificate);
+    if !certificates.is_empty() {
+        return Ok(certificates);
+    }
+    let labels: Vec<&str> = others.iter().map(|block| block.label).take(MAX_LABELS).collect();
+    let hint = match labels.as_slice() {
+        labels if labels.iter().any(|label| label.ends_with("CERTIFICATE REQUEST")) => {
+            "a request is what the authority makes the certificate from; name what it sent back"
+        }
+        labels if labels.contains(&"PKCS7") => "`openssl pkcs7 -print_certs -in FILE -out FILE.pem` converts it",
+        labels if labels.iter().any(|label| label.ends_with("PRIVATE KEY")) => {
+            "tlsCAFile names the authority's certificate; tlsCertificateKeyFile your own certificate and key"
+        }
+        _ => "it must have a -----BEGIN CERTIFICATE----- line",
+    };
+    Err(origin.about(format_args!("holds no certificate, only: {}", labels.join(", "))).with_hint(hint))
+}
+
+/// The one private key among the blocks.
+pub(super) fn private_key<'a>(origin: Origin<'_>, blocks: Vec<Block<'a>>) -> Result<Block<'a>> {
+    let mut keys = blocks.into_iter().filter(Block::is_private_key);
+    match (keys.next(), keys.next()) {
+        (Some(key), None) if key.label == "OPENSSH PRIVATE KEY" => Err(origin
+            .about("holds a key in OpenSSH's own format")
+            .with_hint("`ssh-keygen -p -m PKCS8 -f KEY` converts it, in place")),
+        (Some(key), None) => Ok(key),
+        (Some(_), Some(_)) => Err(origin
+            .about("holds more than one private key")
+            .with_hint("leave the one that belongs to the certificate, and take the others out")),
+        (None, _) => Err(origin
+            .about("holds no private key")
+            .with_hint("put certificate and key into this one file, or name the key's file in ssl_keyfile")),
+    }
 }
 
 /// The parts of a PEM text that have a beginning and an end.
@@ -78,7 +133,8 @@ pub(super) fn blocks(text: &str) -> Vec<Block<'_>> {
         let Some((label, _)) = after.split_once(DASHES) else { break };
         let end = format!("{END}{label}{DASHES}");
         let start = rest.len() - after.len() - BEGIN.len();
-        let Some(length) = rest.get(start..).and_then(|block| block.find(&end)) else {
+        let next = after.find(BEGIN).map_or(rest.len(), |next| rest.len() - after.len() + next);
+        let Some(length) = rest.get(start..next).and_then(|block| block.find(&end)) else {
             rest = after;
             continue;
         };
@@ -89,36 +145,42 @@ pub(super) fn blocks(text: &str) -> Vec<Block<'_>> {
     found
 }
 
-/// What a file without PEM text is, and how to convert it.
+/// What bytes without PEM text are, and how to convert them.
 pub(super) fn binary_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    if bytes.starts_with(JKS_MAGIC) {
+    if JKS_MAGICS.iter().any(|magic| bytes.starts_with(magic)) {
         return Some((
             "a Java key store (JKS)",
-            "`keytool -importkeystore -deststoretype pkcs12` and `openssl pkcs12` convert it",
+            "`keytool -importkeystore -srckeystore FILE -destkeystore FILE.p12 -deststoretype pkcs12`, then `openssl pkcs12 -in FILE.p12 -out FILE.pem`, converts it",
         ));
+    }
+    if UTF_16_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
+        return Some(("text in UTF-16", "save it as UTF-8, or as ASCII"));
     }
     if bytes.first() != Some(&DER_SEQUENCE) {
         return None;
     }
-    // The head's length is one byte, or says how many bytes it has; PKCS#12 goes on with the version 3.
+    // The head's length is one byte, or says how many bytes it has.
     let head = bytes.get(1).map_or(0, |length| if *length < 0x80 { 2 } else { 2 + usize::from(length & 0x7f) });
-    match bytes.get(head..).is_some_and(|rest| rest.starts_with(PKCS12_VERSION)) {
-        true => Some(("PKCS#12", "`openssl pkcs12 -in FILE -out FILE.pem` converts it")),
-        false => {
-            Some(("DER", "`openssl x509 -inform der -in FILE -out FILE.pem` converts it, for a key `openssl pkey`"))
+    let inside = bytes.get(head..).unwrap_or_default();
+    Some(match inside {
+        [INTEGER, 1, 3, ..] => ("PKCS#12", "`openssl pkcs12 -in FILE -out FILE.pem` converts it"),
+        [INTEGER, 1, 0 | 1, ..] => {
+            ("a private key in DER", "`openssl pkey -inform der -in FILE -out FILE.pem` converts it")
         }
-    }
+        _ => ("a certificate in DER", "`openssl x509 -inform der -in FILE -out FILE.pem` converts it"),
+    })
 }
 
-/// How a certificate may begin, now and in older files.
-const BEGINNINGS: [&str; 3] =
-    ["-----BEGIN CERTIFICATE-----", "-----BEGIN X509 CERTIFICATE-----", "-----BEGIN TRUSTED CERTIFICATE-----"];
-/// How every DER certificate begins.
+/// How every DER certificate, key and bundle begins.
 const DER_SEQUENCE: u8 = 0x30;
-/// How a Java key store begins.
-const JKS_MAGIC: &[u8] = &[0xfe, 0xed, 0xfe, 0xed];
-/// INTEGER 3, the version of PKCS#12.
-const PKCS12_VERSION: &[u8] = &[2, 1, 3];
+/// A bundle goes on with its version, 3; a key with 0 (PKCS#8, PKCS#1) or 1 (SEC1).
+const INTEGER: u8 = 0x02;
+/// How Java key stores begin: JKS and JCEKS.
+const JKS_MAGICS: [[u8; 4]; 2] = [[0xfe, 0xed, 0xfe, 0xed], [0xce, 0xce, 0xce, 0xce]];
+/// Byte order marks.
+const UTF_16_MARKS: [[u8; 2]; 2] = [[0xff, 0xfe], [0xfe, 0xff]];
+/// An error lists so many labels.
+const MAX_LABELS: usize = 5;
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";

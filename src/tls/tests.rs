@@ -171,12 +171,12 @@ fn files_that_are_no_authorities() {
     let half_garbled = format!("{}{garbled}", authority.pem());
     for (name, content, words) in [
         ("empty", " \n".to_owned(), "is empty"),
-        ("key", key, "holds a private key and no certificate"),
-        ("text", "hello".to_owned(), "holds no certificate"),
-        ("der", "0\u{1}\u{2}".to_owned(), "looks like DER"),
-        ("cut", cut, "certificate"),
+        ("key", key, "holds no certificate, only: PRIVATE KEY"),
+        ("text", "hello".to_owned(), "holds no PEM text"),
+        ("der", "0\u{1}0".to_owned(), "looks like a certificate in DER"),
+        ("cut", cut, "is cut short"),
         ("garbled", garbled, "cannot be read"),
-        ("half", half_garbled, "cannot be read"),
+        ("half", half_garbled, "cannot be read: number 2 of 2"),
     ] {
         let error = Connector::new(&file(&folder, name, content), &Alarm::default()).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument) && error.stage() == Stage::Options, "{error}");

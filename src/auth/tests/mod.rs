@@ -19,7 +19,7 @@ pub(crate) fn tools() -> Tools {
         keys: KeyCache::new(system_random).unwrap(),
         scram_max_iterations: 1_000_000,
         policy: SecurityPolicy::default(),
-        presented: None,
+
         alarm: Alarm::default(),
         #[cfg(feature = "aws")]
         aws: super::aws::Surroundings::of_this_process(),
@@ -38,5 +38,11 @@ pub(crate) fn credential(username: &str, password: &str) -> ScramCredential {
 
 /// A server on this machine, reached without TLS.
 pub(crate) fn localhost() -> Peer<'static> {
-    Peer { host: "localhost", deadline: Deadline::NEVER, step_deadline: Deadline::NEVER, verified: false }
+    Peer {
+        host: "localhost",
+        deadline: Deadline::NEVER,
+        step_deadline: Deadline::NEVER,
+        verified: false,
+        presented: None,
+    }
 }

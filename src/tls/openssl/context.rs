@@ -1,7 +1,5 @@
 //! The `SslContext`: protocol versions, authorities, and the client's own certificate.
 
-use std::path::Path;
-
 use ::openssl::error::ErrorStack;
 use ::openssl::ssl::{SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslVerifyMode, SslVersion};
 use ::openssl::x509::X509;
@@ -13,7 +11,10 @@ use super::revocation::{self, crl};
 use super::sessions::Sessions;
 use crate::error::Result;
 use crate::options::{TlsOptions, TlsVersion};
-use crate::tls::{pem, set_up_failed};
+use crate::tls::authorities::Authorities;
+use crate::tls::files::Files;
+use crate::tls::set_up_failed;
+use crate::warning::Warnings;
 
 pub(super) fn new_context(
     store: Option<X509Store>,
@@ -56,14 +57,18 @@ fn version(version: TlsVersion) -> SslVersion {
 }
 
 /// Whom to trust, and whom no more: the authorities and the lists of what they revoked. `None` where it is all the system's.
-pub(super) fn read_store(options: &TlsOptions) -> Result<(Option<X509Store>, Option<Lists>)> {
-    let crl_file = options.crl_file.as_deref().filter(|_| revocation::is_on(options));
-    let mut builder = match (&options.ca_file, crl_file) {
-        (Some(path), _) => read_authorities(path)?,
+pub(super) fn new_store(
+    options: &TlsOptions,
+    files: &Files,
+    warnings: &mut Warnings,
+) -> Result<(Option<X509Store>, Option<Lists>)> {
+    let revoked = options.crl_file.as_deref().zip(files.revoked.as_deref()).filter(|_| revocation::is_on(options));
+    let mut builder = match (Authorities::read(options, files)?, revoked) {
+        (Some(authorities), _) => given_authorities(&authorities, warnings)?,
         (None, Some(_)) => system_authorities().map_err(|error| set_up_failed(SET_UP_FAILED, error))?,
         (None, None) => return Ok((None, None)),
     };
-    let lists = crl_file.map(|path| crl::add(&mut builder, path)).transpose()?;
+    let lists = revoked.map(|(path, bytes)| crl::add(&mut builder, path, bytes)).transpose()?;
     Ok((Some(builder.build()), lists))
 }
 
@@ -73,14 +78,12 @@ fn system_authorities() -> Result<X509StoreBuilder, ErrorStack> {
     Ok(builder)
 }
 
-fn read_authorities(path: &Path) -> Result<X509StoreBuilder> {
-    let text = pem::read_ca_file(path)?;
-    let unreadable = |error: ErrorStack| pem::about(path, "holds a certificate that cannot be read").with_source(error);
-    let certificates = X509::stack_from_pem(&text).map_err(unreadable)?;
-    pem::all_read(path, &text, certificates.len())?;
-    let mut builder = X509StoreBuilder::new().map_err(unreadable)?;
+fn given_authorities(authorities: &Authorities<'_>, warnings: &mut Warnings) -> Result<X509StoreBuilder> {
+    let certificates = authorities.each(warnings, |block| X509::from_pem(block.text.as_bytes()))?;
+    let refused = |error: ErrorStack| authorities.origin.about("holds what OpenSSL does not take").with_source(error);
+    let mut builder = X509StoreBuilder::new().map_err(refused)?;
     for certificate in certificates {
-        builder.add_cert(certificate).map_err(unreadable)?;
+        builder.add_cert(certificate).map_err(refused)?;
     }
     Ok(builder)
 }

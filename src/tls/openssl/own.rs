@@ -1,34 +1,65 @@
 //! The client's own certificate and key, as OpenSSL wants them.
 
+use std::cell::Cell;
+
 use ::openssl::error::ErrorStack;
+use ::openssl::pkcs12::Pkcs12;
 use ::openssl::pkey::{PKey, Private};
 use ::openssl::x509::{X509, X509VerifyResult};
 
-use super::name::rfc2253;
 use crate::auth::Presented;
-use crate::error::Result;
-use crate::tls::identity::{self, Material};
+use crate::error::{Error, Result};
+use crate::tls::certificate::Certificate;
+use crate::tls::identity::{self, Bundle, Material, Own};
+use crate::warning::Warnings;
 
 /// The client's own certificate, ready for use.
 pub(super) struct Identity {
     pub(super) leaf: X509,
-    /// Its issuers, as far as the file holds them, each before its own.
+    /// Its issuers, as far as they were given, each before its own.
     pub(super) chain: Vec<X509>,
     pub(super) key: PKey<Private>,
 }
 
 impl Identity {
-    pub(super) fn new(material: &Material<'_>) -> Result<Identity> {
-        let key = read_key(material)?;
-        let mut others = Vec::new();
-        for certificate in &material.certificates {
-            others.push(X509::from_pem(certificate.as_bytes()).map_err(|error| {
-                material.about_certificates("holds a certificate that cannot be read").with_source(error)
-            })?);
+    pub(super) fn new(own: &Own<'_>, warnings: &mut Warnings) -> Result<Identity> {
+        let identity = match own {
+            Own::Pem(material) => Identity::from_pem(material)?,
+            Own::Pkcs12(bundle) => Identity::from_pkcs12(bundle)?,
+        };
+        if let Some(leaf) = identity.facts() {
+            identity::warn_of_validity(&leaf, warnings);
         }
+        Ok(identity)
+    }
+
+    fn from_pem(material: &Material<'_>) -> Result<Identity> {
+        let key = read_key(material)?;
+        let mut certificates = Vec::new();
+        for (place, certificate) in material.certificates.iter().enumerate() {
+            let read = X509::from_pem(certificate.as_bytes());
+            certificates.push(read.map_err(|error| material.unreadable_certificate(place).with_source(error))?);
+        }
+        Identity::arrange(key, certificates).ok_or_else(|| material.mismatch())
+    }
+
+    fn from_pkcs12(bundle: &Bundle<'_>) -> Result<Identity> {
+        let opened = Pkcs12::from_der(bundle.der)
+            .map_err(|error| bundle.about("holds a bundle that cannot be read").with_source(error))?
+            .parse2(bundle.password)
+            .map_err(|error| unopened_bundle(bundle, error))?;
+        let key = opened.pkey.ok_or_else(|| bundle.incomplete("a private key"))?;
+        let certificates: Vec<X509> = opened.cert.into_iter().chain(opened.ca.into_iter().flatten()).collect();
+        if certificates.is_empty() {
+            return Err(bundle.incomplete("a certificate"));
+        }
+        Identity::arrange(key, certificates).ok_or_else(|| bundle.mismatch())
+    }
+
+    /// Finds the leaf by its key, and puts its issuers in their order. `None` where the key belongs to none.
+    fn arrange(key: PKey<Private>, mut others: Vec<X509>) -> Option<Identity> {
         let matches = |certificate: &X509| certificate.public_key().is_ok_and(|public| public.public_eq(&key));
-        let Some(position) = others.iter().position(matches) else { return Err(material.mismatch()) };
-        let leaf = others.swap_remove(position);
+        let leaf = others.swap_remove(others.iter().position(matches)?);
         let mut chain: Vec<X509> = Vec::new();
         loop {
             let last = chain.last().unwrap_or(&leaf);
@@ -37,22 +68,74 @@ impl Identity {
             };
             chain.push(others.swap_remove(issuer));
         }
-        Ok(Identity { leaf, chain, key })
+        Some(Identity { leaf, chain, key })
     }
 
-    pub(super) fn presented(&self) -> Presented {
-        Presented { subject: rfc2253(self.leaf.subject_name()), expires: self.leaf.not_after().to_string() }
+    fn facts(&self) -> Option<Certificate> {
+        Certificate::read(&self.leaf.to_der().ok()?)
+    }
+
+    pub(super) fn presented(&self) -> Option<Presented> {
+        self.facts().map(|facts| facts.presented())
     }
 }
 
 /// The key, decrypted. The callback is there so that OpenSSL never asks on the terminal.
 fn read_key(material: &Material<'_>) -> Result<PKey<Private>> {
+    let asked = Cell::new(false);
     let give = |buffer: &mut [u8]| {
+        asked.set(true);
         let password = material.password.unwrap_or_default().as_bytes();
         let Some(place) = buffer.get_mut(..password.len()) else { return Err(ErrorStack::get()) };
         place.copy_from_slice(password);
         Ok(password.len())
     };
     PKey::private_key_from_pem_callback(material.key.as_bytes(), give)
-        .map_err(|error| identity::unreadable_key(material).with_source(error))
+        .map_err(|error| unopened_key(material, asked.get(), error))
 }
+
+/// Why a key cannot be had: its text is damaged, it is encrypted in a way that this OpenSSL does not open (whatever the
+/// password), or the password is wrong.
+fn unopened_key(material: &Material<'_>, asked: bool, error: ErrorStack) -> Error {
+    let about = |what: &str| material.key_from.about(what);
+    let error_and_hint = match not_available(&error) {
+        Some(algorithm) => about(&format!("holds a key that this OpenSSL cannot open: {algorithm} is not available"))
+            .with_hint(
+                "where it is, `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out KEY.pem` encrypts it anew; for some old \
+                 ciphers OpenSSL 3 needs `-provider legacy -provider default`",
+            ),
+        None if asked => about("holds a key that this password does not open")
+            .with_hint("check tlsCertificateKeyFilePassword; in a connection string it is percent-encoded"),
+        None => about("holds a private key that cannot be read").with_hint("`openssl pkey -in KEY -check` says more"),
+    };
+    error_and_hint.with_source(error)
+}
+
+fn unopened_bundle(bundle: &Bundle<'_>, error: ErrorStack) -> Error {
+    let error_and_hint = match not_available(&error) {
+        Some(algorithm) => bundle.not_available(&algorithm),
+        None => bundle.wrong_password(),
+    };
+    error_and_hint.with_source(error)
+}
+
+/// The algorithm that OpenSSL does not have (any more), where that is why.
+fn not_available(error: &ErrorStack) -> Option<String> {
+    let reason =
+        |error: &::openssl::error::Error| (error.library_code() == EVP).then_some(error.reason_code() & REASON_MASK);
+    let cause =
+        error.errors().iter().find(|error| reason(error).is_some_and(|reason| NOT_AVAILABLE.contains(&reason)))?;
+    // "Global default library context, Algorithm (RC2-40-CBC : 0), Properties ()"
+    let named = cause.data().and_then(|data| data.split_once("Algorithm (")).map(|(_, rest)| rest);
+    let algorithm = named.and_then(|rest| rest.split([' ', ')']).next());
+    Some(algorithm.or_else(|| cause.reason()).unwrap_or("its encryption").to_owned())
+}
+
+/// ERR_LIB_EVP: the part of OpenSSL that has the ciphers.
+const EVP: i32 = 6;
+/// Reasons of OpenSSL 3 carry flags above these bits.
+const REASON_MASK: i32 = 0xffff;
+/// ERR_R_UNSUPPORTED; and EVP_R_UNSUPPORTED_CIPHER, _UNKNOWN_PBE_ALGORITHM, _UNSUPPORTED_KEYLENGTH,
+/// _UNSUPPORTED_KEY_DERIVATION_FUNCTION, _UNSUPPORTED_PRF, _UNSUPPORTED_SALT_TYPE, _UNSUPPORTED_ALGORITHM, _UNKNOWN_CIPHER,
+/// _MEMORY_LIMIT_EXCEEDED.
+const NOT_AVAILABLE: [i32; 10] = [268, 107, 121, 123, 124, 125, 126, 156, 160, 172];

@@ -3,7 +3,8 @@
 use ::openssl::hash::MessageDigest;
 use ::openssl::x509::{GeneralNameRef, X509Ref};
 
-use super::name::{printable, rfc2253};
+use super::name::rfc2253;
+use crate::tls::certificate::printable;
 
 /// Its names, subject, issuer, validity and SHA-256 fingerprint.
 pub(super) fn describe(certificate: &X509Ref) -> String {

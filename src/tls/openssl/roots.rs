@@ -21,6 +21,9 @@ pub(super) enum Trust {
 
 impl Trust {
     pub(super) fn new(options: &TlsOptions) -> Trust {
+        if options.ca_pem.is_some() {
+            return Trust::Given("an authority given in code".to_owned());
+        }
         if let Some(path) = &options.ca_file {
             return Trust::Given(format!("an authority in tlsCAFile {}", path.display()));
         }
@@ -65,7 +68,7 @@ fn built_in_folder() -> PathBuf {
 }
 
 fn has_certificate(file: &Path) -> bool {
-    fs::read(file).is_ok_and(|text| pem::count(&text) > 0)
+    fs::read(file).is_ok_and(|text| pem::blocks(&String::from_utf8_lossy(&text)).iter().any(pem::Block::is_certificate))
 }
 
 /// OpenSSL finds an authority by the hash of its name: eight hexadecimal digits, a dot, a number.

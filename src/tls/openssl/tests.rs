@@ -17,6 +17,7 @@ use crate::deadline::Deadline;
 use crate::tls::TlsStream;
 use crate::tls::connector::Connector;
 use crate::tls::tests::{file, front, round_trip};
+use crate::warning::Alarm;
 
 fn target(host: &str, port: u16) -> Target<'_> {
     Target { host, port, deadline: Deadline::after(Duration::from_secs(30)) }
@@ -67,6 +68,11 @@ fn a_session_does_not_outlive_the_certificate() {
     }
 }
 
+fn context(options: &TlsOptions) -> Context {
+    let (files, _) = Files::read(options).unwrap();
+    Context::new(options, &files, &Arc::default(), &Alarm::default(), &mut Warnings::default()).unwrap()
+}
+
 /// A server that sends so many tickets on each channel.
 fn generous(authority: &Authority, tickets: usize) -> Script {
     let issued = authority.issue(For::Server, "localhost");
@@ -87,7 +93,7 @@ fn generous(authority: &Authority, tickets: usize) -> Script {
 fn a_server_may_send_more_tickets_than_are_kept() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let server = generous(&authority, 500);
-    let context = Context::new(&file(&folder, "ca.pem", authority.pem()), &Arc::default(), &Alarm::default()).unwrap();
+    let context = context(&file(&folder, "ca.pem", authority.pem()));
     let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     let (mut channel, _) = context.connect(&target("localhost", server.port()), stream).unwrap();
     channel.read_exact(&mut [0; 5]).unwrap();
@@ -98,7 +104,7 @@ fn a_server_may_send_more_tickets_than_are_kept() {
 fn a_refused_certificate_leaves_no_session() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let server = front(&authority, "other.example");
-    let context = Context::new(&file(&folder, "ca.pem", authority.pem()), &Arc::default(), &Alarm::default()).unwrap();
+    let context = context(&file(&folder, "ca.pem", authority.pem()));
     let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     assert!(context.connect(&target("localhost", server.port()), stream).is_err());
     assert_eq!(context.sessions.count("localhost", server.port()), 0);

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use openssl::ssl::{NameType, SslAcceptor, SslStream};
+use openssl::nid::Nid;
+use openssl::ssl::{NameType, SslAcceptor, SslRef, SslStream};
 
 use crate::script::lock;
 
@@ -19,6 +20,8 @@ pub(crate) struct Counters {
     pub(crate) resumed: AtomicU64,
     /// The server name that each TLS client sent (SNI).
     pub(crate) server_names: Mutex<Vec<Option<String>>>,
+    /// The common names of the client certificates, in the order they came.
+    pub(crate) clients: Mutex<Vec<String>>,
 }
 
 /// One connection.
@@ -36,6 +39,7 @@ impl Channel {
                 let stream = acceptor.accept(tcp).map_err(io::Error::other)?;
                 counters.resumed.fetch_add(u64::from(stream.ssl().session_reused()), Ordering::SeqCst);
                 lock(&counters.server_names).push(stream.ssl().servername(NameType::HOST_NAME).map(str::to_owned));
+                lock(&counters.clients).extend(client_name(stream.ssl()));
                 Stream::Tls(Box::new(stream))
             }
         };
@@ -90,6 +94,12 @@ impl Read for Channel {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.reader.read(buffer)
     }
+}
+
+fn client_name(ssl: &SslRef) -> Option<String> {
+    let certificate = ssl.peer_certificate()?;
+    let name = certificate.subject_name().entries_by_nid(Nid::COMMONNAME).next()?.data().to_string().ok()?;
+    Some(name)
 }
 
 struct Counting {

@@ -216,6 +216,11 @@ impl Front {
         lock(&self.state.counters.server_names).clone()
     }
 
+    /// The common name of each client certificate that came, in the order of the connections.
+    pub fn client_names(&self) -> Vec<String> {
+        lock(&self.state.counters.clients).clone()
+    }
+
     /// Puts other behaviours in force, for open connections too.
     pub fn set_behaviours(&self, behaviours: Vec<Behaviour>) {
         *lock(&self.state.behaviours) = Behaviours(behaviours);

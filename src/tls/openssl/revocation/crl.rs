@@ -3,8 +3,6 @@
 //! OpenSSL looks into them itself, during the handshake, for every certificate of the chain: each of its authorities needs a
 //! current list. Here they are read.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -16,7 +14,8 @@ use ::openssl::x509::verify::X509VerifyFlags;
 
 use super::time;
 use crate::error::{Error, Result};
-use crate::tls::pem;
+use crate::tls::files::CRL_FILE;
+use crate::tls::pem::{self, Origin};
 
 /// The lists of a file that was read.
 pub(in crate::tls::openssl) struct Lists {
@@ -25,8 +24,8 @@ pub(in crate::tls::openssl) struct Lists {
 }
 
 /// Has a store look every certificate up in the lists of a file.
-pub(in crate::tls::openssl) fn add(store: &mut X509StoreBuilderRef, path: &Path) -> Result<Lists> {
-    let lists = read(path, &read_file(path)?)?;
+pub(in crate::tls::openssl) fn add(store: &mut X509StoreBuilderRef, path: &Path, bytes: &[u8]) -> Result<Lists> {
+    let lists = read(path, bytes)?;
     let failed = |error: ErrorStack| about(path, "holds a list that OpenSSL does not take").with_source(error);
     if path.to_str().is_none() {
         return Err(about(path, "has a name that is not UTF-8, which OpenSSL's binding cannot open"));
@@ -40,16 +39,6 @@ pub(in crate::tls::openssl) fn add(store: &mut X509StoreBuilderRef, path: &Path)
     store.set_flags(X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL).map_err(failed)?;
     let until = lists.iter().filter_map(|list| time::of_time(list.next_update()?)).min();
     Ok(Lists { until })
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let unreadable = |error: io::Error| about(path, "cannot be read").with_source(error);
-    let mut bytes = Vec::new();
-    File::open(path).map_err(unreadable)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    match bytes.len() as u64 > MAX_BYTES {
-        true => Err(about(path, &format!("has more than {} MiB", MAX_BYTES >> 20))),
-        false => Ok(bytes),
-    }
 }
 
 fn read(path: &Path, bytes: &[u8]) -> Result<Vec<X509Crl>> {
@@ -82,9 +71,7 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Vec<X509Crl>> {
 }
 
 fn about(path: &Path, what: &str) -> Error {
-    pem::about_own("tlsCRLFile", path, what)
+    Origin::File(CRL_FILE, path).about(what)
 }
 
-/// Lists of large public authorities have some ten megabytes.
-const MAX_BYTES: u64 = 64 << 20;
 const BEGINNING: &str = "-----BEGIN X509 CRL-----";

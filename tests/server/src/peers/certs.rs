@@ -6,6 +6,7 @@ use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
+use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{
@@ -136,6 +137,38 @@ impl Authority {
     /// As [`Authority::new`].
     pub fn issue_for_later(&self, purpose: For, name: &str) -> Issued {
         self.make_leaf(purpose, name, new_key(), Valid::Later).expect("a test certificate")
+    }
+
+    /// A client's certificate whose subject is this name, in DER.
+    ///
+    /// # Panics
+    /// As [`Authority::new`], and where that is no name.
+    pub fn issue_to(&self, subject: &[u8]) -> Issued {
+        let make = || {
+            let (key, subject) = (new_ec_key()?, X509Name::from_der(subject)?);
+            let mut builder = start(&key, &subject, self.certificate.subject_name())?;
+            builder.append_extension(ExtendedKeyUsage::new().client_auth().build()?)?;
+            builder.sign(&self.key, MessageDigest::sha256())?;
+            Ok::<_, ErrorStack>(Issued {
+                certificate: text(builder.build().to_pem()),
+                key: text(key.private_key_to_pem_pkcs8()),
+            })
+        };
+        make().expect("a test certificate")
+    }
+
+    /// A PKCS#12 bundle of a certificate and its key.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn bundle(issued: &Issued, password: &str) -> Vec<u8> {
+        let make = || {
+            let mut builder = Pkcs12::builder();
+            let key = PKey::private_key_from_pem(issued.key.as_bytes())?;
+            builder.cert(&*X509::from_pem(issued.certificate.as_bytes())?).pkey(&*key);
+            builder.build2(password)?.to_der()
+        };
+        make().expect("a test bundle")
     }
 
     /// A server's certificate that vouches for itself.

@@ -1,0 +1,213 @@
+//! The files that the options for TLS name: read whole and bounded, and whether they have changed since.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::pem::Origin;
+use crate::error::{Error, Result};
+use crate::options::TlsOptions;
+
+/// What the files hold, as far as options name them.
+#[derive(Default)]
+pub(super) struct Files {
+    /// `tlsCAFile`.
+    pub(super) authorities: Option<Bytes>,
+    /// `tlsCertificateKeyFile`.
+    pub(super) certificate: Option<Bytes>,
+    /// `ssl_keyfile`.
+    pub(super) key: Option<Bytes>,
+    /// `tlsCRLFile`.
+    #[cfg_attr(
+        any(windows, target_os = "macos", mongo_blocking_native_tls),
+        expect(dead_code, reason = "revocation lists are refused there")
+    )]
+    pub(super) revoked: Option<Bytes>,
+}
+
+/// What one file holds; wiped, since it may be a key.
+pub(super) type Bytes = Zeroizing<Vec<u8>>;
+
+/// How the files looked when they were read.
+pub(super) struct Seen {
+    stamps: Vec<Option<Stamp>>,
+    /// Whether each had been left alone for a while by then. One that was written just now may be written again within
+    /// its clock's grain, and look the same.
+    settled: bool,
+    digest: [u8; 32],
+}
+
+/// What tells, without reading, that a file is another one, or holds something else.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    size: u64,
+    /// Device, inode, and when that was changed (seconds, nanoseconds); zeros where there is no such thing.
+    identity: [i64; 4],
+}
+
+impl Files {
+    /// Reads them all.
+    pub(super) fn read(options: &TlsOptions) -> Result<(Files, Seen)> {
+        let stamps = stamps(options);
+        let mut digest = Sha256::new();
+        let mut read = |(option, path): (&'static str, Option<&Path>)| {
+            let Some(path) = path else { return Ok(None) };
+            let bytes = read_file(Origin::File(option, path))?;
+            digest.update(option.as_bytes());
+            digest.update(bytes.len().to_be_bytes());
+            digest.update(&*bytes);
+            Ok::<_, Error>(Some(bytes))
+        };
+        let [authorities, certificate, key, revoked] = named(options);
+        let files = Files {
+            authorities: read(authorities)?,
+            certificate: read(certificate)?,
+            key: read(key)?,
+            revoked: read(revoked)?,
+        };
+        let now = SystemTime::now();
+        let settled = stamps.iter().flatten().all(|stamp| stamp.is_older_than(SETTLES_WITHIN, now));
+        Ok((files, Seen { stamps, settled, digest: digest.finalize().into() }))
+    }
+}
+
+impl Seen {
+    /// Whether the files still look as they did. It costs one system call a file.
+    pub(super) fn is_current(&self, options: &TlsOptions) -> bool {
+        self.settled && self.stamps == stamps(options)
+    }
+
+    /// Whether both times the files held the same.
+    pub(super) fn same_content(&self, other: &Seen) -> bool {
+        self.digest == other.digest
+    }
+}
+
+/// The options that name files, and the files.
+fn named(options: &TlsOptions) -> [(&'static str, Option<&Path>); 4] {
+    [
+        (CA_FILE, options.ca_file.as_deref()),
+        (CERTIFICATE_KEY_FILE, options.certificate_key_file.as_deref()),
+        (KEY_FILE, options.key_file.as_deref()),
+        (CRL_FILE, options.crl_file.as_deref()),
+    ]
+}
+
+fn stamps(options: &TlsOptions) -> Vec<Option<Stamp>> {
+    named(options).into_iter().filter_map(|(_, path)| path).map(Stamp::of).collect()
+}
+
+impl Stamp {
+    /// `None` for what is not there, and for what is no regular file: a pipe, say, can be read only once.
+    fn of(path: &Path) -> Option<Stamp> {
+        let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
+        Some(Stamp { modified: metadata.modified().ok(), size: metadata.len(), identity: identity(&metadata) })
+    }
+
+    fn is_older_than(&self, age: Duration, now: SystemTime) -> bool {
+        self.modified.is_none_or(|modified| now.duration_since(modified).is_ok_and(|since| since > age))
+    }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> [i64; 4] {
+    use std::os::unix::fs::MetadataExt;
+    [metadata.dev().cast_signed(), metadata.ino().cast_signed(), metadata.ctime(), metadata.ctime_nsec()]
+}
+
+#[cfg(not(unix))]
+fn identity(_metadata: &Metadata) -> [i64; 4] {
+    [0; 4]
+}
+
+fn read_file(origin: Origin<'_>) -> Result<Bytes> {
+    let Origin::File(_, path) = origin else { return Ok(Bytes::default()) };
+    let failed = |error: io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "a relative path begins at the folder the program runs in",
+            io::ErrorKind::PermissionDenied => "the user that the program runs as must be able to read it",
+            io::ErrorKind::IsADirectory => "name a file in it",
+            _ => "the cause is the system's own",
+        };
+        origin.about("cannot be read").with_hint(hint).with_source(error)
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    // Room for all of it at once: a buffer that grows leaves copies of a key behind.
+    let room = usize::try_from(metadata.len().min(MAX_FILE_BYTES)).unwrap_or_default() + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(origin.about(format_args!("has more than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
+
+pub(super) const CA_FILE: &str = "tlsCAFile";
+pub(super) const CERTIFICATE_KEY_FILE: &str = "tlsCertificateKeyFile";
+pub(super) const KEY_FILE: &str = "ssl_keyfile";
+pub(super) const CRL_FILE: &str = "tlsCRLFile";
+
+/// Revocation lists of large public authorities have some ten megabytes; nothing else comes near.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+/// No file system's clock is coarser than FAT's.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use mongo_blocking_test_server::peers::Scratch;
+
+    use super::*;
+
+    #[test]
+    fn a_change_shows_however_small_and_soon() {
+        let folder = Scratch::new("tls-files");
+        let path = folder.path().join("ca.pem");
+        fs::write(&path, "one").unwrap();
+        let options = TlsOptions { ca_file: Some(path.clone()), ..TlsOptions::default() };
+        let (files, first) = Files::read(&options).unwrap();
+        assert_eq!(&**files.authorities.unwrap(), b"one");
+        // Written just now: it is read again, however it looks, and holds the same.
+        assert!(!first.is_current(&options) && first.same_content(&Files::read(&options).unwrap().1));
+        fs::write(&path, "two").unwrap();
+        let (_, second) = Files::read(&options).unwrap();
+        assert!(!second.same_content(&first));
+
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        let set_back = || File::options().write(true).open(&path).unwrap().set_modified(hour_ago).unwrap();
+        set_back();
+        let (_, settled) = Files::read(&options).unwrap();
+        assert!(settled.is_current(&options));
+        // Another file of the same size and time in its place.
+        let other = folder.path().join("other.pem");
+        fs::write(&other, "two").unwrap();
+        File::options().write(true).open(&other).unwrap().set_modified(hour_ago).unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(!settled.is_current(&options));
+        fs::remove_file(&path).unwrap();
+        assert!(!settled.is_current(&options) && Files::read(&options).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read() {
+        let folder = Scratch::new("tls-files");
+        let read = |path: &Path| {
+            let options = TlsOptions { ca_file: Some(path.to_owned()), ..TlsOptions::default() };
+            Files::read(&options).map(drop).unwrap_err()
+        };
+        assert!(read(folder.path()).to_string().contains("cannot be read: is a directory [name a file"));
+        let missing = read(&folder.path().join("none")).to_string();
+        assert!(missing.contains("cannot be read: No such file") && missing.contains("relative path"), "{missing}");
+        let large = folder.path().join("large");
+        File::create(&large).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
+        assert!(read(&large).message().contains("has more than 64 MiB"));
+    }
+}
