@@ -67,6 +67,12 @@ pub fn handshake(data: &[u8]) {
     }
 }
 
+/// A search for AWS keys among files, programs and services that say what the data says.
+#[cfg(feature = "aws")]
+pub fn aws(data: &[u8]) {
+    crate::auth::search_for_aws_keys(data);
+}
+
 /// So that a number in the data cannot keep the fuzzer busy.
 const MOST_ITERATIONS: u32 = 4_100;
 
@@ -147,6 +153,12 @@ mod tests {
     #[test]
     fn seeds_of_reply() {
         replay("reply", 1, reply);
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn seeds_of_aws() {
+        replay("aws", 3, aws);
     }
 
     #[test]

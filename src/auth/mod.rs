@@ -29,6 +29,8 @@ use crate::error::{Error, Result};
 
 #[cfg(feature = "aws")]
 pub use aws::aws_source_report;
+#[cfg(all(feature = "aws", any(test, fuzzing)))]
+pub(crate) use aws::search_for_aws_keys;
 pub(crate) use login::{Login, check};
 pub(crate) use tools::{LoginState, Peer, Presented, Tools};
 

@@ -41,6 +41,8 @@ struct Outcome {
     expires: Option<u64>,
     skipped: Vec<String>,
     took: Duration,
+    /// The most memory that the process ever had, in KiB; 0 where that is not told.
+    memory: u64,
 }
 
 impl Place {
@@ -92,6 +94,7 @@ impl Place {
             expires: one("@expires ").map(|seconds| seconds.parse().expect("seconds")),
             skipped: all("@skipped "),
             took,
+            memory: one("@memory ").and_then(|kib| kib.parse().ok()).unwrap_or_default(),
         }
     }
 
@@ -152,6 +155,9 @@ fn child() {
     for skipped in skipped {
         println!("@skipped {skipped}");
     }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    println!("@memory {}", peak.trim().trim_end_matches(" kB"));
 }
 
 fn who(uri: &str) -> mongo_blocking::Result<String> {

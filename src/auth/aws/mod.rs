@@ -35,6 +35,8 @@ use crate::warning::{Alarm, WarningKind};
 
 use cache::{Cache, Held, Key};
 use sigv4::Signing;
+#[cfg(any(test, fuzzing))]
+pub(crate) use sources::played::search as search_for_aws_keys;
 use sources::{Found, Look};
 use world::{System, World};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ureq::http::Uri;
 
 use super::super::world::World;
-use super::{failed, invalid};
+use super::{failed, invalid, short};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Method, Request};
@@ -88,7 +88,7 @@ pub(super) fn words(error: &Error) -> String {
 pub(super) fn quoted_words(text: &str, secrets: &[&str]) -> String {
     match secrets.iter().any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret)) {
         true => "(words that repeat a secret)".to_owned(),
-        false => format!("{text:.300?}"),
+        false => short(text),
     }
 }
 
@@ -157,5 +157,6 @@ mod tests {
     fn words_that_repeat_a_secret_are_kept_back() {
         assert_eq!(quoted_words("no \"x\"", &["token"]), "\"no \\\"x\\\"\"");
         assert!(!quoted_words("a token1 b", &["x", "token1"]).contains("token1"));
+        assert_eq!(quoted_words(&"é".repeat(10_000), &[]).chars().count(), 302);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::profiles::Profile;
 use super::sts::{self, Role};
-use super::{Looked, Place, container, ec2, environment, invalid, keys_of_profile, stage};
+use super::{Looked, Place, container, ec2, environment, invalid, keys_of_profile, short, stage};
 use crate::auth::aws::SEARCH;
 use crate::credential::AwsKeys;
 use crate::error::{Error, ErrorKind, Result};
@@ -81,7 +81,7 @@ fn of_source(place: &Place<'_>, profile: &str, source: &str) -> Result<AwsKeys> 
         "EcsContainer" => container::look(place),
         "Ec2InstanceMetadata" => ec2::look(place),
         _ => {
-            return Err(invalid(format!("the credential_source of the profile {profile:?} is {source:.80?}"))
+            return Err(invalid(format!("the credential_source of the profile {profile:?} is {}", short(source)))
                 .with_hint("it can be Environment, EcsContainer or Ec2InstanceMetadata"));
         }
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::ask::{self, Question, aws_v6, check_url};
-use super::{Looked, Place, invalid, reply};
+use super::{Looked, Place, invalid, reply, short};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::http::{Answer, Method, Request};
@@ -43,7 +43,7 @@ impl<'a> Service<'a> {
             None => match setting(MODE, "ec2_metadata_service_endpoint_mode") {
                 Some(mode) if mode.eq_ignore_ascii_case("ipv6") => IPV6.to_owned(),
                 Some(mode) if !mode.eq_ignore_ascii_case("ipv4") => {
-                    return Err(invalid(format!("{MODE} is {mode:.40?}; it can be ipv4 or ipv6")));
+                    return Err(invalid(format!("{MODE} is {}; it can be ipv4 or ipv6", short(&mode))));
                 }
                 _ => IPV4.to_owned(),
             },
@@ -53,7 +53,12 @@ impl<'a> Service<'a> {
             None => PATIENCE,
             Some(text) => match text.parse() {
                 Ok(seconds @ 1..=60) => Duration::from_secs(seconds),
-                _ => return Err(invalid(format!("{TIMEOUT} is {text:.40?}; it is a number of seconds from 1 to 60"))),
+                _ => {
+                    return Err(invalid(format!(
+                        "{TIMEOUT} is {}; it is a number of seconds from 1 to 60",
+                        short(&text)
+                    )));
+                }
             },
         };
         Ok(Service { place, url: url.trim_end_matches('/').to_owned(), patience })

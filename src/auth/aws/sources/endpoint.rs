@@ -1,7 +1,7 @@
 //! Regions, and the hosts of STS and of IAM Identity Center in them.
 
 use super::ask::check_url;
-use super::{Place, invalid};
+use super::{Place, invalid, short};
 use crate::error::Result;
 
 /// Where a service is asked.
@@ -31,7 +31,7 @@ pub(super) fn sts(place: &Place<'_>) -> Result<Endpoint> {
         Some("legacy") => !LEGACY_REGIONS.contains(&region.as_str()),
         Some(other) => {
             let what = "AWS_STS_REGIONAL_ENDPOINTS (in a profile: sts_regional_endpoints)";
-            return Err(invalid(format!("{what} is {other:.40?}; it can be regional or legacy")));
+            return Err(invalid(format!("{what} is {}; it can be regional or legacy", short(other))));
         }
     };
     Ok(match regional {
@@ -82,7 +82,7 @@ fn check_region(region: &str, what: &str) -> Result<()> {
     let edges = region.starts_with('-') || region.ends_with('-');
     match (1..=63).contains(&region.len()) && region.bytes().all(fine) && !edges {
         true => Ok(()),
-        false => Err(invalid(format!("{what} is {region:.80?}, which is no name of a region"))),
+        false => Err(invalid(format!("{what} is {}, which is no name of a region", short(region)))),
     }
 }
 

@@ -14,6 +14,8 @@ mod endpoint;
 mod environment;
 mod identity_center;
 mod ini;
+#[cfg(any(test, fuzzing))]
+pub(in crate::auth) mod played;
 mod process;
 mod profiles;
 mod reply;
@@ -220,6 +222,11 @@ fn quoted(path: &Path) -> String {
     format!("{path:?}")
 }
 
+/// Words of somebody else, quoted, and not too many of them.
+fn short(words: &str) -> String {
+    format!("{:?}", words.chars().take(MAX_QUOTED).collect::<String>())
+}
+
 /// How a source looks.
 type Source = fn(&Place<'_>) -> Result<Looked>;
 
@@ -243,6 +250,9 @@ const OF_A_PROFILE: &[AwsSource] = &[
     AwsSource::CredentialProcess,
     AwsSource::ConfigFile,
 ];
+
+/// How many characters of somebody else's words a message quotes.
+const MAX_QUOTED: usize = 300;
 
 /// Every variable that a source reads, but for the keys of the environment.
 const DECIDING: &[&str] = &[
@@ -270,3 +280,6 @@ const DECIDING: &[&str] = &[
     "HOME",
     "USERPROFILE",
 ];
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 
 use super::super::time;
+use super::short;
 use crate::credential::AwsKeys;
 use crate::json;
 use crate::secret::Secret;
@@ -44,7 +45,7 @@ pub(super) fn of_container(text: &[u8]) -> Result<AwsKeys, String> {
 pub(super) fn of_ec2(text: &[u8]) -> Result<AwsKeys, String> {
     let reply: Reply = json::parse(text)?;
     match &reply.code {
-        Some(code) if code != "Success" => return Err(format!("the code {code:.64?} instead of keys")),
+        Some(code) if code != "Success" => return Err(format!("the code {} instead of keys", short(code))),
         _ => {}
     }
     let keys = reply.keys(|reply| reply.token)?;
