@@ -2,7 +2,9 @@
 //!
 //! A request is one exchange. No redirect is followed and no proxy is used, also none that the environment names: what is asked
 //! for here are secrets. The whole call, the look-up of the name included, has one time limit; the answer's body is read in
-//! pieces and bounded. Errors name the host, never a header, a body, or the rest of the URL.
+//! pieces and bounded. Errors name the host, never a header, a body, or the rest of the URL; and [`quiet`] keeps the log from them.
+
+mod quiet;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
+
+use quiet::Quiet;
 
 /// What to ask for.
 #[derive(Clone, Copy)]
@@ -68,6 +72,7 @@ impl Http for Network {
             return Err(target.timeout(request, Duration::ZERO));
         }
         let began = Instant::now();
+        let _quiet = Quiet::begin();
         let agent = agent(limit);
         let sent = match request.method {
             Method::Get => exchange(&agent, &target, request, ()),

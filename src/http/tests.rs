@@ -1,5 +1,6 @@
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Mutex;
 use std::{env, fs};
 
 use mongo_blocking_test_server::http::{HttpStub, Manner, Reply};
@@ -223,3 +224,50 @@ fn refused(request: &Request<'_>) -> Error {
 
 /// Tells a test that it runs in the child, and what to ask for.
 const CHILD: &str = "MONGO_BLOCKING_HTTP_CHILD";
+
+/// Tells the child what is to be found in its log, and what is not.
+static LOGGED: Mutex<String> = Mutex::new(String::new());
+
+struct Capture;
+
+impl log::Log for Capture {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        LOGGED.lock().unwrap().push_str(&format!("{} {}\n", record.target(), record.args()));
+    }
+    fn flush(&self) {}
+}
+
+/// ureq's parts log every byte at the level `trace`. In a process of its own, for the log belongs to a process.
+#[test]
+fn the_log_has_no_byte_of_a_request() {
+    if let Ok(url) = env::var(CHILD) {
+        log::set_logger(&Capture).unwrap();
+        log::set_max_level(log::LevelFilter::Trace);
+        let headers = [("Authorization", "hunter2")];
+        let send = || http().send(&Request { method: Method::Post, headers: &headers, body: b"hunter2", ..get(&url) });
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..20).for_each(|_| assert_eq!(send().unwrap().body.as_slice(), b"hunter2")));
+            }
+        });
+        assert_eq!(log::max_level(), log::LevelFilter::Trace);
+        refused(&Request { headers: &[("X", "hunter2\n")], ..get(&url) });
+        assert_eq!(log::max_level(), log::LevelFilter::Trace);
+        log::trace!("after it");
+        let logged = LOGGED.lock().unwrap();
+        assert!(logged.contains("ureq") && logged.contains("after it"), "{logged}");
+        for secret in ["hunter2", "6875 6e74", "hunte", "unter"] {
+            assert!(!logged.contains(secret), "{logged}");
+        }
+        // A level that the program has chosen otherwise is left alone.
+        log::set_max_level(log::LevelFilter::Warn);
+        send().unwrap();
+        assert_eq!(log::max_level(), log::LevelFilter::Warn);
+        return;
+    }
+    let stub = HttpStub::start(|_| Reply::ok("hunter2"));
+    succeeds(&mut again("the_log_has_no_byte_of_a_request", &stub.url("/")));
+}

@@ -9,8 +9,9 @@ use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{AwsKeys, Client};
 use mongo_blocking_test_server::aws::{AwsServer, AwsTamper};
+use mongo_blocking_test_server::http::{HttpStub, Reply};
 
-use super::{front, who_is};
+use super::{front, in_child, is_child, who_is};
 
 static LOGGED: Capture = Capture(Mutex::new(String::new()));
 
@@ -26,10 +27,35 @@ impl Log for Capture {
     fn flush(&self) {}
 }
 
+const SECRET: &str = "hunter2SECRET";
+const TOKEN: &str = "hunter2TOKEN";
+const AUTHORIZATION: &str = "hunter2AUTHORIZATION";
+
+/// In a process of its own, where keys can also be found: in the answer of a container's endpoint, for a token.
 #[test]
 fn neither_secret_nor_token_shows() {
-    const SECRET: &str = "hunter2SECRET";
-    const TOKEN: &str = "hunter2TOKEN";
+    if is_child() {
+        return show_everything();
+    }
+    let endpoint = HttpStub::start(|asked| match asked.header("authorization") {
+        Some(AUTHORIZATION) => {
+            Reply::ok(format!(r#"{{"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "{SECRET}", "Token": "{TOKEN}"}}"#))
+        }
+        _ => Reply::status(401, SECRET),
+    });
+    let variables = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.url("/keys")),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", AUTHORIZATION.to_owned()),
+        ("AWS_SHARED_CREDENTIALS_FILE", String::new()),
+        ("AWS_CONFIG_FILE", String::new()),
+    ];
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    in_child("secrets::neither_secret_nor_token_shows", &variables);
+    assert_eq!(endpoint.seen().len(), 3);
+    assert!(endpoint.seen().iter().all(|asked| asked.header("authorization") == Some(AUTHORIZATION)));
+}
+
+fn show_everything() {
     log::set_logger(&LOGGED).unwrap();
     log::set_max_level(LevelFilter::Trace);
     let seen = Arc::new(Mutex::new(String::new()));
@@ -42,9 +68,10 @@ fn neither_secret_nor_token_shows() {
             .username("AKIDEXAMPLE")
             .password(SECRET)
             .auth_mechanism_property("AWS_SESSION_TOKEN", TOKEN);
+        let found = builder.clone();
         let provided = builder
             .aws_credential_provider(|_within: Duration| Ok(AwsKeys::new("AKIDEXAMPLE", SECRET).session_token(TOKEN)));
-        for builder in [given, provided] {
+        for builder in [given, provided, found] {
             let events = seen.clone();
             let handler = Handler::new(move |event: &CommandEvent| {
                 let _ = writeln!(events.lock().unwrap(), "{event:?}");
@@ -64,7 +91,7 @@ fn neither_secret_nor_token_shows() {
     }
     let all = format!("{}{}", seen.lock().unwrap(), LOGGED.0.lock().unwrap());
     assert!(all.contains("AKIDEXAMPLE") && all.contains("ConnectionInfo"), "{all}");
-    for secret in [SECRET, TOKEN, "hunter2"] {
-        assert!(!all.contains(secret), "{all}");
-    }
+    assert!(all.contains("ureq"), "the log of the HTTP library is looked at, too");
+    assert_eq!(log::max_level(), LevelFilter::Trace, "and all of it again after a request");
+    assert!(!all.contains("hunter2"), "{all}");
 }
