@@ -7,8 +7,14 @@ use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::ErrorKind;
 use mongo_blocking::options::{ClientOptions, percent_encode};
 use mongo_blocking::{Client, Error};
+#[cfg(not(mongo_blocking_native_tls))]
+use mongo_blocking_test_server::http::{HttpStub, Reply};
+#[cfg(not(mongo_blocking_native_tls))]
+use mongo_blocking_test_server::peers::certs::Extras;
 use mongo_blocking_test_server::peers::certs::{Authority, For};
 use mongo_blocking_test_server::peers::{Mongod, ROOT, Scratch};
+#[cfg(not(mongo_blocking_native_tls))]
+use mongo_blocking_test_server::peers::{Registry, Standing};
 
 /// A user of this name with both mechanisms, whom `the_database` knows.
 fn create_user(mongod: &Mongod, name: &str, password: &str, database: &str) {
@@ -151,6 +157,68 @@ fn row_19_ca_file() {
     }
     let code = ClientOptions::builder().host(&address).tls(true).tls_ca_file(&ca_file).build().unwrap();
     Client::with_options(code).unwrap().ping().unwrap();
+}
+
+/// On the other platforms the system decides about revocation, and the rows are refused: tests/tls_matrix shows it.
+#[cfg(not(mongo_blocking_native_tls))]
+#[test]
+fn row_20_ocsp_off() {
+    let (folder, authority) = (Scratch::new("guide-20"), Authority::new());
+    let Some(registry) = Registry::new(&authority) else { return };
+    let responder = HttpStub::start(|_| Reply::status(503, "out of order"));
+    let names = Extras { responders: vec![responder.url("/")], must_staple: false };
+    let issued = authority.issue_with(For::Server, "localhost", &names);
+    registry.enter(&issued, Standing::Good);
+    let (ca_file, key_file) = (folder.path().join("ca.pem"), folder.path().join("server.pem"));
+    fs::write(&ca_file, authority.pem()).unwrap();
+    fs::write(&key_file, issued.both()).unwrap();
+    let (ca_file, key_file) = (ca_file.to_str().unwrap(), key_file.to_str().unwrap());
+    let tls = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", key_file, "--tlsCAFile", ca_file];
+    let rest = ["--tlsAllowConnectionsWithoutCertificates", "--setParameter", "ocspEnabled=false"];
+    let Some(mongod) = Mongod::start("6.0", &[&tls[..], &rest].concat()) else { return };
+    let address = format!("localhost:{}", mongod.port());
+
+    let uri = format!("mongodb://{address}/?tls=true&tlsCAFile={ca_file}");
+    Client::with_uri_str(format!("{uri}&tlsDisableOCSPEndpointCheck=true")).unwrap().ping().unwrap();
+    let code = ClientOptions::builder().host(&address).tls_ca_file(ca_file).tls_disable_ocsp_endpoint_check(true);
+    Client::with_options(code.build().unwrap()).unwrap().ping().unwrap();
+    assert_eq!(responder.seen().len(), 0);
+    Client::with_uri_str(&uri).unwrap().ping().unwrap();
+    assert_eq!(responder.seen().len(), 1, "without the option it is asked");
+}
+
+#[cfg(not(mongo_blocking_native_tls))]
+#[test]
+fn row_21_crl() {
+    let (folder, authority) = (Scratch::new("guide-21"), Authority::new());
+    let Some(registry) = Registry::new(&authority) else { return };
+    let issued = authority.issue(For::Server, "localhost");
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (ca_file, key_file) = (write("ca.pem", authority.pem()), write("server.pem", issued.both()));
+    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key_file, "--tlsCAFile", &ca_file];
+    let Some(mongod) = Mongod::start("6.0", &[&args[..], &["--tlsAllowConnectionsWithoutCertificates"]].concat())
+    else {
+        return;
+    };
+    let address = format!("localhost:{}", mongod.port());
+    registry.enter(&authority.issue(For::Server, "localhost"), Standing::Revoked);
+    let without_it = write("without.pem", registry.list(false));
+    registry.enter(&issued, Standing::Revoked);
+    let with_it = write("with.pem", registry.list(false));
+    for option in ["tlsCRLFile", "ssl_crlfile"] {
+        let uri = format!("mongodb://{address}/?tls=true&tlsCAFile={ca_file}&{option}");
+        Client::with_uri_str(format!("{uri}={without_it}")).unwrap().ping().unwrap();
+        let error = Client::with_uri_str(format!("{uri}={with_it}")).unwrap().ping().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Tls) && error.message().contains("certificate revoked"), "{error}");
+    }
+    for (list, fine) in [(without_it, true), (with_it, false)] {
+        let code = ClientOptions::builder().host(&address).tls_ca_file(&ca_file).tls_crl_file(list).build().unwrap();
+        assert_eq!(Client::with_options(code).unwrap().ping().is_ok(), fine);
+    }
 }
 
 #[test]

@@ -122,7 +122,6 @@ impl Table {
 enum Seen {
     Channel,
     /// A channel, of which this is known.
-    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
     ChannelWith(String),
     /// TLS itself ended it, in these words.
     Refused(String),

@@ -121,25 +121,29 @@ impl Checker {
         if failures.is_empty() {
             failures.push("no responder answered in time".to_owned());
         }
-        let why = failures.join("; ");
-        self.alarm.warn(
-            WarningKind::Revocation,
-            format!(
-                "whether the certificate of {} ({}) is revoked is not known, and it is used all the same: {why}",
-                target.host,
-                judge.subject.described()
-            ),
-        );
-        Ok(self.unknown(why))
+        Ok(self.gave_up(judge, target, failures.join("; ")))
     }
 
     #[cfg(not(feature = "ocsp"))]
-    fn ask(&self, judge: &Judge<'_>, _target: &Target<'_>) -> Result<Found> {
-        let why = match judge.subject.responders().len() {
-            0 => return Ok(nobody_to_ask(0)),
-            _ => "no responder was asked, since the driver is built without its feature `ocsp`",
-        };
-        Ok(Found { revocation: Revocation::Unknown(why.to_owned()), until: None })
+    fn ask(&self, judge: &Judge<'_>, target: &Target<'_>) -> Result<Found> {
+        match judge.subject.responders().len() {
+            0 => Ok(nobody_to_ask(0)),
+            _ => Ok(self.gave_up(
+                judge,
+                target,
+                "the driver is built without its feature `ocsp`, which asks responders".to_owned(),
+            )),
+        }
+    }
+
+    /// The soft failure, which is not a silent one.
+    fn gave_up(&self, judge: &Judge<'_>, target: &Target<'_>, why: String) -> Found {
+        let about = format!("the certificate of {} ({})", target.host, judge.subject.described());
+        self.alarm.warn(
+            WarningKind::Revocation,
+            format!("whether {about} is revoked is not known, and it is used all the same: {why}"),
+        );
+        self.unknown(why)
     }
 
     /// Nobody could tell just now; before long somebody may.
