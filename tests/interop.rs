@@ -2,6 +2,9 @@
 //!
 //! (The other direction, other clients against our test server, is in front_interop.rs.)
 
+#[path = "interop/credentials.rs"]
+mod credentials;
+
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::percent_encode;

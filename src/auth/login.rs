@@ -13,7 +13,7 @@ use super::{LoginState, Mechanism, Peer, Tools};
 use crate::credential::Credential;
 #[cfg(feature = "aws")]
 use crate::credential::EXTERNAL;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Stage, command_error};
 
 /// A login on one connection: [`Login::supported_mechanisms`] and [`Login::speculate`] before `hello`, [`Login::finish`] after.
 pub(crate) enum Login<'a> {
@@ -64,11 +64,17 @@ impl<'a> Login<'a> {
         speculative: Option<&RawDocument>,
         exchange: &mut Exchange<'_>,
     ) -> Result<&'static str> {
+        let speculative = speculative.filter(|reply| is_answer(reply));
         match self {
             Login::Scram(login) => login.finish(offered, speculative, exchange),
             Login::Named(login) => login.finish(speculative, exchange),
         }
     }
+}
+
+/// Whether a server's answer to a speculation is one. It has no `ok` of its own; one that says no counts as none.
+fn is_answer(reply: &RawDocument) -> bool {
+    matches!(reply.get("ok"), Ok(None)) || command_error(reply, Stage::Hello).is_none()
 }
 
 /// Refuses what can be refused before anything is connected.
@@ -91,7 +97,8 @@ impl Named<'_> {
     fn speculate(&mut self) -> Result<Option<RawDocumentBuf>> {
         let mut machine = machine(self.credential, self.tools, self.peer)?;
         let start = machine.speculative()?;
-        self.speculation = Some(machine);
+        // What answers a question that was not asked is passed over.
+        self.speculation = start.is_some().then_some(machine);
         Ok(start)
     }
 

@@ -39,6 +39,8 @@ impl<'a> Negotiation<'a> {
         }
         match self.credential.mechanism {
             Some(mechanism) => self.machine(mechanism).map(drop),
+            // Only the strong one may be used then, so the password must serve it.
+            None if self.tools.policy.refuses_weak_mechanisms() => self.machine(ScramMechanism::Sha256).map(drop),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::auth::tests::noise::Noise;
 use crate::auth::tests::peer::Peer;
 use crate::auth::tests::{credential, localhost, tools};
-use crate::credential::{ScramCredential, ScramMechanism};
+use crate::credential::{ScramCredential, ScramMechanism, X509Credential};
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
 
@@ -209,6 +209,39 @@ fn the_policy_against_weak_mechanisms_is_kept() {
     let explicit = strict(ScramCredential { mechanism: Some(ScramMechanism::Sha1), ..user() });
     let Some(named) = &explicit.credential else { unreachable!() };
     assert!(auth::check(named, &explicit.tools).unwrap_err().message().contains("policy"));
+}
+
+#[test]
+fn a_password_that_only_a_refused_mechanism_could_use_is_refused_before_anything_is_connected() {
+    let mut handshake = handshake(Some(credential("user", "\u{1F511}")));
+    let Some(named) = handshake.credential.clone() else { unreachable!() };
+    auth::check(&named, &handshake.tools).unwrap();
+    handshake.tools.set_policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
+    let error = auth::check(&named, &handshake.tools).unwrap_err();
+    assert!(error.message().contains("cannot be used with SCRAM-SHA-256"), "{error}");
+}
+
+#[test]
+fn a_speculation_that_the_server_answers_by_no_counts_as_unanswered() {
+    let named = Credential::X509(X509Credential { username: None });
+    for (answer, rounds) in [
+        (rawdoc! { "dbname": "$external", "user": "CN=ann" }, 1),
+        (rawdoc! { "ok": 1, "user": "CN=ann" }, 1),
+        (rawdoc! { "ok": 0, "code": 18, "errmsg": "no" }, 2),
+        (rawdoc! { "ok": "yes" }, 2),
+    ] {
+        let mut handshake = handshake(None);
+        handshake.credential = Some(named.clone());
+        let mut got = Vec::new();
+        let outcome = handshake.run(&localhost(), &mut |_, _, command| {
+            got.push(command.to_owned());
+            match got.len() {
+                1 => Ok(rawdoc! { "ok": 1, "maxWireVersion": 17, "speculativeAuthenticate": answer.clone() }),
+                _ => Ok(rawdoc! { "ok": 0, "code": 18, "codeName": "AuthenticationFailed", "errmsg": "no" }),
+            }
+        });
+        assert_eq!((got.len(), outcome.is_ok()), (rounds, rounds == 1), "{answer:?}");
+    }
 }
 
 #[test]

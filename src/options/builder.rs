@@ -104,7 +104,7 @@ impl ClientOptionsBuilder {
         self.text(Opt::Username, name)
     }
 
-    /// The password, as it is, not percent-encoded.
+    /// The password, as it is, not percent-encoded. An empty one is a password too.
     pub fn password(mut self, password: impl Into<Secret>) -> Self {
         self.code.set(Opt::Password, Value::Secret(password.into()));
         self
@@ -170,7 +170,8 @@ impl ClientOptionsBuilder {
         self.number(Opt::ScramMaxIterations, iterations)
     }
 
-    /// The database that `Client::default_database` returns.
+    /// The database that `Client::default_database` returns. Where users are known is not its business (unlike the database of a
+    /// connection string): that is [`auth_source`](Self::auth_source).
     pub fn default_database(self, name: impl Into<String>) -> Self {
         self.text(Opt::DefaultDatabase, name)
     }

@@ -18,6 +18,8 @@ pub(super) struct Given {
     pub(super) hosts: Vec<ServerAddress>,
     /// The host name of a `mongodb+srv` connection string.
     pub(super) srv_host: Option<String>,
+    /// The connection string's own database, which names the users' source where no `authSource` does; one that code sets does not.
+    pub(super) uri_database: Option<String>,
     /// Whether the connection string has an `@`: then a log-in is wanted, even with nothing before it.
     pub(super) login_asked: bool,
     /// Whether the connection string's user info has a `+`, which some programs write for a space.
@@ -41,6 +43,7 @@ impl Given {
         let mut warnings = uri.warnings.clone();
         let mut settings = query::read(&uri, &mut warnings)?;
         if let Some(database) = uri.database {
+            self.uri_database.get_or_insert_with(|| database.clone());
             settings.set(Opt::DefaultDatabase, Value::Text(database));
         }
         self.login_asked = uri.user_info.is_some();

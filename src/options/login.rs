@@ -21,7 +21,7 @@ pub(super) fn credential(given: &Given, warnings: &mut Warnings) -> Result<Optio
         username: settings.text(Opt::Username).filter(|name| !name.is_empty()),
         password: settings.secret(Opt::Password),
         source: settings.text(Opt::AuthSource),
-        database: settings.text(Opt::DefaultDatabase),
+        database: given.uri_database.as_deref(),
         properties: Properties::read(settings)?,
         old_service_name: settings.text(Opt::GssapiServiceName),
         credential_cache: settings.text(Opt::GssapiCredentialCache),
@@ -244,8 +244,10 @@ impl Parts<'_> {
         }
     }
 
+    /// Of `db.collection`, which a connection string may have too, the database.
     fn source_or(&self, default: &str) -> String {
-        self.source.or(self.database).unwrap_or(default).to_owned()
+        let database = self.database.and_then(|name| name.split('.').next()).filter(|name| !name.is_empty());
+        self.source.or(database).unwrap_or(default).to_owned()
     }
 
     fn error(&self, what: &str) -> Error {

@@ -216,7 +216,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
         .in_uri()
         .default(Default::Text("localhost:27017")),
     code(Opt::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.").in_uri().kind(ANY_TEXT),
-    code(Opt::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.").in_uri().kind(Kind::Secret),
+    code(Opt::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.").in_uri().kind(Kind::Password),
     query(Opt::AuthMechanism, "authMechanism", Kind::Choice(MECHANISMS), "auth_mechanism", "How to log in. A mechanism that this build lacks is refused by name.")
         .default(Default::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
         .invalid(Invalid::Error),

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Path,
     /// A text not to be shown.
     Secret,
+    /// A user's password: not to be shown, and perhaps empty.
+    Password,
     /// One of these.
     Choice(&'static [&'static str]),
     /// A list of these, with commas between.
@@ -80,7 +82,7 @@ impl Kind {
                 Some(number) => (Value::Number(number), None),
                 None => (Value::Text(text.to_owned()), None),
             },
-            Kind::Secret => (Value::Secret(Secret::from(text)), None),
+            Kind::Secret | Kind::Password => (Value::Secret(Secret::from(text)), None),
             Kind::List(names) => read_list(text, names),
             Kind::TagSets => (Value::TagSets(vec![read_tags(text).ok_or_else(|| self.expected())?]), None),
             Kind::Properties => return read_properties(text),
@@ -100,6 +102,7 @@ impl Kind {
     pub(crate) fn check(self, value: &Value) -> Result<(), String> {
         let fine = match (self, value) {
             (Kind::Bool, Value::Bool(_)) | (Kind::TagSets, Value::TagSets(_)) => true,
+            (Kind::Password, Value::Secret(_)) => true,
             (Kind::Number { min, max, .. }, Value::Number(number)) => (min..=max).contains(number),
             (Kind::Staleness, Value::Number(number)) => *number == -1 || (90..=MAX_INT).contains(number),
             (Kind::W, Value::Number(number)) => (0..=MAX_INT).contains(number),
@@ -129,6 +132,7 @@ impl Kind {
             Kind::Text { max } => format!("a text of 1 to {max} bytes"),
             Kind::Path => "a path".to_owned(),
             Kind::Secret => "a text that is not empty".to_owned(),
+            Kind::Password => "a text".to_owned(),
             Kind::Choice(names) => names.join(", "),
             Kind::List(names) => format!("of {}, with commas between", names.join(", ")),
             Kind::TagSets => "key:value pairs with commas between".to_owned(),

@@ -3,6 +3,7 @@
 use super::table::{Opt, Place};
 use super::value::Value;
 use super::{ClientOptions, ServerAddress};
+use crate::credential::Credential;
 use crate::uri;
 
 impl ClientOptions {
@@ -62,7 +63,18 @@ impl ClientOptions {
                 pairs.extend(value.written().into_iter().map(|value| format!("{}={value}", spec.name)));
             }
         }
+        if let Some(source) = self.source_beside_database() {
+            pairs.push(format!("{}={}", Opt::AuthSource.name(), uri::percent_encode(source)));
+        }
         pairs
+    }
+
+    /// The users' source, where it was not given and the written database would name another.
+    fn source_beside_database(&self) -> Option<&str> {
+        if self.given.settings.has(Opt::AuthSource) || self.given.uri_database == self.default_database {
+            return None;
+        }
+        self.credential.as_ref().map(Credential::source)
     }
 }
 

@@ -82,6 +82,37 @@ fn row_6_default_database() {
 }
 
 #[test]
+fn a_default_database_from_code_is_not_where_users_are_known() {
+    let code = |uri: &str| ClientOptions::builder().uri(uri).default_database("shop").build().unwrap();
+    for (uri, source, written) in [
+        ("mongodb://U:P@h/", "admin", "mongodb://U:P@h:27017/shop?authSource=admin"),
+        ("mongodb://U:P@h/people", "people", "mongodb://U:P@h:27017/shop?authSource=people"),
+        ("mongodb://U:P@h/people?authSource=x", "x", "mongodb://U:P@h:27017/shop?authSource=x"),
+        ("mongodb://U:P@h/shop", "shop", "mongodb://U:P@h:27017/shop"),
+    ] {
+        let options = code(uri);
+        assert_eq!((options.default_database(), scram(&options).source.as_str()), (Some("shop"), source), "{uri}");
+        assert_eq!(options.to_uri(true), written);
+        assert_eq!(scram(&parse(written)).source, source);
+        let again = options.into_builder().default_database("other").build().unwrap();
+        assert_eq!(scram(&again).source, source, "{uri}");
+    }
+    let plain = code("mongodb://U:P@h/?authMechanism=PLAIN");
+    assert_eq!(plain.credential().unwrap().source(), "$external");
+    assert_eq!(code("mongodb://h/").to_uri(true), "mongodb://h:27017/shop");
+}
+
+#[test]
+fn an_empty_password_is_a_password_in_code_as_in_a_connection_string() {
+    let code = ClientOptions::builder().host("h").username("U").password("");
+    for options in [parse("mongodb://U:@h/"), code.clone().build().unwrap()] {
+        assert!(scram(&options).password.is_empty());
+    }
+    let refused = code.auth_mechanism("PLAIN").build().unwrap_err();
+    assert!(refused.message().contains("not empty"), "{refused}");
+}
+
+#[test]
 fn rows_7_and_8_certificate() {
     let uri = "mongodb://H/?tls=true&tlsCertificateKeyFile=path/to/client.pem&tlsCertificateKeyFilePassword=a%26b&authMechanism=MONGODB-X509";
     let code = ClientOptions::builder()
