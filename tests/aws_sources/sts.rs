@@ -1,6 +1,7 @@
 //! Roles: assumed with other keys, and with tokens of other identity providers.
 
 use mongo_blocking_test_server::http::{HttpStub, Reply, Seen};
+use mongo_blocking_test_server::peers::certs::{Authority, For};
 
 use super::*;
 
@@ -123,6 +124,22 @@ fn the_calls_have_the_form_that_sts_wants() {
     );
 }
 
+/// Over TLS the system's trust decides, here by SSL_CERT_FILE; a token goes to nobody else.
+#[test]
+fn over_tls_sts_has_to_prove_who_it_is() {
+    let authority = Authority::new();
+    let sts = HttpStub::start_tls(&authority.issue(For::Server, "localhost"), answer);
+    let place = Place::new().file("token", "hunter2").file("ca.pem", &authority.pem());
+    let (token, trusted) = (place.path("token"), place.path("ca.pem"));
+    let place = place.set("AWS_WEB_IDENTITY_TOKEN_FILE", &token).set("AWS_ROLE_ARN", "arn:aws:iam::1:role/a");
+    let place = place.set("AWS_ENDPOINT_URL_STS", &sts.url(""));
+    let refused = place.look();
+    assert!(refused.error().contains("the TLS handshake failed"), "{refused:?}");
+    assert!(refused.error().contains("authority that the system trusts"), "{refused:?}");
+    assert!(sts.seen().is_empty() && !refused.error().contains("hunter2"));
+    assert_eq!(place.set("SSL_CERT_FILE", &trusted).look().keys(), ("web identity", "ASIASTUB"));
+}
+
 #[test]
 fn roles_that_are_set_up_wrongly_are_refused() {
     for (config, what) in [
@@ -155,12 +172,14 @@ fn roles_that_are_set_up_wrongly_are_refused() {
 }
 
 fn stub() -> HttpStub {
-    HttpStub::start(|asked: &Seen| {
-        let action = asked.text();
-        let action = action.trim_start_matches("Action=").split('&').next().unwrap_or_default().to_owned();
-        Reply::ok(format!(
-            "<{action}Response><{action}Result><Credentials><AccessKeyId>ASIASTUB</AccessKeyId><SecretAccessKey>S</SecretAccessKey>\
+    HttpStub::start(answer)
+}
+
+fn answer(asked: &Seen) -> Reply {
+    let action = asked.text();
+    let action = action.trim_start_matches("Action=").split('&').next().unwrap_or_default().to_owned();
+    Reply::ok(format!(
+        "<{action}Response><{action}Result><Credentials><AccessKeyId>ASIASTUB</AccessKeyId><SecretAccessKey>S</SecretAccessKey>\
              <SessionToken>T</SessionToken><Expiration>{FAR}</Expiration></Credentials></{action}Result></{action}Response>"
-        ))
-    })
+    ))
 }

@@ -64,6 +64,28 @@ fn a_service_that_fails_is_no_failure_of_the_server() {
     assert_eq!(world.services.asked.lock().unwrap().as_slice(), ["http://localhost/x"]);
 }
 
+#[test]
+fn metadata_services_are_asked_where_aws_has_them() {
+    let relative = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+    let ecs = |path| [(relative, path), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://localhost/no")];
+    let mode = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+    let endpoint = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://localhost:1338/");
+    for (variables, expected) in [
+        (&ecs("/v2/credentials/x?y=1")[..], "http://169.254.170.2/v2/credentials/x?y=1"),
+        (&ecs("v2/x"), "http://169.254.170.2/v2/x"),
+        (&ecs("//evil.example.com/x"), "http://169.254.170.2/evil.example.com/x"),
+        (&ecs("@evil.example.com/x"), "http://169.254.170.2/@evil.example.com/x"),
+        (&[], "http://169.254.169.254/latest/api/token"),
+        (&[(mode, "IPv4")], "http://169.254.169.254/latest/api/token"),
+        (&[(mode, "IPv6")], "http://[fd00:ec2::254]/latest/api/token"),
+        (&[(mode, "IPv6"), endpoint], "http://localhost:1338/latest/api/token"),
+    ] {
+        let world = world(variables, "", "");
+        assert!(find(&world, Look::Everywhere, Deadline::NEVER).is_err(), "nobody answers");
+        assert_eq!(world.services.asked.lock().unwrap().as_slice(), [expected], "{variables:?}");
+    }
+}
+
 /// A role, and an identity center, in one region or another.
 const ROLE: &str = "[default]\nrole_arn=r\nsource_profile=default\naws_access_key_id=A\naws_secret_access_key=B\n";
 
