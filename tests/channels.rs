@@ -1,13 +1,18 @@
 //! The ways to a real server: TLS, a Unix socket, a name, several hosts; and what a server says to the wrong one.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::event::{ChannelFacts, CommandEvent, Handler};
+use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Error};
 use mongo_blocking_test_server::peers::certs::{Authority, For};
 use mongo_blocking_test_server::peers::{Mongod, Scratch};
+
+const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
 
 /// A server that takes TLS only, and the file with its authority.
 fn tls_server(folder: &Scratch, version: &str, more: &[&str]) -> Option<(Mongod, String)> {
@@ -51,6 +56,42 @@ fn tls_with_a_private_authority() {
         assert!(matches!(error.kind(), ErrorKind::Io) && error.stage() == Stage::Hello, "{error:?}");
         assert!(error.hint().unwrap().contains("tls=true"), "{error}");
     }
+}
+
+/// The facts of the channel that a ping went through.
+fn facts(uri: String) -> Option<ChannelFacts> {
+    let seen = Arc::new(Mutex::new(None));
+    let of_handler = seen.clone();
+    let handler = Handler::new(move |event: &CommandEvent| {
+        if let CommandEvent::Succeeded(event) = event {
+            *of_handler.lock().unwrap() = event.connection.tls.as_deref().cloned();
+        }
+    });
+    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
+    Client::with_options(options).unwrap().ping().unwrap();
+    let seen = seen.lock().unwrap();
+    seen.clone()
+}
+
+#[test]
+fn what_a_channel_is_made_of() {
+    let folder = Scratch::new("channels-facts");
+    let more = ["--tlsAllowConnectionsWithoutCertificates"];
+    let Some((mongod, ca_file)) = tls_server(&folder, "6.0", &more) else { return };
+    let uri = |host: &str| format!("mongodb://{host}:{}/?tls=true&tlsCAFile={ca_file}", mongod.port());
+    let told = facts(uri("localhost")).unwrap();
+    let chain = ["CN=localhost,O=mongo-blocking tests", "CN=mongo-blocking test authority,O=mongo-blocking tests"];
+    assert_eq!(told.peer_chain, chain[..if NATIVE { 1 } else { 2 }]);
+    match NATIVE {
+        true => assert_eq!((told.backend.as_str(), told.protocol, told.resumed), ("native-tls", None, None)),
+        false => {
+            assert!(told.backend.starts_with("OpenSSL "), "{}", told.backend);
+            assert_eq!((told.protocol.as_deref(), told.resumed), (Some("TLSv1.3"), Some(false)));
+            assert!(told.cipher.is_some_and(|cipher| cipher.starts_with("TLS_")));
+        }
+    }
+    let Some(plain) = Mongod::shared("6.0") else { return };
+    assert_eq!(facts(format!("mongodb://localhost:{}/", plain.port())), None);
 }
 
 #[test]

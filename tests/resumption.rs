@@ -93,6 +93,24 @@ fn nineteen_of_twenty() {
     }
 }
 
+/// The file with the client's own certificate is replaced: none of the sessions of the old one is taken up.
+#[test]
+fn none_after_the_identity_changed() {
+    let place = Place::new();
+    let front = place.front().client_authority(&place.authority.pem(), true).start();
+    let own = place.own("ann");
+    let options = format!("tlsCertificateKeyFile={own}&maxIdleTimeMS=1");
+    let client = Client::with_uri_str(place.uri(front.port(), &options)).unwrap();
+    let anew = || {
+        thread::sleep(Duration::from_millis(5)); // the connection before was idle for too long
+        client.ping().unwrap();
+        (front.connections(), front.resumed())
+    };
+    assert_eq!([anew(), anew(), anew()], [(1, 0), (2, 1), (3, 2)]);
+    fs::write(&own, place.authority.issue(For::Client, "bob").both()).unwrap();
+    assert_eq!([anew(), anew()], [(4, 2), (5, 3)]);
+}
+
 /// Runs this command in `count` connections, one after the other: none may be idle for longer than a moment. Returns the replies
 /// and the facts of each channel.
 fn one_by_one(uri: &str, command: &Document, count: usize) -> (Vec<Document>, Vec<ChannelFacts>) {

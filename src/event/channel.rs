@@ -11,8 +11,8 @@ pub struct ChannelFacts {
     pub protocol: Option<String>,
     /// The cipher suite, as `TLS_AES_256_GCM_SHA384`. `None` where the platform does not tell.
     pub cipher: Option<String>,
-    /// The subjects of the certificates that the server presented, its own first, as RFC 2253 writes names. Where the
-    /// platform does not tell, it is empty.
+    /// The subjects of the certificates that the server presented, its own first, as RFC 2253 writes names. Windows and macOS
+    /// tell of the server's own only.
     pub peer_chain: Vec<String>,
     /// Whether an earlier session was taken up again, which spares the certificates. `None` where the platform does not tell.
     pub resumed: Option<bool>,

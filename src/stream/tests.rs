@@ -231,6 +231,15 @@ fn a_peer_that_hangs_up_in_the_tls_handshake() {
     assert!(error.stage() == Stage::Tls && error.contains_label(RETRYABLE_ERROR), "{error}");
 }
 
+#[test]
+fn a_handshake_that_atlas_breaks_off() {
+    for (host, hint) in [("a.b.mongodb.net", "IP access list"), ("db.example", "speak TLS on this port")] {
+        let target = tls::Target { host, port: 27017, deadline: millis(5000) };
+        let error = super::failure::tls_cut_off(io::ErrorKind::ConnectionReset.into(), &target);
+        assert!(error.hint().unwrap().contains(hint), "{error}");
+    }
+}
+
 fn wait_for(mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + Duration::from_secs(5);
     while !condition() {

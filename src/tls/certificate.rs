@@ -57,6 +57,7 @@ impl Certificate {
 /// A name (its DER) as RFC 2253 writes it: the last part first, commas between, what is special escaped. As in the names of
 /// MongoDB's users, each byte of a letter beyond ASCII is escaped as `\C3` (control characters too), and a kind of value that
 /// has no short name is a number.
+#[cfg(any(test, not(any(windows, target_os = "macos", mongo_blocking_native_tls))))]
 pub(super) fn name_text(der: &[u8]) -> Option<String> {
     distinguished_name(Reader::new(der).inside(SEQUENCE)?)
 }
@@ -111,6 +112,7 @@ fn escaped(value: &str) -> String {
 }
 
 /// The text without what a terminal or a log would obey: control characters as `\0A`, as RFC 2253 writes bytes.
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 pub(super) fn printable(text: &str) -> String {
     let mut printed = String::new();
     for character in text.chars() {

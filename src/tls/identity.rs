@@ -182,6 +182,7 @@ impl Bundle<'_> {
     }
 
     /// Certificate or key are not in it.
+    #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
     pub(super) fn incomplete(&self, what: &str) -> Error {
         self.about(&format!("holds a bundle without {what}"))
             .with_hint("make the bundle anew: `openssl pkcs12 -export -inkey KEY -in CERTIFICATE -out FILE.p12`")

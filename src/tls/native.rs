@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{ChannelFacts, Revocation};
 use crate::options::{TlsOptions, TlsVersion};
 use crate::tls::authorities::Authorities;
+use crate::tls::certificate;
 use crate::tls::files::Files;
 use crate::tls::identity::{self, Bundle, Material, Own};
 use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, peer_name};
@@ -74,7 +75,10 @@ impl Context {
             PeerName::Dns(name) => name.to_owned(),
         };
         match self.connector.connect(&name, stream) {
-            Ok(channel) => Ok((channel, facts())),
+            Ok(channel) => {
+                let facts = facts(&channel);
+                Ok((channel, facts))
+            }
             Err(HandshakeError::WouldBlock(_)) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
             Err(HandshakeError::Failure(error)) => Err(judge(&error, target)),
         }
@@ -118,12 +122,14 @@ fn version(version: TlsVersion) -> Result<Protocol> {
 }
 
 /// All that the platform tells.
-fn facts() -> ChannelFacts {
+fn facts<S: Read + Write>(channel: &Channel<S>) -> ChannelFacts {
+    let der = channel.peer_certificate().ok().flatten().and_then(|certificate| certificate.to_der().ok());
+    let subject = der.and_then(|der| certificate::Certificate::read(&der)).map(|certificate| certificate.subject);
     ChannelFacts {
         backend: BACKEND.to_owned(),
         protocol: None,
         cipher: None,
-        peer_chain: Vec::new(),
+        peer_chain: subject.into_iter().collect(),
         resumed: None,
         revocation: Revocation::LeftToPlatform,
     }

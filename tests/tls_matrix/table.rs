@@ -52,7 +52,6 @@ impl Table {
 
     /// The same as [`Table::row`], for a row about revocation: `word` must be in what the channel's facts say of it (where the
     /// listener speaks MongoDB, so that there are facts) and in whether there was a warning. Returns how long it took.
-    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
     pub fn row_of_revocation(
         &mut self,
         case: &str,
