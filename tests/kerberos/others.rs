@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use mongo_blocking::options::percent_encode;
 use mongo_blocking_test_server::gssapi::{Acceptor, Tamper};
 use mongo_blocking_test_server::peers::{Mongod, Reference, require, run, script};
 
@@ -68,6 +69,18 @@ fn a_community_server() {
     let address = format!("localhost:{}", mongod.port());
     let outcome = realm.login_at(&address, "ann%40TEST.LOCAL:pencil", "").run();
     outcome.refused(&["334", "GSSAPI needs MongoDB Enterprise or Atlas"]);
+}
+
+/// A Unix socket has no host name; SERVICE_HOST gives one.
+#[test]
+fn through_a_unix_socket() {
+    let Some(realm) = Realm::shared() else { return };
+    let Some(mongod) = Mongod::shared("6.0") else { return };
+    let socket = percent_encode(mongod.unix_socket().to_str().unwrap());
+    let nameless = realm.login_at(&socket, "ann%40TEST.LOCAL:pencil", "").run();
+    nameless.refused(&["a Unix socket has no host name", "SERVICE_HOST"]);
+    let named = realm.login_at(&socket, "ann%40TEST.LOCAL:pencil", "SERVICE_HOST:localhost").run();
+    named.refused(&["334", "GSSAPI needs MongoDB Enterprise or Atlas"]);
 }
 
 /// A KDC that takes the connection and says nothing: the login ends with its own time limit, not with the library's.

@@ -12,6 +12,8 @@ pub(crate) struct Failure {
     /// The text of its minor status, perhaps empty.
     pub(crate) minor: String,
     pub(crate) cause: Cause,
+    /// Whether it was about the user's own credentials, not yet about the service.
+    pub(crate) of_user: bool,
 }
 
 /// Why it failed, as far as the codes tell: what a remedy depends on.
@@ -53,13 +55,13 @@ pub(crate) struct Tried {
 impl Tried {
     /// The error for a failure of the library.
     pub(super) fn error(&self, stage: Stage, failure: Failure) -> Error {
-        let Failure { call, major, minor, cause } = failure;
+        let Failure { call, major, minor, cause, of_user } = failure;
         let mut message = format!("{call}: {major}");
         if !minor.is_empty() && minor != major {
             message += &format!(": {minor}");
         }
         let error = self.name(Error::new(ErrorKind::Authentication, stage, message));
-        match self.remedy(cause) {
+        match self.remedy(cause, of_user) {
             Some(remedy) => error.with_hint(remedy),
             None => error,
         }
@@ -93,12 +95,13 @@ impl Tried {
         ))
     }
 
-    fn remedy(&self, cause: Cause) -> Option<String> {
+    fn remedy(&self, cause: Cause, of_user: bool) -> Option<String> {
         let Tried { user, service, .. } = self;
-        let realm = self.realm.as_deref().or_else(|| user.split_once('@').map(|(_, realm)| realm));
+        let users = user.rsplit_once('@').map(|(_, realm)| realm);
+        let realm = if of_user { users } else { self.realm.as_deref().or(users) };
         let realm = realm.filter(|realm| !realm.is_empty()).unwrap_or("the realm");
         Some(match cause {
-            Cause::NoTicket if self.keytab => return self.remedy(Cause::NoKey),
+            Cause::NoTicket if self.keytab => return self.remedy(Cause::NoKey, of_user),
             Cause::NoTicket | Cause::TicketExpired if cfg!(windows) => {
                 format!("no ticket: log on to Windows as {user} with an account of the domain, or give a password")
             }
@@ -190,3 +193,113 @@ const CREDENTIALS_EXPIRED: u32 = 11 << 16;
 
 /// The server's code for a login that it refuses.
 const AUTHENTICATION_FAILED: i32 = 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried() -> Tried {
+        Tried {
+            user: "ann@CLIENTS.LOCAL".to_owned(),
+            service: "mongodb/db.local".to_owned(),
+            realm: Some("SERVERS.LOCAL".to_owned()),
+            credentials: "the password".to_owned(),
+            keytab: false,
+        }
+    }
+
+    const STAGE: Stage = Stage::Authentication { mechanism: "GSSAPI", step: "the ticket" };
+    const FAILURE: u32 = 13 << 16;
+
+    fn kerberos(code: i32) -> u32 {
+        (KERBEROS_CODES + code).cast_unsigned()
+    }
+
+    /// The numbers are those of `krb5.h`.
+    #[test]
+    fn codes_lead_to_causes() {
+        for (code, expected) in [
+            (6, Cause::UnknownUser),
+            (7, Cause::UnknownService),
+            (18, Cause::Revoked),
+            (23, Cause::PasswordExpired),
+            (24, Cause::WrongPassword),
+            (32, Cause::TicketExpired),
+            (37, Cause::ClockSkew),
+            (141, Cause::NoTicket),
+            (148, Cause::ClockSkew),
+            (154, Cause::UnknownRealm),
+            (156, Cause::KdcUnreachable),
+            (181, Cause::NoKey),
+            (195, Cause::NoTicket),
+        ] {
+            assert_eq!(cause(FAILURE, kerberos(code), true), expected, "{code}");
+        }
+        assert_eq!(cause(FAILURE, kerberos(31), true), Cause::WrongPassword);
+        assert_eq!(cause(FAILURE, kerberos(31), false), Cause::BadToken);
+        assert_eq!(cause(NO_CRED, 0, true), Cause::NoTicket);
+        assert_eq!(cause(CREDENTIALS_EXPIRED, u32::MAX, false), Cause::TicketExpired);
+        assert_eq!(cause(DEFECTIVE_TOKEN, 0, false), Cause::BadToken);
+        assert_eq!(cause(FAILURE, 5, false), Cause::Other);
+    }
+
+    /// Each names the principal that it is about, and all of them stand in the message.
+    #[test]
+    fn every_cause_has_a_remedy() {
+        for cause in [
+            Cause::NoTicket,
+            Cause::OtherPrincipal,
+            Cause::TicketExpired,
+            Cause::WrongPassword,
+            Cause::PasswordExpired,
+            Cause::Revoked,
+            Cause::UnknownUser,
+            Cause::UnknownService,
+            Cause::UnknownRealm,
+            Cause::KdcUnreachable,
+            Cause::NoKey,
+            Cause::ClockSkew,
+            Cause::BadToken,
+        ] {
+            let failure = Failure {
+                call: "no ticket",
+                major: "Major".to_owned(),
+                minor: "Minor".to_owned(),
+                cause,
+                of_user: false,
+            };
+            let error = tried().error(STAGE, failure);
+            let names =
+                "Major: Minor (as ann@CLIENTS.LOCAL, to mongodb/db.local in realm SERVERS.LOCAL, with the password)";
+            assert!(error.message().ends_with(names), "{error}");
+            let hint = error.hint().unwrap();
+            let named = ["ann@CLIENTS.LOCAL", "mongodb/db.local", "SERVERS.LOCAL", "clocks"];
+            assert!(named.iter().any(|name| hint.contains(name)), "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_keytab_needs_no_kinit() {
+        let failure =
+            Failure { call: "c", major: "m".to_owned(), minor: String::new(), cause: Cause::NoTicket, of_user: true };
+        let error = Tried { keytab: true, ..tried() }.error(STAGE, failure);
+        assert!(error.hint().unwrap().contains("klist -k"), "{error}");
+    }
+
+    #[test]
+    fn the_realm_that_lacks_a_kdc_is_named() {
+        let hint = |of_user| {
+            let (major, minor) = ("m".to_owned(), String::new());
+            let failure = Failure { call: "c", major, minor, cause: Cause::KdcUnreachable, of_user };
+            tried().error(STAGE, failure).hint().unwrap().to_owned()
+        };
+        assert!(hint(true).contains("no KDC of CLIENTS.LOCAL"));
+        assert!(hint(false).contains("no KDC of SERVERS.LOCAL"));
+    }
+
+    #[test]
+    fn only_a_refusal_by_the_server_is_explained() {
+        let other = Error::new(ErrorKind::Io, STAGE, "closed");
+        assert_eq!(tried().explained(other).message(), "closed");
+    }
+}

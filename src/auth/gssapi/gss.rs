@@ -229,6 +229,7 @@ impl Credentials {
                 major: "the name of the ticket cache or keytab has a NUL in it".to_owned(),
                 minor: String::new(),
                 cause: Cause::Other,
+                of_user: true,
             })?;
             values.push((key, value));
         }
@@ -357,7 +358,7 @@ fn set_of(one: &mut sys::gss_OID_desc) -> sys::gss_OID_set_desc {
 }
 
 /// The failure that a call's status tells of, if it does.
-fn ok(call: &'static str, major: u32, minor: u32, acquiring: bool) -> Result<(), Failure> {
+fn ok(call: &'static str, major: u32, minor: u32, of_user: bool) -> Result<(), Failure> {
     if !is_error(major) {
         return Ok(());
     }
@@ -365,7 +366,8 @@ fn ok(call: &'static str, major: u32, minor: u32, acquiring: bool) -> Result<(),
         call,
         major: status(major, GSS_CODE),
         minor: if minor == 0 { String::new() } else { status(minor, MECHANISM_CODE) },
-        cause: cause(major, minor, acquiring),
+        cause: cause(major, minor, of_user),
+        of_user,
     })
 }
 

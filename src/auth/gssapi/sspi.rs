@@ -201,7 +201,7 @@ impl Credentials {
                 &mut expires,
             )
         };
-        ok("no credentials for the user", code)?;
+        ok("no credentials for the user", code).map_err(|failure| Failure { of_user: true, ..failure })?;
         Ok(Credentials(handle))
     }
 }
@@ -289,6 +289,7 @@ fn failure(call: &'static str, code: HRESULT) -> Failure {
         major: io::Error::from_raw_os_error(code).to_string(),
         minor: format!("SSPI {code:#010x}"),
         cause: cause(code),
+        of_user: false,
     }
 }
 

@@ -5,11 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bson::raw::cstr;
+use bson::spec::BinarySubtype;
+use bson::{RawBinaryRef, rawdoc};
 use zeroize::Zeroizing;
 
 use super::failure::Cause;
 use super::{Context, Failure, Gssapi, Opened, Progress, Tried};
-use crate::auth::sasl::{SaslClient, Say};
+use crate::auth::sasl::{Sasl, SaslClient, Say};
+use crate::auth::tests::noise::Noise;
+use crate::auth::{Mechanism, Next};
 use crate::credential::GssapiCredential;
 use crate::error::{ErrorKind, Stage};
 
@@ -87,6 +92,7 @@ impl Line {
                     major: "A token had an invalid signature".to_owned(),
                     minor: String::new(),
                     cause: Cause::BadToken,
+                    of_user: false,
                 });
             }
             other => panic!("{other}"),
@@ -137,6 +143,65 @@ impl Context for Script {
             Outcome::Progress(_) => panic!("wrap gives bytes"),
         }
     }
+}
+
+/// A library that takes everything for good, and gives messages back as they are.
+struct Gullible;
+
+impl Context for Gullible {
+    fn step(&mut self, token: &[u8]) -> Result<Progress, Failure> {
+        Ok(match token.len() % 3 {
+            0 => Progress::Continue(token.to_vec()),
+            _ => Progress::Established { token: Vec::new(), mutual: true },
+        })
+    }
+
+    fn unwrap(&mut self, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        Ok(Zeroizing::new(message.to_vec()))
+    }
+
+    fn wrap(&mut self, message: &[u8]) -> Result<Vec<u8>, Failure> {
+        Ok(message.to_vec())
+    }
+}
+
+/// Whatever a server sends, and even if the library believed it: nothing panics, and nobody is logged in without an offer of the
+/// layer "none" and a verdict.
+#[test]
+fn noise_never_panics_and_never_logs_in_by_itself() {
+    let mut noise = Noise(0x2545_F491_4F6C_DD1D);
+    let reply = |payload: &[u8], done: bool| {
+        let mut reply = rawdoc! { "conversationId": 1, "done": done };
+        reply.append(cstr!("payload"), RawBinaryRef { subtype: BinarySubtype::Generic, bytes: payload });
+        reply
+    };
+    let replies = [reply(b"token", false), reply(&[1, 0, 0, 0], false), reply(b"", true)];
+    let mut logged_in = 0;
+    for round in 0..3000 {
+        let opening = || {
+            let first = Progress::Continue(b"request".to_vec());
+            Ok(Opened { context: Box::new(Gullible), first, tried: Tried::default() })
+        };
+        let mut machine = Sasl::new(Gssapi::new("ann", Tried::default(), Box::new(opening)), "$external");
+        machine.start().unwrap();
+        for (step, good) in replies.iter().enumerate() {
+            let sent = if round % 4 == step { noise.spoil_document(good) } else { good.clone() };
+            match machine.step(&sent) {
+                Ok(Next::Send(_)) => {}
+                Ok(Next::Done) => {
+                    assert_eq!(step, 2, "logged in before the verdict");
+                    assert!(sent.get_bool("done").unwrap());
+                    logged_in += 1;
+                    break;
+                }
+                Err(_) => {
+                    assert!(machine.step(good).is_err(), "it came back to life");
+                    break;
+                }
+            }
+        }
+    }
+    assert!(logged_in >= 700, "the honest rounds log in");
 }
 
 fn payload(said: Say) -> Vec<u8> {
