@@ -268,7 +268,8 @@ impl ClientOptionsBuilder {
         self.path(Opt::TlsKeyFile, path)
     }
 
-    /// Revoked certificates (`tlsCRLFile`): a PEM file.
+    /// Revoked certificates (`tlsCRLFile`): a PEM file with a current list of every authority in the server's chain; a missing,
+    /// expired or foreign one refuses the server. Refused on Windows and macOS, where the system's own settings decide.
     pub fn tls_crl_file(self, path: impl AsRef<Path>) -> Self {
         self.path(Opt::TlsCrlFile, path)
     }
@@ -334,12 +335,15 @@ impl ClientOptionsBuilder {
         self.bool(Opt::TlsInsecure, allow)
     }
 
-    /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`).
+    /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`); stapled answers are checked all the same. Off by default:
+    /// a responder that does not answer costs five seconds at most, a warning, and not the connection. Refused on Windows and
+    /// macOS, where the system's own settings decide.
     pub fn tls_disable_ocsp_endpoint_check(self, disable: bool) -> Self {
         self.bool(Opt::TlsDisableOcspEndpointCheck, disable)
     }
 
-    /// Whether to look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`).
+    /// Whether to look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`), nor at the promise of a stapled one.
+    /// Refused on Windows and macOS, where the system's own settings decide.
     pub fn tls_disable_certificate_revocation_check(self, disable: bool) -> Self {
         self.bool(Opt::TlsDisableCertificateRevocationCheck, disable)
     }

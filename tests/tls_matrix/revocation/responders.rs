@@ -2,12 +2,14 @@
 //! misbehaves. MongoDB asks them, too, for the answer that it staples.
 
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mongo_blocking::Client;
 use mongo_blocking::error::Stage;
+use mongo_blocking::event::{CommandEvent, Handler, Revocation, RevocationSource};
+use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::http::{HttpStub, Manner, Reply, Seen};
 use mongo_blocking_test_server::peers::certs::{Authority, Extras, For, Issued};
 use mongo_blocking_test_server::peers::{Mongod, Registry, Standing, free_port};
@@ -193,6 +195,36 @@ fn answers_are_kept() {
         Client::with_uri_str(place.uri(&listener, "tls=true")).unwrap().ping().unwrap_err();
         assert_eq!(stub.seen().len() - asked, requests + 1, "{path}, {standing:?}");
     }
+}
+
+/// A resumed channel counts on what the full handshake before it found out, and nobody is asked again.
+#[test]
+fn a_resumed_channel() {
+    let Some(place) = Place::new().map(Arc::new) else { return };
+    let stub = responder(&place);
+    let issued = place.issue(Standing::Good, &naming(&[stub.url("/right")]));
+    let Some(listener) = Listener::front(&issued) else { return };
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let of_handler = seen.clone();
+    let handler = Handler::new(move |event: &CommandEvent| {
+        if let CommandEvent::Succeeded(event) = event {
+            let facts = event.connection.tls.as_deref().unwrap();
+            of_handler.lock().unwrap().push((facts.resumed, facts.revocation.clone()));
+        }
+    });
+    let options = ClientOptions::builder()
+        .uri(place.uri(&listener, "tls=true"))
+        .max_idle_time(Duration::from_millis(1))
+        .command_event_handler(handler);
+    let client = Client::with_options(options.build().unwrap()).unwrap();
+    for _ in 0..3 {
+        client.ping().unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let good = Revocation::Good(RevocationSource::Responder);
+    let expected = [(Some(false), good.clone()), (Some(true), good.clone()), (Some(true), good)];
+    assert_eq!(*seen.lock().unwrap(), expected);
+    assert_eq!(stub.seen().len(), 1);
 }
 
 /// A server that staples once and then only that nothing is known: what it stapled first still holds, and nobody is asked.

@@ -1,8 +1,8 @@
 //! OCSP answers that the server staples to its certificate.
 
 use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::Standing;
 use mongo_blocking_test_server::peers::certs::{Authority, Extras, For, Issued};
+use mongo_blocking_test_server::peers::{Registry, Standing, free_port};
 
 use super::{Place, REVOKED, both};
 use crate::listeners::Listener;
@@ -102,6 +102,42 @@ fn stapled_answers() {
     table.finish();
 }
 
+/// Lists and OCSP are not weighed against each other: what one of them calls revoked is refused, and the signer of an answer is
+/// looked up in the lists, too.
+#[test]
+fn stapled_answers_beside_lists() {
+    let Some(place) = Place::new() else { return };
+    let good = place.issue(Standing::Good, &Extras::default());
+    let (signer, withdrawn) = (
+        place.authority.issue_with(For::OcspAnswers, "signer", &Extras::default()),
+        place.authority.issue_with(For::OcspAnswers, "old signer", &Extras::default()),
+    );
+    let request = place.registry.request(&good, &[]);
+    let signed_by = |signer| place.registry.answer(&request, signer, &["-ndays", "1"]);
+    let answers = [signed_by(None), signed_by(Some(&signer)), signed_by(Some(&withdrawn))];
+    place.registry.enter(&withdrawn, Standing::Revoked);
+    let list = place.file("list.pem", place.registry.list(false));
+    // The book's last word on it.
+    let Some(book) = Registry::new(&place.authority) else { return };
+    book.enter(&good, Standing::Revoked);
+    let against = place.file("against.pem", book.list(false));
+    let mut table = Table::new("TLS: stapled OCSP answers beside lists");
+    for (case, answer, list, expected) in [
+        ("both say good", &answers[0], &list, Expected::Channel),
+        ("both say good, by a delegate", &answers[1], &list, Expected::Channel),
+        ("the delegate is revoked in the list", &answers[2], &list, DOES_NOT_COUNT),
+        ("stapled good, revoked in the list", &answers[0], &against, REVOKED),
+    ] {
+        let file = place.file("answer.der", answer);
+        let s_server = Listener::s_server_with(&good, &["-status_file", &file]);
+        for listener in Listener::stapling_front(&good, answer).into_iter().chain(s_server) {
+            let uri = place.uri(&listener, &format!("tlsCRLFile={list}"));
+            table.row_of_revocation(case, &listener, &uri, expected, GOOD);
+        }
+    }
+    table.finish();
+}
+
 #[test]
 fn must_staple() {
     let Some(place) = Place::new() else { return };
@@ -121,6 +157,11 @@ fn must_staple() {
     }
     for listener in both(&good) {
         place.switches(&mut table, "without a staple", &listener, "", NO_STAPLE);
+    }
+    let down = vec![format!("http://127.0.0.1:{}/", free_port())];
+    for listener in both(&place.issue(Standing::Good, &Extras { responders: down, ..promise })) {
+        let uri = place.uri(&listener, "tls=true");
+        table.row_of_revocation("without a staple, the responder is down", &listener, &uri, NO_STAPLE, "");
     }
     let list = place.file("list.pem", place.registry.list(false));
     for listener in both(&good) {

@@ -110,3 +110,57 @@ pub(super) const MAX_ANSWER: usize = 64 * 1024;
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 /// RFC 6960 has answers without an end, and means that newer ones may be had at any time.
 const UNLIMITED_HOLDS: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use ::openssl::stack::Stack;
+    use ::openssl::x509::X509;
+    use ::openssl::x509::store::X509StoreBuilder;
+    use mongo_blocking_test_server::peers::certs::{Authority, For};
+    use mongo_blocking_test_server::peers::{Registry, Standing};
+
+    use super::*;
+
+    /// What is not covered by the signature may be changed, and says nothing. All else makes the answer worthless: no changed
+    /// byte has it say something else, and none does harm.
+    #[test]
+    fn no_changed_byte_changes_the_word() {
+        let authority = Authority::new();
+        let Some(registry) = Registry::new(&authority) else { return };
+        let issued = authority.issue_ec(For::Server, "localhost");
+        registry.enter(&issued, Standing::Revoked);
+        let answer = registry.answer_about(&issued);
+        let [leaf, root] = [issued.certificate, authority.pem()].map(|pem| X509::from_pem(pem.as_bytes()).unwrap());
+        let (mut chain, mut trusted) = (Stack::new().unwrap(), X509StoreBuilder::new().unwrap());
+        chain.push(leaf.clone()).unwrap();
+        chain.push(root.clone()).unwrap();
+        trusted.add_cert(root).unwrap();
+        let trusted = trusted.build();
+        let mut certificates = chain.iter();
+        let (certificate, issuer) = (certificates.next().unwrap(), certificates.next().unwrap());
+        let subject = Subject { certificate, issuer, chain: &chain, trusted: &trusted };
+        let now = SystemTime::now();
+        let word = Word::read(&answer, &subject, now).unwrap();
+        assert!(
+            matches!(&word.status, Status::Revoked(since) if since == "since Jan  1 00:00:00 2025 GMT"),
+            "{word:?}"
+        );
+        let mut counted = 0;
+        for at in 0..answer.len() {
+            for change in [1, 0x80, 0xff] {
+                let mut changed = answer.clone();
+                changed[at] ^= change;
+                if let Ok(read) = Word::read(&changed, &subject, now) {
+                    assert_eq!(read, word, "byte {at}");
+                    counted += 1;
+                }
+            }
+        }
+        assert!(counted < 3 * answer.len() / 2, "most of it is signed or needed: {counted} of {}", 3 * answer.len());
+        for length in 0..answer.len() {
+            Word::read(&answer[..length], &subject, now).unwrap_err();
+        }
+        let long = [&answer[..], &vec![0; MAX_ANSWER]].concat();
+        assert!(Word::read(&long, &subject, now).unwrap_err().contains("it has more than 65536 bytes"));
+    }
+}

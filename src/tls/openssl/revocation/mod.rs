@@ -76,12 +76,12 @@ impl Checker {
     /// Judges the server's certificate after a full handshake. An error: there must be no channel.
     pub(super) fn judge(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Found> {
         let Some(subject) = Subject::of(ssl) else {
-            return Ok(self.unknown("OpenSSL does not tell which chain it verified".to_owned()));
+            return Err(Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL does not tell which certificates it verified"));
         };
-        let request = match subject.request() {
-            Ok(request) => request,
-            Err(error) => return Ok(self.unknown(format!("the certificate has no name for OCSP: {error}"))),
-        };
+        let request = subject.request().map_err(|error| {
+            Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
+                .with_source(error)
+        })?;
         let judge = Judge { subject, request, cache: &self.cache, now: SystemTime::now() };
         if let Some(found) = judge.staple(ssl.ocsp_status().filter(|staple| !staple.is_empty()))? {
             return Ok(self.limited(found));

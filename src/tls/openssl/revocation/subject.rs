@@ -13,7 +13,7 @@ use crate::tls::openssl::presented;
 /// A server's certificate whose chain was verified, and what an answer about it is judged by.
 pub(super) struct Subject<'a> {
     pub(super) certificate: &'a X509Ref,
-    issuer: &'a X509Ref,
+    pub(super) issuer: &'a X509Ref,
     pub(super) chain: &'a StackRef<X509>,
     pub(super) trusted: &'a X509StoreRef,
 }
@@ -37,10 +37,11 @@ impl<'a> Subject<'a> {
     }
 
     /// The request about it, DER, which is its name in the cache too: it holds the certificate's OCSP name and nothing else.
-    /// With SHA-1, since RFC 5019 has responders that know nothing else; a name needs no more.
+    /// With SHA-1, since RFC 5019 has responders that know nothing else, and a name needs no more; where the system forbids that,
+    /// with SHA-256.
     pub(super) fn request(&self) -> Result<Vec<u8>, ErrorStack> {
         let mut request = OcspRequest::new()?;
-        request.add_id(self.id(MessageDigest::sha1())?)?;
+        request.add_id(self.id(MessageDigest::sha1()).or_else(|_| self.id(MessageDigest::sha256()))?)?;
         request.to_der()
     }
 
