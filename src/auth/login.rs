@@ -4,9 +4,10 @@ use bson::{RawDocument, RawDocumentBuf};
 
 #[cfg(feature = "aws")]
 use super::aws::Aws;
+use super::cr::Cr;
 use super::negotiation::Negotiation;
+use super::plain::Plain;
 use super::run::{Exchange, run};
-#[cfg(feature = "aws")]
 use super::sasl::Sasl;
 use super::x509::X509;
 use super::{LoginState, Mechanism, Peer, Tools};
@@ -117,6 +118,8 @@ impl Named<'_> {
 #[allow(unused_variables, reason = "only mechanisms behind features look at the peer")]
 fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Box<dyn Mechanism>> {
     match credential {
+        Credential::Plain(credential) => Ok(Box::new(Sasl::new(Plain::new(credential), &credential.source))),
+        Credential::Cr(credential) => Ok(Box::new(Cr::new(credential, tools)?)),
         Credential::X509(credential) => Ok(Box::new(X509::new(credential, peer.presented.cloned()))),
         #[cfg(feature = "aws")]
         Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer), EXTERNAL))),

@@ -4,17 +4,19 @@
 //! handshake's speculative path, the plain path, a fuzz target and the replay of a recorded conversation.
 //!
 //! [`Login`] is the door for the handshake: it negotiates ([`negotiation`]), speculates and runs the machine. [`Mechanism`] is what a machine
-//! looks like; [`sasl`] dresses a byte mechanism as one, and [`scram`] is such a byte mechanism; [`x509`] is one command. What is impure (random bytes,
+//! looks like; [`sasl`] dresses a byte mechanism as one, and [`scram`] is such a byte mechanism; [`x509`] is one command, [`cr`] two. What is impure (random bytes,
 //! caches, limits) enters through [`Tools`].
 
 mod avx;
 #[cfg(feature = "aws")]
 mod aws;
+mod cr;
 #[cfg(any(test, feature = "gssapi"))]
 #[cfg_attr(not(feature = "gssapi"), allow(dead_code))] // The machine's tests need no library.
 mod gssapi;
 mod login;
 mod negotiation;
+mod plain;
 mod run;
 mod sasl;
 mod scram;

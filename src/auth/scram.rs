@@ -23,6 +23,7 @@ use crate::secret::Secret;
 use messages::{ServerFinal, ServerFirst};
 
 pub(super) use cache::KeyCache;
+pub(super) use crypto::{hex, mongo_digest};
 
 /// The client's side of one SCRAM conversation.
 pub(super) struct Scram {

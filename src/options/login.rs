@@ -46,7 +46,7 @@ pub(super) fn credential(given: &Given, warnings: &mut Warnings) -> Result<Optio
         None => Credential::Scram(parts.scram(None)?),
         Some("SCRAM-SHA-256") => Credential::Scram(parts.scram(Some(ScramMechanism::Sha256))?),
         Some("SCRAM-SHA-1") => Credential::Scram(parts.scram(Some(ScramMechanism::Sha1))?),
-        Some("MONGODB-CR") => Credential::Cr(parts.cr()?),
+        Some("MONGODB-CR") => Credential::Cr(parts.cr(warnings)?),
         Some("MONGODB-X509") => Credential::X509(parts.x509()?),
         Some("PLAIN") => Credential::Plain(parts.plain()?),
         Some("GSSAPI") => Credential::Gssapi(parts.gssapi(warnings)?),
@@ -83,8 +83,12 @@ impl Parts<'_> {
         })
     }
 
-    fn cr(&self) -> Result<CrCredential> {
+    fn cr(&self, warnings: &mut Warnings) -> Result<CrCredential> {
         self.no_properties()?;
+        warnings.add(
+            WarningKind::Deprecated,
+            "MONGODB-CR rests on MD5, and MongoDB 4.0 removed it; SCRAM-SHA-1 takes the same passwords",
+        );
         Ok(CrCredential {
             username: self.needed_username()?,
             password: self.needed_password()?,

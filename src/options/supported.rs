@@ -55,9 +55,7 @@ fn has_weight(options: &ClientOptions, option: Opt) -> bool {
 
 fn check_mechanism(credential: &Credential) -> Result<()> {
     match credential {
-        Credential::Scram(_) | Credential::X509(_) => Ok(()),
-        Credential::Cr(_) => Err(not_yet("authMechanism=MONGODB-CR")),
-        Credential::Plain(_) => Err(not_yet("authMechanism=PLAIN")),
+        Credential::Scram(_) | Credential::X509(_) | Credential::Plain(_) | Credential::Cr(_) => Ok(()),
         Credential::Gssapi(_) if !cfg!(feature = "gssapi") => Err(needs_feature("authMechanism=GSSAPI", "gssapi")),
         Credential::Gssapi(_) => Ok(()),
         Credential::Aws(_) if !cfg!(feature = "aws") => Err(needs_feature("authMechanism=MONGODB-AWS", "aws")),

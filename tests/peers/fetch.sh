@@ -27,8 +27,9 @@ main() {
     kdc) kdc ;;
     node) node ;;
     libmongoc) libmongoc ;;
+    slapd) slapd ;;
     cargo-deny) cargo_deny ;;
-    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node libmongoc kdc python-gssapi cargo-deny ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node libmongoc kdc python-gssapi slapd cargo-deny ;;
     *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
     esac
 }
@@ -147,6 +148,13 @@ libmongoc() {
 kdc() {
     packages="krb5-kdc krb5-admin-server krb5-user libkrb5-dev libclang-dev libnss-wrapper libsasl2-modules-gssapi-mit valgrind"
     system_packages "MIT Kerberos" "$packages"
+}
+
+# OpenLDAP's server, without a directory of the system's own, so that installing it starts none. Nothing is printed.
+slapd() {
+    [ "$(id -u)" != 0 ] || ! command -v debconf-set-selections >/dev/null 2>&1 ||
+        echo "slapd slapd/no_configuration boolean true" | debconf-set-selections
+    system_packages "OpenLDAP" "slapd ldap-utils"
 }
 
 # A Python with PyPI's gssapi, which is built here, and PyMongo with Kerberos.

@@ -26,13 +26,7 @@ pub(super) struct Keys {
 pub(super) fn prepared_password(mechanism: ScramMechanism, username: &str, password: &Secret) -> Result<Secret> {
     let password = password.expose();
     match mechanism {
-        ScramMechanism::Sha1 => {
-            let mut digest = Md5::new();
-            digest.update(username);
-            digest.update(":mongo:");
-            digest.update(password);
-            Ok(Secret::from(hex(&digest.finalize())))
-        }
+        ScramMechanism::Sha1 => Ok(Secret::from(mongo_digest(username, password).as_str())),
         ScramMechanism::Sha256 => prepared(password).map_err(|why| {
             Error::new(
                 ErrorKind::InvalidArgument,
@@ -41,6 +35,15 @@ pub(super) fn prepared_password(mechanism: ScramMechanism, username: &str, passw
             )
         }),
     }
+}
+
+/// The digest that MongoDB stores of a password in place of the password, in hexadecimal digits.
+pub(in crate::auth) fn mongo_digest(username: &str, password: &str) -> Zeroizing<String> {
+    let mut digest = Md5::new();
+    digest.update(username);
+    digest.update(":mongo:");
+    digest.update(password);
+    Zeroizing::new(hex(&digest.finalize()))
 }
 
 /// SASLprep for a query: what Unicode 3.2 had not assigned is refused before normalisation too, since a newer
@@ -120,7 +123,7 @@ fn output_length(mechanism: ScramMechanism) -> usize {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(in crate::auth) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 15])

@@ -15,6 +15,7 @@ use openssl::x509::store::X509StoreBuilder;
 use crate::behaviour::{Behaviours, Handler};
 use crate::canned::Answers;
 use crate::channel::Counters;
+use crate::cr::CrUser;
 use crate::dialogue::Start;
 use crate::failpoint::FailPoint;
 use crate::forward::Behind;
@@ -50,6 +51,7 @@ pub struct Builder {
     port: u16,
     users: Vec<NewUser>,
     mechanisms: Vec<(String, Box<Start>)>,
+    cr_users: Vec<CrUser>,
     iterations: Option<u32>,
     dress: Dress,
     behaviours: Behaviours,
@@ -99,6 +101,7 @@ struct Tls {
 pub(crate) struct State {
     pub(crate) users: Vec<User>,
     pub(crate) mechanisms: Vec<(String, Box<Start>)>,
+    pub(crate) cr_users: Vec<CrUser>,
     pub(crate) dress: Dress,
     pub(crate) behaviours: Mutex<Behaviours>,
     pub(crate) handler: Option<Box<Handler>>,
@@ -279,6 +282,13 @@ impl Builder {
         self
     }
 
+    /// Adds a user who has credentials for MONGODB-CR only. Commands want a login then.
+    pub fn cr_user(mut self, name: &str, password: &str, database: &str) -> Builder {
+        let [name, password, database] = [name, password, database].map(str::to_owned);
+        self.cr_users.push(CrUser { name, password, database });
+        self
+    }
+
     /// Adds a SASL mechanism. `start` begins a conversation about a user of the database that it is given. With at least
     /// one, commands want a login.
     pub fn mechanism(
@@ -428,6 +438,7 @@ impl Builder {
         let state = Arc::new(State {
             users: users.collect(),
             mechanisms: self.mechanisms,
+            cr_users: self.cr_users,
             dress: self.dress,
             behaviours: Mutex::new(self.behaviours),
             handler: self.handler,
@@ -455,7 +466,7 @@ impl Builder {
 impl State {
     /// Whether commands want a login.
     pub(crate) fn is_guarded(&self) -> bool {
-        !self.users.is_empty() || !self.mechanisms.is_empty()
+        !self.users.is_empty() || !self.mechanisms.is_empty() || !self.cr_users.is_empty()
     }
 
     pub(crate) fn note(&self, request: &Request, connection: usize) {

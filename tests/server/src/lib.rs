@@ -18,12 +18,14 @@ pub mod front;
 pub mod gssapi;
 pub mod http;
 pub mod peers;
+pub mod plain;
 pub mod script;
 pub mod users;
 pub mod wire;
 
 mod answers;
 mod channel;
+mod cr;
 mod dialogue;
 mod failpoint;
 mod forward;

@@ -13,6 +13,7 @@ mod reference;
 mod registry;
 mod s_server;
 mod scramp;
+mod slapd;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use reference::{Reference, run, script};
 pub use registry::{Registry, Standing};
 pub use s_server::SServer;
 pub use scramp::ScrampServer;
+pub use slapd::Slapd;
 
 /// Says that the running test is skipped, and why. The caller returns after it.
 ///

@@ -11,6 +11,7 @@ use openssl::base64::{decode_block, encode_block};
 use crate::answers::{self, error, truth};
 use crate::behaviour::{Answer, Behaviour, Behaviours};
 use crate::channel::Channel;
+use crate::cr;
 use crate::dialogue::{Denied, Dialogue, Spoken};
 use crate::failpoint::Effect;
 use crate::forward::{Upstream, binary};
@@ -34,6 +35,7 @@ pub(crate) fn serve(state: &State, tcp: TcpStream, number: usize) {
         replies: 0,
         conversation: None,
         users: Vec::new(),
+        nonce: None,
         app_name: None,
         greeted: false,
         upstream: None,
@@ -52,6 +54,8 @@ struct Session<'a> {
     conversation: Option<(Talk, String)>,
     /// Name and database of each user logged in.
     users: Vec<(String, String)>,
+    /// What `getnonce` gave last.
+    nonce: Option<String>,
     app_name: Option<String>,
     greeted: bool,
     upstream: Option<Upstream>,
@@ -153,6 +157,8 @@ impl Session<'_> {
             "hello" | "isMaster" | "ismaster" if self.state.dress.knows(name) => self.hello(request, behaviours),
             _ if request.legacy => error(352, "Unsupported OP_QUERY command: only hello is taken that way"),
             "saslStart" => self.sasl_start(&request.body, &request.database, behaviours),
+            "getnonce" if !self.state.cr_users.is_empty() => cr::get_nonce(&mut self.nonce),
+            "authenticate" if !self.state.cr_users.is_empty() => self.authenticate(request),
             "saslContinue" => self.sasl_continue(&request.body, &request.database, behaviours),
             "configureFailPoint" if request.body.get_str(name).is_ok_and(|point| point == "failCommand") => {
                 lock(&self.state.fail_point).configure(&request.body)
@@ -211,6 +217,17 @@ impl Session<'_> {
         }
         dress.finish(&mut answer);
         answer
+    }
+
+    fn authenticate(&mut self, request: &Request) -> Document {
+        match cr::authenticate(&self.state.cr_users, &request.database, &request.body, self.nonce.take()) {
+            Ok((user, database)) => {
+                let answer = doc! {"dbname": &database, "user": &user, "ok": 1.0};
+                self.logged_in((user, database));
+                answer
+            }
+            Err(refusal) => refusal,
+        }
     }
 
     fn sasl_start(&mut self, body: &Document, database: &str, behaviours: &Behaviours) -> Document {

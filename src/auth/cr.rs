@@ -1,0 +1,128 @@
+//! MONGODB-CR: the challenge and response of servers before 4.0, which removed it. It rests on MD5, so it is for users that have
+//! no other credentials yet, and only for who asks for it by name.
+//!
+//! Two commands: `getnonce`, and `authenticate` with a digest of the nonce and the password. The server proves nothing.
+
+use std::mem;
+
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
+use md5::{Digest, Md5};
+use zeroize::Zeroizing;
+
+use super::scram::{hex, mongo_digest};
+use super::{Mechanism, Next, Tools};
+use crate::credential::CrCredential;
+use crate::error::{Error, ErrorKind, Result, Stage};
+
+/// One conversation.
+pub(super) struct Cr {
+    username: String,
+    source: String,
+    /// What the server has stored of the password: as good as the password itself.
+    digest: Zeroizing<String>,
+    state: State,
+}
+
+/// What it waits for.
+#[derive(Clone, Copy)]
+enum State {
+    Unstarted,
+    Nonce,
+    Verdict,
+    Over,
+}
+
+impl Cr {
+    /// Fails where the policy refuses what rests on MD5.
+    pub(super) fn new(credential: &CrCredential, tools: &Tools) -> Result<Self> {
+        if tools.policy.refuses_weak_mechanisms() {
+            return Err(Error::invalid_argument("the security policy refuses weak mechanisms, and MONGODB-CR is one"));
+        }
+        let CrCredential { username, password, source } = credential.clone();
+        let digest = mongo_digest(&username, password.expose());
+        Ok(Cr { username, source, digest, state: State::Unstarted })
+    }
+
+    fn authenticate(&self, nonce: &str) -> RawDocumentBuf {
+        let mut key = Md5::new();
+        for part in [nonce, &self.username, &self.digest] {
+            key.update(part);
+        }
+        let key = hex(&key.finalize());
+        rawdoc! { "authenticate": 1, "nonce": nonce, "user": self.username.as_str(), "key": key }
+    }
+}
+
+impl Mechanism for Cr {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn source(&self) -> &str {
+        &self.source
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match self.state {
+            State::Unstarted | State::Nonce => "nonce",
+            State::Verdict => "verdict",
+            State::Over => "nothing more",
+        }
+    }
+
+    fn start(&mut self) -> Result<RawDocumentBuf> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Unstarted => {
+                self.state = State::Nonce;
+                Ok(rawdoc! { "getnonce": 1 })
+            }
+            _ => Err(broken("nothing more", "this conversation was started before")),
+        }
+    }
+
+    fn step(&mut self, reply: &RawDocument) -> Result<Next> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Nonce => {
+                let command = self.authenticate(nonce(reply)?);
+                self.state = State::Verdict;
+                Ok(Next::Send(command))
+            }
+            State::Verdict => Ok(Next::Done),
+            State::Unstarted | State::Over => Err(broken("nothing more", "this conversation is over")),
+        }
+    }
+
+    fn explained(&self, refused: Error) -> Error {
+        let (ErrorKind::Authentication, Some(code)) = (refused.kind(), refused.code()) else { return refused };
+        let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
+        refused.with_message(message).with_hint(match code {
+            AUTHENTICATION_FAILED => {
+                "check the user name, the password and authSource; a user whose credentials are those of SCRAM cannot log in by \
+                 MONGODB-CR, and nobody can from MongoDB 4.0 on, which removed it: SCRAM-SHA-1 takes the same password"
+            }
+            _ => "MongoDB 4.0 removed MONGODB-CR: use SCRAM-SHA-256 or SCRAM-SHA-1, or leave authMechanism out",
+        })
+    }
+}
+
+/// The server's challenge. It goes back to the server as it is, so it is held to its form.
+fn nonce(reply: &RawDocument) -> Result<&str> {
+    let nonce = reply.get_str("nonce").map_err(|_| broken("nonce", "the server sent no nonce"))?;
+    match nonce.len() {
+        1..=MAX_NONCE if nonce.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(nonce),
+        _ => Err(broken("nonce", "the server's nonce is not a short hexadecimal number")),
+    }
+}
+
+fn broken(step: &'static str, what: &'static str) -> Error {
+    Error::invalid_reply(Stage::Authentication { mechanism: NAME, step }, what)
+}
+
+/// The mechanism's name.
+const NAME: &str = "MONGODB-CR";
+
+/// Servers send 16 digits at the most.
+const MAX_NONCE: usize = 64;
+
+/// The server's code for a login that it refuses.
+const AUTHENTICATION_FAILED: i32 = 18;

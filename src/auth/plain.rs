@@ -1,0 +1,99 @@
+//! PLAIN (RFC 4616): user name and password as they are, for a server that asks an LDAP directory about them.
+//!
+//! One message, and the server's verdict on it. The server proves nothing, so what protects the password is the channel alone.
+
+use std::mem;
+
+use zeroize::Zeroizing;
+
+use super::sasl::{SaslClient, Say};
+use crate::credential::PlainCredential;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::secret::Secret;
+
+/// One conversation.
+pub(super) struct Plain {
+    username: String,
+    password: Secret,
+    source: String,
+    state: State,
+}
+
+/// What it waits for.
+enum State {
+    Unstarted,
+    Verdict,
+    Over,
+}
+
+impl Plain {
+    pub(super) fn new(credential: &PlainCredential) -> Self {
+        let PlainCredential { username, password, source } = credential.clone();
+        Plain { username, password, source, state: State::Unstarted }
+    }
+
+    /// No identity to act for, the user, the password; a NUL before each of the two. The options have refused a NUL in them.
+    fn message(&self) -> Zeroizing<Vec<u8>> {
+        let password = self.password.expose();
+        let mut message = Zeroizing::new(Vec::with_capacity(2 + self.username.len() + password.len()));
+        for part in [self.username.as_str(), password] {
+            message.push(0);
+            message.extend_from_slice(part.as_bytes());
+        }
+        message
+    }
+}
+
+impl SaslClient for Plain {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match self.state {
+            State::Unstarted | State::Verdict => "verdict",
+            State::Over => "nothing more",
+        }
+    }
+
+    fn start(&mut self) -> Result<Zeroizing<Vec<u8>>> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Unstarted => {
+                self.state = State::Verdict;
+                Ok(self.message())
+            }
+            State::Verdict | State::Over => Err(broken("this conversation was started before")),
+        }
+    }
+
+    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Verdict if challenge.is_empty() => Ok(Say::Finished),
+            State::Verdict => Err(broken("the server asks for more, and the mechanism has no more to say")),
+            State::Unstarted | State::Over => Err(broken("this conversation is over")),
+        }
+    }
+
+    fn ends_with_verdict(&self) -> bool {
+        true
+    }
+
+    fn explained(&self, refused: Error) -> Error {
+        let (ErrorKind::Authentication, Some(_)) = (refused.kind(), refused.code()) else { return refused };
+        let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
+        let refused = refused.with_message(message);
+        match refused.hint() {
+            Some(_) => refused,
+            None => refused.with_hint(
+                "check the user name and the password, as the LDAP directory behind the server has them, and authSource",
+            ),
+        }
+    }
+}
+
+fn broken(what: &'static str) -> Error {
+    Error::invalid_reply(Stage::Authentication { mechanism: NAME, step: "verdict" }, what)
+}
+
+/// The mechanism's name.
+const NAME: &str = "PLAIN";

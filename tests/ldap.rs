@@ -1,0 +1,185 @@
+//! PLAIN: the front takes the message apart and a real OpenLDAP server judges the password. PyMongo comes to the same verdicts.
+
+use std::fs;
+
+use mongo_blocking::bson::doc;
+use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::options::{ClientOptions, percent_encode};
+use mongo_blocking::{Client, Error, SecurityPolicy, WarningKind};
+use mongo_blocking_test_server::front::{Answer, Front};
+use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::{Mongod, ROOT, Reference, Scratch, Slapd, report};
+use mongo_blocking_test_server::plain;
+
+const USERS: &[(&str, &str)] = &[
+    ("ann", "pencil"),
+    ("ann@EXAMPLE.COM", "pass/word"),
+    ("a/b", "100%"),
+    ("50%25", "a:b@c"),
+    ("jürgen.ж.東京", "pässwörd \u{2168}"),
+    ("with, comma=\"quote\"", " blanks "),
+];
+
+fn front(slapd: Slapd) -> Front {
+    let judge = move |user: &str, password: &str| slapd.takes(user, password);
+    Front::builder().mechanism("PLAIN", plain::judged_by(judge)).start()
+}
+
+fn uri(address: &str, user: &str, password: &str, options: &str) -> String {
+    let (user, password) = (percent_encode(user), percent_encode(password));
+    format!("mongodb://{user}:{password}@{address}/?authMechanism=PLAIN{options}")
+}
+
+/// `ok USER@DATABASE`, `auth CODE` or `error WHAT`, as the reference clients print it.
+fn verdict(uri: &str) -> String {
+    match Client::with_uri_str(uri).and_then(|client| users(&client)) {
+        Ok(users) => format!("ok {users}"),
+        Err(error) => match error.code() {
+            Some(code) => format!("auth {code}"),
+            None => format!("error {error}"),
+        },
+    }
+}
+
+fn users(client: &Client) -> Result<String, Error> {
+    client.list_database_names().run()?;
+    let status = client.database("admin").run_command(doc! {"connectionStatus": 1}).run()?;
+    let user =
+        status.get_document("authInfo").unwrap().get_array("authenticatedUsers").unwrap()[0].as_document().unwrap();
+    Ok(format!("{}@{}", user.get_str("user").unwrap(), user.get_str("db").unwrap()))
+}
+
+#[test]
+fn the_directory_decides() {
+    let (Some(slapd), Some(pymongo)) = (Slapd::start(USERS), Reference::pymongo()) else { return };
+    let front = front(slapd);
+    let address = front.address();
+    let mut cases = Vec::new();
+    for (user, password) in USERS {
+        cases.push((*user, *password, "", format!("ok {user}@$external")));
+        cases.push((user, "wrong", "", "auth 18".to_owned()));
+    }
+    let outsiders = [
+        ("nobody", "pencil"),
+        ("", "pencil"),
+        ("ann", "pencil "),
+        ("ann", "PENCIL"),
+        ("ann@example.com", "pencil"),
+        ("*", "pencil"),
+        ("ann", ""),
+    ];
+    cases.extend(outsiders.map(|(user, password)| (user, password, "", "refused".to_owned())));
+    for (source, options) in [("other", "&authSource=other"), ("$external", "&authSource=$external")] {
+        cases.push(("ann", "pencil", options, format!("ok ann@{source}")));
+    }
+    let uris: Vec<String> =
+        cases.iter().map(|(user, password, options, _)| uri(&address, user, password, options)).collect();
+    let ours: Vec<String> = uris.iter().map(|uri| verdict(uri)).collect();
+    let theirs = pymongo.verdicts(&uris);
+    let mut table = "PLAIN against OpenLDAP: user | password | expected | mongo-blocking | PyMongo\n".to_owned();
+    for (at, (user, password, _, expected)) in cases.iter().enumerate() {
+        let short = |text: &str| text.chars().take(70).collect::<String>();
+        table += &format!("{user:?} | {password:?} | {expected} | {} | {}\n", short(&ours[at]), short(&theirs[at]));
+    }
+    report(&table);
+    for (at, (user, password, _, expected)) in cases.iter().enumerate() {
+        for verdict in [&ours[at], &theirs[at]] {
+            let right = match expected.as_str() {
+                "refused" => !verdict.starts_with("ok"),
+                expected => verdict == expected,
+            };
+            assert!(right, "{user:?}, {password:?}: {verdict}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_password_is_refused_before_anything_is_sent() {
+    let front = Front::builder().start();
+    let error = Client::with_uri_str(uri(&front.address(), "ann", "", "")).unwrap_err();
+    assert!(error.stage() == Stage::Options && error.message().contains("not empty"), "{error}");
+    for (user, password) in [("ann", "pen\0cil"), ("a\0nn", "pencil")] {
+        let error = Client::with_uri_str(uri(&front.address(), user, password, "")).unwrap_err();
+        assert!(error.message().contains("NUL"), "{error}");
+    }
+    assert_eq!(front.connections(), 0);
+}
+
+#[test]
+fn a_refusal_names_the_user_and_never_the_password() {
+    let front = Front::builder().mechanism("PLAIN", plain::judged_by(|_, _| false)).start();
+    let client = Client::with_uri_str(uri(&front.address(), "ann", "sesame-open", "&authSource=people")).unwrap();
+    let error = client.ping().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Authentication) && error.code() == Some(18), "{error:?}");
+    assert!(error.message().contains("\"ann\" on database \"people\""), "{error}");
+    assert!(error.hint().unwrap().contains("LDAP"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+    // It is one message, without speculation.
+    assert_eq!(front.commands_named("saslStart").len(), 1);
+    assert!(front.commands_named("isMaster").iter().all(|hello| !hello.body.contains_key("speculativeAuthenticate")));
+}
+
+#[test]
+fn without_tls_it_is_warned_about_or_refused() {
+    let front = Front::builder().mechanism("PLAIN", plain::judged_by(|_, _| true)).start();
+    let plain = uri(&front.address(), "ann", "pencil", "");
+    let options = ClientOptions::parse(&plain).unwrap();
+    assert!(
+        options.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure),
+        "{:?}",
+        options.warnings()
+    );
+    Client::with_options(options).unwrap().ping().unwrap();
+
+    let strict = |uri: &str| {
+        let policy = SecurityPolicy::default().refuse_unprotected_secrets(true);
+        ClientOptions::builder().uri(uri).policy(policy).build().and_then(Client::with_options)
+    };
+    let connections = front.connections();
+    for uri in [plain.clone(), format!("{plain}&tlsInsecure=true"), format!("{plain}&tlsAllowInvalidHostnames=true")] {
+        let error = strict(&uri).unwrap_err();
+        assert!(error.message().contains("PLAIN sends the password as it is"), "{error}");
+    }
+    assert_eq!(front.connections(), connections);
+
+    let (scratch, authority) = (Scratch::new("ldap-tls"), Authority::new());
+    let ca = scratch.path().join("ca.pem");
+    fs::write(&ca, authority.pem()).unwrap();
+    let own = authority.issue(For::Server, "localhost");
+    let judge = |user: &str, password: &str| (user, password) == ("ann", "pencil");
+    let front = Front::builder().mechanism("PLAIN", plain::judged_by(judge)).tls(&own.certificate, &own.key).start();
+    let options = format!("&tls=true&tlsCAFile={}", ca.display());
+    let uri = uri(&format!("localhost:{}", front.port()), "ann", "pencil", &options);
+    let options = ClientOptions::parse(&uri).unwrap();
+    assert!(
+        options.warnings().iter().all(|warning| warning.kind() != WarningKind::Insecure),
+        "{:?}",
+        options.warnings()
+    );
+    assert_eq!(users(&strict(&uri).unwrap()).unwrap(), "ann@$external");
+}
+
+/// A server that asks for more, or does not come to an end, has not let anybody in.
+#[test]
+fn a_server_that_is_not_done_lets_nobody_in() {
+    for (reply, words) in [
+        (doc! {"conversationId": 1, "done": false, "payload": "", "ok": 1}, "not done"),
+        (doc! {"conversationId": 1, "done": true, "payload": "bW9yZQ==", "ok": 1}, "asks for more"),
+        (doc! {"conversationId": 1, "payload": "", "ok": 1}, "done"),
+        (doc! {"ok": 1}, "conversationId"),
+    ] {
+        let front = Front::builder()
+            .on_command(move |request, _| (request.name() == "saslStart").then(|| Answer::Reply(reply.clone())))
+            .start();
+        let error = Client::with_uri_str(uri(&front.address(), "ann", "pencil", "")).unwrap().ping().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.message().contains(words), "{error:?}");
+    }
+}
+
+#[test]
+fn a_community_server_has_no_ldap() {
+    let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
+    let error = Client::with_uri_str(uri(&mongod.address(), ROOT.0, ROOT.1, "")).unwrap().ping().unwrap_err();
+    assert_eq!(error.code(), Some(334));
+    assert!(error.hint().unwrap().contains("PLAIN needs MongoDB Enterprise or Atlas"), "{error}");
+}

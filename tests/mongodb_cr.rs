@@ -1,0 +1,115 @@
+//! MONGODB-CR: only where it is named, on a front that poses as MongoDB 3.6, to which PyMongo 3.13 logs in too; and what newer
+//! servers say.
+
+use mongo_blocking::bson::{Document, doc};
+use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::options::ClientOptions;
+use mongo_blocking::{Client, SecurityPolicy, WarningKind};
+use mongo_blocking_test_server::front::{Answer, Front, percent_encode};
+use mongo_blocking_test_server::peers::{Mongod, ROOT, Reference};
+
+/// MongoDB 3.6.
+const WIRE_VERSION: i32 = 6;
+
+fn front() -> Front {
+    Front::builder()
+        .wire_version(WIRE_VERSION)
+        .cr_user("ann", "pencil", "admin")
+        .cr_user("jürgen", "pässwörd: 50%", "the_database")
+        .start()
+}
+
+fn uri(address: &str, user: &str, password: &str, rest: &str) -> String {
+    format!("mongodb://{}:{}@{address}/{rest}", percent_encode(user), percent_encode(password))
+}
+
+fn verdict(uri: &str) -> String {
+    let client = Client::with_uri_str(uri).unwrap();
+    let status = client.database("admin").run_command(doc! {"connectionStatus": 1}).run();
+    match status {
+        Ok(status) => {
+            let users = status.get_document("authInfo").unwrap().get_array("authenticatedUsers").unwrap();
+            let user: &Document = users[0].as_document().unwrap();
+            format!("ok {}@{}", user.get_str("user").unwrap(), user.get_str("db").unwrap())
+        }
+        Err(error) => format!("auth {}", error.code().unwrap_or_else(|| panic!("{error:?}"))),
+    }
+}
+
+#[test]
+fn verdict_for_verdict_with_pymongo_3() {
+    let Some(pymongo) = Reference::pymongo_3() else { return };
+    let front = front();
+    let address = front.address();
+    let cases = [
+        (uri(&address, "ann", "pencil", "?authMechanism=MONGODB-CR"), "ok ann@admin"),
+        (uri(&address, "ann", "wrong", "?authMechanism=MONGODB-CR"), "auth 18"),
+        (uri(&address, "bob", "pencil", "?authMechanism=MONGODB-CR"), "auth 18"),
+        (uri(&address, "ann", "pencil", "?authSource=the_database&authMechanism=MONGODB-CR"), "auth 18"),
+        (
+            uri(&address, "jürgen", "pässwörd: 50%", "?authSource=the_database&authMechanism=MONGODB-CR"),
+            "ok jürgen@the_database",
+        ),
+        (uri(&address, "jürgen", "pässwörd: 50%", "the_database?authMechanism=MONGODB-CR"), "ok jürgen@the_database"),
+    ];
+    let uris: Vec<String> = cases.iter().map(|(uri, _)| uri.clone()).collect();
+    for ((uri, expected), theirs) in cases.iter().zip(pymongo.verdicts(&uris)) {
+        assert_eq!((verdict(uri).as_str(), theirs.as_str()), (*expected, *expected), "{uri}");
+    }
+}
+
+#[test]
+fn it_is_never_chosen_unless_named() {
+    let front = front();
+    for mechanism in ["", "?authMechanism=SCRAM-SHA-1"] {
+        let error =
+            Client::with_uri_str(uri(&front.address(), "ann", "pencil", mechanism)).unwrap().ping().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Authentication), "{error:?}");
+    }
+    assert_eq!((front.commands_named("getnonce").len(), front.logins()), (0, 0));
+    assert!(
+        front.commands_named("saslStart").iter().all(|start| start.body.get_str("mechanism").unwrap() == "SCRAM-SHA-1")
+    );
+}
+
+#[test]
+fn it_is_warned_about_or_refused() {
+    let uri = "mongodb://ann:pencil@localhost/?authMechanism=MONGODB-CR";
+    let options = ClientOptions::parse(uri).unwrap();
+    assert!(options.warnings().iter().any(|warning| warning.kind() == WarningKind::Deprecated));
+    let strict = options.into_builder().policy(SecurityPolicy::default().refuse_weak_mechanisms(true)).build();
+    let error = strict.and_then(Client::with_options).unwrap_err();
+    assert!(error.message().contains("MONGODB-CR is one"), "{error}");
+}
+
+#[test]
+fn servers_that_break_the_rules_are_refused() {
+    for (reply, words) in [
+        (doc! {"ok": 1}, "no nonce"),
+        (doc! {"nonce": 7, "ok": 1}, "no nonce"),
+        (doc! {"nonce": "", "ok": 1}, "hexadecimal"),
+        (doc! {"nonce": "no number", "ok": 1}, "hexadecimal"),
+        (doc! {"nonce": "f".repeat(65), "ok": 1}, "hexadecimal"),
+    ] {
+        let front = Front::builder()
+            .on_command(move |request, _| (request.name() == "getnonce").then(|| Answer::Reply(reply.clone())))
+            .start();
+        let address = uri(&front.address(), "ann", "pencil", "?authMechanism=MONGODB-CR");
+        let error = Client::with_uri_str(address).unwrap().ping().unwrap_err();
+        assert_eq!(error.stage(), Stage::Authentication { mechanism: "MONGODB-CR", step: "nonce" });
+        assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.message().contains(words), "{error}");
+        assert!(front.commands_named("authenticate").is_empty());
+    }
+}
+
+#[test]
+fn newer_servers_say_that_it_is_gone() {
+    for version in ["4.2", "6.0"] {
+        let Some(mongod) = Mongod::shared_with_auth(version) else { return };
+        let uri = uri(&mongod.address(), ROOT.0, ROOT.1, "?authMechanism=MONGODB-CR");
+        let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Authentication), "{error:?}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("MongoDB 4.0") && hint.contains("SCRAM"), "{version}: {error}");
+    }
+}
