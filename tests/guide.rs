@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::ErrorKind;
 use mongo_blocking::options::{ClientOptions, percent_encode};
-use mongo_blocking::{Client, Error};
+use mongo_blocking::{Client, Error, WarningKind};
+use mongo_blocking_test_server::front::Front;
 #[cfg(not(mongo_blocking_native_tls))]
 use mongo_blocking_test_server::http::{HttpStub, Reply};
 #[cfg(not(mongo_blocking_native_tls))]
 use mongo_blocking_test_server::peers::certs::Extras;
 use mongo_blocking_test_server::peers::certs::{Authority, For};
-use mongo_blocking_test_server::peers::{Mongod, ROOT, Scratch};
+use mongo_blocking_test_server::peers::{Mongod, ROOT, Scratch, Slapd};
 #[cfg(not(mongo_blocking_native_tls))]
 use mongo_blocking_test_server::peers::{Registry, Standing};
+use mongo_blocking_test_server::plain;
 
 /// A user of this name with both mechanisms, whom `the_database` knows.
 fn create_user(mongod: &Mongod, name: &str, password: &str, database: &str) {
@@ -80,20 +83,6 @@ fn rows_3_and_4_a_named_mechanism_and_the_database_that_knows_the_user() {
     }
 }
 
-/// The form is understood; the mechanism itself is not built yet, and says so instead of falling back to another.
-#[test]
-fn row_5_mongodb_cr() {
-    for uri in [
-        "mongodb://U:P@example.com/?authSource=the_database&authMechanism=MONGODB-CR",
-        "mongodb://U:P@example.com/the_database?authMechanism=MONGODB-CR",
-    ] {
-        let options = ClientOptions::parse(uri).unwrap();
-        let error = Client::with_options(options).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::NotSupported), "{error}");
-        assert!(error.to_string().contains("MONGODB-CR"), "{error}");
-    }
-}
-
 #[test]
 fn row_6_default_database() {
     let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
@@ -144,6 +133,56 @@ fn row_18_tls_on() {
         .output()
         .unwrap();
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+}
+
+/// No server of today knows MONGODB-CR, so here the front poses as MongoDB 3.6.
+#[test]
+fn row_5_mongodb_cr() {
+    let front = Front::builder().wire_version(6).cr_user("guide5", "pencil", "the_database").start();
+    let host = front.address();
+    let user = "guide5@the_database";
+    for form in ["?authSource=the_database&authMechanism=MONGODB-CR", "the_database?authMechanism=MONGODB-CR"] {
+        assert_eq!(who(ClientOptions::parse(&format!("mongodb://guide5:pencil@{host}/{form}"))), user);
+    }
+    let code = ClientOptions::builder().host(&host).username("guide5").password("pencil");
+    assert_eq!(who(code.auth_source("the_database").auth_mechanism("MONGODB-CR").build()), user);
+}
+
+/// PLAIN needs MongoDB Enterprise, so here the front asks a real directory.
+#[test]
+fn row_11_plain() {
+    let Some(slapd) = Slapd::start(&[("guide 11", "pass/word")]) else { return };
+    let slapd = Arc::new(slapd);
+    let judge = |slapd: &Arc<Slapd>| {
+        let slapd = slapd.clone();
+        move |user: &str, password: &str| slapd.takes(user, password)
+    };
+    let front = Front::builder().mechanism("PLAIN", plain::judged_by(judge(&slapd))).start();
+    for options in ["", "&authSource=$external"] {
+        let uri = format!("mongodb://guide%2011:pass%2Fword@{}/?&authMechanism=PLAIN{options}", front.address());
+        let options = ClientOptions::parse(&uri).unwrap();
+        assert!(options.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure));
+        assert_eq!(who(Ok(options)), "guide 11@$external");
+    }
+
+    let (folder, authority) = (Scratch::new("guide-11"), Authority::new());
+    let file = |name: &str, text: String| {
+        fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let ca = file("ca.pem", authority.pem());
+    let own = authority.issue(For::Server, "localhost");
+    let client = file("client.pem", authority.issue(For::Client, "guide 11").both());
+    let front = Front::builder().mechanism("PLAIN", plain::judged_by(judge(&slapd))).tls(&own.certificate, &own.key);
+    let front = front.client_authority(&authority.pem(), true).start();
+    let address = format!("localhost:{}", front.port());
+    let uri = format!(
+        "mongodb://guide%2011:pass%2Fword@{address}/?&authMechanism=PLAIN&tls=true&tlsCertificateKeyFile={client}&tlsCAFile={ca}"
+    );
+    assert_eq!(who(ClientOptions::parse(&uri)), "guide 11@$external");
+    let code =
+        ClientOptions::builder().host(&address).username("guide 11").password("pass/word").auth_mechanism("PLAIN");
+    assert_eq!(who(code.tls(true).tls_certificate_key_file(&client).tls_ca_file(&ca).build()), "guide 11@$external");
 }
 
 #[test]

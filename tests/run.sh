@@ -25,6 +25,7 @@ tls|client certificates in every encoding, the dangerous switches, and MONGODB-X
 tls-native|the TLS tests on the backend for Windows and macOS (native-tls), as far as Linux can show|mongod-6.0 mongod-4.2|native:lib native:tls native:tls_matrix native:rotation native:subjects native:refused_certificates native:tls_version native:handshake_faults native:channels
 aws|MONGODB-AWS: moto judges our signatures, PyMongo logs in to the same server, keys from everywhere|aws|test:aws test:aws_sources
 kerberos|GSSAPI against a real KDC with two realms, with an acceptor that we did not write behind the front|kdc python-gssapi libmongoc mongod-6.0|lib:gssapi test:kerberos:gssapi script:tests/kerberos/leaks.sh
+ldap|PLAIN, judged by a real OpenLDAP server, and MONGODB-CR, beside PyMongo|slapd python pymongo-3.13 mongod-6.0 mongod-4.2|test:ldap test:mongodb_cr
 hostile|servers that lie, stall, or break off||test:hostile
 threads|one client in many threads, in a runtime's worker, in Drop, in a scope|mongod-6.0|test:threads
 bench|the bench program runs through (no time is judged)|mongod-6.0|script:tests/bench/quick.sh

@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
 use super::scram::{hex, mongo_digest};
-use super::{Mechanism, Next, Tools};
+use super::{Mechanism, Next};
 use crate::credential::CrCredential;
 use crate::error::{Error, ErrorKind, Result, Stage};
 
@@ -33,14 +33,10 @@ enum State {
 }
 
 impl Cr {
-    /// Fails where the policy refuses what rests on MD5.
-    pub(super) fn new(credential: &CrCredential, tools: &Tools) -> Result<Self> {
-        if tools.policy.refuses_weak_mechanisms() {
-            return Err(Error::invalid_argument("the security policy refuses weak mechanisms, and MONGODB-CR is one"));
-        }
+    pub(super) fn new(credential: &CrCredential) -> Self {
         let CrCredential { username, password, source } = credential.clone();
         let digest = mongo_digest(&username, password.expose());
-        Ok(Cr { username, source, digest, state: State::Unstarted })
+        Cr { username, source, digest, state: State::Unstarted }
     }
 
     fn authenticate(&self, nonce: &str) -> RawDocumentBuf {

@@ -119,7 +119,7 @@ impl Named<'_> {
 fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Box<dyn Mechanism>> {
     match credential {
         Credential::Plain(credential) => Ok(Box::new(Sasl::new(Plain::new(credential), &credential.source))),
-        Credential::Cr(credential) => Ok(Box::new(Cr::new(credential, tools)?)),
+        Credential::Cr(credential) => Ok(Box::new(Cr::new(credential))),
         Credential::X509(credential) => Ok(Box::new(X509::new(credential, peer.presented.cloned()))),
         #[cfg(feature = "aws")]
         Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer), EXTERNAL))),

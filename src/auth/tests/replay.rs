@@ -15,12 +15,14 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, RawDocument, RawDocumentBuf};
 
 use super::{credential, tools};
+use crate::auth::cr::Cr;
+use crate::auth::plain::Plain;
 use crate::auth::run::run;
 use crate::auth::sasl::Sasl;
 use crate::auth::scram::Scram;
 use crate::auth::x509::X509;
 use crate::auth::{Mechanism, Next};
-use crate::credential::{ScramMechanism, X509Credential};
+use crate::credential::{CrCredential, PlainCredential, ScramCredential, ScramMechanism, X509Credential};
 use crate::error::{Result, Stage};
 
 struct Conversation {
@@ -117,6 +119,16 @@ impl Conversation {
             return Box::new(X509::new(&credential, None));
         }
         let user = credential(&self.settings["user"], &self.settings["password"]);
+        let ScramCredential { username, password, .. } = user.clone();
+        match self.settings["mechanism"].as_str() {
+            "PLAIN" => {
+                let source = crate::credential::EXTERNAL.to_owned();
+                let credential = PlainCredential { username, password, source };
+                return Box::new(Sasl::new(Plain::new(&credential), &credential.source));
+            }
+            "MONGODB-CR" => return Box::new(Cr::new(&CrCredential { username, password, source: user.source })),
+            _ => {}
+        }
         let mut tools = tools();
         if let Some(limit) = self.settings.get("max iterations") {
             tools.scram_max_iterations = limit.parse().unwrap();
