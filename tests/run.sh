@@ -132,6 +132,9 @@ missing_peers_fail() {
 run_step() {
     log=$logs/$suite.$(echo "$1" | tr '/:' '__').log
     case $1 in
+    *:gssapi) ! kerberos_is_missing "$1" || return 0 ;;
+    esac
+    case $1 in
     lib) cargo_test --lib ;;
     lib:*) cargo_test --features "${1#lib:}" --lib "${1#lib:}" ;;
     doc) cargo_test --doc ;;
@@ -144,6 +147,13 @@ run_step() {
     script:*:*) run_script "$(echo "$1" | cut -d : -f 2)" "$(echo "$1" | cut -d : -f 3)" ;;
     script:*) run_script "${1#script:}" ;;
     esac
+}
+
+# What is built with the system's Kerberos is skipped where that cannot be had. (In CI the suite has failed by then.)
+kerberos_is_missing() {
+    [ -f "$logs/missing.kdc" ] || return 1
+    skipped=$((skipped + 1))
+    echo "IGNORED $1: $(cat "$logs/missing.kdc")" >>"$skips"
 }
 
 run_test() {

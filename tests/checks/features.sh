@@ -22,12 +22,20 @@ build() {
     fi
 }
 
+# Kerberos needs its own headers and libclang; tests/peers/fetch.sh kdc installs both. Nothing may be left out in CI.
+without_kerberos=
+if [ "${CI:-}" != true ] && ! pkg-config --exists krb5-gssapi 2>/dev/null; then
+    without_kerberos=yes
+    echo "gssapi, all features: not built, the headers of Kerberos are missing (sh tests/peers/fetch.sh kdc)"
+fi
+
 failed=0
 build "no feature" --no-default-features
 for feature in $features; do
+    [ "$feature$without_kerberos" != gssapiyes ] || continue
     build "$feature alone" --no-default-features --features "$feature"
 done
-build "all features" --all-features
+[ -n "$without_kerberos" ] || build "all features" --all-features
 RUSTFLAGS="${RUSTFLAGS:-} --cfg mongo_blocking_native_tls"
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/native
 export RUSTFLAGS CARGO_TARGET_DIR
