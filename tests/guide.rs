@@ -260,6 +260,130 @@ fn row_21_crl() {
     }
 }
 
+/// A server that wants a certificate of its authority and has a user for one, and the files for it.
+struct Mutual {
+    folder: Scratch,
+    authority: Authority,
+    mongod: Mongod,
+    ca: String,
+}
+
+const ANN: &str = "CN=ann,O=mongo-blocking users";
+
+impl Mutual {
+    fn start(server: &str) -> Option<Mutual> {
+        let (folder, authority) = (Scratch::new("guide-mutual"), Authority::new());
+        let ca = write(&folder, "ca.pem", authority.pem());
+        let own = write(&folder, "server.pem", authority.issue(For::Server, server).both());
+        let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
+        let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
+        let mongod = Mongod::start("6.0", &[&args[..], &mechanisms[..]].concat())?;
+        Some(Mutual { folder, authority, mongod, ca })
+    }
+
+    fn host(&self) -> String {
+        format!("localhost:{}", self.mongod.port())
+    }
+
+    /// A client certificate in files: with its key, with its key encrypted (password `pen&cil`), alone; and the key alone.
+    fn own(&self) -> [String; 4] {
+        let ann = self.authority.issue(For::Client, "ann");
+        let write = |name: &str, text: &str| write(&self.folder, name, text.to_owned());
+        let key = write("key.pem", &ann.key);
+        let arguments = ["pkcs8", "-topk8", "-in", &key, "-passout", "pass:pen&cil"];
+        let done = Command::new("openssl").args(arguments).output().expect("the openssl command");
+        let encrypted = String::from_utf8(done.stdout).unwrap() + &ann.certificate;
+        [write("client.pem", &ann.both()), write("secret.pem", &encrypted), write("c.pem", &ann.certificate), key]
+    }
+}
+
+fn write(folder: &Scratch, name: &str, text: String) -> String {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// As the guides write them, now and then. (The backend of Windows and macOS takes no encrypted key.)
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+#[test]
+fn rows_7_8_22_and_23_client_certificates() {
+    let Some(server) = Mutual::start("localhost") else { return };
+    let ([client, secret, alone, key], ca, host) = (server.own(), &server.ca, server.host());
+    let code = || ClientOptions::builder().host(&host).tls(true).tls_ca_file(ca);
+    let admin = Client::with_options(code().tls_certificate_key_file(&client).build().unwrap()).unwrap();
+    admin.database("$external").run_command(doc! { "createUser": ANN, "roles": [] }).run().unwrap();
+
+    let user = percent_encode(ANN);
+    let x509 = "authMechanism=MONGODB-X509";
+    for uri in [
+        // 7
+        format!("mongodb://{host}/?tls=true&tlsCertificateKeyFile={client}&{x509}&tlsCAFile={ca}"),
+        format!(
+            "mongodb://{host}/?tls=true&tlsCertificateKeyFile={secret}&tlsCertificateKeyFilePassword=pen%26cil&{x509}\
+             &tlsCAFile={ca}"
+        ),
+        // 8
+        format!(
+            "mongodb://{user}@{host}/?{x509}&ssl=true&ssl_certfile={client}&ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={ca}"
+        ),
+        // 22, and that CERT_OPTIONAL means the same as CERT_REQUIRED
+        format!("mongodb://{host}/?ssl=true&ssl_certfile={client}&ssl_ca_certs={ca}&{x509}"),
+        format!(
+            "mongodb://{host}/?ssl=true&ssl_certfile={alone}&ssl_keyfile={key}&ssl_ca_certs={ca}&ssl_cert_reqs=CERT_OPTIONAL\
+             &{x509}"
+        ),
+        // 23
+        format!(
+            "mongodb://{host}/?ssl=true&ssl_certfile={secret}&ssl_pem_passphrase=pen%26cil&ssl_ca_certs={ca}&{x509}"
+        ),
+    ] {
+        assert_eq!(who(ClientOptions::parse(&uri)), format!("{ANN}@$external"), "{uri}");
+    }
+    let code = || code().auth_mechanism("MONGODB-X509");
+    for options in [
+        code().tls_certificate_key_file(&client),
+        code().tls_certificate_key_file(&secret).tls_certificate_key_file_password("pen&cil"),
+        code().tls_certificate_key_file(&client).username(ANN),
+        code().tls_certificate_key_file(std::path::Path::new(&alone)).tls_key_file(std::path::PathBuf::from(&key)),
+    ] {
+        assert_eq!(who(options.build()), format!("{ANN}@$external"));
+    }
+}
+
+/// Which of the dangerous forms reach a server of another name, and which one whose authority is a stranger.
+#[test]
+fn rows_24_to_26_dangerous_forms() {
+    let Some(server) = Mutual::start("other.example") else { return };
+    let ([client, ..], host) = (server.own(), server.host());
+    let strange = write(&server.folder, "strange.pem", Authority::new().pem());
+    let builder = ClientOptions::builder;
+    for (uri, code, any_authority) in [
+        // 24
+        ("tlsInsecure=true", builder().danger_tls_insecure(true), true),
+        // 25
+        ("tlsAllowInvalidCertificates=true", builder().danger_tls_allow_invalid_certificates(true), true),
+        ("ssl_cert_reqs=CERT_NONE", builder().danger_tls_allow_invalid_certificates(true), true),
+        // 26
+        ("tlsAllowInvalidHostnames=true", builder().danger_tls_allow_invalid_hostnames(true), false),
+        ("ssl_match_hostname=false", builder().danger_tls_allow_invalid_hostnames(true), false),
+    ] {
+        for (ca, reached) in [(&server.ca, true), (&strange, any_authority)] {
+            let common = format!("mongodb://{host}/?tls=true&tlsCAFile={ca}&tlsCertificateKeyFile={client}");
+            let plain = Client::with_uri_str(&common).unwrap();
+            assert!(matches!(plain.ping().unwrap_err().kind(), ErrorKind::Tls), "without the switch");
+            for options in [builder().uri(format!("{common}&{uri}")), code.clone().uri(&common)] {
+                let outcome = Client::with_options(options.build().unwrap()).unwrap().ping();
+                assert_eq!(outcome.is_ok(), reached, "{uri} {ca}: {outcome:?}");
+            }
+        }
+    }
+    for required in ["CERT_REQUIRED", "CERT_OPTIONAL"] {
+        let uri =
+            format!("mongodb://{host}/?ssl=true&ssl_certfile={client}&ssl_ca_certs={strange}&ssl_cert_reqs={required}");
+        assert!(matches!(Client::with_uri_str(uri).unwrap().ping().unwrap_err().kind(), ErrorKind::Tls), "{required}");
+    }
+}
+
 #[test]
 fn row_27_sample_application() {
     let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
