@@ -85,14 +85,25 @@ impl Setup {
     }
 
     /// The server, as a login may know it that has shown it this certificate of ours.
-    fn peer<'a>(&'a self, presented: Option<&'a Presented>, deadline: Deadline) -> Peer<'a> {
-        let step_deadline = self.command_deadline(deadline);
-        Peer { host: self.host(), deadline, step_deadline, verified: self.verified, presented }
+    fn peer<'a>(&'a self, presented: Option<&'a Presented>, connecting: Deadline, deadline: Deadline) -> Peer<'a> {
+        Peer {
+            host: self.host(),
+            deadline,
+            step_deadline: self.command_deadline(deadline),
+            connect_deadline: connecting,
+            verified: self.verified,
+            presented,
+        }
     }
 
     /// Who the client says it is.
     pub(crate) fn handshake(&self) -> &Handshake {
         &self.handshake
+    }
+
+    /// Until when a connection that is begun now must be made.
+    fn connect_deadline(&self, operation: Deadline) -> Deadline {
+        Deadline::after(self.connect_timeout).named("connectTimeoutMS").earliest(operation)
     }
 
     /// Until when one command of the handshake must be through. With `timeoutMS` it is the operation's own deadline (or,
@@ -121,7 +132,7 @@ impl Connection {
         opened: impl FnOnce(Closer),
     ) -> Result<Connection> {
         let began = Instant::now();
-        let connecting = Deadline::after(setup.connect_timeout).named("connectTimeoutMS").earliest(deadline);
+        let connecting = setup.connect_deadline(deadline);
         let stream = Stream::connect(&setup.address, setup.tls.as_ref(), connecting)?;
         opened(stream.closer());
         let tls = stream.facts().cloned();
@@ -130,7 +141,7 @@ impl Connection {
         let exchange = &mut |form, database: &str, body: &RawDocument| {
             exchange(&mut line, form, database, body, setup.command_deadline(deadline))
         };
-        let peer = setup.peer(presented.as_ref(), deadline);
+        let peer = setup.peer(presented.as_ref(), connecting, deadline);
         let Handshaken { hello, login } = setup.handshake.run(&peer, exchange).map_err(|error| {
             hint_at_tls(error, setup.tls.is_some()).with_address(&setup.address).with_elapsed(began.elapsed())
         })?;
@@ -152,7 +163,8 @@ impl Connection {
         let exchange = &mut |form, database: &str, body: &RawDocument| {
             exchange(line, form, database, body, setup.command_deadline(deadline))
         };
-        let outcome = setup.handshake.reauthenticate(&setup.peer(presented.as_ref(), deadline), login, exchange);
+        let peer = setup.peer(presented.as_ref(), setup.connect_deadline(deadline), deadline);
+        let outcome = setup.handshake.reauthenticate(&peer, login, exchange);
         outcome.map_err(|error| {
             self.line.give_up();
             self.complete(error, began)

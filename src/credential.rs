@@ -3,11 +3,16 @@
 //! A `Credential` that exists is a valid one: only the options make them, after they have judged all parts together.
 
 mod aws;
+mod oidc;
 
 use crate::secret::Secret;
 
 pub use aws::{
     AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSearchFailed, AwsSkipped, AwsSource, AwsSourceReport,
+};
+pub use oidc::{
+    AllowedHosts, IdpServerInfo, IdpServerResponse, OidcCallback, OidcCallbackContext, OidcCommand, OidcCredential,
+    OidcEnvironment, OidcProvider, OidcSource,
 };
 
 /// The credential of a client.
@@ -120,36 +125,6 @@ pub enum CanonicalizeHostName {
     ForwardAndReverse,
 }
 
-/// Where a token for MONGODB-OIDC comes from.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct OidcCredential {
-    /// The client id of an Azure managed identity.
-    pub username: Option<String>,
-    /// What gives the token.
-    pub environment: OidcEnvironment,
-}
-
-/// An environment that hands out tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OidcEnvironment {
-    /// A file, for tests of drivers.
-    Test,
-    /// The metadata service of Azure.
-    Azure {
-        /// The audience (`TOKEN_RESOURCE`).
-        token_resource: String,
-    },
-    /// The metadata service of Google Cloud.
-    Gcp {
-        /// The audience (`TOKEN_RESOURCE`).
-        token_resource: String,
-    },
-    /// The service account's token of a Kubernetes pod.
-    K8s,
-}
-
 impl Credential {
     /// The mechanism's name in `authMechanism`, or `None` where it is negotiated.
     pub fn mechanism(&self) -> Option<&'static str> {
@@ -217,26 +192,6 @@ impl CanonicalizeHostName {
             CanonicalizeHostName::None => "none",
             CanonicalizeHostName::Forward => "forward",
             CanonicalizeHostName::ForwardAndReverse => "forwardAndReverse",
-        }
-    }
-}
-
-impl OidcEnvironment {
-    /// Its name as the mechanism property `ENVIRONMENT`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            OidcEnvironment::Test => "test",
-            OidcEnvironment::Azure { .. } => "azure",
-            OidcEnvironment::Gcp { .. } => "gcp",
-            OidcEnvironment::K8s => "k8s",
-        }
-    }
-
-    /// The audience, where it has one.
-    pub fn token_resource(&self) -> Option<&str> {
-        match self {
-            OidcEnvironment::Azure { token_resource } | OidcEnvironment::Gcp { token_resource } => Some(token_resource),
-            OidcEnvironment::Test | OidcEnvironment::K8s => None,
         }
     }
 }

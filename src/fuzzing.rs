@@ -59,6 +59,7 @@ pub fn handshake(data: &[u8]) {
         host: "localhost",
         deadline: Deadline::NEVER,
         step_deadline: Deadline::NEVER,
+        connect_deadline: Deadline::NEVER,
         verified: true,
         presented: None,
     };

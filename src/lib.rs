@@ -43,7 +43,7 @@
 //! | feature | for | default | crates it adds |
 //! | --- | --- | --- | --- |
 //! | `aws` | MONGODB-AWS | yes | 18 (HTTP, JSON) |
-//! | `oidc` | MONGODB-OIDC, not built yet | yes | the same 18 |
+//! | `oidc` | MONGODB-OIDC | yes | the same 18 |
 //! | `ocsp` | asking OCSP responders | yes | the 15 for HTTP |
 //! | `srv` | `mongodb+srv://`, not built yet | yes | 0 |
 //! | `gssapi` | GSSAPI (Kerberos); needs the headers of Kerberos and libclang | no | 2 |
@@ -99,9 +99,10 @@ pub use auth::aws_source_report;
 pub use client::Client;
 pub use collection::{Collection, CollectionOptions, WriteModel};
 pub use credential::{
-    AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSearchFailed, AwsSkipped, AwsSource,
-    AwsSourceReport, CanonicalizeHostName, CrCredential, Credential, GssapiCredential, OidcCredential, OidcEnvironment,
-    PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+    AllowedHosts, AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSearchFailed, AwsSkipped, AwsSource,
+    AwsSourceReport, CanonicalizeHostName, CrCredential, Credential, GssapiCredential, IdpServerInfo,
+    IdpServerResponse, OidcCallback, OidcCallbackContext, OidcCommand, OidcCredential, OidcEnvironment, OidcProvider,
+    OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 pub use cursor::Cursor;
 pub use database::{Database, DatabaseOptions};

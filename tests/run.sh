@@ -6,7 +6,7 @@
 #   sh tests/run.sh --list          the suites, a line each
 #
 # What the tests run against is fetched once into .peers (or $MONGO_BLOCKING_PEERS) by tests/peers/fetch.sh and handed over in
-# MONGOD_6_0, MONGOD_5_0, MONGOD_4_4, MONGOD_4_2, PYTHON_PEERS, AWS_PEERS, PYMONGO_3_13 and NODE_PEERS; a variable that is set already is left alone.
+# MONGOD_6_0, MONGOD_5_0, MONGOD_4_4, MONGOD_4_2, PYTHON_PEERS, AWS_PEERS, PYMONGO_3_13, NODE_PEERS and OIDC_PEERS; a variable that is set already is left alone.
 # What cannot be had here is a skip with its reason; with CI=true it is a failure.
 # A test that skips itself appends `SKIP <test>: <reason>` to the file $MONGO_BLOCKING_SKIPS; a test with more to say than passed
 # or failed (the fixtures' table) appends it to the file $MONGO_BLOCKING_REPORT.
@@ -24,6 +24,7 @@ generations|login and CRUD on MongoDB 4.2, 4.4, 5.0 and 6.0|mongod-6.0 mongod-5.
 tls|client certificates in every encoding, the dangerous switches, and MONGODB-X509 on MongoDB 6.0 and 4.2, beside other drivers|mongod-6.0 mongod-4.2 python pymongo-3.13 libmongoc|test:tls test:x509 test:tls_matrix test:rotation test:subjects test:material test:refused_certificates test:resumption test:tls_version test:handshake_faults
 tls-native|the TLS tests on the backend for Windows and macOS (native-tls), as far as Linux can show|mongod-6.0 mongod-4.2|native:lib native:tls native:tls_matrix native:rotation native:subjects native:material native:refused_certificates native:tls_version native:handshake_faults native:channels
 aws|MONGODB-AWS: moto judges our signatures, PyMongo logs in to the same server, keys from everywhere|aws|test:aws test:aws_sources
+oidc|MONGODB-OIDC: the prose tests with tokens of somebody else's provider, PyMongo and the Node driver beside us, reauthentication|oidc python node mongod-6.0|test:oidc
 kerberos|GSSAPI against a real KDC with two realms, with an acceptor that we did not write behind the front|kdc python-gssapi libmongoc mongod-6.0|lib:gssapi test:kerberos:gssapi script:tests/kerberos/leaks.sh
 ldap|PLAIN, judged by a real OpenLDAP server, and MONGODB-CR, beside PyMongo|slapd python pymongo-3.13 mongod-6.0 mongod-4.2|test:ldap test:mongodb_cr
 hostile|servers that lie, stall, or break off||test:hostile
@@ -94,6 +95,7 @@ variable_of() {
     python-gssapi) echo PYTHON_GSSAPI ;;
     pymongo-3.13) echo PYMONGO_3_13 ;;
     node) echo NODE_PEERS ;;
+    oidc) echo OIDC_PEERS ;;
     esac
 }
 

@@ -6,13 +6,15 @@ use bson::{RawDocument, RawDocumentBuf};
 use super::aws::Aws;
 use super::cr::Cr;
 use super::negotiation::Negotiation;
+#[cfg(feature = "oidc")]
+use super::oidc::Oidc;
 use super::plain::Plain;
 use super::run::{Exchange, run};
 use super::sasl::Sasl;
 use super::x509::X509;
 use super::{LoginState, Mechanism, Peer, Tools};
 use crate::credential::Credential;
-#[cfg(feature = "aws")]
+#[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::credential::EXTERNAL;
 use crate::error::{Error, Result, Stage, command_error};
 
@@ -33,8 +35,10 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Another login on a connection that has one: by the mechanism that it had, and without a hello.
+    /// Another login on a connection that has one: by the mechanism that it had, without a hello, and not by the same token.
     pub(crate) fn again(credential: &'a Credential, tools: &'a Tools, peer: &'a Peer<'a>, state: &LoginState) -> Self {
+        #[cfg(feature = "oidc")]
+        tools.oidc.forget(state.token);
         match Login::new(credential, tools, peer) {
             Login::Scram(login) => Login::Scram(login.decided(state.mechanism)),
             named => named,
@@ -58,13 +62,12 @@ impl<'a> Login<'a> {
     }
 
     /// Logs in, given what the reply to `hello` said: the mechanisms it offers this user, and its answer to the speculation.
-    /// Gives the mechanism that was used.
     pub(crate) fn finish(
         self,
         offered: Option<&[String]>,
         speculative: Option<&RawDocument>,
         exchange: &mut Exchange<'_>,
-    ) -> Result<&'static str> {
+    ) -> Result<LoginState> {
         let speculative = speculative.filter(|reply| is_answer(reply));
         match self {
             Login::Scram(login) => login.finish(offered, speculative, exchange),
@@ -103,14 +106,12 @@ impl Named<'_> {
         Ok(start)
     }
 
-    fn finish(mut self, speculative: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<&'static str> {
+    fn finish(mut self, speculative: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<LoginState> {
         let machine = match (self.speculation.take(), speculative) {
             (Some(machine), Some(_)) => machine,
             _ => machine(self.credential, self.tools, self.peer)?,
         };
-        let name = machine.name();
-        run(machine, speculative, exchange)?;
-        Ok(name)
+        run(machine, speculative, exchange)
     }
 }
 
@@ -123,6 +124,8 @@ fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Bo
         Credential::X509(credential) => Ok(Box::new(X509::new(credential, peer.presented.cloned()))),
         #[cfg(feature = "aws")]
         Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer), EXTERNAL))),
+        #[cfg(feature = "oidc")]
+        Credential::Oidc(credential) => Ok(Box::new(Sasl::new(Oidc::new(credential, tools, peer), EXTERNAL))),
         #[cfg(feature = "gssapi")]
         Credential::Gssapi(credential) => super::gssapi::machine(credential, tools, peer),
         other => {

@@ -16,13 +16,19 @@ mod cr;
 mod gssapi;
 mod login;
 mod negotiation;
+#[cfg(feature = "oidc")]
+mod oidc;
 mod plain;
 mod run;
+#[cfg(any(feature = "aws", feature = "oidc"))]
+mod runner;
 mod sasl;
 mod scram;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tools;
+#[cfg(any(feature = "aws", feature = "oidc"))]
+mod world;
 mod x509;
 
 use bson::{RawDocument, RawDocumentBuf};
@@ -64,6 +70,10 @@ pub(crate) trait Mechanism: Send {
     /// A refusal in this mechanism's words: who was refused, and what to look at.
     fn explained(&self, refused: Error) -> Error {
         refused
+    }
+    /// The number of the token that was used, where the mechanism has tokens that are kept.
+    fn token(&self) -> Option<u64> {
+        None
     }
     /// The document to send along with `hello`, for a mechanism that can start there.
     fn speculative(&mut self) -> Result<Option<RawDocumentBuf>> {

@@ -5,7 +5,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use super::run::{Exchange, MECHANISM_UNAVAILABLE, run};
 use super::sasl::Sasl;
 use super::scram::Scram;
-use super::{Mechanism, Tools};
+use super::{LoginState, Mechanism, Tools};
 use crate::credential::{ScramCredential, ScramMechanism};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
@@ -68,19 +68,18 @@ impl<'a> Negotiation<'a> {
     }
 
     /// Logs in, given what the reply to `hello` said: the mechanisms it offers this user, and its answer to the speculation.
-    /// Gives the mechanism that was used.
     pub(super) fn finish(
         mut self,
         offered: Option<&[String]>,
         speculative: Option<&RawDocument>,
         exchange: &mut Exchange<'_>,
-    ) -> Result<&'static str> {
+    ) -> Result<LoginState> {
         let mechanism = self.choose(offered)?;
         let outcome = match (self.speculation.take(), speculative) {
             (Some((speculated, machine)), Some(_)) if speculated == mechanism => run(machine, speculative, exchange),
             _ => run(self.machine(mechanism)?, None, exchange),
         };
-        outcome.map(|()| mechanism.name()).map_err(|error| self.explained(error, mechanism, offered))
+        outcome.map_err(|error| self.explained(error, mechanism, offered))
     }
 
     fn machine(&self, mechanism: ScramMechanism) -> Result<Box<dyn Mechanism>> {

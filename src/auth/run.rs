@@ -2,7 +2,7 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use super::{Mechanism, Next};
+use super::{LoginState, Mechanism, Next};
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
 
 /// One round trip: a command for a database, and the server's whole reply. `ok: 0` is not judged by it.
@@ -14,7 +14,7 @@ pub(super) fn run(
     mut machine: Box<dyn Mechanism>,
     first: Option<&RawDocument>,
     exchange: &mut Exchange<'_>,
-) -> Result<()> {
+) -> Result<LoginState> {
     let mut first = first;
     for _ in 0..MAX_RETRIES {
         match converse(machine.as_mut(), first.take(), exchange) {
@@ -22,10 +22,18 @@ pub(super) fn run(
                 Some(fresh) => machine = fresh,
                 None => return Err(machine.explained(refused)),
             },
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(state(machine.as_ref())),
         }
     }
-    converse(machine.as_mut(), None, exchange).map_err(|refused| machine.explained(refused))
+    match converse(machine.as_mut(), None, exchange) {
+        Err(refused) => Err(machine.explained(refused)),
+        Ok(()) => Ok(state(machine.as_ref())),
+    }
+}
+
+/// What the connection keeps of a login by this machine.
+fn state(machine: &dyn Mechanism) -> LoginState {
+    LoginState { mechanism: Some(machine.name()), token: machine.token() }
 }
 
 fn converse(machine: &mut dyn Mechanism, first: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<()> {

@@ -31,7 +31,7 @@ pub(super) trait SaslClient: Send + 'static {
         None
     }
     /// Whether `saslStart` may travel with `hello`.
-    fn may_speculate(&self) -> bool {
+    fn may_speculate(&mut self) -> bool {
         false
     }
     /// Whether the reply to the last message must say `done`. Otherwise one more, empty message is exchanged where it does not.
@@ -48,6 +48,10 @@ pub(super) trait SaslClient: Send + 'static {
     /// A refusal in this mechanism's words.
     fn explained(&self, refused: Error) -> Error {
         refused
+    }
+    /// The number of the token that was used, where the mechanism has tokens that are kept.
+    fn token(&self) -> Option<u64> {
+        None
     }
 }
 
@@ -142,6 +146,10 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
 
     fn explained(&self, refused: Error) -> Error {
         self.client.explained(refused)
+    }
+
+    fn token(&self) -> Option<u64> {
+        self.client.token()
     }
 
     fn speculative(&mut self) -> Result<Option<RawDocumentBuf>> {

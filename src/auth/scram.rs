@@ -146,7 +146,7 @@ impl SaslClient for Scram {
         Some(rawdoc! { "skipEmptyExchange": true })
     }
 
-    fn may_speculate(&self) -> bool {
+    fn may_speculate(&mut self) -> bool {
         true
     }
 }

@@ -26,6 +26,9 @@ pub(crate) struct Tools {
     /// What MONGODB-AWS finds its keys with.
     #[cfg(feature = "aws")]
     pub(super) aws: super::aws::Surroundings,
+    /// What MONGODB-OIDC gets and keeps its tokens with.
+    #[cfg(feature = "oidc")]
+    pub(super) oidc: super::oidc::Surroundings,
 }
 
 /// The server that one login is about, as far as a machine may know it.
@@ -38,6 +41,8 @@ pub(crate) struct Peer<'a> {
     pub(crate) deadline: Deadline,
     /// When one step of the login must end: what each of its commands is given.
     pub(crate) step_deadline: Deadline,
+    /// When the making of this connection must end: what is left of `connectTimeoutMS`, and of the operation's time.
+    pub(crate) connect_deadline: Deadline,
     /// Whether TLS has verified the server in full.
     pub(crate) verified: bool,
     /// The certificate of ours that it got to see, where TLS can tell.
@@ -49,12 +54,21 @@ pub(crate) struct Peer<'a> {
 pub(crate) struct LoginState {
     /// The mechanism that logged it in.
     pub(crate) mechanism: Option<&'static str>,
+    /// The number of the token that was used, where the mechanism has tokens that are kept.
+    pub(super) token: Option<u64>,
 }
 
 impl Peer<'_> {
     /// No server yet: for judging a credential by itself.
     pub(super) fn unknown() -> Self {
-        Peer { host: "", deadline: Deadline::NEVER, step_deadline: Deadline::NEVER, verified: false, presented: None }
+        Peer {
+            host: "",
+            deadline: Deadline::NEVER,
+            step_deadline: Deadline::NEVER,
+            connect_deadline: Deadline::NEVER,
+            verified: false,
+            presented: None,
+        }
     }
 }
 
@@ -80,6 +94,8 @@ impl Tools {
             alarm: Alarm::new(options.warning_handler.clone()),
             #[cfg(feature = "aws")]
             aws: super::aws::Surroundings::of_this_process(),
+            #[cfg(feature = "oidc")]
+            oidc: super::oidc::Surroundings::of_this_process(),
         })
     }
 }

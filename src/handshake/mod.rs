@@ -91,7 +91,7 @@ impl Handshake {
             let speculative = done.hello.speculative.take();
             let offered = done.hello.supported_mechanisms.as_deref();
             let carry = &mut |database: &str, command: &RawDocument| self.carry(database, command, exchange);
-            done.login.mechanism = Some(login.finish(offered, speculative.as_deref(), carry)?);
+            done.login = login.finish(offered, speculative.as_deref(), carry)?;
         }
         Ok(done)
     }
@@ -106,7 +106,7 @@ impl Handshake {
         let Some(credential) = &self.credential else { return Err(no_credential()) };
         let login = Login::again(credential, &self.tools, peer, state);
         let carry = &mut |database: &str, command: &RawDocument| self.carry(database, command, exchange);
-        state.mechanism = Some(login.finish(None, None, carry)?);
+        *state = login.finish(None, None, carry)?;
         Ok(())
     }
 

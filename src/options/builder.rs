@@ -1,6 +1,6 @@
 //! Options in code: one method for each line of the table.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::given::Given;
@@ -11,7 +11,7 @@ use super::{
     Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsVersion,
     WriteConcern, validate,
 };
-use crate::credential::{AwsCredentialProvider, AwsProvider};
+use crate::credential::{AllowedHosts, AwsCredentialProvider, AwsProvider, OidcCallback, OidcCommand, OidcProvider};
 use crate::error::{Error, Result};
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
@@ -233,6 +233,96 @@ impl ClientOptionsBuilder {
     /// ```
     pub fn aws_credential_provider(mut self, provider: impl AwsCredentialProvider + 'static) -> Self {
         self.given.aws_provider = Some(AwsProvider::new(provider));
+        self
+    }
+
+    /// What gives the tokens for MONGODB-OIDC to a service (`OIDC_CALLBACK`): a closure, or a type of yours. With it there is no
+    /// `ENVIRONMENT`. [`OidcCallback`] says when it is called, and has an example.
+    pub fn oidc_callback(mut self, callback: impl OidcCallback + 'static) -> Self {
+        self.given.oidc.callback = Some(OidcProvider::new(callback));
+        self
+    }
+
+    /// What gets the tokens for MONGODB-OIDC from a person (`OIDC_HUMAN_CALLBACK`): a closure, or a type of yours. They are sent
+    /// to [allowed hosts](ClientOptionsBuilder::oidc_allowed_hosts) only. [`OidcCallback`] says when it is called.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    /// use mongo_blocking::{IdpServerResponse, OidcCallbackContext};
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .host("localhost")
+    ///     .auth_mechanism("MONGODB-OIDC")
+    ///     .oidc_human_callback(|context: &OidcCallbackContext| {
+    ///         let idp = context.idp_info.as_ref().ok_or("no identity provider")?;
+    ///         let (token, refresh) = open_a_browser(&idp.issuer, idp.client_id.as_deref(), context.timeout)?;
+    ///         Ok(IdpServerResponse::new(token).refresh_token(refresh))
+    ///     })
+    ///     .build()?;
+    /// # fn open_a_browser(_: &str, _: Option<&str>, _: std::time::Duration) -> std::io::Result<(String, String)> { Ok(Default::default()) }
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn oidc_human_callback(mut self, callback: impl OidcCallback + 'static) -> Self {
+        self.given.oidc.human_callback = Some(OidcProvider::new(callback));
+        self
+    }
+
+    /// The servers that a person's token may be sent to (`ALLOWED_HOSTS`), instead of the default of [`AllowedHosts`]; only with
+    /// a human callback.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    /// # use mongo_blocking::{IdpServerResponse, OidcCallbackContext};
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .host("db1.example.com")
+    ///     .auth_mechanism("MONGODB-OIDC")
+    ///     .oidc_human_callback(|context: &OidcCallbackContext| Ok(IdpServerResponse::new("eyJ")))
+    ///     .oidc_allowed_hosts(["*.example.com"])
+    ///     .build()?;
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn oidc_allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        match AllowedHosts::new(hosts) {
+            Ok(hosts) => self.given.oidc.allowed_hosts = Some(hosts),
+            Err(error) => self.problem = Some(error.message().to_owned()),
+        }
+        self
+    }
+
+    /// A file that holds the token for MONGODB-OIDC and that somebody keeps up to date, as Kubernetes does with a service account's.
+    /// It is read anew for each login; space around the token does not matter.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .host("localhost")
+    ///     .auth_mechanism("MONGODB-OIDC")
+    ///     .oidc_token_file("/var/run/secrets/tokens/mongodb")
+    ///     .build()?;
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn oidc_token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.given.oidc.token_file = Some(path.into());
+        self
+    }
+
+    /// A program that prints the token for MONGODB-OIDC, and its arguments; no shell is involved. It is run anew for each login,
+    /// has nothing to read, and is ended when the login's time is up. What it writes to standard error goes nowhere.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .host("localhost")
+    ///     .auth_mechanism("MONGODB-OIDC")
+    ///     .oidc_token_command(["gcloud", "auth", "print-identity-token"])
+    ///     .build()?;
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn oidc_token_command<A: Into<Secret>>(mut self, program_and_arguments: impl IntoIterator<Item = A>) -> Self {
+        self.given.oidc.token_command = Some(OidcCommand::new(program_and_arguments));
         self
     }
 

@@ -1,10 +1,12 @@
 //! What was given, from a connection string and in code, before it is judged.
 
+use std::path::PathBuf;
+
 use super::table::Opt;
 use super::tls::{TlsBytes, TlsIdentity};
 use super::value::{Settings, Value};
 use super::{DriverInfo, ServerAddress, ServerApi, TlsVersion, query};
-use crate::credential::AwsProvider;
+use crate::credential::{AllowedHosts, AwsProvider, OidcCommand, OidcProvider};
 use crate::error::Result;
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
@@ -31,10 +33,35 @@ pub(super) struct Given {
     pub(super) aws_provider: Option<AwsProvider>,
     pub(super) tls_ca_pem: Option<TlsBytes>,
     pub(super) tls_identity: Option<TlsIdentity>,
+    pub(super) oidc: GivenOidc,
     pub(super) policy: SecurityPolicy,
     pub(super) min_tls_version: Option<TlsVersion>,
     /// What was odd about the connection string.
     pub(super) uri_warnings: Warnings,
+}
+
+/// What gives tokens for MONGODB-OIDC, as far as a connection string cannot say it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GivenOidc {
+    pub(super) callback: Option<OidcProvider>,
+    pub(super) human_callback: Option<OidcProvider>,
+    pub(super) allowed_hosts: Option<AllowedHosts>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) token_command: Option<OidcCommand>,
+}
+
+impl GivenOidc {
+    /// The setter of something that was given, if anything was.
+    pub(super) fn first(&self) -> Option<&'static str> {
+        let given = [
+            (self.callback.is_some(), "oidc_callback"),
+            (self.human_callback.is_some(), "oidc_human_callback"),
+            (self.allowed_hosts.is_some(), "oidc_allowed_hosts"),
+            (self.token_file.is_some(), "oidc_token_file"),
+            (self.token_command.is_some(), "oidc_token_command"),
+        ];
+        given.into_iter().find(|(is_given, _)| *is_given).map(|(_, setter)| setter)
+    }
 }
 
 impl Given {

@@ -1,12 +1,12 @@
 //! From user name, password, source, mechanism and its properties to a credential. All parts are judged together, once
 //! connection string and code have had their say.
 
-use super::given::Given;
+use super::given::{Given, GivenOidc};
 use super::table::Opt;
 use super::value::Settings;
 use crate::credential::{
     AwsCredential, AwsKeys, AwsProvider, CanonicalizeHostName, CrCredential, Credential, EXTERNAL, GssapiCredential,
-    OidcCredential, OidcEnvironment, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+    OidcCredential, OidcEnvironment, OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -28,9 +28,13 @@ pub(super) fn credential(given: &Given, warnings: &mut Warnings) -> Result<Optio
         client_keytab: settings.text(Opt::GssapiClientKeytab),
         plus_in_uri: given.plus_in_uri,
         aws_provider: given.aws_provider.as_ref(),
+        oidc: &given.oidc,
     };
     if given.aws_provider.is_some() && mechanism != Some("MONGODB-AWS") {
         return Err(Error::invalid_argument("an AwsCredentialProvider has no place without authMechanism=MONGODB-AWS"));
+    }
+    if let (Some(what), false) = (given.oidc.first(), mechanism == Some("MONGODB-OIDC")) {
+        return Err(Error::invalid_argument(format!("{what} has no place without authMechanism=MONGODB-OIDC")));
     }
     if let (Some(_), false) = (parts.old_service_name, mechanism == Some("GSSAPI")) {
         warnings.add(WarningKind::NoEffect, "gssapiServiceName has no effect without authMechanism=GSSAPI");
@@ -69,6 +73,7 @@ struct Parts<'a> {
     client_keytab: Option<&'a str>,
     plus_in_uri: bool,
     aws_provider: Option<&'a AwsProvider>,
+    oidc: &'a GivenOidc,
 }
 
 impl Parts<'_> {
@@ -199,25 +204,65 @@ impl Parts<'_> {
         self.properties.only(self.mechanism, &["ENVIRONMENT", "TOKEN_RESOURCE"])?;
         self.external_only()?;
         self.no_password()?;
-        let resource = self.properties.get("TOKEN_RESOURCE").map(str::to_owned);
-        let environment = match (self.properties.get("ENVIRONMENT"), resource) {
-            (None, _) => return Err(self.error("needs the mechanism property ENVIRONMENT")),
-            (Some("azure"), Some(token_resource)) => OidcEnvironment::Azure { token_resource },
-            (Some("gcp"), Some(token_resource)) => OidcEnvironment::Gcp { token_resource },
-            (Some("azure" | "gcp"), None) => {
-                return Err(self.error("needs the mechanism property TOKEN_RESOURCE in this ENVIRONMENT"));
-            }
-            (Some("test"), None) => OidcEnvironment::Test,
-            (Some("k8s"), None) => OidcEnvironment::K8s,
-            (Some("test" | "k8s"), Some(_)) => {
-                return Err(self.error("takes no TOKEN_RESOURCE in this ENVIRONMENT"));
-            }
-            (Some(_), _) => return Err(self.error("knows the ENVIRONMENTs test, azure, gcp and k8s")),
-        };
-        if self.username.is_some() && !matches!(environment, OidcEnvironment::Azure { .. }) {
-            return Err(self.error("takes a user name only in the ENVIRONMENT azure"));
+        let source = self.oidc_source()?;
+        let takes_user = matches!(
+            &source,
+            OidcSource::Environment(OidcEnvironment::Azure { .. })
+                | OidcSource::Callback(_)
+                | OidcSource::HumanCallback { .. }
+        );
+        if self.username.is_some() && !takes_user {
+            return Err(self.error("takes a user name only in the ENVIRONMENT azure, or with a callback"));
         }
-        Ok(OidcCredential { username: self.username.map(str::to_owned), environment })
+        Ok(OidcCredential { username: self.username.map(str::to_owned), source })
+    }
+
+    /// The one thing that gives the token: none, or two of them, is an error.
+    fn oidc_source(&self) -> Result<OidcSource> {
+        let GivenOidc { callback, human_callback, allowed_hosts, token_file, token_command } = self.oidc;
+        if allowed_hosts.is_some() && human_callback.is_none() {
+            return Err(self.error("takes allowed hosts only together with a human callback"));
+        }
+        let mut sources = Vec::new();
+        sources.extend(callback.clone().map(OidcSource::Callback));
+        sources.extend(human_callback.clone().map(|callback| OidcSource::HumanCallback {
+            callback,
+            allowed_hosts: allowed_hosts.clone().unwrap_or_default(),
+        }));
+        sources.extend(token_file.clone().map(OidcSource::TokenFile));
+        sources.extend(token_command.clone().map(OidcSource::TokenCommand));
+        if self.properties.get("ENVIRONMENT").is_some() || sources.is_empty() {
+            sources.push(OidcSource::Environment(self.oidc_environment()?));
+        } else if self.properties.get("TOKEN_RESOURCE").is_some() {
+            return Err(self.error("takes a TOKEN_RESOURCE only with an ENVIRONMENT"));
+        }
+        match (sources.pop(), sources.is_empty()) {
+            (Some(OidcSource::TokenCommand(command)), true) if command.program().is_empty() => {
+                Err(self.error("needs the name of a program in oidc_token_command"))
+            }
+            (Some(source), true) => Ok(source),
+            _ => Err(self.error(
+                "takes one of ENVIRONMENT, a callback, a human callback, a token file and a token command, not several",
+            )),
+        }
+    }
+
+    fn oidc_environment(&self) -> Result<OidcEnvironment> {
+        let resource = self.properties.get("TOKEN_RESOURCE").map(str::to_owned);
+        match (self.properties.get("ENVIRONMENT"), resource) {
+            (None, _) => Err(self
+                .error("needs the mechanism property ENVIRONMENT, or a callback in code")
+                .with_hint("in code: oidc_callback, oidc_human_callback, oidc_token_file, oidc_token_command")),
+            (Some("azure"), Some(token_resource)) => Ok(OidcEnvironment::Azure { token_resource }),
+            (Some("gcp"), Some(token_resource)) => Ok(OidcEnvironment::Gcp { token_resource }),
+            (Some("azure" | "gcp"), None) => {
+                Err(self.error("needs the mechanism property TOKEN_RESOURCE in this ENVIRONMENT"))
+            }
+            (Some("test"), None) => Ok(OidcEnvironment::Test),
+            (Some("k8s"), None) => Ok(OidcEnvironment::K8s),
+            (Some("test" | "k8s"), Some(_)) => Err(self.error("takes no TOKEN_RESOURCE in this ENVIRONMENT")),
+            (Some(_), _) => Err(self.error("knows the ENVIRONMENTs test, azure, gcp and k8s")),
+        }
     }
 
     fn needed_username(&self) -> Result<String> {

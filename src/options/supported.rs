@@ -61,7 +61,7 @@ fn check_mechanism(credential: &Credential) -> Result<()> {
         Credential::Aws(_) if !cfg!(feature = "aws") => Err(needs_feature("authMechanism=MONGODB-AWS", "aws")),
         Credential::Aws(_) => Ok(()),
         Credential::Oidc(_) if !cfg!(feature = "oidc") => Err(needs_feature("authMechanism=MONGODB-OIDC", "oidc")),
-        Credential::Oidc(_) => Err(not_yet("authMechanism=MONGODB-OIDC")),
+        Credential::Oidc(_) => Ok(()),
     }
 }
 

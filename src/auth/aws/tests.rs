@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bson::{Document, doc};
 use mongo_blocking_test_server::peers::{self, Scratch};
 
-use super::sources::runner::Ended;
 use super::*;
+use crate::auth::runner::Ended;
 use crate::auth::tests::noise::Noise;
 use crate::auth::tests::{localhost, tools};
 use crate::http::{Http, http};

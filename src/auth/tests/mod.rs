@@ -8,7 +8,6 @@ use super::scram::KeyCache;
 use super::tools::system_random;
 use super::{Peer, Tools};
 use crate::credential::ScramCredential;
-use crate::deadline::Deadline;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
 use crate::warning::Alarm;
@@ -23,6 +22,8 @@ pub(crate) fn tools() -> Tools {
         alarm: Alarm::default(),
         #[cfg(feature = "aws")]
         aws: super::aws::Surroundings::of_this_process(),
+        #[cfg(feature = "oidc")]
+        oidc: super::oidc::Surroundings::of_this_process(),
     }
 }
 
@@ -38,11 +39,5 @@ pub(crate) fn credential(username: &str, password: &str) -> ScramCredential {
 
 /// A server on this machine, reached without TLS.
 pub(crate) fn localhost() -> Peer<'static> {
-    Peer {
-        host: "localhost",
-        deadline: Deadline::NEVER,
-        step_deadline: Deadline::NEVER,
-        verified: false,
-        presented: None,
-    }
+    Peer { host: "localhost", ..Peer::unknown() }
 }

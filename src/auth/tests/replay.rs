@@ -167,7 +167,7 @@ impl Conversation {
             Ok(server.next().expect("an answer").clone())
         });
         assert!(client.next().is_none() && server.next().is_none(), "{}: it ended early: {outcome:?}", self.name);
-        outcome
+        outcome.map(drop)
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`front`]: a server with users, both SCRAM mechanisms, a fail point, ways of breaking the rules, a tiny store of its
 //!   own or a real server behind it.
 //! - [`aws`]: the server's half of MONGODB-AWS.
+//! - [`oidc`]: the server's half of MONGODB-OIDC.
 //! - [`canned`]: answers made beforehand, for measurements.
 //! - [`http`]: an HTTP server whose every answer a test decides.
 //! - [`script`]: a peer whose every byte a test decides.
@@ -17,6 +18,7 @@ pub mod canned;
 pub mod front;
 pub mod gssapi;
 pub mod http;
+pub mod oidc;
 pub mod peers;
 pub mod plain;
 pub mod script;

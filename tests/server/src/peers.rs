@@ -2,10 +2,11 @@
 //!
 //! Peers come through environment variables that `tests/run.sh` sets: `MONGOD_6_0` (and `_5_0`, `_4_4`, `_4_2`) name
 //! a program that becomes mongod, `PYTHON_PEERS` a Python that has pymongo and scramp, `AWS_PEERS` one that has moto and
-//! boto3, `NODE_PEERS` a folder whose `node_modules` has mongodb. A missing peer is a skip: one line in the file named by `MONGO_BLOCKING_SKIPS`. With
+//! boto3, `NODE_PEERS` a folder whose `node_modules` has mongodb, `OIDC_PEERS` one that has an identity provider. A missing peer is a skip: one line in the file named by `MONGO_BLOCKING_SKIPS`. With
 //! `CI=true` it is a failure.
 
 pub mod certs;
+mod idp;
 mod kdc;
 mod mongod;
 mod moto;
@@ -19,6 +20,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::{env, fs, process, thread};
 
+pub use idp::Idp;
 pub use kdc::{Kdc, OTHER_REALM, REALM};
 pub use mongod::{Mongod, ROOT, free_port, run_command};
 pub use moto::{Iam, Moto, aws_python};

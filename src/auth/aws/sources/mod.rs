@@ -19,7 +19,6 @@ pub(in crate::auth) mod played;
 mod process;
 mod profiles;
 mod reply;
-pub(in crate::auth) mod runner;
 mod split;
 mod static_keys;
 mod sts;

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 use super::super::world::World;
-use super::runner::Ended;
 use super::{Look, find};
+use crate::auth::runner::Ended;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::http::{Answer, Http, Request};

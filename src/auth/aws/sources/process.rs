@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::runner::Ended;
 use super::{Looked, Place, failed, invalid, reply, split};
+use crate::auth::runner::Ended;
 use crate::deadline::Deadline;
 use crate::error::Result;
 

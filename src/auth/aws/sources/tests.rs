@@ -6,6 +6,7 @@ use mongo_blocking_test_server::peers::{self, Scratch};
 
 use super::played::Played;
 use super::*;
+use crate::auth::runner;
 use crate::auth::tests::noise::Noise;
 
 fn world(variables: &[(&str, &str)], config: &str, credentials: &str) -> Played {

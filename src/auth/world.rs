@@ -1,4 +1,4 @@
-//! What the search for AWS keys needs from outside: the environment, files, the clock, the network.
+//! What mechanisms that fetch keys and tokens need from outside: the environment, files, the clock, the network.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,13 +8,13 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::sources::runner::{self, Ended};
+use super::runner::{self, Ended};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::http::{Http, http};
 
-/// Everything impure about AWS keys, so that tests can be the world.
-pub(in crate::auth) trait World: Send + Sync {
+/// Everything impure about keys and tokens, so that tests can be the world.
+pub(super) trait World: Send + Sync {
     /// A variable of the environment; `Some("")` where it is set and empty. What is not Unicode in it is replaced.
     fn variable(&self, name: &str) -> Option<String>;
     /// The folder that `~` stands for.
@@ -32,7 +32,7 @@ pub(in crate::auth) trait World: Send + Sync {
 }
 
 /// The world as it is.
-pub(in crate::auth) struct System;
+pub(super) struct System;
 
 impl World for System {
     fn variable(&self, name: &str) -> Option<String> {
@@ -62,7 +62,7 @@ impl World for System {
     }
 
     fn random(&self, buffer: &mut [u8]) -> Result<()> {
-        super::super::tools::system_random(buffer)
+        super::tools::system_random(buffer)
     }
 
     fn http(&self) -> Arc<dyn Http> {

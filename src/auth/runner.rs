@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::deadline::Deadline;
 
 /// How a program ended.
-pub(in crate::auth) enum Ended {
+pub(super) enum Ended {
     /// With exit code 0, and this on standard output.
     Well(Zeroizing<Vec<u8>>),
     /// Otherwise.
@@ -24,7 +24,7 @@ pub(in crate::auth) enum Ended {
 
 /// Starts a program without a shell. It has nothing to read, and what it writes to standard error goes nowhere, since that may be
 /// as secret as what it prints.
-pub(in crate::auth) fn run(arguments: &[Zeroizing<String>], most: usize, deadline: Deadline) -> io::Result<Ended> {
+pub(super) fn run(arguments: &[Zeroizing<String>], most: usize, deadline: Deadline) -> io::Result<Ended> {
     let mut arguments = arguments.iter().map(|argument| argument.as_str());
     let program = arguments.next().unwrap_or_default();
     let child = Command::new(program)
@@ -45,7 +45,7 @@ impl Running {
         let (sender, receiver) = mpsc::channel();
         // Reading cannot be given a limit of time, so a thread reads, and is left behind at the deadline. It ends when the
         // program's output does, which is soon: the program is killed.
-        thread::Builder::new().name("credential_process".to_owned()).spawn(move || {
+        thread::Builder::new().name("mongo-program".to_owned()).spawn(move || {
             let _ = sender.send(read(output, most)); // nobody waits any more after the deadline
         })?;
         let output = match deadline.remaining() {

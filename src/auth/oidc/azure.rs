@@ -1,0 +1,52 @@
+//! Azure's Instance Metadata Service: a token for the managed identity of a virtual machine.
+
+use serde::Deserialize;
+
+use super::environment::{failed_answer, http_failed, too_long};
+use super::failed;
+use crate::auth::world::World;
+use crate::deadline::Deadline;
+use crate::error::{ErrorKind, Result};
+use crate::http::{Method, Request};
+use crate::json;
+use crate::options::percent_encode;
+use crate::secret::Secret;
+
+/// The token for `resource`, of the identity with this client id, where there are several.
+pub(super) fn token(world: &dyn World, resource: &str, client_id: Option<&str>, deadline: Deadline) -> Result<Secret> {
+    let mut url = format!("{ENDPOINT}?api-version=2018-02-01&resource={}", percent_encode(resource));
+    if let Some(client_id) = client_id {
+        url.push_str("&client_id=");
+        url.push_str(&percent_encode(client_id));
+    }
+    let headers = [("Accept", "application/json"), ("Metadata", "true")];
+    let request =
+        Request { method: Method::Get, url: &url, headers: &headers, body: &[], deadline, max_body: MAX_ANSWER };
+    let answer = world.http().send(&request).map_err(|error| http_failed(WHO, error))?;
+    if answer.status != 200 {
+        return Err(failed_answer(WHO, &answer));
+    }
+    let token: Token = json::parse(&answer.body)
+        .map_err(|what| failed(ErrorKind::Authentication, format!("{WHO} answered what is {what}")))?;
+    match token.access_token {
+        Some(token) if token.is_empty() => {
+            Err(failed(ErrorKind::Authentication, format!("{WHO} gave an empty access_token")))
+        }
+        Some(token) => too_long(WHO, token),
+        None => Err(failed(ErrorKind::Authentication, format!("{WHO} gave no access_token"))),
+    }
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default, deserialize_with = "json::secret")]
+    access_token: Option<Secret>,
+}
+
+const WHO: &str = "Azure's metadata service";
+
+/// Link-local, so nobody but the machine's own host answers; plain HTTP, as the service has it.
+const ENDPOINT: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
+
+/// A token and some fields around it.
+const MAX_ANSWER: usize = 128 * 1024;

@@ -1,0 +1,70 @@
+//! Calls a function of the program's that gives a token, and judges what it gives.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::cache::Call;
+use super::{MAX_TOKEN, failed};
+use crate::credential::{IdpServerInfo, IdpServerResponse, OidcCallbackContext, OidcProvider};
+use crate::deadline::Deadline;
+use crate::error::{ErrorKind, Result};
+use crate::secret::Secret;
+
+/// What it is told.
+pub(super) struct Asked<'a> {
+    pub(super) username: Option<&'a str>,
+    pub(super) idp_info: Option<IdpServerInfo>,
+    pub(super) refresh_token: Option<Secret>,
+}
+
+/// Calls it, on this thread. What it gives is judged before anybody may use it.
+pub(super) fn ask(
+    provider: &OidcProvider,
+    call: &Call<'_>,
+    asked: Asked<'_>,
+    deadline: Deadline,
+) -> Result<IdpServerResponse> {
+    call.pause();
+    let context = OidcCallbackContext {
+        timeout: deadline.remaining().unwrap_or(Duration::MAX),
+        version: VERSION,
+        username: asked.username.map(str::to_owned),
+        idp_info: asked.idp_info,
+        refresh_token: asked.refresh_token,
+    };
+    if context.timeout.is_zero() {
+        let message = format!("{} ran out before the callback could be called", deadline.name());
+        return Err(failed(ErrorKind::Timeout, message));
+    }
+    // What it panicked with may hold a secret, so it goes no further than the program's own panic hook.
+    let outcome = catch_unwind(AssertUnwindSafe(|| provider.callback().token(&context)));
+    call.called();
+    let response = match outcome {
+        Ok(Ok(response)) => response,
+        Ok(Err(source)) => {
+            return Err(failed(ErrorKind::Authentication, "the OIDC callback gave no token").with_source(source));
+        }
+        Err(_) => return Err(failed(ErrorKind::Authentication, "the OIDC callback panicked")),
+    };
+    match wrong(&response) {
+        Some(what) => Err(failed(ErrorKind::Authentication, what)),
+        None => Ok(response),
+    }
+}
+
+/// What is wrong with an answer. Of the token nothing is judged but that it is there and can be sent.
+fn wrong(response: &IdpServerResponse) -> Option<&'static str> {
+    match response {
+        _ if response.access_token.is_empty() => Some("the OIDC callback gave an empty access token"),
+        _ if response.access_token.expose().len() > MAX_TOKEN => {
+            Some("the OIDC callback gave an access token of more than 48 KiB")
+        }
+        _ if response.expires_in_seconds.is_some_and(|seconds| seconds < 0) => {
+            Some("the OIDC callback gave a token that expires in less than 0 seconds")
+        }
+        _ => None,
+    }
+}
+
+/// Of the interface to callbacks.
+const VERSION: u32 = 1;

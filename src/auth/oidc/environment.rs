@@ -1,0 +1,117 @@
+//! Tokens from what the program runs in: metadata services, files, programs.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{Login, MAX_TOKEN, azure, failed, gcp};
+use crate::auth::runner::Ended;
+use crate::credential::{IdpServerResponse, OidcCommand, OidcEnvironment, OidcSource};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Answer;
+use crate::secret::Secret;
+
+impl Login {
+    /// What the environment gives now.
+    pub(super) fn environment(&self) -> Result<IdpServerResponse> {
+        let world = &*self.surroundings.world;
+        let token = match self.credential.environment() {
+            Some(OidcEnvironment::Azure { token_resource }) => {
+                azure::token(world, token_resource, self.credential.username.as_deref(), self.limits.machine)?
+            }
+            Some(OidcEnvironment::Gcp { token_resource }) => gcp::token(world, token_resource, self.limits.machine)?,
+            Some(OidcEnvironment::K8s) => self.read_file(&self.k8s_file())?,
+            Some(OidcEnvironment::Test) => self.read_file(&self.test_file()?)?,
+            None => return Err(failed(ErrorKind::Authentication, "there is no environment that gives tokens")),
+        };
+        Ok(IdpServerResponse::new(token))
+    }
+
+    /// What a file or a program in code gives now.
+    pub(super) fn read_anew(&self) -> Result<Secret> {
+        match &self.credential.source {
+            OidcSource::TokenFile(path) => self.read_file(path),
+            OidcSource::TokenCommand(command) => self.run(command),
+            _ => Err(failed(ErrorKind::Authentication, "there is neither a token file nor a token command")),
+        }
+    }
+
+    /// Azure's and Amazon's managed Kubernetes have their own files; elsewhere it is the service account's.
+    fn k8s_file(&self) -> PathBuf {
+        let variable = |name| self.surroundings.world.variable(name).filter(|path| !path.is_empty());
+        let named = variable("AZURE_FEDERATED_TOKEN_FILE").or_else(|| variable("AWS_WEB_IDENTITY_TOKEN_FILE"));
+        named.map_or_else(|| PathBuf::from(SERVICE_ACCOUNT_TOKEN), PathBuf::from)
+    }
+
+    fn test_file(&self) -> Result<PathBuf> {
+        let path = self.surroundings.world.variable("OIDC_TOKEN_FILE").filter(|path| !path.is_empty());
+        path.map(PathBuf::from).ok_or_else(|| {
+            failed(
+                ErrorKind::Authentication,
+                "ENVIRONMENT test needs the variable OIDC_TOKEN_FILE, the path of a token",
+            )
+        })
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Secret> {
+        let whose = |what: &str| format!("the token file {} {what}", path.display());
+        let bytes = self
+            .surroundings
+            .world
+            .read_file(path, MAX_TOKEN as u64)
+            .map_err(|error| failed(ErrorKind::Authentication, whose("cannot be read")).with_source(error))?;
+        text(&bytes).map_err(|what| failed(ErrorKind::Authentication, whose(&format!("holds {what}"))))
+    }
+
+    fn run(&self, command: &OidcCommand) -> Result<Secret> {
+        let words: Vec<_> = command.words().iter().map(|word| Zeroizing::new(word.expose().to_owned())).collect();
+        let whose = |what: &str| format!("the program {:?} {what}", command.program());
+        let error = |what: &str| failed(ErrorKind::Authentication, whose(what));
+        let limit = self.limits.machine;
+        match self.surroundings.world.run(&words, MAX_TOKEN, limit) {
+            Ok(Ended::Well(output)) => text(&output).map_err(|what| error(&format!("printed {what}"))),
+            Ok(Ended::Badly(status)) => Err(error(&format!("did not end well: {status}"))),
+            Ok(Ended::TooLong) => Err(error("printed more than 48 KiB")),
+            Ok(Ended::Late) => {
+                Err(failed(ErrorKind::Timeout, whose(&format!("printed no token within {}", limit.name()))))
+            }
+            Err(source) => Err(error("could not be run").with_source(source)),
+        }
+    }
+}
+
+/// A token with space around it.
+pub(super) fn text(bytes: &[u8]) -> Result<Secret, &'static str> {
+    match std::str::from_utf8(bytes).map(str::trim) {
+        Ok("") => Err("no token: it is empty"),
+        Ok(token) => Ok(Secret::from(token)),
+        Err(_) => Err("no token: it is not UTF-8"),
+    }
+}
+
+pub(super) fn too_long(who: &str, token: Secret) -> Result<Secret> {
+    match token.expose().len() > MAX_TOKEN {
+        true => Err(failed(ErrorKind::Authentication, format!("{who} gave an access_token of more than 48 KiB"))),
+        false => Ok(token),
+    }
+}
+
+/// An answer that is no token, with what it says: these services put the reason into the body.
+pub(super) fn failed_answer(who: &str, answer: &Answer) -> Error {
+    let said: String = String::from_utf8_lossy(&answer.body).chars().take(QUOTED).collect();
+    let message = format!("{who} answered with HTTP status {}: {:?}", answer.status, said.trim());
+    failed(ErrorKind::Authentication, message)
+}
+
+/// No answer. Most likely the program does not run where it is said to.
+pub(super) fn http_failed(who: &str, error: Error) -> Error {
+    let kind = error.kind().clone();
+    let message = format!("{who} gave no token: {}", error.message());
+    failed(kind, message).with_source(error).with_hint("does the program run in this ENVIRONMENT?")
+}
+
+/// Where Kubernetes puts it.
+const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// How many characters of a refusal an error quotes.
+const QUOTED: usize = 300;

@@ -1,0 +1,375 @@
+//! MONGODB-OIDC: the client shows a token of an identity provider, and the server judges it.
+//!
+//! One message where there is a token: the token. Two where a person has to be asked: who is it, and the server names its identity
+//! provider; then the token. [`cache`] keeps tokens for all connections of a client, and has one callback run at a time;
+//! [`callback`] calls a function of the program's; [`environment`] asks what the program runs in. A token is got before
+//! anything that it belongs to is sent.
+
+mod azure;
+mod cache;
+mod callback;
+mod environment;
+mod gcp;
+mod idp;
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::raw::cstr;
+use bson::{RawDocumentBuf, rawdoc};
+use zeroize::Zeroizing;
+
+use super::sasl::{SaslClient, Say};
+use super::world::{System, World};
+use super::{Peer, Tools};
+use crate::credential::{AllowedHosts, IdpServerInfo, OidcCredential, OidcProvider, OidcSource};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::secret::Secret;
+
+use cache::{Cache, Call, Kept, Turn};
+use callback::Asked;
+
+/// What a machine of this mechanism needs from outside: one for each client.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    world: Arc<dyn World>,
+    cache: Arc<Cache>,
+}
+
+impl Surroundings {
+    pub(super) fn of_this_process() -> Self {
+        Surroundings { world: Arc::new(System), cache: Arc::default() }
+    }
+
+    /// The server wants a new login on a connection that this token had logged in.
+    pub(super) fn forget(&self, token: Option<u64>) {
+        if let Some(number) = token {
+            self.cache.invalidate(number);
+        }
+    }
+}
+
+/// One side of the conversation: ours.
+pub(super) struct Oidc {
+    login: Login,
+    /// Taken from the cache to travel with `hello`.
+    speculative: Option<Arc<Kept>>,
+    /// What this conversation used.
+    used: Option<Used>,
+    state: State,
+}
+
+/// What stays the same from one try to the next.
+#[derive(Clone)]
+struct Login {
+    credential: OidcCredential,
+    surroundings: Surroundings,
+    host: String,
+    limits: Limits,
+    tries: u32,
+}
+
+/// Until when what may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// A callback for a service, an environment, a file, a program.
+    machine: Deadline,
+    /// A callback that asks a person; no limit of the operation holds for it.
+    human: Deadline,
+    /// The wait for another thread's callback.
+    wait: Deadline,
+}
+
+/// Which token was shown, and how it was come by.
+struct Used {
+    number: Option<u64>,
+    how: How,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It was kept.
+    Cached,
+    /// A human callback got it by a refresh token.
+    Refreshed,
+    /// It was got for this conversation.
+    Fresh,
+}
+
+/// What it waits for.
+enum State {
+    Unstarted,
+    /// The server's identity provider.
+    Idp,
+    Verdict,
+    Over,
+}
+
+impl Oidc {
+    pub(super) fn new(credential: &OidcCredential, tools: &Tools, peer: &Peer<'_>) -> Self {
+        let machine = match peer.deadline.instant() {
+            Some(_) => peer.connect_deadline,
+            None => Deadline::after(MACHINE_LIMIT).named("the limit of a MONGODB-OIDC token request"),
+        };
+        let human = Deadline::after(HUMAN_LIMIT).named("the limit of a MONGODB-OIDC human callback");
+        let wait = match credential.source {
+            OidcSource::HumanCallback { .. } => human.earliest(peer.deadline),
+            _ => machine,
+        };
+        Oidc::with(Login {
+            credential: credential.clone(),
+            surroundings: tools.oidc.clone(),
+            host: peer.host.to_owned(),
+            limits: Limits { machine, human, wait },
+            tries: 0,
+        })
+    }
+
+    fn with(login: Login) -> Self {
+        Oidc { login, speculative: None, used: None, state: State::Unstarted }
+    }
+
+    fn show(&mut self, token: &Kept, how: How) -> Zeroizing<Vec<u8>> {
+        self.used = Some(Used { number: Some(token.number), how });
+        self.state = State::Verdict;
+        jwt(&token.text)
+    }
+}
+
+impl Login {
+    /// A service's token: a kept one, or the one that its callback or environment gives now.
+    fn of_machine(&self) -> Result<(Arc<Kept>, How)> {
+        let call = match self.surroundings.cache.turn(self.limits.wait)? {
+            Turn::Use(token) => return Ok((token, How::Cached)),
+            Turn::Call(call) => call,
+        };
+        let response = match &self.credential.source {
+            OidcSource::Callback(provider) => {
+                let username = self.credential.username.as_deref();
+                let asked = Asked { username, idp_info: None, refresh_token: None };
+                callback::ask(provider, &call, asked, self.limits.machine)?
+            }
+            _ => {
+                call.pause();
+                let response = self.environment();
+                call.called();
+                response?
+            }
+        };
+        Ok((call.finish(response, None), How::Fresh))
+    }
+
+    /// A person's token: a kept one, or one by a refresh token; `None`: the server is to be asked for its identity provider.
+    fn of_person(&self) -> Result<Option<(Arc<Kept>, How)>> {
+        let (provider, allowed_hosts) = self.human()?;
+        self.check_host(&allowed_hosts)?;
+        match self.surroundings.cache.turn(self.limits.wait)? {
+            Turn::Use(token) => Ok(Some((token, How::Cached))),
+            Turn::Call(call) => match call.refresh() {
+                Some((info, refresh)) => {
+                    let token = self.ask_person(provider, call, info, Some(refresh))?;
+                    Ok(Some((token, How::Refreshed)))
+                }
+                None => Ok(None), // and nobody else has to wait while the server is asked
+            },
+        }
+    }
+
+    /// The server has named its identity provider; meanwhile another thread may have got a token.
+    fn of_person_at(&self, info: IdpServerInfo) -> Result<(Arc<Kept>, How)> {
+        let (provider, _) = self.human()?;
+        match self.surroundings.cache.turn(self.limits.wait)? {
+            Turn::Use(token) => Ok((token, How::Cached)),
+            Turn::Call(call) => Ok((self.ask_person(provider, call, info, None)?, How::Fresh)),
+        }
+    }
+
+    fn human(&self) -> Result<(OidcProvider, AllowedHosts)> {
+        match &self.credential.source {
+            OidcSource::HumanCallback { callback, allowed_hosts } => Ok((callback.clone(), allowed_hosts.clone())),
+            _ => Err(broken(IDP, "the server names an identity provider, and nobody asked")),
+        }
+    }
+
+    /// The server could be anybody's, and a person's token opens more than this one.
+    fn check_host(&self, allowed: &AllowedHosts) -> Result<()> {
+        if allowed.allow(&self.host) {
+            return Ok(());
+        }
+        let message = format!("the host {:?} is not among the allowed hosts of the human callback", self.host);
+        Err(Error::new(ErrorKind::InvalidArgument, stage(TOKEN), message)
+            .with_hint(format!("allowed are: {}; oidc_allowed_hosts names others", allowed.entries().join(", "))))
+    }
+
+    fn ask_person(
+        &self,
+        provider: OidcProvider,
+        call: Call<'_>,
+        info: IdpServerInfo,
+        refresh: Option<Secret>,
+    ) -> Result<Arc<Kept>> {
+        let username = self.credential.username.as_deref();
+        let asked = Asked { username, idp_info: Some(info.clone()), refresh_token: refresh };
+        let response = callback::ask(&provider, &call, asked, self.limits.human)?;
+        Ok(call.finish(response, Some(info)))
+    }
+
+    /// The first message where there is no token: who logs in.
+    fn principal(&self) -> Zeroizing<Vec<u8>> {
+        let mut message = RawDocumentBuf::new();
+        if let Some(username) = &self.credential.username {
+            message.append(cstr!("n"), username.as_str());
+        }
+        Zeroizing::new(message.into_bytes())
+    }
+}
+
+impl SaslClient for Oidc {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match self.state {
+            State::Unstarted => TOKEN,
+            State::Idp => IDP,
+            State::Verdict => "verdict",
+            State::Over => "end",
+        }
+    }
+
+    fn start(&mut self) -> Result<Zeroizing<Vec<u8>>> {
+        let State::Unstarted = mem::replace(&mut self.state, State::Over) else {
+            return Err(broken("end", "this conversation was started before"));
+        };
+        if let Some(token) = self.speculative.take() {
+            if let OidcSource::HumanCallback { allowed_hosts, .. } = &self.login.credential.source {
+                self.login.check_host(allowed_hosts)?;
+            }
+            return Ok(self.show(&token, How::Cached));
+        }
+        let (token, how) = match &self.login.credential.source {
+            OidcSource::TokenFile(_) | OidcSource::TokenCommand(_) => {
+                let token = self.login.read_anew()?;
+                self.used = Some(Used { number: None, how: How::Fresh });
+                self.state = State::Verdict;
+                return Ok(jwt(&token));
+            }
+            OidcSource::HumanCallback { .. } => match self.login.of_person()? {
+                Some(got) => got,
+                None => {
+                    self.state = State::Idp;
+                    return Ok(self.login.principal());
+                }
+            },
+            OidcSource::Environment(_) | OidcSource::Callback(_) => self.login.of_machine()?,
+        };
+        Ok(self.show(&token, how))
+    }
+
+    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Idp => {
+                let info = idp::read(challenge).map_err(|what| broken(IDP, what))?;
+                let (token, how) = self.login.of_person_at(info)?;
+                Ok(Say::Payload(self.show(&token, how)))
+            }
+            State::Verdict => Ok(Say::Finished),
+            State::Unstarted | State::Over => Err(broken("end", "this conversation is over")),
+        }
+    }
+
+    fn ends_with_verdict(&self) -> bool {
+        true
+    }
+
+    /// Only a token that is kept: nobody is asked before the server has said that it is one.
+    fn may_speculate(&mut self) -> bool {
+        let keeps = !matches!(self.login.credential.source, OidcSource::TokenFile(_) | OidcSource::TokenCommand(_));
+        self.speculative = self.login.surroundings.cache.kept().filter(|_| keeps);
+        self.speculative.is_some()
+    }
+
+    /// A kept token that the server refuses has expired, most likely; so has a refresh token whose token it refuses.
+    fn retry(&self, refused: &Error) -> Option<Self> {
+        let (Some(AUTHENTICATION_FAILED | REAUTHENTICATION_REQUIRED), Some(used)) = (refused.code(), &self.used) else {
+            return None;
+        };
+        let human = matches!(self.login.credential.source, OidcSource::HumanCallback { .. });
+        let tries = self.login.tries + 1;
+        match used.how {
+            How::Cached if tries == 1 || human => {}
+            How::Refreshed => self.login.surroundings.cache.forget_refresh_token(),
+            How::Cached | How::Fresh => return None,
+        }
+        self.login.surroundings.forget(used.number);
+        Some(Oidc::with(Login { tries, ..self.login.clone() }))
+    }
+
+    fn explained(&self, refused: Error) -> Error {
+        let (Some(AUTHENTICATION_FAILED), Some(_)) = (refused.code(), &self.used) else { return refused };
+        let from = match &self.login.credential.source {
+            OidcSource::Environment(environment) => format!("ENVIRONMENT {}", environment.name()),
+            OidcSource::Callback(_) => "the callback".to_owned(),
+            OidcSource::HumanCallback { .. } => "the human callback".to_owned(),
+            OidcSource::TokenFile(path) => format!("the file {}", path.display()),
+            OidcSource::TokenCommand(command) => format!("the program {:?}", command.program()),
+        };
+        let refused = refused.with_message(format!("the server refused the token (from {from})"));
+        match refused.hint() {
+            Some(_) => refused,
+            None => refused.with_hint(
+                "the token's issuer and audience must be those of one of the server's oidcIdentityProviders, the token must not \
+                 have expired, and its user or one of its groups must have a role",
+            ),
+        }
+    }
+
+    fn token(&self) -> Option<u64> {
+        self.used.as_ref().and_then(|used| used.number)
+    }
+}
+
+fn jwt(token: &Secret) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(rawdoc! { "jwt": token.expose() }.into_bytes())
+}
+
+fn stage(step: &'static str) -> Stage {
+    Stage::Authentication { mechanism: NAME, step }
+}
+
+fn failed(kind: ErrorKind, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(kind, stage(TOKEN), message)
+}
+
+fn broken(step: &'static str, what: &'static str) -> Error {
+    Error::invalid_reply(stage(step), what)
+}
+
+/// The mechanism's name.
+const NAME: &str = "MONGODB-OIDC";
+
+/// The step before anything is sent.
+const TOKEN: &str = "getting a token";
+
+const IDP: &str = "identity provider";
+
+/// The server's code for a token that it does not take.
+const AUTHENTICATION_FAILED: i32 = 18;
+
+/// The server's code for a login that has run out.
+const REAUTHENTICATION_REQUIRED: i32 = 391;
+
+/// How long a service may take for a token where the operation has no limit.
+const MACHINE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a person may take.
+const HUMAN_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// The longest token, in bytes: what a server takes in one message is not much more.
+const MAX_TOKEN: usize = 48 * 1024;
+
+#[cfg(test)]
+pub(in crate::auth) mod tests;

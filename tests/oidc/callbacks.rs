@@ -1,0 +1,148 @@
+//! Functions of the program's that misbehave, and many threads that need one.
+
+use std::panic;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mongo_blocking::error::ErrorKind;
+use mongo_blocking::{IdpServerResponse, OidcCallbackContext};
+use mongo_blocking_test_server::oidc::OidcServer;
+
+use super::{Calls, client, find, front, idp, options};
+
+#[test]
+fn thirty_two_threads_at_once_cause_one_call() {
+    let Some(idp) = idp() else { return };
+    for human in [false, true] {
+        let front = front(&OidcServer::trusting(idp));
+        let calls = Calls::default();
+        let counted = calls.clone();
+        let callback = move |_: &OidcCallbackContext| {
+            counted.add();
+            thread::sleep(Duration::from_millis(100)); // time for the others to come
+            Ok(IdpServerResponse::new(idp.token("test_user1")))
+        };
+        let options = options(&front).max_connecting(32);
+        let client = client(match human {
+            false => options.oidc_callback(callback),
+            true => options.oidc_human_callback(callback),
+        });
+        thread::scope(|scope| {
+            for _ in 0..32 {
+                scope.spawn(|| find(&client).unwrap());
+            }
+        });
+        assert_eq!(calls.count(), 1, "human: {human}");
+    }
+}
+
+/// A callback that fails is called again by the next thread, but not at the same time, and not at once.
+#[test]
+fn calls_come_one_at_a_time_and_100_ms_apart() {
+    let Some(idp) = idp() else { return };
+    let front = front(&OidcServer::trusting(idp));
+    let ends: &'static Mutex<Vec<Instant>> = Box::leak(Box::default());
+    let running: &'static Mutex<()> = Box::leak(Box::default());
+    let client = client(options(&front).max_connecting(8).oidc_callback(|_: &OidcCallbackContext| {
+        let _alone = running.try_lock().expect("one call at a time");
+        let mut ends = ends.lock().unwrap();
+        if let Some(last) = ends.last() {
+            assert!(last.elapsed() >= Duration::from_millis(99), "{:?} after the last call", last.elapsed());
+        }
+        ends.push(Instant::now());
+        Err("not now".into())
+    }));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let error = find(&client).unwrap_err();
+                assert!(error.message().contains("gave no token") && error.to_string().contains("not now"), "{error}");
+            });
+        }
+    });
+    assert_eq!(ends.lock().unwrap().len(), 4);
+}
+
+#[test]
+fn errors_negative_expiry_and_long_tokens_are_told() {
+    let Some(idp) = idp() else { return };
+    type Give = fn() -> Result<IdpServerResponse, &'static str>;
+    let cases: [(Give, &str); 4] = [
+        (|| Err("the vault is sealed"), "the OIDC callback gave no token"),
+        (|| Ok(IdpServerResponse::new("SECRET").expires_in_seconds(-1)), "less than 0 seconds"),
+        (|| Ok(IdpServerResponse::new("SECRET".repeat(10_000))), "more than 48 KiB"),
+        (|| Ok(IdpServerResponse::new("")), "an empty access token"),
+    ];
+    for human in [false, true] {
+        for (given, what) in cases {
+            let front = front(&OidcServer::trusting(idp));
+            let callback = move |_: &OidcCallbackContext| Ok(given()?);
+            let client = client(match human {
+                false => options(&front).oidc_callback(callback),
+                true => options(&front).oidc_human_callback(callback),
+            });
+            let error = find(&client).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Authentication), "{error}");
+            assert!(error.message().contains(what), "{error}");
+            assert!(!format!("{error:?} {error}").contains("SECRET"), "{error}");
+            assert_eq!(error.code(), None);
+        }
+    }
+}
+
+#[test]
+fn a_callback_that_panics_is_an_error_and_takes_no_place_of_the_pool_with_it() {
+    let Some(idp) = idp() else { return };
+    for human in [false, true] {
+        let front = front(&OidcServer::trusting(idp));
+        let calls = Calls::default();
+        let counted = calls.clone();
+        let callback = move |_: &OidcCallbackContext| match counted.add() {
+            0..3 => panic::panic_any("hunter2"),
+            _ => Ok(IdpServerResponse::new(idp.token("test_user1"))),
+        };
+        let options = options(&front).max_pool_size(1).max_connecting(1).wait_queue_timeout(Duration::from_secs(5));
+        let client = client(match human {
+            false => options.oidc_callback(callback),
+            true => options.oidc_human_callback(callback),
+        });
+        for _ in 0..3 {
+            let error = find(&client).unwrap_err();
+            assert!(error.message().contains("the OIDC callback panicked"), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"));
+        }
+        find(&client).unwrap();
+        assert_eq!(calls.count(), 4);
+    }
+}
+
+/// The driver cannot end it, but others wait no longer than their own limit.
+#[test]
+fn a_callback_that_does_not_return_holds_up_nobody_for_longer_than_his_own_limit() {
+    let Some(idp) = idp() else { return };
+    let front = front(&OidcServer::trusting(idp));
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let (held, tell) = (Mutex::new(held), Mutex::new(tell));
+    let client = client(options(&front).max_connecting(8).timeout(Duration::from_millis(700)).oidc_callback(
+        move |_: &OidcCallbackContext| {
+            tell.lock().unwrap().send(()).unwrap();
+            let _ = held.lock().unwrap().recv();
+            Ok(IdpServerResponse::new(idp.token("test_user1")))
+        },
+    ));
+    thread::scope(|scope| {
+        let stuck = scope.spawn(|| find(&client));
+        told.recv().unwrap();
+        let began = Instant::now();
+        let error = find(&client).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
+        assert!(error.message().contains("another thread's callback gave no token within timeoutMS"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        drop(hold);
+        // Its own time is over, too; but the token is kept for the next.
+        stuck.join().unwrap().unwrap_err();
+    });
+    find(&client).unwrap();
+}
