@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use mongo_blocking_test_server::peers::{self, Scratch};
+use mongo_blocking_test_server::peers;
 
 use super::played::Played;
 use super::*;
