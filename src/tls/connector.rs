@@ -54,6 +54,9 @@ pub(crate) struct Target<'a> {
 impl Connector {
     /// Reads the files that the options name, and judges them.
     pub(crate) fn new(options: &TlsOptions, alarm: &Alarm) -> Result<Connector> {
+        // Before any file is read: a list that would be ignored is no better for being there.
+        #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
+        super::native::refuse_revocation_options(options)?;
         identity::refuse_orphans(options)?;
         let (files, seen) = Files::read(options)?;
         let (memory, mut warnings) = (Arc::<Memory>::default(), Warnings::default());

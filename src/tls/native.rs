@@ -40,7 +40,6 @@ impl Context {
         _alarm: &Alarm,
         warnings: &mut Warnings,
     ) -> Result<Context> {
-        refuse_revocation_options(options)?;
         let mut builder = TlsConnector::builder();
         builder.min_protocol_version(Some(version(options.oldest_version())?));
         if let Some(authorities) = Authorities::read(options, files)? {
@@ -86,7 +85,7 @@ impl Context {
 }
 
 /// What the platform does about revocation is the system's setting, and is left as it is.
-fn refuse_revocation_options(options: &TlsOptions) -> Result<()> {
+pub(super) fn refuse_revocation_options(options: &TlsOptions) -> Result<()> {
     let refused = [
         ("tlsCRLFile", options.crl_file.is_some()),
         ("tlsDisableOCSPEndpointCheck", options.disable_ocsp_endpoint_check == Some(true)),
