@@ -246,11 +246,12 @@ fn exchange(
     body: &RawDocument,
     deadline: Deadline,
 ) -> Result<RawDocumentBuf> {
-    let reply = match form {
-        Form::Query => line.query(body, deadline)?,
-        Form::Msg => line.run(&Message { database, body, sequence: None, more_to_come: false }, deadline)?,
+    let outcome = match form {
+        Form::Query => line.query(body, deadline),
+        Form::Msg => line.run(&Message { database, body, sequence: None, more_to_come: false }, deadline),
     };
-    Ok(reply.document().to_owned())
+    line.wipe_outgoing();
+    Ok(outcome?.document().to_owned())
 }
 
 /// Connecting is how a server is selected here, so it has no longer than `serverSelectionTimeoutMS`. Zero means no limit.

@@ -1,6 +1,7 @@
 //! Runs a machine: carries its commands through whatever exchange it is given, and judges refusals.
 
 use bson::{RawDocument, RawDocumentBuf};
+use zeroize::Zeroize;
 
 use super::{LoginState, Mechanism, Next};
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
@@ -43,7 +44,9 @@ fn converse(machine: &mut dyn Mechanism, first: Option<&RawDocument>, exchange: 
     };
     for _ in 0..MAX_ROUNDS {
         let Next::Send(command) = next else { return Ok(()) };
-        let reply = exchange(machine.source(), &command).map_err(|error| error.with_stage(stage(machine)))?;
+        let reply = exchange(machine.source(), &command);
+        command.into_bytes().zeroize(); // PLAIN's password, and tokens, stand in it as they are.
+        let reply = reply.map_err(|error| error.with_stage(stage(machine)))?;
         if let Some(refused) = command_error(&reply, Stage::Command) {
             return Err(not_accepted(machine, refused));
         }

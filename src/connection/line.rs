@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use bson::RawDocument;
+use zeroize::Zeroize;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -90,6 +91,11 @@ impl Line {
         if self.outgoing.capacity() > KEPT_AT_REST {
             self.outgoing = Vec::with_capacity(FIRST_OUTGOING);
         }
+    }
+
+    /// Wipes what was sent last: a login's message may have a secret in it as it is, and the buffer lives as long as the line.
+    pub(super) fn wipe_outgoing(&mut self) {
+        self.outgoing.zeroize();
     }
 
     /// It is not used again.

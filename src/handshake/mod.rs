@@ -9,6 +9,7 @@ mod reply;
 
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
+use zeroize::Zeroize;
 
 use crate::auth::{self, Login, LoginState, Peer, Tools};
 use crate::credential::Credential;
@@ -112,9 +113,12 @@ impl Handshake {
 
     /// One step of a login: it declares the API version like any command.
     fn carry(&self, database: &str, command: &RawDocument, exchange: &mut Exchange<'_>) -> Result<RawDocumentBuf> {
+        let Some(api) = &self.server_api else { return exchange(Form::Msg, database, command) };
         let mut command = command.to_owned();
-        self.declare_api(&mut command);
-        exchange(Form::Msg, database, &command)
+        append_server_api(&mut command, api);
+        let reply = exchange(Form::Msg, database, &command);
+        command.into_bytes().zeroize();
+        reply
     }
 
     fn say_hello(&self, login: Option<&mut Login<'_>>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
