@@ -7,6 +7,7 @@ use bson::raw::cstr;
 use bson::spec::BinarySubtype;
 use bson::{Document, RawBinaryRef, RawDocument, RawDocumentBuf, rawdoc};
 
+use crate::Client;
 use crate::auth::Peer;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Stage};
@@ -43,10 +44,13 @@ pub fn reply(data: &[u8]) {
 
 /// A whole handshake with a server that says what the data says. Whoever does not know the password is never let in.
 ///
+/// Where the server has nothing to prove, it comes to an end at least.
+///
 /// The first byte picks the credential; then each reply is a byte for its kind, two for its length, and its bytes.
 pub fn handshake(data: &[u8]) {
     let Some((&choice, mut rest)) = data.split_first() else { return };
-    let Some(uri) = CREDENTIALS.get(usize::from(choice)) else { return };
+    let mut credentials = PROVING.iter().chain(TRUSTING);
+    let Some(uri) = credentials.nth(usize::from(choice)) else { return };
     let options = ClientOptions::builder().uri(*uri).scram_max_iterations(MOST_ITERATIONS).build();
     let options = options.expect("the connection strings below are right");
     let handshake = Handshake::new(&options).expect("and so are their credentials");
@@ -63,8 +67,30 @@ pub fn handshake(data: &[u8]) {
         verified: true,
         presented: None,
     };
-    if let Ok(done) = handshake.run(&peer, exchange) {
+    let outcome = handshake.run(&peer, exchange);
+    if let Ok(done) = outcome
+        && PROVING.contains(uri)
+    {
         assert!(done.hello.kind == ServerKind::RsArbiter, "somebody without the password was let in");
+    }
+}
+
+/// A certificate, DER, as a server shows it: what errors tell of it obeys no terminal.
+pub fn certificate(data: &[u8]) {
+    for text in crate::tls::read_certificate(data) {
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
+}
+
+/// A client's certificate and key, PEM, in one text: used or refused, and a refusal quotes nothing of it.
+pub fn identity(data: &[u8]) {
+    let options = ClientOptions::builder().host("localhost").tls_identity_pem(data, data, None).build();
+    let Err(error) = options.and_then(Client::with_options) else { return };
+    let said = error.to_string();
+    assert!(said.len() < 4_000 && !said.contains(char::is_control), "{said:?}");
+    let text = String::from_utf8_lossy(data);
+    for line in text.lines().map(str::trim).filter(|line| line.len() > 40 && !line.starts_with("-----")) {
+        assert!(!said.contains(line), "it quotes {line:?}");
     }
 }
 
@@ -78,10 +104,18 @@ pub fn aws(data: &[u8]) {
 const MOST_ITERATIONS: u32 = 4_100;
 
 /// Those whose server must prove something.
-const CREDENTIALS: &[&str] = &[
+const PROVING: &[&str] = &[
     "mongodb://user:pencil@localhost/",
     "mongodb://user:pencil@localhost/?authMechanism=SCRAM-SHA-1",
     "mongodb://user:pencil@localhost/?authMechanism=SCRAM-SHA-256",
+];
+
+/// Those whose server proves nothing of itself: TLS did.
+const TRUSTING: &[&str] = &[
+    "mongodb://user:pencil@localhost/?authMechanism=MONGODB-CR",
+    "mongodb://user:pencil@localhost/?authMechanism=PLAIN",
+    #[cfg(feature = "aws")]
+    "mongodb://AKIAEXAMPLE:secret@localhost/?authMechanism=MONGODB-AWS",
 ];
 
 /// A client's nonce is random; in the data a byte 1 stands for it.
@@ -160,6 +194,16 @@ mod tests {
     #[test]
     fn seeds_of_aws() {
         replay("aws", 3, aws);
+    }
+
+    #[test]
+    fn seeds_of_certificate() {
+        replay("certificate", 1, certificate);
+    }
+
+    #[test]
+    fn seeds_of_identity() {
+        replay("identity", 13, identity);
     }
 
     #[test]

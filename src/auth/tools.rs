@@ -55,6 +55,7 @@ pub(crate) struct LoginState {
     /// The mechanism that logged it in.
     pub(crate) mechanism: Option<&'static str>,
     /// The number of the token that was used, where the mechanism has tokens that are kept.
+    #[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "no mechanism has such tokens"))]
     pub(super) token: Option<u64>,
 }
 

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::http::{Http, http};
 
 /// Everything impure about keys and tokens, so that tests can be the world.
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "AWS asks for the most"))]
 pub(super) trait World: Send + Sync {
     /// A variable of the environment; `Some("")` where it is set and empty. What is not Unicode in it is replaced.
     fn variable(&self, name: &str) -> Option<String>;

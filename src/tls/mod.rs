@@ -67,6 +67,20 @@ fn peer_name(host: &str) -> PeerName<'_> {
     }
 }
 
+/// All that is read from a certificate that a stranger wrote: as texts, as errors tell them.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_certificate(der: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    if let Some(certificate) = certificate::Certificate::read(der) {
+        texts.push(certificate.presented().subject);
+        texts.push(certificate.presented().expires);
+        texts.extend(certificate.not_valid_now());
+    }
+    #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+    texts.extend(openssl::read_certificate(der));
+    texts
+}
+
 /// The backend itself could not be set up.
 fn set_up_failed(what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Tls, Stage::Options, what).with_source(source)

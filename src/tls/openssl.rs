@@ -46,6 +46,14 @@ pub(super) struct Context {
     danger_accepts_any_hostname: bool,
 }
 
+/// What an error tells of a stranger's certificate, and whether that promises a stapled answer: bounded work, whatever it says.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_certificate(der: &[u8]) -> Option<String> {
+    let promised = revocation::must_staple::is_promised(der);
+    let certificate = ::openssl::x509::X509::from_der(der).ok()?;
+    Some(format!("{}, must-staple: {promised}", presented::describe(&certificate)))
+}
+
 /// A TLS channel as OpenSSL makes it.
 pub(super) type Channel<S> = SslStream<S>;
 

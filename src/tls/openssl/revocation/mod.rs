@@ -15,7 +15,7 @@
 mod answer;
 mod cache;
 pub(in crate::tls::openssl) mod crl;
-mod must_staple;
+pub(in crate::tls::openssl) mod must_staple;
 #[cfg(feature = "ocsp")]
 mod responder;
 mod subject;

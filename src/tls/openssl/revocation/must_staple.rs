@@ -5,7 +5,7 @@ use crate::tls::der::{self, Reader, Value};
 
 /// Whether the certificate, DER, has the extension with the feature status_request. One whose content cannot be read counts as
 /// the promise: who put it there wanted something to be kept.
-pub(super) fn is_promised(certificate: &[u8]) -> bool {
+pub(in crate::tls::openssl) fn is_promised(certificate: &[u8]) -> bool {
     let Some(extension) = extension(certificate) else { return false };
     match features(extension) {
         Some(features) => features.iter().any(|feature| matches!(feature, [STATUS_REQUEST])),
