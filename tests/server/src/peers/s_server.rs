@@ -42,7 +42,8 @@ impl SServer {
     /// If it does not listen.
     pub fn tell(&mut self, line: &str) {
         let stdin = self.child.stdin.as_mut().expect("it listens");
-        writeln!(stdin, "{line}").expect("it listens");
+        // At once: what comes in two pieces is a command, and then a byte for the client.
+        stdin.write_all(format!("{line}\n").as_bytes()).expect("it listens");
     }
 
     fn spawn(pem: &str, arguments: &[&str], stdin: Stdio) -> Option<SServer> {
