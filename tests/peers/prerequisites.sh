@@ -5,6 +5,7 @@
 #   sh tests/peers/prerequisites.sh tests       all of them
 #   sh tests/peers/prerequisites.sh examples    those for Python only if there is a Python: the examples can do without
 set -u
+. "$(dirname -- "$0")/apt.sh"
 
 main() {
     look "${1:-tests}"
@@ -47,10 +48,10 @@ has_libcurl() {
 
 install() {
     echo "installing$missing ..." >&2
+    log=${TMPDIR:-/tmp}/mongo-blocking-apt.$$
     # shellcheck disable=SC2086
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing; } >"${TMPDIR:-/tmp}/mongo-blocking-apt.$$" 2>&1 ||
-        grep -v '^[[:space:]]*$' "${TMPDIR:-/tmp}/mongo-blocking-apt.$$" | tail -n 3 >&2
-    rm -f "${TMPDIR:-/tmp}/mongo-blocking-apt.$$"
+    apt_install "$log" $missing || grep -v '^[[:space:]]*$' "$log" | tail -n 3 >&2
+    rm -f "$log"
 }
 
 main "$@"
