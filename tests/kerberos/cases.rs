@@ -1,5 +1,6 @@
 //! Every way of having a ticket, and every way of not having one.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,49 @@ fn no_ticket() {
     ]);
 }
 
+/// Where nothing names a cache, the error tells which one the system has.
+#[test]
+fn no_ticket_in_the_systems_cache() {
+    let Some(realm) = Realm::shared() else { return };
+    let configuration = fs::read_to_string(realm.kdc.file("krb5.conf")).unwrap();
+    let (file, cache) = (realm.kdc.file("own-cache.conf"), realm.kdc.file("system.cache"));
+    let named = format!("[libdefaults]\n default_ccache_name = FILE:{}", cache.display());
+    fs::write(&file, configuration.replace("[libdefaults]", &named)).unwrap();
+    let system = |login: Login| login.with("KRB5_CONFIG", &file).without("KRB5CCNAME");
+    let words = format!("with the ticket cache FILE:{} (the system's)", cache.display());
+    login(realm, "ann%40TEST.LOCAL", "", system).refused(&["no ticket: run kinit ann@TEST.LOCAL", &words]);
+    realm.kdc.kinit(ANN, PASSWORD, "system.cache", "1h");
+    assert_eq!(login(realm, "ann%40TEST.LOCAL", "", system).user(), "ann@TEST.LOCAL of $external");
+    login(realm, "ann%40TEST.LOCAL", "SERVICE_NAME:nosuch", system)
+        .refused(&["server not in Kerberos database", &words]);
+}
+
+/// The key was changed since the keytab was written: there is no password that could be wrong.
+#[test]
+fn an_old_keytab() {
+    let Some(realm) = Realm::shared() else { return };
+    for flags in ["", "+requires_preauth "] {
+        let name = format!("old{}@TEST.LOCAL", flags.len());
+        realm.kdc.add_user(&format!("{flags}{name}"), PASSWORD);
+        let keytab = realm.kdc.export(&name, "old.keytab");
+        realm.kdc.rotate(&name);
+        let words = [format!("the keytab's key of {name} is not the one that the KDC has"), "ktadd".to_owned()];
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let user = name.replace('@', "%40");
+        login(realm, &user, "", |login| login.keytab(&keytab)).refused(&words);
+        login(realm, &user, "", |login| login.with("KRB5_CLIENT_KTNAME", &keytab)).refused(&words);
+    }
+}
+
+/// An empty password is a password: it does not stand for the tickets that lie about.
+#[test]
+fn an_empty_password() {
+    let Some(realm) = Realm::shared() else { return };
+    let cache = realm.kdc.kinit(ANN, PASSWORD, "beside-the-password.cache", "1h");
+    let outcome = login(realm, "ann%40TEST.LOCAL:", "", |login| login.with("KRB5CCNAME", &cache));
+    outcome.refused(&["ann@TEST.LOCAL", "password"]);
+}
+
 #[test]
 fn the_ticket_of_somebody_else() {
     let Some(realm) = Realm::shared() else { return };
@@ -145,6 +189,28 @@ fn another_service_host() {
     let outcome = login(realm, "ann%40TEST.LOCAL:pencil", "SERVICE_HOST:db.test.local", |login| login);
     assert_eq!(outcome.user(), "ann@TEST.LOCAL of $external");
     assert!(realm.kdc.log().contains("ann@TEST.LOCAL for mongodb/db.test.local@TEST.LOCAL"));
+}
+
+/// Threads that find no ticket yet all get one at the same moment, some of them into the same cache: none may see it half filled.
+#[test]
+fn many_at_once() {
+    let Some(realm) = Realm::shared() else { return };
+    let keytab = realm.kdc.file("ann.keytab");
+    let logged_in = |user: &str, change: &dyn Fn(Login) -> Login| {
+        let front = realm.front(Tamper::Nothing);
+        let login = change(Login { threads: 24, ..realm.login(&front, user, "") });
+        assert_eq!(login.run().user(), "ann@TEST.LOCAL of $external");
+        assert_eq!(front.logins(), 24);
+    };
+    for round in 0..2 {
+        logged_in("ann%40TEST.LOCAL", &|login| login.keytab(&keytab));
+        let cache = realm.kdc.file(&format!("at-once.{round}.cache"));
+        logged_in("ann%40TEST.LOCAL", &|login| login.keytab(&keytab).cache(&cache));
+        logged_in("ann%40TEST.LOCAL", &|login| {
+            login.with("KRB5_CLIENT_KTNAME", &keytab).with("KRB5CCNAME", "MEMORY:shared")
+        });
+    }
+    logged_in("ann%40TEST.LOCAL:pencil", &|login| login);
 }
 
 /// Ann's KDC hands out a ticket for the other realm, whose KDC hands out the one for the service.

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::process::Command;
-use std::{env, fs};
+use std::sync::Barrier;
+use std::{env, fs, thread};
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::doc;
@@ -19,10 +20,14 @@ pub struct Login {
     pub keytab: Option<OsString>,
     /// What else stands in the environment.
     pub environment: Vec<(&'static str, OsString)>,
+    /// What does not.
+    pub without: Vec<&'static str>,
     /// Everything in code instead of the URI.
     pub in_code: Option<InCode>,
     /// How often, each time with a new client; 0 counts as 1.
     pub times: usize,
+    /// In how many threads side by side; 0 counts as 1.
+    pub threads: usize,
     /// A program to run it under, with arguments.
     pub under: Vec<String>,
 }
@@ -71,6 +76,11 @@ impl Login {
         self
     }
 
+    pub fn without(mut self, name: &'static str) -> Login {
+        self.without.push(name);
+        self
+    }
+
     /// With this ticket cache in code.
     pub fn cache(mut self, cache: impl Into<OsString>) -> Login {
         self.cache = Some(cache.into());
@@ -95,6 +105,7 @@ impl Login {
         let mut command = Command::new(program.next().unwrap());
         command.args(program).args(["--exact", PROGRAM, "--nocapture", "--test-threads", "1"]);
         command.env(URI, &self.uri).env(TIMES, self.times.max(1).to_string());
+        command.env(THREADS, self.threads.max(1).to_string());
         for (name, value) in [(CACHE, &self.cache), (KEYTAB, &self.keytab)] {
             if let Some(value) = value {
                 command.env(name, value);
@@ -106,6 +117,9 @@ impl Login {
         }
         for (name, value) in &self.environment {
             command.env(name, value);
+        }
+        for name in &self.without {
+            command.env_remove(name);
         }
         let output = command.output().unwrap();
         let (said, errors) = (text(&output.stdout), text(&output.stderr));
@@ -137,16 +151,25 @@ fn login_program() {
         return;
     };
     let before: Vec<_> = env::vars_os().collect();
-    for _ in 0..env::var(TIMES).unwrap().parse().unwrap() {
-        match who(&uri) {
-            Ok(user) => println!("{OK}{user}"),
-            Err(error) => println!("{REFUSED}{error}"),
-        }
-        if env::var_os(LEAK).is_some() {
-            std::hint::black_box(Box::leak(Box::new([0u8; 64])));
-        }
-    }
+    let number = |name: &str| -> usize { env::var(name).unwrap().parse().unwrap() };
+    let (times, threads) = (number(TIMES), number(THREADS));
+    let start = Barrier::new(threads);
+    let log_in = || {
+        start.wait();
+        (0..times).for_each(|_| log_in(&uri));
+    };
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(log_in))));
     assert_eq!(before, env::vars_os().collect::<Vec<_>>(), "the login changed the environment");
+}
+
+fn log_in(uri: &str) {
+    match who(uri) {
+        Ok(user) => println!("{OK}{user}"),
+        Err(error) => println!("{REFUSED}{error}"),
+    }
+    if env::var_os(LEAK).is_some() {
+        std::hint::black_box(Box::leak(Box::new([0u8; 64])));
+    }
 }
 
 fn who(uri: &str) -> mongo_blocking::Result<String> {
@@ -189,6 +212,7 @@ const HOST: &str = "MONGO_BLOCKING_LOGIN_HOST";
 const USERNAME: &str = "MONGO_BLOCKING_LOGIN_USERNAME";
 const PASSWORD: &str = "MONGO_BLOCKING_LOGIN_PASSWORD";
 const PROPERTIES: &str = "MONGO_BLOCKING_LOGIN_PROPERTIES";
+const THREADS: &str = "MONGO_BLOCKING_LOGIN_THREADS";
 const TIMES: &str = "MONGO_BLOCKING_LOGIN_TIMES";
 /// Makes the program lose memory with each login, to see that this is noticed.
 pub const LEAK: &str = "MONGO_BLOCKING_LOGIN_LEAK";

@@ -83,6 +83,15 @@ fn left_to_the_library() {
     assert_eq!(asked, "mongodb/reverse.test.local@TEST.LOCAL", "{outcome:?}");
 }
 
+/// An error names the service that was asked for in the end.
+#[test]
+fn what_the_library_made_of_the_name() {
+    let Some(realm) = Realm::shared() else { return };
+    let user = user(&realm.kdc, "names-told");
+    let Some((outcome, _)) = asked_for(realm, &user, "SERVICE_NAME:nosuch") else { return };
+    outcome.refused(&["server not in Kerberos database", "nosuch/reverse.test.local", "the KDC of TEST.LOCAL"]);
+}
+
 /// With a realm the name stands as it is, too; and SERVICE_HOST is made canonical like the server's own host.
 #[test]
 fn with_a_realm_and_another_host() {

@@ -44,12 +44,22 @@ pub(crate) struct Tried {
     pub(crate) user: String,
     /// The service's principal.
     pub(crate) service: String,
-    /// The service's realm, where it was given.
+    /// The service's realm, where it was given or the library has one for the host.
     pub(crate) realm: Option<String>,
     /// Where the user's credentials come from, in words.
     pub(crate) credentials: String,
-    /// Whether that is a keytab of its own.
-    pub(crate) keytab: bool,
+    pub(crate) origin: Origin,
+}
+
+/// What kind of credentials those are, which a remedy depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Password,
+    /// A keytab that was named for this client.
+    Keytab,
+    /// A ticket cache, or whatever the system has.
+    #[default]
+    Cache,
 }
 
 impl Tried {
@@ -69,9 +79,10 @@ impl Tried {
 
     /// The error with the names in its message.
     pub(super) fn name(&self, error: Error) -> Error {
-        let realm = match &self.realm {
-            Some(realm) => format!("realm {realm}"),
-            None => "the realm that Kerberos has for the host".to_owned(),
+        let realm = match (&self.realm, realm_of(&self.user)) {
+            (Some(realm), _) => format!("realm {realm}"),
+            (None, Some(realm)) => format!("the realm that the KDC of {realm} has for the host"),
+            (None, None) => "the realm that Kerberos has for the host".to_owned(),
         };
         let message = format!(
             "{} (as {}, to {} in {realm}, with {})",
@@ -97,11 +108,11 @@ impl Tried {
 
     fn remedy(&self, cause: Cause, of_user: bool) -> Option<String> {
         let Tried { user, service, .. } = self;
-        let users = user.rsplit_once('@').map(|(_, realm)| realm);
+        let users = realm_of(user);
         let realm = if of_user { users } else { self.realm.as_deref().or(users) };
-        let realm = realm.filter(|realm| !realm.is_empty()).unwrap_or("the realm");
+        let realm = realm.unwrap_or("the realm");
         Some(match cause {
-            Cause::NoTicket if self.keytab => return self.remedy(Cause::NoKey, of_user),
+            Cause::NoTicket if self.origin == Origin::Keytab => return self.remedy(Cause::NoKey, of_user),
             Cause::NoTicket | Cause::TicketExpired if cfg!(windows) => {
                 format!("no ticket: log on to Windows as {user} with an account of the domain, or give a password")
             }
@@ -112,6 +123,9 @@ impl Tried {
                 )
             }
             Cause::TicketExpired => format!("the ticket has expired: run kinit {user}"),
+            Cause::WrongPassword if self.origin != Origin::Password => {
+                format!("the keytab's key of {user} is not the one that the KDC has: it needs a new one (ktadd)")
+            }
             Cause::WrongPassword => format!("the password of {user} is wrong"),
             Cause::PasswordExpired => format!("the password of {user} has expired: change it with kpasswd {user}"),
             Cause::Revoked => format!("the KDC has locked {user} out: ask its administrator"),
@@ -141,6 +155,11 @@ impl Tried {
             Cause::Other => return None,
         })
     }
+}
+
+/// The realm in a principal's name.
+fn realm_of(principal: &str) -> Option<&str> {
+    principal.rsplit_once('@').map(|(_, realm)| realm).filter(|realm| !realm.is_empty())
 }
 
 /// The cause behind the codes of a GSSAPI library with MIT's or Heimdal's Kerberos. `acquiring`: while the client's own
@@ -204,7 +223,7 @@ mod tests {
             service: "mongodb/db.local".to_owned(),
             realm: Some("SERVERS.LOCAL".to_owned()),
             credentials: "the password".to_owned(),
-            keytab: false,
+            origin: Origin::Password,
         }
     }
 
@@ -282,8 +301,18 @@ mod tests {
     fn a_keytab_needs_no_kinit() {
         let failure =
             Failure { call: "c", major: "m".to_owned(), minor: String::new(), cause: Cause::NoTicket, of_user: true };
-        let error = Tried { keytab: true, ..tried() }.error(STAGE, failure);
+        let error = Tried { origin: Origin::Keytab, ..tried() }.error(STAGE, failure);
         assert!(error.hint().unwrap().contains("klist -k"), "{error}");
+    }
+
+    #[test]
+    fn a_realm_that_is_not_known_is_the_kdcs_to_find() {
+        let named = |user: &str| {
+            let tried = Tried { realm: None, user: user.to_owned(), ..tried() };
+            tried.name(Error::new(ErrorKind::Authentication, STAGE, "m")).message().to_owned()
+        };
+        assert!(named("ann@CLIENTS.LOCAL").contains("in the realm that the KDC of CLIENTS.LOCAL has for the host"));
+        assert!(named("ann").contains("in the realm that Kerberos has for the host"));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 #![allow(unsafe_code)] // What this file is for; each block has its reason.
 
 use std::collections::hash_map::DefaultHasher;
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{env, ptr, slice};
 
 use gssapi_sys as sys;
@@ -52,18 +53,82 @@ pub(super) fn open(
     service: &Service,
     tried: &mut Tried,
 ) -> Result<(Box<dyn Context>, Progress), Failure> {
-    let user = Name::import(&credential.username, &USER_NAME)?;
-    let credentials = Credentials::acquire(credential, &user)?;
-    if let Some(principal) = credentials.principal() {
-        tried.user = principal;
+    match attempt(credential, service, tried) {
+        // Another login may have been about to renew the tickets of the cache: it empties the cache first.
+        Err(Failure { cause: Cause::NoTicket, of_user: false, .. }) if credential.password.is_none() => {
+            attempt(credential, service, tried)
+        }
+        outcome => outcome,
     }
+}
+
+fn attempt(
+    credential: &GssapiCredential,
+    service: &Service,
+    tried: &mut Tried,
+) -> Result<(Box<dyn Context>, Progress), Failure> {
+    let user = Name::import(&credential.username, &USER_NAME)?;
+    let credentials = {
+        let _turn = turn(credential);
+        if let Some(cache) = system_cache(credential) {
+            tried.credentials = format!("the ticket cache {cache} (the system's)");
+        }
+        let credentials = Credentials::acquire(credential, &user)?;
+        if let Some(principal) = credentials.principal() {
+            tried.user = principal;
+        }
+        credentials
+    };
     let target = match service {
         Service::HostBased(name) => Name::import(name, &HOST_BASED_SERVICE)?,
         Service::Principal(name) => Name::import(name, &KERBEROS_PRINCIPAL)?,
     };
+    let target = target.of_kerberos();
+    target.tell(tried);
     let mut context = GssContext { handle: ptr::null_mut(), credentials, target };
     let first = context.advance(None)?;
     Ok((Box::new(context), first))
+}
+
+/// One login at a time may look for tickets in a cache, since a keytab may fill it just then: the library empties a cache before
+/// it puts the first ticket in. What is asked of the KDC meanwhile is about the user alone, not about any service.
+fn turn(credential: &GssapiCredential) -> Option<MutexGuard<'static, ()>> {
+    if credential.password.is_some() {
+        return None; // A cache of its own.
+    }
+    let mut hasher = DefaultHasher::new();
+    match (&credential.credential_cache, &credential.client_keytab) {
+        (None, Some(keytab)) => memory_cache(keytab, &credential.username).hash(&mut hasher),
+        (cache, _) => cache.hash(&mut hasher),
+    }
+    let at = usize::try_from(hasher.finish()).unwrap_or_default() % TURNS.len();
+    TURNS.get(at).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// One for each cache, or rather for a share of all caches.
+static TURNS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
+
+/// The name of the system's cache, where the environment does not tell it.
+#[cfg(not(target_os = "macos"))]
+fn system_cache(credential: &GssapiCredential) -> Option<String> {
+    let given = [&credential.credential_cache, &credential.client_keytab].iter().any(|store| store.is_some());
+    if given || credential.password.is_some() || env::var("KRB5CCNAME").is_ok() {
+        return None;
+    }
+    let (mut minor, mut name) = (0, ptr::null());
+    // SAFETY: null asks for the system's cache and leaves it the one of this thread; the library sets the name to a text of its own
+    // with a zero at its end, which stays until this thread asks again.
+    let major = unsafe { gss_krb5_ccache_name(&mut minor, ptr::null(), &mut name) };
+    if is_error(major) || name.is_null() {
+        return None;
+    }
+    // SAFETY: see above; it is copied at once.
+    Some(unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
+}
+
+#[cfg(target_os = "macos")]
+fn system_cache(_: &GssapiCredential) -> Option<String> {
+    None // macOS keeps tickets in places without such a name.
 }
 
 /// A context that is being established, or is.
@@ -268,10 +333,7 @@ impl Credentials {
         if is_error(major) {
             return None;
         }
-        let mut text = Buffer::empty();
-        // SAFETY: the name is live; the library sets the text, which is given back when dropped.
-        let major = unsafe { sys::gss_display_name(&mut minor, name.0, &mut text.0, ptr::null_mut()) };
-        (!is_error(major)).then(|| text.text())
+        name.text()
     }
 }
 
@@ -296,6 +358,36 @@ impl Name {
         let major = unsafe { sys::gss_import_name(&mut minor, &mut text, &mut kind, &mut name.0) };
         ok("the name is none for Kerberos", major, minor, true)?;
         Ok(name)
+    }
+
+    /// The principal that it stands for. Where the library cannot tell by now, it stays what it is.
+    fn of_kerberos(self) -> Name {
+        let (mut minor, mut principal) = (0, Name(ptr::null_mut()));
+        let mut mechanism = KERBEROS.descriptor();
+        // SAFETY: the name is live, the mechanism outlives the call; the library sets a new name, which the value then owns.
+        let major = unsafe { sys::gss_canonicalize_name(&mut minor, self.0, &mut mechanism, &mut principal.0) };
+        if is_error(major) { self } else { principal }
+    }
+
+    /// As people write it.
+    fn text(&self) -> Option<String> {
+        let (mut minor, mut text) = (0, Buffer::empty());
+        // SAFETY: the name is live; the library sets the text, which is given back when dropped.
+        let major = unsafe { sys::gss_display_name(&mut minor, self.0, &mut text.0, ptr::null_mut()) };
+        (!is_error(major)).then(|| text.text())
+    }
+
+    /// What errors say of this service: the library may have made its host canonical, and know its realm.
+    fn tell(&self, tried: &mut Tried) {
+        let Some(text) = self.text() else { return };
+        match text.rsplit_once('@') {
+            Some((service, "")) => tried.service = service.to_owned(),
+            Some((service, realm)) if service.contains('/') => {
+                tried.realm = Some(realm.to_owned());
+                tried.service = text;
+            }
+            _ => {} // Not a principal: the library has kept the name as it was given.
+        }
     }
 }
 
@@ -434,6 +526,14 @@ unsafe extern "C" {
         output_cred: *mut sys::gss_cred_id_t,
         actual_mechs: *mut sys::gss_OID_set,
         time_rec: *mut sys::OM_uint32,
+    ) -> sys::OM_uint32;
+
+    // Of gssapi_krb5.h.
+    #[cfg(not(target_os = "macos"))]
+    fn gss_krb5_ccache_name(
+        minor: *mut sys::OM_uint32,
+        name: *const c_char,
+        out_name: *mut *const c_char,
     ) -> sys::OM_uint32;
 
     #[cfg(not(target_os = "macos"))]

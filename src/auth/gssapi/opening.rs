@@ -6,6 +6,7 @@ pub(in crate::auth) use real::machine;
 #[cfg(feature = "gssapi")]
 mod real {
     use crate::auth::gssapi::canonical::{System, canonical};
+    use crate::auth::gssapi::failure::Origin;
     use crate::auth::gssapi::names::{self, Service};
     use crate::auth::gssapi::patience::within;
     use crate::auth::gssapi::{Gssapi, NAME, Opened, TICKET, Tried};
@@ -33,7 +34,11 @@ mod real {
             service: String::new(),
             realm: credential.service_realm.clone(),
             credentials: platform::credentials(credential),
-            keytab: credential.client_keytab.is_some(),
+            origin: match (&credential.password, &credential.client_keytab) {
+                (Some(_), _) => Origin::Password,
+                (None, Some(_)) => Origin::Keytab,
+                (None, None) => Origin::Cache,
+            },
         };
         let (known, deadline) = (tried.clone(), peer.step_deadline);
         let (owned, host, alarm) = (credential.clone(), peer.host.to_owned(), tools.alarm.clone());

@@ -10,7 +10,7 @@ use bson::spec::BinarySubtype;
 use bson::{RawBinaryRef, rawdoc};
 use zeroize::Zeroizing;
 
-use super::failure::Cause;
+use super::failure::{Cause, Origin};
 use super::{Context, Failure, Gssapi, Opened, Progress, Tried};
 use crate::auth::sasl::{Sasl, SaslClient, Say};
 use crate::auth::tests::noise::Noise;
@@ -39,7 +39,7 @@ pub(in crate::auth) fn scripted(user: &str, lines: &[impl AsRef<str>]) -> Gssapi
         service: "mongodb/localhost".to_owned(),
         realm: None,
         credentials: "the password".to_owned(),
-        keytab: false,
+        origin: Origin::Password,
     };
     let opening = {
         let tried = tried.clone();
@@ -250,7 +250,7 @@ fn an_error_tells_what_was_tried_and_what_to_do() {
     assert_eq!(
         error.message(),
         "it does not hold: A token had an invalid signature (as ann@TEST.LOCAL, to mongodb/localhost in the realm that \
-         Kerberos has for the host, with the password)"
+         the KDC of TEST.LOCAL has for the host, with the password)"
     );
     assert!(error.hint().unwrap().contains("the server is not mongodb/localhost"), "{error}");
 }
