@@ -34,6 +34,11 @@ pub(super) trait SaslClient: Send + 'static {
     fn may_speculate(&mut self) -> bool {
         false
     }
+    /// Whether a server that says `done` now is wrong, whatever else it says: judged before [`step`](SaslClient::step), for one
+    /// that costs something, as asking a person does.
+    fn must_go_on(&self) -> bool {
+        false
+    }
     /// Whether the reply to the last message must say `done`. Otherwise one more, empty message is exchanged where it does not.
     fn ends_with_verdict(&self) -> bool {
         false
@@ -184,6 +189,10 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
                 (false, _) => Err(Error::invalid_reply(stage, "the server is still not done after its last message")),
             };
         }
+        let early = || Error::invalid_reply(stage, "the server says it is done before the conversation is over");
+        if reply.done && self.client.must_go_on() {
+            return Err(early());
+        }
         match (self.client.step(&reply.payload)?, reply.done) {
             (Say::Finished, true) => Ok(Next::Done),
             (Say::Finished, false) if self.client.ends_with_verdict() => {
@@ -199,9 +208,7 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
                 self.state = State::NextReply(reply.conversation);
                 Ok(Next::Send(command))
             }
-            (Say::Payload(_), true) => {
-                Err(Error::invalid_reply(stage, "the server says it is done before the conversation is over"))
-            }
+            (Say::Payload(_), true) => Err(early()),
         }
     }
 }

@@ -281,6 +281,11 @@ impl SaslClient for Oidc {
         }
     }
 
+    /// Nobody is asked for a token that the server would not look at.
+    fn must_go_on(&self) -> bool {
+        matches!(self.state, State::Idp)
+    }
+
     fn ends_with_verdict(&self) -> bool {
         true
     }

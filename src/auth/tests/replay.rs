@@ -110,6 +110,10 @@ impl Conversation {
         if self.settings["mechanism"] == "MONGODB-AWS" {
             return self.aws();
         }
+        #[cfg(feature = "oidc")]
+        if self.settings["mechanism"] == "MONGODB-OIDC" {
+            return self.oidc();
+        }
         if self.settings["mechanism"] == "GSSAPI" {
             let machine = crate::auth::gssapi::tests::scripted(&self.settings["user"], &self.kerberos);
             return Box::new(Sasl::new(machine, crate::credential::EXTERNAL));
@@ -147,6 +151,27 @@ impl Conversation {
         Box::new(Sasl::new(machine(keys, world), crate::credential::EXTERNAL))
     }
 
+    /// A service with `token`, or, with `person: yes`, a person who gets it from the provider that the server names.
+    #[cfg(feature = "oidc")]
+    fn oidc(&self) -> Box<dyn Mechanism> {
+        use crate::auth::oidc::Oidc;
+        use crate::credential::{OidcCredential, OidcProvider, OidcSource};
+        use crate::{AllowedHosts, IdpServerResponse, OidcCallbackContext};
+
+        let (token, issuer) = (self.settings["token"].clone(), self.settings.get("issuer").cloned());
+        let callback = OidcProvider::new(move |context: &OidcCallbackContext| {
+            assert_eq!(context.idp_info.as_ref().map(|info| &info.issuer), issuer.as_ref());
+            Ok(IdpServerResponse::new(token.as_str()))
+        });
+        let source = match self.settings.contains_key("person") {
+            true => OidcSource::HumanCallback { callback, allowed_hosts: AllowedHosts::default() },
+            false => OidcSource::Callback(callback),
+        };
+        let credential = OidcCredential { username: self.settings.get("user").cloned(), source };
+        let machine = Oidc::new(&credential, &tools(), &crate::auth::tests::localhost());
+        Box::new(Sasl::new(machine, crate::credential::EXTERNAL))
+    }
+
     fn begin(&self, machine: &mut dyn Mechanism) -> RawDocumentBuf {
         if self.speculative() { machine.speculative().unwrap().unwrap() } else { machine.start().unwrap() }
     }
@@ -175,7 +200,12 @@ fn conversations() -> Vec<Conversation> {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "conversations"].iter().collect();
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    files.iter().map(parse).filter(|one| cfg!(feature = "aws") || one.settings["mechanism"] != "MONGODB-AWS").collect()
+    let missing = |mechanism: &str| match mechanism {
+        "MONGODB-AWS" => !cfg!(feature = "aws"),
+        "MONGODB-OIDC" => !cfg!(feature = "oidc"),
+        _ => false,
+    };
+    files.iter().map(parse).filter(|one| !missing(&one.settings["mechanism"])).collect()
 }
 
 fn parse(path: &PathBuf) -> Conversation {
