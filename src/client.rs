@@ -7,7 +7,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::operation::{self, Deployment};
 use crate::options::{ClientOptions, DriverInfo};
-use crate::warning::Warning;
+use crate::warning::{Alarm, Warning};
 
 /// How long [`Client::close`] gives the server to end open cursors.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -49,7 +49,11 @@ impl Client {
     /// Options that contradict each other, or ask for what is not supported.
     pub fn with_options(options: ClientOptions) -> Result<Self> {
         options.check_supported()?;
-        Ok(Client(Arc::new(Deployment::new(options)?)))
+        let deployment = Deployment::new(options)?;
+        let options = deployment.options();
+        let alarm = Alarm::new(options.warning_handler().cloned());
+        options.warnings().iter().for_each(|warning| alarm.hand_over(warning));
+        Ok(Client(Arc::new(deployment)))
     }
 
     /// Asks the server whether it is there (`ping` on `admin`). The first call connects and logs in.

@@ -1,11 +1,14 @@
 //! PLAIN: the front takes the message apart and a real OpenLDAP server judges the password. PyMongo comes to the same verdicts.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::event::Handler;
 use mongo_blocking::options::{ClientOptions, percent_encode};
-use mongo_blocking::{Client, Error, SecurityPolicy, WarningKind};
+use mongo_blocking::{Client, Error, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::front::{Answer, Front};
 use mongo_blocking_test_server::peers::certs::{Authority, For};
 use mongo_blocking_test_server::peers::{Mongod, ROOT, Reference, Scratch, Slapd, report};
@@ -27,7 +30,9 @@ fn front(slapd: Slapd) -> Front {
 
 fn uri(address: &str, user: &str, password: &str, options: &str) -> String {
     let (user, password) = (percent_encode(user), percent_encode(password));
-    format!("mongodb://{user}:{password}@{address}/?authMechanism=PLAIN{options}")
+    // What stands before the first `&` is the database in the path.
+    let (path, options) = options.split_at(options.find('&').unwrap_or(options.len()));
+    format!("mongodb://{user}:{password}@{address}/{path}?authMechanism=PLAIN{options}")
 }
 
 /// `ok USER@DATABASE`, `auth CODE` or `error WHAT`, as the reference clients print it.
@@ -59,27 +64,35 @@ fn the_directory_decides() {
         cases.push((*user, *password, "", format!("ok {user}@$external")));
         cases.push((user, "wrong", "", "auth 18".to_owned()));
     }
-    let outsiders = [
-        ("nobody", "pencil"),
-        ("", "pencil"),
-        ("ann", "pencil "),
-        ("ann", "PENCIL"),
-        ("ann@example.com", "pencil"),
-        ("*", "pencil"),
-        ("ann", ""),
-    ];
-    cases.extend(outsiders.map(|(user, password)| (user, password, "", "refused".to_owned())));
-    for (source, options) in [("other", "&authSource=other"), ("$external", "&authSource=$external")] {
+    for user in ["nobody", "ann@example.com", "*"] {
+        cases.push((user, "pencil", "", "auth 18".to_owned()));
+    }
+    for password in ["pencil ", "PENCIL"] {
+        cases.push(("ann", password, "", "auth 18".to_owned()));
+    }
+    // What this driver does not even send.
+    cases.extend([("", "pencil"), ("ann", "")].map(|(user, password)| (user, password, "", "refused".to_owned())));
+    for (source, options) in [
+        ("other", "&authSource=other"),
+        ("$external", "&authSource=$external"),
+        ("$external", "&authSource=%24external"),
+        ("path", "path"),
+        ("both", "path&authSource=both"),
+    ] {
         cases.push(("ann", "pencil", options, format!("ok ann@{source}")));
     }
     let uris: Vec<String> =
         cases.iter().map(|(user, password, options, _)| uri(&address, user, password, options)).collect();
     let ours: Vec<String> = uris.iter().map(|uri| verdict(uri)).collect();
     let theirs = pymongo.verdicts(&uris);
-    let mut table = "PLAIN against OpenLDAP: user | password | expected | mongo-blocking | PyMongo\n".to_owned();
-    for (at, (user, password, _, expected)) in cases.iter().enumerate() {
+    let mut table = "PLAIN against OpenLDAP: user | password | more | expected | mongo-blocking | PyMongo\n".to_owned();
+    for (at, (user, password, more, expected)) in cases.iter().enumerate() {
         let short = |text: &str| text.chars().take(70).collect::<String>();
-        table += &format!("{user:?} | {password:?} | {expected} | {} | {}\n", short(&ours[at]), short(&theirs[at]));
+        table += &format!(
+            "{user:?} | {password:?} | {more:?} | {expected} | {} | {}\n",
+            short(&ours[at]),
+            short(&theirs[at])
+        );
     }
     report(&table);
     for (at, (user, password, _, expected)) in cases.iter().enumerate() {
@@ -98,6 +111,14 @@ fn an_empty_password_is_refused_before_anything_is_sent() {
     let front = Front::builder().start();
     let error = Client::with_uri_str(uri(&front.address(), "ann", "", "")).unwrap_err();
     assert!(error.stage() == Stage::Options && error.message().contains("not empty"), "{error}");
+    let error = Client::with_uri_str(uri(&front.address(), "", "pencil", "")).unwrap_err();
+    assert!(error.stage() == Stage::Options && error.message().contains("PLAIN needs a user name"), "{error}");
+    let nameless = format!("mongodb://{}/?authMechanism=PLAIN", front.address());
+    assert!(Client::with_uri_str(nameless).unwrap_err().message().contains("PLAIN needs a user name"));
+    let error = Client::with_uri_str(format!("mongodb://ann@{}/?authMechanism=PLAIN", front.address())).unwrap_err();
+    assert!(error.message().contains("PLAIN needs a password"), "{error}");
+    let code = ClientOptions::builder().host(front.address()).username("ann").password("").auth_mechanism("PLAIN");
+    assert!(code.build().unwrap_err().message().contains("not empty"));
     for (user, password) in [("ann", "pen\0cil"), ("a\0nn", "pencil")] {
         let error = Client::with_uri_str(uri(&front.address(), user, password, "")).unwrap_err();
         assert!(error.message().contains("NUL"), "{error}");
@@ -136,7 +157,9 @@ fn without_tls_it_is_warned_about_or_refused() {
         ClientOptions::builder().uri(uri).policy(policy).build().and_then(Client::with_options)
     };
     let connections = front.connections();
-    for uri in [plain.clone(), format!("{plain}&tlsInsecure=true"), format!("{plain}&tlsAllowInvalidHostnames=true")] {
+    let weakened = ["tlsInsecure", "tlsAllowInvalidHostnames", "tlsAllowInvalidCertificates"];
+    let weakened = weakened.map(|switch| format!("{plain}&tls=true&{switch}=true"));
+    for uri in weakened.into_iter().chain([plain.clone(), format!("{plain}&tls=false")]) {
         let error = strict(&uri).unwrap_err();
         assert!(error.message().contains("PLAIN sends the password as it is"), "{error}");
     }
@@ -157,6 +180,65 @@ fn without_tls_it_is_warned_about_or_refused() {
         options.warnings()
     );
     assert_eq!(users(&strict(&uri).unwrap()).unwrap(), "ann@$external");
+}
+
+/// The warning is a line in the log, and an event for each client: once, however often it logs in.
+#[test]
+fn the_warning_is_logged_and_handed_to_the_programs_handler() {
+    log::set_logger(&LOGGED).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    for (mechanism, kind, words) in [
+        ("PLAIN", WarningKind::Insecure, "PLAIN sends the password as it is"),
+        ("MONGODB-CR", WarningKind::Deprecated, "MONGODB-CR rests on MD5"),
+    ] {
+        let front = Front::builder()
+            .wire_version(6)
+            .mechanism("PLAIN", plain::judged_by(|_, _| true))
+            .cr_user("ann", "pencil", "admin")
+            .start();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let handler = {
+            let heard = heard.clone();
+            Handler::new(move |warning: &Warning| heard.lock().unwrap().push((warning.kind(), warning.to_string())))
+        };
+        let uri = format!("mongodb://ann:pencil@{}/?authMechanism={mechanism}", front.address());
+        let options = ClientOptions::builder().uri(uri).warning_handler(handler).build().unwrap();
+        let lines: Vec<String> = logged_here().into_iter().filter(|line| line.contains(words)).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("WARN"), "{lines:?}");
+        for clients in 1..=2 {
+            let client = Client::with_options(options.clone()).unwrap();
+            let other = client.clone();
+            std::thread::scope(|scope| drop(scope.spawn(|| other.ping().unwrap())));
+            client.ping().unwrap();
+            let heard = heard.lock().unwrap();
+            assert_eq!(heard.len(), clients, "{heard:?}");
+            assert!(heard.iter().all(|(what, text)| *what == kind && text.contains(words)), "{heard:?}");
+        }
+        assert_eq!(logged_here().iter().filter(|line| line.contains(words)).count(), 1);
+    }
+}
+
+/// What this test's own thread has logged.
+fn logged_here() -> Vec<String> {
+    let me = std::thread::current().id();
+    let lines = LOGGED.0.lock().unwrap();
+    lines.iter().filter(|(thread, _)| *thread == me).map(|(_, line)| line.clone()).collect()
+}
+
+static LOGGED: Capture = Capture(Mutex::new(Vec::new()));
+
+struct Capture(Mutex<Vec<(ThreadId, String)>>);
+
+impl log::Log for Capture {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        let line = format!("{} {}", record.level(), record.args());
+        self.0.lock().unwrap().push((std::thread::current().id(), line));
+    }
+    fn flush(&self) {}
 }
 
 /// A server that asks for more, or does not come to an end, has not let anybody in.

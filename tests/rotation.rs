@@ -126,6 +126,7 @@ fn what_cannot_be_used_leaves_the_old_in_use() {
     );
     let client = place.client(&options);
     assert_eq!(place.next(&client), "ann");
+    assert!(place.take_warnings().concat().starts_with("Deprecated: ssl_keyfile is an old option"));
 
     // The certificate first, its key later.
     place.write("cert.pem", &bob.certificate);

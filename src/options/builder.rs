@@ -199,8 +199,9 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// A function that is called with each warning that arises while the client works, on the thread it arises on. Each
-    /// also goes to the `log` crate. Those about the options themselves are in [`ClientOptions::warnings`].
+    /// A function that is called with each warning: with those about the options (see [`ClientOptions::warnings`]) once, when a
+    /// client is made, and with those that arise while the client works on the thread they arise on. Each also goes to the `log`
+    /// crate.
     ///
     /// ```
     /// use mongo_blocking::Warning;

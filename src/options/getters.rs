@@ -229,7 +229,7 @@ impl ClientOptions {
         self.command_event_handler.as_ref()
     }
 
-    /// What is called with each warning that arises while the client works.
+    /// The function that is called with each warning.
     pub fn warning_handler(&self) -> Option<&Handler<Warning>> {
         self.warning_handler.as_ref()
     }

@@ -2,11 +2,12 @@
 //! connection string and code have had their say.
 
 use super::given::{Given, GivenOidc};
+use super::kerberos;
 use super::table::Opt;
 use super::value::Settings;
 use crate::credential::{
-    AwsCredential, AwsKeys, AwsProvider, CanonicalizeHostName, CrCredential, Credential, EXTERNAL, GssapiCredential,
-    OidcCredential, OidcEnvironment, OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+    AwsCredential, AwsKeys, AwsProvider, CrCredential, Credential, EXTERNAL, GssapiCredential, OidcCredential,
+    OidcEnvironment, OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -139,16 +140,22 @@ impl Parts<'_> {
             warnings.add(WarningKind::Deprecated, message);
         }
         let service_name = self.properties.get("SERVICE_NAME").or(self.old_service_name).unwrap_or("mongodb");
-        Ok(GssapiCredential {
+        let credential = GssapiCredential {
             username: self.needed_username()?,
             password: self.password.cloned(),
             service_name: service_name.to_owned(),
             service_realm: self.properties.get("SERVICE_REALM").map(str::to_owned),
             service_host: self.properties.get("SERVICE_HOST").map(str::to_owned),
-            canonicalize_host_name: self.properties.get("CANONICALIZE_HOST_NAME").map(canonicalize).transpose()?,
+            canonicalize_host_name: self
+                .properties
+                .get("CANONICALIZE_HOST_NAME")
+                .map(kerberos::canonicalize)
+                .transpose()?,
             credential_cache: self.credential_cache.map(str::to_owned),
             client_keytab: self.client_keytab.map(str::to_owned),
-        })
+        };
+        kerberos::check(&credential)?;
+        Ok(credential)
     }
 
     /// The option that says where Kerberos keeps the user's credentials, if one does.
@@ -338,15 +345,6 @@ impl<'a> Properties<'a> {
             }
             None => Ok(()),
         }
-    }
-}
-
-fn canonicalize(value: &str) -> Result<CanonicalizeHostName> {
-    match value {
-        "none" | "false" => Ok(CanonicalizeHostName::None),
-        "forward" => Ok(CanonicalizeHostName::Forward),
-        "forwardAndReverse" | "true" => Ok(CanonicalizeHostName::ForwardAndReverse),
-        _ => Err(Error::invalid_argument("CANONICALIZE_HOST_NAME is none, forward, forwardAndReverse, true or false")),
     }
 }
 

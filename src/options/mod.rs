@@ -9,6 +9,7 @@ mod builder;
 mod concern;
 mod getters;
 mod given;
+mod kerberos;
 mod login;
 mod markdown;
 mod protection;

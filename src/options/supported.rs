@@ -1,6 +1,7 @@
 //! What is understood and cannot be done yet: refused when a client is made, never ignored.
 
 use super::ClientOptions;
+use super::kerberos;
 use super::table::{Opt, State};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
@@ -57,7 +58,7 @@ fn check_mechanism(credential: &Credential) -> Result<()> {
     match credential {
         Credential::Scram(_) | Credential::X509(_) | Credential::Plain(_) | Credential::Cr(_) => Ok(()),
         Credential::Gssapi(_) if !cfg!(feature = "gssapi") => Err(needs_feature("authMechanism=GSSAPI", "gssapi")),
-        Credential::Gssapi(_) => Ok(()),
+        Credential::Gssapi(gssapi) => kerberos::check_store(gssapi),
         Credential::Aws(_) if !cfg!(feature = "aws") => Err(needs_feature("authMechanism=MONGODB-AWS", "aws")),
         Credential::Aws(_) => Ok(()),
         Credential::Oidc(_) if !cfg!(feature = "oidc") => Err(needs_feature("authMechanism=MONGODB-OIDC", "oidc")),
@@ -70,7 +71,13 @@ fn not_yet(what: &str) -> Error {
 }
 
 fn needs_feature(what: &str, feature: &str) -> Error {
-    Error::not_supported(format!("{what} needs the cargo feature `{feature}`, and this build has it off"))
+    let headers = match feature {
+        "gssapi" => "; on Unix, building it needs Kerberos' headers and libclang (libkrb5-dev, libclang-dev)",
+        _ => "",
+    };
+    Error::not_supported(format!("{what} needs the cargo feature `{feature}`, and this build has it off")).with_hint(
+        format!("in Cargo.toml: mongo-blocking = {{ version = \"...\", features = [\"{feature}\"] }}{headers}"),
+    )
 }
 
 /// The version of the Stable API that there is.

@@ -371,7 +371,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
     code(Opt::OidcAllowedHosts, "(OIDC allowed hosts)", "names", "oidc_allowed_hosts", "The servers that a person's token may be sent to, instead of MongoDB's own domains and this machine."),
     code(Opt::OidcTokenFile, "(OIDC token file)", "path", "oidc_token_file", "A file with the token for MONGODB-OIDC, read anew for each login."),
     code(Opt::OidcTokenCommand, "(OIDC token command)", "program and arguments", "oidc_token_command", "A program that prints the token for MONGODB-OIDC, run anew for each login."),
-    code(Opt::WarningHandler, "(warnings)", "Handler", "warning_handler", "A function that is called with each warning that arises while the client works."),
+    code(Opt::WarningHandler, "(warnings)", "Handler", "warning_handler", "A function that is called with each warning: those about the options when a client is made, others as they arise."),
     code(Opt::CommandEventHandler, "(command events)", "Handler", "command_event_handler", "A function that is called with each command that starts, succeeds or fails."),
     code(Opt::SecurityPolicy, "(security policy)", "SecurityPolicy", "policy", "Which risks are refused instead of warned about."),
 ];

@@ -61,7 +61,6 @@ impl Connector {
         let (files, seen) = Files::read(options)?;
         let (memory, mut warnings) = (Arc::<Memory>::default(), Warnings::default());
         let context = Arc::new(Context::new(options, &files, &memory, alarm, &mut warnings)?);
-        warnings.as_slice().iter().for_each(|warning| alarm.hand_over(warning));
         let current = Mutex::new(Current { context, seen, complaint: None });
         Ok(Connector { options: options.clone(), alarm: alarm.clone(), memory, warnings, current })
     }

@@ -1,8 +1,8 @@
 //! What cannot be right, with the place and the remedy; what is understood and cannot be done yet.
 
-use mongo_blocking::Client;
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::{ClientOptions, ReadConcern, ReadPreference, WriteConcern};
+use mongo_blocking::{Client, Error};
 use std::time::Duration;
 
 use super::{parse, refused};
@@ -134,7 +134,10 @@ fn what_comes_later_is_refused_by_name() {
         assert!(feature || error.message().ends_with("is not supported yet"), "{uri}: {error}");
     }
     let gssapi = Client::with_uri_str("mongodb://U@h/?authMechanism=GSSAPI").err();
-    assert_eq!(gssapi.map(|error| error.message().contains("`gssapi`")), (!cfg!(feature = "gssapi")).then_some(true));
+    let how = |error: Error| {
+        error.message().contains("`gssapi`") && error.hint().unwrap().contains("features = [\"gssapi\"]")
+    };
+    assert_eq!(gssapi.map(how), (!cfg!(feature = "gssapi")).then_some(true));
     let without_feature = Client::with_uri_str("mongodb+srv://a.b.c/").unwrap_err();
     assert_eq!(without_feature.message().contains("`srv`"), !cfg!(feature = "srv"));
     let aws = Client::with_uri_str("mongodb://h/?authMechanism=MONGODB-AWS").err();
@@ -160,5 +163,32 @@ fn the_policy_refuses_weak_mechanisms() {
         let builder = ClientOptions::builder().username("u").password("p").auth_mechanism(name);
         assert!(builder.clone().build().is_ok());
         assert!(builder.policy(policy.clone()).build().unwrap_err().message().contains("policy"));
+    }
+}
+
+/// Before anybody is asked for a ticket.
+#[test]
+fn names_that_kerberos_cannot_have() {
+    let refused = |credentials: &str, properties: &str, word: &str| {
+        let uri = format!("mongodb://{credentials}@h/?authMechanism=GSSAPI&authMechanismProperties={properties}");
+        let error = ClientOptions::parse(&uri).err().unwrap_or_else(|| panic!("{uri} was taken"));
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument) && error.message().contains(word), "{uri}: {error}");
+        assert!(!error.to_string().contains("pencil"), "{error}");
+    };
+    refused("ann%00%40EVIL", "SERVICE_NAME:db", "user name");
+    refused("ann:pencil%00", "SERVICE_NAME:db", "the password");
+    refused("ann", "SERVICE_NAME:d%00b", "SERVICE_NAME");
+    refused("ann", "SERVICE_NAME:mongodb%2Fhost", "SERVICE_NAME");
+    refused("ann", "SERVICE_NAME:mongodb%40host", "SERVICE_NAME");
+    refused("ann", "SERVICE_REALM:%00", "SERVICE_REALM");
+    refused("ann", "SERVICE_HOST:host%40REALM", "SERVICE_HOST");
+    refused("ann", "SERVICE_HOST:mongodb%2Fhost", "SERVICE_HOST");
+    refused("ann", "CANONICALIZE_HOST_NAME:sometimes", "CANONICALIZE_HOST_NAME");
+    refused("ann", "CANONICALIZE_HOST_NAME:TRUE", "CANONICALIZE_HOST_NAME");
+    refused("ann", "AWS_SESSION_TOKEN:t", "AWS_SESSION_TOKEN");
+    for (cache, keytab) in [("a\0b", "k"), ("c", "a\0b")] {
+        let options = ClientOptions::builder().host("h").username("ann").auth_mechanism("GSSAPI");
+        let error = options.gssapi_credential_cache(cache).gssapi_client_keytab(keytab).build().unwrap_err();
+        assert!(error.message().contains("must be a path"), "{error}");
     }
 }

@@ -18,20 +18,6 @@ use super::failure::{Cause, cause};
 use super::names::Service;
 use super::{Context, Failure, Progress, Tried};
 use crate::credential::GssapiCredential;
-use crate::error::Result;
-
-/// Refuses what this platform cannot do.
-pub(super) fn check(credential: &GssapiCredential) -> Result<()> {
-    let _ = credential;
-    #[cfg(target_os = "macos")]
-    if credential.credential_cache.is_some() || credential.client_keytab.is_some() {
-        return Err(crate::error::Error::not_supported(
-            "GSSAPI: the system's library takes no ticket cache or keytab by name on macOS",
-        )
-        .with_hint("KRB5CCNAME and KRB5_CLIENT_KTNAME name them for the whole process"));
-    }
-    Ok(())
-}
 
 /// Where the credentials come from, in words.
 pub(super) fn credentials(credential: &GssapiCredential) -> String {
@@ -281,7 +267,7 @@ impl Credentials {
 
     #[cfg(target_os = "macos")]
     fn from_store(user: &Name, _: Option<String>, _: Option<String>) -> Result<Credentials, Failure> {
-        Credentials::of_system(user) // `check` has refused a store
+        Credentials::of_system(user) // The options have refused a store.
     }
 
     #[cfg(not(target_os = "macos"))]

@@ -27,8 +27,6 @@ mod real {
         tools: &Tools,
         peer: &Peer<'_>,
     ) -> Result<Box<dyn Mechanism>> {
-        names::check(credential)?;
-        platform::check(credential)?;
         let tried = Tried {
             user: credential.username.clone(),
             service: String::new(),

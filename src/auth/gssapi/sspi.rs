@@ -20,17 +20,7 @@ use super::failure::Cause;
 use super::names::Service;
 use super::{Context, Failure, Progress, Tried};
 use crate::credential::GssapiCredential;
-use crate::error::{Error, Result};
 use crate::secret::Secret;
-
-/// Refuses what this platform cannot do.
-pub(super) fn check(credential: &GssapiCredential) -> Result<()> {
-    if credential.credential_cache.is_some() || credential.client_keytab.is_some() {
-        return Err(Error::not_supported("GSSAPI: Windows has neither ticket caches by name nor keytabs")
-            .with_hint("log in with a password, or with the account of the Windows session (no password)"));
-    }
-    Ok(())
-}
 
 /// Where the credentials come from, in words.
 pub(super) fn credentials(credential: &GssapiCredential) -> String {
