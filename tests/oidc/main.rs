@@ -38,6 +38,7 @@
 //! | human 4.4 | it fails | `human::h4_4_nothing_helps` |
 
 mod callbacks;
+mod examples;
 mod human;
 mod machine;
 
