@@ -1,6 +1,8 @@
 //! PLAIN: the front takes the message apart and a real OpenLDAP server judges the password. PyMongo comes to the same verdicts.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 
@@ -239,6 +241,34 @@ impl log::Log for Capture {
         self.0.lock().unwrap().push((std::thread::current().id(), line));
     }
     fn flush(&self) {}
+}
+
+/// `examples/ldap.rs`, as its head says to run it; and what it does on a channel that it cannot trust.
+#[test]
+fn the_example() {
+    let Some(slapd) = Slapd::start(&[("ann", "pass/word")]) else { return };
+    let (folder, authority) = (Scratch::new("ldap-example"), Authority::new());
+    let ca = folder.path().join("ca.pem");
+    fs::write(&ca, authority.pem()).unwrap();
+    let own = authority.issue(For::Server, "localhost");
+    let judge = plain::judged_by(move |user: &str, password: &str| slapd.takes(user, password));
+    let front = Front::builder().mechanism("PLAIN", judge).tls(&own.certificate, &own.key).start();
+    let host = format!("localhost:{}", front.port());
+    let example = |ca: Option<&PathBuf>, password: &str| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["run", "--quiet", "--locked", "--example", "ldap", "--", &host, "ann"]).args(ca);
+        let output = cargo.env("LDAP_PASSWORD", password).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        (output.status.code(), said)
+    };
+    let (code, said) = example(Some(&ca), "pass/word");
+    assert!(code == Some(0) && said.contains("\"ann\"") && said.contains("$external"), "{said}");
+    let (code, said) = example(Some(&ca), "wrong");
+    assert!(code == Some(1) && said.contains("LDAP directory") && !said.contains("wrong"), "{said}");
+    let logins = front.commands_named("saslStart").len();
+    let (code, said) = example(None, "pass/word");
+    assert!(code == Some(1) && said.contains("certificate"), "{said}");
+    assert_eq!(front.commands_named("saslStart").len(), logins);
 }
 
 /// A server that asks for more, or does not come to an end, has not let anybody in.

@@ -1,6 +1,8 @@
 //! MONGODB-CR: only where it is named, on a front that poses as MongoDB 3.6, to which PyMongo 3.13 logs in too; and what newer
 //! servers say.
 
+use std::process::Command;
+
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::ClientOptions;
@@ -56,6 +58,19 @@ fn verdict_for_verdict_with_pymongo_3() {
     for ((uri, expected), theirs) in cases.iter().zip(pymongo.verdicts(&uris)) {
         assert_eq!((verdict(uri).as_str(), theirs.as_str()), (*expected, *expected), "{uri}");
     }
+}
+
+/// `examples/mongodb_cr.rs`, as its head says to run it.
+#[test]
+fn the_example() {
+    let front = front();
+    let address = uri(&front.address(), "jürgen", "pässwörd: 50%", "?authSource=the_database");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--locked", "--example", "mongodb_cr", "--", &address]);
+    let output = cargo.output().unwrap();
+    let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("\"jürgen\"") && said.contains("the_database"), "{said}{warned}");
+    assert!(warned.contains("warning: MONGODB-CR rests on MD5"), "{warned}");
 }
 
 #[test]

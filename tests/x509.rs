@@ -2,6 +2,7 @@
 //! libmongoc on 4.2. The verdicts must be the same, and the table is printed.
 
 use std::fs;
+use std::process::Command;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::ErrorKind;
@@ -89,6 +90,37 @@ fn table(version: &str, others: &[fn() -> Option<Reference>]) {
             assert_eq!(read(verdict), Some(case.expected), "{version}, {name}, {}: {verdict}", case.what);
         }
     }
+}
+
+/// `examples/x509.rs`, as its head says to run it: for a user that the server knows, and for one that it does not.
+#[test]
+fn the_example() {
+    let (folder, authority) = (Scratch::new("x509-example"), Authority::new());
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ca = file("ca.pem", authority.pem());
+    let own = file("server.pem", authority.issue(For::Server, "localhost").both());
+    let ann = file("ann.pem", authority.issue(For::Client, "ann").both());
+    let bob = file("bob.pem", authority.issue(For::Client, "bob").both());
+    let tls = ["--auth", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
+    let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
+    let Some(mongod) = Mongod::start("6.0", &[&tls[..], &mechanisms[..]].concat()) else { return };
+    create_ann(&mongod, &ca, &ann);
+    let host = format!("localhost:{}", mongod.port());
+    let example = |certificate: &str| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["run", "--quiet", "--locked", "--example", "x509", "--", &host, certificate, &ca]);
+        let output = cargo.output().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        (output.status.code(), said)
+    };
+    let (code, said) = example(&ann);
+    assert!(code == Some(0) && said.contains(ANN) && said.contains("$external"), "{said}");
+    let (code, said) = example(&bob);
+    assert!(code == Some(1) && said.contains("CN=bob,O=mongo-blocking users"), "{said}");
 }
 
 impl Case {

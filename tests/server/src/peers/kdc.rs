@@ -237,14 +237,14 @@ fn kdc_configuration(port: u16, folder: &Path) -> String {
 /// A library that makes host names canonical by itself, as its defaults have it.
 const CANONICALIZING: &str = "dns_canonicalize_hostname = true\n rdns = true";
 
-/// As for mongod: the shell ends the KDC when its input ends.
-const WATCH: &str = r#"
+/// As for mongod: the shell ends the server when its own input ends.
+pub(super) const WATCH: &str = r#"
 "$@" &
-kdc=$!
+server=$!
 exec 3<&0 2>/dev/null
-(read -r _ <&3; kill -9 $kdc 2>/dev/null) &
+(read -r _ <&3; kill -9 $server 2>/dev/null) &
 watcher=$!
-wait $kdc
+wait $server
 [ $? -ne 137 ] || rm -rf "$SCRATCH"
 kill $watcher 2>/dev/null
 "#;

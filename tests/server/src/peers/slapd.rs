@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::kdc::WATCH;
 use super::{Scratch, free_port, run, skip};
 
-/// A running `slapd`. It ends when this value is dropped.
+/// A running `slapd`. It ends when this value is dropped, and also when the test process ends in any other way.
 #[derive(Debug)]
 pub struct Slapd {
     port: u16,
@@ -28,6 +29,18 @@ impl Slapd {
             skip("there is no slapd here; tests/peers/fetch.sh slapd says how to get one");
             return None;
         }
+        for attempt in 1..=PORT_ATTEMPTS {
+            match Slapd::spawn(users) {
+                Ok(slapd) => return Some(slapd),
+                // Somebody else may have taken the port by now.
+                Err(_) if attempt < PORT_ATTEMPTS => {}
+                Err(log) => panic!("slapd did not start: {log}"),
+            }
+        }
+        None
+    }
+
+    fn spawn(users: &[(&str, &str)]) -> Result<Slapd, String> {
         let scratch = Scratch::new("slapd");
         let folder = scratch.path();
         fs::create_dir(folder.join("db")).expect("a folder for the directory");
@@ -37,16 +50,17 @@ impl Slapd {
         run(Command::new(SLAPD).args(["-T", "add", "-f"]).arg(&conf).arg("-l").arg(folder.join("users.ldif")));
         let port = free_port();
         let log = fs::File::create(folder.join("log")).expect("a log");
-        let child = Command::new(SLAPD)
-            .args(["-d", "0", "-h", &format!("ldap://127.0.0.1:{port}"), "-f"])
+        let child = Command::new("sh")
+            .args(["-c", WATCH, "slapd", SLAPD, "-d", "0", "-h", &format!("ldap://127.0.0.1:{port}"), "-f"])
             .arg(&conf)
-            .stdin(Stdio::null())
+            .env("SCRATCH", folder)
+            .stdin(Stdio::piped())
             .stderr(log)
             .spawn()
-            .expect("slapd starts");
+            .expect("a shell starts");
         let mut slapd = Slapd { port, child, scratch };
-        slapd.wait();
-        Some(slapd)
+        slapd.wait()?;
+        Ok(slapd)
     }
 
     /// Whether the directory takes a simple bind of this user with this password.
@@ -69,12 +83,21 @@ impl Slapd {
         }
     }
 
-    fn wait(&mut self) {
+    fn wait(&mut self) -> Result<(), String> {
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.child.try_wait().ok().flatten();
-            let log = || fs::read_to_string(self.scratch.path().join("log")).unwrap_or_default();
-            assert!(ended.is_none() && started.elapsed() < Duration::from_secs(10), "slapd did not start: {}", log());
+        let url = format!("ldap://127.0.0.1:{}", self.port);
+        loop {
+            let ended = self.child.try_wait().ok().flatten().is_some();
+            if ended || started.elapsed() > START_LIMIT {
+                return Err(fs::read_to_string(self.scratch.path().join("log")).unwrap_or_default());
+            }
+            // Whoever answers an anonymous login is a directory.
+            let listens = TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+            let asked =
+                |mut whoami: Command| whoami.args(["-x", "-H", &url]).output().is_ok_and(|o| o.status.success());
+            if listens && asked(Command::new("ldapwhoami")) {
+                return Ok(());
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -82,7 +105,7 @@ impl Slapd {
 
 impl Drop for Slapd {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
@@ -120,6 +143,8 @@ fn name_of(user: &str) -> String {
 }
 
 const SLAPD: &str = "/usr/sbin/slapd";
+const PORT_ATTEMPTS: u32 = 5;
+const START_LIMIT: Duration = Duration::from_secs(10);
 const ROOT: &str = "dc=test";
 /// What `ldapwhoami` ends with when the directory does not know user and password (RFC 4511, section 4.1.9).
 const INVALID_CREDENTIALS: i32 = 49;
