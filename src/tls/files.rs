@@ -57,6 +57,9 @@ impl Files {
         let mut digest = Sha256::new();
         let mut read = |(option, path): (&'static str, Option<&Path>)| {
             let Some(path) = path else { return Ok(None) };
+            if option == CRL_FILE {
+                refuse_pipe(Origin::File(option, path), path)?;
+            }
             let bytes = read_file(Origin::File(option, path))?;
             digest.update(option.as_bytes());
             digest.update(bytes.len().to_be_bytes());
@@ -123,6 +126,17 @@ fn identity(metadata: &Metadata) -> [i64; 4] {
 #[cfg(not(unix))]
 fn identity(_metadata: &Metadata) -> [i64; 4] {
     [0; 4]
+}
+
+/// OpenSSL's binding opens lists by name, so theirs is read twice, which a pipe does not stand. It is not opened here: without
+/// somebody at its other end that would wait for ever.
+fn refuse_pipe(origin: Origin<'_>, path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+            Err(origin.about("is not a regular file").with_hint("write the lists into a file, and name that"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_file(origin: Origin<'_>) -> Result<Bytes> {

@@ -1,6 +1,8 @@
 //! `tlsCRLFile`.
 
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use mongo_blocking::Client;
 use mongo_blocking::error::{ErrorKind, Stage};
@@ -80,6 +82,30 @@ fn lists_along_a_chain() {
     table.finish();
 }
 
+/// The next connection looks into the new list, also where there is a session of an earlier one.
+#[test]
+fn a_list_that_is_replaced() {
+    let Some(place) = Place::new() else { return };
+    let issued = place.issue(Standing::Good, &Extras::default());
+    let list = place.file("list.pem", place.registry.list(false));
+    let Some(listener) = Listener::front(&issued) else { return };
+    let uri = place.uri(&listener, &format!("tlsCRLFile={list}&maxIdleTimeMS=1"));
+    let client = Client::with_uri_str(uri).unwrap();
+    let ping = || {
+        std::thread::sleep(Duration::from_millis(5));
+        client.ping()
+    };
+    ping().unwrap();
+    ping().unwrap();
+    let Some(book) = Registry::new(&place.authority) else { return };
+    book.enter(&issued, Standing::Revoked);
+    place.file("list.pem", book.list(false));
+    let error = ping().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Tls) && error.message().contains("certificate revoked"), "{error}");
+    place.file("list.pem", place.registry.list(false));
+    ping().unwrap();
+}
+
 /// Judged when the client is made.
 #[test]
 fn files_that_are_no_lists() {
@@ -100,7 +126,10 @@ fn files_that_are_no_lists() {
     ];
     let mut rows = String::new();
     let mut judge = |case: &str, path: &str, words: &str| {
-        let error = Client::with_uri_str(format!("mongodb://localhost/?tlsCRLFile={path}")).unwrap_err();
+        let (uri, (done, refused)) = (format!("mongodb://localhost/?tlsCRLFile={path}"), mpsc::channel());
+        std::thread::spawn(move || done.send(Client::with_uri_str(uri)));
+        let error =
+            refused.recv_timeout(Duration::from_secs(20)).expect("an answer, whatever the file is").unwrap_err();
         rows += &format!("{case} | {}\n", error.message());
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument) && error.stage() == Stage::Options, "{error}");
         assert!(error.message().contains(words) && error.message().contains("tlsCRLFile"), "{case}: {error}");
@@ -110,6 +139,10 @@ fn files_that_are_no_lists() {
     }
     judge("missing", "/no/such/list.pem", "cannot be read");
     judge("a folder", place.scratch.path().to_str().unwrap(), "cannot be read");
+    let pipe = place.scratch.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Nobody is at its other end: opening it would wait for ever.
+    judge("a pipe", pipe.to_str().unwrap(), "is not a regular file");
     let large = place.scratch.path().join("large");
     std::fs::File::create(&large).unwrap().set_len((64 << 20) + 1).unwrap();
     judge("too large", Path::to_str(&large).unwrap(), "has more than 64 MiB");
