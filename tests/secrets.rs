@@ -9,6 +9,7 @@ use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::front::{Front, Mechanism};
+use mongo_blocking_test_server::plain;
 
 static LOGGED: Capture = Capture(Mutex::new(String::new()));
 
@@ -30,10 +31,22 @@ fn a_password_shows_nowhere() {
     const PLAIN: &str = "hunter2/x";
     log::set_logger(&LOGGED).unwrap();
     log::set_max_level(LevelFilter::Trace);
-    let front = Front::builder().user("ann", PLAIN, &[Mechanism::ScramSha1, Mechanism::ScramSha256], "admin").start();
+    let front = Front::builder()
+        .user("ann", PLAIN, &[Mechanism::ScramSha1, Mechanism::ScramSha256], "admin")
+        .mechanism("PLAIN", plain::judged_by(|user, password| (user, password) == ("ann", PLAIN)))
+        .cr_user("eve", PLAIN, "admin")
+        .start();
     let seen = Arc::new(Mutex::new(String::new()));
 
-    for (user, mechanism) in [("ann", "SCRAM-SHA-1"), ("ann", "SCRAM-SHA-256"), ("bob", "SCRAM-SHA-256")] {
+    for (user, mechanism) in [
+        ("ann", "SCRAM-SHA-1"),
+        ("ann", "SCRAM-SHA-256"),
+        ("bob", "SCRAM-SHA-256"),
+        ("ann", "PLAIN"),
+        ("bob", "PLAIN"),
+        ("eve", "MONGODB-CR"),
+        ("ann", "MONGODB-CR"),
+    ] {
         let uri =
             format!("mongodb://{user}:{PASSWORD}@{}/?authMechanism={mechanism}&nonsense={PASSWORD}", front.address());
         let events = Arc::clone(&seen);
@@ -67,5 +80,7 @@ fn a_password_shows_nowhere() {
             assert!(!line.contains("hunter2"), "{name}: {line}");
         }
     }
+    // Ann by three mechanisms, Eve by one; each client has a connection.
+    assert_eq!(front.logins(), 4);
     assert!(seen.lock().unwrap().len() > 1000, "nothing was looked at");
 }

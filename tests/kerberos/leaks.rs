@@ -55,11 +55,11 @@ fn refused() {
     let Some(realm) = Realm::shared() else { return };
     for tamper in [Tamper::Flip(0), Tamper::Flip(1)] {
         let front = realm.front(tamper);
-        let login = Login { times: 10, under: under(), ..realm.login(&front, "ann%40TEST.LOCAL:pencil", "") };
+        let login = Login { times: 3, under: under(), ..realm.login(&front, "ann%40TEST.LOCAL:pencil", "") };
         login.run().refused(&["mongodb/localhost"]);
     }
     let front = realm.front(Tamper::Nothing);
-    let login = Login { times: 10, under: under(), ..realm.login(&front, "ann%40TEST.LOCAL:wrong", "") };
+    let login = Login { times: 3, under: under(), ..realm.login(&front, "ann%40TEST.LOCAL:wrong", "") };
     login.run().refused(&["is wrong"]);
 }
 

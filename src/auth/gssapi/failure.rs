@@ -113,9 +113,8 @@ impl Tried {
         let realm = realm.unwrap_or("the realm");
         Some(match cause {
             Cause::NoTicket if self.origin == Origin::Keytab => return self.remedy(Cause::NoKey, of_user),
-            Cause::NoTicket | Cause::TicketExpired if cfg!(windows) => {
-                format!("no ticket: log on to Windows as {user} with an account of the domain, or give a password")
-            }
+            Cause::NoTicket | Cause::TicketExpired if cfg!(windows) => log_on(user),
+            Cause::WrongPassword if cfg!(windows) && self.origin != Origin::Password => log_on(user),
             Cause::NoTicket => format!("no ticket: run kinit {user}, or give a password or a keytab"),
             Cause::OtherPrincipal => {
                 format!(
@@ -155,6 +154,10 @@ impl Tried {
             Cause::Other => return None,
         })
     }
+}
+
+fn log_on(user: &str) -> String {
+    format!("no ticket: log on to Windows as {user} with an account of the domain, or give a password")
 }
 
 /// The realm in a principal's name.

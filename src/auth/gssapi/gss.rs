@@ -8,7 +8,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{env, ptr, slice};
 
 use gssapi_sys as sys;
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::failure::{Cause, cause};
 use super::names::Service;
+use super::turns::{Turn, Turns};
 use super::{Context, Failure, Progress, Tried};
 use crate::credential::GssapiCredential;
 
@@ -76,23 +77,15 @@ fn attempt(
     Ok((Box::new(context), first))
 }
 
-/// One login at a time may look for tickets in a cache, since a keytab may fill it just then: the library empties a cache before
-/// it puts the first ticket in. What is asked of the KDC meanwhile is about the user alone, not about any service.
-fn turn(credential: &GssapiCredential) -> Option<MutexGuard<'static, ()>> {
-    if credential.password.is_some() {
-        return None; // A cache of its own.
-    }
-    let mut hasher = DefaultHasher::new();
-    match (&credential.credential_cache, &credential.client_keytab) {
-        (None, Some(keytab)) => memory_cache(keytab, &credential.username).hash(&mut hasher),
-        (cache, _) => cache.hash(&mut hasher),
-    }
-    let at = usize::try_from(hasher.finish()).unwrap_or_default() % TURNS.len();
-    TURNS.get(at).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
+/// The turn at the cache of these credentials. What is asked of the KDC meanwhile is about the user alone, not about any service.
+fn turn(credential: &GssapiCredential) -> Option<Turn<'static>> {
+    let cache = match (&credential.password, &credential.credential_cache, &credential.client_keytab) {
+        (Some(_), _, _) => return None, // They get a cache of their own.
+        (None, None, Some(keytab)) => Some(memory_cache(keytab, &credential.username)),
+        (None, cache, _) => cache.clone(),
+    };
+    Some(TURNS.wait(&cache, PATIENCE))
 }
-
-/// One for each cache, or rather for a share of all caches.
-static TURNS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 
 /// The name of the system's cache, where the environment does not tell it.
 #[cfg(not(target_os = "macos"))]
@@ -535,6 +528,10 @@ unsafe extern "C" {
         time_rec: *mut sys::OM_uint32,
     ) -> sys::OM_uint32;
 }
+
+static TURNS: Turns = Turns::new();
+/// Half of what a login may take by default.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Mutual authentication is required; integrity is what signing the choice of layer needs.
 const FLAGS: u32 = sys::GSS_C_MUTUAL_FLAG | sys::GSS_C_INTEG_FLAG;

@@ -3,7 +3,8 @@
 //!
 //! The machine in this file knows no library: it speaks through [`Context`], which `gss` implements for the Kerberos of Unix
 //! systems and `sspi` for Windows, and which a test replays. [`names`] makes the service's principal, [`canonical`] the host in
-//! it, [`failure`] turns the library's codes into words and remedies, [`patience`] bounds calls that may wait for a KDC.
+//! it, [`failure`] turns the library's codes into words and remedies, [`patience`] bounds calls that may wait for a KDC,
+//! `turns` orders those that share a ticket cache.
 
 mod canonical;
 mod failure;
@@ -16,6 +17,8 @@ mod patience;
 mod sspi;
 #[cfg(test)]
 pub(super) mod tests;
+#[cfg(all(feature = "gssapi", unix))]
+mod turns;
 
 use std::mem;
 

@@ -14,7 +14,7 @@ pub(super) fn within<T: Send + 'static>(
     deadline: Deadline,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let running = Running::start()?;
+    let running = Running::start(&RUNNING)?;
     let (sender, receiver) = mpsc::sync_channel(1);
     let helper = thread::Builder::new().name("mongo-kerberos".to_owned()).spawn(move || {
         let _running = running;
@@ -45,12 +45,12 @@ fn failed(kind: ErrorKind, message: impl Into<std::borrow::Cow<'static, str>>) -
 }
 
 /// One of those under way; abandoned ones count until they end.
-struct Running;
+struct Running(&'static AtomicUsize);
 
 impl Running {
-    fn start() -> Result<Running> {
-        let before = RUNNING.fetch_add(1, Ordering::Relaxed);
-        let running = Running;
+    fn start(counter: &'static AtomicUsize) -> Result<Running> {
+        let before = counter.fetch_add(1, Ordering::Relaxed);
+        let running = Running(counter);
         if before < MAX_RUNNING {
             return Ok(running);
         }
@@ -61,7 +61,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -89,6 +89,20 @@ mod tests {
         assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
         assert!(error.message().contains("connectTimeoutMS") && error.hint().is_some(), "{error}");
         drop(hold);
+    }
+
+    #[test]
+    fn there_are_not_more_and_more_of_them() {
+        static COUNTER: AtomicUsize = AtomicUsize::new(0);
+        let mut running: Vec<Running> = (0..MAX_RUNNING).map(|_| Running::start(&COUNTER).unwrap()).collect();
+        for _ in 0..2 {
+            let error = Running::start(&COUNTER).err().unwrap();
+            assert!(error.message().contains("256 logins still wait for a KDC") && error.hint().is_some(), "{error}");
+        }
+        running.pop();
+        running.push(Running::start(&COUNTER).unwrap());
+        drop(running);
+        assert_eq!(COUNTER.load(Ordering::Relaxed), 0);
     }
 
     #[test]
