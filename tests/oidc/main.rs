@@ -37,8 +37,17 @@
 //! | human 4.3 | after a refresh that fails | `human::h4_3_after_a_refresh_that_fails` |
 //! | human 4.4 | it fails | `human::h4_4_nothing_helps` |
 
+// The fixtures' runner, of which only a part is used here.
+#[allow(dead_code)]
+#[path = "../spec/report.rs"]
+mod report;
+#[allow(dead_code, unused_imports)]
+#[path = "../spec/unified/mod.rs"]
+mod unified;
+
 mod callbacks;
 mod examples;
+mod fixtures;
 mod human;
 mod machine;
 

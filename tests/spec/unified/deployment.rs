@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bson::{Bson, Document, doc};
 use mongo_blocking::Client;
+use mongo_blocking::options::ClientOptionsBuilder;
 use mongo_blocking_test_server::peers::Mongod;
 
 use super::file::{Requirement, Version};
@@ -18,8 +19,20 @@ pub struct Deployment {
     topology: &'static str,
     pub auth: bool,
     parameters: Document,
+    /// How the clients of cases log in that leave it to the runner (`$$placeholder`), where the deployment has such a mechanism.
+    pub login: Option<Login>,
     /// Held by the case that runs: fail points and collections are the whole server's.
     pub turn: Mutex<()>,
+}
+
+/// A login that no connection string can name.
+pub struct Login {
+    /// The mechanism that the deployment has for it.
+    pub mechanism: &'static str,
+    /// A connection string without a login.
+    pub uri: String,
+    /// Sets what else the mechanism needs.
+    pub set: fn(ClientOptionsBuilder) -> ClientOptionsBuilder,
 }
 
 /// What a case asks for and a deployment lacks.
@@ -53,6 +66,15 @@ impl AtHand {
         AtHand { open: Deployment::new(mongod.uri(), false), guarded: || None }
     }
 
+    /// One server with access control, which stands for one of this version: it has the login that servers have from there on.
+    // For tests/oidc.
+    #[allow(dead_code)]
+    pub fn standing_for(version: Version, uri: String, login: Login) -> AtHand {
+        let mut open = Deployment::open(uri, true);
+        (open.version, open.login) = (version, Some(login));
+        AtHand { open: Arc::new(open), guarded: || None }
+    }
+
     /// The server that meets the file's and the test's requirements; else what is lacking.
     pub fn choose(&self, of_file: &[Requirement], of_test: &[Requirement]) -> Result<Arc<Deployment>, Skip> {
         let asks_for_access_control = of_file.iter().chain(of_test).any(|requirement| requirement.auth == Some(true));
@@ -64,6 +86,10 @@ impl AtHand {
 
 impl Deployment {
     fn new(uri: String, auth: bool) -> Arc<Deployment> {
+        Arc::new(Deployment::open(uri, auth))
+    }
+
+    fn open(uri: String, auth: bool) -> Deployment {
         let internal = Client::with_uri_str(&uri).expect("a client for the deployment");
         let admin = internal.database("admin");
         let run = |command: Document| admin.run_command(command).run().expect("an answer of the deployment");
@@ -77,7 +103,7 @@ impl Deployment {
             _ => "single",
         };
         let version = Version::of_build(&build).expect("the server's version");
-        Arc::new(Deployment { uri, internal, version, topology, auth, parameters, turn: Mutex::default() })
+        Deployment { uri, internal, version, topology, auth, parameters, login: None, turn: Mutex::default() }
     }
 
     /// Why none of the requirements is met; `None` where one is, or there are none.
@@ -127,6 +153,9 @@ impl Deployment {
     }
 
     fn speaks(&self, mechanism: &str) -> bool {
+        if self.login.as_ref().is_some_and(|login| login.mechanism == mechanism) {
+            return true;
+        }
         let known = self.parameters.get_array("authenticationMechanisms");
         known.is_ok_and(|known| {
             known.iter().any(|name| matches!(name, Bson::String(name) if name.eq_ignore_ascii_case(mechanism)))

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bson::{Bson, Document};
-use mongo_blocking::options::{ClientOptions, ServerApi, percent_encode};
+use bson::{Bson, Document, doc};
+use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ServerApi, percent_encode};
 use mongo_blocking::{Client, Collection, CollectionOptions, Cursor, Database};
 
 use super::arguments;
@@ -114,8 +114,7 @@ impl Entities {
 
     fn client(&self, described: &ClientEntity, deployment: &Deployment) -> Result<Entity, String> {
         let log = EventLog::new(described);
-        let uri = format!("{}?{}", deployment.uri, query(&described.uri_options)?);
-        let mut options = ClientOptions::builder().uri(uri).command_event_handler(log.handler());
+        let mut options = first_options(&described.uri_options, deployment)?.command_event_handler(log.handler());
         if let Some(api) = &described.server_api {
             let mut own = ServerApi::v1();
             own.version.clone_from(&api.version);
@@ -175,6 +174,23 @@ fn scope_options(options: &ScopeOptions) -> Result<CollectionOptions, String> {
     own.write_concern = options.write_concern.as_ref().map(arguments::write_concern).transpose()?;
     own.read_preference = options.read_preference.as_ref().map(arguments::read_preference).transpose()?;
     Ok(own)
+}
+
+/// Where the deployment is, how to log in there, and the file's own options.
+fn first_options(of_file: &Document, deployment: &Deployment) -> Result<ClientOptionsBuilder, String> {
+    let mut of_file = of_file.clone();
+    let left_to_us = of_file.get("authMechanismProperties") == Some(&Bson::Document(doc! {"$$placeholder": 1}));
+    if !left_to_us {
+        return Ok(ClientOptions::builder().uri(format!("{}?{}", deployment.uri, query(&of_file)?)));
+    }
+    let login =
+        deployment.login.as_ref().ok_or("the file leaves the login to the runner, and this deployment has none")?;
+    of_file.remove("authMechanismProperties");
+    if of_file.remove("authMechanism") != Some(login.mechanism.into()) {
+        return Err("the file leaves the login to the runner, with another mechanism".to_owned());
+    }
+    let options = ClientOptions::builder().uri(format!("{}?{}", login.uri, query(&of_file)?));
+    Ok((login.set)(options.auth_mechanism(login.mechanism)))
 }
 
 /// The options of a connection string.
