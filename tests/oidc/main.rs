@@ -50,6 +50,7 @@ mod examples;
 mod fixtures;
 mod human;
 mod machine;
+mod references;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

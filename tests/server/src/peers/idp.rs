@@ -45,7 +45,8 @@ impl Idp {
         &self.issuer
     }
 
-    /// A token for this user, by the device flow. Names that begin with `expired-` get tokens that have expired.
+    /// A token for this user, by the device flow. Names that begin with `expired-` get tokens that have expired,
+    /// those that begin with `elsewhere-` get them for another audience.
     ///
     /// # Panics
     /// If the provider does not give one.
