@@ -50,6 +50,7 @@ mod examples;
 mod fixtures;
 mod human;
 mod machine;
+mod midway;
 mod references;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

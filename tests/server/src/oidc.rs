@@ -1,6 +1,6 @@
 //! The server's half of MONGODB-OIDC. Tokens are those of somebody else's identity provider, verified by its public keys.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,8 +14,9 @@ use openssl::rsa::Rsa;
 use openssl::sign::Verifier;
 use serde_json::Value;
 
-use crate::front::{Denied, Dialogue, Spoken};
+use crate::front::{Answer, Denied, Dialogue, Spoken};
 use crate::peers::Idp;
+use crate::wire::Request;
 
 /// A server that takes MONGODB-OIDC. Clones share what they have seen.
 #[derive(Clone)]
@@ -112,6 +113,24 @@ impl OidcServer {
         let server = self.clone();
         move |database| {
             Box::new(Conversation { server: server.clone(), external: database == "$external", second: false })
+        }
+    }
+
+    /// What a server does with a command on a connection whose token has been revoked: it asks for another (code 391). For
+    /// [`Builder::on_command`](crate::front::Builder::on_command).
+    pub fn asks_for_another(&self) -> impl Fn(&Request, usize) -> Option<Answer> + Send + Sync + 'static {
+        let (shared, tokens) = (self.shared.clone(), Mutex::new(HashMap::<usize, String>::new()));
+        move |request, connection| {
+            let mut tokens = tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            let start = request.body.get_document("speculativeAuthenticate").unwrap_or(&request.body);
+            if let Ok(payload) = start.get_binary_generic("payload") {
+                let message = Document::from_reader(payload.as_slice()).unwrap_or_default();
+                tokens.extend(message.get_str("jwt").map(|token| (connection, token.to_owned())));
+                return None;
+            }
+            let token = tokens.get(&connection)?;
+            let revoked = shared.lock().unwrap_or_else(PoisonError::into_inner).revoked.contains(token);
+            revoked.then(|| Answer::Reply(doc! {"ok": 0.0, "code": 391, "errmsg": "the token has expired"}))
         }
     }
 

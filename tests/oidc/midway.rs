@@ -1,0 +1,124 @@
+//! A token runs out in mid-work (code 391): whatever the command, the caller does not notice, and the callback is called once.
+
+use std::sync::Barrier;
+use std::thread;
+
+use mongo_blocking::bson::{Document, doc};
+use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext, WriteModel};
+use mongo_blocking_test_server::front::{Answer, Front};
+use mongo_blocking_test_server::oidc::{OidcServer, Seen};
+
+use super::{Calls, REAUTHENTICATE, client, fail, idp, options};
+
+/// A client that gets a new token whenever it asks, at a server whose batches hold three documents, and which refuses the
+/// third `insert`.
+fn place() -> Option<(OidcServer, Front, Client, Calls)> {
+    let idp = idp()?;
+    let server = OidcServer::trusting(idp);
+    let inserts = Calls::default();
+    let front = Front::builder()
+        .mechanism("MONGODB-OIDC", server.start())
+        .hello_fields(doc! { "maxWriteBatchSize": 3 })
+        .on_command(move |request, _| {
+            let third = request.name() == "insert" && inserts.add() == 2;
+            let refusal = doc! { "ok": 0, "code": REAUTHENTICATE, "errmsg": "the token has expired" };
+            third.then_some(Answer::Reply(refusal))
+        })
+        .start();
+    let calls = Calls::default();
+    let counted = calls.clone();
+    let client = client(options(&front).oidc_callback(move |_: &OidcCallbackContext| {
+        counted.add();
+        Ok(IdpServerResponse::new(idp.token("ann")))
+    }));
+    Some((server, front, client, calls))
+}
+
+fn things(client: &Client) -> mongo_blocking::Collection<Document> {
+    client.database("test").collection("things")
+}
+
+#[test]
+fn in_the_middle_of_a_cursor() {
+    let Some((server, front, client, calls)) = place() else { return };
+    things(&client).insert_many((0..10).map(|n| doc! { "_id": n })).run().unwrap();
+    let mut cursor = things(&client).find(doc! {}).batch_size(3).run().unwrap();
+    for n in 0..10 {
+        if n == 3 || n == 6 {
+            fail(&front, &["getMore"], 1, REAUTHENTICATE);
+        }
+        assert_eq!(cursor.next().unwrap().unwrap(), doc! { "_id": n });
+    }
+    assert!(cursor.next().is_none());
+    // The third insert was refused as well.
+    assert_eq!((calls.count(), tokens(&server), front.connections()), (4, 4, 1));
+}
+
+#[test]
+fn in_the_middle_of_a_bulk_insert() {
+    let Some((server, front, client, calls)) = place() else { return };
+    client.ping().unwrap();
+    // Ten documents are four commands, and the third is sent twice.
+    let done = things(&client).insert_many((0..10).map(|n| doc! { "_id": n })).run().unwrap();
+    assert_eq!(done.inserted_ids.len(), 10);
+    assert_eq!(front.commands_named("insert").len(), 5);
+    assert_eq!(things(&client).count_documents(doc! {}).run().unwrap(), 10);
+    assert_eq!((calls.count(), tokens(&server), front.connections()), (2, 2, 1));
+}
+
+#[test]
+fn in_the_middle_of_a_bulk_write() {
+    let Some((server, front, client, calls)) = place() else { return };
+    client.ping().unwrap();
+    fail(&front, &["update"], 1, REAUTHENTICATE);
+    let models = [
+        WriteModel::insert_one(doc! { "_id": 1 }),
+        WriteModel::update_many(doc! {}, doc! { "$set": { "seen": true } }),
+        WriteModel::insert_one(doc! { "_id": 2 }),
+    ];
+    let done = things(&client).bulk_write(models).run().unwrap();
+    assert_eq!((done.inserted_count, done.matched_count), (2, 1));
+    assert_eq!((calls.count(), tokens(&server), front.connections()), (2, 2, 1));
+}
+
+/// The token of every connection runs out at once: the first to notice gets the next one, for all.
+#[test]
+fn in_many_threads() {
+    let Some(idp) = idp() else { return };
+    let server = OidcServer::trusting(idp);
+    let front =
+        Front::builder().mechanism("MONGODB-OIDC", server.start()).on_command(server.asks_for_another()).start();
+    let calls = Calls::default();
+    let counted = calls.clone();
+    let client = client(options(&front).oidc_callback(move |_: &OidcCallbackContext| {
+        counted.add();
+        Ok(IdpServerResponse::new(idp.token("ann")))
+    }));
+    let barrier = Barrier::new(8);
+    let ping = || {
+        barrier.wait();
+        (0..20).for_each(|_| client.ping().unwrap());
+    };
+    for round in 1..=3 {
+        thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(ping))));
+        assert_eq!((calls.count(), tokens(&server)), (round, round), "{} connections", front.connections());
+        let Some(Seen::Token(token)) = server.seen().pop() else { panic!("nobody has logged in") };
+        server.revoke(&token);
+    }
+    assert!(front.connections() <= 8, "a connection was given up");
+}
+
+/// How many tokens the server has seen, of those that differ.
+fn tokens(server: &OidcServer) -> usize {
+    let mut tokens: Vec<String> = server
+        .seen()
+        .into_iter()
+        .filter_map(|seen| match seen {
+            Seen::Token(token) => Some(token),
+            Seen::Principal(_) => None,
+        })
+        .collect();
+    tokens.sort();
+    tokens.dedup();
+    tokens.len()
+}
