@@ -142,6 +142,20 @@ fn a_refusal_names_the_user_and_never_the_password() {
     assert!(front.commands_named("isMaster").iter().all(|hello| !hello.body.contains_key("speculativeAuthenticate")));
 }
 
+/// A server that is on its way down says nothing about the password.
+#[test]
+fn only_a_refused_password_is_worth_a_second_look() {
+    for (code, look) in [(18, true), (8000, true), (91, false), (96, false)] {
+        let reply = doc! {"ok": 0, "code": code, "errmsg": "no"};
+        let front = Front::builder()
+            .on_command(move |request, _| (request.name() == "saslStart").then(|| Answer::Reply(reply.clone())))
+            .start();
+        let error = Client::with_uri_str(uri(&front.address(), "ann", "pencil", "")).unwrap().ping().unwrap_err();
+        assert!(error.message().contains("\"ann\" on database \"$external\""), "{error}");
+        assert_eq!(error.hint().is_some_and(|hint| hint.contains("check the user name")), look, "{code}: {error}");
+    }
+}
+
 #[test]
 fn without_tls_it_is_warned_about_or_refused() {
     let front = Front::builder().mechanism("PLAIN", plain::judged_by(|_, _| true)).start();

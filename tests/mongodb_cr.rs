@@ -8,7 +8,7 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, SecurityPolicy, WarningKind};
 use mongo_blocking_test_server::front::{Answer, Front, percent_encode};
-use mongo_blocking_test_server::peers::{Mongod, ROOT, Reference};
+use mongo_blocking_test_server::peers::{Mongod, ROOT, Reference, report};
 
 /// MongoDB 3.6.
 const WIRE_VERSION: i32 = 6;
@@ -55,8 +55,16 @@ fn verdict_for_verdict_with_pymongo_3() {
         (uri(&address, "jürgen", "pässwörd: 50%", "the_database?authMechanism=MONGODB-CR"), "ok jürgen@the_database"),
     ];
     let uris: Vec<String> = cases.iter().map(|(uri, _)| uri.clone()).collect();
-    for ((uri, expected), theirs) in cases.iter().zip(pymongo.verdicts(&uris)) {
-        assert_eq!((verdict(uri).as_str(), theirs.as_str()), (*expected, *expected), "{uri}");
+    let ours: Vec<String> = uris.iter().map(|uri| verdict(uri)).collect();
+    let theirs = pymongo.verdicts(&uris);
+    let rest = |uri: &str| uri.split_once("@127.0.0.1").map_or("", |(_, rest)| rest).to_owned();
+    let mut table = "MONGODB-CR: case | expected | mongo-blocking | PyMongo 3.13\n".to_owned();
+    for (at, (uri, expected)) in cases.iter().enumerate() {
+        table += &format!("{at} {} | {expected} | {} | {}\n", rest(uri), ours[at], theirs[at]);
+    }
+    report(&table);
+    for (at, (uri, expected)) in cases.iter().enumerate() {
+        assert_eq!((ours[at].as_str(), theirs[at].as_str()), (*expected, *expected), "{uri}");
     }
 }
 
@@ -126,5 +134,19 @@ fn newer_servers_say_that_it_is_gone() {
         assert!(matches!(error.kind(), ErrorKind::Authentication), "{error:?}");
         let hint = error.hint().unwrap();
         assert!(hint.contains("MongoDB 4.0") && hint.contains("SCRAM"), "{version}: {error}");
+    }
+}
+
+/// A command that is gone means that the mechanism is; a server that shuts down means nothing of the kind.
+#[test]
+fn not_every_refusal_means_that_it_is_gone() {
+    for (code, gone) in [(59, true), (334, true), (91, false), (11600, false)] {
+        let reply = doc! {"ok": 0, "code": code, "errmsg": "no"};
+        let front = Front::builder()
+            .on_command(move |request, _| (request.name() == "getnonce").then(|| Answer::Reply(reply.clone())))
+            .start();
+        let address = uri(&front.address(), "ann", "pencil", "?authMechanism=MONGODB-CR");
+        let error = Client::with_uri_str(address).unwrap().ping().unwrap_err();
+        assert_eq!(error.hint().is_some_and(|hint| hint.contains("MongoDB 4.0 removed")), gone, "{code}: {error}");
     }
 }

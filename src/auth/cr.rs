@@ -91,13 +91,17 @@ impl Mechanism for Cr {
     fn explained(&self, refused: Error) -> Error {
         let (ErrorKind::Authentication, Some(code)) = (refused.kind(), refused.code()) else { return refused };
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
-        refused.with_message(message).with_hint(match code {
-            AUTHENTICATION_FAILED => {
+        let refused = refused.with_message(message);
+        match code {
+            AUTHENTICATION_FAILED => refused.with_hint(
                 "check the user name, the password and authSource; a user whose credentials are those of SCRAM cannot log in by \
-                 MONGODB-CR, and nobody can from MongoDB 4.0 on, which removed it: SCRAM-SHA-1 takes the same password"
-            }
-            _ => "MongoDB 4.0 removed MONGODB-CR: use SCRAM-SHA-256 or SCRAM-SHA-1, or leave authMechanism out",
-        })
+                 MONGODB-CR, and nobody can from MongoDB 4.0 on, which removed it: SCRAM-SHA-1 takes the same password",
+            ),
+            code if REMOVED.contains(&code) => refused.with_hint(
+                "MongoDB 4.0 removed MONGODB-CR: use SCRAM-SHA-256 or SCRAM-SHA-1, or leave authMechanism out",
+            ),
+            _ => refused,
+        }
     }
 }
 
@@ -122,3 +126,7 @@ const MAX_NONCE: usize = 64;
 
 /// The server's code for a login that it refuses.
 const AUTHENTICATION_FAILED: i32 = 18;
+
+/// What servers say that do not have the mechanism any more: BadValue, FailedToParse, CommandNotFound, MechanismUnavailable, and two
+/// for a command with a field too many or too few.
+const REMOVED: [i32; 6] = [2, 9, 59, 334, 40414, 40415];

@@ -79,14 +79,14 @@ impl SaslClient for Plain {
     }
 
     fn explained(&self, refused: Error) -> Error {
-        let (ErrorKind::Authentication, Some(_)) = (refused.kind(), refused.code()) else { return refused };
+        let (ErrorKind::Authentication, Some(code)) = (refused.kind(), refused.code()) else { return refused };
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);
-        match refused.hint() {
-            Some(_) => refused,
-            None => refused.with_hint(
+        match WRONG.contains(&code) {
+            true => refused.with_hint(
                 "check the user name and the password, as the LDAP directory behind the server has them, and authSource",
             ),
+            false => refused,
         }
     }
 }
@@ -97,3 +97,6 @@ fn broken(what: &'static str) -> Error {
 
 /// The mechanism's name.
 const NAME: &str = "PLAIN";
+
+/// The codes for a login that is refused: MongoDB's (AuthenticationFailed) and Atlas'.
+const WRONG: [i32; 2] = [18, 8000];

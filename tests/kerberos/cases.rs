@@ -213,6 +213,22 @@ fn many_at_once() {
     logged_in("ann%40TEST.LOCAL:pencil", &|login| login);
 }
 
+/// In one process each client is who its own cache says, however many of them log in side by side.
+#[test]
+fn clients_with_caches_of_their_own() {
+    let Some(realm) = Realm::shared() else { return };
+    let front = realm.front(Tamper::Nothing);
+    let uris = ["ann%40TEST.LOCAL", "bob%40OTHER.LOCAL"].map(|user| realm.login(&front, user, "").uri);
+    let caches = [(ANN, "own.ann.cache"), (BOB, "own.bob.cache")];
+    let caches = caches.map(|(user, cache)| realm.kdc.kinit(user, PASSWORD, cache, "1h").display().to_string());
+    let login = realm.login(&front, "both", "").cache(caches.join("\n"));
+    let outcome = Login { uri: uris.join("\n"), threads: 16, times: 2, ..login }.run();
+    for user in [ANN, BOB] {
+        let wanted = format!("{user} is {user} of $external");
+        assert_eq!(outcome.logins.iter().filter(|login| **login == wanted).count(), 16, "{outcome:?}");
+    }
+}
+
 /// Ann's KDC hands out a ticket for the other realm, whose KDC hands out the one for the service.
 #[test]
 fn across_realms() {

@@ -13,8 +13,9 @@ use mongo_blocking::options::ClientOptions;
 /// A login to try.
 #[derive(Clone, Default)]
 pub struct Login {
+    /// Perhaps several, a line each, which the threads take in turn.
     pub uri: String,
-    /// `gssapi_credential_cache` in code.
+    /// `gssapi_credential_cache` in code; a line for each URI.
     pub cache: Option<OsString>,
     /// `gssapi_client_keytab` in code.
     pub keytab: Option<OsString>,
@@ -46,6 +47,8 @@ pub struct InCode {
 pub struct Outcome {
     /// Who the server says we are, or the error in full.
     pub verdict: Result<String, String>,
+    /// Each login: the URI's user, and who logged in.
+    pub logins: Vec<String>,
     /// The warnings while it worked.
     pub warnings: Vec<String>,
 }
@@ -134,7 +137,7 @@ impl Login {
             (Some(user), None) => Ok(user),
             (None, None) => panic!("no verdict: {said}{errors}"),
         };
-        Ok(Outcome { verdict, warnings: lines(WARNING) })
+        Ok(Outcome { verdict, logins: lines(AS), warnings: lines(WARNING) })
     }
 }
 
@@ -154,17 +157,24 @@ fn login_program() {
     let number = |name: &str| -> usize { env::var(name).unwrap().parse().unwrap() };
     let (times, threads) = (number(TIMES), number(THREADS));
     let start = Barrier::new(threads);
-    let log_in = || {
+    let (uris, caches) = (uri.lines().collect::<Vec<_>>(), env::var(CACHE).unwrap_or_default());
+    let caches: Vec<&str> = caches.lines().collect();
+    let log_in = |thread: usize| {
         start.wait();
-        (0..times).for_each(|_| log_in(&uri));
+        let turn = thread % uris.len();
+        (0..times).for_each(|_| log_in(uris[turn], caches.get(turn).copied()));
     };
-    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(log_in))));
+    thread::scope(|scope| (0..threads).for_each(|thread| drop(scope.spawn(move || log_in(thread)))));
     assert_eq!(before, env::vars_os().collect::<Vec<_>>(), "the login changed the environment");
 }
 
-fn log_in(uri: &str) {
-    match who(uri) {
-        Ok(user) => println!("{OK}{user}"),
+fn log_in(uri: &str, cache: Option<&str>) {
+    match who(uri, cache) {
+        Ok(user) => {
+            let asked = uri.trim_start_matches("mongodb://").split('@').next().unwrap_or_default();
+            println!("{AS}{} is {user}", asked.replace("%40", "@"));
+            println!("{OK}{user}");
+        }
         Err(error) => println!("{REFUSED}{error}"),
     }
     if env::var_os(LEAK).is_some() {
@@ -172,7 +182,7 @@ fn log_in(uri: &str) {
     }
 }
 
-fn who(uri: &str) -> mongo_blocking::Result<String> {
+fn who(uri: &str, cache: Option<&str>) -> mongo_blocking::Result<String> {
     let mut options = match env::var(HOST) {
         Err(_) => ClientOptions::builder().uri(uri),
         Ok(host) => ClientOptions::builder()
@@ -185,7 +195,7 @@ fn who(uri: &str) -> mongo_blocking::Result<String> {
         options = options.password(password);
     }
     options = options.warning_handler(Handler::new(|warning: &mongo_blocking::Warning| println!("{WARNING}{warning}")));
-    if let Ok(cache) = env::var(CACHE) {
+    if let Some(cache) = cache {
         options = options.gssapi_credential_cache(cache);
     }
     if let Ok(keytab) = env::var(KEYTAB) {
@@ -217,5 +227,6 @@ const TIMES: &str = "MONGO_BLOCKING_LOGIN_TIMES";
 /// Makes the program lose memory with each login, to see that this is noticed.
 pub const LEAK: &str = "MONGO_BLOCKING_LOGIN_LEAK";
 const OK: &str = "LOGGED IN: ";
+const AS: &str = "AS: ";
 const REFUSED: &str = "REFUSED: ";
 const WARNING: &str = "WARNING: ";
