@@ -83,6 +83,25 @@ fn left_to_the_library() {
     assert_eq!(asked, "mongodb/reverse.test.local@TEST.LOCAL", "{outcome:?}");
 }
 
+/// As some distributions have it: the name as it is, and the canonical one where the KDC does not know that.
+#[test]
+fn left_to_a_library_that_tries_both() {
+    let Some(realm) = Realm::shared() else { return };
+    let user = user(&realm.kdc, "names-both");
+    let front = realm.front(Tamper::Nothing);
+    let configuration = fs::read_to_string(realm.kdc.file("krb5.conf")).unwrap();
+    let file = realm.kdc.file("fallback.conf");
+    let both = configuration.replace("dns_canonicalize_hostname = false", "dns_canonicalize_hostname = fallback");
+    fs::write(&file, both).unwrap();
+    let address = front.address().replace("127.0.0.1", "short.test.local");
+    let login = realm.login_at(&address, &format!("{user}:pencil"), "SERVICE_NAME:name").with("KRB5_CONFIG", file);
+    let Some(login) = with_hosts(login, realm, "127.0.0.1 db.test.local short.test.local\n") else { return };
+    assert_eq!(login.run().user(), "names-both@TEST.LOCAL of $external");
+    let log = realm.kdc.log();
+    assert!(log.contains("names-both@TEST.LOCAL for name/short.test.local@TEST.LOCAL, Server not found"), "{log}");
+    assert!(log.contains("names-both@TEST.LOCAL for name/db.test.local@TEST.LOCAL"), "{log}");
+}
+
 /// An error names the service that was asked for in the end.
 #[test]
 fn what_the_library_made_of_the_name() {
