@@ -19,7 +19,7 @@
 //! | machine 4.2 | a read fails if it fails | `machine::m4_2_and_4_3_a_reauthentication_that_fails` |
 //! | machine 4.3 | so does a write | the same |
 //! | machine 4.4 | no speculation in a reauthentication | `machine::m4_4_a_reauthentication_does_not_speculate` |
-//! | machine 5.1 | Azure without a user name | in the library: `auth::oidc::tests::azure` (a stub that checks the request) |
+//! | machine 5.1 | Azure without a user name | in the library: `auth::oidc::tests::azure_is_asked_to_the_letter` (a stub that checks the request) |
 //! | machine 5.2 | Azure with a bad one | the same |
 //! | human 1.1 | one provider, no user name | `human::h1_1_and_1_2_one_provider` |
 //! | human 1.2 | one provider, a user name | the same |
