@@ -1,6 +1,5 @@
 //! Every way of having a ticket, and every way of not having one.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,10 +95,7 @@ fn no_ticket() {
 #[test]
 fn no_ticket_in_the_systems_cache() {
     let Some(realm) = Realm::shared() else { return };
-    let configuration = fs::read_to_string(realm.kdc.file("krb5.conf")).unwrap();
-    let (file, cache) = (realm.kdc.file("own-cache.conf"), realm.kdc.file("system.cache"));
-    let named = format!("[libdefaults]\n default_ccache_name = FILE:{}", cache.display());
-    fs::write(&file, configuration.replace("[libdefaults]", &named)).unwrap();
+    let (file, cache) = (realm.with_system_cache("system.cache"), realm.kdc.file("system.cache"));
     let system = |login: Login| login.with("KRB5_CONFIG", &file).without("KRB5CCNAME");
     let words = format!("with the ticket cache FILE:{} (the system's)", cache.display());
     login(realm, "ann%40TEST.LOCAL", "", system).refused(&["no ticket: run kinit ann@TEST.LOCAL", &words]);

@@ -42,10 +42,12 @@ fn by_keytab() {
     a_hundred_logins("ann%40TEST.LOCAL", |login, realm| login.keytab(realm.kdc.file("ann.keytab")));
 }
 
+/// The system's own cache, which the library is asked for by name.
 #[test]
 fn by_ticket_cache() {
     a_hundred_logins("ann%40TEST.LOCAL", |login, realm| {
-        login.cache(realm.kdc.kinit(ANN, PASSWORD, "hundred.cache", "1h"))
+        realm.kdc.kinit(ANN, PASSWORD, "hundred.cache", "1h");
+        login.with("KRB5_CONFIG", realm.with_system_cache("hundred.cache")).without("KRB5CCNAME")
     });
 }
 

@@ -1,5 +1,7 @@
 //! What all tests here share: the KDC with its users and services, and the acceptor behind a front.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use mongo_blocking_test_server::front::{Builder, Front};
@@ -58,6 +60,15 @@ impl Realm {
     /// A server that takes GSSAPI, honest or not.
     pub fn front(&self, tamper: Tamper) -> Front {
         served(&self.acceptor, tamper)
+    }
+
+    /// A configuration with a file of this name as the system's own cache.
+    pub fn with_system_cache(&self, cache: &str) -> PathBuf {
+        let configuration = fs::read_to_string(self.kdc.file("krb5.conf")).unwrap();
+        let named = format!("[libdefaults]\n default_ccache_name = FILE:{}", self.kdc.file(cache).display());
+        let file = self.kdc.file(&format!("{cache}.conf"));
+        fs::write(&file, configuration.replace("[libdefaults]", &named)).unwrap();
+        file
     }
 
     /// A login at `front` as `user` (percent-encoded, perhaps with a password), with more mechanism properties.
