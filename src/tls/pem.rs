@@ -92,6 +92,9 @@ pub(super) fn text(origin: Origin<'_>, bytes: &[u8]) -> Result<Zeroizing<String>
 /// The certificates among the blocks, at least one.
 pub(super) fn certificates<'a>(origin: Origin<'_>, blocks: Vec<Block<'a>>) -> Result<Vec<Block<'a>>> {
     let (certificates, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(Block::is_certificate);
+    if certificates.iter().any(Block::is_encrypted) {
+        return Err(encrypted(origin, "certificate"));
+    }
     if !certificates.is_empty() {
         return Ok(certificates);
     }
@@ -107,6 +110,13 @@ pub(super) fn certificates<'a>(origin: Origin<'_>, blocks: Vec<Block<'a>>) -> Re
         _ => "it must have a -----BEGIN CERTIFICATE----- line",
     };
     Err(origin.about(format_args!("holds no certificate, only: {}", labels.join(", "))).with_hint(hint))
+}
+
+/// For what need not be secret, and whose password OpenSSL would ask for on the terminal.
+pub(super) fn encrypted(origin: Origin<'_>, what: &str) -> Error {
+    origin
+        .about(format_args!("holds an encrypted {what}, which is not supported"))
+        .with_hint("only keys are encrypted: store it as it is, without a Proc-Type line")
 }
 
 /// The one private key among the blocks.

@@ -3,6 +3,7 @@
 //!
 //! With `RUSTFLAGS='--cfg mongo_blocking_native_tls'` the same cases run on the other backend.
 
+mod clients;
 mod listeners;
 #[cfg(not(mongo_blocking_native_tls))]
 mod revocation;

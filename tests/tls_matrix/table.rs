@@ -19,6 +19,8 @@ pub enum Expected {
     Channel,
     /// No channel, for this reason: the words that the error must have, one of them.
     Refused(&'static [&'static str]),
+    /// The server turns the client away, in TLS or (TLS 1.3) before it says anything; the error's hint has these words.
+    TurnedAway(&'static str),
 }
 
 /// Rows as they gather.
@@ -104,11 +106,13 @@ impl Table {
         let right = match (expected, &seen) {
             (Expected::Channel, Seen::Channel | Seen::ChannelWith(_)) => true,
             (Expected::Refused(words), Seen::Refused(why)) => words.iter().any(|words| why.contains(words)),
+            (Expected::TurnedAway(words), Seen::TurnedAway(why) | Seen::Refused(why)) => why.contains(words),
             _ => false,
         };
         let expected = match expected {
             Expected::Channel => "channel",
             Expected::Refused(_) => "refused",
+            Expected::TurnedAway(_) => "turned away",
         };
         let row = format!("{case} | {listener} | {options} | {expected} | {seen}");
         if !right {
@@ -124,6 +128,8 @@ enum Seen {
     ChannelWith(String),
     /// TLS itself ended it, in these words.
     Refused(String),
+    /// The server hung up, of which this is said.
+    TurnedAway(String),
     /// Something else did.
     Failed(String),
 }
@@ -134,6 +140,7 @@ impl std::fmt::Display for Seen {
             Seen::Channel => f.write_str("channel"),
             Seen::ChannelWith(note) => write!(f, "channel, {}", note.chars().take(90).collect::<String>()),
             Seen::Refused(why) => write!(f, "refused: {}", why.chars().take(90).collect::<String>()),
+            Seen::TurnedAway(why) => write!(f, "turned away: {}", why.chars().take(90).collect::<String>()),
             Seen::Failed(why) => write!(f, "failed: {why}"),
         }
     }
@@ -146,6 +153,9 @@ fn seen(options: Result<ClientOptions, mongo_blocking::Error>) -> Seen {
         Ok(()) => Seen::Channel,
         Err(error) if error.stage() == Stage::Hello && matches!(error.kind(), ErrorKind::InvalidReply) => Seen::Channel,
         Err(error) if matches!(error.kind(), ErrorKind::Tls) => Seen::Refused(error.to_string()),
+        Err(error) if matches!((error.kind(), error.stage()), (ErrorKind::Io, Stage::Tls | Stage::Hello)) => {
+            Seen::TurnedAway(error.to_string())
+        }
         Err(error) => Seen::Failed(format!("{error:?}")),
     }
 }

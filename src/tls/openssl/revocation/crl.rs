@@ -48,6 +48,9 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Vec<X509Crl>> {
     }
     let mut lists = Vec::new();
     for block in pem::blocks(&text).iter().filter(|block| block.is_crl()) {
+        if block.is_encrypted() {
+            return Err(pem::encrypted(Origin::File(CRL_FILE, path), "list"));
+        }
         let number = lists.len() + 1;
         let list = X509Crl::from_pem(block.text.as_bytes()).map_err(|error| {
             about(path, &format!("holds a list, number {number}, that cannot be read")).with_source(error)
