@@ -52,6 +52,7 @@ mod human;
 mod machine;
 mod midway;
 mod references;
+mod secrets;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
