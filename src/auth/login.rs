@@ -123,7 +123,7 @@ fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Bo
         Credential::Cr(credential) => Ok(Box::new(Cr::new(credential))),
         Credential::X509(credential) => Ok(Box::new(X509::new(credential, peer.presented.cloned()))),
         #[cfg(feature = "aws")]
-        Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer), EXTERNAL))),
+        Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer)?, EXTERNAL))),
         #[cfg(feature = "oidc")]
         Credential::Oidc(credential) => Ok(Box::new(Sasl::new(Oidc::new(credential, tools, peer), EXTERNAL))),
         #[cfg(feature = "gssapi")]

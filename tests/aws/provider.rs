@@ -149,6 +149,20 @@ fn what_a_provider_says_of_its_failure_is_told() {
 }
 
 #[test]
+fn keys_that_cannot_be_sent_are_refused_and_not_kept() {
+    let front = front(&by_id(&["AKIAPROVIDED"]));
+    let calls = AtomicUsize::new(0);
+    let client = client(&front, move |_within: Duration| {
+        let id = if calls.fetch_add(1, Ordering::SeqCst) == 0 { "AKIA\r\nx: y" } else { "AKIAPROVIDED" };
+        Ok(AwsKeys::new(id, "secret").expires(SystemTime::now() + Duration::from_secs(3600)))
+    });
+    let error = who_is(&client).unwrap_err();
+    assert!(error.message().contains("signs that none has"), "{error}");
+    assert!(front.commands_named("saslStart").is_empty());
+    assert_eq!(who_is(&client).unwrap(), "AKIAPROVIDED@$external");
+}
+
+#[test]
 fn a_provider_that_panics_takes_no_place_of_the_pool_with_it() {
     let front = front(&by_id(&["AKIAPROVIDED"]));
     let calls = Arc::new(AtomicUsize::new(0));

@@ -118,9 +118,13 @@ enum State {
 }
 
 impl Aws {
-    pub(super) fn new(credential: &AwsCredential, tools: &Tools, peer: &Peer<'_>) -> Self {
+    /// A login with this credential. Given keys that cannot be sent are refused here, before anything is connected.
+    pub(super) fn new(credential: &AwsCredential, tools: &Tools, peer: &Peer<'_>) -> Result<Self> {
         let keys = match (&credential.keys, &credential.provider) {
-            (Some(keys), _) => Keys::Given(keys.clone()),
+            (Some(keys), _) => {
+                check_keys(keys, AwsSource::Options).map_err(|error| error.with_stage(Stage::Options))?;
+                Keys::Given(keys.clone())
+            }
             (None, Some(provider)) => Keys::Provided(provider.clone()),
             (None, None) => Keys::Found,
         };
@@ -129,7 +133,7 @@ impl Aws {
         let surroundings = tools.aws.clone();
         let exposed = !peer.verified && !is_local(peer.host) && !matches!(keys, Keys::Given(_)); // those were judged with the options
         let exposed = exposed.then(|| (tools.policy.clone(), tools.alarm.clone()));
-        Aws { keys, surroundings, deadline, exposed, again: false, used: None, state: State::Unstarted }
+        Ok(Aws { keys, surroundings, deadline, exposed, again: false, used: None, state: State::Unstarted })
     }
 
     /// The keys of this login: those given, those kept, or those that are found now.
@@ -138,13 +142,12 @@ impl Aws {
         let held = match &self.keys {
             Keys::Given(keys) => Arc::new(Held::new(keys.clone(), AwsSource::Options)),
             Keys::Provided(provider) => {
-                provided.keys(Key::PROVIDER, &**world, self.deadline, &|_| ask(provider, self.deadline))?
+                provided.keys(Key::PROVIDER, &**world, self.deadline, &|_| checked(ask(provider, self.deadline)?))?
             }
             Keys::Found => found.keys(Key::of(&**world), &**world, self.deadline, &|look| {
-                sources::find(&**world, look, self.deadline)
+                checked(sources::find(&**world, look, self.deadline)?)
             })?,
         };
-        check_keys(&held)?;
         self.check_channel(&held.keys)?;
         Ok(held)
     }
@@ -299,9 +302,15 @@ fn ask(provider: &AwsProvider, deadline: Deadline) -> Result<Found> {
     }
 }
 
+/// Keys as they were found, unless they cannot be used: then they must not be kept either.
+fn checked(found: Found) -> Result<Found> {
+    check_keys(&found.keys, found.source)?;
+    Ok(found)
+}
+
 /// What cannot be put into a header would break the signed request, and half a pair of keys signs nothing.
-fn check_keys(held: &Held) -> Result<()> {
-    let AwsKeys { access_key_id, secret_access_key, session_token, .. } = &held.keys;
+fn check_keys(keys: &AwsKeys, source: AwsSource) -> Result<()> {
+    let AwsKeys { access_key_id, secret_access_key, session_token, .. } = keys;
     let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     let token = session_token.as_ref().map(|token| token.expose());
     let what = match () {
@@ -315,7 +324,7 @@ fn check_keys(held: &Held) -> Result<()> {
         () if token.is_some_and(|token| !visible(token)) => "have a session token with signs that none has",
         () => return Ok(()),
     };
-    Err(Error::new(ErrorKind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {}) {what}", held.source)))
+    Err(Error::new(ErrorKind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {source}) {what}")))
 }
 
 /// The server's first message, after every check.

@@ -65,7 +65,7 @@ impl World for Still {
 
 /// A machine with these keys in this world.
 pub(in crate::auth) fn machine(keys: AwsKeys, world: Arc<dyn World>) -> Aws {
-    let mut aws = Aws::new(&AwsCredential { keys: Some(keys), provider: None }, &tools(), &localhost());
+    let mut aws = Aws::new(&AwsCredential { keys: Some(keys), provider: None }, &tools(), &localhost()).unwrap();
     aws.surroundings.world = world;
     aws
 }

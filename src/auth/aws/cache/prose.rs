@@ -85,7 +85,7 @@ impl Scene {
     fn find(&self, known: &str) -> Result<String> {
         let mut tools = tools();
         tools.aws = self.surroundings.clone();
-        let aws = Aws::new(&AwsCredential { keys: None, provider: None }, &tools, &localhost());
+        let aws = Aws::new(&AwsCredential { keys: None, provider: None }, &tools, &localhost()).unwrap();
         let mut last = String::new();
         run(Box::new(Sasl::new(aws, EXTERNAL)), None, &mut |_, command| {
             let payload = payload(command);
