@@ -1,7 +1,7 @@
 //! What cannot be right, with the place and the remedy; what is understood and cannot be done yet.
 
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::options::{ClientOptions, ReadConcern, ReadPreference, WriteConcern};
+use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ReadConcern, ReadPreference, WriteConcern};
 use mongo_blocking::{Client, Error};
 use std::time::Duration;
 
@@ -103,6 +103,55 @@ fn in_code_a_value_that_makes_no_sense_is_an_error() {
         let shown = format!("{builder:?}");
         let error = builder.build().err().unwrap_or_else(|| panic!("accepted: {shown}"));
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument));
+    }
+}
+
+/// What the URI Options specification forbids together: whatever the values, the order, the names, and where they are given.
+#[test]
+fn switches_of_tls_that_exclude_one_another() {
+    type Set = fn(ClientOptionsBuilder, bool) -> ClientOptionsBuilder;
+    let insecure: (&str, Set) = ("tlsInsecure", |builder, on| builder.danger_tls_insecure(on));
+    let any_certificate: (&str, Set) =
+        ("tlsAllowInvalidCertificates", |builder, on| builder.danger_tls_allow_invalid_certificates(on));
+    let any_name: (&str, Set) =
+        ("tlsAllowInvalidHostnames", |builder, on| builder.danger_tls_allow_invalid_hostnames(on));
+    let no_endpoint: (&str, Set) =
+        ("tlsDisableOCSPEndpointCheck", |builder, on| builder.tls_disable_ocsp_endpoint_check(on));
+    let no_check: (&str, Set) =
+        ("tlsDisableCertificateRevocationCheck", |builder, on| builder.tls_disable_certificate_revocation_check(on));
+    for (one, other) in [
+        (insecure, any_certificate),
+        (insecure, any_name),
+        (insecure, no_endpoint),
+        (insecure, no_check),
+        (any_certificate, no_endpoint),
+        (any_certificate, no_check),
+        (no_endpoint, no_check),
+    ] {
+        for (first, second) in [(one, other), (other, one)] {
+            for (on, also_on) in [(false, false), (false, true), (true, false), (true, true)] {
+                let (first_text, second_text) = (format!("{}={on}", first.0), format!("{}={also_on}", second.0));
+                let uri = |options: &str| ClientOptions::builder().uri(format!("mongodb://h/?{options}"));
+                let code = || first.1(ClientOptions::builder().host("h"), on);
+                for options in [
+                    uri(&format!("{first_text}&{second_text}")),
+                    uri(&format!("tls=true&{}&{}", first_text.to_lowercase(), second_text.to_uppercase())),
+                    first.1(uri(&second_text), on),
+                    second.1(code(), also_on),
+                ] {
+                    let error = options.build().err().unwrap_or_else(|| panic!("{first_text} {second_text}"));
+                    assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
+                    assert!(error.message().contains(first.0) && error.message().contains(second.0), "{error}");
+                }
+                assert!(code().build().is_ok() && uri(&second_text).build().is_ok());
+            }
+        }
+    }
+    for options in
+        ["ssl_cert_reqs=CERT_NONE&tlsDisableOCSPEndpointCheck=true", "ssl_match_hostname=true&tlsInsecure=false"]
+    {
+        let error = refused(&format!("mongodb://h/?{options}"));
+        assert!(error.message().contains("exclude one another"), "{error}");
     }
 }
 

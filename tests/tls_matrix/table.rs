@@ -54,6 +54,7 @@ impl Table {
 
     /// The same as [`Table::row`], for a row about revocation: `word` must be in what the channel's facts say of it (where the
     /// listener speaks MongoDB, so that there are facts) and in whether there was a warning. Returns how long it took.
+    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
     pub fn row_of_revocation(
         &mut self,
         case: &str,
@@ -125,6 +126,7 @@ impl Table {
 enum Seen {
     Channel,
     /// A channel, of which this is known.
+    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "only rows of revocation ask"))]
     ChannelWith(String),
     /// TLS itself ended it, in these words.
     Refused(String),
