@@ -32,9 +32,16 @@ fn a_hundred_logins(user: &str, change: impl Fn(Login, &Realm) -> Login) {
     }
 }
 
+/// Without the search for values that nobody has set: it takes half of the time here, where keys are made of passwords, and
+/// `refused` has it for them.
 #[test]
 fn by_password() {
-    a_hundred_logins("ann%40TEST.LOCAL:pencil", |login, _| login);
+    a_hundred_logins("ann%40TEST.LOCAL:pencil", |mut login, _| {
+        if !login.under.is_empty() {
+            login.under.push("--undef-value-errors=no".to_owned());
+        }
+        login
+    });
 }
 
 #[test]
