@@ -1,5 +1,7 @@
 //! Regions, and the hosts of STS and of IAM Identity Center in them.
 
+use std::fmt;
+
 use super::ask::check_url;
 use super::{Place, invalid, short};
 use crate::error::Result;
@@ -23,7 +25,11 @@ pub(super) fn sts(place: &Place<'_>) -> Result<Endpoint> {
     if let Some(endpoint) = configured(place, "sts", "AWS_ENDPOINT_URL_STS", region.as_deref())? {
         return Ok(endpoint);
     }
+    let variant = Variant::asked_for(place);
     let Some(region) = region.filter(|region| region != "aws-global") else {
+        if variant != Variant::default() {
+            return Err(invalid(format!("{variant} needs a region (AWS_REGION): the global host of STS has none")));
+        }
         return Ok(Endpoint::of_aws(GLOBAL_STS.to_owned(), GLOBAL_REGION));
     };
     let regional = match regional_endpoints(place).as_deref() {
@@ -34,10 +40,10 @@ pub(super) fn sts(place: &Place<'_>) -> Result<Endpoint> {
             return Err(invalid(format!("{what} is {}; it can be regional or legacy", short(other))));
         }
     };
-    Ok(match regional {
-        true => Endpoint::of_aws(format!("sts.{region}.{}", suffix(&region)), &region),
-        false => Endpoint::of_aws(GLOBAL_STS.to_owned(), GLOBAL_REGION),
-    })
+    match regional || variant != Variant::default() {
+        true => Ok(Endpoint::of_aws(variant.host(STS, &region)?, &region)),
+        false => Ok(Endpoint::of_aws(GLOBAL_STS.to_owned(), GLOBAL_REGION)),
+    }
 }
 
 /// The portal of IAM Identity Center, in the region that the profile names for it.
@@ -45,7 +51,50 @@ pub(super) fn portal(place: &Place<'_>, region: &str) -> Result<Endpoint> {
     check_region(region, "the profile's sso_region")?;
     match configured(place, "sso", "AWS_ENDPOINT_URL_SSO", Some(region))? {
         Some(endpoint) => Ok(endpoint),
-        None => Ok(Endpoint::of_aws(format!("portal.sso.{region}.{}", suffix(region)), region)),
+        None => Ok(Endpoint::of_aws(Variant::asked_for(place).host("portal.sso", region)?, region)),
+    }
+}
+
+/// Which of a service's hosts: with cryptography validated by FIPS 140, with addresses of IPv6.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Variant {
+    fips: bool,
+    dual_stack: bool,
+}
+
+impl Variant {
+    fn asked_for(place: &Place<'_>) -> Variant {
+        let on = |variable: &str, name: &str| {
+            let set = place.variable(variable).or_else(|| in_profile(place, name).map(str::to_owned));
+            set.is_some_and(|set| set.eq_ignore_ascii_case("true"))
+        };
+        Variant {
+            fips: on("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+            dual_stack: on("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+        }
+    }
+
+    fn host(self, service: &str, region: &str) -> Result<String> {
+        let (suffix, of_dual_stack) = suffixes(region);
+        let suffix = match (self.dual_stack, of_dual_stack) {
+            (false, _) => suffix,
+            (true, Some(suffix)) => suffix,
+            (true, None) => return Err(invalid(format!("{self}: there are no such hosts in the region {region}"))),
+        };
+        // In the partition for the government of the United States each host of STS is such a host.
+        let each_is = service == STS && region.starts_with("us-gov-") && !self.dual_stack;
+        let fips = if self.fips && !each_is { "-fips" } else { "" };
+        Ok(format!("{service}{fips}.{region}.{suffix}"))
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.fips, self.dual_stack) {
+            (true, false) => "AWS_USE_FIPS_ENDPOINT",
+            (false, true) => "AWS_USE_DUALSTACK_ENDPOINT",
+            _ => "AWS_USE_FIPS_ENDPOINT with AWS_USE_DUALSTACK_ENDPOINT",
+        })
     }
 }
 
@@ -138,20 +187,24 @@ fn in_profile<'a>(place: &Place<'a>, name: &str) -> Option<&'a str> {
     place.profiles.chosen()?.get(name).filter(|value| !value.is_empty())
 }
 
-/// What names of hosts end with in the partition that a region belongs to.
-fn suffix(region: &str) -> &'static str {
-    PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("amazonaws.com", |(_, suffix)| suffix)
+/// What names of hosts end with in the partition that a region belongs to: the usual ones, and those of dual stack.
+fn suffixes(region: &str) -> (&'static str, Option<&'static str>) {
+    let other = PARTITIONS.iter().find(|(prefix, ..)| region.starts_with(prefix));
+    other.map_or(("amazonaws.com", Some("api.aws")), |(_, suffix, of_dual_stack)| (suffix, *of_dual_stack))
 }
 
 /// Partitions whose hosts do not end with `amazonaws.com`. (Those of `us-gov-` do.)
-const PARTITIONS: &[(&str, &str)] = &[
-    ("cn-", "amazonaws.com.cn"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("us-isof-", "csp.hci.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("eusc-", "amazonaws.eu"),
+const PARTITIONS: &[(&str, &str, Option<&str>)] = &[
+    ("cn-", "amazonaws.com.cn", Some("api.amazonwebservices.com.cn")),
+    ("us-iso-", "c2s.ic.gov", Some("api.aws")),
+    ("us-isob-", "sc2s.sgov.gov", Some("api.aws")),
+    ("us-isof-", "csp.hci.ic.gov", None),
+    ("eu-isoe-", "cloud.adc-e.uk", None),
+    ("eusc-", "amazonaws.eu", Some("api.amazonwebservices.eu")),
 ];
+
+/// The service's name in hosts.
+const STS: &str = "sts";
 
 const GLOBAL_STS: &str = "sts.amazonaws.com";
 
