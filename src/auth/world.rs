@@ -46,6 +46,10 @@ impl World for System {
     }
 
     fn read_file(&self, path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+        if is_pipe(path) {
+            let what = "it is a pipe, whose other end could keep a login waiting for ever; a file is needed";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         let file = File::open(path)?;
         // Room for all of it at the start, so that no part is left behind by growth.
         let length = file.metadata()?.len().min(most);
@@ -73,4 +77,16 @@ impl World for System {
     fn run(&self, arguments: &[Zeroizing<String>], most: usize, deadline: Deadline) -> io::Result<Ended> {
         runner::run(arguments, most, deadline)
     }
+}
+
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
 }

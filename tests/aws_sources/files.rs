@@ -139,3 +139,20 @@ fn files_are_found_where_the_environment_says() {
     let unknown = usual().set("AWS_PROFILE", "nobody").look();
     assert!(unknown.error().contains("names the profile \"nobody\""), "{unknown:?}");
 }
+
+/// A pipe to which nobody writes would keep whoever opens it waiting. (Nothing is fine, and often meant.)
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file() {
+    let place = Place::new();
+    let pipe = place.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        let place = Place::new().set(variable, &pipe);
+        assert!(place.look().error().contains("it is a pipe"), "{variable}");
+        let nothing = Place::new().set(variable, "/dev/null").look();
+        assert!(!nothing.error().contains("pipe"), "{nothing:?}");
+    }
+    let place = Place::new().set("AWS_WEB_IDENTITY_TOKEN_FILE", &pipe).set("AWS_ROLE_ARN", "arn:aws:iam::1:role/r");
+    assert!(place.look().error().contains("it is a pipe"));
+}

@@ -253,6 +253,19 @@ fn files_that_hold_no_token() {
     }
 }
 
+/// Nobody writes to it, so that whoever opened it would wait.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file() {
+    let folder = Scratch::new("pipe");
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = token(OidcSource::TokenFile(pipe), None, Here::default(), A_WHILE).unwrap_err();
+    assert!(error.to_string().contains("cannot be read: it is a pipe"), "{error}");
+    let nothing = token(OidcSource::TokenFile("/dev/null".into()), None, Here::default(), A_WHILE).unwrap_err();
+    assert!(nothing.message().contains("it is empty"), "{nothing}");
+}
+
 #[cfg(unix)]
 #[test]
 fn programs_that_print_no_token() {
