@@ -1,20 +1,6 @@
 //! MONGODB-AWS, judged by others: moto verifies the signatures, and PyMongo logs in to the same server.
 //!
-//! The prose tests of the authentication specification (`mongodb-aws.md`), and where each is:
-//!
-//! | prose test | what it asks | test |
-//! | --- | --- | --- |
-//! | 1 Regular credentials | a pair of keys in the URI logs in | `forms::row_12_keys`, `moto_accepts_our_signatures` |
-//! | 2 EC2 | keys of the instance's metadata service | `ec2::an_instance_logs_in` in `tests/aws_sources` |
-//! | 3 ECS | keys of the container's endpoint | `container::an_endpoint_logs_in`, there |
-//! | 4 AssumeRole | temporary keys and `AWS_SESSION_TOKEN` in the URI log in | `forms::row_13_temporary_keys` |
-//! | 5 web identity | keys for a token file, with and without a session name | `sts::a_web_identity_logs_in` in `tests/aws_sources` |
-//! | 6 Lambda | keys of the environment, with and without a token | `forms::row_14_the_environment` |
-//! | 7 cached credentials, 1 to 12 | what is fetched is kept, refreshed in time, and dropped after a refusal | `kept_keys` in `src/auth/aws/cache/prose.rs` |
-//! | 7 cached credentials, environment, 1 to 18 | keys of the environment are not kept, and do not override what is | `kept_keys_and_an_environment_that_changes`, there |
-//! | custom provider 1 | a provider in code is called, and its keys log in | `provider::its_keys_log_in` |
-//! | custom provider 2, case 1 | keys in the URI win over a provider, which is not called | `provider::keys_that_are_given_win` |
-//! | custom provider 2, case 2 | a provider wins over the environment | `provider::it_wins_over_the_environment` |
+//! Where each of the specification's prose tests is, `tests/prose.md` tells.
 
 mod channel;
 mod forms;

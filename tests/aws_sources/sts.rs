@@ -62,7 +62,10 @@ fn a_web_identity_logs_in() {
     let place = Place::new().file("token", " header.payload.signature \n");
     let token = place.path("token");
     let place = place.set("AWS_ENDPOINT_URL_STS", moto.url()).set("AWS_WEB_IDENTITY_TOKEN_FILE", &token);
-    let place = place.set("AWS_ROLE_ARN", &first).set("AWS_ROLE_SESSION_NAME", "pod");
+    let place = place.set("AWS_ROLE_ARN", &first);
+    let nameless = place.log_in(moto);
+    assert!(nameless.starts_with("arn:aws:sts::123456789012:assumed-role/first/mongo-blocking-"), "{nameless}");
+    let place = place.set("AWS_ROLE_SESSION_NAME", "pod");
     assert_eq!(place.log_in(moto), "arn:aws:sts::123456789012:assumed-role/first/pod");
     assert_eq!(place.look().keys().0, "web identity");
     let by_profile = Place::new();

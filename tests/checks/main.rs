@@ -1,10 +1,11 @@
 //! The house rules, held by a test: which way imports point, where unsafe code may stand, how long a file may grow, which Rust
-//! the dependencies ask for, and what must not be written down in a repository.
+//! the dependencies ask for, what must not be written down in a repository, and that the table of prose tests is true.
 //!
 //! Each rule is a function from a text to complaints, tried here on planted violations as well as on the real files.
 
 mod files;
 mod imports;
+mod prose;
 mod rust_version;
 mod source;
 mod unsafe_code;
