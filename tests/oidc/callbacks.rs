@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mongo_blocking::error::ErrorKind;
+use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::oidc::OidcServer;
 
-use super::{Calls, client, find, front, idp, options};
+use super::{Calls, client, find, front, idp, options, who};
 
 #[test]
 fn thirty_two_threads_at_once_cause_one_call() {
@@ -145,4 +146,23 @@ fn a_callback_that_does_not_return_holds_up_nobody_for_longer_than_his_own_limit
         stuck.join().unwrap().unwrap_err();
     });
     find(&client).unwrap();
+}
+
+/// People take longer than a connection may take to be made.
+#[test]
+fn a_person_takes_longer_than_a_connection() {
+    let Some(idp) = idp() else { return };
+    for more in ["connectTimeoutMS=300", "connectTimeoutMS=300&socketTimeoutMS=300", "serverSelectionTimeoutMS=300"] {
+        let server = OidcServer::trusting(idp);
+        let front = front(&server);
+        let options = ClientOptions::builder().uri(format!("mongodb://{}/?{more}", front.address()));
+        let client =
+            client(options.auth_mechanism("MONGODB-OIDC").oidc_human_callback(move |context: &OidcCallbackContext| {
+                assert!(context.timeout > Duration::from_secs(290), "{:?}", context.timeout);
+                thread::sleep(Duration::from_millis(600));
+                Ok(IdpServerResponse::new(idp.token("test_user1")))
+            }));
+        assert_eq!(who(&client).unwrap(), "test_user1@$external", "{more}");
+        assert_eq!(front.connections(), 1, "{more}");
+    }
 }
