@@ -132,7 +132,7 @@ fn bundles_that_will_not_do() {
 #[test]
 fn old_encryptions_are_told_from_wrong_passwords() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
-    let own = authority.issue(For::Client, "ann");
+    let own = authority.issue_rsa(For::Client, "ann");
     let key = write(&folder, "key.pem", &own.key);
     let old = ["-provider", "legacy", "-provider", "default", "-passout", "pass:pencil", "-in", key.as_str()];
     let rc2 = openssl(&folder, &[&["pkcs8", "-topk8", "-v1", "PBE-SHA1-RC2-40"][..], &old].concat());

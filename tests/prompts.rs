@@ -54,7 +54,7 @@ fn said_on_a_terminal(command: &str, folder: &Path) -> String {
 /// Returns the file with the encrypted key.
 fn make_material(folder: &Path) -> String {
     let authority = Authority::new();
-    let ann = authority.issue(For::Client, "ann");
+    let ann = authority.issue_rsa(For::Client, "ann");
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
     let openssl = |arguments: &[&str]| {
         let done = Command::new("openssl").current_dir(folder).args(arguments).output().expect("the openssl command");

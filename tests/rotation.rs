@@ -43,7 +43,7 @@ impl Place {
     }
 
     fn issue(&self, name: &str) -> mongo_blocking_test_server::peers::certs::Issued {
-        self.authority.issue_ec(For::Client, name)
+        self.authority.issue(For::Client, name)
     }
 
     fn client(&self, options: &str) -> Client {

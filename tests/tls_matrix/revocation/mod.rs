@@ -25,7 +25,11 @@ struct Place {
 
 impl Place {
     fn new() -> Option<Place> {
-        let (scratch, authority) = (Scratch::new("revocation"), Authority::new());
+        Place::of(Authority::new())
+    }
+
+    fn of(authority: Authority) -> Option<Place> {
+        let scratch = Scratch::new("revocation");
         let registry = Registry::new(&authority)?;
         let mut place = Place { scratch, registry, authority, ca: String::new() };
         place.ca = place.file("ca.pem", place.authority.pem());

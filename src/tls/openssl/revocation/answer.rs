@@ -127,7 +127,7 @@ mod tests {
     fn no_changed_byte_changes_the_word() {
         let authority = Authority::new();
         let Some(registry) = Registry::new(&authority) else { return };
-        let issued = authority.issue_ec(For::Server, "localhost");
+        let issued = authority.issue(For::Server, "localhost");
         registry.enter(&issued, Standing::Revoked);
         let answer = registry.answer_about(&issued);
         let [leaf, root] = [issued.certificate, authority.pem()].map(|pem| X509::from_pem(pem.as_bytes()).unwrap());

@@ -67,12 +67,20 @@ enum Valid {
 }
 
 impl Authority {
-    /// Makes an authority.
+    /// Makes an authority, with a key on the curve P-256.
     ///
     /// # Panics
     /// If OpenSSL refuses, which is a fault of the set-up.
     pub fn new() -> Authority {
-        make_authority("mongo-blocking test authority", None).expect("a test authority")
+        make_authority("mongo-blocking test authority", None, new_key()).expect("a test authority")
+    }
+
+    /// The same, with an RSA key, whose signatures are all of one length.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn with_rsa_key() -> Authority {
+        make_authority("mongo-blocking test authority", None, new_rsa_key()).expect("a test authority")
     }
 
     /// Its certificate, PEM.
@@ -83,7 +91,7 @@ impl Authority {
         text(self.certificate.to_pem())
     }
 
-    /// Issues a certificate for a day. `name` is the host name or the client's common name.
+    /// Issues a certificate for a day, with a key on the curve P-256. `name` is the host name or the client's common name.
     ///
     /// # Panics
     /// As [`Authority::new`].
@@ -91,12 +99,12 @@ impl Authority {
         self.make_leaf(purpose, name, new_key(), Valid::Now).expect("a test certificate")
     }
 
-    /// The same, with a key on the curve P-256.
+    /// The same, with an RSA key, which takes far longer to make.
     ///
     /// # Panics
     /// As [`Authority::new`].
-    pub fn issue_ec(&self, purpose: For, name: &str) -> Issued {
-        self.make_leaf(purpose, name, new_ec_key(), Valid::Now).expect("a test certificate")
+    pub fn issue_rsa(&self, purpose: For, name: &str) -> Issued {
+        self.make_leaf(purpose, name, new_rsa_key(), Valid::Now).expect("a test certificate")
     }
 
     /// The same as [`Authority::issue`], but it expires in so many seconds.
@@ -107,12 +115,12 @@ impl Authority {
         self.make_leaf(purpose, name, new_key(), Valid::Seconds(seconds)).expect("a test certificate")
     }
 
-    /// The same as [`Authority::issue_ec`], with something more in it.
+    /// The same as [`Authority::issue`], with something more in it.
     ///
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue_with(&self, purpose: For, name: &str, extras: &Extras) -> Issued {
-        self.make_leaf_with(purpose, name, new_ec_key(), Valid::Now, extras).expect("a test certificate")
+        self.make_leaf_with(purpose, name, new_key(), Valid::Now, extras).expect("a test certificate")
     }
 
     /// Its certificate and its key, for the `openssl` command.
@@ -145,7 +153,7 @@ impl Authority {
     /// As [`Authority::new`], and where that is no name.
     pub fn issue_to(&self, subject: &[u8]) -> Issued {
         let make = || {
-            let (key, subject) = (new_ec_key()?, X509Name::from_der(subject)?);
+            let (key, subject) = (new_key()?, X509Name::from_der(subject)?);
             let mut builder = start(&key, &subject, self.certificate.subject_name())?;
             builder.append_extension(ExtendedKeyUsage::new().client_auth().build()?)?;
             builder.sign(&self.key, MessageDigest::sha256())?;
@@ -184,7 +192,7 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn intermediate(&self) -> Authority {
-        make_authority("mongo-blocking intermediate", Some(self)).expect("a test authority")
+        make_authority("mongo-blocking intermediate", Some(self), new_key()).expect("a test authority")
     }
 
     fn make_leaf(
@@ -278,8 +286,12 @@ fn make_self_signed(name: &str) -> Result<Issued, ErrorStack> {
     Ok(Issued { certificate: text(builder.build().to_pem()), key: text(key.private_key_to_pem_pkcs8()) })
 }
 
-fn make_authority(name: &str, above: Option<&Authority>) -> Result<Authority, ErrorStack> {
-    let key = new_key()?;
+fn make_authority(
+    name: &str,
+    above: Option<&Authority>,
+    key: Result<PKey<Private>, ErrorStack>,
+) -> Result<Authority, ErrorStack> {
+    let key = key?;
     let name = subject(name, ORGANISATION)?;
     let mut builder = start(&key, &name, above.map_or(&*name, |above| above.certificate.subject_name()))?;
     builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
@@ -331,11 +343,11 @@ fn der(tag: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn new_key() -> Result<PKey<Private>, ErrorStack> {
-    PKey::from_rsa(Rsa::generate(2048)?)
+    PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)
 }
 
-fn new_ec_key() -> Result<PKey<Private>, ErrorStack> {
-    PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)
+fn new_rsa_key() -> Result<PKey<Private>, ErrorStack> {
+    PKey::from_rsa(Rsa::generate(2048)?)
 }
 
 fn text(pem: Result<Vec<u8>, ErrorStack>) -> String {

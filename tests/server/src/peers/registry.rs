@@ -129,7 +129,7 @@ impl Registry {
     }
 
     /// An answer that a certificate is good, by the authority itself, from one moment to another (`20240101000000Z`). `openssl ocsp`
-    /// knows no time but now, so its answer's times are changed, and it is signed again.
+    /// knows no time but now, so its answer's times are changed, and it is signed again. For an authority with an RSA key.
     ///
     /// # Panics
     /// As [`Registry::answer`].
