@@ -9,7 +9,7 @@ use super::tls::{TlsBytes, TlsIdentity};
 use super::value::{Settings, Understood, Value, read_properties};
 use super::{
     Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsVersion,
-    WriteConcern, validate,
+    WriteConcern, login, validate,
 };
 use crate::credential::{AllowedHosts, AwsCredentialProvider, AwsProvider, OidcCallback, OidcCommand, OidcProvider};
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ impl ClientOptionsBuilder {
     /// # Errors
     /// As [`ClientOptions::parse`]; and any value in code that makes no sense for its option.
     pub fn build(self) -> Result<ClientOptions> {
-        let ClientOptionsBuilder { mut given, uri, code, hosts, problem } = self;
+        let ClientOptionsBuilder { mut given, uri, mut code, hosts, problem } = self;
         if let Some(problem) = problem {
             return Err(Error::invalid_argument(problem));
         }
@@ -70,6 +70,7 @@ impl ClientOptionsBuilder {
             })?;
         }
         given.plus_in_uri &= !(code.has(Opt::Username) && code.has(Opt::Password));
+        login::take_encoded_resource(&mut code, &mut given.uri_warnings);
         given.settings.overlay(code);
         if !hosts.is_empty() {
             given.hosts = hosts.iter().map(|host| ServerAddress::parse(host)).collect::<Result<_>>()?;
@@ -137,7 +138,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// One more mechanism property, its value as it is, commas and all.
+    /// One more mechanism property, its value as it is, commas and all. A `TOKEN_RESOURCE` that is percent-encoded already is understood,
+    /// with a warning.
     pub fn auth_mechanism_property(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.code.add(Opt::AuthMechanismProperties, Value::Properties(vec![(name.into(), value.into())]));
         self

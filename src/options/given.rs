@@ -36,7 +36,7 @@ pub(super) struct Given {
     pub(super) oidc: GivenOidc,
     pub(super) policy: SecurityPolicy,
     pub(super) min_tls_version: Option<TlsVersion>,
-    /// What was odd about the connection string.
+    /// What was odd about the connection string, or about a value in code.
     pub(super) uri_warnings: Warnings,
 }
 

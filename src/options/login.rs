@@ -4,13 +4,14 @@
 use super::given::{Given, GivenOidc};
 use super::kerberos;
 use super::table::Opt;
-use super::value::Settings;
+use super::value::{Settings, Value};
 use crate::credential::{
     AwsCredential, AwsKeys, AwsProvider, CrCredential, Credential, EXTERNAL, GssapiCredential, OidcCredential,
     OidcEnvironment, OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::uri::{percent_decode, percent_encode};
 use crate::warning::{WarningKind, Warnings};
 
 /// The credential, or `None` where nothing asks for one: a database or a source alone does not.
@@ -309,6 +310,30 @@ impl Parts<'_> {
     fn error(&self, what: &str) -> Error {
         Error::invalid_argument(format!("{} {what}", self.mechanism))
     }
+}
+
+/// Code gives the audience for MONGODB-OIDC as it is. One that was percent-encoded all the same, as for a connection string, would be
+/// encoded twice on its way to the metadata service, which then knows no such audience.
+pub(super) fn take_encoded_resource(code: &mut Settings, warnings: &mut Warnings) {
+    let mut pairs = code.properties(Opt::AuthMechanismProperties).to_vec();
+    for (name, value) in pairs.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("TOKEN_RESOURCE")) {
+        if let Some(plain) = decoded(value.expose()) {
+            *value = Secret::from(plain);
+            let message = format!(
+                "the mechanism property {name} is percent-encoded already, and is not encoded again; code gives it as it is"
+            );
+            warnings.add(WarningKind::Spelling, message);
+        }
+    }
+    if !pairs.is_empty() {
+        code.set(Opt::AuthMechanismProperties, Value::Properties(pairs));
+    }
+}
+
+/// What was encoded, where the text is just what an encoder writes.
+fn decoded(text: &str) -> Option<String> {
+    let plain = percent_decode(text).ok()?;
+    (plain != text && percent_encode(&plain).eq_ignore_ascii_case(text)).then_some(plain)
 }
 
 /// The mechanism properties, their names in capitals.

@@ -234,6 +234,33 @@ fn rows_15_and_16_oidc() {
     assert_eq!(oidc.environment(), Some(&OidcEnvironment::Gcp { token_resource: "one,two".to_owned() }));
 }
 
+/// In code a `TOKEN_RESOURCE` is given as it is; one that is percent-encoded is understood, and warned of. In a connection string what is
+/// encoded twice is meant so.
+#[test]
+fn row_15_an_audience_that_is_encoded_already() {
+    let builder = |resource: &str| {
+        let builder = ClientOptions::builder().host("H").auth_mechanism("MONGODB-OIDC");
+        builder.auth_mechanism_property("ENVIRONMENT", "azure").auth_mechanism_property("token_resource", resource)
+    };
+    let resource = |options: &ClientOptions| match options.credential() {
+        Some(Credential::Oidc(oidc)) => oidc.environment().unwrap().token_resource().unwrap().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    let warned = |options: &ClientOptions| options.warnings().iter().any(|it| it.message().contains("percent-encoded"));
+    for (given, meant) in [("api%3A%2F%2Fapp", "api://app"), ("a%2cb", "a,b"), ("50%25", "50%")] {
+        let options = builder(given).build().unwrap();
+        assert_eq!((resource(&options).as_str(), warned(&options)), (meant, true), "{given}");
+    }
+    for given in ["api://app", "one,two", "app", "api://app%2F1", "50%", "100%zz", "%ff"] {
+        let options = builder(given).build().unwrap();
+        assert_eq!((resource(&options).as_str(), warned(&options)), (given, false));
+    }
+    let uri = parse(
+        "mongodb://H/?authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:azure,TOKEN_RESOURCE:a%252Fb",
+    );
+    assert_eq!((resource(&uri).as_str(), warned(&uri)), ("a%2Fb", false));
+}
+
 #[test]
 fn rows_18_to_23_tls() {
     for uri in ["mongodb://H/?tls=true", "mongodb://H/?ssl=true"] {
