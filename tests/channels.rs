@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::event::{ChannelFacts, CommandEvent, Handler};
+use mongo_blocking::event::{ChannelFacts, CommandEvent, Handler, Revocation};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Error};
 use mongo_blocking_test_server::peers::certs::{Authority, For};
@@ -82,6 +82,8 @@ fn what_a_channel_is_made_of() {
     let told = facts(uri("localhost")).unwrap();
     let chain = ["CN=localhost,O=mongo-blocking tests", "CN=mongo-blocking test authority,O=mongo-blocking tests"];
     assert_eq!(told.peer_chain, chain[..if NATIVE { 1 } else { 2 }]);
+    let judged = matches!(&told.revocation, Revocation::Unknown(why) if why.contains("names no OCSP responder"));
+    assert!(judged != NATIVE && (told.revocation == Revocation::LeftToPlatform) == NATIVE, "{:?}", told.revocation);
     match NATIVE {
         true => assert_eq!((told.backend.as_str(), told.protocol, told.resumed), ("native-tls", None, None)),
         false => {

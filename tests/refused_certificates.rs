@@ -149,5 +149,30 @@ fn a_system_without_authorities() {
     assert!(done.status.success() && told.contains("1 passed"), "{told}");
 }
 
+/// `tlsCAFile` takes the place of the system's authorities: who is trusted by the system alone is refused. In a process of its own,
+/// whose system trusts the server.
+#[test]
+fn a_file_takes_the_place_of_the_system() {
+    if let (Ok(port), Ok(strange)) = (env::var(PORT), env::var(STRANGE)) {
+        Client::with_uri_str(format!("mongodb://localhost:{port}/?tls=true")).unwrap().ping().unwrap();
+        refusal(&format!("mongodb://localhost:{port}/?tlsCAFile={strange}"));
+        return;
+    }
+    let (folder, authority) = (Scratch::new("refused"), Authority::new());
+    let front = front(&authority.issue(For::Server, "localhost"));
+    let done = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "a_file_takes_the_place_of_the_system", "--nocapture"])
+        .env(PORT, front.port().to_string())
+        .env(STRANGE, write(&folder, "strange.pem", &Authority::new().pem()))
+        .env("SSL_CERT_FILE", write(&folder, "ca.pem", &authority.pem()))
+        .env("SSL_CERT_DIR", "/no/such/folder")
+        .output()
+        .unwrap();
+    let told = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && told.contains("1 passed"), "{told}");
+}
+
+/// Tells the child of a file with an authority that did not issue the server's certificate.
+const STRANGE: &str = "MONGO_BLOCKING_TEST_STRANGE";
 /// Tells the child where the server is.
 const PORT: &str = "MONGO_BLOCKING_TEST_PORT";

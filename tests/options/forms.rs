@@ -327,6 +327,15 @@ fn rows_24_to_26_dangerous() {
     ] {
         super::refused(uri);
     }
+    // Whoever logs in by a certificate to a server that is not checked is told so.
+    let x509 = |rest: &str| {
+        let options =
+            parse(&format!("mongodb://H/?tls=true&authMechanism=MONGODB-X509&tlsCertificateKeyFile=/a&{rest}"));
+        options.warnings().iter().any(|warning| warning.message().starts_with("MONGODB-X509 logs in to a server"))
+    };
+    for switch in ["tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames"] {
+        assert!(x509(&format!("{switch}=true")) && !x509(&format!("{switch}=false")), "{switch}");
+    }
     let revocation = parse("mongodb://H/?ssl=true&ssl_cert_reqs=CERT_REQUIRED&tlsDisableOCSPEndpointCheck=true");
     assert!(revocation.tls().unwrap().is_verified());
 }
