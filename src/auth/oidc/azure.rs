@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::environment::{failed_answer, http_failed, too_long};
+use super::environment::{failed_answer, http_failed, sendable, too_long};
 use super::failed;
 use crate::auth::world::World;
 use crate::deadline::Deadline;
@@ -28,12 +28,15 @@ pub(super) fn token(world: &dyn World, resource: &str, client_id: Option<&str>, 
     }
     let token: Token = json::parse(&answer.body)
         .map_err(|what| failed(ErrorKind::Authentication, format!("{WHO} answered what is {what}")))?;
-    match token.access_token {
-        Some(token) if token.is_empty() => {
-            Err(failed(ErrorKind::Authentication, format!("{WHO} gave an empty access_token")))
-        }
-        Some(token) => too_long(WHO, token),
-        None => Err(failed(ErrorKind::Authentication, format!("{WHO} gave no access_token"))),
+    let wrong = |what| failed(ErrorKind::Authentication, format!("{WHO} gave {what}"));
+    let token = token.access_token.ok_or_else(|| wrong("no access_token"))?;
+    if token.is_empty() {
+        return Err(wrong("an empty access_token"));
+    }
+    let token = too_long(WHO, token)?;
+    match sendable(token.expose()) {
+        Ok(()) => Ok(token),
+        Err(what) => Err(wrong(what)),
     }
 }
 

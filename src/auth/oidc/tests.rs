@@ -133,7 +133,15 @@ fn services_that_give_no_token() {
         (403, "y".repeat(10_000), "403", "403"),
         (200, String::new(), "JSON", "empty"),
         (200, " \n".to_owned(), "JSON", "empty"),
-        (200, "\u{fffd}".to_owned(), "JSON", ""),
+        (200, "\u{fffd}".to_owned(), "JSON", "beyond ASCII"),
+        (200, "<html><p>Please log in</p></html>".to_owned(), "JSON", "it has blanks"),
+        (200, "eyJ\r\nMetadata: x".to_owned(), "JSON", "it has blanks, control characters"),
+        (200, r#"{"access_token":"eyJ a"}"#.to_owned(), "it has blanks", ""),
+        (200, r#"{"access_token":" eyJ"}"#.to_owned(), "it has blanks", ""),
+        (200, r#"{"access_token":"eyJ\u0000"}"#.to_owned(), "control characters", ""),
+        (200, r#"{"access_token":"eyJ\n"}"#.to_owned(), "control characters", ""),
+        (200, r#"{"access_token":"eyJ\u00e9"}"#.to_owned(), "beyond ASCII", ""),
+        (200, r#"{"access_token":"a","access_token":"b"}"#.to_owned(), "JSON", ""),
         (200, "{}".to_owned(), "no access_token", ""),
         (200, "[]".to_owned(), "no access_token", ""),
         (200, r#"{"access_token":null}"#.to_owned(), "no access_token", ""),
@@ -163,6 +171,43 @@ fn services_that_give_no_token() {
         assert!(elsewhere.seen().is_empty());
     }
     report(&format!("MONGODB-OIDC: services that give no token\nservice | status | body | error\n{rows}"));
+}
+
+/// A refusal is quoted, but no token in it.
+#[test]
+fn refusals_that_hold_a_secret() {
+    let long = "x".repeat(65);
+    for (body, shown) in [
+        ("the token eyJhbGciOi.open.sesame is refused, see the log".to_owned(), Some("is refused, see the log")),
+        (format!("Bearer {long}sesame: try again"), Some(": try again")),
+        (format!("[{long}sesame]"), Some("[(not shown)]")),
+        (r#"{"error":"busy","access_token":"sesame"}"#.to_owned(), None),
+        (r#"{"Client_Secret":"sesame"}"#.to_owned(), None),
+        (format!("{} eyJsesame", "word ".repeat(58)), Some("word word")),
+        (format!("\u{e9}{} sesame", "\u{e9}".repeat(400)), Some("\u{e9}\u{e9}")),
+    ] {
+        for status in [404, 500] {
+            let sent = body.clone();
+            let stub = HttpStub::start(move |_| Reply::status(status, sent.clone()));
+            for source in [azure(), gcp()] {
+                let error = token(source, None, at(&stub), A_WHILE).unwrap_err();
+                let said = format!("{error} {error:?}");
+                assert!(!said.contains("sesame") && said.contains(&status.to_string()), "{said}");
+                assert!(error.message().contains(shown.unwrap_or("a body that is not shown")), "{said}");
+            }
+        }
+    }
+}
+
+/// The driver keeps a token until a server refuses it, so when it is said to expire does not matter, however that is written.
+#[test]
+fn azures_expiry_is_passed_over() {
+    for expires_in in ["-1", "0", r#""0""#, r#""soon""#, "1.5", "1e400", "99999999999999999999999", "null", "[]", "{}"]
+    {
+        let body = format!(r#"{{"access_token":"eyJ","expires_in":{expires_in}}}"#);
+        let stub = HttpStub::start(move |_| Reply::ok(body.clone()));
+        assert_eq!(token(azure(), None, at(&stub), A_WHILE).unwrap(), "eyJ", "{expires_in}");
+    }
 }
 
 #[test]
@@ -238,6 +283,8 @@ fn files_that_hold_no_token() {
         (b"".to_vec(), "holds no token: it is empty"),
         (b" \r\n\t".to_vec(), "holds no token: it is empty"),
         (b"\xff\xfe".to_vec(), "holds no token: it is not UTF-8"),
+        (b"two words".to_vec(), "holds no token: it has blanks"),
+        (b"eyJ\0".to_vec(), "holds no token: it has blanks, control characters"),
         (vec![b'x'; MAX_TOKEN + 1], "cannot be read"),
     ] {
         fs::write(&path, bytes).unwrap();
