@@ -1,12 +1,14 @@
 //! A token runs out in mid-work (code 391): whatever the command, the caller does not notice, and the callback is called once.
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use mongo_blocking::bson::{Document, doc};
+use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext, WriteModel};
 use mongo_blocking_test_server::front::{Answer, Front};
 use mongo_blocking_test_server::oidc::{OidcServer, Seen};
+use mongo_blocking_test_server::peers::Mongod;
 
 use super::{Calls, REAUTHENTICATE, client, fail, idp, options};
 
@@ -79,6 +81,45 @@ fn in_the_middle_of_a_bulk_write() {
     let done = things(&client).bulk_write(models).run().unwrap();
     assert_eq!((done.inserted_count, done.matched_count), (2, 1));
     assert_eq!((calls.count(), tokens(&server), front.connections()), (2, 2, 1));
+}
+
+/// On MongoDB, to which the front forwards: the first command and two batches of an aggregation; and what a listener hears of it.
+#[test]
+fn in_an_aggregation_and_what_the_events_tell() {
+    let (Some(idp), Some(mongod)) = (idp(), Mongod::shared("6.0")) else { return };
+    let server = OidcServer::trusting(idp);
+    let front = Front::builder().mechanism("MONGODB-OIDC", server.start()).forward_to(&mongod.address(), None).start();
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let hears = heard.clone();
+    let handler = Handler::new(move |event: &CommandEvent| {
+        let what = match event {
+            CommandEvent::Started(_) => "started",
+            CommandEvent::Succeeded(_) => "succeeded",
+            _ => "failed",
+        };
+        hears.lock().unwrap().push(format!("{} {what}", event.command_name()));
+    });
+    let callback = |_: &OidcCallbackContext| Ok(IdpServerResponse::new(idp.token("ann")));
+    let client = client(options(&front).oidc_callback(callback).command_event_handler(handler));
+    let things = client.database("oidc_midway").collection::<Document>("things");
+    things.drop().run().unwrap();
+    things.insert_many((0..9).map(|n| doc! { "_id": n })).run().unwrap();
+    heard.lock().unwrap().clear();
+    fail(&front, &["aggregate"], 1, REAUTHENTICATE);
+    let mut cursor = things.aggregate([doc! { "$sort": { "_id": 1 } }]).batch_size(3).run().unwrap();
+    for n in 0..9 {
+        if n == 3 || n == 6 {
+            fail(&front, &["getMore"], 1, REAUTHENTICATE);
+        }
+        assert_eq!(cursor.next().unwrap().unwrap(), doc! { "_id": n });
+    }
+    drop(cursor);
+    let heard = heard.lock().unwrap();
+    let count = |what: &str| heard.iter().filter(|one| *one == what).count();
+    let counts = ["aggregate", "getMore"]
+        .map(|name| ["started", "failed", "succeeded"].map(|what| count(&format!("{name} {what}"))));
+    assert_eq!((counts, count("saslStart started")), ([[2, 1, 1], [4, 2, 2]], 0), "{heard:?}");
+    assert_eq!(front.connections(), 1);
 }
 
 /// The token of every connection runs out at once: the first to notice gets the next one, for all.
