@@ -126,7 +126,6 @@ impl Table {
 enum Seen {
     Channel,
     /// A channel, of which this is known.
-    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "only rows of revocation ask"))]
     ChannelWith(String),
     /// TLS itself ended it, in these words.
     Refused(String),
