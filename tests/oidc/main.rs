@@ -12,6 +12,7 @@ mod report;
 mod unified;
 
 mod callbacks;
+mod environments;
 mod examples;
 mod fixtures;
 mod human;
