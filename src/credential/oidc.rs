@@ -68,7 +68,8 @@ pub enum OidcEnvironment {
 /// the time before. The token is kept for all connections of the client until a server refuses it. The driver cannot end a
 /// function that never returns: the thread that it runs on waits with it, so it should keep to
 /// [`timeout`](OidcCallbackContext::timeout). Other threads that need a token meanwhile wait no longer than their own time
-/// limit. A panic in it becomes an error of the operation. It must not use the client that it gives the token to.
+/// limit. A panic in it becomes an error of the operation. It must not use the client that waits for its token: what needs
+/// that token fails there at once.
 ///
 /// A human callback is told the identity provider that the *server* named. It should talk to providers only that it has
 /// reason to trust.

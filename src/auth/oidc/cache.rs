@@ -4,13 +4,13 @@
 //! limit, and use the token that comes of it. Between the end of one call and the next there are 100 ms.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::failed;
 use crate::credential::{IdpServerInfo, IdpServerResponse};
 use crate::deadline::Deadline;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
 use crate::secret::Secret;
 
@@ -33,8 +33,8 @@ struct State {
     refresh_token: Option<Secret>,
     idp_info: Option<IdpServerInfo>,
     last_number: u64,
-    /// Whether somebody has the [`Call`].
-    busy: bool,
+    /// Who has the [`Call`], if somebody has.
+    busy: Option<ThreadId>,
     last_call: Option<Instant>,
     /// A child process cannot wait for a thread of its parent.
     process: u64,
@@ -65,8 +65,10 @@ impl Cache {
             if let Some(token) = &state.token {
                 return Ok(Turn::Use(token.clone()));
             }
-            if !state.busy {
-                break;
+            match state.busy {
+                None => break,
+                Some(thread) if thread == thread::current().id() => return Err(own_client()),
+                Some(_) => {}
             }
             let left = deadline.remaining().unwrap_or(LONGEST_WAIT);
             if left.is_zero() {
@@ -75,7 +77,7 @@ impl Cache {
             }
             state = self.landed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.busy = true;
+        state.busy = Some(thread::current().id());
         let call = Call { cache: self, process: state.process };
         drop(state);
         Ok(Turn::Call(call))
@@ -96,7 +98,7 @@ impl Cache {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.process != fork::process() {
             state.process = fork::process();
-            state.busy = false;
+            state.busy = None;
         }
         state
     }
@@ -138,11 +140,17 @@ impl Drop for Call<'_> {
     fn drop(&mut self) {
         let mut state = self.cache.lock();
         if state.process == self.process {
-            state.busy = false;
+            state.busy = None;
         }
         drop(state);
         self.cache.landed.notify_all();
     }
+}
+
+/// It would wait for itself.
+fn own_client() -> Error {
+    failed(ErrorKind::InvalidArgument, "the OIDC callback uses the client that waits for its token")
+        .with_hint("give the callback a client of its own, with another credential")
 }
 
 /// Between two calls of the callback (the specification's figure).
@@ -150,3 +158,20 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// A wait without a limit looks around this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_that_needs_its_own_token_is_told_so_at_once() {
+        let cache = Cache::default();
+        let limit = Deadline::after(Duration::from_secs(5));
+        let Ok(Turn::Call(call)) = cache.turn(limit) else { panic!("nothing is kept, and nobody else calls") };
+        let Err(error) = cache.turn(limit) else { panic!("it has its turn already") };
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
+        assert!(error.message().contains("uses the client"), "{error}");
+        drop(call);
+        assert!(matches!(cache.turn(limit), Ok(Turn::Call(_))));
+    }
+}

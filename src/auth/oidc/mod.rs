@@ -76,8 +76,6 @@ struct Login {
 struct Limits {
     /// A callback for a service, an environment, a file, a program.
     machine: Deadline,
-    /// A callback that asks a person; no limit of the operation holds for it.
-    human: Deadline,
     /// The wait for another thread's callback.
     wait: Deadline,
 }
@@ -113,16 +111,15 @@ impl Oidc {
             Some(_) => peer.connect_deadline,
             None => Deadline::after(MACHINE_LIMIT).named("the limit of a MONGODB-OIDC token request"),
         };
-        let human = Deadline::after(HUMAN_LIMIT).named("the limit of a MONGODB-OIDC human callback");
         let wait = match credential.source {
-            OidcSource::HumanCallback { .. } => human.earliest(peer.deadline),
+            OidcSource::HumanCallback { .. } => human_limit().earliest(peer.deadline),
             _ => machine,
         };
         Oidc::with(Login {
             credential: credential.clone(),
             surroundings: tools.oidc.clone(),
             host: peer.host.to_owned(),
-            limits: Limits { machine, human, wait },
+            limits: Limits { machine, wait },
             tries: 0,
         })
     }
@@ -212,7 +209,7 @@ impl Login {
     ) -> Result<Arc<Kept>> {
         let username = self.credential.username.as_deref();
         let asked = Asked { username, idp_info: Some(info.clone()), refresh_token: refresh };
-        let response = callback::ask(&provider, &call, asked, self.limits.human)?;
+        let response = callback::ask(&provider, &call, asked, human_limit())?;
         Ok(call.finish(response, Some(info)))
     }
 
@@ -335,6 +332,11 @@ impl SaslClient for Oidc {
     fn token(&self) -> Option<u64> {
         self.used.as_ref().and_then(|used| used.number)
     }
+}
+
+/// For each call anew: a person has it whole, however long other calls took. No limit of the operation holds for it.
+fn human_limit() -> Deadline {
+    Deadline::after(HUMAN_LIMIT).named("the limit of a MONGODB-OIDC human callback")
 }
 
 fn jwt(token: &Secret) -> Zeroizing<Vec<u8>> {
