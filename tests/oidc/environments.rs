@@ -69,6 +69,42 @@ fn a_pod_on_amazons_cloud() {
     assert_eq!(server.seen(), [Seen::Token(token)]);
 }
 
+/// The names are four, to the letter, and what is refused is refused before anybody is asked.
+#[test]
+fn names_that_are_no_environment() {
+    let build = |properties: &str, user: &str| {
+        let options = format!("authMechanism=MONGODB-OIDC&authMechanismProperties={properties}");
+        Client::with_uri_str(format!("mongodb://{user}localhost/?{options}"))
+    };
+    for right in ["test", "k8s", "azure,TOKEN_RESOURCE:r", "gcp,TOKEN_RESOURCE:api://r:s"] {
+        build(&format!("ENVIRONMENT:{right}"), "").unwrap();
+    }
+    build("ENVIRONMENT:azure,TOKEN_RESOURCE:r", "id@").unwrap();
+    for wrong in [
+        "ENVIRONMENT:azure.evil.example,TOKEN_RESOURCE:r",
+        "ENVIRONMENT:azure.,TOKEN_RESOURCE:r",
+        "ENVIRONMENT:azure:80,TOKEN_RESOURCE:r",
+        "ENVIRONMENT:Azure,TOKEN_RESOURCE:r",
+        "ENVIRONMENT:aws,TOKEN_RESOURCE:r",
+        "ENVIRONMENT:",
+        "ENVIRONMENT:azure",
+        "ENVIRONMENT:gcp",
+        "ENVIRONMENT:azure,TOKEN_RESOURCE:",
+        "ENVIRONMENT:test,TOKEN_RESOURCE:r",
+        "ENVIRONMENT:k8s,TOKEN_RESOURCE:r",
+        "ENVIRONMENT:test,ALLOWED_HOSTS:a",
+        "TOKEN_RESOURCE:r",
+    ] {
+        let error = build(wrong, "").expect_err(wrong);
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{wrong}: {error:?}");
+    }
+    for password in ["ENVIRONMENT:test", "ENVIRONMENT:azure,TOKEN_RESOURCE:r"] {
+        let error = build(password, "id:sesame@").expect_err(password);
+        assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+    }
+    build("ENVIRONMENT:test", "id@").expect_err("test takes no user name");
+}
+
 fn connect(front: &Front, environment: &str) -> Client {
     let options = "directConnection=true&authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT";
     Client::with_uri_str(format!("mongodb://{}/?{options}:{environment}", front.address())).unwrap()

@@ -225,7 +225,8 @@ fn services_that_take_their_time_or_never_end() {
     for manner in [Manner::Endless(100 << 20), Manner::CutOff] {
         let stub = HttpStub::start(move |_| Reply::ok(vec![b'x'; 1 << 16]).sent(manner));
         for source in [azure(), gcp()] {
-            token(source, None, at(&stub), A_WHILE).unwrap_err();
+            let error = token(source, None, at(&stub), A_WHILE).unwrap_err();
+            assert!(error.message().contains("gave no token") && !error.message().contains("xxxx"), "{error}");
         }
     }
     // Nobody at all.
