@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::auth::{LoginState, Peer, Presented};
+use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
@@ -35,6 +36,8 @@ pub(crate) struct Setup {
     connect_timeout: Duration,
     socket_timeout: Option<Duration>,
     timeout: Option<Duration>,
+    /// Whether a login may have to wait for a person.
+    asks_a_person: bool,
 }
 
 /// A connection that is ready for commands.
@@ -63,6 +66,7 @@ impl Setup {
             connect_timeout: shorter(options.connect_timeout, options.server_selection_timeout),
             socket_timeout: options.socket_timeout,
             timeout: options.timeout,
+            asks_a_person: options.credential().is_some_and(Credential::asks_a_person),
         })
     }
 
@@ -77,6 +81,11 @@ impl Setup {
             ServerAddress::Tcp { host, .. } => host,
             ServerAddress::Unix { path } => path.to_str().unwrap_or_default(),
         }
+    }
+
+    /// Whether a login may have to wait for a person.
+    pub(crate) fn asks_a_person(&self) -> bool {
+        self.asks_a_person
     }
 
     /// What deserves a second look about the files that the options name.
@@ -109,8 +118,12 @@ impl Setup {
     /// Until when one command of the handshake must be through. With `timeoutMS` it is the operation's own deadline (or,
     /// for a connection that no operation waits for, that time anew for each command); without it, `socketTimeoutMS`,
     /// or else `connectTimeoutMS`, so that nothing waits for ever unless it was told to.
+    ///
+    /// While a person was asked the operation's deadline may have passed. What comes of that is worth keeping: each command
+    /// of such a login has `timeoutMS` anew, too.
     fn command_deadline(&self, operation: Deadline) -> Deadline {
         let own = match (self.timeout, self.socket_timeout) {
+            (Some(limit), _) if self.asks_a_person => return Deadline::after(limit).named("timeoutMS"),
             (Some(_), _) if operation.instant().is_some() => return operation,
             (Some(limit), _) => Deadline::after(limit).named("timeoutMS"),
             (None, Some(limit)) => Deadline::after(limit).named("socketTimeoutMS"),

@@ -126,6 +126,11 @@ pub enum CanonicalizeHostName {
 }
 
 impl Credential {
+    /// Whether a login may have to wait for a person.
+    pub(crate) fn asks_a_person(&self) -> bool {
+        matches!(self, Credential::Oidc(OidcCredential { source: OidcSource::HumanCallback { .. }, .. }))
+    }
+
     /// The mechanism's name in `authMechanism`, or `None` where it is negotiated.
     pub fn mechanism(&self) -> Option<&'static str> {
         match self {

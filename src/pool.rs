@@ -274,7 +274,8 @@ impl Shared {
         let missing = usable && state.total() < self.settings.min_size && state.waiting.is_empty();
         drop(state);
         drop(spent);
-        if missing && !std::thread::panicking() {
+        // Nobody has asked for that connection, so no person is asked on its behalf.
+        if missing && !self.setup.asks_a_person() && !std::thread::panicking() {
             self.fill_one(connect);
         }
     }

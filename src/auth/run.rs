@@ -93,8 +93,9 @@ fn stage(machine: &dyn Mechanism) -> Stage {
 /// The server's code for a mechanism that it lacks.
 pub(super) const MECHANISM_UNAVAILABLE: i32 = 334;
 
-/// How often a mechanism may try again with a fresh credential.
-const MAX_RETRIES: usize = 2;
+/// How often a mechanism may try again with a fresh credential: a token that another thread got, one by a refresh token, and one
+/// by asking are three.
+const MAX_RETRIES: usize = 3;
 
 /// A bound above each mechanism's own, so that no machine can be kept talking.
 const MAX_ROUNDS: usize = 16;

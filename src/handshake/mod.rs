@@ -123,7 +123,9 @@ impl Handshake {
 
     fn say_hello(&self, login: Option<&mut Login<'_>>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
         let (form, command) = self.hello_command(login)?;
-        let reply = exchange(form, "admin", &command).map_err(overload)?;
+        let reply = exchange(form, "admin", &command);
+        command.into_bytes().zeroize(); // A token may have travelled with it.
+        let reply = reply.map_err(overload)?;
         let hello = HelloReply::read(&reply).map_err(|error| no_such_command(error, form))?;
         hello.check_wire_version()?;
         if self.load_balanced && hello.service_id.is_none() {
@@ -153,7 +155,8 @@ impl Handshake {
                 command.append(cstr!("saslSupportedMechs"), user);
             }
             if let Some(start) = login.speculate()? {
-                command.append(cstr!("speculativeAuthenticate"), start);
+                command.append(cstr!("speculativeAuthenticate"), &*start);
+                start.into_bytes().zeroize();
             }
         }
         self.declare_api(&mut command);

@@ -10,7 +10,7 @@ use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::oidc::OidcServer;
 
-use super::{Calls, client, find, front, idp, options, who};
+use super::{Calls, REAUTHENTICATE, client, fail, find, front, idp, options, who};
 
 #[test]
 fn thirty_two_threads_at_once_cause_one_call() {
@@ -152,7 +152,12 @@ fn a_callback_that_does_not_return_holds_up_nobody_for_longer_than_his_own_limit
 #[test]
 fn a_person_takes_longer_than_a_connection() {
     let Some(idp) = idp() else { return };
-    for more in ["connectTimeoutMS=300", "connectTimeoutMS=300&socketTimeoutMS=300", "serverSelectionTimeoutMS=300"] {
+    for more in [
+        "connectTimeoutMS=300",
+        "connectTimeoutMS=300&socketTimeoutMS=300",
+        "serverSelectionTimeoutMS=300",
+        "timeoutMS=60000&serverSelectionTimeoutMS=300&connectTimeoutMS=300",
+    ] {
         let server = OidcServer::trusting(idp);
         let front = front(&server);
         let options = ClientOptions::builder().uri(format!("mongodb://{}/?{more}", front.address()));
@@ -165,4 +170,64 @@ fn a_person_takes_longer_than_a_connection() {
         assert_eq!(who(&client).unwrap(), "test_user1@$external", "{more}");
         assert_eq!(front.connections(), 1, "{more}");
     }
+}
+
+/// Nor does a person hurry because an operation does. That one fails; what came of it is there for the next.
+#[test]
+fn a_person_takes_longer_than_an_operation() {
+    let Some(idp) = idp() else { return };
+    let server = OidcServer::trusting(idp);
+    let front = front(&server);
+    let calls = Calls::default();
+    let counted = calls.clone();
+    let options = ClientOptions::builder().uri(format!("mongodb://{}/?timeoutMS=400", front.address()));
+    let client =
+        client(options.auth_mechanism("MONGODB-OIDC").oidc_human_callback(move |context: &OidcCallbackContext| {
+            assert!(context.timeout > Duration::from_secs(290), "{:?}", context.timeout);
+            counted.add();
+            thread::sleep(Duration::from_millis(600));
+            Ok(IdpServerResponse::new(idp.token("test_user1")))
+        }));
+    let error = find(&client).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().contains("timeoutMS"), "{error:?}");
+    find(&client).unwrap();
+    assert_eq!((calls.count(), front.logins(), front.connections()), (1, 1, 1));
+    // The same where a login in use runs out.
+    fail(&front, &["find"], 1, REAUTHENTICATE);
+    find(&client).unwrap_err();
+    find(&client).unwrap();
+    assert_eq!((calls.count(), front.connections()), (2, 1));
+}
+
+/// Who has said no is not asked once for each thread that waited. A service is: its next call may go well.
+#[test]
+fn a_person_who_gives_up_is_not_asked_for_each_waiting_thread() {
+    let Some(idp) = idp() else { return };
+    let server = OidcServer::trusting(idp);
+    let front = front(&server);
+    let calls = Calls::default();
+    let counted = calls.clone();
+    let client = client(options(&front).max_connecting(8).oidc_human_callback(move |_: &OidcCallbackContext| {
+        if counted.add() == 0 {
+            thread::sleep(Duration::from_millis(500)); // time for the others to come
+            return Err("nobody is there".into());
+        }
+        Ok(IdpServerResponse::new(idp.token("test_user1")))
+    }));
+    let errors = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let outcome = find(&client);
+                errors.lock().unwrap().extend(outcome.err().map(|error| error.to_string()));
+            });
+        }
+    });
+    let errors = errors.into_inner().unwrap();
+    assert!(errors.iter().filter(|error| error.contains("nobody is there")).count() == 1, "{errors:?}");
+    let waited = errors.iter().filter(|error| error.contains("called for another connection meanwhile")).count();
+    assert!(waited >= 1 && waited + 1 == errors.len(), "{errors:?}");
+    // Who came later asks anew, as everybody may from now on.
+    find(&client).unwrap();
+    assert_eq!(calls.count(), 2);
 }

@@ -36,6 +36,8 @@ struct State {
     /// Who has the [`Call`], if somebody has.
     busy: Option<ThreadId>,
     last_call: Option<Instant>,
+    /// How many calls of the callback gave no token.
+    vain_calls: u64,
     /// A child process cannot wait for a thread of its parent.
     process: u64,
 }
@@ -58,12 +60,18 @@ impl Cache {
         self.lock().token.clone()
     }
 
-    /// The token that is kept, or the right to get one.
-    pub(super) fn turn(&self, deadline: Deadline) -> Result<Turn<'_>> {
+    /// The token that is kept, or the right to get one. A person who has said no while this thread waited is not asked again on
+    /// its behalf.
+    pub(super) fn turn(&self, person: bool, deadline: Deadline) -> Result<Turn<'_>> {
         let mut state = self.lock();
+        let vain_calls = state.vain_calls;
         loop {
             if let Some(token) = &state.token {
                 return Ok(Turn::Use(token.clone()));
+            }
+            if person && state.vain_calls != vain_calls {
+                let message = "the human callback was called for another connection meanwhile, and gave no token";
+                return Err(failed(ErrorKind::Authentication, message));
             }
             match state.busy {
                 None => break,
@@ -89,8 +97,12 @@ impl Cache {
         state.token = state.token.take().filter(|token| token.number != number);
     }
 
-    pub(super) fn forget_refresh_token(&self) {
-        self.lock().refresh_token = None;
+    /// Forgets a token, and the refresh token that came with it, unless others have taken their place.
+    pub(super) fn invalidate_with_refresh_token(&self, number: u64) {
+        let mut state = self.lock();
+        if state.token.as_ref().is_some_and(|token| token.number == number) {
+            (state.token, state.refresh_token) = (None, None);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -130,6 +142,11 @@ impl Call<'_> {
         token
     }
 
+    /// The callback gave nothing that could be kept.
+    pub(super) fn was_vain(&self) {
+        self.cache.lock().vain_calls += 1;
+    }
+
     /// The callback was called just now.
     pub(super) fn called(&self) {
         self.cache.lock().last_call = Some(Instant::now());
@@ -167,11 +184,11 @@ mod tests {
     fn a_callback_that_needs_its_own_token_is_told_so_at_once() {
         let cache = Cache::default();
         let limit = Deadline::after(Duration::from_secs(5));
-        let Ok(Turn::Call(call)) = cache.turn(limit) else { panic!("nothing is kept, and nobody else calls") };
-        let Err(error) = cache.turn(limit) else { panic!("it has its turn already") };
+        let Ok(Turn::Call(call)) = cache.turn(false, limit) else { panic!("nothing is kept, and nobody else calls") };
+        let Err(error) = cache.turn(false, limit) else { panic!("it has its turn already") };
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
         assert!(error.message().contains("uses the client"), "{error}");
         drop(call);
-        assert!(matches!(cache.turn(limit), Ok(Turn::Call(_))));
+        assert!(matches!(cache.turn(false, limit), Ok(Turn::Call(_))));
     }
 }

@@ -39,17 +39,16 @@ pub(super) fn ask(
     // What it panicked with may hold a secret, so it goes no further than the program's own panic hook.
     let outcome = catch_unwind(AssertUnwindSafe(|| provider.callback().token(&context)));
     call.called();
+    let refused = |what: &'static str| failed(ErrorKind::Authentication, what);
     let response = match outcome {
-        Ok(Ok(response)) => response,
-        Ok(Err(source)) => {
-            return Err(failed(ErrorKind::Authentication, "the OIDC callback gave no token").with_source(source));
-        }
-        Err(_) => return Err(failed(ErrorKind::Authentication, "the OIDC callback panicked")),
+        Ok(Ok(response)) => wrong(&response).map_or(Ok(response), |what| Err(refused(what))),
+        Ok(Err(source)) => Err(refused("the OIDC callback gave no token").with_source(source)),
+        Err(_) => Err(refused("the OIDC callback panicked")),
     };
-    match wrong(&response) {
-        Some(what) => Err(failed(ErrorKind::Authentication, what)),
-        None => Ok(response),
+    if response.is_err() {
+        call.was_vain();
     }
+    response
 }
 
 /// What is wrong with an answer. Of the token nothing is judged but that it is there and can be sent.

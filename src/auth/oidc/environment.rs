@@ -136,7 +136,11 @@ fn is_of_token(c: char) -> bool {
 
 /// No answer. Most likely the program does not run where it is said to.
 pub(super) fn http_failed(who: &str, error: Error) -> Error {
-    let kind = error.kind().clone();
+    // A failure of this service is none of the server's, which others than this one judge by the kind.
+    let kind = match error.kind() {
+        ErrorKind::Timeout => ErrorKind::Timeout,
+        _ => ErrorKind::Authentication,
+    };
     let message = format!("{who} gave no token: {}", error.message());
     failed(kind, message).with_source(error).with_hint("does the program run in this ENVIRONMENT?")
 }

@@ -138,7 +138,7 @@ impl Oidc {
 impl Login {
     /// A service's token: a kept one, or the one that its callback or environment gives now.
     fn of_machine(&self) -> Result<(Arc<Kept>, How)> {
-        let call = match self.surroundings.cache.turn(self.limits.wait)? {
+        let call = match self.surroundings.cache.turn(false, self.limits.wait)? {
             Turn::Use(token) => return Ok((token, How::Cached)),
             Turn::Call(call) => call,
         };
@@ -162,7 +162,7 @@ impl Login {
     fn of_person(&self) -> Result<Option<(Arc<Kept>, How)>> {
         let (provider, allowed_hosts) = self.human()?;
         self.check_host(&allowed_hosts)?;
-        match self.surroundings.cache.turn(self.limits.wait)? {
+        match self.surroundings.cache.turn(true, self.limits.wait)? {
             Turn::Use(token) => Ok(Some((token, How::Cached))),
             Turn::Call(call) => match call.refresh() {
                 Some((info, refresh)) => {
@@ -177,7 +177,7 @@ impl Login {
     /// The server has named its identity provider; meanwhile another thread may have got a token.
     fn of_person_at(&self, info: IdpServerInfo) -> Result<(Arc<Kept>, How)> {
         let (provider, _) = self.human()?;
-        match self.surroundings.cache.turn(self.limits.wait)? {
+        match self.surroundings.cache.turn(true, self.limits.wait)? {
             Turn::Use(token) => Ok((token, How::Cached)),
             Turn::Call(call) => Ok((self.ask_person(provider, call, info, None)?, How::Fresh)),
         }
@@ -290,7 +290,8 @@ impl SaslClient for Oidc {
     /// Only a token that is kept: nobody is asked before the server has said that it is one.
     fn may_speculate(&mut self) -> bool {
         let keeps = !matches!(self.login.credential.source, OidcSource::TokenFile(_) | OidcSource::TokenCommand(_));
-        self.speculative = self.login.surroundings.cache.kept().filter(|_| keeps);
+        let kept = self.login.surroundings.cache.kept();
+        self.speculative = kept.filter(|token| keeps && token.text.expose().len() <= MAX_SPECULATIVE);
         self.speculative.is_some()
     }
 
@@ -301,12 +302,11 @@ impl SaslClient for Oidc {
         };
         let human = matches!(self.login.credential.source, OidcSource::HumanCallback { .. });
         let tries = self.login.tries + 1;
-        match used.how {
-            How::Cached if tries == 1 || human => {}
-            How::Refreshed => self.login.surroundings.cache.forget_refresh_token(),
-            How::Cached | How::Fresh => return None,
+        match (used.how, used.number) {
+            (How::Cached, number) if tries == 1 || human => self.login.surroundings.forget(number),
+            (How::Refreshed, Some(number)) => self.login.surroundings.cache.invalidate_with_refresh_token(number),
+            _ => return None,
         }
-        self.login.surroundings.forget(used.number);
         Some(Oidc::with(Login { tries, ..self.login.clone() }))
     }
 
@@ -375,8 +375,12 @@ const MACHINE_LIMIT: Duration = Duration::from_secs(60);
 /// How long a person may take.
 const HUMAN_LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// The longest token, in bytes: what a server takes in one message is not much more.
+/// The longest token, in bytes. A server may take less from whoever has not logged in yet (`preAuthMaximumMessageSizeBytes`).
 const MAX_TOKEN: usize = 48 * 1024;
+
+/// The longest token that travels with `hello`. That message is larger than the one that is nothing but the token, so a
+/// server could close each new connection over a token that it takes otherwise.
+const MAX_SPECULATIVE: usize = 12 * 1024;
 
 #[cfg(test)]
 pub(in crate::auth) mod tests;

@@ -12,7 +12,7 @@ use mongo_blocking_test_server::peers::{Scratch, report};
 use super::*;
 use crate::auth::runner::Ended;
 use crate::auth::tests::{localhost, tools};
-use crate::credential::{OidcCommand, OidcEnvironment};
+use crate::credential::{IdpServerResponse, OidcCallbackContext, OidcCommand, OidcEnvironment};
 use crate::http::{Answer, Http, Request, http};
 
 /// This machine, but for the environment, and for the metadata services: a stub is both of them.
@@ -232,7 +232,8 @@ fn services_that_take_their_time_or_never_end() {
     // Nobody at all.
     let gone = HttpStub::start(|_| Reply::ok("")).url("/");
     let error = token(gcp(), None, Here { services: gone, ..Here::default() }, A_WHILE).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Io) && error.message().contains("gave no token"), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Authentication) && !error.is_network_error(), "{error:?}");
+    assert!(error.message().contains("gave no token"), "{error}");
 }
 
 #[test]
@@ -421,6 +422,22 @@ fn allowed_hosts() {
         assert!(AllowedHosts::new([wrong]).is_err(), "{wrong}");
     }
     report(&format!("MONGODB-OIDC: allowed hosts\nlist | host | allowed\n{rows}"));
+}
+
+/// A server could hang up on each `hello` with a token that it takes by itself.
+#[test]
+fn only_tokens_of_some_length_travel_with_hello() {
+    for (length, speculates) in [(1, true), (MAX_SPECULATIVE, true), (MAX_SPECULATIVE + 1, false), (MAX_TOKEN, false)] {
+        let tools = tools();
+        let Ok(Turn::Call(call)) = tools.oidc.cache.turn(false, Deadline::NEVER) else { panic!("nothing is kept") };
+        call.finish(IdpServerResponse::new("x".repeat(length)), None);
+        let callback = OidcProvider::new(|_: &OidcCallbackContext| Err("the token is kept".into()));
+        let credential = OidcCredential { username: None, source: OidcSource::Callback(callback) };
+        let mut machine = Oidc::new(&credential, &tools, &localhost());
+        assert_eq!(machine.may_speculate(), speculates, "{length}");
+        // Either way it is the kept one that is shown.
+        assert!(machine.start().unwrap().len() > length);
+    }
 }
 
 /// The specification's own vectors.
