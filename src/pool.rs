@@ -154,6 +154,7 @@ impl Pool {
         for closer in leased.values().chain(greeting.values()) {
             closer.close();
         }
+        self.shared.setup.handshake().close();
     }
 
     /// The setup that connections are made with.

@@ -99,6 +99,12 @@ impl Tools {
             oidc: super::oidc::Surroundings::of_this_process(),
         })
     }
+
+    /// The client is closed: nobody waits for a token any more.
+    pub(crate) fn close(&self) {
+        #[cfg(feature = "oidc")]
+        self.oidc.close();
+    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,11 @@ impl Handshake {
         self.credential.is_some()
     }
 
+    /// Ends what logins wait for, other than the server.
+    pub(crate) fn close(&self) {
+        self.tools.close();
+    }
+
     /// Adds what a wrapping library says of itself; only connections opened from now on tell it.
     pub(crate) fn append_metadata(&self, info: DriverInfo) -> Result<()> {
         self.metadata.append(info)

@@ -1,7 +1,7 @@
 //! Functions of the program's that misbehave, and many threads that need one.
 
 use std::panic;
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -230,4 +230,36 @@ fn a_person_who_gives_up_is_not_asked_for_each_waiting_thread() {
     // Who came later asks anew, as everybody may from now on.
     find(&client).unwrap();
     assert_eq!(calls.count(), 2);
+}
+
+/// A callback cannot be ended, but nobody has to wait for it any longer.
+#[test]
+fn closing_ends_the_wait_for_another_threads_token() {
+    let Some(idp) = idp() else { return };
+    let server = OidcServer::trusting(idp);
+    let front = front(&server);
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let calls = Calls::default();
+    let counted = calls.clone();
+    let client = client(options(&front).oidc_callback(move |_: &OidcCallbackContext| {
+        counted.add();
+        let _ = released.lock().unwrap().recv_timeout(Duration::from_secs(20));
+        Ok(IdpServerResponse::new(idp.token("test_user1")))
+    }));
+    thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| find(&client).unwrap_err()));
+        assert!(front.wait_until(Duration::from_secs(10), |front| front.open_connections() == 2));
+        assert!(front.wait_until(Duration::from_secs(10), |front| front.command_count() == 2));
+        client.clone().close();
+        // One of the two is in the callback, and the other is free.
+        while !both.iter().any(|thread| thread.is_finished()) {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let waits = both.iter().filter(|thread| !thread.is_finished()).count();
+        release.send(()).unwrap();
+        let errors = both.map(|thread| thread.join().unwrap());
+        assert!(errors.iter().any(|error| matches!(error.kind(), ErrorKind::Closed)), "{errors:?}");
+        assert_eq!((calls.count(), waits), (1, 1), "{errors:?}");
+    });
 }

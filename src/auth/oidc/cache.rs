@@ -38,6 +38,8 @@ struct State {
     last_call: Option<Instant>,
     /// How many calls of the callback gave no token.
     vain_calls: u64,
+    /// The client was closed: nobody needs a token any more.
+    closed: bool,
     /// A child process cannot wait for a thread of its parent.
     process: u64,
 }
@@ -66,6 +68,9 @@ impl Cache {
         let mut state = self.lock();
         let vain_calls = state.vain_calls;
         loop {
+            if state.closed {
+                return Err(failed(ErrorKind::Closed, "the client was closed"));
+            }
             if let Some(token) = &state.token {
                 return Ok(Turn::Use(token.clone()));
             }
@@ -89,6 +94,14 @@ impl Cache {
         let call = Call { cache: self, process: state.process };
         drop(state);
         Ok(Turn::Call(call))
+    }
+
+    /// Ends every wait, and forgets all secrets. A callback that runs goes on.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        (state.closed, state.token, state.refresh_token) = (true, None, None);
+        drop(state);
+        self.landed.notify_all();
     }
 
     /// Forgets a token, unless another has taken its place.
@@ -136,6 +149,9 @@ impl Call<'_> {
         let mut state = self.cache.lock();
         state.last_number += 1;
         let token = Arc::new(Kept { number: state.last_number, text: response.access_token });
+        if state.closed {
+            return token;
+        }
         state.token = Some(token.clone());
         state.refresh_token = response.refresh_token;
         state.idp_info = idp_info;

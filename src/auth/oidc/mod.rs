@@ -43,6 +43,11 @@ impl Surroundings {
         Surroundings { world: Arc::new(System), cache: Arc::default() }
     }
 
+    /// The client is closed.
+    pub(super) fn close(&self) {
+        self.cache.close();
+    }
+
     /// The server wants a new login on a connection that this token had logged in.
     pub(super) fn forget(&self, token: Option<u64>) {
         if let Some(number) = token {
