@@ -108,7 +108,8 @@ fn bundles_that_will_not_do() {
     let good = Authority::bundle(&own, "pencil");
     let der = openssl(&folder, &["x509", "-in", &certificate, "-outform", "der"]);
     let old_hint = "-legacy -in OLD.p12";
-    let cases: [(&[u8], &str, &str, &str); 8] = [
+    let cases: [(&[u8], &str, &str, &str); 9] = [
+        (&good, "pen\0cil", "password with a NUL in it", "no bundle"),
         (&good, "inkwell", "password does not open", "check the password"),
         (&good, "", "password does not open", "check the password"),
         (&old, "pencil", "is not available", old_hint),

@@ -172,6 +172,13 @@ pub(super) fn warn_of_danger(tls: &TlsOptions, x509: bool, warnings: &mut Warnin
     for (option, _, risk) in switches.into_iter().filter(|(_, on, _)| *on == Some(true)) {
         warnings.add(WarningKind::Insecure, format!("{} is on: {risk}", option.name()));
     }
+    let unverified = tls.danger_accepts_any_certificate();
+    let authorities = (tls.ca_file.is_some() || tls.ca_pem.is_some()) && unverified;
+    let lists = tls.crl_file.is_some() && (unverified || tls.disable_certificate_revocation_check == Some(true));
+    for (option, _) in [("tlsCAFile", authorities), ("tlsCRLFile", lists)].into_iter().filter(|(_, on)| *on) {
+        let message = format!("{option} has no effect: what it is for is switched off by another option");
+        warnings.add(WarningKind::NoEffect, message);
+    }
     if tls.oldest_version() < TlsVersion::V1_2 {
         let message =
             format!("the oldest version of TLS is set to {}: those before TLS 1.2 are broken", tls.oldest_version());

@@ -57,9 +57,7 @@ impl Files {
         let mut digest = Sha256::new();
         let mut read = |(option, path): (&'static str, Option<&Path>)| {
             let Some(path) = path else { return Ok(None) };
-            if option == CRL_FILE {
-                refuse_pipe(Origin::File(option, path), path)?;
-            }
+            refuse_pipe(Origin::File(option, path), path)?;
             let bytes = read_file(Origin::File(option, path))?;
             digest.update(option.as_bytes());
             digest.update(bytes.len().to_be_bytes());
@@ -106,7 +104,7 @@ fn stamps(options: &TlsOptions) -> Vec<Option<Stamp>> {
 }
 
 impl Stamp {
-    /// `None` for what is not there, and for what is no regular file: a pipe, say, can be read only once.
+    /// `None` for what is not there, and for what is no regular file any more.
     fn of(path: &Path) -> Option<Stamp> {
         let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
         Some(Stamp { modified: metadata.modified().ok(), size: metadata.len(), identity: identity(&metadata) })
@@ -128,13 +126,13 @@ fn identity(_metadata: &Metadata) -> [i64; 4] {
     [0; 4]
 }
 
-/// OpenSSL's binding opens lists by name, so theirs is read twice, which a pipe does not stand. It is not opened here: without
-/// somebody at its other end that would wait for ever.
+/// A pipe can be read only once, and files are read again when one of them changes. It is not opened here: without somebody at its
+/// other end that would wait for ever.
 fn refuse_pipe(origin: Origin<'_>, path: &Path) -> Result<()> {
     match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
-            Err(origin.about("is not a regular file").with_hint("write the lists into a file, and name that"))
-        }
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Err(origin
+            .about("is not a regular file")
+            .with_hint("name a file; in code, certificates and keys can be given from memory")),
         _ => Ok(()),
     }
 }

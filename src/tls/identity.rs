@@ -149,6 +149,10 @@ impl Bundle<'_> {
     }
 
     fn check(&self) -> Result<()> {
+        // The password of a bundle is a text that ends with NUL.
+        if self.password.contains('\0') {
+            return Err(self.about("has a password with a NUL in it").with_hint("no bundle has such a password"));
+        }
         let (what, hint) = match pem::binary_format(self.der) {
             Some(("PKCS#12", _)) => return Ok(()),
             _ if self.der.is_empty() => ("is empty", "it takes the bytes of a .p12 or .pfx file"),

@@ -108,7 +108,8 @@ impl Context {
         };
         let vetted = match offered.filter(|_| channel.ssl().session_reused()) {
             Some(vetted) => vetted,
-            None => self.vet(channel.ssl(), target)?,
+            // What refuses this one's certificate speaks against sessions that came of it earlier, too.
+            None => self.vet(channel.ssl(), target).inspect_err(|_| self.sessions.failed(target))?,
         };
         let facts = facts::facts(channel.ssl(), vetted.revocation.clone());
         Sessions::accept(channel.ssl(), vetted);

@@ -194,3 +194,30 @@ fn hosts_as_they_stand_in_a_connection_string() {
     assert_eq!(peer_name("10.0.0.1"), ip("10.0.0.1"));
     assert_eq!(peer_name("db.example."), PeerName::Dns("db.example"));
 }
+
+/// Files are read again when one of them changes, and a pipe to which nobody writes would keep whoever opens it for ever.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file() {
+    let folder = Scratch::new("tls");
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let named = |set: fn(&mut TlsOptions, std::path::PathBuf)| {
+        let mut options = file(&folder, "ca.pem", Authority::new().pem());
+        set(&mut options, pipe.clone());
+        Connector::new(&options, &Alarm::default()).unwrap_err()
+    };
+    for (option, error) in [
+        ("tlsCAFile", named(|options, path| options.ca_file = Some(path))),
+        ("tlsCertificateKeyFile", named(|options, path| options.certificate_key_file = Some(path))),
+        (
+            "ssl_keyfile",
+            named(|options, path| {
+                (options.certificate_key_file, options.key_file) = (options.ca_file.clone(), Some(path));
+            }),
+        ),
+    ] {
+        let message = error.message();
+        assert!(message.starts_with(option) && message.contains("is not a regular file"), "{option}: {error}");
+    }
+}

@@ -336,6 +336,17 @@ fn rows_24_to_26_dangerous() {
     for switch in ["tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames"] {
         assert!(x509(&format!("{switch}=true")) && !x509(&format!("{switch}=false")), "{switch}");
     }
+    // What is given for nothing is told.
+    let idle = |rest: &str| {
+        let options = parse(&format!("mongodb://H/?tls=true&tlsCAFile=/a&tlsCRLFile=/b&{rest}"));
+        let idle = options.warnings().iter().filter(|warning| warning.kind() == WarningKind::NoEffect);
+        idle.map(|warning| warning.message().split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for switch in ["tlsInsecure=true", "tlsAllowInvalidCertificates=true", "ssl_cert_reqs=CERT_NONE"] {
+        assert_eq!(idle(switch), ["tlsCAFile", "tlsCRLFile"], "{switch}");
+    }
+    assert_eq!(idle("tlsDisableCertificateRevocationCheck=true"), ["tlsCRLFile"]);
+    assert_eq!(idle("tlsDisableOCSPEndpointCheck=true&tlsAllowInvalidHostnames=true"), [""; 0]);
     let revocation = parse("mongodb://H/?ssl=true&ssl_cert_reqs=CERT_REQUIRED&tlsDisableOCSPEndpointCheck=true");
     assert!(revocation.tls().unwrap().is_verified());
 }

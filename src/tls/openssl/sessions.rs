@@ -171,7 +171,8 @@ fn shortest_life(ssl: &SslRef, now: SystemTime) -> Option<SystemTime> {
         let seconds = i64::from(left.days) * SECONDS_A_DAY + i64::from(left.secs);
         Some(now + Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(MAX_AGE.as_secs())))
     };
-    ssl.peer_cert_chain()?.iter().filter_map(left).min()
+    // Without verification there is only what the server sent.
+    ssl.verified_chain().or_else(|| ssl.peer_cert_chain())?.iter().filter_map(left).min()
 }
 
 fn is_used_once(version: Option<SslVersion>) -> bool {

@@ -8,7 +8,7 @@ use ::openssl::pkey::PKey;
 use ::openssl::ssl::{SslAcceptor, SslMethod};
 use ::openssl::x509::X509;
 use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, Extras, For};
 use mongo_blocking_test_server::peers::{SServer, Scratch};
 use mongo_blocking_test_server::script::Script;
 
@@ -107,6 +107,27 @@ fn a_refused_certificate_leaves_no_session() {
     let context = context(&file(&folder, "ca.pem", authority.pem()));
     let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     assert!(context.connect(&target("localhost", server.port()), stream).is_err());
+    assert_eq!(context.sessions.count("localhost", server.port()), 0);
+}
+
+/// Also where it is the word about revocation that refuses it, and those that an earlier certificate left.
+#[test]
+fn what_revocation_refuses_leaves_no_session() {
+    let (folder, authority) = (Scratch::new("sessions"), Authority::new());
+    let context = context(&file(&folder, "ca.pem", authority.pem()));
+    let server = generous(&authority, 5);
+    let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let (mut channel, _) = context.connect(&target("localhost", server.port()), stream).unwrap();
+    channel.read_exact(&mut [0; 5]).unwrap();
+    assert_eq!(context.sessions.count("localhost", server.port()), 5);
+    let issued = authority.issue_with(For::Server, "localhost", &Extras { must_staple: true, ..Extras::default() });
+    let front = Front::builder().tls(&issued.certificate, &issued.key).start();
+    // The same name and port, as far as the client knows.
+    let stream = TcpStream::connect(("127.0.0.1", front.port())).unwrap();
+    let Err(Failure::Tls(error)) = context.connect(&target("localhost", server.port()), stream) else {
+        panic!("a certificate without its staple is taken")
+    };
+    assert!(error.message().contains("must-staple"), "{error}");
     assert_eq!(context.sessions.count("localhost", server.port()), 0);
 }
 

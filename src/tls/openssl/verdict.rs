@@ -45,9 +45,9 @@ impl Refused {
     }
 }
 
-/// Whether it was us who refused the server's certificate.
+/// Whether it was us who refused the server's certificate. OpenSSL has a verdict also where nobody asked for one.
 pub(super) fn is_refusal<S>(failed: &MidHandshakeSslStream<S>) -> bool {
-    failed.ssl().verify_result() != X509VerifyResult::OK
+    failed.ssl().verify_mode() != SslVerifyMode::NONE && failed.ssl().verify_result() != X509VerifyResult::OK
 }
 
 /// Tells a refused certificate from a stream that failed, and both from all else.
@@ -57,9 +57,9 @@ pub(super) fn judge<S>(
     trust: &Trust,
     target: &Target<'_>,
 ) -> Failure {
-    let verdict = failed.ssl().verify_result();
+    let (refused, verdict) = (is_refusal(&failed), failed.ssl().verify_result());
     let error = failed.into_error();
-    if verdict != X509VerifyResult::OK {
+    if refused {
         return refusal(verdict.error_string(), witness.refused(), trust, target);
     }
     match error.into_io_error() {
