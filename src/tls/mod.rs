@@ -21,6 +21,8 @@ mod native;
 mod oid;
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 mod openssl;
+#[cfg(any(test, windows, target_os = "macos", mongo_blocking_native_tls))]
+mod pair;
 mod pem;
 
 use std::borrow::Cow;

@@ -15,7 +15,7 @@ use crate::tls::authorities::Authorities;
 use crate::tls::certificate;
 use crate::tls::files::Files;
 use crate::tls::identity::{self, Bundle, Material, Own};
-use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, peer_name};
+use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, pair, peer_name, pem};
 use crate::warning::{Alarm, Warnings};
 
 /// One identity under one set of trust settings.
@@ -152,10 +152,22 @@ fn build_with(
             return Err(material.unreadable_certificate(place));
         }
     }
+    let key = pem::blocks(&material.key).first().and_then(pem::Block::der);
+    let key = key.ok_or_else(|| material.key_from.about("holds a private key that cannot be read"))?;
+    #[cfg(windows)]
+    if !pair::is_rsa(&key) {
+        return Err(identity::unsupported(material, "a key of another kind than RSA"));
+    }
     if Identity::from_pkcs8(first(material, 0).as_bytes(), material.key.as_bytes()).is_err() && !cfg!(windows) {
         return Err(material.key_from.about("holds a private key that cannot be read"));
     }
-    for leaf in 0..material.certificates.len() {
+    // SChannel takes any two for a pair, so they are compared here first, as far as that goes.
+    let is_stranger = |certificate: &String| {
+        let der = pem::blocks(certificate).first().and_then(pem::Block::der);
+        der.is_some_and(|der| pair::belong_together(&der, &key) == Some(false))
+    };
+    let strangers: Vec<bool> = material.certificates.iter().map(is_stranger).collect();
+    for leaf in (0..material.certificates.len()).filter(|leaf| strangers.get(*leaf) == Some(&false)) {
         if let Ok(own) = Identity::from_pkcs8(first(material, leaf).as_bytes(), material.key.as_bytes()) {
             builder.identity(own);
             if let Ok(connector) = builder.build() {
