@@ -7,7 +7,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::operation::{self, Deployment};
 use crate::options::{ClientOptions, DriverInfo};
-use crate::warning::{Alarm, Warning};
+use crate::warning::{Warning, WarningSink};
 
 /// How long [`Client::close`] gives the server to end open cursors.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -51,8 +51,8 @@ impl Client {
         options.check_supported()?;
         let deployment = Deployment::new(options)?;
         let options = deployment.options();
-        let alarm = Alarm::new(options.warning_handler().cloned());
-        options.warnings().iter().for_each(|warning| alarm.hand_over(warning));
+        let alarm = WarningSink::new(options.warning_handler().cloned());
+        options.warnings().iter().for_each(|warning| alarm.notify(warning));
         Ok(Client(Arc::new(deployment)))
     }
 

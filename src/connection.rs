@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use crate::auth::{LoginState, Peer, Presented};
+use crate::auth::{LoginState, Peer};
+use crate::certificate::PresentedCertificate;
 use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -20,7 +21,7 @@ use crate::options::{ClientOptions, ServerAddress, TlsOptions};
 pub(crate) use crate::stream::Closer;
 use crate::stream::Stream;
 use crate::tls::Connector;
-use crate::warning::{Alarm, Warning};
+use crate::warning::{Warning, WarningSink};
 use crate::wire::{Message, Reply};
 
 use line::Line;
@@ -48,7 +49,7 @@ pub(crate) struct Connection {
     hello: HelloReply,
     login: LoginState,
     /// The certificate of ours that the server got to see, where TLS can tell.
-    presented: Option<Presented>,
+    presented: Option<PresentedCertificate>,
     generation: u64,
 }
 
@@ -56,7 +57,7 @@ impl Setup {
     /// Judges the options that concern connections, and reads the files that they name.
     pub(crate) fn new(address: ServerAddress, options: &ClientOptions) -> Result<Setup> {
         let handshake = Handshake::new(options)?;
-        let alarm = Alarm::new(options.warning_handler.clone());
+        let alarm = WarningSink::new(options.warning_handler.clone());
         let tls = options.tls.as_ref().map(|tls| Connector::new(tls, &alarm)).transpose()?;
         Ok(Setup {
             address,
@@ -94,7 +95,12 @@ impl Setup {
     }
 
     /// The server, as a login may know it that has shown it this certificate of ours.
-    fn peer<'a>(&'a self, presented: Option<&'a Presented>, connecting: Deadline, deadline: Deadline) -> Peer<'a> {
+    fn peer<'a>(
+        &'a self,
+        presented: Option<&'a PresentedCertificate>,
+        connecting: Deadline,
+        deadline: Deadline,
+    ) -> Peer<'a> {
         Peer {
             host: self.host(),
             deadline,

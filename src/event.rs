@@ -2,7 +2,7 @@
 //!
 //! Commands that carry credentials, and their replies, are shown empty, as the Command Logging and Monitoring specification asks.
 
-mod channel;
+mod tls_info;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use bson::RawDocumentBuf;
 use bson::oid::ObjectId;
 
-pub use channel::{ChannelFacts, Revocation, RevocationSource};
+pub use tls_info::{Revocation, RevocationSource, TlsInfo};
 
 use crate::error::Error;
 
@@ -62,7 +62,7 @@ pub struct ConnectionInfo {
     /// The service behind a load balancer.
     pub service_id: Option<ObjectId>,
     /// The TLS channel; `None` without TLS.
-    pub tls: Option<Arc<ChannelFacts>>,
+    pub tls: Option<Arc<TlsInfo>>,
 }
 
 /// Something that happened to a command.

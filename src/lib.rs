@@ -59,6 +59,7 @@
 //! - No secret appears in an error, a log line, an event or a `Debug` form.
 
 mod auth;
+mod certificate;
 mod client;
 mod collection;
 mod connection;

@@ -69,15 +69,15 @@ impl fmt::Display for Warning {
 
 /// Where warnings go that arise while a client works: to the log, and to the program's own handler.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Alarm(Option<Handler<Warning>>);
+pub(crate) struct WarningSink(Option<Handler<Warning>>);
 
-impl Alarm {
+impl WarningSink {
     pub(crate) fn new(handler: Option<Handler<Warning>>) -> Self {
-        Alarm(handler)
+        WarningSink(handler)
     }
 
     /// Hands a warning to the handler that is in the log already.
-    pub(crate) fn hand_over(&self, warning: &Warning) {
+    pub(crate) fn notify(&self, warning: &Warning) {
         if let Some(handler) = &self.0 {
             handler.call(warning);
         }
@@ -86,7 +86,7 @@ impl Alarm {
     /// Logs a warning and hands it to the handler.
     #[allow(dead_code, reason = "what warns while a client works stands behind features")]
     pub(crate) fn warn(&self, kind: WarningKind, message: impl Into<String>) {
-        self.hand_over(&Warning::new(kind, message));
+        self.notify(&Warning::new(kind, message));
     }
 }
 

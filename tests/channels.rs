@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::event::{ChannelFacts, CommandEvent, Handler, Revocation};
+use mongo_blocking::event::{CommandEvent, Handler, Revocation, TlsInfo};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Error};
 use mongo_blocking_test_server::peers::certs::{Authority, For};
@@ -59,7 +59,7 @@ fn tls_with_a_private_authority() {
 }
 
 /// The facts of the channel that a ping went through.
-fn facts(uri: String) -> Option<ChannelFacts> {
+fn facts(uri: String) -> Option<TlsInfo> {
     let seen = Arc::new(Mutex::new(None));
     let of_handler = seen.clone();
     let handler = Handler::new(move |event: &CommandEvent| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
-use mongo_blocking::event::{ChannelFacts, CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, Handler, TlsInfo};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::front::{Answer, Builder, Front};
 use mongo_blocking_test_server::peers::certs::{Authority, For};
@@ -113,7 +113,7 @@ fn none_after_the_identity_changed() {
 
 /// Runs this command in `count` connections, one after the other: none may be idle for longer than a moment. Returns the replies
 /// and the facts of each channel.
-fn one_by_one(uri: &str, command: &Document, count: usize) -> (Vec<Document>, Vec<ChannelFacts>) {
+fn one_by_one(uri: &str, command: &Document, count: usize) -> (Vec<Document>, Vec<TlsInfo>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let of_handler = seen.clone();
     let handler = Handler::new(move |event: &CommandEvent| {
@@ -137,7 +137,7 @@ fn one_by_one(uri: &str, command: &Document, count: usize) -> (Vec<Document>, Ve
     (replies, seen)
 }
 
-fn resumed(facts: &[ChannelFacts]) -> Vec<Option<bool>> {
+fn resumed(facts: &[TlsInfo]) -> Vec<Option<bool>> {
     facts.iter().map(|facts| facts.resumed).collect()
 }
 

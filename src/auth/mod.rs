@@ -40,7 +40,7 @@ pub use aws::aws_source_report;
 #[cfg(all(feature = "aws", any(test, fuzzing)))]
 pub(crate) use aws::search_for_aws_keys;
 pub(crate) use login::{Login, check};
-pub(crate) use tools::{LoginState, Peer, Presented, Tools};
+pub(crate) use tools::{LoginState, Peer, Tools};
 
 /// What a machine wants after a reply.
 #[derive(Debug)]

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::scram::KeyCache;
+use crate::certificate::PresentedCertificate;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::ClientOptions;
 use crate::policy::SecurityPolicy;
-use crate::warning::Alarm;
+use crate::warning::WarningSink;
 
 /// The impure things and the limits that are handed to a machine: one for each client.
 #[derive(Clone)]
@@ -22,7 +23,7 @@ pub(crate) struct Tools {
     pub(super) policy: SecurityPolicy,
     /// Where warnings go.
     #[allow(dead_code, reason = "mechanisms behind features warn")]
-    pub(super) alarm: Alarm,
+    pub(super) alarm: WarningSink,
     /// What MONGODB-AWS finds its keys with.
     #[cfg(feature = "aws")]
     pub(super) aws: super::aws::Surroundings,
@@ -46,7 +47,7 @@ pub(crate) struct Peer<'a> {
     /// Whether TLS has verified the server in full.
     pub(crate) verified: bool,
     /// The certificate of ours that it got to see, where TLS can tell.
-    pub(crate) presented: Option<&'a Presented>,
+    pub(crate) presented: Option<&'a PresentedCertificate>,
 }
 
 /// What one connection keeps of its login, for the next one on it: a server may ask for another in mid-life.
@@ -73,15 +74,6 @@ impl Peer<'_> {
     }
 }
 
-/// What a refusal tells of the client's certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Presented {
-    /// Its subject, as RFC 2253 writes it.
-    pub(crate) subject: String,
-    /// Until when it is valid.
-    pub(crate) expires: String,
-}
-
 impl Tools {
     /// Those of a client with these options.
     ///
@@ -92,7 +84,7 @@ impl Tools {
             keys: KeyCache::new(system_random)?,
             scram_max_iterations: options.scram_max_iterations,
             policy: options.policy.clone(),
-            alarm: Alarm::new(options.warning_handler.clone()),
+            alarm: WarningSink::new(options.warning_handler.clone()),
             #[cfg(feature = "aws")]
             aws: super::aws::Surroundings::of_this_process(),
             #[cfg(feature = "oidc")]

@@ -6,14 +6,15 @@ use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
 use super::run::MECHANISM_UNAVAILABLE;
-use super::{Mechanism, Next, Presented};
+use super::{Mechanism, Next};
+use crate::certificate::PresentedCertificate;
 use crate::credential::{EXTERNAL, X509Credential};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// The one command, and what it waits for.
 pub(super) struct X509 {
     username: Option<String>,
-    presented: Option<Presented>,
+    presented: Option<PresentedCertificate>,
     state: State,
 }
 
@@ -26,7 +27,7 @@ enum State {
 
 impl X509 {
     /// `presented` is the certificate that TLS presents.
-    pub(super) fn new(credential: &X509Credential, presented: Option<Presented>) -> Self {
+    pub(super) fn new(credential: &X509Credential, presented: Option<PresentedCertificate>) -> Self {
         X509 { username: credential.username.clone(), presented, state: State::Start }
     }
 

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::given::Given;
-use super::table::{MODES, Opt};
+use super::raw::RawOptions;
+use super::table::{MODES, OptionId};
 use super::tls::{TlsBytes, TlsIdentity};
-use super::value::{Settings, Understood, Value, read_properties};
+use super::value::{OptionMap, Understood, Value, read_properties};
 use super::{
     Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsVersion,
-    WriteConcern, login, validate,
+    WriteConcern, credential, validate,
 };
 use crate::credential::{AllowedHosts, AwsCredentialProvider, AwsProvider, OidcCallback, OidcCommand, OidcProvider};
 use crate::error::{Error, Result};
@@ -39,15 +39,15 @@ use crate::warning::Warning;
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ClientOptionsBuilder {
-    given: Given,
+    given: RawOptions,
     uri: Option<Secret>,
-    code: Settings,
+    code: OptionMap,
     hosts: Vec<String>,
     problem: Option<String>,
 }
 
 impl ClientOptionsBuilder {
-    pub(super) fn from_given(given: Given) -> Self {
+    pub(super) fn from_given(given: RawOptions) -> Self {
         ClientOptionsBuilder { given, ..ClientOptionsBuilder::default() }
     }
 
@@ -69,8 +69,8 @@ impl ClientOptionsBuilder {
                 Error::invalid_argument(format!("{} (in code, {}) must be {expected}", spec.name, spec.setter))
             })?;
         }
-        given.plus_in_uri &= !(code.has(Opt::Username) && code.has(Opt::Password));
-        login::take_encoded_resource(&mut code, &mut given.uri_warnings);
+        given.plus_in_uri &= !(code.has(OptionId::Username) && code.has(OptionId::Password));
+        credential::take_encoded_resource(&mut code, &mut given.uri_warnings);
         given.settings.overlay(code);
         if !hosts.is_empty() {
             given.hosts = hosts.iter().map(|host| ServerAddress::parse(host)).collect::<Result<_>>()?;
@@ -102,18 +102,18 @@ impl ClientOptionsBuilder {
 
     /// The user's name, as it is, not percent-encoded. For MONGODB-AWS the access key id, for MONGODB-OIDC on Azure the client id.
     pub fn username(self, name: impl Into<String>) -> Self {
-        self.text(Opt::Username, name)
+        self.text(OptionId::Username, name)
     }
 
     /// The password, as it is, not percent-encoded. An empty one is a password too.
     pub fn password(mut self, password: impl Into<Secret>) -> Self {
-        self.code.set(Opt::Password, Value::Secret(password.into()));
+        self.code.set(OptionId::Password, Value::Secret(password.into()));
         self
     }
 
     /// The mechanism by its name (`authMechanism`); negotiated unless given.
     pub fn auth_mechanism(self, name: impl Into<String>) -> Self {
-        self.text(Opt::AuthMechanism, name)
+        self.text(OptionId::AuthMechanism, name)
     }
 
     /// Mechanism properties as one string (`authMechanismProperties`): `NAME:value` pairs with commas between. Blanks and line
@@ -132,7 +132,7 @@ impl ClientOptionsBuilder {
     /// ```
     pub fn auth_mechanism_properties(mut self, pairs: impl AsRef<str>) -> Self {
         match read_properties(pairs.as_ref()) {
-            Ok(Understood { value, .. }) => self.code.add(Opt::AuthMechanismProperties, value),
+            Ok(Understood { value, .. }) => self.code.add(OptionId::AuthMechanismProperties, value),
             Err(expected) => self.problem = Some(format!("authMechanismProperties must be {expected}")),
         }
         self
@@ -141,46 +141,46 @@ impl ClientOptionsBuilder {
     /// One more mechanism property, its value as it is, commas and all. A `TOKEN_RESOURCE` that is percent-encoded already is understood,
     /// with a warning.
     pub fn auth_mechanism_property(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
-        self.code.add(Opt::AuthMechanismProperties, Value::Properties(vec![(name.into(), value.into())]));
+        self.code.add(OptionId::AuthMechanismProperties, Value::Properties(vec![(name.into(), value.into())]));
         self
     }
 
     /// The database that knows the user (`authSource`).
     pub fn auth_source(self, database: impl Into<String>) -> Self {
-        self.text(Opt::AuthSource, database)
+        self.text(OptionId::AuthSource, database)
     }
 
     /// The old form of the mechanism property `SERVICE_NAME` (`gssapiServiceName`).
     pub fn gssapi_service_name(self, name: impl Into<String>) -> Self {
-        self.text(Opt::GssapiServiceName, name)
+        self.text(OptionId::GssapiServiceName, name)
     }
 
     /// The Kerberos ticket cache to use instead of the system's, by its name (`FILE:/run/app/tickets`, `MEMORY:app`, a path). For
     /// GSSAPI on Unix, without a password. With a keytab, tickets that it gives are kept there.
     pub fn gssapi_credential_cache(self, name: impl Into<String>) -> Self {
-        self.text(Opt::GssapiCredentialCache, name)
+        self.text(OptionId::GssapiCredentialCache, name)
     }
 
     /// A keytab with the user's own key, to get tickets with as they are needed. For GSSAPI on Unix, without a password. Tickets
     /// stay in memory, unless [`gssapi_credential_cache`](Self::gssapi_credential_cache) names a cache.
     pub fn gssapi_client_keytab(self, path: impl Into<String>) -> Self {
-        self.text(Opt::GssapiClientKeytab, path)
+        self.text(OptionId::GssapiClientKeytab, path)
     }
 
     /// The most rounds of hashing that a server may ask for in SCRAM, from 4,096; default 1,000,000.
     pub fn scram_max_iterations(self, iterations: u32) -> Self {
-        self.number(Opt::ScramMaxIterations, iterations)
+        self.number(OptionId::ScramMaxIterations, iterations)
     }
 
     /// The database that `Client::default_database` returns. Where users are known is not its business (unlike the database of a
     /// connection string): that is [`auth_source`](Self::auth_source).
     pub fn default_database(self, name: impl Into<String>) -> Self {
-        self.text(Opt::DefaultDatabase, name)
+        self.text(OptionId::DefaultDatabase, name)
     }
 
     /// A name that the server logs with each connection (`appName`), at most 128 bytes.
     pub fn app_name(self, name: impl Into<String>) -> Self {
-        self.text(Opt::AppName, name)
+        self.text(OptionId::AppName, name)
     }
 
     /// Adds what a library that wraps this driver says about itself.
@@ -337,34 +337,34 @@ impl ClientOptionsBuilder {
 
     /// Whether to speak TLS (`tls`). Any other option for TLS turns it on.
     pub fn tls(self, on: bool) -> Self {
-        self.bool(Opt::Tls, on)
+        self.bool(OptionId::Tls, on)
     }
 
     /// The authorities to trust instead of the system's (`tlsCAFile`): a PEM file.
     pub fn tls_ca_file(self, path: impl AsRef<Path>) -> Self {
-        self.path(Opt::TlsCaFile, path)
+        self.path(OptionId::TlsCaFile, path)
     }
 
     /// The client's certificate, and its key unless that has a file of its own (`tlsCertificateKeyFile`): a PEM file.
     pub fn tls_certificate_key_file(self, path: impl AsRef<Path>) -> Self {
-        self.path(Opt::TlsCertificateKeyFile, path)
+        self.path(OptionId::TlsCertificateKeyFile, path)
     }
 
     /// The password of the client's key (`tlsCertificateKeyFilePassword`).
     pub fn tls_certificate_key_file_password(mut self, password: impl Into<Secret>) -> Self {
-        self.code.set(Opt::TlsCertificateKeyFilePassword, Value::Secret(password.into()));
+        self.code.set(OptionId::TlsCertificateKeyFilePassword, Value::Secret(password.into()));
         self
     }
 
     /// The client's key, where it is not in the certificate's file (`ssl_keyfile`): a PEM file.
     pub fn tls_key_file(self, path: impl AsRef<Path>) -> Self {
-        self.path(Opt::TlsKeyFile, path)
+        self.path(OptionId::TlsKeyFile, path)
     }
 
     /// Revoked certificates (`tlsCRLFile`): a PEM file with a current list of every authority in the server's chain; a missing,
     /// expired or foreign one refuses the server. Refused on Windows and macOS, where the system's own settings decide.
     pub fn tls_crl_file(self, path: impl AsRef<Path>) -> Self {
-        self.path(Opt::TlsCrlFile, path)
+        self.path(OptionId::TlsCrlFile, path)
     }
 
     /// The authorities to trust instead of the system's, as PEM text: what [`tls_ca_file`](Self::tls_ca_file) names a file of.
@@ -415,30 +415,30 @@ impl ClientOptionsBuilder {
 
     /// Dangerous: whether to accept any certificate (`tlsAllowInvalidCertificates`).
     pub fn danger_tls_allow_invalid_certificates(self, allow: bool) -> Self {
-        self.bool(Opt::TlsAllowInvalidCertificates, allow)
+        self.bool(OptionId::TlsAllowInvalidCertificates, allow)
     }
 
     /// Dangerous: whether to accept a certificate made out to another host (`tlsAllowInvalidHostnames`).
     pub fn danger_tls_allow_invalid_hostnames(self, allow: bool) -> Self {
-        self.bool(Opt::TlsAllowInvalidHostnames, allow)
+        self.bool(OptionId::TlsAllowInvalidHostnames, allow)
     }
 
     /// Dangerous: whether to accept any certificate, for any host (`tlsInsecure`).
     pub fn danger_tls_insecure(self, allow: bool) -> Self {
-        self.bool(Opt::TlsInsecure, allow)
+        self.bool(OptionId::TlsInsecure, allow)
     }
 
     /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`); stapled answers are checked all the same. Off by default:
     /// a responder that does not answer costs five seconds at most, a warning, and not the connection. Refused on Windows and
     /// macOS, where the system's own settings decide.
     pub fn tls_disable_ocsp_endpoint_check(self, disable: bool) -> Self {
-        self.bool(Opt::TlsDisableOcspEndpointCheck, disable)
+        self.bool(OptionId::TlsDisableOcspEndpointCheck, disable)
     }
 
     /// Whether to look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`), nor at the promise of a stapled one.
     /// Refused on Windows and macOS, where the system's own settings decide.
     pub fn tls_disable_certificate_revocation_check(self, disable: bool) -> Self {
-        self.bool(Opt::TlsDisableCertificateRevocationCheck, disable)
+        self.bool(OptionId::TlsDisableCertificateRevocationCheck, disable)
     }
 
     /// The oldest version of TLS to speak; default [`TlsVersion::V1_2`]. It has no name in a connection string.
@@ -459,92 +459,92 @@ impl ClientOptionsBuilder {
 
     /// The limit on a whole operation (`timeoutMS`); zero: none.
     pub fn timeout(self, limit: Duration) -> Self {
-        self.millis(Opt::TimeoutMs, limit)
+        self.millis(OptionId::TimeoutMs, limit)
     }
 
     /// The limit on connecting a socket (`connectTimeoutMS`); zero: none; default 10 s.
     pub fn connect_timeout(self, limit: Duration) -> Self {
-        self.millis(Opt::ConnectTimeoutMs, limit)
+        self.millis(OptionId::ConnectTimeoutMs, limit)
     }
 
     /// The limit on sending or receiving once (`socketTimeoutMS`), where [`timeout`](Self::timeout) is not given; zero: none.
     pub fn socket_timeout(self, limit: Duration) -> Self {
-        self.millis(Opt::SocketTimeoutMs, limit)
+        self.millis(OptionId::SocketTimeoutMs, limit)
     }
 
     /// The limit on finding a suitable server (`serverSelectionTimeoutMS`), at least 1 ms; default 30 s.
     pub fn server_selection_timeout(self, limit: Duration) -> Self {
-        self.millis(Opt::ServerSelectionTimeoutMs, limit)
+        self.millis(OptionId::ServerSelectionTimeoutMs, limit)
     }
 
     /// Whether to look at the servers only once before giving up (`serverSelectionTryOnce`); default true.
     pub fn server_selection_try_once(self, once: bool) -> Self {
-        self.bool(Opt::ServerSelectionTryOnce, once)
+        self.bool(OptionId::ServerSelectionTryOnce, once)
     }
 
     /// The limit on waiting for a connection of the pool (`waitQueueTimeoutMS`); zero: none.
     pub fn wait_queue_timeout(self, limit: Duration) -> Self {
-        self.millis(Opt::WaitQueueTimeoutMs, limit)
+        self.millis(OptionId::WaitQueueTimeoutMs, limit)
     }
 
     /// The most connections to a server (`maxPoolSize`); 0: no limit; default 100.
     pub fn max_pool_size(self, size: u32) -> Self {
-        self.number(Opt::MaxPoolSize, size)
+        self.number(OptionId::MaxPoolSize, size)
     }
 
     /// How many connections to a server to keep (`minPoolSize`); default 0.
     pub fn min_pool_size(self, size: u32) -> Self {
-        self.number(Opt::MinPoolSize, size)
+        self.number(OptionId::MinPoolSize, size)
     }
 
     /// How many connections to a server may be established at once (`maxConnecting`), at least 1; default 2.
     pub fn max_connecting(self, count: u32) -> Self {
-        self.number(Opt::MaxConnecting, count)
+        self.number(OptionId::MaxConnecting, count)
     }
 
     /// How long an unused connection is kept (`maxIdleTimeMS`); zero: without limit.
     pub fn max_idle_time(self, limit: Duration) -> Self {
-        self.millis(Opt::MaxIdleTimeMs, limit)
+        self.millis(OptionId::MaxIdleTimeMs, limit)
     }
 
     /// The replica set's name (`replicaSet`).
     pub fn replica_set(self, name: impl Into<String>) -> Self {
-        self.text(Opt::ReplicaSet, name)
+        self.text(OptionId::ReplicaSet, name)
     }
 
     /// Whether to talk to this one host, whatever it is part of (`directConnection`).
     pub fn direct_connection(self, direct: bool) -> Self {
-        self.bool(Opt::DirectConnection, direct)
+        self.bool(OptionId::DirectConnection, direct)
     }
 
     /// Whether there is a load balancer before the servers (`loadBalanced`).
     pub fn load_balanced(self, balanced: bool) -> Self {
-        self.bool(Opt::LoadBalanced, balanced)
+        self.bool(OptionId::LoadBalanced, balanced)
     }
 
     /// How much farther than the nearest a server may be and still be chosen (`localThresholdMS`); default 15 ms.
     pub fn local_threshold(self, threshold: Duration) -> Self {
-        self.millis(Opt::LocalThresholdMs, threshold)
+        self.millis(OptionId::LocalThresholdMs, threshold)
     }
 
     /// How old what is known about the servers may become (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
     pub fn heartbeat_frequency(self, frequency: Duration) -> Self {
-        self.millis(Opt::HeartbeatFrequencyMs, frequency)
+        self.millis(OptionId::HeartbeatFrequencyMs, frequency)
     }
 
     /// How background monitors learn of changes (`serverMonitoringMode`): `auto`, `stream` or `poll`.
     pub fn server_monitoring_mode(self, mode: impl Into<String>) -> Self {
-        self.text(Opt::ServerMonitoringMode, mode)
+        self.text(OptionId::ServerMonitoringMode, mode)
     }
 
     /// How many of the hosts that DNS names to use (`srvMaxHosts`); 0: all.
     pub fn srv_max_hosts(self, count: u32) -> Self {
-        self.number(Opt::SrvMaxHosts, count)
+        self.number(OptionId::SrvMaxHosts, count)
     }
 
     /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
     pub fn srv_service_name(self, name: impl Into<String>) -> Self {
-        self.text(Opt::SrvServiceName, name)
+        self.text(OptionId::SrvServiceName, name)
     }
 
     /// Which members of a replica set to read from (`readPreference`, `readPreferenceTags`, `maxStalenessSeconds`): the whole
@@ -552,16 +552,16 @@ impl ClientOptionsBuilder {
     pub fn read_preference(mut self, preference: ReadPreference) -> Self {
         let ReadPreference { mode, tag_sets, max_staleness } = preference;
         debug_assert!(MODES.contains(&mode.name()));
-        self.code.set(Opt::ReadPreference, Value::Text(mode.name().to_owned()));
-        self.code.set(Opt::ReadPreferenceTags, Value::TagSets(tag_sets));
+        self.code.set(OptionId::ReadPreference, Value::Text(mode.name().to_owned()));
+        self.code.set(OptionId::ReadPreferenceTags, Value::TagSets(tag_sets));
         let seconds = max_staleness.map_or(-1, |limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
-        self.code.set(Opt::MaxStalenessSeconds, Value::Number(seconds));
+        self.code.set(OptionId::MaxStalenessSeconds, Value::Number(seconds));
         self
     }
 
     /// How well replicated the data that a read sees must be (`readConcernLevel`).
     pub fn read_concern(self, concern: ReadConcern) -> Self {
-        self.text(Opt::ReadConcernLevel, concern.level)
+        self.text(OptionId::ReadConcernLevel, concern.level)
     }
 
     /// What a write must achieve before it counts as done (`w`, `wTimeoutMS`, `journal`), as far as it says something.
@@ -572,81 +572,81 @@ impl ClientOptionsBuilder {
             Acknowledgment::Custom(name) => Value::Text(name),
         });
         if let Some(w) = w {
-            self.code.set(Opt::W, w);
+            self.code.set(OptionId::W, w);
         }
         if let Some(limit) = concern.w_timeout {
-            self = self.millis(Opt::WTimeoutMs, limit);
+            self = self.millis(OptionId::WTimeoutMs, limit);
         }
         match concern.journal {
-            Some(journal) => self.bool(Opt::Journal, journal),
+            Some(journal) => self.bool(OptionId::Journal, journal),
             None => self,
         }
     }
 
     /// Whether to run a read again after a network error (`retryReads`). Nothing is retried yet.
     pub fn retry_reads(self, retry: bool) -> Self {
-        self.bool(Opt::RetryReads, retry)
+        self.bool(OptionId::RetryReads, retry)
     }
 
     /// Whether to run a write again after a network error (`retryWrites`). Nothing is retried yet.
     pub fn retry_writes(self, retry: bool) -> Self {
-        self.bool(Opt::RetryWrites, retry)
+        self.bool(OptionId::RetryWrites, retry)
     }
 
     /// How often to try again on an overloaded server (`maxAdaptiveRetries`). Nothing is retried yet.
     pub fn max_adaptive_retries(self, count: u32) -> Self {
-        self.number(Opt::MaxAdaptiveRetries, count)
+        self.number(OptionId::MaxAdaptiveRetries, count)
     }
 
     /// Whether to prefer another server after one was overloaded (`enableOverloadRetargeting`). Nothing is retried yet.
     pub fn enable_overload_retargeting(self, enable: bool) -> Self {
-        self.bool(Opt::EnableOverloadRetargeting, enable)
+        self.bool(OptionId::EnableOverloadRetargeting, enable)
     }
 
     /// What messages may be compressed with (`compressors`): `snappy`, `zlib`, `zstd`.
     pub fn compressors<C: Into<String>>(mut self, names: impl IntoIterator<Item = C>) -> Self {
-        self.code.set(Opt::Compressors, Value::List(names.into_iter().map(Into::into).collect()));
+        self.code.set(OptionId::Compressors, Value::List(names.into_iter().map(Into::into).collect()));
         self
     }
 
     /// How hard zlib tries (`zlibCompressionLevel`), from 0 to 9; -1: its own default.
     pub fn zlib_compression_level(self, level: i32) -> Self {
-        self.number(Opt::ZlibCompressionLevel, level)
+        self.number(OptionId::ZlibCompressionLevel, level)
     }
 
     /// A SOCKS5 proxy to connect through (`proxyHost`).
     pub fn proxy_host(self, host: impl Into<String>) -> Self {
-        self.text(Opt::ProxyHost, host)
+        self.text(OptionId::ProxyHost, host)
     }
 
     /// The proxy's port (`proxyPort`); default 1080.
     pub fn proxy_port(self, port: u16) -> Self {
-        self.number(Opt::ProxyPort, port)
+        self.number(OptionId::ProxyPort, port)
     }
 
     /// Who logs in to the proxy (`proxyUsername`).
     pub fn proxy_username(self, name: impl Into<String>) -> Self {
-        self.text(Opt::ProxyUsername, name)
+        self.text(OptionId::ProxyUsername, name)
     }
 
     /// The password for the proxy (`proxyPassword`).
     pub fn proxy_password(mut self, password: impl Into<Secret>) -> Self {
-        self.code.set(Opt::ProxyPassword, Value::Secret(password.into()));
+        self.code.set(OptionId::ProxyPassword, Value::Secret(password.into()));
         self
     }
 
     /// Client-side field level encryption. It is not supported: a client refuses it by name.
     pub fn auto_encryption(mut self, _options: bson::Document) -> Self {
-        self.code.set(Opt::AutoEncryption, Value::Secret(Secret::from("given in code")));
+        self.code.set(OptionId::AutoEncryption, Value::Secret(Secret::from("given in code")));
         self
     }
 
-    fn text(mut self, option: Opt, text: impl Into<String>) -> Self {
+    fn text(mut self, option: OptionId, text: impl Into<String>) -> Self {
         self.code.set(option, Value::Text(text.into()));
         self
     }
 
-    fn path(mut self, option: Opt, path: impl AsRef<Path>) -> Self {
+    fn path(mut self, option: OptionId, path: impl AsRef<Path>) -> Self {
         match path.as_ref().to_str() {
             Some(text) => return self.text(option, text),
             None => self.problem = Some(format!("{} must be a path in UTF-8", option.name())),
@@ -654,18 +654,18 @@ impl ClientOptionsBuilder {
         self
     }
 
-    fn bool(mut self, option: Opt, value: bool) -> Self {
+    fn bool(mut self, option: OptionId, value: bool) -> Self {
         self.code.set(option, Value::Bool(value));
         self
     }
 
-    fn number(mut self, option: Opt, value: impl Into<i64>) -> Self {
+    fn number(mut self, option: OptionId, value: impl Into<i64>) -> Self {
         self.code.set(option, Value::Number(value.into()));
         self
     }
 
     /// Parts of a millisecond round up, so that a limit never becomes none.
-    fn millis(mut self, option: Opt, limit: Duration) -> Self {
+    fn millis(mut self, option: OptionId, limit: Duration) -> Self {
         let millis = i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
         self.code.set(option, Value::Number(millis));
         self

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::table::Opt;
+use super::table::OptionId;
 use super::{
     ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsOptions, WriteConcern,
 };
@@ -40,7 +40,7 @@ impl ClientOptions {
 
     /// `authSource`, as it was given; [`Credential::source`] tells what holds.
     pub fn auth_source(&self) -> Option<&str> {
-        self.given.settings.text(Opt::AuthSource)
+        self.given.settings.text(OptionId::AuthSource)
     }
 
     /// `appName`.
@@ -125,7 +125,7 @@ impl ClientOptions {
 
     /// `loadBalanced`.
     pub fn load_balanced(&self) -> bool {
-        self.flag(Opt::LoadBalanced)
+        self.flag(OptionId::LoadBalanced)
     }
 
     /// `localThresholdMS`.
@@ -140,17 +140,17 @@ impl ClientOptions {
 
     /// `serverMonitoringMode`.
     pub fn server_monitoring_mode(&self) -> &str {
-        self.given.settings.text(Opt::ServerMonitoringMode).unwrap_or_default()
+        self.given.settings.text(OptionId::ServerMonitoringMode).unwrap_or_default()
     }
 
     /// `srvMaxHosts`; 0: all.
     pub fn srv_max_hosts(&self) -> u32 {
-        self.count(Opt::SrvMaxHosts)
+        self.count(OptionId::SrvMaxHosts)
     }
 
     /// `srvServiceName`.
     pub fn srv_service_name(&self) -> &str {
-        self.given.settings.text(Opt::SrvServiceName).unwrap_or_default()
+        self.given.settings.text(OptionId::SrvServiceName).unwrap_or_default()
     }
 
     /// `readPreference`, `readPreferenceTags` and `maxStalenessSeconds`.
@@ -180,43 +180,43 @@ impl ClientOptions {
 
     /// `maxAdaptiveRetries`.
     pub fn max_adaptive_retries(&self) -> u32 {
-        self.count(Opt::MaxAdaptiveRetries)
+        self.count(OptionId::MaxAdaptiveRetries)
     }
 
     /// `enableOverloadRetargeting`.
     pub fn enable_overload_retargeting(&self) -> bool {
-        self.flag(Opt::EnableOverloadRetargeting)
+        self.flag(OptionId::EnableOverloadRetargeting)
     }
 
     /// `compressors`.
     pub fn compressors(&self) -> &[String] {
-        self.given.settings.list(Opt::Compressors)
+        self.given.settings.list(OptionId::Compressors)
     }
 
     /// `zlibCompressionLevel`; -1: zlib's own default.
     pub fn zlib_compression_level(&self) -> i32 {
-        let level = self.given.settings.number(Opt::ZlibCompressionLevel);
+        let level = self.given.settings.number(OptionId::ZlibCompressionLevel);
         level.and_then(|level| i32::try_from(level).ok()).unwrap_or(-1)
     }
 
     /// `proxyHost`.
     pub fn proxy_host(&self) -> Option<&str> {
-        self.given.settings.text(Opt::ProxyHost)
+        self.given.settings.text(OptionId::ProxyHost)
     }
 
     /// `proxyPort`.
     pub fn proxy_port(&self) -> u16 {
-        u16::try_from(self.count(Opt::ProxyPort)).unwrap_or_default()
+        u16::try_from(self.count(OptionId::ProxyPort)).unwrap_or_default()
     }
 
     /// `proxyUsername`.
     pub fn proxy_username(&self) -> Option<&str> {
-        self.given.settings.text(Opt::ProxyUsername)
+        self.given.settings.text(OptionId::ProxyUsername)
     }
 
     /// `proxyPassword`.
     pub fn proxy_password(&self) -> Option<&Secret> {
-        self.given.settings.secret(Opt::ProxyPassword)
+        self.given.settings.secret(OptionId::ProxyPassword)
     }
 
     /// The most rounds of hashing that a server may ask for in SCRAM.
@@ -239,11 +239,11 @@ impl ClientOptions {
         &self.policy
     }
 
-    fn flag(&self, option: Opt) -> bool {
+    fn flag(&self, option: OptionId) -> bool {
         self.given.settings.bool(option).unwrap_or_default()
     }
 
-    fn count(&self, option: Opt) -> u32 {
+    fn count(&self, option: OptionId) -> u32 {
         self.given.settings.number(option).and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
     }
 }

@@ -1,6 +1,6 @@
 //! The table of options as documentation.
 
-use super::table::{Default, Invalid, Meaning, OPTIONS, Place, Spec, State};
+use super::table::{DefaultValue, Invalid, Location, Meaning, OPTIONS, OptionSpec, State};
 
 /// The table of all options as Markdown: name in a URI, what it takes, default, method of the builder, and what it is for.
 ///
@@ -17,19 +17,19 @@ pub fn options_table() -> String {
     out
 }
 
-fn line(spec: &Spec) -> String {
-    let name = if spec.place == Place::Query { format!("`{}`", spec.name) } else { spec.name.to_owned() };
+fn line(spec: &OptionSpec) -> String {
+    let name = if spec.location == Location::Query { format!("`{}`", spec.name) } else { spec.name.to_owned() };
     let default = match spec.default {
-        Default::Words(words) => words.to_owned(),
-        Default::Bool(value) => value.to_string(),
-        Default::Number(value) => value.to_string(),
-        Default::Text(text) => text.to_owned(),
+        DefaultValue::Words(words) => words.to_owned(),
+        DefaultValue::Bool(value) => value.to_string(),
+        DefaultValue::Number(value) => value.to_string(),
+        DefaultValue::Text(text) => text.to_owned(),
     };
     let about = format!("{}{}{}{}", spec.about, names(spec), strictness(spec), state(spec));
     format!("| {name} | {} | {default} | `{}` | {about} |\n", spec.kind.expected(), spec.setter)
 }
 
-fn names(spec: &Spec) -> String {
+fn names(spec: &OptionSpec) -> String {
     let names = |wanted: fn(Meaning) -> bool| {
         let names: Vec<String> = spec
             .aliases
@@ -50,14 +50,14 @@ fn names(spec: &Spec) -> String {
     out
 }
 
-fn strictness(spec: &Spec) -> &'static str {
+fn strictness(spec: &OptionSpec) -> &'static str {
     match spec.invalid {
         Invalid::Warning => "",
         Invalid::Error | Invalid::ErrorUnlessEmpty => " Another value is an error.",
     }
 }
 
-fn state(spec: &Spec) -> String {
+fn state(spec: &OptionSpec) -> String {
     match spec.state {
         State::Works => String::new(),
         State::NoEffectYet(why) => format!(" **No effect yet:** {why}."),

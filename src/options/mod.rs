@@ -7,19 +7,19 @@
 pub(crate) mod action;
 mod builder;
 mod concern;
+mod credential;
 mod getters;
-mod given;
 mod kerberos;
-mod login;
 mod markdown;
 mod protection;
 mod query;
+mod raw;
 mod supported;
 mod table;
 mod tls;
+mod to_uri;
 mod validate;
 mod value;
-mod write;
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ pub struct ClientOptions {
     pub(crate) policy: SecurityPolicy,
     pub(crate) warnings: Vec<Warning>,
     /// What was given, from which all of the above was made.
-    given: given::Given,
+    given: raw::RawOptions,
 }
 
 impl ClientOptions {

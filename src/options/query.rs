@@ -1,15 +1,15 @@
 //! The options of a connection string, by their names: read through the table, with a warning for all that is odd.
 
-use super::table::{Invalid, Meaning, Opt, Repeated, Spec, find};
-use super::value::{Kind, Settings, Understood, Value};
+use super::table::{Invalid, Meaning, OptionId, OptionSpec, Repeated, find};
+use super::value::{OptionMap, Understood, Value, ValueKind};
 use crate::error::{Error, Result};
 use crate::uri::{ConnectionString, Pair, error_at};
 use crate::warning::{WarningKind, Warnings};
 
 /// What the query of a connection string sets. `SERVICE_NAME` of the wrong mechanism and the like are judged later, together
 /// with what code sets.
-pub(super) fn read(uri: &ConnectionString, warnings: &mut Warnings) -> Result<Settings> {
-    let mut reader = Reader { settings: Settings::default(), warnings };
+pub(super) fn read(uri: &ConnectionString, warnings: &mut Warnings) -> Result<OptionMap> {
+    let mut reader = Reader { settings: OptionMap::default(), warnings };
     let mut old = Vec::new();
     let mut after_secret = false;
     for pair in &uri.pairs {
@@ -18,7 +18,7 @@ pub(super) fn read(uri: &ConnectionString, warnings: &mut Warnings) -> Result<Se
             reader.warnings.add(WarningKind::UnknownOption, unknown(pair, show));
             continue;
         };
-        after_secret = matches!(spec.kind, Kind::Secret | Kind::Properties);
+        after_secret = matches!(spec.kind, ValueKind::Secret | ValueKind::Properties);
         match meaning {
             Meaning::Same => reader.take(spec, pair)?,
             _ => old.push((spec, meaning, pair)),
@@ -32,13 +32,13 @@ pub(super) fn read(uri: &ConnectionString, warnings: &mut Warnings) -> Result<Se
 }
 
 struct Reader<'a> {
-    settings: Settings,
+    settings: OptionMap,
     warnings: &'a mut Warnings,
 }
 
 impl Reader<'_> {
-    fn take(&mut self, spec: &Spec, pair: &Pair) -> Result<()> {
-        if spec.option == Opt::TlsKeyFile {
+    fn take(&mut self, spec: &OptionSpec, pair: &Pair) -> Result<()> {
+        if spec.option == OptionId::TlsKeyFile {
             let message = "ssl_keyfile is an old option; put certificate and key into one file and name it in tlsCertificateKeyFile";
             self.warnings.add(WarningKind::Deprecated, message);
         }
@@ -47,7 +47,7 @@ impl Reader<'_> {
     }
 
     /// An old name holds only where the new one is not given. About TLS, the two must agree.
-    fn take_old(&mut self, spec: &Spec, meaning: Meaning, pair: &Pair, new: &Settings) -> Result<()> {
+    fn take_old(&mut self, spec: &OptionSpec, meaning: Meaning, pair: &Pair, new: &OptionMap) -> Result<()> {
         let name = find_alias(spec, &pair.name);
         self.warnings.add(WarningKind::Deprecated, format!("{name} is an old name of {}", spec.name));
         let value = match meaning {
@@ -77,15 +77,15 @@ impl Reader<'_> {
 
     /// CERT_NONE switches off the check of the host's name too, as it always has. The others ask for what holds anyway.
     fn take_cert_reqs(&mut self, pair: &Pair) -> Result<()> {
-        let certificates = Opt::TlsAllowInvalidCertificates.spec();
+        let certificates = OptionId::TlsAllowInvalidCertificates.spec();
         match pair.value.expose() {
             "CERT_NONE" => {
                 self.take_switch(certificates, "ssl_cert_reqs", pair, Value::Bool(true))?;
-                self.take_switch(Opt::TlsAllowInvalidHostnames.spec(), "ssl_cert_reqs", pair, Value::Bool(true))
+                self.take_switch(OptionId::TlsAllowInvalidHostnames.spec(), "ssl_cert_reqs", pair, Value::Bool(true))
             }
             "CERT_OPTIONAL" | "CERT_REQUIRED" => {
                 // Asking for what holds anyway must not collide with the options that exclude tlsAllowInvalidCertificates.
-                let disabled = [Opt::TlsDisableOcspEndpointCheck, Opt::TlsDisableCertificateRevocationCheck];
+                let disabled = [OptionId::TlsDisableOcspEndpointCheck, OptionId::TlsDisableCertificateRevocationCheck];
                 if disabled.iter().any(|option| self.settings.has(*option)) {
                     return Ok(());
                 }
@@ -100,7 +100,7 @@ impl Reader<'_> {
     }
 
     /// Sets a switch of TLS from an old spelling.
-    fn take_switch(&mut self, spec: &Spec, name: &str, pair: &Pair, value: Value) -> Result<()> {
+    fn take_switch(&mut self, spec: &OptionSpec, name: &str, pair: &Pair, value: Value) -> Result<()> {
         match self.settings.get(spec.option) {
             Some(before) if !before.same_as(&value) => Err(contradiction(spec, name, pair)),
             _ => {
@@ -111,7 +111,7 @@ impl Reader<'_> {
     }
 
     /// The value, or `None` where it was ignored with a warning.
-    fn understand(&mut self, spec: &Spec, pair: &Pair) -> Result<Option<Value>> {
+    fn understand(&mut self, spec: &OptionSpec, pair: &Pair) -> Result<Option<Value>> {
         let text = pair.value.expose();
         match spec.kind.read(text) {
             Ok(Understood { value, remark }) => {
@@ -137,13 +137,13 @@ impl Reader<'_> {
         }
     }
 
-    fn keep(&mut self, spec: &Spec, pair: &Pair, value: Value) -> Result<()> {
+    fn keep(&mut self, spec: &OptionSpec, pair: &Pair, value: Value) -> Result<()> {
         if let Some(before) = self.settings.get(spec.option) {
             match spec.repeated {
                 Repeated::Item => {}
                 Repeated::Error => return Err(error_at(pair.at, &format!("{} is given twice", spec.name))),
                 Repeated::MustAgree if !before.same_as(&value) => return Err(contradiction(spec, spec.name, pair)),
-                Repeated::MustAgree if spec.option == Opt::Tls => {} // tls and ssl together are nothing odd
+                Repeated::MustAgree if spec.option == OptionId::Tls => {} // tls and ssl together are nothing odd
                 Repeated::MustAgree | Repeated::LastHolds => {
                     let message = format!("{} is given more than once; the last one holds", spec.name);
                     self.warnings.add(WarningKind::RepeatedOption, message);
@@ -157,12 +157,12 @@ impl Reader<'_> {
     }
 }
 
-fn contradiction(spec: &Spec, name: &str, pair: &Pair) -> Error {
-    let other = if name == spec.name && spec.option == Opt::Tls { "tls or ssl" } else { spec.name };
+fn contradiction(spec: &OptionSpec, name: &str, pair: &Pair) -> Error {
+    let other = if name == spec.name && spec.option == OptionId::Tls { "tls or ssl" } else { spec.name };
     error_at(pair.at, &format!("{name} contradicts {other}, given elsewhere in the connection string"))
 }
 
-fn find_alias(spec: &Spec, name: &str) -> &'static str {
+fn find_alias(spec: &OptionSpec, name: &str) -> &'static str {
     spec.aliases.iter().find(|alias| alias.name.eq_ignore_ascii_case(name)).map_or(spec.name, |alias| alias.name)
 }
 

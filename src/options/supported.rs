@@ -2,7 +2,7 @@
 
 use super::ClientOptions;
 use super::kerberos;
-use super::table::{Opt, State};
+use super::table::{OptionId, State};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 
@@ -50,8 +50,8 @@ impl ClientOptions {
 }
 
 /// A level for zlib says nothing where nothing is compressed.
-fn has_weight(options: &ClientOptions, option: Opt) -> bool {
-    option != Opt::ZlibCompressionLevel || !options.compressors().is_empty()
+fn has_weight(options: &ClientOptions, option: OptionId) -> bool {
+    option != OptionId::ZlibCompressionLevel || !options.compressors().is_empty()
 }
 
 fn check_mechanism(credential: &Credential) -> Result<()> {

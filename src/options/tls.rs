@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::given::Given;
-use super::table::Opt;
-use super::value::{Settings, Value};
+use super::raw::RawOptions;
+use super::table::OptionId;
+use super::value::{OptionMap, Value};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::warning::{WarningKind, Warnings};
@@ -129,13 +129,13 @@ impl fmt::Debug for TlsBytes {
 
 /// The options for TLS, or `None` for plain text. TLS is on if `tls` says so, with `mongodb+srv`, and whenever any other option
 /// for it is given: who names a CA file does not want plain text.
-pub(super) fn options(given: &Given) -> Result<Option<TlsOptions>> {
+pub(super) fn options(given: &RawOptions) -> Result<Option<TlsOptions>> {
     let settings = &given.settings;
     check_conflicts(settings)?;
     check_in_code(given)?;
     let in_code = in_code(given);
     let any = !in_code.is_empty() || DETAILS.iter().any(|option| settings.has(*option));
-    let on = flag(settings, Opt::Tls).unwrap_or(given.srv_host.is_some() || any);
+    let on = flag(settings, OptionId::Tls).unwrap_or(given.srv_host.is_some() || any);
     if !on {
         let asked = DETAILS.iter().copied().find(|option| asks_for_something(settings, *option));
         if let Some(option) = asked.or(in_code.first().copied()) {
@@ -146,16 +146,16 @@ pub(super) fn options(given: &Given) -> Result<Option<TlsOptions>> {
     }
     let path = |option| settings.text(option).map(PathBuf::from);
     Ok(Some(TlsOptions {
-        ca_file: path(Opt::TlsCaFile),
-        certificate_key_file: path(Opt::TlsCertificateKeyFile),
-        certificate_key_file_password: settings.secret(Opt::TlsCertificateKeyFilePassword).cloned(),
-        key_file: path(Opt::TlsKeyFile),
-        crl_file: path(Opt::TlsCrlFile),
-        danger_allow_invalid_certificates: flag(settings, Opt::TlsAllowInvalidCertificates),
-        danger_allow_invalid_hostnames: flag(settings, Opt::TlsAllowInvalidHostnames),
-        danger_insecure: flag(settings, Opt::TlsInsecure),
-        disable_ocsp_endpoint_check: flag(settings, Opt::TlsDisableOcspEndpointCheck),
-        disable_certificate_revocation_check: flag(settings, Opt::TlsDisableCertificateRevocationCheck),
+        ca_file: path(OptionId::TlsCaFile),
+        certificate_key_file: path(OptionId::TlsCertificateKeyFile),
+        certificate_key_file_password: settings.secret(OptionId::TlsCertificateKeyFilePassword).cloned(),
+        key_file: path(OptionId::TlsKeyFile),
+        crl_file: path(OptionId::TlsCrlFile),
+        danger_allow_invalid_certificates: flag(settings, OptionId::TlsAllowInvalidCertificates),
+        danger_allow_invalid_hostnames: flag(settings, OptionId::TlsAllowInvalidHostnames),
+        danger_insecure: flag(settings, OptionId::TlsInsecure),
+        disable_ocsp_endpoint_check: flag(settings, OptionId::TlsDisableOcspEndpointCheck),
+        disable_certificate_revocation_check: flag(settings, OptionId::TlsDisableCertificateRevocationCheck),
         min_version: given.min_tls_version,
         ca_pem: given.tls_ca_pem.clone(),
         identity: given.tls_identity.clone(),
@@ -165,9 +165,9 @@ pub(super) fn options(given: &Given) -> Result<Option<TlsOptions>> {
 /// Says what a switch gives up, wherever one is on.
 pub(super) fn warn_of_danger(tls: &TlsOptions, x509: bool, warnings: &mut Warnings) {
     let switches = [
-        (Opt::TlsInsecure, tls.danger_insecure, NOBODY_KNOWN),
-        (Opt::TlsAllowInvalidCertificates, tls.danger_allow_invalid_certificates, NOBODY_KNOWN),
-        (Opt::TlsAllowInvalidHostnames, tls.danger_allow_invalid_hostnames, ANY_NAME),
+        (OptionId::TlsInsecure, tls.danger_insecure, NOBODY_KNOWN),
+        (OptionId::TlsAllowInvalidCertificates, tls.danger_allow_invalid_certificates, NOBODY_KNOWN),
+        (OptionId::TlsAllowInvalidHostnames, tls.danger_allow_invalid_hostnames, ANY_NAME),
     ];
     for (option, _, risk) in switches.into_iter().filter(|(_, on, _)| *on == Some(true)) {
         warnings.add(WarningKind::Insecure, format!("{} is on: {risk}", option.name()));
@@ -189,7 +189,7 @@ pub(super) fn warn_of_danger(tls: &TlsOptions, x509: bool, warnings: &mut Warnin
     }
 }
 
-fn check_conflicts(settings: &Settings) -> Result<()> {
+fn check_conflicts(settings: &OptionMap) -> Result<()> {
     for (one, other) in CONFLICTS {
         if settings.has(*one) && settings.has(*other) {
             return Err(Error::invalid_argument(format!("{} and {} exclude one another", one.name(), other.name()))
@@ -200,22 +200,22 @@ fn check_conflicts(settings: &Settings) -> Result<()> {
 }
 
 /// The options for TLS that were given and that only code can give.
-fn in_code(given: &Given) -> Vec<Opt> {
-    let authorities = given.tls_ca_pem.as_ref().map(|_| Opt::TlsCaPem);
-    let version = given.min_tls_version.map(|_| Opt::MinTlsVersion);
+fn in_code(given: &RawOptions) -> Vec<OptionId> {
+    let authorities = given.tls_ca_pem.as_ref().map(|_| OptionId::TlsCaPem);
+    let version = given.min_tls_version.map(|_| OptionId::MinTlsVersion);
     [authorities, identity_in_code(given), version].into_iter().flatten().collect()
 }
 
-fn identity_in_code(given: &Given) -> Option<Opt> {
+fn identity_in_code(given: &RawOptions) -> Option<OptionId> {
     given.tls_identity.as_ref().map(|identity| match identity {
-        TlsIdentity::Pem { .. } => Opt::TlsIdentityPem,
-        TlsIdentity::Pkcs12 { .. } => Opt::TlsIdentityPkcs12,
+        TlsIdentity::Pem { .. } => OptionId::TlsIdentityPem,
+        TlsIdentity::Pkcs12 { .. } => OptionId::TlsIdentityPkcs12,
     })
 }
 
 /// Material comes from memory or from a file.
-fn check_in_code(given: &Given) -> Result<()> {
-    let authorities = given.tls_ca_pem.as_ref().map(|_| (Opt::TlsCaPem, AUTHORITY_FILES));
+fn check_in_code(given: &RawOptions) -> Result<()> {
+    let authorities = given.tls_ca_pem.as_ref().map(|_| (OptionId::TlsCaPem, AUTHORITY_FILES));
     let identity = identity_in_code(given).map(|option| (option, IDENTITY_FILES));
     for (option, files) in authorities.into_iter().chain(identity) {
         if let Some(file) = files.iter().find(|file| given.settings.has(**file)) {
@@ -227,14 +227,14 @@ fn check_in_code(given: &Given) -> Result<()> {
     Ok(())
 }
 
-fn flag(settings: &Settings, option: Opt) -> Option<bool> {
+fn flag(settings: &OptionMap, option: OptionId) -> Option<bool> {
     match settings.get(option) {
         Some(Value::Bool(value)) => Some(*value),
         _ => None,
     }
 }
 
-fn asks_for_something(settings: &Settings, option: Opt) -> bool {
+fn asks_for_something(settings: &OptionMap, option: OptionId) -> bool {
     settings.get(option).is_some_and(|value| !option.spec().asks_for_nothing(value))
 }
 
@@ -243,32 +243,33 @@ const NOBODY_KNOWN: &str =
 const ANY_NAME: &str = "whoever holds any certificate of a trusted authority may pose as the server";
 
 /// Every option for TLS but `tls` itself.
-const DETAILS: &[Opt] = &[
-    Opt::TlsCaFile,
-    Opt::TlsCertificateKeyFile,
-    Opt::TlsCertificateKeyFilePassword,
-    Opt::TlsKeyFile,
-    Opt::TlsCrlFile,
-    Opt::TlsAllowInvalidCertificates,
-    Opt::TlsAllowInvalidHostnames,
-    Opt::TlsInsecure,
-    Opt::TlsDisableOcspEndpointCheck,
-    Opt::TlsDisableCertificateRevocationCheck,
+const DETAILS: &[OptionId] = &[
+    OptionId::TlsCaFile,
+    OptionId::TlsCertificateKeyFile,
+    OptionId::TlsCertificateKeyFilePassword,
+    OptionId::TlsKeyFile,
+    OptionId::TlsCrlFile,
+    OptionId::TlsAllowInvalidCertificates,
+    OptionId::TlsAllowInvalidHostnames,
+    OptionId::TlsInsecure,
+    OptionId::TlsDisableOcspEndpointCheck,
+    OptionId::TlsDisableCertificateRevocationCheck,
 ];
 
 /// The options whose place authorities take that are given in code.
-const AUTHORITY_FILES: &[Opt] = &[Opt::TlsCaFile];
+const AUTHORITY_FILES: &[OptionId] = &[OptionId::TlsCaFile];
 
 /// The options whose place an identity takes that is given in code.
-const IDENTITY_FILES: &[Opt] = &[Opt::TlsCertificateKeyFile, Opt::TlsKeyFile, Opt::TlsCertificateKeyFilePassword];
+const IDENTITY_FILES: &[OptionId] =
+    &[OptionId::TlsCertificateKeyFile, OptionId::TlsKeyFile, OptionId::TlsCertificateKeyFilePassword];
 
 /// What the URI Options specification forbids together, whatever the values.
-const CONFLICTS: &[(Opt, Opt)] = &[
-    (Opt::TlsInsecure, Opt::TlsAllowInvalidCertificates),
-    (Opt::TlsInsecure, Opt::TlsAllowInvalidHostnames),
-    (Opt::TlsInsecure, Opt::TlsDisableOcspEndpointCheck),
-    (Opt::TlsInsecure, Opt::TlsDisableCertificateRevocationCheck),
-    (Opt::TlsAllowInvalidCertificates, Opt::TlsDisableOcspEndpointCheck),
-    (Opt::TlsAllowInvalidCertificates, Opt::TlsDisableCertificateRevocationCheck),
-    (Opt::TlsDisableOcspEndpointCheck, Opt::TlsDisableCertificateRevocationCheck),
+const CONFLICTS: &[(OptionId, OptionId)] = &[
+    (OptionId::TlsInsecure, OptionId::TlsAllowInvalidCertificates),
+    (OptionId::TlsInsecure, OptionId::TlsAllowInvalidHostnames),
+    (OptionId::TlsInsecure, OptionId::TlsDisableOcspEndpointCheck),
+    (OptionId::TlsInsecure, OptionId::TlsDisableCertificateRevocationCheck),
+    (OptionId::TlsAllowInvalidCertificates, OptionId::TlsDisableOcspEndpointCheck),
+    (OptionId::TlsAllowInvalidCertificates, OptionId::TlsDisableCertificateRevocationCheck),
+    (OptionId::TlsDisableOcspEndpointCheck, OptionId::TlsDisableCertificateRevocationCheck),
 ];

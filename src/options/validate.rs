@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::given::Given;
-use super::table::{Opt, State};
-use super::value::{Settings, Value};
+use super::raw::RawOptions;
+use super::table::{OptionId, State};
+use super::value::{OptionMap, Value};
 use super::{
-    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ServerAddress, WriteConcern, login,
-    protection, tls,
+    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ServerAddress, WriteConcern,
+    credential, protection, tls,
 };
 use crate::credential::{Credential, ScramMechanism};
 use crate::error::{Error, Result};
 use crate::policy::SecurityPolicy;
 use crate::warning::{WarningKind, Warnings};
 
-pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
+pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
     let mut warnings = given.uri_warnings.clone();
     if given.srv_host.is_some() && !given.hosts.is_empty() {
         return Err(Error::invalid_argument(
@@ -40,7 +40,7 @@ pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
     check_proxy(&given.settings)?;
     check_pool(&given.settings)?;
     let tls = tls::options(&given)?;
-    let credential = login::credential(&given, &mut warnings)?;
+    let credential = credential::credential(&given, &mut warnings)?;
     check_strength(credential.as_ref(), &given.policy)?;
     let read_preference = read_preference(&given.settings)?;
     let write_concern = write_concern(&given.settings)?;
@@ -54,31 +54,31 @@ pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
     Ok(ClientOptions {
         hosts: given.hosts.clone(),
         credential,
-        default_database: text(settings, Opt::DefaultDatabase),
-        app_name: text(settings, Opt::AppName),
+        default_database: text(settings, OptionId::DefaultDatabase),
+        app_name: text(settings, OptionId::AppName),
         driver_info: given.driver_info.clone(),
         server_api: given.server_api.clone(),
         tls,
-        connect_timeout: millis(settings, Opt::ConnectTimeoutMs).unwrap_or_default(),
-        socket_timeout: limit(settings, Opt::SocketTimeoutMs),
-        server_selection_timeout: millis(settings, Opt::ServerSelectionTimeoutMs).unwrap_or_default(),
-        server_selection_try_once: settings.bool(Opt::ServerSelectionTryOnce).unwrap_or_default(),
-        wait_queue_timeout: limit(settings, Opt::WaitQueueTimeoutMs),
-        timeout: millis(settings, Opt::TimeoutMs),
-        max_pool_size: count(settings, Opt::MaxPoolSize),
-        min_pool_size: count(settings, Opt::MinPoolSize),
-        max_connecting: count(settings, Opt::MaxConnecting),
-        max_idle_time: limit(settings, Opt::MaxIdleTimeMs),
-        direct_connection: settings.bool(Opt::DirectConnection),
-        replica_set: text(settings, Opt::ReplicaSet),
-        local_threshold: millis(settings, Opt::LocalThresholdMs).unwrap_or_default(),
-        heartbeat_frequency: millis(settings, Opt::HeartbeatFrequencyMs).unwrap_or_default(),
+        connect_timeout: millis(settings, OptionId::ConnectTimeoutMs).unwrap_or_default(),
+        socket_timeout: limit(settings, OptionId::SocketTimeoutMs),
+        server_selection_timeout: millis(settings, OptionId::ServerSelectionTimeoutMs).unwrap_or_default(),
+        server_selection_try_once: settings.bool(OptionId::ServerSelectionTryOnce).unwrap_or_default(),
+        wait_queue_timeout: limit(settings, OptionId::WaitQueueTimeoutMs),
+        timeout: millis(settings, OptionId::TimeoutMs),
+        max_pool_size: count(settings, OptionId::MaxPoolSize),
+        min_pool_size: count(settings, OptionId::MinPoolSize),
+        max_connecting: count(settings, OptionId::MaxConnecting),
+        max_idle_time: limit(settings, OptionId::MaxIdleTimeMs),
+        direct_connection: settings.bool(OptionId::DirectConnection),
+        replica_set: text(settings, OptionId::ReplicaSet),
+        local_threshold: millis(settings, OptionId::LocalThresholdMs).unwrap_or_default(),
+        heartbeat_frequency: millis(settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default(),
         read_preference,
-        read_concern: settings.text(Opt::ReadConcernLevel).map(ReadConcern::custom),
+        read_concern: settings.text(OptionId::ReadConcernLevel).map(ReadConcern::custom),
         write_concern,
-        retry_reads: settings.bool(Opt::RetryReads),
-        retry_writes: settings.bool(Opt::RetryWrites),
-        scram_max_iterations: count(settings, Opt::ScramMaxIterations),
+        retry_reads: settings.bool(OptionId::RetryReads),
+        retry_writes: settings.bool(OptionId::RetryWrites),
+        scram_max_iterations: count(settings, OptionId::ScramMaxIterations),
         command_event_handler: given.command_event_handler.clone(),
         warning_handler: given.warning_handler.clone(),
         policy: given.policy.clone(),
@@ -87,13 +87,13 @@ pub(super) fn options(mut given: Given) -> Result<ClientOptions> {
     })
 }
 
-fn check_topology(given: &Given) -> Result<()> {
+fn check_topology(given: &RawOptions) -> Result<()> {
     let settings = &given.settings;
     let srv = given.srv_host.is_some();
-    let direct = settings.bool(Opt::DirectConnection) == Some(true);
-    let balanced = settings.bool(Opt::LoadBalanced) == Some(true);
-    let replica_set = settings.has(Opt::ReplicaSet);
-    let max_hosts = settings.number(Opt::SrvMaxHosts).unwrap_or_default() > 0;
+    let direct = settings.bool(OptionId::DirectConnection) == Some(true);
+    let balanced = settings.bool(OptionId::LoadBalanced) == Some(true);
+    let replica_set = settings.has(OptionId::ReplicaSet);
+    let max_hosts = settings.number(OptionId::SrvMaxHosts).unwrap_or_default() > 0;
     let refused = if direct && given.hosts.len() > 1 {
         "directConnection=true takes one host"
     } else if direct && srv {
@@ -104,9 +104,9 @@ fn check_topology(given: &Given) -> Result<()> {
         "loadBalanced=true and replicaSet exclude one another"
     } else if balanced && direct {
         "loadBalanced=true and directConnection=true exclude one another"
-    } else if !srv && settings.has(Opt::SrvMaxHosts) {
+    } else if !srv && settings.has(OptionId::SrvMaxHosts) {
         "srvMaxHosts goes with mongodb+srv only"
-    } else if !srv && settings.has(Opt::SrvServiceName) {
+    } else if !srv && settings.has(OptionId::SrvServiceName) {
         "srvServiceName goes with mongodb+srv only"
     } else if max_hosts && replica_set {
         "srvMaxHosts and replicaSet exclude one another"
@@ -118,9 +118,10 @@ fn check_topology(given: &Given) -> Result<()> {
     Err(Error::invalid_argument(refused))
 }
 
-fn check_proxy(settings: &Settings) -> Result<()> {
-    let [host, username, password] = [Opt::ProxyHost, Opt::ProxyUsername, Opt::ProxyPassword].map(|o| settings.has(o));
-    if !host && (settings.has(Opt::ProxyPort) || username || password) {
+fn check_proxy(settings: &OptionMap) -> Result<()> {
+    let [host, username, password] =
+        [OptionId::ProxyHost, OptionId::ProxyUsername, OptionId::ProxyPassword].map(|o| settings.has(o));
+    if !host && (settings.has(OptionId::ProxyPort) || username || password) {
         return Err(Error::invalid_argument("proxyPort, proxyUsername and proxyPassword need a proxyHost"));
     }
     if username != password {
@@ -129,8 +130,8 @@ fn check_proxy(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn check_pool(settings: &Settings) -> Result<()> {
-    let (min, max) = (count(settings, Opt::MinPoolSize), count(settings, Opt::MaxPoolSize));
+fn check_pool(settings: &OptionMap) -> Result<()> {
+    let (min, max) = (count(settings, OptionId::MinPoolSize), count(settings, OptionId::MaxPoolSize));
     if max > 0 && min > max {
         return Err(Error::invalid_argument(format!("minPoolSize is {min}, and maxPoolSize only {max}")));
     }
@@ -149,16 +150,16 @@ fn check_strength(credential: Option<&Credential>, policy: &SecurityPolicy) -> R
     Ok(())
 }
 
-fn read_preference(settings: &Settings) -> Result<ReadPreference> {
-    let mode = match settings.text(Opt::ReadPreference) {
+fn read_preference(settings: &OptionMap) -> Result<ReadPreference> {
+    let mode = match settings.text(OptionId::ReadPreference) {
         Some("primaryPreferred") => ReadPreferenceMode::PrimaryPreferred,
         Some("secondary") => ReadPreferenceMode::Secondary,
         Some("secondaryPreferred") => ReadPreferenceMode::SecondaryPreferred,
         Some("nearest") => ReadPreferenceMode::Nearest,
         _ => ReadPreferenceMode::Primary,
     };
-    let tag_sets = settings.tag_sets(Opt::ReadPreferenceTags).to_vec();
-    let seconds = settings.number(Opt::MaxStalenessSeconds).and_then(|seconds| u64::try_from(seconds).ok());
+    let tag_sets = settings.tag_sets(OptionId::ReadPreferenceTags).to_vec();
+    let seconds = settings.number(OptionId::MaxStalenessSeconds).and_then(|seconds| u64::try_from(seconds).ok());
     let max_staleness = seconds.map(Duration::from_secs);
     if mode == ReadPreferenceMode::Primary && tag_sets.iter().any(|set| !set.is_empty()) {
         return Err(Error::invalid_argument("readPreferenceTags have no meaning with the read preference primary"));
@@ -166,7 +167,7 @@ fn read_preference(settings: &Settings) -> Result<ReadPreference> {
     if mode == ReadPreferenceMode::Primary && max_staleness.is_some() {
         return Err(Error::invalid_argument("maxStalenessSeconds has no meaning with the read preference primary"));
     }
-    let heartbeat = millis(settings, Opt::HeartbeatFrequencyMs).unwrap_or_default();
+    let heartbeat = millis(settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default();
     if max_staleness.is_some_and(|limit| limit < heartbeat + IDLE_WRITE_PERIOD) {
         return Err(Error::invalid_argument(
             "maxStalenessSeconds is less than heartbeatFrequencyMS and 10 seconds together",
@@ -175,20 +176,23 @@ fn read_preference(settings: &Settings) -> Result<ReadPreference> {
     Ok(ReadPreference { mode, tag_sets, max_staleness })
 }
 
-fn write_concern(settings: &Settings) -> Result<Option<WriteConcern>> {
-    let w = match settings.get(Opt::W) {
+fn write_concern(settings: &OptionMap) -> Result<Option<WriteConcern>> {
+    let w = match settings.get(OptionId::W) {
         Some(Value::Number(count)) => Some(Acknowledgment::Nodes(u32::try_from(*count).unwrap_or(u32::MAX))),
         Some(Value::Text(name)) if name == "majority" => Some(Acknowledgment::Majority),
         Some(Value::Text(name)) => Some(Acknowledgment::Custom(name.clone())),
         _ => None,
     };
-    let concern =
-        WriteConcern { w, w_timeout: millis(settings, Opt::WTimeoutMs), journal: settings.bool(Opt::Journal) };
+    let concern = WriteConcern {
+        w,
+        w_timeout: millis(settings, OptionId::WTimeoutMs),
+        journal: settings.bool(OptionId::Journal),
+    };
     concern.check()?;
     Ok((concern != WriteConcern::default()).then_some(concern))
 }
 
-fn warn_of_no_effect(settings: &Settings, warnings: &mut Warnings) {
+fn warn_of_no_effect(settings: &OptionMap, warnings: &mut Warnings) {
     for (option, value) in settings.given() {
         let spec = option.spec();
         if let State::NoEffectYet(why) = spec.state
@@ -197,28 +201,30 @@ fn warn_of_no_effect(settings: &Settings, warnings: &mut Warnings) {
             warnings.add(WarningKind::NoEffect, format!("{} has no effect: {why}", spec.name));
         }
     }
-    if settings.has(Opt::TimeoutMs) && settings.has(Opt::SocketTimeoutMs) {
+    if settings.has(OptionId::TimeoutMs) && settings.has(OptionId::SocketTimeoutMs) {
         warnings.add(WarningKind::NoEffect, "socketTimeoutMS has no effect beside timeoutMS");
     }
-    if settings.has(Opt::ZlibCompressionLevel) && !settings.list(Opt::Compressors).iter().any(|name| name == "zlib") {
+    if settings.has(OptionId::ZlibCompressionLevel)
+        && !settings.list(OptionId::Compressors).iter().any(|name| name == "zlib")
+    {
         warnings.add(WarningKind::NoEffect, "zlibCompressionLevel has no effect without zlib among the compressors");
     }
 }
 
-fn text(settings: &Settings, option: Opt) -> Option<String> {
+fn text(settings: &OptionMap, option: OptionId) -> Option<String> {
     settings.text(option).map(str::to_owned)
 }
 
-fn millis(settings: &Settings, option: Opt) -> Option<Duration> {
+fn millis(settings: &OptionMap, option: OptionId) -> Option<Duration> {
     settings.number(option).and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
 }
 
 /// A limit for which 0 means none.
-fn limit(settings: &Settings, option: Opt) -> Option<Duration> {
+fn limit(settings: &OptionMap, option: OptionId) -> Option<Duration> {
     millis(settings, option).filter(|limit| !limit.is_zero())
 }
 
-fn count(settings: &Settings, option: Opt) -> u32 {
+fn count(settings: &OptionMap, option: OptionId) -> u32 {
     settings.number(option).and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
 }
 

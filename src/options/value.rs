@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{Default, Opt};
+use super::table::{DefaultValue, OptionId};
 use crate::secret::Secret;
 use crate::uri;
 
@@ -21,7 +21,7 @@ pub(crate) enum Value {
 
 /// What a text must be to be a value of an option.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// `true` or `false`.
     Bool,
     /// A whole number within bounds.
@@ -67,54 +67,57 @@ pub(crate) struct Understood {
     pub(crate) remark: Option<&'static str>,
 }
 
-impl Kind {
+impl ValueKind {
     /// Reads a text as it stands in a URI, decoded. The error says what was expected; it never shows the text.
     pub(crate) fn read(self, text: &str) -> Result<Understood, String> {
         let (value, remark) = match self {
-            Kind::Bool => {
+            ValueKind::Bool => {
                 let (value, usual) = read_bool(text).ok_or_else(|| self.expected())?;
                 (Value::Bool(value), (!usual).then_some("a deprecated way to write a boolean; write true or false"))
             }
-            Kind::Number { .. } | Kind::Staleness => {
+            ValueKind::Number { .. } | ValueKind::Staleness => {
                 (Value::Number(read_number(text).ok_or_else(|| self.expected())?), None)
             }
-            Kind::W => match read_number(text) {
+            ValueKind::W => match read_number(text) {
                 Some(number) => (Value::Number(number), None),
                 None => (Value::Text(text.to_owned()), None),
             },
-            Kind::Secret | Kind::Password => (Value::Secret(Secret::from(text)), None),
-            Kind::List(names) => read_list(text, names),
-            Kind::TagSets => (Value::TagSets(vec![read_tags(text).ok_or_else(|| self.expected())?]), None),
-            Kind::Properties => return read_properties(text),
-            Kind::Text { .. } | Kind::Path | Kind::Choice(_) | Kind::ServiceName | Kind::Database | Kind::Code(_) => {
-                (Value::Text(text.to_owned()), None)
-            }
+            ValueKind::Secret | ValueKind::Password => (Value::Secret(Secret::from(text)), None),
+            ValueKind::List(names) => read_list(text, names),
+            ValueKind::TagSets => (Value::TagSets(vec![read_tags(text).ok_or_else(|| self.expected())?]), None),
+            ValueKind::Properties => return read_properties(text),
+            ValueKind::Text { .. }
+            | ValueKind::Path
+            | ValueKind::Choice(_)
+            | ValueKind::ServiceName
+            | ValueKind::Database
+            | ValueKind::Code(_) => (Value::Text(text.to_owned()), None),
         };
         self.check(&value)?;
         Ok(Understood { value, remark })
     }
 
     pub(crate) fn is_bool(self) -> bool {
-        matches!(self, Kind::Bool)
+        matches!(self, ValueKind::Bool)
     }
 
     /// Judges a value, wherever it comes from.
     pub(crate) fn check(self, value: &Value) -> Result<(), String> {
         let fine = match (self, value) {
-            (Kind::Bool, Value::Bool(_)) | (Kind::TagSets, Value::TagSets(_)) => true,
-            (Kind::Password, Value::Secret(_)) => true,
-            (Kind::Number { min, max, .. }, Value::Number(number)) => (min..=max).contains(number),
-            (Kind::Staleness, Value::Number(number)) => *number == -1 || (90..=MAX_INT).contains(number),
-            (Kind::W, Value::Number(number)) => (0..=MAX_INT).contains(number),
-            (Kind::W, Value::Text(text)) => !text.is_empty(),
-            (Kind::Text { max }, Value::Text(text)) => (1..=max).contains(&text.len()),
-            (Kind::Path, Value::Text(text)) => !text.is_empty() && !text.contains('\0'),
-            (Kind::Secret, Value::Secret(secret)) => !secret.is_empty(),
-            (Kind::Choice(names), Value::Text(text)) => names.contains(&text.as_str()),
-            (Kind::List(names), Value::List(items)) => items.iter().all(|item| names.contains(&item.as_str())),
-            (Kind::ServiceName, Value::Text(text)) => is_service_name(text),
-            (Kind::Database, Value::Text(text)) => !text.is_empty() && !text.contains(uri::forbidden_in_database),
-            (Kind::Properties, Value::Properties(_)) => true,
+            (ValueKind::Bool, Value::Bool(_)) | (ValueKind::TagSets, Value::TagSets(_)) => true,
+            (ValueKind::Password, Value::Secret(_)) => true,
+            (ValueKind::Number { min, max, .. }, Value::Number(number)) => (min..=max).contains(number),
+            (ValueKind::Staleness, Value::Number(number)) => *number == -1 || (90..=MAX_INT).contains(number),
+            (ValueKind::W, Value::Number(number)) => (0..=MAX_INT).contains(number),
+            (ValueKind::W, Value::Text(text)) => !text.is_empty(),
+            (ValueKind::Text { max }, Value::Text(text)) => (1..=max).contains(&text.len()),
+            (ValueKind::Path, Value::Text(text)) => !text.is_empty() && !text.contains('\0'),
+            (ValueKind::Secret, Value::Secret(secret)) => !secret.is_empty(),
+            (ValueKind::Choice(names), Value::Text(text)) => names.contains(&text.as_str()),
+            (ValueKind::List(names), Value::List(items)) => items.iter().all(|item| names.contains(&item.as_str())),
+            (ValueKind::ServiceName, Value::Text(text)) => is_service_name(text),
+            (ValueKind::Database, Value::Text(text)) => !text.is_empty() && !text.contains(uri::forbidden_in_database),
+            (ValueKind::Properties, Value::Properties(_)) => true,
             _ => false,
         };
         if fine { Ok(()) } else { Err(self.expected()) }
@@ -123,49 +126,51 @@ impl Kind {
     /// What a value must be, in words, for messages and the documentation.
     pub(crate) fn expected(self) -> String {
         match self {
-            Kind::Bool => "true or false".to_owned(),
-            Kind::Number { unit: Unit::Millis, min, .. } => format!("a whole number of milliseconds, at least {min}"),
-            Kind::Number { min, max: MAX_INT, .. } => format!("a whole number, at least {min}"),
-            Kind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
-            Kind::Staleness => "-1, or a whole number of seconds, at least 90".to_owned(),
-            Kind::Text { max: usize::MAX } => "a text that is not empty".to_owned(),
-            Kind::Text { max } => format!("a text of 1 to {max} bytes"),
-            Kind::Path => "a path".to_owned(),
-            Kind::Secret => "a text that is not empty".to_owned(),
-            Kind::Password => "a text".to_owned(),
-            Kind::Choice(names) => names.join(", "),
-            Kind::List(names) => format!("of {}, with commas between", names.join(", ")),
-            Kind::TagSets => "key:value pairs with commas between".to_owned(),
-            Kind::Properties => "NAME:value pairs with commas between".to_owned(),
-            Kind::W => "a whole number, at least 0, or a name".to_owned(),
-            Kind::ServiceName => {
+            ValueKind::Bool => "true or false".to_owned(),
+            ValueKind::Number { unit: Unit::Millis, min, .. } => {
+                format!("a whole number of milliseconds, at least {min}")
+            }
+            ValueKind::Number { min, max: MAX_INT, .. } => format!("a whole number, at least {min}"),
+            ValueKind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
+            ValueKind::Staleness => "-1, or a whole number of seconds, at least 90".to_owned(),
+            ValueKind::Text { max: usize::MAX } => "a text that is not empty".to_owned(),
+            ValueKind::Text { max } => format!("a text of 1 to {max} bytes"),
+            ValueKind::Path => "a path".to_owned(),
+            ValueKind::Secret => "a text that is not empty".to_owned(),
+            ValueKind::Password => "a text".to_owned(),
+            ValueKind::Choice(names) => names.join(", "),
+            ValueKind::List(names) => format!("of {}, with commas between", names.join(", ")),
+            ValueKind::TagSets => "key:value pairs with commas between".to_owned(),
+            ValueKind::Properties => "NAME:value pairs with commas between".to_owned(),
+            ValueKind::W => "a whole number, at least 0, or a name".to_owned(),
+            ValueKind::ServiceName => {
                 "letters, digits and single '-' between them, at most 62, at least one letter".to_owned()
             }
-            Kind::Database => "a name without '/', '\\', ' ', '\"', '$'".to_owned(),
-            Kind::Code(what) => what.to_owned(),
+            ValueKind::Database => "a name without '/', '\\', ' ', '\"', '$'".to_owned(),
+            ValueKind::Code(what) => what.to_owned(),
         }
     }
 }
 
 /// The options that were given, and nothing else.
-#[derive(Clone, Debug, std::default::Default)]
-pub(crate) struct Settings(BTreeMap<Opt, Value>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OptionMap(BTreeMap<OptionId, Value>);
 
-impl Settings {
-    pub(crate) fn get(&self, option: Opt) -> Option<&Value> {
+impl OptionMap {
+    pub(crate) fn get(&self, option: OptionId) -> Option<&Value> {
         self.0.get(&option)
     }
 
-    pub(crate) fn has(&self, option: Opt) -> bool {
+    pub(crate) fn has(&self, option: OptionId) -> bool {
         self.0.contains_key(&option)
     }
 
-    pub(crate) fn set(&mut self, option: Opt, value: Value) {
+    pub(crate) fn set(&mut self, option: OptionId, value: Value) {
         self.0.insert(option, value);
     }
 
     /// Adds tag sets or properties to those given before; anything else replaces what was there.
-    pub(crate) fn add(&mut self, option: Opt, value: Value) {
+    pub(crate) fn add(&mut self, option: OptionId, value: Value) {
         match (self.0.get_mut(&option), value) {
             (Some(Value::TagSets(sets)), Value::TagSets(more)) => sets.extend(more),
             (Some(Value::Properties(pairs)), Value::Properties(more)) => pairs.extend(more),
@@ -174,60 +179,60 @@ impl Settings {
     }
 
     /// Takes everything that `other` has, over what is here.
-    pub(crate) fn overlay(&mut self, other: Settings) {
+    pub(crate) fn overlay(&mut self, other: OptionMap) {
         self.0.extend(other.0);
     }
 
-    pub(crate) fn given(&self) -> impl Iterator<Item = (Opt, &Value)> {
+    pub(crate) fn given(&self) -> impl Iterator<Item = (OptionId, &Value)> {
         self.0.iter().map(|(option, value)| (*option, value))
     }
 
-    pub(crate) fn bool(&self, option: Opt) -> Option<bool> {
+    pub(crate) fn bool(&self, option: OptionId) -> Option<bool> {
         match (self.get(option), option.spec().default) {
             (Some(Value::Bool(value)), _) => Some(*value),
-            (_, Default::Bool(value)) => Some(value),
+            (_, DefaultValue::Bool(value)) => Some(value),
             _ => None,
         }
     }
 
-    pub(crate) fn number(&self, option: Opt) -> Option<i64> {
+    pub(crate) fn number(&self, option: OptionId) -> Option<i64> {
         match (self.get(option), option.spec().default) {
             (Some(Value::Number(value)), _) => Some(*value),
-            (_, Default::Number(value)) => Some(value),
+            (_, DefaultValue::Number(value)) => Some(value),
             _ => None,
         }
     }
 
-    pub(crate) fn text(&self, option: Opt) -> Option<&str> {
+    pub(crate) fn text(&self, option: OptionId) -> Option<&str> {
         match (self.get(option), option.spec().default) {
             (Some(Value::Text(value)), _) => Some(value),
-            (_, Default::Text(value)) => Some(value),
+            (_, DefaultValue::Text(value)) => Some(value),
             _ => None,
         }
     }
 
-    pub(crate) fn secret(&self, option: Opt) -> Option<&Secret> {
+    pub(crate) fn secret(&self, option: OptionId) -> Option<&Secret> {
         match self.get(option) {
             Some(Value::Secret(value)) => Some(value),
             _ => None,
         }
     }
 
-    pub(crate) fn list(&self, option: Opt) -> &[String] {
+    pub(crate) fn list(&self, option: OptionId) -> &[String] {
         match self.get(option) {
             Some(Value::List(items)) => items,
             _ => &[],
         }
     }
 
-    pub(crate) fn tag_sets(&self, option: Opt) -> &[BTreeMap<String, String>] {
+    pub(crate) fn tag_sets(&self, option: OptionId) -> &[BTreeMap<String, String>] {
         match self.get(option) {
             Some(Value::TagSets(sets)) => sets,
             _ => &[],
         }
     }
 
-    pub(crate) fn properties(&self, option: Opt) -> &[(String, Secret)] {
+    pub(crate) fn properties(&self, option: OptionId) -> &[(String, Secret)] {
         match self.get(option) {
             Some(Value::Properties(pairs)) => pairs,
             _ => &[],
@@ -277,7 +282,7 @@ pub(crate) fn read_properties(text: &str) -> Result<Understood, String> {
                 remark = Some("a value with a comma has no place in a connection string; it was taken as one value");
                 pairs.push((name, Secret::from(format!("{},{item}", value.expose()))));
             }
-            (None, _) => return Err(Kind::Properties.expected()),
+            (None, _) => return Err(ValueKind::Properties.expected()),
         }
     }
     Ok(Understood { value: Value::Properties(pairs), remark })

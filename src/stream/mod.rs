@@ -13,10 +13,10 @@ use std::time::Instant;
 pub(crate) use failure::network_error;
 pub(crate) use socket::{Closer, Socket};
 
-use crate::auth::Presented;
+use crate::certificate::PresentedCertificate;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::event::ChannelFacts;
+use crate::event::TlsInfo;
 use crate::options::ServerAddress;
 use crate::tls::{self, Target, TlsStream};
 
@@ -76,7 +76,7 @@ impl Stream {
     }
 
     /// What the TLS channel is made of, if it is one.
-    pub(crate) fn facts(&self) -> Option<&Arc<ChannelFacts>> {
+    pub(crate) fn facts(&self) -> Option<&Arc<TlsInfo>> {
         match self {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => Some(stream.facts()),
@@ -84,7 +84,7 @@ impl Stream {
     }
 
     /// The certificate of ours that the server got to see, where TLS can tell.
-    pub(crate) fn presented(&self) -> Option<&Presented> {
+    pub(crate) fn presented(&self) -> Option<&PresentedCertificate> {
         match self {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => stream.presented(),

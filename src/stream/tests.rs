@@ -201,7 +201,7 @@ fn unix_sockets() {
     assert!(error.message().starts_with("nobody listens on the socket"), "{error}");
 
     let connector =
-        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::Alarm::default()).unwrap();
+        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
     let error = Stream::connect(&address, Some(&connector), millis(1000)).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotSupported), "{error}");
 }
@@ -210,7 +210,7 @@ fn unix_sockets() {
 fn a_tls_handshake_ends_with_its_deadline() {
     let silent = Script::start(|mut stream, _| while matches!(stream.read(&mut [0; 100]), Ok(1..)) {});
     let connector =
-        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::Alarm::default()).unwrap();
+        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
     let limit = Deadline::after(Duration::from_millis(150)).named("connectTimeoutMS");
     let began = Instant::now();
     let error = Stream::connect(&tcp(silent.port()), Some(&connector), limit).unwrap_err();
@@ -225,7 +225,7 @@ fn a_tls_handshake_ends_with_its_deadline() {
 fn a_peer_that_hangs_up_in_the_tls_handshake() {
     let rude = Script::start(|_, _| {});
     let connector =
-        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::Alarm::default()).unwrap();
+        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
     let error = Stream::connect(&tcp(rude.port()), Some(&connector), millis(5000)).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Io), "{error}");
     assert!(error.stage() == Stage::Tls && error.contains_label(RETRYABLE_ERROR), "{error}");

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::der::{GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, Reader, SEQUENCE, SET, UTC_TIME, Value};
 use super::oid;
-use crate::auth::Presented;
+use crate::certificate::PresentedCertificate;
 
 /// Whose it is and when it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ impl Certificate {
     }
 
     /// What a refusal tells of it.
-    pub(super) fn presented(&self) -> Presented {
-        Presented { subject: self.subject.clone(), expires: format!("{} UTC", self.ends) }
+    pub(super) fn presented(&self) -> PresentedCertificate {
+        PresentedCertificate { subject: self.subject.clone(), expires: format!("{} UTC", self.ends) }
     }
 
     /// What keeps it from being valid now, if anything does.

@@ -5,18 +5,22 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::{Channel, is_idle};
-use crate::auth::Presented;
-use crate::event::ChannelFacts;
+use crate::certificate::PresentedCertificate;
+use crate::event::TlsInfo;
 
 /// A TLS channel over a stream.
 pub(crate) struct TlsStream<S> {
     channel: Channel<S>,
-    facts: Arc<ChannelFacts>,
-    presented: Option<Arc<Presented>>,
+    facts: Arc<TlsInfo>,
+    presented: Option<Arc<PresentedCertificate>>,
 }
 
 impl<S: Read + Write> TlsStream<S> {
-    pub(super) fn new(channel: Channel<S>, facts: ChannelFacts, presented: Option<Arc<Presented>>) -> TlsStream<S> {
+    pub(super) fn new(
+        channel: Channel<S>,
+        facts: TlsInfo,
+        presented: Option<Arc<PresentedCertificate>>,
+    ) -> TlsStream<S> {
         TlsStream { channel, facts: Arc::new(facts), presented }
     }
 
@@ -31,12 +35,12 @@ impl<S: Read + Write> TlsStream<S> {
     }
 
     /// What was agreed on, and with whom.
-    pub(crate) fn facts(&self) -> &Arc<ChannelFacts> {
+    pub(crate) fn facts(&self) -> &Arc<TlsInfo> {
         &self.facts
     }
 
     /// The certificate of ours that the server got to see, where the backend can tell.
-    pub(crate) fn presented(&self) -> Option<&Presented> {
+    pub(crate) fn presented(&self) -> Option<&PresentedCertificate> {
         self.presented.as_deref()
     }
 

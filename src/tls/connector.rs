@@ -6,23 +6,23 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::files::{Files, Seen};
-use super::{Context, Failure, Memory, TlsStream, identity};
+use super::{Context, Failure, OcspCache, TlsStream, identity};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::options::TlsOptions;
-use crate::warning::{Alarm, Warning, WarningKind, Warnings};
+use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
 
 /// What a client keeps for making TLS channels.
 ///
 /// The files that the options name are looked at before each channel: where one has changed, all are read anew, and the next
 /// channel presents the new certificate, trusts the new authorities, and takes up no session of before. Files that cannot be
-/// used (half written, or a certificate whose key is yet to come) change nothing but that the alarm is raised, once; they
+/// used (half written, or a certificate whose key is yet to come) change nothing but that the warning_sink is raised, once; they
 /// are read again before the next channel.
 pub(crate) struct Connector {
     options: TlsOptions,
-    alarm: Alarm,
+    warning_sink: WarningSink,
     /// What is remembered of servers, whichever certificate they got to see.
-    memory: Arc<Memory>,
+    ocsp_cache: Arc<OcspCache>,
     /// What there was to say when it was made.
     warnings: Warnings,
     current: Mutex<Current>,
@@ -53,16 +53,16 @@ pub(crate) struct Target<'a> {
 
 impl Connector {
     /// Reads the files that the options name, and judges them.
-    pub(crate) fn new(options: &TlsOptions, alarm: &Alarm) -> Result<Connector> {
+    pub(crate) fn new(options: &TlsOptions, warning_sink: &WarningSink) -> Result<Connector> {
         // Before any file is read: a list that would be ignored is no better for being there.
         #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
         super::native::refuse_revocation_options(options)?;
         identity::refuse_orphans(options)?;
         let (files, seen) = Files::read(options)?;
-        let (memory, mut warnings) = (Arc::<Memory>::default(), Warnings::default());
-        let context = Arc::new(Context::new(options, &files, &memory, alarm, &mut warnings)?);
+        let (ocsp_cache, mut warnings) = (Arc::<OcspCache>::default(), Warnings::default());
+        let context = Arc::new(Context::new(options, &files, &ocsp_cache, warning_sink, &mut warnings)?);
         let current = Mutex::new(Current { context, seen, complaint: None });
-        Ok(Connector { options: options.clone(), alarm: alarm.clone(), memory, warnings, current })
+        Ok(Connector { options: options.clone(), warning_sink: warning_sink.clone(), ocsp_cache, warnings, current })
     }
 
     /// What deserves a second look about the files, as they were when this was made.
@@ -90,8 +90,10 @@ impl Connector {
         // Outside the lock: the program's handler may do as it likes.
         match news {
             News::None => {}
-            News::Replaced(warnings) => warnings.as_slice().iter().for_each(|warning| self.alarm.hand_over(warning)),
-            News::Unusable(complaint) => self.alarm.warn(WarningKind::NotRenewed, complaint),
+            News::Replaced(warnings) => {
+                warnings.as_slice().iter().for_each(|warning| self.warning_sink.notify(warning))
+            }
+            News::Unusable(complaint) => self.warning_sink.warn(WarningKind::NotRenewed, complaint),
         }
         context
     }
@@ -109,14 +111,15 @@ enum News {
 
 impl Current {
     fn follow(&mut self, connector: &Connector) -> News {
-        let Connector { options, alarm, memory, .. } = connector;
+        let Connector { options, warning_sink, ocsp_cache, .. } = connector;
         if self.complaint.is_none() && self.seen.is_current(options) {
             return News::None;
         }
         let mut warnings = Warnings::default();
         let renewed = Files::read(options).and_then(|(files, seen)| {
             let same = seen.same_content(&self.seen);
-            let context = if same { None } else { Some(Context::new(options, &files, memory, alarm, &mut warnings)?) };
+            let context =
+                if same { None } else { Some(Context::new(options, &files, ocsp_cache, warning_sink, &mut warnings)?) };
             Ok((context, seen))
         });
         match renewed {

@@ -9,21 +9,21 @@
 //!
 //! This part knows no sockets: it dresses any stream. A time limit is the stream's own business.
 
-mod authorities;
 mod certificate;
 mod channel;
 mod connector;
 mod der;
 mod files;
 mod identity;
+#[cfg(any(test, windows, target_os = "macos", mongo_blocking_native_tls))]
+mod key_match;
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 mod native;
 mod oid;
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 mod openssl;
-#[cfg(any(test, windows, target_os = "macos", mongo_blocking_native_tls))]
-mod pair;
 mod pem;
+mod trust_anchors;
 
 use std::borrow::Cow;
 use std::io;
@@ -32,9 +32,9 @@ use std::net::IpAddr;
 pub(crate) use channel::TlsStream;
 pub(crate) use connector::{Connector, Target};
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
-use native::{Channel, Context, Memory, is_idle};
+use native::{Channel, Context, OcspCache, is_idle};
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
-use openssl::{Channel, Context, Memory, is_idle};
+use openssl::{Channel, Context, OcspCache, is_idle};
 
 use crate::error::{Error, ErrorKind, Stage};
 

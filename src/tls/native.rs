@@ -7,26 +7,28 @@ use std::sync::Arc;
 
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, TlsConnectorBuilder};
 
-use crate::auth::Presented;
+use crate::certificate::PresentedCertificate;
 use crate::error::{Error, Result};
-use crate::event::{ChannelFacts, Revocation};
+use crate::event::{Revocation, TlsInfo};
 use crate::options::{TlsOptions, TlsVersion};
-use crate::tls::authorities::Authorities;
 use crate::tls::certificate;
 use crate::tls::files::Files;
 use crate::tls::identity::{self, Bundle, Material, Own};
-use crate::tls::{Failure, PeerName, Target, certificate_hint, handshake_failed, no_common_tls, pair, peer_name, pem};
-use crate::warning::{Alarm, Warnings};
+use crate::tls::trust_anchors::TrustAnchors;
+use crate::tls::{
+    Failure, PeerName, Target, certificate_hint, handshake_failed, key_match, no_common_tls, peer_name, pem,
+};
+use crate::warning::{WarningSink, Warnings};
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
     connector: TlsConnector,
-    presented: Option<Arc<Presented>>,
+    presented: Option<Arc<PresentedCertificate>>,
 }
 
 /// What a client remembers of servers: here, nothing.
 #[derive(Default)]
-pub(super) struct Memory;
+pub(super) struct OcspCache;
 
 /// A TLS channel as the platform makes it.
 pub(super) type Channel<S> = native_tls::TlsStream<S>;
@@ -36,13 +38,13 @@ impl Context {
     pub(super) fn new(
         options: &TlsOptions,
         files: &Files,
-        _memory: &Arc<Memory>,
-        _alarm: &Alarm,
+        _ocsp_cache: &Arc<OcspCache>,
+        _alarm: &WarningSink,
         warnings: &mut Warnings,
     ) -> Result<Context> {
         let mut builder = TlsConnector::builder();
         builder.min_protocol_version(Some(version(options.oldest_version())?));
-        if let Some(authorities) = Authorities::read(options, files)? {
+        if let Some(authorities) = TrustAnchors::read(options, files)? {
             builder.disable_built_in_roots(true);
             for certificate in authorities.each(warnings, |block| Certificate::from_pem(block.text.as_bytes()))? {
                 builder.add_root_certificate(certificate);
@@ -59,7 +61,7 @@ impl Context {
     }
 
     /// The certificate that servers get to see. Of a PKCS#12 bundle this backend does not tell.
-    pub(super) fn presented(&self) -> Option<&Arc<Presented>> {
+    pub(super) fn presented(&self) -> Option<&Arc<PresentedCertificate>> {
         self.presented.as_ref()
     }
 
@@ -68,7 +70,7 @@ impl Context {
         &self,
         target: &Target<'_>,
         stream: S,
-    ) -> Result<(Channel<S>, ChannelFacts), Failure> {
+    ) -> Result<(Channel<S>, TlsInfo), Failure> {
         let name = match peer_name(target.host) {
             PeerName::Ip(address) => address.to_string(),
             PeerName::Dns(name) => name.to_owned(),
@@ -121,10 +123,10 @@ fn version(version: TlsVersion) -> Result<Protocol> {
 }
 
 /// All that the platform tells.
-fn facts<S: Read + Write>(channel: &Channel<S>) -> ChannelFacts {
+fn facts<S: Read + Write>(channel: &Channel<S>) -> TlsInfo {
     let der = channel.peer_certificate().ok().flatten().and_then(|certificate| certificate.to_der().ok());
     let subject = der.and_then(|der| certificate::Certificate::read(&der)).map(|certificate| certificate.subject);
-    ChannelFacts {
+    TlsInfo {
         backend: BACKEND.to_owned(),
         protocol: None,
         cipher: None,
@@ -140,7 +142,7 @@ fn build_with(
     builder: &mut TlsConnectorBuilder,
     material: &Material<'_>,
     warnings: &mut Warnings,
-) -> Result<(TlsConnector, Option<Presented>)> {
+) -> Result<(TlsConnector, Option<PresentedCertificate>)> {
     if material.encrypted {
         return Err(identity::unsupported(material, "an encrypted key"));
     }
@@ -155,7 +157,7 @@ fn build_with(
     let key = pem::blocks(&material.key).first().and_then(pem::Block::der);
     let key = key.ok_or_else(|| material.key_from.about("holds a private key that cannot be read"))?;
     #[cfg(windows)]
-    if !pair::is_rsa(&key) {
+    if !key_match::is_rsa(&key) {
         return Err(identity::unsupported(material, "a key of another kind than RSA"));
     }
     if Identity::from_pkcs8(first(material, 0).as_bytes(), material.key.as_bytes()).is_err() && !cfg!(windows) {
@@ -164,7 +166,7 @@ fn build_with(
     // SChannel takes any two for a pair, so they are compared here first, as far as that goes.
     let is_stranger = |certificate: &String| {
         let der = pem::blocks(certificate).first().and_then(pem::Block::der);
-        der.is_some_and(|der| pair::belong_together(&der, &key) == Some(false))
+        der.is_some_and(|der| key_match::belong_together(&der, &key) == Some(false))
     };
     let strangers: Vec<bool> = material.certificates.iter().map(is_stranger).collect();
     for leaf in (0..material.certificates.len()).filter(|leaf| strangers.get(*leaf) == Some(&false)) {

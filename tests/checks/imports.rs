@@ -8,7 +8,7 @@ use crate::source::{Token, tokens};
 /// The modules in the order data flows, group by group. A module may use those before it, in its own group too. So `auth` never
 /// names a socket, `wire` never names a connection, `topology` never names a collection.
 const ORDER: &[&[&str]] = &[
-    &["results", "secret", "error", "deadline", "fork", "event", "warning", "policy"],
+    &["results", "secret", "error", "deadline", "fork", "event", "warning", "policy", "certificate"],
     &["uri", "credential", "options"],
     &["dns", "wire", "json", "http", "auth"],
     &["tls", "stream", "handshake", "connection"],

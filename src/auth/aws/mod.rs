@@ -30,7 +30,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::{AWS_SESSION_TOKEN, is_local, unprotected};
 use crate::policy::SecurityPolicy;
-use crate::warning::{Alarm, WarningKind};
+use crate::warning::{WarningKind, WarningSink};
 
 use super::world::{self, System, World};
 use cache::{Cache, Held, Key};
@@ -93,7 +93,7 @@ pub(super) struct Aws {
     surroundings: Surroundings,
     deadline: Deadline,
     /// What is to be done about a session token, where others may read it.
-    exposed: Option<(SecurityPolicy, Alarm)>,
+    exposed: Option<(SecurityPolicy, WarningSink)>,
     /// Whether an earlier try with the same credential was refused.
     again: bool,
     /// The keys that this conversation used.

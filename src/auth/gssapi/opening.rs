@@ -14,7 +14,7 @@ mod real {
     use crate::auth::{Mechanism, Peer, Tools};
     use crate::credential::{CanonicalizeHostName, EXTERNAL, GssapiCredential};
     use crate::error::{Error, Result, Stage};
-    use crate::warning::{Alarm, WarningKind};
+    use crate::warning::{WarningKind, WarningSink};
 
     #[cfg(unix)]
     use crate::auth::gssapi::gss as platform;
@@ -44,7 +44,7 @@ mod real {
         Ok(Box::new(Sasl::new(Gssapi::new(&credential.username, tried, Box::new(opening)), EXTERNAL)))
     }
 
-    fn open(credential: &GssapiCredential, host: &str, mut tried: Tried, alarm: &Alarm) -> Result<Opened> {
+    fn open(credential: &GssapiCredential, host: &str, mut tried: Tried, alarm: &WarningSink) -> Result<Opened> {
         let host = service_host(credential, host, alarm)?;
         tried.service = names::written(credential, &host);
         let service = Service::new(credential, &host);
@@ -56,7 +56,7 @@ mod real {
     }
 
     /// The host in the service's principal.
-    fn service_host(credential: &GssapiCredential, host: &str, alarm: &Alarm) -> Result<String> {
+    fn service_host(credential: &GssapiCredential, host: &str, alarm: &WarningSink) -> Result<String> {
         let given = credential.service_host.as_deref().unwrap_or(host);
         if given.is_empty() || given.contains('/') {
             let message = "a Unix socket has no host name for the service's principal";

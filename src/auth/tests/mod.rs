@@ -10,7 +10,7 @@ use super::{Peer, Tools};
 use crate::credential::ScramCredential;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
-use crate::warning::Alarm;
+use crate::warning::WarningSink;
 
 pub(crate) fn tools() -> Tools {
     Tools {
@@ -19,7 +19,7 @@ pub(crate) fn tools() -> Tools {
         scram_max_iterations: 1_000_000,
         policy: SecurityPolicy::default(),
 
-        alarm: Alarm::default(),
+        alarm: WarningSink::default(),
         #[cfg(feature = "aws")]
         aws: super::aws::Surroundings::of_this_process(),
         #[cfg(feature = "oidc")]

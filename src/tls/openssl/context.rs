@@ -5,20 +5,20 @@ use ::openssl::ssl::{SslContext, SslContextBuilder, SslMethod, SslMode, SslOptio
 use ::openssl::x509::X509;
 use ::openssl::x509::store::{X509Store, X509StoreBuilder};
 
-use super::own::Identity;
+use super::client_identity::ClientIdentity;
 use super::revocation::crl::Lists;
 use super::revocation::{self, crl};
 use super::sessions::Sessions;
 use crate::error::Result;
 use crate::options::{TlsOptions, TlsVersion};
-use crate::tls::authorities::Authorities;
 use crate::tls::files::Files;
 use crate::tls::set_up_failed;
+use crate::tls::trust_anchors::TrustAnchors;
 use crate::warning::Warnings;
 
 pub(super) fn new_context(
     store: Option<X509Store>,
-    own: Option<&Identity>,
+    own: Option<&ClientIdentity>,
     options: &TlsOptions,
 ) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
@@ -63,7 +63,7 @@ pub(super) fn new_store(
     warnings: &mut Warnings,
 ) -> Result<(Option<X509Store>, Option<Lists>)> {
     let revoked = options.crl_file.as_deref().zip(files.revoked.as_deref()).filter(|_| revocation::is_on(options));
-    let mut builder = match (Authorities::read(options, files)?, revoked) {
+    let mut builder = match (TrustAnchors::read(options, files)?, revoked) {
         (Some(authorities), _) => given_authorities(&authorities, warnings)?,
         (None, Some(_)) => system_authorities().map_err(|error| set_up_failed(SET_UP_FAILED, error))?,
         (None, None) => return Ok((None, None)),
@@ -78,7 +78,7 @@ fn system_authorities() -> Result<X509StoreBuilder, ErrorStack> {
     Ok(builder)
 }
 
-fn given_authorities(authorities: &Authorities<'_>, warnings: &mut Warnings) -> Result<X509StoreBuilder> {
+fn given_authorities(authorities: &TrustAnchors<'_>, warnings: &mut Warnings) -> Result<X509StoreBuilder> {
     let certificates = authorities.each(warnings, |block| X509::from_pem(block.text.as_bytes()))?;
     let refused = |error: ErrorStack| authorities.origin.about("holds what OpenSSL does not take").with_source(error);
     let mut builder = X509StoreBuilder::new().map_err(refused)?;

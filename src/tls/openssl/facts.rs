@@ -4,12 +4,12 @@ use ::openssl::ssl::SslRef;
 use ::openssl::version;
 
 use super::name::rfc2253;
-use crate::event::{ChannelFacts, Revocation};
+use crate::event::{Revocation, TlsInfo};
 
 /// The facts of a channel whose handshake is over.
-pub(super) fn facts(ssl: &SslRef, revocation: Revocation) -> ChannelFacts {
+pub(super) fn facts(ssl: &SslRef, revocation: Revocation) -> TlsInfo {
     let subjects = ssl.peer_cert_chain().into_iter().flatten().take(MAX_SUBJECTS);
-    ChannelFacts {
+    TlsInfo {
         backend: version::version().to_owned(),
         protocol: Some(ssl.version_str().to_owned()),
         cipher: ssl.current_cipher().map(|cipher| cipher.name().to_owned()),

@@ -39,37 +39,37 @@ type Server = (String, u16);
 /// What is held for one server.
 #[derive(Default)]
 struct Held {
-    sessions: Vec<(SslSession, Vetted)>,
+    sessions: Vec<(SslSession, VerifiedUntil)>,
     /// When a handshake failed in which a session was taken up.
     failed: Option<SystemTime>,
 }
 
 /// What the full handshake at the root of a session found out, and how long that holds.
 #[derive(Clone, Debug)]
-pub(super) struct Vetted {
+pub(super) struct VerifiedUntil {
     from: SystemTime,
     until: SystemTime,
     pub(super) revocation: Revocation,
 }
 
 /// What a channel knows of the place where its sessions go.
-struct Home {
+struct SessionSlot {
     sessions: Arc<Sessions>,
     server: Server,
     /// Set once the channel is accepted: no session of another is kept.
-    vetted: OnceLock<Vetted>,
+    verified: OnceLock<VerifiedUntil>,
 }
 
 impl Sessions {
     /// Has the context tell of new sessions, and keep none by itself.
     pub(super) fn watch(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
-        let index = home()?;
+        let index = slot()?;
         builder.set_session_cache_mode(SslSessionCacheMode::CLIENT | SslSessionCacheMode::NO_INTERNAL);
         builder.set_new_session_callback(move |ssl, session| {
-            if let Some(home) = ssl.ex_data(index)
-                && let Some(vetted) = home.vetted.get()
+            if let Some(slot) = ssl.ex_data(index)
+                && let Some(verified) = slot.verified.get()
             {
-                home.sessions.keep(&home.server, session, vetted);
+                slot.sessions.keep(&slot.server, session, verified);
             }
         });
         Ok(())
@@ -77,22 +77,26 @@ impl Sessions {
 
     /// Prepares a handshake: it takes up the newest session with that server, if there is one. Returns what its full handshake
     /// had found out.
-    pub(super) fn offer(self: &Arc<Self>, ssl: &mut Ssl, target: &Target<'_>) -> Result<Option<Vetted>, ErrorStack> {
+    pub(super) fn offer(
+        self: &Arc<Self>,
+        ssl: &mut Ssl,
+        target: &Target<'_>,
+    ) -> Result<Option<VerifiedUntil>, ErrorStack> {
         let server = (target.host.to_owned(), target.port);
         let taken = self.take(&server);
-        ssl.set_ex_data(home()?, Home { sessions: self.clone(), server, vetted: OnceLock::new() });
-        let Some((session, vetted)) = taken else { return Ok(None) };
+        ssl.set_ex_data(slot()?, SessionSlot { sessions: self.clone(), server, verified: OnceLock::new() });
+        let Some((session, verified)) = taken else { return Ok(None) };
         resume::take_up(ssl, &session)?;
-        Ok(Some(vetted))
+        Ok(Some(verified))
     }
 
     /// The channel is accepted: its sessions may be kept. With TLS 1.3 they come later, with TLS 1.2 it has its own by now.
-    pub(super) fn accept(ssl: &SslRef, vetted: Vetted) {
-        let Some(home) = home().ok().and_then(|index| ssl.ex_data(index)) else { return };
+    pub(super) fn accept(ssl: &SslRef, verified: VerifiedUntil) {
+        let Some(slot) = slot().ok().and_then(|index| ssl.ex_data(index)) else { return };
         if is_used_once(ssl.version2()) {
-            let _ = home.vetted.set(vetted);
+            let _ = slot.verified.set(verified);
         } else if let Some(session) = ssl.session().filter(|session| !session.id().is_empty()) {
-            home.sessions.keep(&home.server, session.to_owned(), &vetted);
+            slot.sessions.keep(&slot.server, session.to_owned(), &verified);
         }
     }
 
@@ -103,20 +107,20 @@ impl Sessions {
         *held = Held { sessions: Vec::new(), failed: Some(SystemTime::now()) };
     }
 
-    fn take(&self, server: &Server) -> Option<(SslSession, Vetted)> {
+    fn take(&self, server: &Server) -> Option<(SslSession, VerifiedUntil)> {
         let now = SystemTime::now();
         let mut kept = self.lock();
         let held = &mut kept.servers.get_mut(server)?.sessions;
-        held.retain(|(_, vetted)| vetted.holds(now));
+        held.retain(|(_, verified)| verified.holds(now));
         match held.last()? {
             (session, _) if is_used_once(Some(session.protocol_version())) => held.pop(),
             again => Some(again.clone()),
         }
     }
 
-    fn keep(&self, server: &Server, session: SslSession, vetted: &Vetted) {
+    fn keep(&self, server: &Server, session: SslSession, verified: &VerifiedUntil) {
         let now = SystemTime::now();
-        if !vetted.holds(now) {
+        if !verified.holds(now) {
             return;
         }
         let mut kept = self.lock();
@@ -130,7 +134,7 @@ impl Sessions {
         if held.sessions.len() >= MAX_SESSIONS || !is_used_once(Some(session.protocol_version())) {
             held.sessions.drain(..1.min(held.sessions.len()));
         }
-        held.sessions.push((session, vetted.clone()));
+        held.sessions.push((session, verified.clone()));
     }
 
     /// How many are kept for a server.
@@ -149,12 +153,12 @@ impl Sessions {
     }
 }
 
-impl Vetted {
+impl VerifiedUntil {
     /// What a full handshake found out just now; `until` limits how long the word about revocation holds.
-    pub(super) fn now(ssl: &SslRef, revocation: Revocation, until: Option<SystemTime>) -> Vetted {
+    pub(super) fn now(ssl: &SslRef, revocation: Revocation, until: Option<SystemTime>) -> VerifiedUntil {
         let from = SystemTime::now();
         let limits = [Some(from + MAX_AGE), until, shortest_life(ssl, from)];
-        Vetted { from, until: limits.into_iter().flatten().min().unwrap_or(from), revocation }
+        VerifiedUntil { from, until: limits.into_iter().flatten().min().unwrap_or(from), revocation }
     }
 
     /// A clock that was set back does not prolong it.
@@ -179,9 +183,9 @@ fn is_used_once(version: Option<SslVersion>) -> bool {
     version == Some(SslVersion::TLS1_3)
 }
 
-/// Where OpenSSL keeps a channel's [`Home`].
-fn home() -> Result<Index<Ssl, Home>, ErrorStack> {
-    static INDEX: OnceLock<Index<Ssl, Home>> = OnceLock::new();
+/// Where OpenSSL keeps a channel's [`SessionSlot`].
+fn slot() -> Result<Index<Ssl, SessionSlot>, ErrorStack> {
+    static INDEX: OnceLock<Index<Ssl, SessionSlot>> = OnceLock::new();
     match INDEX.get() {
         Some(index) => Ok(*index),
         None => {
@@ -208,8 +212,8 @@ mod tests {
     #[test]
     fn what_was_verified_holds_for_a_while_and_not_with_another_clock() {
         let from = SystemTime::now();
-        let vetted = Vetted { from, until: from + MAX_AGE, revocation: Revocation::NotChecked };
-        assert!(vetted.holds(from) && vetted.holds(from + MAX_AGE - Duration::from_secs(1)));
-        assert!(!vetted.holds(from + MAX_AGE) && !vetted.holds(from - Duration::from_secs(1)));
+        let verified = VerifiedUntil { from, until: from + MAX_AGE, revocation: Revocation::NotChecked };
+        assert!(verified.holds(from) && verified.holds(from + MAX_AGE - Duration::from_secs(1)));
+        assert!(!verified.holds(from + MAX_AGE) && !verified.holds(from - Duration::from_secs(1)));
     }
 }

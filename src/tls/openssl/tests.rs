@@ -17,7 +17,7 @@ use crate::deadline::Deadline;
 use crate::tls::TlsStream;
 use crate::tls::connector::Connector;
 use crate::tls::tests::{file, front, round_trip};
-use crate::warning::Alarm;
+use crate::warning::WarningSink;
 
 fn target(host: &str, port: u16) -> Target<'_> {
     Target { host, port, deadline: Deadline::after(Duration::from_secs(30)) }
@@ -40,7 +40,7 @@ fn resumes(connector: &Connector, host: &str, port: u16) -> bool {
 fn a_session_is_of_one_name_and_one_port() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let (one, other) = (front(&authority, "localhost"), front(&authority, "localhost"));
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &Alarm::default()).unwrap();
+    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &WarningSink::default()).unwrap();
     assert!(!resumes(&connector, "localhost", one.port()));
     assert!(resumes(&connector, "localhost", one.port()));
     assert!(!resumes(&connector, "127.0.0.1", one.port()));
@@ -55,7 +55,7 @@ fn a_session_does_not_outlive_the_certificate() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let issued = authority.issue_for_seconds(For::Server, "localhost", 3);
     let server = Front::builder().tls(&issued.certificate, &issued.key).start();
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &Alarm::default()).unwrap();
+    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &WarningSink::default()).unwrap();
     let Ok(mut channel) = connect(&connector, "localhost", server.port()) else {
         panic!("three seconds were too short")
     };
@@ -70,7 +70,7 @@ fn a_session_does_not_outlive_the_certificate() {
 
 fn context(options: &TlsOptions) -> Context {
     let (files, _) = Files::read(options).unwrap();
-    Context::new(options, &files, &Arc::default(), &Alarm::default(), &mut Warnings::default()).unwrap()
+    Context::new(options, &files, &Arc::default(), &WarningSink::default(), &mut Warnings::default()).unwrap()
 }
 
 /// A server that sends so many tickets on each channel.
@@ -138,7 +138,7 @@ fn a_server_that_wants_a_second_handshake() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let issued = authority.issue(For::Server, "localhost");
     let Some(mut server) = SServer::start_listening(&issued.both(), &["-tls1_2"]) else { return };
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &Alarm::default()).unwrap();
+    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &WarningSink::default()).unwrap();
     let mut channel = connect(&connector, "localhost", server.port()).unwrap();
     channel.get_ref().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     server.tell("r");

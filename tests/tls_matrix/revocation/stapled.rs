@@ -12,7 +12,7 @@ const DOES_NOT_COUNT: Expected = Expected::Refused(&["stapled to it does not cou
 const ANOTHER: Expected = Expected::Refused(&["is about another certificate"]);
 const PURPOSE: Expected = Expected::Refused(&["missing ocspsigning usage"]);
 const OUT_OF_DATE: Expected = Expected::Refused(&["is out of date"]);
-const NOT_YET: Expected = Expected::Refused(&["it holds only from"]);
+const NOT_YET: Expected = Expected::Refused(&["it is valid only from"]);
 const NO_STAPLE: Expected = Expected::Refused(&["promises a stapled OCSP answer"]);
 const GOOD: &str = "Good(Staple)";
 

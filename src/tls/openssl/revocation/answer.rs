@@ -2,22 +2,22 @@
 
 use std::time::{Duration, SystemTime};
 
-use ::openssl::ocsp::{OcspBasicResponse, OcspCertStatus, OcspFlag, OcspResponse, OcspResponseStatus, OcspStatus};
+use ::openssl::ocsp::{self, OcspBasicResponse, OcspCertStatus, OcspFlag, OcspResponse, OcspResponseStatus};
 
-use super::subject::Subject;
+use super::checked_certificate::CheckedCertificate;
 use super::time;
 
 /// What a valid answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
-    pub(super) status: Status,
+pub(super) struct OcspStatus {
+    pub(super) certificate: CertificateStatus,
     pub(super) this_update: SystemTime,
     pub(super) next_update: Option<SystemTime>,
 }
 
 /// What becomes of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+pub(super) enum CertificateStatus {
     Good,
     /// Since when, in words.
     Revoked(String),
@@ -25,9 +25,9 @@ pub(super) enum Status {
     Unknown,
 }
 
-impl Word {
+impl OcspStatus {
     /// Reads an answer, DER. The error says why it does not count.
-    pub(super) fn read(der: &[u8], subject: &Subject<'_>, now: SystemTime) -> Result<Word, String> {
+    pub(super) fn read(der: &[u8], subject: &CheckedCertificate<'_>, now: SystemTime) -> Result<OcspStatus, String> {
         if der.len() > MAX_ANSWER {
             return Err(format!("it has more than {MAX_ANSWER} bytes"));
         }
@@ -40,7 +40,7 @@ impl Word {
         let id = ids.find(|id| basic.find_status(id).is_some());
         let status = id.as_ref().and_then(|id| basic.find_status(id)).ok_or("it is about another certificate")?;
         check_signature(&basic, subject)?;
-        Word::of(&status, now)
+        OcspStatus::of(&status, now)
     }
 
     /// Until when it holds. One that does not say so itself holds for [`UNLIMITED_HOLDS`].
@@ -48,29 +48,29 @@ impl Word {
         self.next_update.unwrap_or(self.this_update + UNLIMITED_HOLDS)
     }
 
-    fn of(status: &OcspStatus<'_>, now: SystemTime) -> Result<Word, String> {
+    fn of(single: &ocsp::OcspStatus<'_>, now: SystemTime) -> Result<OcspStatus, String> {
         let unreadable = || "it has a time that cannot be read".to_owned();
-        let this_update = time::of_generalized(status.this_update).ok_or_else(unreadable)?;
-        let next_update = match status.next_update() {
+        let this_update = time::of_generalized(single.this_update).ok_or_else(unreadable)?;
+        let next_update = match single.next_update() {
             Some(next) => Some(time::of_generalized(next).ok_or_else(unreadable)?),
             None => None,
         };
-        let word = Word { status: status_of(status)?, this_update, next_update };
+        let status = OcspStatus { certificate: certificate_status(single)?, this_update, next_update };
         if this_update > now + CLOCK_TOLERANCE {
-            return Err(format!("it holds only from {} on", status.this_update));
+            return Err(format!("it is valid only from {} on", single.this_update));
         }
-        if word.until() <= now {
-            return Err(match status.next_update() {
-                Some(next) => format!("it held until {next} and is out of date"),
-                None => format!("it is of {}, and does not say until when it holds", status.this_update),
+        if status.until() <= now {
+            return Err(match single.next_update() {
+                Some(next) => format!("it was valid until {next} and is out of date"),
+                None => format!("it dates from {}, and does not say how long it is valid", single.this_update),
             });
         }
-        Ok(word)
+        Ok(status)
     }
 }
 
 /// The signer must be the certificate's own issuer, or hold a certificate by it that is made out for signing OCSP answers.
-fn check_signature(basic: &OcspBasicResponse, subject: &Subject<'_>) -> Result<(), String> {
+fn check_signature(basic: &OcspBasicResponse, subject: &CheckedCertificate<'_>) -> Result<(), String> {
     basic.verify(subject.chain, subject.trusted, OcspFlag::NO_EXPLICIT).map_err(|error| {
         let reasons: Vec<&str> = error.errors().iter().filter_map(|error| error.reason()).collect();
         match reasons.is_empty() {
@@ -80,11 +80,11 @@ fn check_signature(basic: &OcspBasicResponse, subject: &Subject<'_>) -> Result<(
     })
 }
 
-fn status_of(status: &OcspStatus<'_>) -> Result<Status, String> {
-    match status.status {
-        OcspCertStatus::GOOD => Ok(Status::Good),
-        OcspCertStatus::UNKNOWN => Ok(Status::Unknown),
-        OcspCertStatus::REVOKED => Ok(Status::Revoked(match status.revocation_time {
+fn certificate_status(single: &ocsp::OcspStatus<'_>) -> Result<CertificateStatus, String> {
+    match single.status {
+        OcspCertStatus::GOOD => Ok(CertificateStatus::Good),
+        OcspCertStatus::UNKNOWN => Ok(CertificateStatus::Unknown),
+        OcspCertStatus::REVOKED => Ok(CertificateStatus::Revoked(match single.revocation_time {
             Some(since) => format!("since {since}"),
             None => "at a time that is not told".to_owned(),
         })),
@@ -138,29 +138,29 @@ mod tests {
         let trusted = trusted.build();
         let mut certificates = chain.iter();
         let (certificate, issuer) = (certificates.next().unwrap(), certificates.next().unwrap());
-        let subject = Subject { certificate, issuer, chain: &chain, trusted: &trusted };
+        let subject = CheckedCertificate { certificate, issuer, chain: &chain, trusted: &trusted };
         let now = SystemTime::now();
-        let word = Word::read(&answer, &subject, now).unwrap();
+        let status = OcspStatus::read(&answer, &subject, now).unwrap();
         assert!(
-            matches!(&word.status, Status::Revoked(since) if since == "since Jan  1 00:00:00 2025 GMT"),
-            "{word:?}"
+            matches!(&status.certificate, CertificateStatus::Revoked(since) if since == "since Jan  1 00:00:00 2025 GMT"),
+            "{status:?}"
         );
         let mut counted = 0;
         for at in 0..answer.len() {
             for change in [1, 0x80, 0xff] {
                 let mut changed = answer.clone();
                 changed[at] ^= change;
-                if let Ok(read) = Word::read(&changed, &subject, now) {
-                    assert_eq!(read, word, "byte {at}");
+                if let Ok(read) = OcspStatus::read(&changed, &subject, now) {
+                    assert_eq!(read, status, "byte {at}");
                     counted += 1;
                 }
             }
         }
         assert!(counted < 3 * answer.len() / 2, "most of it is signed or needed: {counted} of {}", 3 * answer.len());
         for length in 0..answer.len() {
-            Word::read(&answer[..length], &subject, now).unwrap_err();
+            OcspStatus::read(&answer[..length], &subject, now).unwrap_err();
         }
         let long = [&answer[..], &vec![0; MAX_ANSWER]].concat();
-        assert!(Word::read(&long, &subject, now).unwrap_err().contains("it has more than 65536 bytes"));
+        assert!(OcspStatus::read(&long, &subject, now).unwrap_err().contains("it has more than 65536 bytes"));
     }
 }

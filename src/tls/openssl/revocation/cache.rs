@@ -4,46 +4,48 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::answer::{Status, Word};
+use super::answer::{CertificateStatus, OcspStatus};
 
 /// Answers by the name of the certificate that they are about. A client has one, which outlives its certificates: an answer's
 /// author is the certificate's issuer, whose key is part of that name, so it stays true whoever is trusted.
 #[derive(Default)]
-pub(in crate::tls) struct Cache(Mutex<HashMap<Vec<u8>, Word>>);
+pub(in crate::tls) struct OcspCache(Mutex<HashMap<Vec<u8>, OcspStatus>>);
 
-impl Cache {
+impl OcspCache {
     /// The answer that holds now.
-    pub(super) fn get(&self, name: &[u8], now: SystemTime) -> Option<Word> {
-        self.lock().get(name).filter(|word| holds(word, now)).cloned()
+    pub(super) fn get(&self, name: &[u8], now: SystemTime) -> Option<OcspStatus> {
+        self.lock().get(name).filter(|status| holds(status, now)).cloned()
     }
 
     /// Keeps an answer that says something, and until when it holds; unless one is there already that holds as long. That a
     /// certificate is revoked is kept in any case.
-    pub(super) fn keep(&self, name: &[u8], word: &Word, now: SystemTime) {
-        if word.status == Status::Unknown || word.next_update.is_none() {
+    pub(super) fn keep(&self, name: &[u8], status: &OcspStatus, now: SystemTime) {
+        if status.certificate == CertificateStatus::Unknown || status.next_update.is_none() {
             return;
         }
         let mut kept = self.lock();
-        if word.status == Status::Good && kept.get(name).is_some_and(|known| known.next_update >= word.next_update) {
+        if status.certificate == CertificateStatus::Good
+            && kept.get(name).is_some_and(|known| known.next_update >= status.next_update)
+        {
             return;
         }
         if kept.len() >= MAX_ANSWERS && !kept.contains_key(name) {
-            kept.retain(|_, word| holds(word, now));
+            kept.retain(|_, status| holds(status, now));
         }
         if kept.len() >= MAX_ANSWERS && !kept.contains_key(name) {
             kept.clear();
         }
-        kept.insert(name.to_vec(), word.clone());
+        kept.insert(name.to_vec(), status.clone());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Word>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, OcspStatus>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// To the second, without the tolerance that a fresh answer has: another one may be had.
-fn holds(word: &Word, now: SystemTime) -> bool {
-    word.this_update <= now && word.next_update.is_some_and(|next| now < next)
+fn holds(status: &OcspStatus, now: SystemTime) -> bool {
+    status.this_update <= now && status.next_update.is_some_and(|next| now < next)
 }
 
 /// A deployment has fewer servers; with more, the responders are asked again.
@@ -55,15 +57,15 @@ mod tests {
 
     use super::*;
 
-    fn word(status: Status, this_update: SystemTime, next_update: Option<SystemTime>) -> Word {
-        Word { status, this_update, next_update }
+    fn status(certificate: CertificateStatus, this_update: SystemTime, next_update: Option<SystemTime>) -> OcspStatus {
+        OcspStatus { certificate, this_update, next_update }
     }
 
     #[test]
     fn an_answer_holds_from_this_update_until_right_before_next_update() {
-        let (cache, now) = (Cache::default(), SystemTime::now());
+        let (cache, now) = (OcspCache::default(), SystemTime::now());
         let later = |seconds| now + Duration::from_secs(seconds);
-        cache.keep(b"a", &word(Status::Good, later(10), Some(later(20))), now);
+        cache.keep(b"a", &status(CertificateStatus::Good, later(10), Some(later(20))), now);
         for (at, there) in [(9, false), (10, true), (19, true), (20, false)] {
             assert_eq!(cache.get(b"a", later(at)).is_some(), there, "{at}");
         }
@@ -72,34 +74,34 @@ mod tests {
 
     #[test]
     fn a_longer_answer_replaces_and_a_shorter_one_does_not_unless_it_revokes() {
-        let (cache, now) = (Cache::default(), SystemTime::now());
+        let (cache, now) = (OcspCache::default(), SystemTime::now());
         let until = |seconds| Some(now + Duration::from_secs(seconds));
-        let revoked = || Status::Revoked("since then".to_owned());
-        cache.keep(b"a", &word(Status::Good, now, until(20)), now);
-        cache.keep(b"a", &word(Status::Good, now, until(10)), now);
+        let revoked = || CertificateStatus::Revoked("since then".to_owned());
+        cache.keep(b"a", &status(CertificateStatus::Good, now, until(20)), now);
+        cache.keep(b"a", &status(CertificateStatus::Good, now, until(10)), now);
         assert_eq!(cache.get(b"a", now).unwrap().next_update, until(20));
-        cache.keep(b"a", &word(Status::Good, now, until(30)), now);
+        cache.keep(b"a", &status(CertificateStatus::Good, now, until(30)), now);
         assert_eq!(cache.get(b"a", now).unwrap().next_update, until(30));
-        cache.keep(b"a", &word(revoked(), now, until(10)), now);
-        assert_eq!(cache.get(b"a", now).unwrap().status, revoked());
-        cache.keep(b"a", &word(Status::Good, now, until(10)), now);
-        assert_eq!(cache.get(b"a", now).unwrap().status, revoked());
-        cache.keep(b"a", &word(Status::Good, now, until(11)), now);
-        assert_eq!(cache.get(b"a", now).unwrap().status, Status::Good);
+        cache.keep(b"a", &status(revoked(), now, until(10)), now);
+        assert_eq!(cache.get(b"a", now).unwrap().certificate, revoked());
+        cache.keep(b"a", &status(CertificateStatus::Good, now, until(10)), now);
+        assert_eq!(cache.get(b"a", now).unwrap().certificate, revoked());
+        cache.keep(b"a", &status(CertificateStatus::Good, now, until(11)), now);
+        assert_eq!(cache.get(b"a", now).unwrap().certificate, CertificateStatus::Good);
     }
 
     #[test]
     fn what_says_nothing_or_has_no_end_is_not_kept() {
-        let (cache, now) = (Cache::default(), SystemTime::now());
-        cache.keep(b"a", &word(Status::Unknown, now, Some(now + Duration::from_secs(9))), now);
-        cache.keep(b"a", &word(Status::Good, now, None), now);
+        let (cache, now) = (OcspCache::default(), SystemTime::now());
+        cache.keep(b"a", &status(CertificateStatus::Unknown, now, Some(now + Duration::from_secs(9))), now);
+        cache.keep(b"a", &status(CertificateStatus::Good, now, None), now);
         assert!(cache.lock().is_empty());
     }
 
     #[test]
     fn it_has_room_for_so_many() {
-        let (cache, now) = (Cache::default(), SystemTime::now());
-        let good = |seconds| word(Status::Good, now, Some(now + Duration::from_secs(seconds)));
+        let (cache, now) = (OcspCache::default(), SystemTime::now());
+        let good = |seconds| status(CertificateStatus::Good, now, Some(now + Duration::from_secs(seconds)));
         for number in 0..MAX_ANSWERS + 10 {
             cache.keep(&number.to_be_bytes(), &good(if number == 7 { 100 } else { 1 }), now + Duration::from_secs(2));
         }

@@ -14,11 +14,11 @@
 
 mod answer;
 mod cache;
+mod checked_certificate;
 pub(in crate::tls::openssl) mod crl;
 pub(in crate::tls::openssl) mod must_staple;
 #[cfg(feature = "ocsp")]
 mod responder;
-mod subject;
 mod time;
 
 use std::sync::Arc;
@@ -27,23 +27,23 @@ use std::time::{Duration, SystemTime};
 use ::openssl::error::ErrorStack;
 use ::openssl::ssl::{SslRef, StatusType};
 
-use answer::{Status, Word};
-pub(in crate::tls) use cache::Cache;
+use answer::{CertificateStatus, OcspStatus};
+pub(in crate::tls) use cache::OcspCache;
+use checked_certificate::CheckedCertificate;
 use crl::Lists;
-use subject::Subject;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::{Revocation, RevocationSource};
 use crate::options::TlsOptions;
 use crate::tls::Target;
-use crate::warning::{Alarm, WarningKind};
+use crate::warning::{WarningKind, WarningSink};
 
 /// What one context checks.
-pub(super) struct Checker {
+pub(super) struct RevocationChecker {
     lists: Option<Lists>,
     asks_responders: bool,
-    cache: Arc<Cache>,
-    alarm: Alarm,
+    cache: Arc<OcspCache>,
+    warning_sink: WarningSink,
 }
 
 /// What was found out.
@@ -58,13 +58,18 @@ pub(super) fn is_on(options: &TlsOptions) -> bool {
     !options.danger_accepts_any_certificate() && options.disable_certificate_revocation_check != Some(true)
 }
 
-impl Checker {
-    pub(super) fn new(options: &TlsOptions, lists: Option<Lists>, cache: &Arc<Cache>, alarm: &Alarm) -> Checker {
-        Checker {
+impl RevocationChecker {
+    pub(super) fn new(
+        options: &TlsOptions,
+        lists: Option<Lists>,
+        cache: &Arc<OcspCache>,
+        warning_sink: &WarningSink,
+    ) -> RevocationChecker {
+        RevocationChecker {
             lists,
             asks_responders: options.disable_ocsp_endpoint_check != Some(true),
             cache: cache.clone(),
-            alarm: alarm.clone(),
+            warning_sink: warning_sink.clone(),
         }
     }
 
@@ -75,14 +80,14 @@ impl Checker {
 
     /// Judges the server's certificate after a full handshake. An error: there must be no channel.
     pub(super) fn judge(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Found> {
-        let Some(subject) = Subject::of(ssl) else {
+        let Some(subject) = CheckedCertificate::of(ssl) else {
             return Err(Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL does not tell which certificates it verified"));
         };
         let request = subject.request().map_err(|error| {
             Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
                 .with_source(error)
         })?;
-        let judge = Judge { subject, request, cache: &self.cache, now: SystemTime::now() };
+        let judge = RevocationCheck { subject, request, cache: &self.cache, now: SystemTime::now() };
         if let Some(found) = judge.staple(ssl.ocsp_status().filter(|staple| !staple.is_empty()))? {
             return Ok(self.limited(found));
         }
@@ -100,7 +105,7 @@ impl Checker {
     }
 
     #[cfg(feature = "ocsp")]
-    fn ask(&self, judge: &Judge<'_>, target: &Target<'_>) -> Result<Found> {
+    fn ask(&self, judge: &RevocationCheck<'_>, target: &Target<'_>) -> Result<Found> {
         let named = judge.subject.responders();
         let urls: Vec<String> = named.iter().filter(|url| responder::is_askable(url)).cloned().collect();
         if urls.is_empty() {
@@ -109,12 +114,14 @@ impl Checker {
         let mut failures = Vec::new();
         for came in responder::ask(urls, &judge.request, responder::limit(target.deadline)) {
             let name = shown(&came.url);
-            let read = came.answer.and_then(|answer| Word::read(&answer, &judge.subject, judge.now));
+            let read = came.answer.and_then(|answer| OcspStatus::read(&answer, &judge.subject, judge.now));
             match read {
-                Ok(Word { status: Status::Unknown, .. }) => {
+                Ok(OcspStatus { certificate: CertificateStatus::Unknown, .. }) => {
                     failures.push(format!("{name} does not know the certificate"));
                 }
-                Ok(word) => return judge.settled(word, RevocationSource::Responder, &format!("the responder {name}")),
+                Ok(status) => {
+                    return judge.settled(status, RevocationSource::Responder, &format!("the responder {name}"));
+                }
                 Err(why) => failures.push(format!("{name} gave no answer that counts: {why}")),
             }
         }
@@ -125,7 +132,7 @@ impl Checker {
     }
 
     #[cfg(not(feature = "ocsp"))]
-    fn ask(&self, judge: &Judge<'_>, target: &Target<'_>) -> Result<Found> {
+    fn ask(&self, judge: &RevocationCheck<'_>, target: &Target<'_>) -> Result<Found> {
         match judge.subject.responders().len() {
             0 => Ok(nobody_to_ask(0)),
             _ => Ok(self.gave_up(
@@ -137,9 +144,9 @@ impl Checker {
     }
 
     /// The soft failure, which is not a silent one.
-    fn gave_up(&self, judge: &Judge<'_>, target: &Target<'_>, why: String) -> Found {
+    fn gave_up(&self, judge: &RevocationCheck<'_>, target: &Target<'_>, why: String) -> Found {
         let about = format!("the certificate of {} ({})", target.host, judge.subject.described());
-        self.alarm.warn(
+        self.warning_sink.warn(
             WarningKind::Revocation,
             format!("whether {about} is revoked is not known, and it is used all the same: {why}"),
         );
@@ -159,15 +166,15 @@ impl Checker {
 }
 
 /// One certificate before the bench.
-struct Judge<'a> {
-    subject: Subject<'a>,
+struct RevocationCheck<'a> {
+    subject: CheckedCertificate<'a>,
     /// The OCSP request about it: its name in the cache, too.
     request: Vec<u8>,
-    cache: &'a Cache,
+    cache: &'a OcspCache,
     now: SystemTime,
 }
 
-impl Judge<'_> {
+impl RevocationCheck<'_> {
     /// What was stapled, or not.
     fn staple(&self, staple: Option<&[u8]>) -> Result<Option<Found>> {
         let promised = || self.subject.certificate.to_der().is_ok_and(|der| must_staple::is_promised(&der));
@@ -179,11 +186,11 @@ impl Judge<'_> {
                 false => Ok(None),
             };
         };
-        let word = Word::read(staple, &self.subject, self.now).map_err(|why| {
+        let status = OcspStatus::read(staple, &self.subject, self.now).map_err(|why| {
             self.refused(&format!("the OCSP answer stapled to it does not count: {why}"), STAPLE_HINT)
         })?;
-        if word.status != Status::Unknown {
-            return self.settled(word, RevocationSource::Staple, "the OCSP answer that the server stapled").map(Some);
+        if status.certificate != CertificateStatus::Unknown {
+            return self.settled(status, RevocationSource::Staple, "the OCSP answer that the server stapled").map(Some);
         }
         match promised() {
             true => Err(self.refused(
@@ -196,16 +203,18 @@ impl Judge<'_> {
 
     /// What earlier connections found out.
     fn kept(&self) -> Result<Option<Found>> {
-        let Some(word) = self.cache.get(&self.request, self.now) else { return Ok(None) };
-        self.settled(word, RevocationSource::Cache, "an OCSP answer that still holds").map(Some)
+        let Some(status) = self.cache.get(&self.request, self.now) else { return Ok(None) };
+        self.settled(status, RevocationSource::Cache, "an OCSP answer that still holds").map(Some)
     }
 
     /// An answer that counts.
-    fn settled(&self, word: Word, source: RevocationSource, who: &str) -> Result<Found> {
-        self.cache.keep(&self.request, &word, self.now);
-        match &word.status {
-            Status::Revoked(since) => Err(self.refused(&format!("it is revoked {since}, says {who}"), REVOKED_HINT)),
-            _ => Ok(Found { revocation: Revocation::Good(source), until: Some(word.until()) }),
+    fn settled(&self, status: OcspStatus, source: RevocationSource, who: &str) -> Result<Found> {
+        self.cache.keep(&self.request, &status, self.now);
+        match &status.certificate {
+            CertificateStatus::Revoked(since) => {
+                Err(self.refused(&format!("it is revoked {since}, says {who}"), REVOKED_HINT))
+            }
+            _ => Ok(Found { revocation: Revocation::Good(source), until: Some(status.until()) }),
         }
     }
 
@@ -229,7 +238,7 @@ fn shown(url: &str) -> String {
     url.chars().filter(|character| !character.is_control()).take(MAX_SHOWN).collect()
 }
 
-/// So long a channel to whose certificate nobody had a word may be resumed.
+/// So long a channel to whose certificate nobody had a status may be resumed.
 const ASK_AGAIN: Duration = Duration::from_secs(5 * 60);
 #[cfg(feature = "ocsp")]
 const MAX_SHOWN: usize = 200;

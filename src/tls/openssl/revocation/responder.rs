@@ -9,7 +9,7 @@ use crate::deadline::Deadline;
 use crate::http::{Http, Method, Request, http};
 
 /// What came from a responder, or why nothing did.
-pub(super) struct Came {
+pub(super) struct ResponderReply {
     pub(super) url: String,
     pub(super) answer: Result<Vec<u8>, String>,
 }
@@ -29,10 +29,10 @@ pub(super) fn limit(deadline: Deadline) -> Deadline {
 
 /// Asks all of them at once, the first few; the answers come in the order in which they arrive. Whoever has one that counts
 /// drops the rest: the threads end by themselves, at the limit at the latest.
-pub(super) fn ask(urls: Vec<String>, request: &[u8], limit: Deadline) -> Box<dyn Iterator<Item = Came>> {
+pub(super) fn ask(urls: Vec<String>, request: &[u8], limit: Deadline) -> Box<dyn Iterator<Item = ResponderReply>> {
     let mut urls: Vec<String> = urls.into_iter().take(MAX_RESPONDERS).collect();
     if urls.len() == 1 {
-        let answers: Vec<Came> = urls.drain(..).map(|url| ask_one(&*http(), url, request, limit)).collect();
+        let answers: Vec<ResponderReply> = urls.drain(..).map(|url| ask_one(&*http(), url, request, limit)).collect();
         return Box::new(answers.into_iter());
     }
     let (send, receive) = mpsc::channel();
@@ -47,19 +47,19 @@ pub(super) fn ask(urls: Vec<String>, request: &[u8], limit: Deadline) -> Box<dyn
 }
 
 struct Arrivals {
-    receive: Receiver<Came>,
+    receive: Receiver<ResponderReply>,
     limit: Deadline,
 }
 
 impl Iterator for Arrivals {
-    type Item = Came;
+    type Item = ResponderReply;
 
-    fn next(&mut self) -> Option<Came> {
+    fn next(&mut self) -> Option<ResponderReply> {
         self.receive.recv_timeout(self.limit.remaining()?).ok()
     }
 }
 
-fn ask_one(http: &dyn Http, url: String, request: &[u8], limit: Deadline) -> Came {
+fn ask_one(http: &dyn Http, url: String, request: &[u8], limit: Deadline) -> ResponderReply {
     let asked = http.send(&Request {
         method: Method::Post,
         url: &url,
@@ -76,7 +76,7 @@ fn ask_one(http: &dyn Http, url: String, request: &[u8], limit: Deadline) -> Cam
         Ok(answer) => Err(format!("HTTP status {}", answer.status)),
         Err(error) => Err(error.message().to_owned()),
     };
-    Came { url, answer }
+    ResponderReply { url, answer }
 }
 
 /// So long at most.

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ::openssl::ssl::{self, MidHandshakeSslStream, Ssl, SslVerifyMode};
 use ::openssl::x509::{X509StoreContextRef, X509VerifyResult};
 
-use super::presented;
+use super::describe;
 use super::roots::Trust;
 use crate::tls::{Failure, Target, certificate_hint, handshake_failed, no_common_tls};
 
 /// Keeps what OpenSSL says of a certificate that it refuses; after the handshake it is gone.
 #[derive(Clone, Default)]
-pub(super) struct Witness(Arc<Mutex<Option<Refused>>>);
+pub(super) struct VerifyErrorCapture(Arc<Mutex<Option<Refused>>>);
 
 /// A chain that was refused, and which of its certificates is to blame.
 struct Refused {
@@ -20,7 +20,7 @@ struct Refused {
     blamed: Option<String>,
 }
 
-impl Witness {
+impl VerifyErrorCapture {
     /// Looks on while the certificates are verified. The verdict stays OpenSSL's.
     pub(super) fn watch(&self, ssl: &mut Ssl) {
         let seen = self.clone();
@@ -41,7 +41,7 @@ impl Refused {
     fn read(chain: &X509StoreContextRef) -> Option<Refused> {
         let leaf = chain.chain().and_then(|chain| chain.iter().next()).or_else(|| chain.current_cert())?;
         let blamed = chain.current_cert().filter(|_| chain.error_depth() > 0);
-        Some(Refused { leaf: presented::describe(leaf), blamed: blamed.map(presented::name_and_validity) })
+        Some(Refused { leaf: describe::describe(leaf), blamed: blamed.map(describe::name_and_validity) })
     }
 }
 
@@ -53,14 +53,14 @@ pub(super) fn is_refusal<S>(failed: &MidHandshakeSslStream<S>) -> bool {
 /// Tells a refused certificate from a stream that failed, and both from all else.
 pub(super) fn judge<S>(
     failed: MidHandshakeSslStream<S>,
-    witness: &Witness,
+    capture: &VerifyErrorCapture,
     trust: &Trust,
     target: &Target<'_>,
 ) -> Failure {
     let (refused, verdict) = (is_refusal(&failed), failed.ssl().verify_result());
     let error = failed.into_error();
     if refused {
-        return refusal(verdict.error_string(), witness.refused(), trust, target);
+        return refusal(verdict.error_string(), capture.refused(), trust, target);
     }
     match error.into_io_error() {
         Ok(error) => Failure::Io(error),

@@ -1,6 +1,6 @@
 //! Options written back as a connection string.
 
-use super::table::{Opt, Place};
+use super::table::{Location, OptionId};
 use super::value::Value;
 use super::{ClientOptions, ServerAddress};
 use crate::credential::Credential;
@@ -41,14 +41,14 @@ impl ClientOptions {
 
     fn user_info(&self) -> String {
         let settings = &self.given.settings;
-        let Some(Value::Text(username)) = settings.get(Opt::Username) else {
+        let Some(Value::Text(username)) = settings.get(OptionId::Username) else {
             return String::new();
         };
         let encode = |text: &str| {
             let kept = if self.given.plus_in_uri { "+" } else { "" };
             uri::encode_but(text, kept)
         };
-        match settings.secret(Opt::Password) {
+        match settings.secret(OptionId::Password) {
             Some(password) => format!("{}:{}@", encode(username), encode(password.expose())),
             None => format!("{}@", encode(username)),
         }
@@ -59,19 +59,19 @@ impl ClientOptions {
         for (option, value) in self.given.settings.given() {
             let spec = option.spec();
             let shown = with_credentials || !CREDENTIALS.contains(&option);
-            if spec.place == Place::Query && shown {
+            if spec.location == Location::Query && shown {
                 pairs.extend(value.written().into_iter().map(|value| format!("{}={value}", spec.name)));
             }
         }
         if let Some(source) = self.source_beside_database() {
-            pairs.push(format!("{}={}", Opt::AuthSource.name(), uri::percent_encode(source)));
+            pairs.push(format!("{}={}", OptionId::AuthSource.name(), uri::percent_encode(source)));
         }
         pairs
     }
 
     /// The users' source, where it was not given and the written database would name another.
     fn source_beside_database(&self) -> Option<&str> {
-        if self.given.settings.has(Opt::AuthSource) || self.given.uri_database == self.default_database {
+        if self.given.settings.has(OptionId::AuthSource) || self.given.uri_database == self.default_database {
             return None;
         }
         self.credential.as_ref().map(Credential::source)
@@ -87,10 +87,10 @@ fn write_host(address: &ServerAddress) -> String {
 }
 
 /// What belongs to a login, beside the user info.
-const CREDENTIALS: &[Opt] = &[
-    Opt::AuthMechanismProperties,
-    Opt::TlsCertificateKeyFilePassword,
-    Opt::ProxyUsername,
-    Opt::ProxyPassword,
-    Opt::AutoEncryption,
+const CREDENTIALS: &[OptionId] = &[
+    OptionId::AuthMechanismProperties,
+    OptionId::TlsCertificateKeyFilePassword,
+    OptionId::ProxyUsername,
+    OptionId::ProxyPassword,
+    OptionId::AutoEncryption,
 ];

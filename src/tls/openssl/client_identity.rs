@@ -7,25 +7,25 @@ use ::openssl::pkcs12::Pkcs12;
 use ::openssl::pkey::{PKey, Private};
 use ::openssl::x509::{X509, X509VerifyResult};
 
-use crate::auth::Presented;
+use crate::certificate::PresentedCertificate;
 use crate::error::{Error, Result};
 use crate::tls::certificate::Certificate;
 use crate::tls::identity::{self, Bundle, Material, Own};
 use crate::warning::Warnings;
 
 /// The client's own certificate, ready for use.
-pub(super) struct Identity {
+pub(super) struct ClientIdentity {
     pub(super) leaf: X509,
     /// Its issuers, as far as they were given, each before its own.
     pub(super) chain: Vec<X509>,
     pub(super) key: PKey<Private>,
 }
 
-impl Identity {
-    pub(super) fn new(own: &Own<'_>, warnings: &mut Warnings) -> Result<Identity> {
+impl ClientIdentity {
+    pub(super) fn new(own: &Own<'_>, warnings: &mut Warnings) -> Result<ClientIdentity> {
         let identity = match own {
-            Own::Pem(material) => Identity::from_pem(material)?,
-            Own::Pkcs12(bundle) => Identity::from_pkcs12(bundle)?,
+            Own::Pem(material) => ClientIdentity::from_pem(material)?,
+            Own::Pkcs12(bundle) => ClientIdentity::from_pkcs12(bundle)?,
         };
         if let Some(leaf) = identity.facts() {
             identity::warn_of_validity(&leaf, warnings);
@@ -33,17 +33,17 @@ impl Identity {
         Ok(identity)
     }
 
-    fn from_pem(material: &Material<'_>) -> Result<Identity> {
+    fn from_pem(material: &Material<'_>) -> Result<ClientIdentity> {
         let key = read_key(material)?;
         let mut certificates = Vec::new();
         for (place, certificate) in material.certificates.iter().enumerate() {
             let read = X509::from_pem(certificate.as_bytes());
             certificates.push(read.map_err(|error| material.unreadable_certificate(place).with_source(error))?);
         }
-        Identity::arrange(key, certificates).ok_or_else(|| material.mismatch())
+        ClientIdentity::arrange(key, certificates).ok_or_else(|| material.mismatch())
     }
 
-    fn from_pkcs12(bundle: &Bundle<'_>) -> Result<Identity> {
+    fn from_pkcs12(bundle: &Bundle<'_>) -> Result<ClientIdentity> {
         let opened = Pkcs12::from_der(bundle.der)
             .map_err(|error| bundle.about("holds a bundle that cannot be read").with_source(error))?
             .parse2(bundle.password)
@@ -53,11 +53,11 @@ impl Identity {
         if certificates.is_empty() {
             return Err(bundle.incomplete("a certificate"));
         }
-        Identity::arrange(key, certificates).ok_or_else(|| bundle.mismatch())
+        ClientIdentity::arrange(key, certificates).ok_or_else(|| bundle.mismatch())
     }
 
     /// Finds the leaf by its key, and puts its issuers in their order. `None` where the key belongs to none.
-    fn arrange(key: PKey<Private>, mut others: Vec<X509>) -> Option<Identity> {
+    fn arrange(key: PKey<Private>, mut others: Vec<X509>) -> Option<ClientIdentity> {
         let matches = |certificate: &X509| certificate.public_key().is_ok_and(|public| public.public_eq(&key));
         let leaf = others.swap_remove(others.iter().position(matches)?);
         let mut chain: Vec<X509> = Vec::new();
@@ -68,14 +68,14 @@ impl Identity {
             };
             chain.push(others.swap_remove(issuer));
         }
-        Some(Identity { leaf, chain, key })
+        Some(ClientIdentity { leaf, chain, key })
     }
 
     fn facts(&self) -> Option<Certificate> {
         Certificate::read(&self.leaf.to_der().ok()?)
     }
 
-    pub(super) fn presented(&self) -> Option<Presented> {
+    pub(super) fn presented(&self) -> Option<PresentedCertificate> {
         self.facts().map(|facts| facts.presented())
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::table::Opt;
+use super::table::OptionId;
 use super::tls::{TlsBytes, TlsIdentity};
-use super::value::{Settings, Value};
+use super::value::{OptionMap, Value};
 use super::{DriverInfo, ServerAddress, ServerApi, TlsVersion, query};
 use crate::credential::{AllowedHosts, AwsProvider, OidcCommand, OidcProvider};
 use crate::error::Result;
@@ -15,8 +15,8 @@ use crate::warning::{Warning, Warnings};
 
 /// What was given, taken together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Given {
-    pub(super) settings: Settings,
+pub(super) struct RawOptions {
+    pub(super) settings: OptionMap,
     pub(super) hosts: Vec<ServerAddress>,
     /// The host name of a `mongodb+srv` connection string.
     pub(super) srv_host: Option<String>,
@@ -33,7 +33,7 @@ pub(super) struct Given {
     pub(super) aws_provider: Option<AwsProvider>,
     pub(super) tls_ca_pem: Option<TlsBytes>,
     pub(super) tls_identity: Option<TlsIdentity>,
-    pub(super) oidc: GivenOidc,
+    pub(super) oidc: RawOidcOptions,
     pub(super) policy: SecurityPolicy,
     pub(super) min_tls_version: Option<TlsVersion>,
     /// What was odd about the connection string, or about a value in code.
@@ -42,7 +42,7 @@ pub(super) struct Given {
 
 /// What gives tokens for MONGODB-OIDC, as far as a connection string cannot say it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct GivenOidc {
+pub(super) struct RawOidcOptions {
     pub(super) callback: Option<OidcProvider>,
     pub(super) human_callback: Option<OidcProvider>,
     pub(super) allowed_hosts: Option<AllowedHosts>,
@@ -50,7 +50,7 @@ pub(super) struct GivenOidc {
     pub(super) token_command: Option<OidcCommand>,
 }
 
-impl GivenOidc {
+impl RawOidcOptions {
     /// The setter of something that was given, if anything was.
     pub(super) fn first(&self) -> Option<&'static str> {
         let given = [
@@ -64,21 +64,21 @@ impl GivenOidc {
     }
 }
 
-impl Given {
+impl RawOptions {
     /// Takes a connection string. What was given before wins over it.
     pub(super) fn take_uri(&mut self, uri: ConnectionString) -> Result<()> {
         let mut warnings = uri.warnings.clone();
         let mut settings = query::read(&uri, &mut warnings)?;
         if let Some(database) = uri.database {
             self.uri_database.get_or_insert_with(|| database.clone());
-            settings.set(Opt::DefaultDatabase, Value::Text(database));
+            settings.set(OptionId::DefaultDatabase, Value::Text(database));
         }
         self.login_asked = uri.user_info.is_some();
         if let Some(info) = uri.user_info {
             self.plus_in_uri = info.plus;
-            settings.set(Opt::Username, Value::Text(info.username));
+            settings.set(OptionId::Username, Value::Text(info.username));
             if let Some(password) = info.password {
-                settings.set(Opt::Password, Value::Secret(password));
+                settings.set(OptionId::Password, Value::Secret(password));
             }
         }
         let known = std::mem::take(&mut self.settings); // of options that became a builder again: as good as code

@@ -4,7 +4,7 @@
 /// [`ConnectionInfo::tls`](crate::event::ConnectionInfo::tls) of each command event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ChannelFacts {
+pub struct TlsInfo {
     /// The library that made it, with its version where that is known: `OpenSSL 3.0.15 3 Sep 2024`.
     pub backend: String,
     /// The protocol version, as `TLSv1.3`. `None` where the platform does not tell.

@@ -1,10 +1,10 @@
 //! From user name, password, source, mechanism and its properties to a credential. All parts are judged together, once
 //! connection string and code have had their say.
 
-use super::given::{Given, GivenOidc};
 use super::kerberos;
-use super::table::Opt;
-use super::value::{Settings, Value};
+use super::raw::{RawOidcOptions, RawOptions};
+use super::table::OptionId;
+use super::value::{OptionMap, Value};
 use crate::credential::{
     AwsCredential, AwsKeys, AwsProvider, CrCredential, Credential, EXTERNAL, GssapiCredential, OidcCredential,
     OidcEnvironment, OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
@@ -15,19 +15,19 @@ use crate::uri::{percent_decode, percent_encode};
 use crate::warning::{WarningKind, Warnings};
 
 /// The credential, or `None` where nothing asks for one: a database or a source alone does not.
-pub(super) fn credential(given: &Given, warnings: &mut Warnings) -> Result<Option<Credential>> {
+pub(super) fn credential(given: &RawOptions, warnings: &mut Warnings) -> Result<Option<Credential>> {
     let settings = &given.settings;
-    let mechanism = settings.text(Opt::AuthMechanism);
+    let mechanism = settings.text(OptionId::AuthMechanism);
     let parts = Parts {
         mechanism: mechanism.unwrap_or("the default mechanism"),
-        username: settings.text(Opt::Username).filter(|name| !name.is_empty()),
-        password: settings.secret(Opt::Password),
-        source: settings.text(Opt::AuthSource),
+        username: settings.text(OptionId::Username).filter(|name| !name.is_empty()),
+        password: settings.secret(OptionId::Password),
+        source: settings.text(OptionId::AuthSource),
         database: given.uri_database.as_deref(),
         properties: Properties::read(settings)?,
-        old_service_name: settings.text(Opt::GssapiServiceName),
-        credential_cache: settings.text(Opt::GssapiCredentialCache),
-        client_keytab: settings.text(Opt::GssapiClientKeytab),
+        old_service_name: settings.text(OptionId::GssapiServiceName),
+        credential_cache: settings.text(OptionId::GssapiCredentialCache),
+        client_keytab: settings.text(OptionId::GssapiClientKeytab),
         plus_in_uri: given.plus_in_uri,
         aws_provider: given.aws_provider.as_ref(),
         oidc: &given.oidc,
@@ -75,7 +75,7 @@ struct Parts<'a> {
     client_keytab: Option<&'a str>,
     plus_in_uri: bool,
     aws_provider: Option<&'a AwsProvider>,
-    oidc: &'a GivenOidc,
+    oidc: &'a RawOidcOptions,
 }
 
 impl Parts<'_> {
@@ -160,9 +160,9 @@ impl Parts<'_> {
     }
 
     /// The option that says where Kerberos keeps the user's credentials, if one does.
-    fn kerberos_store(&self) -> Option<Opt> {
-        let cache = self.credential_cache.map(|_| Opt::GssapiCredentialCache);
-        cache.or(self.client_keytab.map(|_| Opt::GssapiClientKeytab))
+    fn kerberos_store(&self) -> Option<OptionId> {
+        let cache = self.credential_cache.map(|_| OptionId::GssapiCredentialCache);
+        cache.or(self.client_keytab.map(|_| OptionId::GssapiClientKeytab))
     }
 
     fn aws(&self, warnings: &mut Warnings) -> Result<AwsCredential> {
@@ -227,7 +227,7 @@ impl Parts<'_> {
 
     /// The one thing that gives the token: none, or two of them, is an error.
     fn oidc_source(&self) -> Result<OidcSource> {
-        let GivenOidc { callback, human_callback, allowed_hosts, token_file, token_command } = self.oidc;
+        let RawOidcOptions { callback, human_callback, allowed_hosts, token_file, token_command } = self.oidc;
         if allowed_hosts.is_some() && human_callback.is_none() {
             return Err(self.error("takes allowed hosts only together with a human callback"));
         }
@@ -314,8 +314,8 @@ impl Parts<'_> {
 
 /// Code gives the audience for MONGODB-OIDC as it is. One that was percent-encoded all the same, as for a connection string, would be
 /// encoded twice on its way to the metadata service, which then knows no such audience.
-pub(super) fn take_encoded_resource(code: &mut Settings, warnings: &mut Warnings) {
-    let mut pairs = code.properties(Opt::AuthMechanismProperties).to_vec();
+pub(super) fn take_encoded_resource(code: &mut OptionMap, warnings: &mut Warnings) {
+    let mut pairs = code.properties(OptionId::AuthMechanismProperties).to_vec();
     for (name, value) in pairs.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("TOKEN_RESOURCE")) {
         if let Some(plain) = decoded(value.expose()) {
             *value = Secret::from(plain);
@@ -326,7 +326,7 @@ pub(super) fn take_encoded_resource(code: &mut Settings, warnings: &mut Warnings
         }
     }
     if !pairs.is_empty() {
-        code.set(Opt::AuthMechanismProperties, Value::Properties(pairs));
+        code.set(OptionId::AuthMechanismProperties, Value::Properties(pairs));
     }
 }
 
@@ -340,9 +340,9 @@ fn decoded(text: &str) -> Option<String> {
 struct Properties<'a>(Vec<(String, &'a str)>);
 
 impl<'a> Properties<'a> {
-    fn read(settings: &'a Settings) -> Result<Self> {
+    fn read(settings: &'a OptionMap) -> Result<Self> {
         let mut pairs: Vec<(String, &str)> = Vec::new();
-        for (name, value) in settings.properties(Opt::AuthMechanismProperties) {
+        for (name, value) in settings.properties(OptionId::AuthMechanismProperties) {
             let name = name.to_ascii_uppercase();
             let Some(known) = PROPERTIES.iter().find(|known| **known == name) else {
                 return Err(Error::invalid_argument("a mechanism property has a name that no mechanism knows")

@@ -3,16 +3,16 @@
 //! A plain `SslContext` and not `SslConnector`: that one reads the system's whole bundle each time it is built, while the
 //! default verify paths are a folder that is looked into on demand. The context is built once per client.
 
+mod client_identity;
 mod context;
+mod describe;
 mod facts;
 mod name;
-mod own;
-mod presented;
+mod refusal;
 mod resume;
 mod revocation;
 mod roots;
 mod sessions;
-mod verdict;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use ::openssl::error::ErrorStack;
 use ::openssl::ssl::{ErrorCode, HandshakeError, MidHandshakeSslStream, Ssl, SslContext, SslRef, SslStream};
 use ::openssl::x509::verify::X509CheckFlags;
 
-pub(super) use revocation::Cache as Memory;
-use revocation::Checker;
+use refusal::VerifyErrorCapture;
+pub(super) use revocation::OcspCache;
+use revocation::RevocationChecker;
 use roots::Trust;
-use sessions::{Sessions, Vetted};
-use verdict::Witness;
+use sessions::{Sessions, VerifiedUntil};
 
-use crate::auth::Presented;
+use crate::certificate::PresentedCertificate;
 use crate::error::Result;
-use crate::event::{ChannelFacts, Revocation};
+use crate::event::{Revocation, TlsInfo};
 use crate::options::TlsOptions;
 use crate::tls::files::Files;
 use crate::tls::{Failure, PeerName, Target, identity, peer_name, set_up_failed};
-use crate::warning::{Alarm, Warnings};
+use crate::warning::{WarningSink, Warnings};
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
     context: SslContext,
-    presented: Option<Arc<Presented>>,
+    presented: Option<Arc<PresentedCertificate>>,
     trust: Trust,
     sessions: Arc<Sessions>,
-    revocation: Option<Checker>,
+    revocation: Option<RevocationChecker>,
     danger_accepts_any_certificate: bool,
     danger_accepts_any_hostname: bool,
 }
@@ -51,7 +51,7 @@ pub(super) struct Context {
 pub(super) fn read_certificate(der: &[u8]) -> Option<String> {
     let promised = revocation::must_staple::is_promised(der);
     let certificate = ::openssl::x509::X509::from_der(der).ok()?;
-    Some(format!("{}, must-staple: {promised}", presented::describe(&certificate)))
+    Some(format!("{}, must-staple: {promised}", describe::describe(&certificate)))
 }
 
 /// A TLS channel as OpenSSL makes it.
@@ -62,13 +62,13 @@ impl Context {
     pub(super) fn new(
         options: &TlsOptions,
         files: &Files,
-        memory: &Arc<Memory>,
-        alarm: &Alarm,
+        ocsp_cache: &Arc<OcspCache>,
+        warning_sink: &WarningSink,
         warnings: &mut Warnings,
     ) -> Result<Context> {
         let (store, lists) = context::new_store(options, files, warnings)?;
         let own = identity::read(options, files, warnings)?;
-        let own = own.map(|own| own::Identity::new(&own, warnings)).transpose()?;
+        let own = own.map(|own| client_identity::ClientIdentity::new(&own, warnings)).transpose()?;
         let context = context::new_context(store, own.as_ref(), options)
             .map_err(|error| set_up_failed(context::SET_UP_FAILED, error))?;
         Ok(Context {
@@ -76,14 +76,15 @@ impl Context {
             presented: own.and_then(|own| own.presented()).map(Arc::new),
             trust: Trust::new(options),
             sessions: Arc::default(),
-            revocation: revocation::is_on(options).then(|| Checker::new(options, lists, memory, alarm)),
+            revocation: revocation::is_on(options)
+                .then(|| RevocationChecker::new(options, lists, ocsp_cache, warning_sink)),
             danger_accepts_any_certificate: options.danger_accepts_any_certificate(),
             danger_accepts_any_hostname: options.danger_accepts_any_hostname(),
         })
     }
 
     /// The certificate that servers get to see.
-    pub(super) fn presented(&self) -> Option<&Arc<Presented>> {
+    pub(super) fn presented(&self) -> Option<&Arc<PresentedCertificate>> {
         self.presented.as_ref()
     }
 
@@ -92,43 +93,47 @@ impl Context {
         &self,
         target: &Target<'_>,
         stream: S,
-    ) -> Result<(Channel<S>, ChannelFacts), Failure> {
-        let witness = Witness::default();
+    ) -> Result<(Channel<S>, TlsInfo), Failure> {
+        let capture = VerifyErrorCapture::default();
         let (ssl, offered) = self
-            .prepare(target, &witness)
+            .prepare(target, &capture)
             .map_err(|error| Failure::Tls(set_up_failed("OpenSSL could not prepare the handshake", error)))?;
         let channel = match ssl.connect(stream) {
             Ok(channel) => channel,
             Err(HandshakeError::Failure(failed) | HandshakeError::WouldBlock(failed)) => {
-                return Err(self.failed(failed, &witness, offered.is_some(), target));
+                return Err(self.failed(failed, &capture, offered.is_some(), target));
             }
             Err(HandshakeError::SetupFailure(error)) => {
                 return Err(Failure::Tls(set_up_failed("OpenSSL could not start the handshake", error)));
             }
         };
-        let vetted = match offered.filter(|_| channel.ssl().session_reused()) {
-            Some(vetted) => vetted,
+        let verified = match offered.filter(|_| channel.ssl().session_reused()) {
+            Some(verified) => verified,
             // What refuses this one's certificate speaks against sessions that came of it earlier, too.
             None => self.vet(channel.ssl(), target).inspect_err(|_| self.sessions.failed(target))?,
         };
-        let facts = facts::facts(channel.ssl(), vetted.revocation.clone());
-        Sessions::accept(channel.ssl(), vetted);
+        let facts = facts::facts(channel.ssl(), verified.revocation.clone());
+        Sessions::accept(channel.ssl(), verified);
         Ok((channel, facts))
     }
 
     /// What is to be found out once the chain is verified.
-    fn vet(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Vetted, Failure> {
-        let Some(checker) = &self.revocation else { return Ok(Vetted::now(ssl, Revocation::NotChecked, None)) };
+    fn vet(&self, ssl: &SslRef, target: &Target<'_>) -> Result<VerifiedUntil, Failure> {
+        let Some(checker) = &self.revocation else { return Ok(VerifiedUntil::now(ssl, Revocation::NotChecked, None)) };
         let found = checker.judge(ssl, target).map_err(Failure::Tls)?;
-        Ok(Vetted::now(ssl, found.revocation, found.until))
+        Ok(VerifiedUntil::now(ssl, found.revocation, found.until))
     }
 
     /// Everything that a handshake is given on its way, and what is known of the session that it takes up, if any.
-    fn prepare(&self, target: &Target<'_>, witness: &Witness) -> Result<(Ssl, Option<Vetted>), ErrorStack> {
+    fn prepare(
+        &self,
+        target: &Target<'_>,
+        capture: &VerifyErrorCapture,
+    ) -> Result<(Ssl, Option<VerifiedUntil>), ErrorStack> {
         let mut ssl = Ssl::new(&self.context)?;
         self.expect_name(&mut ssl, target.host)?;
         if !self.danger_accepts_any_certificate {
-            witness.watch(&mut ssl);
+            capture.watch(&mut ssl);
         }
         if let Some(checker) = &self.revocation {
             checker.prepare(&mut ssl)?;
@@ -157,12 +162,12 @@ impl Context {
     fn failed<S>(
         &self,
         failed: MidHandshakeSslStream<S>,
-        witness: &Witness,
+        capture: &VerifyErrorCapture,
         took_up_session: bool,
         target: &Target<'_>,
     ) -> Failure {
-        let certificate_refused = verdict::is_refusal(&failed);
-        let failure = verdict::judge(failed, witness, &self.trust, target);
+        let certificate_refused = refusal::is_refusal(&failed);
+        let failure = refusal::judge(failed, capture, &self.trust, target);
         if !took_up_session {
             return failure;
         }

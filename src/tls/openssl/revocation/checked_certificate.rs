@@ -8,25 +8,25 @@ use ::openssl::stack::StackRef;
 use ::openssl::x509::store::X509StoreRef;
 use ::openssl::x509::{X509, X509Ref};
 
-use crate::tls::openssl::presented;
+use crate::tls::openssl::describe;
 
 /// A server's certificate whose chain was verified, and what an answer about it is judged by.
-pub(super) struct Subject<'a> {
+pub(super) struct CheckedCertificate<'a> {
     pub(super) certificate: &'a X509Ref,
     pub(super) issuer: &'a X509Ref,
     pub(super) chain: &'a StackRef<X509>,
     pub(super) trusted: &'a X509StoreRef,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> CheckedCertificate<'a> {
     /// The certificate of a channel whose full handshake is over.
-    pub(super) fn of(ssl: &'a SslRef) -> Option<Subject<'a>> {
+    pub(super) fn of(ssl: &'a SslRef) -> Option<CheckedCertificate<'a>> {
         let chain = ssl.verified_chain()?;
         let mut certificates = chain.iter();
         let certificate = certificates.next()?;
         // A certificate that is trusted itself is its own issuer.
         let issuer = certificates.next().unwrap_or(certificate);
-        Some(Subject { certificate, issuer, chain, trusted: ssl.ssl_context().cert_store() })
+        Some(CheckedCertificate { certificate, issuer, chain, trusted: ssl.ssl_context().cert_store() })
     }
 
     /// Its names in an OCSP answer: one for each digest that the answer's author may have chosen.
@@ -53,7 +53,7 @@ impl<'a> Subject<'a> {
 
     /// It, in words.
     pub(super) fn described(&self) -> String {
-        presented::name_and_validity(self.certificate)
+        describe::name_and_validity(self.certificate)
     }
 
     fn id(&self, digest: MessageDigest) -> Result<OcspCertId, ErrorStack> {

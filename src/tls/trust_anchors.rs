@@ -11,12 +11,12 @@ use crate::options::TlsOptions;
 use crate::warning::{WarningKind, Warnings};
 
 /// Where the authorities come from, and their text.
-pub(super) struct Authorities<'a> {
+pub(super) struct TrustAnchors<'a> {
     pub(super) origin: Origin<'a>,
     text: Zeroizing<String>,
 }
 
-impl<'a> Authorities<'a> {
+impl<'a> TrustAnchors<'a> {
     /// Takes what the options name, or `None` where they name nothing.
     pub(super) fn read(options: &'a TlsOptions, files: &Files) -> Result<Option<Self>> {
         let (origin, bytes) = match (&options.ca_pem, &options.ca_file, &files.authorities) {
@@ -24,7 +24,7 @@ impl<'a> Authorities<'a> {
             (None, Some(path), Some(bytes)) => (Origin::File(CA_FILE, path), bytes.as_slice()),
             _ => return Ok(None),
         };
-        Ok(Some(Authorities { origin, text: pem::text(origin, bytes)? }))
+        Ok(Some(TrustAnchors { origin, text: pem::text(origin, bytes)? }))
     }
 
     /// The certificates, each as `read` makes it from PEM. One that cannot be read spoils them all: who trusts fewer
