@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::get_more::{GetMore, get_more};
 use crate::operation::reply::malformed;
-use crate::operation::{OpenCursor, kill_cursors};
+use crate::operation::{CursorHandle, kill_cursors};
 use crate::wire::{Reply, check_nesting, check_typed_nesting};
 
 /// How long a dropped cursor waits for the server to confirm its end.
@@ -45,7 +45,7 @@ pub struct Cursor<T> {
     client: Client,
     /// 0 when the server has closed it.
     id: i64,
-    namespace: OpenCursor,
+    namespace: CursorHandle,
     batch: Batch,
     settings: CursorSettings,
     failed: bool,
@@ -81,7 +81,7 @@ impl<T> Cursor<T> {
         let namespace = opened
             .namespace
             .and_then(|namespace| namespace.split_once('.'))
-            .map(|(database, collection)| OpenCursor::new(database, collection))
+            .map(|(database, collection)| CursorHandle::new(database, collection))
             .ok_or_else(|| Error::invalid_reply(Stage::Decode, "the reply's cursor.ns is no namespace"))?;
         let id = opened.id;
         let rest = opened.documents;
@@ -104,7 +104,7 @@ impl<T> Cursor<T> {
         Cursor {
             client: client.clone(),
             id: 0,
-            namespace: OpenCursor::new("", ""),
+            namespace: CursorHandle::new("", ""),
             batch: Batch { reply: None, current: 0..0, rest: 0..0 },
             settings: CursorSettings::default(),
             failed: false,

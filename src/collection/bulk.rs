@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Collection;
 use super::write::{NewForm, UpdateStatement, delete_statement, inherit, replacement, update_statement};
 use crate::error::{Error, Result};
-use crate::operation::write::{Kind, Settings, Writer};
+use crate::operation::write::{Settings, WriteBatcher, WriteKind};
 use crate::options::action::setters;
 use crate::options::{
     BulkWriteOptions, DeleteOptions, ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
@@ -96,13 +96,13 @@ impl<T> WriteModel<T> {
         WriteModel::DeleteMany { filter, options: DeleteOptions::default() }
     }
 
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> WriteKind {
         match self {
-            WriteModel::InsertOne(_) => Kind::Insert,
+            WriteModel::InsertOne(_) => WriteKind::Insert,
             WriteModel::UpdateOne { .. } | WriteModel::UpdateMany { .. } | WriteModel::ReplaceOne { .. } => {
-                Kind::Update
+                WriteKind::Update
             }
-            WriteModel::DeleteOne { .. } | WriteModel::DeleteMany { .. } => Kind::Delete,
+            WriteModel::DeleteOne { .. } | WriteModel::DeleteMany { .. } => WriteKind::Delete,
         }
     }
 }
@@ -172,7 +172,8 @@ impl<T: Serialize> BulkWrite<'_, T> {
             // All of one kind travel together.
             order.sort_by_key(|place| self.models.get(*place).map(|model| model.kind() as u8));
         }
-        let mut writer = Writer::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?;
+        let mut writer =
+            WriteBatcher::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?;
         for place in order {
             let (Some(model), Some(statement)) = (self.models.get(place), statements.get(place)) else { continue };
             let added = match (model, statement) {

@@ -10,7 +10,7 @@ use super::Collection;
 use crate::error::{Error, Result};
 use crate::operation;
 use crate::operation::body::{Body, not_bson, raw, raw_array};
-use crate::operation::write::{Kind, Outcome, Settings, Writer};
+use crate::operation::write::{Settings, WriteBatcher, WriteKind, WriteOutcome};
 use crate::options::action::setters;
 use crate::options::{
     Collation, DeleteOptions, DropCollectionOptions, Hint, InsertManyOptions, InsertOneOptions, ReplaceOptions,
@@ -101,7 +101,8 @@ impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
             comment: self.options.comment.as_ref(),
             write_concern: self.options.write_concern.as_ref(),
         };
-        let mut writer = Writer::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?;
+        let mut writer =
+            WriteBatcher::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?;
         writer.insert(0, self.document.borrow())?;
         let mut result = writer.finish().single()?;
         let inserted_id = result.inserted_ids.remove(&0).unwrap_or(Bson::Null);
@@ -143,8 +144,9 @@ impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
         if documents.peek().is_none() {
             return Err(Error::invalid_argument("insert_many was given no documents"));
         }
-        let mut writer = Writer::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?
-            .between_commands_without_connection();
+        let mut writer =
+            WriteBatcher::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?
+                .between_commands_without_connection();
         for (place, document) in documents.enumerate() {
             match writer.insert(place, document.borrow()) {
                 Ok(true) => {}
@@ -203,7 +205,7 @@ impl<T> Update<'_, T> {
             comment: options.comment.as_ref(),
             write_concern: options.write_concern.as_ref(),
         };
-        update_result(single(self.collection, settings, Kind::Update, &statement)?)
+        update_result(single(self.collection, settings, WriteKind::Update, &statement)?)
     }
 }
 
@@ -250,7 +252,7 @@ impl<T: Serialize, D: Borrow<T>> ReplaceOne<'_, T, D> {
             comment: options.comment.as_ref(),
             write_concern: options.write_concern.as_ref(),
         };
-        update_result(single(self.collection, settings, Kind::Update, &statement)?)
+        update_result(single(self.collection, settings, WriteKind::Update, &statement)?)
     }
 }
 
@@ -286,7 +288,7 @@ impl<T> Delete<'_, T> {
             comment: options.comment.as_ref(),
             write_concern: options.write_concern.as_ref(),
         };
-        let result = single(self.collection, settings, Kind::Delete, &statement)?.single()?;
+        let result = single(self.collection, settings, WriteKind::Delete, &statement)?.single()?;
         Ok(DeleteResult { deleted_count: result.deleted_count })
     }
 }
@@ -406,15 +408,15 @@ pub(super) fn inherit<T>(write_concern: &mut Option<WriteConcern>, collection: &
 fn single<T>(
     collection: &Collection<T>,
     settings: Settings<'_>,
-    kind: Kind,
+    kind: WriteKind,
     statement: &RawDocumentBuf,
-) -> Result<Outcome> {
-    let mut writer = Writer::new(collection.client().deployment(), collection.namespace()?, settings)?;
+) -> Result<WriteOutcome> {
+    let mut writer = WriteBatcher::new(collection.client().deployment(), collection.namespace()?, settings)?;
     writer.statement(0, kind, statement)?;
     Ok(writer.finish())
 }
 
-fn update_result(outcome: Outcome) -> Result<UpdateResult> {
+fn update_result(outcome: WriteOutcome) -> Result<UpdateResult> {
     let mut result = outcome.single()?;
     Ok(UpdateResult {
         // An upsert inserted what nothing matched.

@@ -8,14 +8,14 @@ use crate::options::AggregateOptions;
 use crate::wire::Reply;
 
 use super::body::{Body, raw_array};
-use super::{Command, Deployment, check_write_concern, run_on};
+use super::{ClientInner, Command, check_write_concern, run_on};
 
 /// The first wire version (MongoDB 5.0) whose secondaries run `$out` and `$merge`.
 const SECONDARIES_WRITE: i32 = 13;
 
 /// Runs a pipeline on a collection, or on the database where `collection` is `None`.
 pub(crate) fn aggregate(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     database: &str,
     collection: Option<&str>,
     pipeline: &[Document],

@@ -10,13 +10,13 @@ use crate::options::{
 use crate::wire::Reply;
 
 use super::body::Body;
-use super::{Command, Deployment, Namespace, check_write_concern, execute};
+use super::{ClientInner, Command, Namespace, check_write_concern, execute};
 
 /// The code of "there is no such collection".
 const NAMESPACE_NOT_FOUND: i32 = 26;
 
 pub(crate) fn create(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     namespace: Namespace<'_>,
     options: &CreateCollectionOptions,
 ) -> Result<()> {
@@ -43,7 +43,7 @@ pub(crate) fn create(
 }
 
 /// Dropping what is not there is no error.
-pub(crate) fn drop(deployment: &Deployment, namespace: Namespace<'_>, options: &DropCollectionOptions) -> Result<()> {
+pub(crate) fn drop(deployment: &ClientInner, namespace: Namespace<'_>, options: &DropCollectionOptions) -> Result<()> {
     let mut body = Body::new(cstr!("drop"), namespace.collection);
     body.any(cstr!("comment"), options.comment.as_ref())?;
     body.write_concern(options.write_concern.as_ref())?;
@@ -54,7 +54,7 @@ pub(crate) fn drop(deployment: &Deployment, namespace: Namespace<'_>, options: &
     }
 }
 
-pub(crate) fn drop_database(deployment: &Deployment, database: &str, options: &DropDatabaseOptions) -> Result<()> {
+pub(crate) fn drop_database(deployment: &ClientInner, database: &str, options: &DropDatabaseOptions) -> Result<()> {
     let mut body = Body::new(cstr!("dropDatabase"), 1);
     body.any(cstr!("comment"), options.comment.as_ref())?;
     body.write_concern(options.write_concern.as_ref())?;
@@ -64,7 +64,7 @@ pub(crate) fn drop_database(deployment: &Deployment, database: &str, options: &D
 
 /// Opens a cursor on the specifications of the collections, or on their names and types only.
 pub(crate) fn list_collections(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     database: &str,
     name_only: bool,
     options: &ListCollectionsOptions,
@@ -81,7 +81,7 @@ pub(crate) fn list_collections(
 }
 
 pub(crate) fn list_databases(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     name_only: bool,
     options: &ListDatabasesOptions,
 ) -> Result<Reply> {

@@ -8,10 +8,10 @@ use crate::options::EstimatedDocumentCountOptions;
 
 use super::body::Body;
 use super::reply::malformed;
-use super::{Command, Deployment, Namespace, execute};
+use super::{ClientInner, Command, Namespace, execute};
 
 pub(crate) fn count(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     namespace: Namespace<'_>,
     options: &EstimatedDocumentCountOptions,
 ) -> Result<u64> {

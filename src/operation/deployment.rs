@@ -12,26 +12,26 @@ use crate::pool::Lease;
 use crate::topology::Topology;
 
 /// The state that all clones of a client share.
-pub(crate) struct Deployment {
+pub(crate) struct ClientInner {
     options: ClientOptions,
     topology: Topology,
     closed: AtomicBool,
     /// The cursors that are open on the server, by their number, so that closing the client can end them.
-    cursors: Mutex<HashMap<i64, OpenCursor>>,
+    cursors: Mutex<HashMap<i64, CursorHandle>>,
 }
 
 /// What it takes to go on with a cursor, or to end it.
 #[derive(Clone, Debug)]
-pub(crate) struct OpenCursor {
+pub(crate) struct CursorHandle {
     pub(crate) database: String,
     pub(crate) collection: String,
     /// The process that opened it.
     pub(crate) process: u32,
 }
 
-impl OpenCursor {
+impl CursorHandle {
     pub(crate) fn new(database: impl Into<String>, collection: impl Into<String>) -> Self {
-        OpenCursor { database: database.into(), collection: collection.into(), process: std::process::id() }
+        CursorHandle { database: database.into(), collection: collection.into(), process: std::process::id() }
     }
 
     /// Whether it is this process' own to end, and not the parent's (`fork`).
@@ -40,12 +40,12 @@ impl OpenCursor {
     }
 }
 
-impl Deployment {
+impl ClientInner {
     /// Judges what the options name; connects nothing.
     pub(crate) fn new(mut options: ClientOptions) -> Result<Self> {
         let topology = Topology::new(&options)?;
         options.warnings.extend_from_slice(topology.setup().warnings());
-        Ok(Deployment { options, topology, closed: AtomicBool::new(false), cursors: Mutex::new(HashMap::new()) })
+        Ok(ClientInner { options, topology, closed: AtomicBool::new(false), cursors: Mutex::new(HashMap::new()) })
     }
 
     pub(crate) fn options(&self) -> &ClientOptions {
@@ -87,14 +87,14 @@ impl Deployment {
     }
 
     /// Marks the client closed and hands out the cursors to end; `None` if it was closed before.
-    pub(crate) fn begin_close(&self) -> Option<HashMap<i64, OpenCursor>> {
+    pub(crate) fn begin_close(&self) -> Option<HashMap<i64, CursorHandle>> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return None;
         }
         Some(std::mem::take(&mut *self.lock_cursors()))
     }
 
-    pub(crate) fn cursor_opened(&self, id: i64, cursor: OpenCursor) {
+    pub(crate) fn cursor_opened(&self, id: i64, cursor: CursorHandle) {
         self.lock_cursors().insert(id, cursor);
     }
 
@@ -102,7 +102,7 @@ impl Deployment {
         self.lock_cursors().remove(&id);
     }
 
-    fn lock_cursors(&self) -> MutexGuard<'_, HashMap<i64, OpenCursor>> {
+    fn lock_cursors(&self) -> MutexGuard<'_, HashMap<i64, CursorHandle>> {
         // Every change to the map is complete by itself, so a panic elsewhere leaves it sound.
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,10 +9,10 @@ use crate::wire::check_nesting;
 
 use super::body::{Body, raw};
 use super::reply::malformed;
-use super::{Command, Deployment, Namespace, execute};
+use super::{ClientInner, Command, Namespace, execute};
 
 pub(crate) fn distinct(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     namespace: Namespace<'_>,
     key: &str,
     filter: &Document,

@@ -8,11 +8,11 @@ use crate::options::{CursorType, FindOptions};
 use crate::wire::Reply;
 
 use super::body::{Body, raw};
-use super::{Command, Deployment, Namespace, execute};
+use super::{ClientInner, Command, Namespace, execute};
 
 /// Opens a cursor on what matches.
 pub(crate) fn find(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     namespace: Namespace<'_>,
     filter: &Document,
     options: &FindOptions,

@@ -12,7 +12,7 @@ use crate::wire::Reply;
 use super::body::{Body, raw, raw_array};
 use super::reply::malformed;
 use super::write::check_hint;
-use super::{Command, Deployment, Namespace, check_write_concern, run_on, send_on};
+use super::{ClientInner, Command, Namespace, check_write_concern, run_on, send_on};
 use crate::options::UpdateModifications;
 
 /// What is to become of the document.
@@ -42,7 +42,7 @@ pub(crate) struct FindAndModify<'a> {
 
 /// The reply, of which [`value`] is the document; `None` where the write is not acknowledged.
 pub(crate) fn find_and_modify(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     namespace: Namespace<'_>,
     filter: &Document,
     change: Change<'_>,
@@ -73,7 +73,7 @@ pub(crate) fn find_and_modify(
     let command = Command::new(deployment, "findAndModify", namespace.database, body.done());
     let mut lease = deployment.lease(command.deadline)?;
     if options.hint.is_some() {
-        check_hint(acknowledged, lease.description().max_wire_version, super::write::Kind::Delete)?;
+        check_hint(acknowledged, lease.description().max_wire_version, super::write::WriteKind::Delete)?;
     }
     if !acknowledged {
         send_on(deployment, &mut lease, command)?;

@@ -9,7 +9,7 @@ use crate::deadline::{Deadline, whole_millis};
 use crate::error::Result;
 use crate::wire::Reply;
 
-use super::{Command, Deployment, run_on};
+use super::{ClientInner, Command, run_on};
 
 /// What a `getMore` asks for.
 pub(crate) struct GetMore<'a> {
@@ -24,7 +24,7 @@ pub(crate) struct GetMore<'a> {
     pub(crate) spent: Option<Vec<u8>>,
 }
 
-pub(crate) fn get_more(deployment: &Deployment, request: GetMore<'_>) -> Result<Reply> {
+pub(crate) fn get_more(deployment: &ClientInner, request: GetMore<'_>) -> Result<Reply> {
     let mut body = rawdoc! { "getMore": request.id, "collection": request.collection };
     if let Some(size) = request.batch_size.filter(|size| *size > 0) {
         body.append(cstr!("batchSize"), i64::from(size));

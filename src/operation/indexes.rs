@@ -8,14 +8,14 @@ use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, Lis
 use crate::wire::Reply;
 
 use super::body::{Body, raw};
-use super::{Command, Deployment, Namespace, check_write_concern, execute, run_on};
+use super::{ClientInner, Command, Namespace, check_write_concern, execute, run_on};
 
 /// The first wire version (MongoDB 4.4) that knows `commitQuorum`.
 const COMMIT_QUORUM: i32 = 9;
 
 /// Makes the indexes and returns their names.
 pub(crate) fn create(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     namespace: Namespace<'_>,
     indexes: &[IndexModel],
     options: &CreateIndexOptions,
@@ -44,7 +44,7 @@ pub(crate) fn create(
 }
 
 /// Opens a cursor on the indexes.
-pub(crate) fn list(deployment: &Deployment, namespace: Namespace<'_>, options: &ListIndexesOptions) -> Result<Reply> {
+pub(crate) fn list(deployment: &ClientInner, namespace: Namespace<'_>, options: &ListIndexesOptions) -> Result<Reply> {
     let mut body = Body::new(cstr!("listIndexes"), namespace.collection);
     let mut cursor = Body::empty();
     cursor.long(cstr!("batchSize"), options.batch_size.map(u64::from));
@@ -56,7 +56,7 @@ pub(crate) fn list(deployment: &Deployment, namespace: Namespace<'_>, options: &
 
 /// Drops an index, or all but the one on `_id` (`"*"`).
 pub(crate) fn drop(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     namespace: Namespace<'_>,
     index: &Hint,
     options: &DropIndexOptions,

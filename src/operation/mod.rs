@@ -9,12 +9,12 @@ pub(crate) mod collections;
 pub(crate) mod count;
 mod deployment;
 pub(crate) mod distinct;
-mod events;
 pub(crate) mod find;
 pub(crate) mod find_and_modify;
 pub(crate) mod get_more;
 pub(crate) mod indexes;
 pub(crate) mod kill_cursors;
+mod monitoring;
 pub(crate) mod ping;
 pub(crate) mod reply;
 pub(crate) mod run_command;
@@ -32,7 +32,7 @@ use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::pool::Lease;
 use crate::wire::{Message, Reply, Sequence};
 
-pub(crate) use deployment::{Deployment, OpenCursor};
+pub(crate) use deployment::{ClientInner, CursorHandle};
 pub(crate) use reply::{check_write_concern, write_concern_error, write_errors};
 
 /// A collection's full name.
@@ -66,7 +66,7 @@ pub(crate) struct Command<'a> {
 
 impl<'a> Command<'a> {
     /// A command that is answered, has no read preference, and ends when the client's options say.
-    pub(crate) fn new(deployment: &Deployment, name: &'a str, database: &'a str, body: RawDocumentBuf) -> Self {
+    pub(crate) fn new(deployment: &ClientInner, name: &'a str, database: &'a str, body: RawDocumentBuf) -> Self {
         Command {
             name,
             database,
@@ -82,7 +82,7 @@ impl<'a> Command<'a> {
 }
 
 /// Runs a command on a server that suits it.
-pub(crate) fn execute(deployment: &Deployment, command: Command<'_>) -> Result<Reply> {
+pub(crate) fn execute(deployment: &ClientInner, command: Command<'_>) -> Result<Reply> {
     let mut lease = deployment.lease(command.deadline)?;
     run_on(deployment, &mut lease, command)
 }
@@ -90,7 +90,7 @@ pub(crate) fn execute(deployment: &Deployment, command: Command<'_>) -> Result<R
 /// Runs a command on this connection. A reply with `ok: 0` is an error; write errors within a reply are the caller's.
 ///
 /// Where the server asks for another login, it gets one on this very connection, and the command is run once more.
-pub(crate) fn run_on(deployment: &Deployment, lease: &mut Lease, mut command: Command<'_>) -> Result<Reply> {
+pub(crate) fn run_on(deployment: &ClientInner, lease: &mut Lease, mut command: Command<'_>) -> Result<Reply> {
     complete(deployment, lease, &mut command)?;
     match attempt(deployment, lease, &command) {
         Err(refused) if refused.code() == Some(REAUTHENTICATION_REQUIRED) => {
@@ -103,10 +103,11 @@ pub(crate) fn run_on(deployment: &Deployment, lease: &mut Lease, mut command: Co
 }
 
 /// Sends a command that is complete, and judges the reply.
-fn attempt(deployment: &Deployment, lease: &mut Lease, command: &Command<'_>) -> Result<Reply> {
+fn attempt(deployment: &ClientInner, lease: &mut Lease, command: &Command<'_>) -> Result<Reply> {
     let deadline = deployment.command_deadline(command.deadline, command.await_time);
     let message = message(command);
-    let observer = events::Observer::started(deployment.options().command_event_handler.as_ref(), lease, command);
+    let active =
+        monitoring::ActiveCommand::started(deployment.options().command_event_handler.as_ref(), lease, command);
     let generation = lease.generation();
     let result =
         lease.run(&message, deadline).and_then(|reply| match command_error(reply.document(), Stage::Command) {
@@ -115,38 +116,39 @@ fn attempt(deployment: &Deployment, lease: &mut Lease, command: &Command<'_>) ->
         });
     match result {
         Ok(reply) => {
-            observer.succeeded(reply.document());
+            active.succeeded(reply.document());
             Ok(reply)
         }
         Err(error) => {
             deployment.topology().failed(&error, generation);
-            Err(observer.failed(error))
+            Err(active.failed(error))
         }
     }
 }
 
 /// A login that fails says of the server what it says on a new connection: no other of that time is used again.
-fn reauthenticate(deployment: &Deployment, lease: &mut Lease, deadline: Deadline) -> Result<()> {
+fn reauthenticate(deployment: &ClientInner, lease: &mut Lease, deadline: Deadline) -> Result<()> {
     let (topology, generation) = (deployment.topology(), lease.generation());
     lease.reauthenticate(topology.setup(), deadline).inspect_err(|_| topology.login_failed(generation))
 }
 
 /// Sends a command that is not answered.
-pub(crate) fn send_on(deployment: &Deployment, lease: &mut Lease, mut command: Command<'_>) -> Result<()> {
+pub(crate) fn send_on(deployment: &ClientInner, lease: &mut Lease, mut command: Command<'_>) -> Result<()> {
     command.acknowledged = false;
     complete(deployment, lease, &mut command)?;
     let deadline = deployment.command_deadline(command.deadline, None);
     let message = message(&command);
-    let observer = events::Observer::started(deployment.options().command_event_handler.as_ref(), lease, &command);
+    let active =
+        monitoring::ActiveCommand::started(deployment.options().command_event_handler.as_ref(), lease, &command);
     let generation = lease.generation();
     match lease.send(&message, deadline) {
         Ok(()) => {
-            observer.succeeded(&rawdoc! { "ok": 1 });
+            active.succeeded(&rawdoc! { "ok": 1 });
             Ok(())
         }
         Err(error) => {
             deployment.topology().failed(&error, generation);
-            Err(observer.failed(error))
+            Err(active.failed(error))
         }
     }
 }
@@ -161,7 +163,7 @@ fn message<'a>(command: &'a Command<'_>) -> Message<'a> {
 }
 
 /// Adds what depends on the server and the moment.
-fn complete(deployment: &Deployment, lease: &Lease, command: &mut Command<'_>) -> Result<()> {
+fn complete(deployment: &ClientInner, lease: &Lease, command: &mut Command<'_>) -> Result<()> {
     if let Some(preference) = command.read_preference
         && let Some(document) = read_preference_document(preference, lease.description().kind)
     {
@@ -180,7 +182,7 @@ fn complete(deployment: &Deployment, lease: &Lease, command: &mut Command<'_>) -
 }
 
 /// How long the server may work on the command where `timeoutMS` counts, in milliseconds.
-fn time_left(deployment: &Deployment, command: &Command<'_>) -> Result<Option<i64>> {
+fn time_left(deployment: &ClientInner, command: &Command<'_>) -> Result<Option<i64>> {
     let limited = deployment.options().timeout.is_some_and(|limit| !limit.is_zero());
     if !limited || command.name == "getMore" || !command.acknowledged {
         return Ok(None);
@@ -193,7 +195,7 @@ fn time_left(deployment: &Deployment, command: &Command<'_>) -> Result<Option<i6
 }
 
 /// A command that is sent a second time has less time than at first.
-fn renew_time_limit(deployment: &Deployment, command: &mut Command<'_>) -> Result<()> {
+fn renew_time_limit(deployment: &ClientInner, command: &mut Command<'_>) -> Result<()> {
     let (true, Some(left)) = (command.max_time_added, time_left(deployment, command)?) else { return Ok(()) };
     let mut body = RawDocumentBuf::new();
     for (key, value) in command.body.iter().flatten() {

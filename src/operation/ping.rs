@@ -5,9 +5,9 @@ use bson::raw::cstr;
 use crate::error::Result;
 
 use super::body::Body;
-use super::{Command, Deployment, execute};
+use super::{ClientInner, Command, execute};
 
-pub(crate) fn ping(deployment: &Deployment) -> Result<()> {
+pub(crate) fn ping(deployment: &ClientInner) -> Result<()> {
     execute(deployment, Command::new(deployment, "ping", "admin", Body::new(cstr!("ping"), 1).done()))?;
     Ok(())
 }

@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::options::ReadPreference;
 use crate::wire::Reply;
 
-use super::{Command, Deployment, execute};
+use super::{ClientInner, Command, execute};
 
 /// Runs the document as it is. Its first key is the command's name.
 pub(crate) fn run_command(
-    deployment: &Deployment,
+    deployment: &ClientInner,
     database: &str,
     body: RawDocumentBuf,
     read_preference: Option<&ReadPreference>,

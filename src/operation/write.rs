@@ -1,6 +1,6 @@
 //! `insert`, `update`, `delete`: writes, gathered into as few commands as the server's limits allow.
 //!
-//! A [`Writer`] takes one statement after the other and sends a command whenever the next statement is of another kind or would
+//! A [`WriteBatcher`] takes one statement after the other and sends a command whenever the next statement is of another kind or would
 //! not fit. One buffer serves all of its commands, and each statement is turned into BSON once.
 
 mod outcome;
@@ -19,9 +19,9 @@ use crate::pool::Lease;
 use crate::wire::Sequence;
 
 use super::body::{Body, not_bson};
-use super::{Command, Deployment, Namespace, run_on, send_on};
+use super::{ClientInner, Command, Namespace, run_on, send_on};
 
-pub(crate) use outcome::Outcome;
+pub(crate) use outcome::WriteOutcome;
 
 /// What a statement other than an inserted document may be longer than a document (its operators and options).
 const STATEMENT_ALLOWANCE: usize = 16 * 1024;
@@ -37,7 +37,7 @@ const ID_FIELD: usize = 1 + 4 + 12;
 
 /// The three commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum WriteKind {
     Insert,
     Update,
     Delete,
@@ -67,8 +67,8 @@ impl Settings<'_> {
 }
 
 /// Writes in progress.
-pub(crate) struct Writer<'a> {
-    deployment: &'a Deployment,
+pub(crate) struct WriteBatcher<'a> {
+    deployment: &'a ClientInner,
     namespace: Namespace<'a>,
     settings: Settings<'a>,
     deadline: Deadline,
@@ -76,12 +76,12 @@ pub(crate) struct Writer<'a> {
     lease: Option<Lease>,
     keeps_lease: bool,
     limits: Limits,
-    kind: Kind,
+    kind: WriteKind,
     /// The statements that wait to be sent, one BSON document behind the other.
     statements: Vec<u8>,
     /// For each of them its place in the caller's list and, for an insert, the document's `_id`.
     places: Vec<(usize, Option<Bson>)>,
-    outcome: Outcome,
+    outcome: WriteOutcome,
 }
 
 /// What the server allows.
@@ -93,9 +93,9 @@ struct Limits {
     wire_version: i32,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> WriteBatcher<'a> {
     /// Takes a connection, whose server's limits count.
-    pub(crate) fn new(deployment: &'a Deployment, namespace: Namespace<'a>, settings: Settings<'a>) -> Result<Self> {
+    pub(crate) fn new(deployment: &'a ClientInner, namespace: Namespace<'a>, settings: Settings<'a>) -> Result<Self> {
         settings.write_concern.map_or(Ok(()), WriteConcern::check)?;
         let beside = MESSAGE_ALLOWANCE + settings.length()?;
         let deadline = deployment.operation_deadline();
@@ -107,7 +107,7 @@ impl<'a> Writer<'a> {
             statements: server.max_write_batch_size,
             wire_version: server.max_wire_version,
         };
-        Ok(Writer {
+        Ok(WriteBatcher {
             deployment,
             namespace,
             settings,
@@ -115,10 +115,10 @@ impl<'a> Writer<'a> {
             lease: Some(lease),
             keeps_lease: true,
             limits,
-            kind: Kind::Insert,
+            kind: WriteKind::Insert,
             statements: Vec::with_capacity(FIRST_ROOM),
             places: Vec::new(),
-            outcome: Outcome::default(),
+            outcome: WriteOutcome::default(),
         })
     }
 
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
 
     /// Adds a document to insert. `false`: a write before it failed, and the rest is to be left out.
     pub(crate) fn insert<T: Serialize>(&mut self, place: usize, document: &T) -> Result<bool> {
-        if !self.begin(Kind::Insert) {
+        if !self.begin(WriteKind::Insert) {
             return Ok(false);
         }
         let start = self.statements.len();
@@ -139,8 +139,8 @@ impl<'a> Writer<'a> {
         self.added(place, start, id.map(Some))
     }
 
-    /// Adds an update or a delete. `false`: as for [`Writer::insert`].
-    pub(crate) fn statement(&mut self, place: usize, kind: Kind, statement: &RawDocument) -> Result<bool> {
+    /// Adds an update or a delete. `false`: as for [`WriteBatcher::insert`].
+    pub(crate) fn statement(&mut self, place: usize, kind: WriteKind, statement: &RawDocument) -> Result<bool> {
         if !self.begin(kind) {
             return Ok(false);
         }
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Sends what is left, and tells what came of it all.
-    pub(crate) fn finish(mut self) -> Outcome {
+    pub(crate) fn finish(mut self) -> WriteOutcome {
         if !self.stopped() {
             self.send(self.statements.len());
         }
@@ -161,7 +161,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Gives up because of a statement that cannot be sent. What was sent before has happened.
-    pub(crate) fn give_up(mut self, error: Error) -> Outcome {
+    pub(crate) fn give_up(mut self, error: Error) -> WriteOutcome {
         if !self.stopped() && self.settings.ordered {
             self.send(self.statements.len());
         }
@@ -178,7 +178,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Makes way for a statement of this kind.
-    fn begin(&mut self, kind: Kind) -> bool {
+    fn begin(&mut self, kind: WriteKind) -> bool {
         if self.kind != kind {
             self.send(self.statements.len());
             self.kind = kind;
@@ -188,7 +188,7 @@ impl<'a> Writer<'a> {
 
     /// Judges the statement that stands in the buffer from `start` on, and sends what it does not fit in with.
     fn added(&mut self, place: usize, start: usize, id: Result<Option<Bson>>) -> Result<bool> {
-        let largest = self.limits.document + if self.kind == Kind::Insert { 0 } else { STATEMENT_ALLOWANCE };
+        let largest = self.limits.document + if self.kind == WriteKind::Insert { 0 } else { STATEMENT_ALLOWANCE };
         let length = self.statements.len() - start;
         let id = id.and_then(|id| if length > largest { Err(too_large(length, largest)) } else { Ok(id) });
         let id = match id {
@@ -222,16 +222,16 @@ impl<'a> Writer<'a> {
 
     fn run(&mut self, length: usize, places: &[(usize, Option<Bson>)]) -> Result<()> {
         let (name, key, identifier) = match self.kind {
-            Kind::Insert => ("insert", cstr!("insert"), "documents"),
-            Kind::Update => ("update", cstr!("update"), "updates"),
-            Kind::Delete => ("delete", cstr!("delete"), "deletes"),
+            WriteKind::Insert => ("insert", cstr!("insert"), "documents"),
+            WriteKind::Update => ("update", cstr!("update"), "updates"),
+            WriteKind::Delete => ("delete", cstr!("delete"), "deletes"),
         };
         let mut body = Body::new(key, self.namespace.collection);
         body.put(cstr!("ordered"), self.settings.ordered);
-        if self.kind != Kind::Delete {
+        if self.kind != WriteKind::Delete {
             body.flag(cstr!("bypassDocumentValidation"), self.settings.bypass_document_validation);
         }
-        if self.kind != Kind::Insert {
+        if self.kind != WriteKind::Insert {
             body.document(cstr!("let"), self.settings.let_vars)?;
         }
         body.any(cstr!("comment"), self.settings.comment)?;
@@ -257,8 +257,8 @@ impl<'a> Writer<'a> {
 }
 
 /// Before servers knew `hint` they ignored it: with an acknowledgment they would at least have to say so.
-pub(crate) fn check_hint(acknowledged: bool, wire_version: i32, kind: Kind) -> Result<()> {
-    let since = if kind == Kind::Update { UPDATE_HINT } else { DELETE_HINT };
+pub(crate) fn check_hint(acknowledged: bool, wire_version: i32, kind: WriteKind) -> Result<()> {
+    let since = if kind == WriteKind::Update { UPDATE_HINT } else { DELETE_HINT };
     if acknowledged || wire_version >= since {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bson::{Bson, RawArray, RawDocument, RawDocumentBuf};
 
-use super::Kind;
+use super::WriteKind;
 use crate::error::{
     BulkWriteError, Error, ErrorKind, InsertManyError, Result, Stage, WriteConcernError, WriteError, error_labels,
     shown,
@@ -17,7 +17,7 @@ use crate::wire::check_nesting;
 
 /// What the writes have led to.
 #[derive(Default)]
-pub(crate) struct Outcome {
+pub(crate) struct WriteOutcome {
     pub(crate) result: BulkWriteResult,
     pub(crate) write_errors: Vec<WriteError>,
     pub(crate) write_concern_errors: Vec<WriteConcernError>,
@@ -27,29 +27,29 @@ pub(crate) struct Outcome {
     response: Option<RawDocumentBuf>,
 }
 
-impl Outcome {
+impl WriteOutcome {
     /// Adds the reply to one command.
     pub(super) fn read(
         &mut self,
-        kind: Kind,
+        kind: WriteKind,
         reply: &RawDocument,
         places: &[(usize, Option<Bson>)],
         ordered: bool,
     ) -> Result<()> {
         // All of it is judged before any of it counts.
-        let mut answer = Answer::read(kind, reply)?;
+        let mut answer = WriteReply::read(kind, reply)?;
         let failed: HashSet<usize> = answer.errors.iter().map(|error| error.index).collect();
         for error in &mut answer.errors {
             error.index = place(places, error.index)?;
         }
         let upserted = upserted(answer.upserted, places)?;
         match kind {
-            Kind::Insert => {
+            WriteKind::Insert => {
                 self.result.inserted_count += answer.n;
                 self.inserted(places, &failed, ordered);
             }
-            Kind::Delete => self.result.deleted_count += answer.n,
-            Kind::Update => {
+            WriteKind::Delete => self.result.deleted_count += answer.n,
+            WriteKind::Update => {
                 let count = upserted.len() as u64;
                 self.result.upserted_count += count;
                 self.result.matched_count += answer.n.saturating_sub(count);
@@ -164,7 +164,7 @@ impl Outcome {
 
 /// What a reply says of the writes.
 #[derive(Default)]
-struct Answer<'a> {
+struct WriteReply<'a> {
     n: u64,
     modified: u64,
     upserted: Option<&'a RawArray>,
@@ -172,10 +172,10 @@ struct Answer<'a> {
     concern_error: Option<WriteConcernError>,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> WriteReply<'a> {
     /// Goes through the reply once.
-    fn read(kind: Kind, reply: &'a RawDocument) -> Result<Self> {
-        let mut answer = Answer::default();
+    fn read(kind: WriteKind, reply: &'a RawDocument) -> Result<Self> {
+        let mut answer = WriteReply::default();
         let (mut n, mut modified) = (None, None);
         for field in reply.iter() {
             let (key, value) = field.map_err(malformed)?;
@@ -191,7 +191,7 @@ impl<'a> Answer<'a> {
         let missing =
             |what| Error::invalid_reply(Stage::Decode, format!("the reply to a write has no number '{what}'"));
         answer.n = n.ok_or_else(|| missing("n"))?;
-        if kind == Kind::Update {
+        if kind == WriteKind::Update {
             answer.modified = modified.ok_or_else(|| missing("nModified"))?;
         }
         Ok(answer)

@@ -28,7 +28,7 @@ const SENSITIVE: &[&str] = &[
 const HELLO: &[&str] = &["hello", "isMaster", "ismaster"];
 
 /// Watches one command, if anyone wants to know.
-pub(super) struct Observer<'a>(Option<Watch<'a>>);
+pub(super) struct ActiveCommand<'a>(Option<Watch<'a>>);
 
 struct Watch<'a> {
     handler: &'a Handler<CommandEvent>,
@@ -40,10 +40,10 @@ struct Watch<'a> {
     began: Instant,
 }
 
-impl<'a> Observer<'a> {
+impl<'a> ActiveCommand<'a> {
     /// Tells that the command is about to be sent.
     pub(super) fn started(handler: Option<&'a Handler<CommandEvent>>, lease: &Lease, command: &Command<'_>) -> Self {
-        let Some(handler) = handler else { return Observer(None) };
+        let Some(handler) = handler else { return ActiveCommand(None) };
         let sensitive = is_sensitive(command.name, &command.body);
         let watch = Watch {
             handler,
@@ -55,13 +55,13 @@ impl<'a> Observer<'a> {
             began: Instant::now(),
         };
         handler.call(&CommandEvent::Started(CommandStarted {
-            command: if sensitive { RawDocumentBuf::new() } else { whole(command) },
+            command: if sensitive { RawDocumentBuf::new() } else { full_command(command) },
             database: watch.database.clone(),
             command_name: watch.command_name.clone(),
             request_id: watch.request_id,
             connection: watch.connection.clone(),
         }));
-        Observer(Some(watch))
+        ActiveCommand(Some(watch))
     }
 
     /// Tells that it succeeded.
@@ -84,7 +84,7 @@ impl<'a> Observer<'a> {
         let Some(watch) = self.0 else { return error };
         watch.handler.call(&CommandEvent::Failed(CommandFailed {
             duration: watch.began.elapsed(),
-            failure: Arc::new(told(&error, watch.sensitive)),
+            failure: Arc::new(redact_error(&error, watch.sensitive)),
             database: watch.database,
             command_name: watch.command_name,
             request_id: watch.request_id,
@@ -95,7 +95,7 @@ impl<'a> Observer<'a> {
 }
 
 /// The command as one document: the body, the sequence as an array, and the database.
-fn whole(command: &Command<'_>) -> RawDocumentBuf {
+fn full_command(command: &Command<'_>) -> RawDocumentBuf {
     let mut document = command.body.clone();
     if let Some(sequence) = &command.sequence {
         let mut array = RawArrayBuf::new();
@@ -116,7 +116,7 @@ fn whole(command: &Command<'_>) -> RawDocumentBuf {
 }
 
 /// The error as an event shows it. Of a sensitive command only code, code name and labels are kept.
-fn told(error: &Error, sensitive: bool) -> Error {
+fn redact_error(error: &Error, sensitive: bool) -> Error {
     let mut kind = error.kind().clone();
     if let (true, ErrorKind::Command(failure)) = (sensitive, &mut kind) {
         *failure = CommandError {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::operation::{self, Deployment};
+use crate::operation::{self, ClientInner};
 use crate::options::{ClientOptions, DriverInfo};
 use crate::warning::{Warning, WarningSink};
 
@@ -32,7 +32,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Client(Arc<Deployment>);
+pub struct Client(Arc<ClientInner>);
 
 impl Client {
     /// A client for a connection string, `mongodb://…`. Nothing is connected yet.
@@ -49,7 +49,7 @@ impl Client {
     /// Options that contradict each other, or ask for what is not supported.
     pub fn with_options(options: ClientOptions) -> Result<Self> {
         options.check_supported()?;
-        let deployment = Deployment::new(options)?;
+        let deployment = ClientInner::new(options)?;
         let options = deployment.options();
         let alarm = WarningSink::new(options.warning_handler().cloned());
         options.warnings().iter().for_each(|warning| alarm.notify(warning));
@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// What operations run against.
-    pub(crate) fn deployment(&self) -> &Deployment {
+    pub(crate) fn deployment(&self) -> &ClientInner {
         &self.0
     }
 }
