@@ -36,17 +36,10 @@
 //! A command passes through five of them on its way to the socket: the action, its function in `operation`, `run_on`,
 //! `Connection::run`, and the line that writes and reads.
 //!
-//! # Features
+//! # Reference
 //!
-//! A feature adds a mechanism or a scheme; without it, that is refused with an error that names the feature.
-//!
-//! | feature | for | default | crates it adds |
-//! | --- | --- | --- | --- |
-//! | `aws` | MONGODB-AWS | yes | 18 (HTTP, JSON) |
-//! | `oidc` | MONGODB-OIDC | yes | the same 18 |
-//! | `ocsp` | asking OCSP responders | yes | the 15 for HTTP |
-//! | `srv` | `mongodb+srv://`, not built yet | yes | 0 |
-//! | `gssapi` | GSSAPI (Kerberos); needs the headers of Kerberos and libclang | no | 2 |
+//! The [`guide`] has a page for each subject: [authentication](guide::authentication), [OIDC](guide::oidc), [TLS](guide::tls),
+//! [connection string options](guide::options), [Cargo features](guide::features), [benchmarks](guide::benchmarks).
 //!
 //! # What it promises
 //!
@@ -74,6 +67,7 @@ mod fork;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "no part of the public face")]
 pub mod fuzzing;
+pub mod guide;
 mod handshake;
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 #[allow(dead_code, reason = "each feature by itself uses a part of it")]

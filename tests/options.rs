@@ -32,18 +32,18 @@ fn kinds(options: &ClientOptions) -> Vec<WarningKind> {
     options.warnings().iter().map(|warning| warning.kind()).collect()
 }
 
-/// The table in the README is the one that parsing, builder and validation use. `UPDATE_README=1` writes it.
+/// The table in src/guide/options.md is the one that parsing, builder and validation use. `UPDATE_GUIDE=1` writes it.
 #[test]
 fn the_readme_shows_the_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let text = std::fs::read_to_string(path).expect("README.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/options.md");
+    let text = std::fs::read_to_string(path).expect("src/guide/options.md");
     let begin = text.find("<!-- options: begin").expect("the table's begin");
     let end = text.find("<!-- options: end -->").expect("the table's end");
     let first_line = text[begin..].find('\n').map(|index| begin + index + 1).expect("a line");
     let wanted = format!("{}{}{}", &text[..first_line], options_table(), &text[end..]);
-    if std::env::var_os("UPDATE_README").is_some() {
-        std::fs::write(path, wanted).expect("README.md can be written");
+    if std::env::var_os("UPDATE_GUIDE").is_some() {
+        std::fs::write(path, wanted).expect("src/guide/options.md can be written");
         return;
     }
-    assert!(text == wanted, "the table of options in the README is old: UPDATE_README=1 cargo test --test options");
+    assert!(text == wanted, "the table in src/guide/options.md is old: UPDATE_GUIDE=1 cargo test --test options");
 }

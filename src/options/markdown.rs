@@ -26,6 +26,8 @@ fn line(spec: &OptionSpec) -> String {
         DefaultValue::Text(text) => text.to_owned(),
     };
     let about = format!("{}{}{}{}", spec.about, names(spec), strictness(spec), state(spec));
+    // rustdoc would take a bracket for a link.
+    let about = about.replace('[', "\\[");
     format!("| {name} | {} | {default} | `{}` | {about} |\n", spec.kind.expected(), spec.setter)
 }
 

@@ -1,0 +1,21 @@
+//! The reference: one page for each subject.
+//!
+//! Start with the [README](crate) and the quickstart there. These pages hold what is too long for it.
+
+#[doc = include_str!("authentication.md")]
+pub mod authentication {}
+
+#[doc = include_str!("oidc.md")]
+pub mod oidc {}
+
+#[doc = include_str!("tls.md")]
+pub mod tls {}
+
+#[doc = include_str!("options.md")]
+pub mod options {}
+
+#[doc = include_str!("features.md")]
+pub mod features {}
+
+#[doc = include_str!("benchmarks.md")]
+pub mod benchmarks {}
