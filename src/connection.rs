@@ -14,9 +14,10 @@ use crate::auth::{LoginState, Peer};
 use crate::certificate::PresentedCertificate;
 use crate::credential::Credential;
 use crate::deadline::Deadline;
+use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
-use crate::handshake::{Form, Handshake, Handshaken, HelloReply};
+use crate::handshake::{Form, Handshake, Handshaken};
 use crate::options::{ClientOptions, ServerAddress, TlsOptions};
 pub(crate) use crate::stream::Closer;
 use crate::stream::Stream;
@@ -46,7 +47,7 @@ pub(crate) struct Setup {
 pub(crate) struct Connection {
     line: Line,
     info: ConnectionInfo,
-    hello: HelloReply,
+    description: ServerDescription,
     login: LoginState,
     /// The certificate of ours that the server got to see, where TLS can tell.
     presented: Option<PresentedCertificate>,
@@ -164,7 +165,7 @@ impl Connection {
         let Handshaken { hello, login } = setup.handshake.run(&peer, exchange).map_err(|error| {
             hint_at_tls(error, setup.tls.is_some()).with_address(&setup.address).with_elapsed(began.elapsed())
         })?;
-        line.handshake_is_over(hello.max_message_size_bytes);
+        line.handshake_is_over(hello.description.max_message_size_bytes);
         let info = ConnectionInfo {
             address: setup.address.to_string(),
             id,
@@ -172,7 +173,7 @@ impl Connection {
             service_id: hello.service_id,
             tls,
         };
-        Ok(Connection { line, info, hello, login, presented, generation: 0 })
+        Ok(Connection { line, info, description: hello.description, login, presented, generation: 0 })
     }
 
     /// Logs in once more, because the server asks for it. A connection on which that fails is not used again.
@@ -238,8 +239,8 @@ impl Connection {
     }
 
     /// What the server said of itself.
-    pub(crate) fn description(&self) -> &HelloReply {
-        &self.hello
+    pub(crate) fn description(&self) -> &ServerDescription {
+        &self.description
     }
 
     /// The pool's generation that it belongs to.

@@ -10,8 +10,9 @@ use bson::{Document, RawBinaryRef, RawDocument, RawDocumentBuf, rawdoc};
 use crate::Client;
 use crate::auth::Peer;
 use crate::deadline::Deadline;
+use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, Stage};
-use crate::handshake::{Handshake, HelloReply, ServerKind};
+use crate::handshake::{Handshake, Hello};
 use crate::options::ClientOptions;
 use crate::wire::{Header, Reply, check_nesting};
 
@@ -30,8 +31,9 @@ pub fn reply(data: &[u8]) {
     let Ok(Some(header)) = Header::read(data) else { return };
     let Ok(reply) = Reply::decode(data.to_vec(), &header) else { return };
     let raw = reply.document();
-    if let Ok(hello) = HelloReply::read(raw) {
-        assert!(hello.max_message_size_bytes <= 48_000_000 && hello.max_bson_object_size <= 16 * 1024 * 1024);
+    if let Ok(hello) = Hello::read(raw) {
+        let server = &hello.description;
+        assert!(server.max_message_size_bytes <= 48_000_000 && server.max_bson_object_size <= 16 * 1024 * 1024);
     }
     if check_nesting(raw).is_err() {
         return;
@@ -71,7 +73,10 @@ pub fn handshake(data: &[u8]) {
     if let Ok(done) = outcome
         && PROVING.contains(uri)
     {
-        assert!(done.hello.kind == ServerKind::RsArbiter, "somebody without the password was let in");
+        assert!(
+            done.hello.description.server_type == ServerType::RsArbiter,
+            "somebody without the password was let in"
+        );
     }
 }
 

@@ -60,6 +60,7 @@ mod credential;
 mod cursor;
 mod database;
 mod deadline;
+mod description;
 pub mod error;
 pub mod event;
 mod fork;

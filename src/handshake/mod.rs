@@ -13,12 +13,13 @@ use zeroize::Zeroize;
 
 use crate::auth::{self, Login, LoginState, Peer, Tools};
 use crate::credential::Credential;
+use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::options::{ClientOptions, DriverInfo, ServerApi};
 
 use environment::Environment;
 pub(crate) use metadata::Metadata;
-pub(crate) use reply::{HelloReply, ServerKind};
+pub(crate) use reply::Hello;
 
 /// One round trip: a command for a database, in a form, and the server's whole reply. `ok: 0` is not judged by it.
 pub(crate) type Exchange<'a> = dyn FnMut(Form, &str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
@@ -45,7 +46,7 @@ pub(crate) struct Handshake {
 /// A handshake that succeeded.
 #[derive(Debug)]
 pub(crate) struct Handshaken {
-    pub(crate) hello: HelloReply,
+    pub(crate) hello: Hello,
     /// What is to be kept of the login.
     pub(crate) login: LoginState,
 }
@@ -93,7 +94,7 @@ impl Handshake {
         let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.tools, peer));
         let mut done = self.say_hello(login.as_mut(), exchange)?;
 
-        if let Some(login) = login.filter(|_| done.hello.kind != ServerKind::RsArbiter) {
+        if let Some(login) = login.filter(|_| done.hello.description.server_type != ServerType::RsArbiter) {
             let speculative = done.hello.speculative.take();
             let offered = done.hello.supported_mechanisms.as_deref();
             let carry = &mut |database: &str, command: &RawDocument| self.carry(database, command, exchange);
@@ -131,8 +132,8 @@ impl Handshake {
         let reply = exchange(form, "admin", &command);
         command.into_bytes().zeroize(); // A token may have travelled with it.
         let reply = reply.map_err(overload)?;
-        let hello = HelloReply::read(&reply).map_err(|error| no_such_command(error, form))?;
-        hello.check_wire_version()?;
+        let hello = Hello::read(&reply).map_err(|error| no_such_command(error, form))?;
+        hello.description.check_wire_version()?;
         if self.load_balanced && hello.service_id.is_none() {
             let message =
                 "loadBalanced=true is set, and the server sent no serviceId: it is not behind a load balancer";

@@ -8,6 +8,7 @@ use crate::auth::tests::noise::Noise;
 use crate::auth::tests::peer::Peer;
 use crate::auth::tests::{credential, localhost, tools};
 use crate::credential::{ScramCredential, ScramMechanism, X509Credential};
+use crate::description::ServerType;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
 
@@ -53,7 +54,7 @@ fn start_of(peer: &Peer, at: usize) -> (String, String) {
 fn without_a_user_there_is_only_a_hello() {
     let mut peer = Peer::new(&[]);
     let done = run(&handshake(None), &mut peer).unwrap();
-    assert_eq!((done.login.mechanism, done.hello.kind), (None, ServerKind::Standalone));
+    assert_eq!((done.login.mechanism, done.hello.description.server_type), (None, ServerType::Standalone));
     assert_eq!(names(&peer), ["isMaster"]);
     let (database, hello) = &peer.got[0];
     assert_eq!(database, "admin");
@@ -258,7 +259,7 @@ fn an_arbiter_is_not_logged_in_to() {
     let mut peer = Peer::new(&[SHA_256]);
     peer.hello = rawdoc! { "setName": "rs", "arbiterOnly": true, "maxWireVersion": 17 };
     let done = run(&handshake(Some(user())), &mut peer).unwrap();
-    assert_eq!((done.login.mechanism, done.hello.kind), (None, ServerKind::RsArbiter));
+    assert_eq!((done.login.mechanism, done.hello.description.server_type), (None, ServerType::RsArbiter));
     assert_eq!(names(&peer), ["isMaster"]);
 }
 
@@ -362,7 +363,7 @@ fn spoiled_hellos_never_panic() {
         "speculativeAuthenticate": { "conversationId": 1, "done": false, "payload": "r=x,s=AAAA,i=4096" },
         "minWireVersion": 0, "maxWireVersion": 17,
     };
-    HelloReply::read(&good).unwrap();
+    Hello::read(&good).unwrap();
     let client = handshake(Some(user()));
     for _ in 0..5000 {
         let spoiled = noise.spoil_document(&good);

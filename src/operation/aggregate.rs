@@ -3,6 +3,7 @@
 use bson::Document;
 use bson::raw::cstr;
 
+use crate::description::WireVersion;
 use crate::error::Result;
 use crate::options::AggregateOptions;
 use crate::wire::Reply;
@@ -10,8 +11,8 @@ use crate::wire::Reply;
 use super::body::{Body, raw_array};
 use super::{ClientInner, Command, check_write_concern, run_on};
 
-/// The first wire version (MongoDB 5.0) whose secondaries run `$out` and `$merge`.
-const SECONDARIES_WRITE: i32 = 13;
+/// The first version whose secondaries run `$out` and `$merge`.
+const SECONDARIES_WRITE: WireVersion = WireVersion::MONGODB_5_0;
 
 /// Runs a pipeline on a collection, or on the database where `collection` is `None`.
 pub(crate) fn aggregate(

@@ -6,6 +6,7 @@ use bson::raw::cstr;
 use bson::{RawBson, rawdoc};
 
 use crate::deadline::{Deadline, whole_millis};
+use crate::description::WireVersion;
 use crate::error::Result;
 use crate::wire::Reply;
 
@@ -45,5 +46,5 @@ pub(crate) fn get_more(deployment: &ClientInner, request: GetMore<'_>) -> Result
     run_on(deployment, &mut lease, command)
 }
 
-/// The wire version (MongoDB 4.4) from which `getMore` takes a comment; before, a server refuses the command for it.
-const GET_MORE_COMMENT: i32 = 9;
+/// The version from which `getMore` takes a comment; before, a server refuses the command for it.
+const GET_MORE_COMMENT: WireVersion = WireVersion::MONGODB_4_4;

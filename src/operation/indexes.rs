@@ -3,6 +3,7 @@
 use bson::raw::cstr;
 use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf};
 
+use crate::description::WireVersion;
 use crate::error::{Error, Result};
 use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions};
 use crate::wire::Reply;
@@ -10,8 +11,8 @@ use crate::wire::Reply;
 use super::body::{Body, raw};
 use super::{ClientInner, Command, Namespace, check_write_concern, execute, run_on};
 
-/// The first wire version (MongoDB 4.4) that knows `commitQuorum`.
-const COMMIT_QUORUM: i32 = 9;
+/// The first version that knows `commitQuorum`.
+const COMMIT_QUORUM: WireVersion = WireVersion::MONGODB_4_4;
 
 /// Makes the indexes and returns their names.
 pub(crate) fn create(

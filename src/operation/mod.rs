@@ -26,8 +26,9 @@ use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
 use crate::deadline::Deadline;
+use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
-use crate::handshake::{ServerKind, append_server_api};
+use crate::handshake::append_server_api;
 use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::pool::Lease;
 use crate::wire::{Message, Reply, Sequence};
@@ -165,7 +166,7 @@ fn message<'a>(command: &'a Command<'_>) -> Message<'a> {
 /// Adds what depends on the server and the moment.
 fn complete(deployment: &ClientInner, lease: &Lease, command: &mut Command<'_>) -> Result<()> {
     if let Some(preference) = command.read_preference
-        && let Some(document) = read_preference_document(preference, lease.description().kind)
+        && let Some(document) = read_preference_document(preference, lease.description().server_type)
     {
         command.body.append(cstr!("$readPreference"), document);
     }
@@ -210,10 +211,10 @@ fn renew_time_limit(deployment: &ClientInner, command: &mut Command<'_>) -> Resu
 
 /// What a server of this type must be told about the read preference: a standalone nothing; a mongos all but `primary`; a
 /// member of a replica set that we talk to directly that any member will do, for it is the only one we have.
-fn read_preference_document(preference: &ReadPreference, server: ServerKind) -> Option<RawDocumentBuf> {
+fn read_preference_document(preference: &ReadPreference, server: ServerType) -> Option<RawDocumentBuf> {
     match server {
-        ServerKind::Standalone => None,
-        ServerKind::Mongos => (*preference != ReadPreference::default()).then(|| preference.to_document()),
+        ServerType::Standalone => None,
+        ServerType::Mongos => (*preference != ReadPreference::default()).then(|| preference.to_document()),
         _ if preference.mode == ReadPreferenceMode::Primary => Some(rawdoc! { "mode": "primaryPreferred" }),
         _ => Some(preference.to_document()),
     }

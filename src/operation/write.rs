@@ -13,6 +13,7 @@ use bson::{Bson, Document, RawDocument};
 use serde::Serialize;
 
 use crate::deadline::Deadline;
+use crate::description::WireVersion;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::WriteConcern;
 use crate::pool::Lease;
@@ -29,9 +30,9 @@ const STATEMENT_ALLOWANCE: usize = 16 * 1024;
 const MESSAGE_ALLOWANCE: usize = 16 * 1024;
 /// Room for the statements to begin with, so that a document of usual size is written without moving it several times.
 const FIRST_ROOM: usize = 2048;
-/// `hint` is understood from these wire versions on, by updates (MongoDB 4.2), and by deletes and findAndModify (4.4).
-const UPDATE_HINT: i32 = 8;
-const DELETE_HINT: i32 = 9;
+/// Updates understand `hint` from the first of these versions on, deletes and findAndModify from the second.
+const UPDATE_HINT: WireVersion = WireVersion::MONGODB_4_2;
+const DELETE_HINT: WireVersion = WireVersion::MONGODB_4_4;
 /// Type, key and value of an `_id` that is an ObjectId.
 const ID_FIELD: usize = 1 + 4 + 12;
 
@@ -90,7 +91,7 @@ struct Limits {
     room: usize,
     document: usize,
     statements: usize,
-    wire_version: i32,
+    wire_version: WireVersion,
 }
 
 impl<'a> WriteBatcher<'a> {
@@ -257,7 +258,7 @@ impl<'a> WriteBatcher<'a> {
 }
 
 /// Before servers knew `hint` they ignored it: with an acknowledgment they would at least have to say so.
-pub(crate) fn check_hint(acknowledged: bool, wire_version: i32, kind: WriteKind) -> Result<()> {
+pub(crate) fn check_hint(acknowledged: bool, wire_version: WireVersion, kind: WriteKind) -> Result<()> {
     let since = if kind == WriteKind::Update { UPDATE_HINT } else { DELETE_HINT };
     if acknowledged || wire_version >= since {
         return Ok(());

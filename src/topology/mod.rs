@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::connection::Setup;
 use crate::deadline::Deadline;
+use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::handshake::ServerKind;
 use crate::options::ClientOptions;
 use crate::pool::{Lease, Pool, PoolSettings};
 
@@ -136,7 +136,7 @@ impl Topology {
     /// An arbiter holds no users, so the handshake skips the login there. It holds no data either, and whoever calls itself
     /// one has not proved that it knows the password: with a credential, no operation goes there.
     fn check_login(&self, lease: Lease) -> Result<Lease> {
-        if lease.description().kind != ServerKind::RsArbiter || !self.setup().handshake().logs_in() {
+        if lease.description().server_type != ServerType::RsArbiter || !self.setup().handshake().logs_in() {
             return Ok(lease);
         }
         let message = "the server says it is an arbiter, which holds no data, and where nobody can log in";

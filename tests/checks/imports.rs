@@ -10,7 +10,7 @@ use crate::source::{Token, tokens};
 const ORDER: &[&[&str]] = &[
     &["results", "secret", "error", "deadline", "fork", "event", "warning", "policy", "certificate"],
     &["uri", "credential", "options"],
-    &["dns", "wire", "json", "http", "auth"],
+    &["description", "dns", "wire", "json", "http", "auth"],
     &["tls", "stream", "handshake", "connection"],
     &["pool", "topology"],
     &["operation", "client", "cursor", "collection", "database"],
