@@ -29,7 +29,7 @@
 //! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `results` | the words that all others speak |
 //! | `uri`, `credential`, `options` | connection string and code become judged options |
 //! | `wire`, `json`, `http`, `auth` | messages, HTTP and JSON for credentials of clouds, and the mechanisms as machines that know no socket |
-//! | `tls`, `stream`, `handshake`, `connection` | a socket becomes a connection that is logged in |
+//! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `topology`, `pool` | which server, and which of its connections |
 //! | `operation`, `client`, `cursor`, `collection`, `database` | a command for each action, and the public face |
 //!
@@ -70,6 +70,7 @@ mod fork;
 pub mod fuzzing;
 pub mod guide;
 mod handshake;
+mod helper_thread;
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 #[allow(dead_code, reason = "each feature by itself uses a part of it")]
 mod http;
@@ -81,9 +82,10 @@ mod policy;
 mod pool;
 pub mod results;
 mod secret;
-mod stream;
+mod sync;
 mod tls;
 mod topology;
+mod transport;
 pub mod uri;
 mod warning;
 mod wire;

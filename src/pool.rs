@@ -8,13 +8,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::connection::{Closer, Connection, Setup};
+use crate::connection::{Connection, Setup, ShutdownHandle};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::fork;
+use crate::sync;
 
 /// A connection that lay idle for longer than this is looked at before it is used, because its peer may have gone.
 const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ pub(crate) struct Pool {
 }
 
 /// A connection on loan; it goes back when this is dropped.
-pub(crate) struct Lease {
+pub(crate) struct PooledConnection {
     /// `None` only while it is being dropped. Boxed, for connections are moved in and out of the pool all the time.
     connection: Option<Box<Connection>>,
     id: u64,
@@ -61,11 +62,11 @@ struct State {
     /// The last one back is the first one out, so that a pool that has grown too large goes idle at the other end.
     idle: VecDeque<Idle>,
     /// What can end the sockets that are on loan, by connection number.
-    leased: HashMap<u64, Closer>,
+    leased: HashMap<u64, ShutdownHandle>,
     /// Connections that are being made.
     connecting: u32,
     /// What can end those of them whose handshake has begun, by connection number.
-    greeting: HashMap<u64, Closer>,
+    greeting: HashMap<u64, ShutdownHandle>,
     /// Threads that wait, the first to come at the front. Each sleeps on its own variable, so one return wakes one thread.
     waiting: VecDeque<Arc<Condvar>>,
     /// Connections of an earlier generation are not used any more.
@@ -110,7 +111,7 @@ impl Pool {
     /// Takes a connection: an idle one, or else a new one.
     ///
     /// `queue` limits the wait for a place in the pool, `connect` the making of a connection.
-    pub(crate) fn check_out(&self, queue: Deadline, connect: Deadline) -> Result<Lease> {
+    pub(crate) fn check_out(&self, queue: Deadline, connect: Deadline) -> Result<PooledConnection> {
         let shared = &self.shared;
         match shared.wait_for_turn(queue)? {
             Turn::Take(idle) => Ok(shared.lend(idle.connection, idle.id, connect)),
@@ -165,8 +166,7 @@ impl Pool {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked while it held the lock left no half-made state: every change below is complete by itself.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.state)
     }
 
     /// Waits until this thread is first in the queue and there is something for it to take.
@@ -184,8 +184,8 @@ impl Shared {
         state.waiting.push_back(own.clone());
         loop {
             state = match deadline.remaining() {
-                None => own.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => own.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => sync::unpoisoned(own.wait(state)),
+                Some(left) => sync::unpoisoned(own.wait_timeout(state, left)).0,
             };
             let first = state.waiting.front().is_some_and(|front| Arc::ptr_eq(front, &own));
             let turn = if first || state.closed { state.turn(&self.settings, &mut stale).transpose() } else { None };
@@ -217,9 +217,9 @@ impl Shared {
     }
 
     /// Hands a connection that a turn took to the caller.
-    fn lend(self: &Arc<Self>, connection: Box<Connection>, id: u64, connect: Deadline) -> Lease {
+    fn lend(self: &Arc<Self>, connection: Box<Connection>, id: u64, connect: Deadline) -> PooledConnection {
         let generation = connection.generation();
-        Lease { connection: Some(connection), id, generation, connect, shared: self.clone() }
+        PooledConnection { connection: Some(connection), id, generation, connect, shared: self.clone() }
     }
 
     /// Makes a connection, in a way that closing the pool can end. A panic on the way, in a function of the program's that
@@ -244,7 +244,7 @@ impl Shared {
         generation: u64,
         made: Result<Connection>,
         connect: Deadline,
-    ) -> Result<Lease> {
+    ) -> Result<PooledConnection> {
         let mut state = self.lock();
         state.connecting -= 1;
         state.greeting.remove(&id);
@@ -379,14 +379,14 @@ fn closed() -> Error {
     Error::new(ErrorKind::Closed, Stage::CheckOut, "the client was closed")
 }
 
-impl Lease {
+impl PooledConnection {
     /// The generation that the connection belongs to.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 }
 
-impl Deref for Lease {
+impl Deref for PooledConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -394,7 +394,7 @@ impl Deref for Lease {
     }
 }
 
-impl DerefMut for Lease {
+impl DerefMut for PooledConnection {
     fn deref_mut(&mut self) -> &mut Connection {
         self.connection.as_mut().expect("a lease holds its connection until it is dropped")
     }
@@ -419,7 +419,7 @@ impl Drop for Place<'_> {
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.shared.check_in(connection, self.id, self.connect);

@@ -9,14 +9,14 @@ use zeroize::Zeroize;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::stream::{Closer, Stream, network_error};
+use crate::transport::{ShutdownHandle, Transport, network_error};
 use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, OP_MSG, OP_REPLY, Reply, encode_query};
 
 /// A stream with its buffers.
 #[derive(Debug)]
 pub(super) struct Line {
-    stream: Stream,
-    closer: Closer,
+    stream: Transport,
+    closer: ShutdownHandle,
     next_request_id: i32,
     max_message_bytes: usize,
     max_reply_bytes: usize,
@@ -30,7 +30,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(stream: Stream) -> Line {
+    pub(super) fn new(stream: Transport) -> Line {
         Line {
             closer: stream.closer(),
             stream,
@@ -111,7 +111,7 @@ impl Line {
         !self.is_broken() && self.stream.is_alive()
     }
 
-    pub(super) fn closer(&self) -> Closer {
+    pub(super) fn closer(&self) -> ShutdownHandle {
         self.closer.clone()
     }
 
@@ -206,7 +206,7 @@ impl Line {
 }
 
 /// Reads at least one byte.
-fn read(stream: &mut Stream, room: Option<&mut [u8]>, before: usize, deadline: Deadline) -> Result<usize> {
+fn read(stream: &mut Transport, room: Option<&mut [u8]>, before: usize, deadline: Deadline) -> Result<usize> {
     match stream.read(room.unwrap_or_default()) {
         Ok(0) if before == 0 => Err(network_error(io::ErrorKind::UnexpectedEof.into(), Stage::Command, deadline)),
         Ok(0) => {

@@ -1,6 +1,6 @@
 //! Who the client is: the `client` document of the first hello, at most 512 bytes of it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bson::raw::cstr;
 use bson::{RawDocumentBuf, rawdoc};
@@ -8,6 +8,7 @@ use bson::{RawDocumentBuf, rawdoc};
 use super::environment::Environment;
 use crate::error::{Error, Result};
 use crate::options::DriverInfo;
+use crate::sync;
 
 /// The client metadata of one client. Wrapping libraries may add to it while the client lives.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Metadata {
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.told)
     }
 }
 

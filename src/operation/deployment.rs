@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::options::{ClientOptions, ServerAddress};
-use crate::pool::Lease;
+use crate::pool::PooledConnection;
 use crate::topology::Topology;
 
 /// The state that all clones of a client share.
@@ -61,7 +61,7 @@ impl ClientInner {
     }
 
     /// A connection to a server that suits the operation.
-    pub(crate) fn lease(&self, deadline: Deadline) -> Result<Lease> {
+    pub(crate) fn lease(&self, deadline: Deadline) -> Result<PooledConnection> {
         self.topology.lease(deadline)
     }
 

@@ -30,7 +30,7 @@ use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
 use crate::handshake::append_server_api;
 use crate::options::{ReadPreference, ReadPreferenceMode};
-use crate::pool::Lease;
+use crate::pool::PooledConnection;
 use crate::wire::{Message, Reply, Sequence};
 
 pub(crate) use deployment::{ClientInner, CursorHandle};
@@ -91,7 +91,11 @@ pub(crate) fn execute(deployment: &ClientInner, command: Command<'_>) -> Result<
 /// Runs a command on this connection. A reply with `ok: 0` is an error; write errors within a reply are the caller's.
 ///
 /// Where the server asks for another login, it gets one on this very connection, and the command is run once more.
-pub(crate) fn run_on(deployment: &ClientInner, lease: &mut Lease, mut command: Command<'_>) -> Result<Reply> {
+pub(crate) fn run_on(
+    deployment: &ClientInner,
+    lease: &mut PooledConnection,
+    mut command: Command<'_>,
+) -> Result<Reply> {
     complete(deployment, lease, &mut command)?;
     match attempt(deployment, lease, &command) {
         Err(refused) if refused.code() == Some(REAUTHENTICATION_REQUIRED) => {
@@ -104,7 +108,7 @@ pub(crate) fn run_on(deployment: &ClientInner, lease: &mut Lease, mut command: C
 }
 
 /// Sends a command that is complete, and judges the reply.
-fn attempt(deployment: &ClientInner, lease: &mut Lease, command: &Command<'_>) -> Result<Reply> {
+fn attempt(deployment: &ClientInner, lease: &mut PooledConnection, command: &Command<'_>) -> Result<Reply> {
     let deadline = deployment.command_deadline(command.deadline, command.await_time);
     let message = message(command);
     let active =
@@ -128,13 +132,13 @@ fn attempt(deployment: &ClientInner, lease: &mut Lease, command: &Command<'_>) -
 }
 
 /// A login that fails says of the server what it says on a new connection: no other of that time is used again.
-fn reauthenticate(deployment: &ClientInner, lease: &mut Lease, deadline: Deadline) -> Result<()> {
+fn reauthenticate(deployment: &ClientInner, lease: &mut PooledConnection, deadline: Deadline) -> Result<()> {
     let (topology, generation) = (deployment.topology(), lease.generation());
     lease.reauthenticate(topology.setup(), deadline).inspect_err(|_| topology.login_failed(generation))
 }
 
 /// Sends a command that is not answered.
-pub(crate) fn send_on(deployment: &ClientInner, lease: &mut Lease, mut command: Command<'_>) -> Result<()> {
+pub(crate) fn send_on(deployment: &ClientInner, lease: &mut PooledConnection, mut command: Command<'_>) -> Result<()> {
     command.acknowledged = false;
     complete(deployment, lease, &mut command)?;
     let deadline = deployment.command_deadline(command.deadline, None);
@@ -164,7 +168,7 @@ fn message<'a>(command: &'a Command<'_>) -> Message<'a> {
 }
 
 /// Adds what depends on the server and the moment.
-fn complete(deployment: &ClientInner, lease: &Lease, command: &mut Command<'_>) -> Result<()> {
+fn complete(deployment: &ClientInner, lease: &PooledConnection, command: &mut Command<'_>) -> Result<()> {
     if let Some(preference) = command.read_preference
         && let Some(document) = read_preference_document(preference, lease.description().server_type)
     {

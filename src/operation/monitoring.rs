@@ -8,7 +8,7 @@ use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
 
 use crate::error::{CommandError, Error, ErrorKind, Stage};
 use crate::event::{CommandEvent, CommandFailed, CommandStarted, CommandSucceeded, ConnectionInfo, Handler};
-use crate::pool::Lease;
+use crate::pool::PooledConnection;
 
 use super::Command;
 
@@ -42,7 +42,11 @@ struct Watch<'a> {
 
 impl<'a> ActiveCommand<'a> {
     /// Tells that the command is about to be sent.
-    pub(super) fn started(handler: Option<&'a Handler<CommandEvent>>, lease: &Lease, command: &Command<'_>) -> Self {
+    pub(super) fn started(
+        handler: Option<&'a Handler<CommandEvent>>,
+        lease: &PooledConnection,
+        command: &Command<'_>,
+    ) -> Self {
         let Some(handler) = handler else { return ActiveCommand(None) };
         let sensitive = is_sensitive(command.name, &command.body);
         let watch = Watch {

@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::description::WireVersion;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::WriteConcern;
-use crate::pool::Lease;
+use crate::pool::PooledConnection;
 use crate::wire::Sequence;
 
 use super::body::{Body, not_bson};
@@ -74,7 +74,7 @@ pub(crate) struct WriteBatcher<'a> {
     settings: Settings<'a>,
     deadline: Deadline,
     /// The connection, unless it is given back between two commands.
-    lease: Option<Lease>,
+    lease: Option<PooledConnection>,
     keeps_lease: bool,
     limits: Limits,
     kind: WriteKind,

@@ -2,7 +2,7 @@
 //!
 //! Today a client knows one server. What selects among several stands behind the same door, [`Topology::lease`].
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::connection::Setup;
@@ -10,7 +10,8 @@ use crate::deadline::Deadline;
 use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::ClientOptions;
-use crate::pool::{Lease, Pool, PoolSettings};
+use crate::pool::{Pool, PoolSettings, PooledConnection};
+use crate::sync;
 
 /// A server that could not be reached is not tried again sooner than this (minHeartbeatFrequencyMS).
 const MIN_HEARTBEAT_FREQUENCY: Duration = Duration::from_millis(500);
@@ -57,7 +58,7 @@ impl Topology {
     ///
     /// A server that cannot be reached is an error at once, or with `serverSelectionTryOnce=false` after
     /// `serverSelectionTimeoutMS`.
-    pub(crate) fn lease(&self, operation: Deadline) -> Result<Lease> {
+    pub(crate) fn lease(&self, operation: Deadline) -> Result<PooledConnection> {
         let began = Instant::now();
         let selection = Deadline::counted_from(began, self.server_selection_timeout)
             .named("serverSelectionTimeoutMS")
@@ -104,7 +105,7 @@ impl Topology {
 
     /// Ends every connection and every wait.
     pub(crate) fn close(&self) {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *sync::lock(&self.closed) = true;
         self.closing.notify_all();
         self.pool.close();
     }
@@ -117,7 +118,7 @@ impl Topology {
         }
     }
 
-    fn check_set_name(&self, lease: Lease) -> Result<Lease> {
+    fn check_set_name(&self, lease: PooledConnection) -> Result<PooledConnection> {
         let Some(wanted) = &self.replica_set else { return Ok(lease) };
         let seen = lease.description().set_name.as_deref();
         if seen == Some(wanted) {
@@ -135,7 +136,7 @@ impl Topology {
 
     /// An arbiter holds no users, so the handshake skips the login there. It holds no data either, and whoever calls itself
     /// one has not proved that it knows the password: with a credential, no operation goes there.
-    fn check_login(&self, lease: Lease) -> Result<Lease> {
+    fn check_login(&self, lease: PooledConnection) -> Result<PooledConnection> {
         if lease.description().server_type != ServerType::RsArbiter || !self.setup().handshake().logs_in() {
             return Ok(lease);
         }
@@ -148,10 +149,9 @@ impl Topology {
     /// Waits before the next try. False: there is none, because time is up or the client was closed.
     fn pause(&self, deadline: Deadline) -> bool {
         let left = deadline.remaining().unwrap_or(MIN_HEARTBEAT_FREQUENCY);
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = sync::lock(&self.closed);
         let wait = left.min(MIN_HEARTBEAT_FREQUENCY);
-        let (closed, _) =
-            self.closing.wait_timeout_while(closed, wait, |closed| !*closed).unwrap_or_else(PoisonError::into_inner);
+        let (closed, _) = sync::unpoisoned(self.closing.wait_timeout_while(closed, wait, |closed| !*closed));
         !*closed && !deadline.expired()
     }
 }

@@ -8,10 +8,22 @@ use crate::source::{Token, tokens};
 /// The modules in the order data flows, group by group. A module may use those before it, in its own group too. So `auth` never
 /// names a socket, `wire` never names a connection, `topology` never names a collection.
 const ORDER: &[&[&str]] = &[
-    &["results", "secret", "error", "deadline", "fork", "event", "warning", "policy", "certificate"],
+    &[
+        "results",
+        "secret",
+        "error",
+        "deadline",
+        "fork",
+        "sync",
+        "helper_thread",
+        "event",
+        "warning",
+        "policy",
+        "certificate",
+    ],
     &["uri", "credential", "options"],
     &["description", "dns", "wire", "json", "http", "auth"],
-    &["tls", "stream", "handshake", "connection"],
+    &["tls", "transport", "handshake", "connection"],
     &["pool", "topology"],
     &["operation", "client", "cursor", "collection", "database"],
     &["diagnose", "ffi", "fuzzing"],
@@ -261,16 +273,16 @@ mod planted {
     #[test]
     fn the_wrong_way_is_found_in_every_spelling() {
         let wrong = [
-            ("auth/scram.rs", "use crate::stream::Stream;"),
-            ("auth/scram.rs", "use crate::{error::Error, stream::{Stream, self}};"),
-            ("auth/scram.rs", "use {crate::error::Error, crate::stream};"),
-            ("auth/scram.rs", "use super::super::stream;"),
-            ("auth/scram.rs", "fn f(s: &mut crate::stream::Stream) {}"),
-            ("auth/scram.rs", "macro_rules! m { () => { $crate::stream::go() } }"),
-            ("auth/scram.rs", "#[cfg(test)]\nmod tests { use super::super::super::stream::Stream; }"),
-            ("auth/mod.rs", "use super::stream;"),
-            ("auth/mod.rs", "mod inner { use super::super::stream; }"),
-            ("auth.rs", "use super::{error::Error, stream};"),
+            ("auth/scram.rs", "use crate::transport::Transport;"),
+            ("auth/scram.rs", "use crate::{error::Error, transport::{Transport, self}};"),
+            ("auth/scram.rs", "use {crate::error::Error, crate::transport};"),
+            ("auth/scram.rs", "use super::super::transport;"),
+            ("auth/scram.rs", "fn f(s: &mut crate::transport::Transport) {}"),
+            ("auth/scram.rs", "macro_rules! m { () => { $crate::transport::go() } }"),
+            ("auth/scram.rs", "#[cfg(test)]\nmod tests { use super::super::super::transport::Stream; }"),
+            ("auth/mod.rs", "use super::transport;"),
+            ("auth/mod.rs", "mod inner { use super::super::transport; }"),
+            ("auth.rs", "use super::{error::Error, transport};"),
             ("wire/mod.rs", "use crate::connection::Connection;"),
             ("topology/scan.rs", "use crate::collection::Collection;"),
             ("error.rs", "use crate::Client;"),
@@ -285,7 +297,7 @@ mod planted {
 
     #[test]
     fn the_line_is_named() {
-        let found = complain("wire/mod.rs", "\n\nuse crate::{\n    error::Error,\n    pool::Lease,\n};\n");
+        let found = complain("wire/mod.rs", "\n\nuse crate::{\n    error::Error,\n    pool::Pool,\n};\n");
         assert_eq!(found, ["src/wire/mod.rs:5: `wire` uses `pool`, which stands after it"]);
     }
 
@@ -303,7 +315,7 @@ mod planted {
         for text in ["use crate as c;", "use crate::*;", "use crate::{self as c};", "#[path = \"x.rs\"] mod x;"] {
             assert_eq!(complain("error.rs", text).len(), 1, "{text}");
         }
-        assert_eq!(complain("auth/scram.rs", "use super::{super::stream, Next};").len(), 1);
+        assert_eq!(complain("auth/scram.rs", "use super::{super::transport, Next};").len(), 1);
     }
 
     #[test]

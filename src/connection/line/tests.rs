@@ -15,7 +15,7 @@ use crate::wire::Sequence;
 
 fn line(peer: &Script) -> Line {
     let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: peer.port() };
-    let mut line = Line::new(Stream::connect(&address, None, Deadline::NEVER).unwrap());
+    let mut line = Line::new(Transport::connect(&address, None, Deadline::NEVER).unwrap());
     line.handshake_is_over(MAX_MESSAGE_BYTES);
     line
 }

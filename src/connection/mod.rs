@@ -19,9 +19,9 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
 use crate::handshake::{Form, Handshake, Handshaken};
 use crate::options::{ClientOptions, ServerAddress, TlsOptions};
-pub(crate) use crate::stream::Closer;
-use crate::stream::Stream;
 use crate::tls::Connector;
+pub(crate) use crate::transport::ShutdownHandle;
+use crate::transport::Transport;
 use crate::warning::{Warning, WarningSink};
 use crate::wire::{Message, Reply};
 
@@ -149,11 +149,11 @@ impl Connection {
         setup: &Setup,
         id: u64,
         deadline: Deadline,
-        opened: impl FnOnce(Closer),
+        opened: impl FnOnce(ShutdownHandle),
     ) -> Result<Connection> {
         let began = Instant::now();
         let connecting = setup.connect_deadline(deadline);
-        let stream = Stream::connect(&setup.address, setup.tls.as_ref(), connecting)?;
+        let stream = Transport::connect(&setup.address, setup.tls.as_ref(), connecting)?;
         opened(stream.closer());
         let tls = stream.facts().cloned();
         let presented = stream.presented().cloned();
@@ -229,7 +229,7 @@ impl Connection {
     }
 
     /// A handle that ends the connection from another thread.
-    pub(crate) fn closer(&self) -> Closer {
+    pub(crate) fn closer(&self) -> ShutdownHandle {
         self.line.closer()
     }
 

@@ -1,7 +1,7 @@
 //! A channel to a server: TCP or a Unix socket, plain or in TLS; connected, read and written under a deadline.
 
 mod failure;
-mod race;
+mod happy_eyeballs;
 mod resolve;
 mod socket;
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) use failure::network_error;
-pub(crate) use socket::{Closer, Socket};
+pub(crate) use socket::{ShutdownHandle, Socket};
 
 use crate::certificate::PresentedCertificate;
 use crate::deadline::Deadline;
@@ -22,19 +22,23 @@ use crate::tls::{self, Target, TlsStream};
 
 /// A connected channel. Dropping it closes it.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) enum Transport {
     /// In the clear.
     Plain(Socket),
     /// In TLS.
     Tls(Box<TlsStream<Socket>>),
 }
 
-impl Stream {
+impl Transport {
     /// Looks the name up, connects, and makes the TLS channel if there shall be one, all within `deadline`.
     ///
     /// Errors name the stage, the server and the time it took. Those of TCP and of the TLS handshake's input and output
     /// carry the labels `SystemOverloadedError` and `RetryableError`; those of names and certificates do not.
-    pub(crate) fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Deadline) -> Result<Stream> {
+    pub(crate) fn connect(
+        address: &ServerAddress,
+        tls: Option<&tls::Connector>,
+        deadline: Deadline,
+    ) -> Result<Transport> {
         let began = Instant::now();
         connect(address, tls, deadline).map_err(|error| error.with_address(address).with_elapsed(began.elapsed()))
     }
@@ -47,8 +51,8 @@ impl Stream {
     /// Whether the peer has neither closed the channel nor sent something that nobody asked for. Takes no time.
     pub(crate) fn is_alive(&mut self) -> bool {
         match self {
-            Stream::Plain(socket) => socket.is_idle(),
-            Stream::Tls(stream) => {
+            Transport::Plain(socket) => socket.is_idle(),
+            Transport::Tls(stream) => {
                 let waits = stream.get_mut().wait(false).is_ok();
                 let idle = waits && stream.is_idle();
                 stream.get_mut().wait(true).is_ok() && idle
@@ -57,17 +61,17 @@ impl Stream {
     }
 
     /// A handle that ends the channel from another thread.
-    pub(crate) fn closer(&self) -> Closer {
+    pub(crate) fn closer(&self) -> ShutdownHandle {
         match self {
-            Stream::Plain(socket) => socket.closer(),
-            Stream::Tls(stream) => stream.get_ref().closer(),
+            Transport::Plain(socket) => socket.closer(),
+            Transport::Tls(stream) => stream.get_ref().closer(),
         }
     }
 
     /// Writes both, one after the other, in one system call where the channel can.
     pub(crate) fn write_both(&mut self, head: &[u8], tail: &[u8]) -> io::Result<()> {
         match self {
-            Stream::Plain(socket) if !tail.is_empty() => write_all_of_both(socket, head, tail),
+            Transport::Plain(socket) if !tail.is_empty() => write_all_of_both(socket, head, tail),
             _ => {
                 self.write_all(head)?;
                 self.write_all(tail)
@@ -78,56 +82,56 @@ impl Stream {
     /// What the TLS channel is made of, if it is one.
     pub(crate) fn facts(&self) -> Option<&Arc<TlsInfo>> {
         match self {
-            Stream::Plain(_) => None,
-            Stream::Tls(stream) => Some(stream.facts()),
+            Transport::Plain(_) => None,
+            Transport::Tls(stream) => Some(stream.facts()),
         }
     }
 
     /// The certificate of ours that the server got to see, where TLS can tell.
     pub(crate) fn presented(&self) -> Option<&PresentedCertificate> {
         match self {
-            Stream::Plain(_) => None,
-            Stream::Tls(stream) => stream.presented(),
+            Transport::Plain(_) => None,
+            Transport::Tls(stream) => stream.presented(),
         }
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut Socket {
         match self {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.get_mut(),
+            Transport::Plain(socket) => socket,
+            Transport::Tls(stream) => stream.get_mut(),
         }
     }
 }
 
-impl Read for Stream {
+impl Read for Transport {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(socket) => socket.read(buffer),
-            Stream::Tls(stream) => stream.read(buffer),
+            Transport::Plain(socket) => socket.read(buffer),
+            Transport::Tls(stream) => stream.read(buffer),
         }
     }
 }
 
-impl Write for Stream {
+impl Write for Transport {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(socket) => socket.write(bytes),
-            Stream::Tls(stream) => stream.write(bytes),
+            Transport::Plain(socket) => socket.write(bytes),
+            Transport::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Stream::Plain(socket) => socket.flush(),
-            Stream::Tls(stream) => stream.flush(),
+            Transport::Plain(socket) => socket.flush(),
+            Transport::Tls(stream) => stream.flush(),
         }
     }
 }
 
 /// A TLS channel ends with a goodbye, if that takes no time; but not where it is the parent process that goes on with it.
-impl Drop for Stream {
+impl Drop for Transport {
     fn drop(&mut self) {
-        if let Stream::Tls(stream) = self
+        if let Transport::Tls(stream) = self
             && !stream.get_ref().is_inherited()
             && stream.get_mut().wait(false).is_ok()
         {
@@ -136,11 +140,11 @@ impl Drop for Stream {
     }
 }
 
-fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Deadline) -> Result<Stream> {
+fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Deadline) -> Result<Transport> {
     let (host, port) = match address {
         ServerAddress::Tcp { host, port } => (host, *port),
         ServerAddress::Unix { path } if tls.is_none() => {
-            return socket::connect_unix(path, deadline).map(Stream::Plain);
+            return socket::connect_unix(path, deadline).map(Transport::Plain);
         }
         ServerAddress::Unix { .. } => {
             return Err(Error::new(
@@ -153,20 +157,21 @@ fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Dead
     };
     let addresses = resolve::resolve(host, port, deadline)?;
     let socket = connect_tcp(&addresses, deadline)?;
-    let Some(tls) = tls else { return Ok(Stream::Plain(socket)) };
+    let Some(tls) = tls else { return Ok(Transport::Plain(socket)) };
     let target = Target { host, port, deadline };
     let done = match tls.connect(&target, socket) {
         Err(tls::Failure::Resumption(_)) => tls.connect(&target, connect_tcp(&addresses, deadline)?),
         done => done,
     };
     match done {
-        Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+        Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
         Err(failure) => Err(tls_failed(failure, &target)),
     }
 }
 
 fn connect_tcp(addresses: &[SocketAddr], deadline: Deadline) -> Result<Socket> {
-    let tcp = race::connect(addresses, deadline).map_err(|failed| failure::connect_failed(failed, deadline))?;
+    let tcp =
+        happy_eyeballs::connect(addresses, deadline).map_err(|failed| failure::connect_failed(failed, deadline))?;
     Socket::from_tcp(tcp, deadline).map_err(|error| network_error(error, Stage::Connect, deadline))
 }
 

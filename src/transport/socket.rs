@@ -18,6 +18,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::fork;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -35,14 +36,14 @@ pub(crate) struct Socket {
 
 /// Ends a socket's conversation from another thread. A clone is a reference count, not a system call.
 #[derive(Clone, Debug)]
-pub(crate) struct Closer(Arc<Shared>);
+pub(crate) struct ShutdownHandle(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     handle: Handle,
     closed_here: AtomicBool,
     /// The process that connected it.
-    process: u32,
+    process: u64,
 }
 
 #[derive(Debug)]
@@ -52,7 +53,7 @@ enum Handle {
     Unix(UnixStream),
 }
 
-impl Closer {
+impl ShutdownHandle {
     /// Ends both directions; whoever waits on the socket is woken. In a child process only the child's own hold on it ends.
     pub(crate) fn close(&self) {
         self.0.closed_here.store(true, Ordering::Release);
@@ -71,7 +72,7 @@ impl Closer {
 impl Shared {
     /// Whether this process has it from its parent (`fork`), which still uses it.
     fn is_inherited(&self) -> bool {
-        self.process != std::process::id()
+        self.process != fork::process()
     }
 }
 
@@ -87,7 +88,7 @@ impl Socket {
     }
 
     fn new(handle: Handle, deadline: Deadline) -> Socket {
-        let shared = Arc::new(Shared { handle, closed_here: AtomicBool::new(false), process: std::process::id() });
+        let shared = Arc::new(Shared { handle, closed_here: AtomicBool::new(false), process: fork::process() });
         Socket {
             shared,
             deadline,
@@ -103,8 +104,8 @@ impl Socket {
         self.deadline = deadline;
     }
 
-    pub(super) fn closer(&self) -> Closer {
-        Closer(Arc::clone(&self.shared))
+    pub(super) fn closer(&self) -> ShutdownHandle {
+        ShutdownHandle(Arc::clone(&self.shared))
     }
 
     /// Whether this process has it from its parent (`fork`), which still uses it.
@@ -204,7 +205,7 @@ impl Write for Socket {
 /// Connects a Unix socket.
 #[cfg(unix)]
 pub(super) fn connect_unix(path: &Path, deadline: Deadline) -> Result<Socket> {
-    use crate::stream::failure::unix_failed;
+    use crate::transport::failure::unix_failed;
     let socket = attempt_unix(path, deadline).map_err(|error| unix_failed(error, path, deadline))?;
     Ok(Socket::new(Handle::Unix(socket), deadline))
 }

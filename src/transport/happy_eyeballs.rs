@@ -32,7 +32,7 @@ pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<Tc
         } else if running == 0 {
             return Err(failures);
         }
-        match outcomes.recv_timeout(patience(waiting.len() > 0, deadline)) {
+        match outcomes.recv_timeout(next_wait(waiting.len() > 0, deadline)) {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(failed)) => {
                 failures.push(failed);
@@ -45,7 +45,7 @@ pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<Tc
 }
 
 /// How long to wait for an outcome before the next step.
-fn patience(more_are_waiting: bool, deadline: Deadline) -> Duration {
+fn next_wait(more_are_waiting: bool, deadline: Deadline) -> Duration {
     let step = if more_are_waiting { STAGGER } else { LONG };
     deadline.remaining().map_or(step, |left| left.min(step))
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR, Stage};
-use crate::stream::race::Failed;
 use crate::tls::{self, Target};
+use crate::transport::happy_eyeballs::Failed;
 
 /// A failure of the socket at `stage`; a deadline that passed is a timeout that names its limit.
 pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) -> Error {

@@ -1,17 +1,15 @@
 //! From a host's name to its addresses, within a deadline.
 //!
-//! The system's resolver takes no time limit. So the look-up runs on a short-lived thread of its own, which is abandoned
-//! when the deadline passes and ends when the system gives up.
+//! The system's resolver takes no time limit, so a look-up runs on a helper thread.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::{io, thread};
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::helper_thread::{HelperError, HelperThreads};
 
-/// All addresses of a host, in the order to try them: as the system sorts them (RFC 6724), families by turns (RFC 8305).
+/// All addresses of a host, in the order to try them: as the system sorts them (RFC 6724), families alternating (RFC 8305).
 pub(super) fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
@@ -20,34 +18,24 @@ pub(super) fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<S
     if found.is_empty() {
         return Err(Error::new(ErrorKind::Dns, Stage::Dns, format!("the name {host} has no address")));
     }
-    let mut addresses = by_turns(found);
+    let mut addresses = alternating(found);
     addresses.truncate(MAX_ADDRESSES);
     Ok(addresses)
 }
 
 fn look_up(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>> {
-    let running = Running::start(host)?;
-    let (sender, receiver) = mpsc::sync_channel(1);
     let name = host.to_owned();
-    let helper = thread::Builder::new().name("mongo-look-up".to_owned()).spawn(move || {
-        let _running = running;
-        let _ = sender.send(ask_system(&name, port));
-    });
-    if helper.is_err() {
-        // No thread to be had: better late than not at all.
-        return ask_system(host, port).map_err(|error| not_found(host, error));
-    }
-    let answer = match deadline.remaining() {
-        None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        Some(left) => receiver.recv_timeout(left),
-    };
-    match answer {
-        Ok(found) => found.map_err(|error| not_found(host, error)),
-        Err(RecvTimeoutError::Timeout) => Err(too_late(host, deadline)),
-        Err(RecvTimeoutError::Disconnected) => {
-            Err(Error::new(ErrorKind::Dns, Stage::Dns, "the look-up thread ended early"))
+    let found = match LOOK_UPS.run_with_deadline(deadline, move || ask_system(&name, port)) {
+        Ok(found) => found,
+        // Without a helper thread the look-up may come late, which is better than not at all.
+        Err(HelperError::NotStarted(_)) => ask_system(host, port),
+        Err(HelperError::TimedOut) => return Err(too_late(host, deadline)),
+        Err(HelperError::TooMany(running)) => return Err(too_many(host, running)),
+        Err(HelperError::Panicked) => {
+            return Err(Error::new(ErrorKind::Dns, Stage::Dns, "the look-up thread ended early"));
         }
-    }
+    };
+    found.map_err(|error| not_found(host, error))
 }
 
 fn ask_system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -56,9 +44,10 @@ fn ask_system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 fn not_found(host: &str, error: io::Error) -> Error {
     let temporary = error.to_string().contains("emporary failure");
-    let hint = match temporary {
-        true => "no name server answered: is the network up?",
-        false => "is the host name spelled right, and does this machine's name server know it?",
+    let hint = if temporary {
+        "no name server answered: is the network up?"
+    } else {
+        "is the host name spelled right, and does this machine's name server know it?"
     };
     Error::new(ErrorKind::Dns, Stage::Dns, format!("the name {host} could not be resolved"))
         .with_source(error)
@@ -70,8 +59,13 @@ fn too_late(host: &str, deadline: Deadline) -> Error {
     Error::new(ErrorKind::Timeout, Stage::Dns, message).with_hint("do this machine's name servers answer?")
 }
 
-/// Without repetitions, the two families by turns, beginning with that of the first.
-fn by_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+fn too_many(host: &str, running: usize) -> Error {
+    let message = format!("{running} look-ups still wait for the system's resolver, so {host} was not looked up");
+    Error::new(ErrorKind::Dns, Stage::Dns, message).with_hint("do this machine's name servers answer?")
+}
+
+/// Without repetitions, the two families alternating, beginning with that of the first.
+fn alternating(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let Some(first) = found.first().copied() else { return found };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for address in found {
@@ -92,30 +86,7 @@ fn by_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// One of the look-ups that are under way; abandoned ones count until they end.
-struct Running;
-
-impl Running {
-    fn start(host: &str) -> Result<Running> {
-        let before = RUNNING.fetch_add(1, Ordering::Relaxed);
-        let running = Running;
-        if before < MAX_RUNNING {
-            return Ok(running);
-        }
-        let message = format!("{before} look-ups still wait for the system's resolver, so {host} was not looked up");
-        Err(Error::new(ErrorKind::Dns, Stage::Dns, message).with_hint("do this machine's name servers answer?"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
-/// More look-ups than this at once in one process mean that none of them is answered.
-const MAX_RUNNING: usize = 256;
+static LOOK_UPS: HelperThreads = HelperThreads::new("mongo-look-up");
 /// A name with more addresses than this gets no further attempts.
 const MAX_ADDRESSES: usize = 32;
 
@@ -128,12 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns() {
+    fn families_alternate() {
         let found = addresses(&["[::1]:1", "[::2]:1", "[::2]:1", "1.1.1.1:1", "[::3]:1"]);
-        assert_eq!(by_turns(found), addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
+        assert_eq!(alternating(found), addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
         let found = addresses(&["1.1.1.1:1", "1.1.1.2:1", "[::1]:1"]);
-        assert_eq!(by_turns(found), addresses(&["1.1.1.1:1", "[::1]:1", "1.1.1.2:1"]));
-        assert_eq!(by_turns(Vec::new()), Vec::new());
+        assert_eq!(alternating(found), addresses(&["1.1.1.1:1", "[::1]:1", "1.1.1.2:1"]));
+        assert_eq!(alternating(Vec::new()), Vec::new());
     }
 
     #[test]
