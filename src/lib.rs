@@ -52,6 +52,7 @@
 //! - No secret appears in an error, a log line, an event or a `Debug` form.
 
 mod auth;
+pub mod bson;
 mod certificate;
 mod client;
 mod collection;
@@ -90,8 +91,6 @@ pub mod uri;
 mod warning;
 mod wire;
 
-pub use bson;
-
 #[cfg(feature = "aws")]
 pub use auth::aws_source_report;
 pub use client::Client;
@@ -108,6 +107,14 @@ pub use error::{Error, Result};
 pub use policy::SecurityPolicy;
 pub use secret::Secret;
 pub use warning::{Warning, WarningKind};
+
+/// The client's types under the path that the official driver has for its blocking API.
+pub mod sync {
+    pub use crate::client::Client;
+    pub use crate::collection::Collection;
+    pub use crate::cursor::Cursor;
+    pub use crate::database::Database;
+}
 
 /// The actions: values that collect options and are sent by their `run`.
 pub mod action {
