@@ -77,13 +77,13 @@ mod helper_thread;
 mod http;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 mod json;
+mod locks;
 mod operation;
 pub mod options;
 mod policy;
 mod pool;
 pub mod results;
 mod secret;
-mod sync;
 mod tls;
 mod topology;
 mod transport;

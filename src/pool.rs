@@ -15,7 +15,7 @@ use crate::connection::{Connection, Setup, ShutdownHandle};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::fork;
-use crate::sync;
+use crate::locks;
 
 /// A connection that lay idle for longer than this is looked at before it is used, because its peer may have gone.
 const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
@@ -166,7 +166,7 @@ impl Pool {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        sync::lock(&self.state)
+        locks::lock(&self.state)
     }
 
     /// Waits until this thread is first in the queue and there is something for it to take.
@@ -184,8 +184,8 @@ impl Shared {
         state.waiting.push_back(own.clone());
         loop {
             state = match deadline.remaining() {
-                None => sync::unpoisoned(own.wait(state)),
-                Some(left) => sync::unpoisoned(own.wait_timeout(state, left)).0,
+                None => locks::unpoisoned(own.wait(state)),
+                Some(left) => locks::unpoisoned(own.wait_timeout(state, left)).0,
             };
             let first = state.waiting.front().is_some_and(|front| Arc::ptr_eq(front, &own));
             let turn = if first || state.closed { state.turn(&self.settings, &mut stale).transpose() } else { None };

@@ -7,8 +7,8 @@ use bson::{RawDocumentBuf, rawdoc};
 
 use super::environment::Environment;
 use crate::error::{Error, Result};
+use crate::locks;
 use crate::options::DriverInfo;
-use crate::sync;
 
 /// The client metadata of one client. Wrapping libraries may add to it while the client lives.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Metadata {
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
-        sync::lock(&self.told)
+        locks::lock(&self.told)
     }
 }
 

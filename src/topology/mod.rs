@@ -9,9 +9,9 @@ use crate::connection::Setup;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::locks;
 use crate::options::ClientOptions;
 use crate::pool::{Pool, PoolSettings, PooledConnection};
-use crate::sync;
 
 /// A server that could not be reached is not tried again sooner than this (minHeartbeatFrequencyMS).
 const MIN_HEARTBEAT_FREQUENCY: Duration = Duration::from_millis(500);
@@ -105,7 +105,7 @@ impl Topology {
 
     /// Ends every connection and every wait.
     pub(crate) fn close(&self) {
-        *sync::lock(&self.closed) = true;
+        *locks::lock(&self.closed) = true;
         self.closing.notify_all();
         self.pool.close();
     }
@@ -149,9 +149,9 @@ impl Topology {
     /// Waits before the next try. False: there is none, because time is up or the client was closed.
     fn pause(&self, deadline: Deadline) -> bool {
         let left = deadline.remaining().unwrap_or(MIN_HEARTBEAT_FREQUENCY);
-        let closed = sync::lock(&self.closed);
+        let closed = locks::lock(&self.closed);
         let wait = left.min(MIN_HEARTBEAT_FREQUENCY);
-        let (closed, _) = sync::unpoisoned(self.closing.wait_timeout_while(closed, wait, |closed| !*closed));
+        let (closed, _) = locks::unpoisoned(self.closing.wait_timeout_while(closed, wait, |closed| !*closed));
         !*closed && !deadline.expired()
     }
 }

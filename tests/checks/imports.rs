@@ -14,7 +14,7 @@ const ORDER: &[&[&str]] = &[
         "error",
         "deadline",
         "fork",
-        "sync",
+        "locks",
         "helper_thread",
         "event",
         "warning",
