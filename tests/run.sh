@@ -12,37 +12,18 @@
 # or failed (the fixtures' table) appends it to the file $MONGO_BLOCKING_REPORT.
 set -u
 
-# name | what it shows | peers | steps: lib, lib:FEATURE (its own tests only), doc, server (the test server's own tests), test:NAME[:FEATURE]
-# (tests/NAME.rs), rest (the files in tests/ that no other suite names), script:PATH[:ARGUMENT]
-suites() {
-    cat <<'END'
-checks|house rules: imports, unsafe code, words, Rust version, crate budget, each feature alone, Windows and macOS compile, licences and duplicates|cargo-deny kdc|test:checks script:tests/checks/budget.sh script:tests/checks/features.sh script:tests/checks/platforms.sh script:tests/checks/deny.sh
-unit|the library's own tests, the examples in its documentation, the test server's tests, and the small tests in tests/|mongod-6.0 aws|lib doc server rest
-fixtures|the drivers' common fixtures, case by case, against a real MongoDB 6.0|mongod-6.0|test:spec
-interop|reference clients log in to our test server, and our client logs in to servers we did not write|mongod-6.0 python node libmongoc|test:front_interop test:interop
-generations|login and CRUD on MongoDB 4.2, 4.4, 5.0 and 6.0|mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2|test:generations
-tls|client certificates in every encoding, the dangerous switches, and MONGODB-X509 on MongoDB 6.0 and 4.2, beside other drivers|mongod-6.0 mongod-4.2 python pymongo-3.13 libmongoc|test:tls test:x509 test:tls_matrix test:rotation test:subjects test:material test:refused_certificates test:resumption test:tls_version test:handshake_faults test:prompts test:channels
-tls-native|the TLS tests on the backend for Windows and macOS (native-tls), as far as Linux can show|mongod-6.0 mongod-4.2|native:lib native:tls native:tls_matrix native:rotation native:subjects native:material native:refused_certificates native:tls_version native:handshake_faults native:channels native:prompts
-aws|MONGODB-AWS: moto judges our signatures, PyMongo logs in to the same server, keys from everywhere|aws|test:aws test:aws_sources
-oidc|MONGODB-OIDC: the prose tests with tokens of somebody else's provider, PyMongo and the Node driver beside us, reauthentication|oidc python node mongod-6.0|test:oidc
-kerberos|GSSAPI against a real KDC with two realms, with an acceptor that we did not write behind the front|kdc python-gssapi libmongoc mongod-6.0|lib:gssapi test:kerberos:gssapi script:tests/kerberos/leaks.sh
-ldap|PLAIN, judged by a real OpenLDAP server, and MONGODB-CR, beside PyMongo|slapd python pymongo-3.13 mongod-6.0 mongod-4.2|test:ldap test:mongodb_cr
-hostile|servers that lie, stall, or break off||test:hostile
-threads|one client in many threads, in a runtime's worker, in Drop, in a scope|mongod-6.0|test:threads
-bench|the bench program runs through (no time is judged)|mongod-6.0|script:tests/bench/quick.sh
-examples|examples/run.sh as a newcomer runs it: on MongoDB 6.0, and where that cannot be had|mongod-6.0|script:examples/run.sh script:examples/run.sh:--tiny
-END
-}
+# The table of suites, without its comments. What its fields and steps mean is written at its head.
+suites() { grep -v '^#' tests/suites.tsv; }
 
 main() {
     cd "$(dirname -- "$0")/.." || exit 1
     root=$(pwd)
     if [ "${1:-}" = --list ]; then
-        suites | awk -F '|' '{ printf "%-12s %s\n", $1, $2 }'
+        suites | awk -F '\t' '{ printf "%-12s %s\n", $1, $2 }'
         exit 0
     fi
     chosen=$*
-    [ -n "$chosen" ] || chosen=$(suites | cut -d '|' -f 1)
+    [ -n "$chosen" ] || chosen=$(suites | cut -f 1)
     for suite in $chosen; do
         [ -n "$(row "$suite")" ] || { echo "there is no suite \"$suite\"; sh tests/run.sh --list names them" >&2; exit 2; }
     done
@@ -65,8 +46,8 @@ main() {
     [ "$(total 3)" = 0 ]
 }
 
-row() { suites | awk -F '|' -v name="$1" '$1 == name'; }
-column() { row "$1" | cut -d '|' -f "$2"; }
+row() { suites | awk -F '\t' -v name="$1" '$1 == name'; }
+column() { row "$1" | cut -f "$2"; }
 
 # ---- peers -------------------------------------------------------------------------------------------------------
 
@@ -132,23 +113,40 @@ missing_peers_fail() {
 }
 
 run_step() {
-    log=$logs/$suite.$(echo "$1" | tr '/:' '__').log
+    log=$logs/$suite.$(echo "$1" | tr '/:,' '___').log
     case $1 in
-    *:gssapi) ! kerberos_is_missing "$1" || return 0 ;;
-    esac
-    case $1 in
-    lib) cargo_test --lib ;;
-    lib:*) cargo_test --features "${1#lib:}" --lib "${1#lib:}" ;;
+    gssapi:*) kerberos_is_missing "$1" || run_tests "${1#gssapi:}" --features gssapi ;;
+    native:*) on_native_tls run_tests "${1#native:}" ;;
     doc) cargo_test --doc ;;
     server) cargo_test --package mongo-blocking-test-server ;;
-    test:*:*) run_test "$(echo "$1" | cut -d : -f 2)" --features "$(echo "$1" | cut -d : -f 3)" ;;
-    test:*) run_test "${1#test:}" ;;
-    native:lib) on_native_tls cargo_test --lib tls:: ;;
-    native:*) on_native_tls run_test "${1#native:}" ;;
-    rest) run_rest ;;
+    lib* | test:*) run_tests "$1" ;;
     script:*:*) run_script "$(echo "$1" | cut -d : -f 2)" "$(echo "$1" | cut -d : -f 3)" ;;
     script:*) run_script "${1#script:}" ;;
+    *)
+        failed=$((failed + 1))
+        echo "$suite: tests/suites.tsv has the step $1, which tests/run.sh does not know" >&2
+        ;;
     esac
+}
+
+# run_tests lib[:FILTER]|test:BINARY[:FILTER] [OPTION...]: the tests whose names contain a part of the filter; all of them without one.
+run_tests() {
+    step=$1
+    shift
+    case $step in
+    lib) set -- --lib "$@" ;;
+    lib:*) set -- --lib "$@" -- && filter=${step#lib:} ;;
+    test:*)
+        step=${step#test:}
+        set -- --test "${step%%:*}" "$@"
+        case $step in
+        *:*) set -- "$@" -- && filter=${step#*:} ;;
+        esac
+        ;;
+    esac
+    # shellcheck disable=SC2086,SC2046
+    cargo_test "$@" $(echo "${filter:-}" | tr ',' ' ')
+    filter=
 }
 
 # What is built with the system's Kerberos is skipped where that cannot be had. (In CI the suite has failed by then.)
@@ -156,15 +154,6 @@ kerberos_is_missing() {
     [ -f "$logs/missing.kdc" ] || return 1
     skipped=$((skipped + 1))
     echo "IGNORED $1: $(cat "$logs/missing.kdc")" >>"$skips"
-}
-
-run_test() {
-    if [ -f "tests/$1.rs" ] || [ -f "tests/$1/main.rs" ]; then
-        cargo_test --test "$@"
-    else
-        failed=$((failed + 1))
-        echo "$suite: tests/$1.rs is missing" >&2
-    fi
 }
 
 # With a folder of its own, since these flags make everything anew.
@@ -179,23 +168,6 @@ on_native_tls() {
     read -r passed failed skipped <"$log.counts"
 }
 
-run_rest() {
-    named=" $(suites | cut -d '|' -f 4 | tr ' ' '\n' | sed -n 's/^test:\([^:]*\).*/\1/p' | tr '\n' ' ')"
-    arguments=
-    for file in tests/*.rs tests/*/main.rs; do
-        [ -f "$file" ] || continue
-        name=${file#tests/}
-        name=${name%.rs}
-        name=${name%/main}
-        case $named in
-        *" $name "*) ;;
-        *) arguments="$arguments --test $name" ;;
-        esac
-    done
-    # shellcheck disable=SC2086
-    [ -z "$arguments" ] || cargo_test $arguments
-}
-
 cargo_test() {
     echo "$suite: cargo test $*"
     MONGO_BLOCKING_SKIPS=$skips MONGO_BLOCKING_REPORT=$report limited cargo test --locked --no-fail-fast "$@" >"$log" 2>&1 </dev/null
@@ -207,6 +179,9 @@ cargo_test() {
     if [ "$code" != 0 ]; then
         failed=$((failed + (step_failed > 0 ? step_failed : 1)))
         show_failure "cargo test $*" "$code"
+    elif [ "$((step_passed + step_ignored))" = 0 ]; then
+        failed=$((failed + 1))
+        echo "$suite: cargo test $* runs no test" >&2
     fi
 }
 
@@ -230,7 +205,7 @@ run_script() {
         show_failure "sh $*" "$code"
         ;;
     esac
-    case $1 in tests/checks/budget.sh) cat "$log" ;; esac
+    case $1 in tests/house_rules/budget.sh) cat "$log" ;; esac
 }
 
 show_failure() {

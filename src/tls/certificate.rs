@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// Kinds of strings that MongoDB does not log in with; the others are in tests/subjects.rs.
+    /// Kinds of strings that MongoDB does not log in with; the others are in tests/tls/x509_subjects.rs.
     #[test]
     fn wide_strings() {
         let text = |tag: u8, body: &'static [u8]| string(Value { tag, body }).unwrap();

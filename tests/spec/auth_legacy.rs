@@ -5,7 +5,7 @@ use mongo_blocking::options::ClientOptions;
 use serde_json::{Value, json};
 
 use crate::options::{Judgement, each_case, properties, same};
-use crate::report::{Report, Skip};
+use mongo_blocking_test_server::report::{Report, Skip};
 
 pub fn run(report: &mut Report) {
     each_case(report, |_, case| {

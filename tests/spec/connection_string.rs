@@ -5,7 +5,7 @@ use mongo_blocking::uri::ConnectionString;
 use serde_json::{Value, json};
 
 use crate::options::{Judgement, each_case, same, same_options, same_warning};
-use crate::report::Report;
+use mongo_blocking_test_server::report::Report;
 
 pub fn run(report: &mut Report) {
     each_case(report, |_, case| Judgement::Run(judge(case)));

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::report::specifications;
 use crate::unified::file;
+use mongo_blocking_test_server::report::specifications;
 
 #[test]
 fn every_valid_file_of_the_format_is_read() {

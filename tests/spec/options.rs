@@ -4,7 +4,7 @@ use mongo_blocking::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongo_blocking::{CanonicalizeHostName, Credential, Warning, WarningKind};
 use serde_json::{Map, Value, json};
 
-use crate::report::{Fixture, Report, Skip};
+use mongo_blocking_test_server::report::{Fixture, Report, Skip};
 
 /// The cases of all the folder's files, each judged by `judge`.
 pub fn each_case(report: &mut Report, judge: impl Fn(&Fixture, &Value) -> Judgement) {

@@ -8,7 +8,7 @@ use mongo_blocking::options::{Acknowledgment, ClientOptions, ReadConcern, WriteC
 use serde_json::{Value, json};
 
 use crate::options::{Judgement, each_case, same, same_warning, write_concern};
-use crate::report::Report;
+use mongo_blocking_test_server::report::Report;
 
 /// The folder `connection-string`.
 pub fn run_connection_string(report: &mut Report) {

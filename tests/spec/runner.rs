@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::report::Skip;
 use crate::unified::case;
 use crate::unified::deployment::{AtHand, Deployment};
 use crate::unified::file;
+use mongo_blocking_test_server::report::Skip;
 
 #[test]
 fn a_case_passes_as_it_is() {

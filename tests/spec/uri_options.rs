@@ -4,7 +4,7 @@ use mongo_blocking::options::ClientOptions;
 use serde_json::Value;
 
 use crate::options::{Judgement, each_case, same_options, same_warning};
-use crate::report::Report;
+use mongo_blocking_test_server::report::Report;
 
 pub fn run(report: &mut Report) {
     each_case(report, |_, case| Judgement::Run(judge(case)));

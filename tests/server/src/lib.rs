@@ -6,6 +6,8 @@
 //! - [`oidc`]: the server's half of MONGODB-OIDC.
 //! - [`canned`]: answers made beforehand, for measurements.
 //! - [`http`]: an HTTP server whose every answer a test decides.
+//! - [`child`]: a test of the running program once more, in a process of its own.
+//! - [`report`]: what became of the drivers' common fixtures, folder by folder.
 //! - [`script`]: a peer whose every byte a test decides.
 //! - [`wire`]: messages, written from the protocol's description and sharing nothing with the driver.
 //! - [`peers`]: real servers, started and ended with the test.
@@ -15,12 +17,14 @@
 pub mod aws;
 pub mod behaviour;
 pub mod canned;
+pub mod child;
 pub mod front;
 pub mod gssapi;
 pub mod http;
 pub mod oidc;
 pub mod peers;
 pub mod plain;
+pub mod report;
 pub mod script;
 pub mod users;
 pub mod wire;

@@ -8,7 +8,7 @@ use mongo_blocking::options::ClientOptionsBuilder;
 use mongo_blocking_test_server::peers::Mongod;
 
 use super::file::{Requirement, Version};
-use crate::report::{Part, Skip};
+use mongo_blocking_test_server::report::{Part, Skip};
 
 /// A running deployment.
 pub struct Deployment {
@@ -67,8 +67,6 @@ impl AtHand {
     }
 
     /// One server with access control, which stands for one of this version: it has the login that servers have from there on.
-    // For tests/oidc.
-    #[allow(dead_code)]
     pub fn standing_for(version: Version, uri: String, login: Login) -> AtHand {
         let mut open = Deployment::open(uri, true);
         (open.version, open.login) = (version, Some(login));

@@ -14,7 +14,7 @@ use super::file::{self, ClientEntity, ScopeOptions};
 use super::matching::Lookup;
 use super::threads::Worker;
 use super::unbuilt::part_of_entity;
-use crate::report::Part;
+use mongo_blocking_test_server::report::Part;
 
 /// Names and what they stand for. Threads of one case share it.
 #[derive(Default)]

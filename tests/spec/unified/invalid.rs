@@ -2,7 +2,7 @@
 
 use super::file::reader::Rule;
 use super::file::{self, Fault};
-use crate::report::Report;
+use mongo_blocking_test_server::report::Report;
 
 pub fn refuse_all(report: &mut Report) {
     for fixture in report.fixtures() {

@@ -22,9 +22,9 @@ pub use invalid::refuse_all;
 
 use mongo_blocking_test_server::peers::Mongod;
 
-use crate::report::{Report, Skip};
 use deployment::AtHand;
 use file::{Test, TestFile};
+use mongo_blocking_test_server::report::{Report, Skip};
 
 /// Runs every case of a folder on the deployments at hand.
 pub fn run_all(folder: &'static str, known_files: usize) {
@@ -44,8 +44,6 @@ pub fn fail_all(folder: &'static str, known_files: usize) {
 }
 
 /// Runs every case of a folder on one server, and says in the report which.
-// For tests/generations.rs.
-#[allow(dead_code)]
 pub fn run_all_on(folder: &'static str, known_files: usize, mongod: &Mongod) {
     let Some(report) = Report::on(folder, known_files) else { return };
     let at_hand = AtHand::only(mongod);
@@ -53,8 +51,6 @@ pub fn run_all_on(folder: &'static str, known_files: usize, mongod: &Mongod) {
 }
 
 /// Runs every case of a folder on the server at hand, whichever it stands for.
-// For tests/oidc.
-#[allow(dead_code)]
 pub fn run_all_at(folder: &'static str, known_files: usize, at_hand: &AtHand) {
     let Some(report) = Report::on(folder, known_files) else { return };
     each_case(report, at_hand, |result| result);

@@ -4,7 +4,7 @@
 use bson::{Bson, Document, doc};
 
 use super::file::{ClientEntity, Entity, EventKind, ExpectedEvent, Operation, Test, TestFile};
-use crate::report::Part;
+use mongo_blocking_test_server::report::Part;
 
 /// The part that a case needs and the driver lacks.
 pub fn missing_part(file: &TestFile, test: &Test) -> Option<Part> {

@@ -1,0 +1,124 @@
+//! A client survives `fork`: the child makes connections of its own and leaves those of its parent alone.
+#![cfg(unix)]
+#![expect(unsafe_code, reason = "fork, and what a child ends with, are not in the standard library")]
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mongo_blocking::Client;
+use mongo_blocking::bson::{Document, doc};
+use mongo_blocking_test_server::child;
+use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::peers::Scratch;
+use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::script::Script;
+use mongo_blocking_test_server::wire;
+
+// SAFETY: these are the declarations of POSIX. `alarm` and `_exit` touch no memory of ours, and a child of `fork` gets a copy
+// of it; that no other thread is at work then is seen to below.
+unsafe extern "C" {
+    safe fn fork() -> i32;
+    safe fn alarm(seconds: u32) -> u32;
+    safe fn _exit(code: i32) -> !;
+    unsafe fn waitpid(child: i32, status: *mut i32, options: i32) -> i32;
+}
+
+/// Runs this in a child, and tells whether it came to its end without a panic.
+fn in_child(work: impl FnOnce()) -> bool {
+    let child = fork();
+    assert!(child >= 0, "fork failed");
+    if child == 0 {
+        // A child that hangs is a failure, too.
+        alarm(30);
+        let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
+        _exit(i32::from(!done));
+    }
+    let mut status = -1;
+    // SAFETY: `status` is an i32 that lives as long as the call.
+    let ended = unsafe { waitpid(child, &raw mut status, 0) };
+    assert_eq!(ended, child);
+    status == 0
+}
+
+/// A peer that tells on which of its connections a command came, and counts the cursors that it is to forget.
+fn numbering(killed: &Arc<AtomicUsize>) -> Script {
+    let killed = Arc::clone(killed);
+    Script::start(move |mut stream, number| {
+        while let Ok(Some(request)) = wire::read_request(&mut stream) {
+            let on = i32::try_from(number).unwrap();
+            let reply = match request.name() {
+                "isMaster" => doc! { "ok": 1, "maxWireVersion": 17 },
+                "find" => doc! { "ok": 1, "cursor": { "id": 7_i64, "ns": "db.c", "firstBatch": [{}] } },
+                "killCursors" => {
+                    killed.fetch_add(1, Ordering::SeqCst);
+                    doc! { "ok": 1 }
+                }
+                "getMore" => doc! { "ok": 1, "cursor": { "id": 0_i64, "ns": "db.c", "nextBatch": [{ "on": on }] } },
+                _ => doc! { "ok": 1, "on": on },
+            };
+            let _ = wire::write_reply(&mut stream, &request, &reply);
+        }
+    })
+}
+
+fn connection_of(client: &Client) -> i32 {
+    client.database("admin").run_command(doc! { "ping": 1 }).run().unwrap().get_i32("on").unwrap()
+}
+
+/// One after the other: a child has none of the other threads, so none of them should be at work when it comes to be.
+#[test]
+fn a_client_survives_fork() {
+    if !child::alone(module_path!(), "a_client_survives_fork") {
+        return;
+    }
+    parent_and_child_share_no_connection();
+    what_the_child_drops_and_closes_stays_open_for_the_parent();
+    a_cursor_that_ends_in_the_child_stays_open_for_the_parent();
+}
+
+fn parent_and_child_share_no_connection() {
+    let peer = numbering(&Arc::default());
+    let client = Client::with_uri_str(format!("mongodb://{}/?maxPoolSize=1", peer.address())).unwrap();
+    assert_eq!(connection_of(&client), 1);
+    assert!(in_child(|| {
+        assert_eq!(connection_of(&client), 2);
+        assert_eq!(connection_of(&client), 2);
+    }));
+    assert_eq!(connection_of(&client), 1);
+}
+
+fn what_the_child_drops_and_closes_stays_open_for_the_parent() {
+    let (folder, authority) = (Scratch::new("fork"), Authority::new());
+    let ca_file = folder.path().join("ca.pem");
+    fs::write(&ca_file, authority.pem()).unwrap();
+    let issued = authority.issue(For::Server, "localhost");
+    let front = Front::builder().tls(&issued.certificate, &issued.key).start();
+    let uri = format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}", front.port(), ca_file.display());
+    for close in [false, true] {
+        let client = Client::with_uri_str(&uri).unwrap();
+        client.ping().unwrap();
+        let mut client = Some(client);
+        let for_child = client.clone().unwrap();
+        assert!(in_child(|| {
+            let _ = client.take();
+            match close {
+                true => for_child.close(),
+                false => drop(for_child),
+            }
+        }));
+        client.take().unwrap().ping().unwrap();
+    }
+}
+
+fn a_cursor_that_ends_in_the_child_stays_open_for_the_parent() {
+    let killed = Arc::default();
+    let peer = numbering(&killed);
+    let client = Client::with_uri_str(format!("mongodb://{}/", peer.address())).unwrap();
+    let mut cursor = Some(client.database("db").collection::<Document>("c").find(doc! {}).run().unwrap());
+    assert!(in_child(|| drop(cursor.take())));
+    assert!(in_child(|| client.clone().close()));
+    assert_eq!(killed.load(Ordering::SeqCst), 0);
+    assert_eq!(cursor.unwrap().map(Result::unwrap).collect::<Vec<_>>(), [doc! {}, doc! { "on": 1 }]);
+}

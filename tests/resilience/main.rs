@@ -1,0 +1,5 @@
+//! Adversity: servers that lie, stall or break off, a client that many threads share, and a process that forks.
+
+mod fork;
+mod hostile;
+mod threads;

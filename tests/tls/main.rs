@@ -1,0 +1,13 @@
+//! TLS: certificates on both sides, sessions, versions, revocation, faults in the handshake, and the connections that TLS runs on.
+
+mod certificate_input;
+mod client_certificates;
+mod handshake_faults;
+mod matrix;
+mod min_version;
+mod password_prompts;
+mod refused_certificates;
+mod resumption;
+mod rotation;
+mod transports;
+mod x509_subjects;

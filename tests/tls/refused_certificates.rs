@@ -1,0 +1,173 @@
+//! What an error tells of a server's certificate that was refused: what was expected, what came, what to do; and that it comes at
+//! once. The switches that look away are never the advice.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::{Client, Error};
+use mongo_blocking_test_server::child;
+use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::peers::Scratch;
+use mongo_blocking_test_server::peers::certs::{Authority, For, Issued};
+
+const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
+
+fn front(issued: &Issued) -> Front {
+    Front::builder().tls(&issued.certificate, &issued.key).start()
+}
+
+fn write(folder: &Scratch, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// The error of a ping, which is about the certificate.
+fn refusal(uri: &str) -> Error {
+    let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Tls) && error.stage() == Stage::Tls, "{error:?}");
+    let told = error.to_string();
+    for switch in ["tlsInsecure", "tlsAllowInvalid", "danger", "CERT_NONE"] {
+        assert!(!told.contains(switch), "{told}");
+    }
+    error
+}
+
+fn tells(error: &Error, words: &[&str]) {
+    for word in words {
+        assert!(error.message().contains(word), "{word}: {error}");
+    }
+}
+
+/// By the openssl command.
+fn fingerprint(folder: &Scratch, issued: &Issued) -> String {
+    let file = write(folder, "presented.pem", &issued.certificate);
+    let done =
+        Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-sha256", "-in", &file]).output().unwrap();
+    let told = String::from_utf8(done.stdout).unwrap();
+    told.trim().split_once('=').expect("a fingerprint").1.to_owned()
+}
+
+#[test]
+fn what_was_expected_and_what_came() {
+    let (folder, authority) = (Scratch::new("refused"), Authority::new());
+    let ca = write(&folder, "ca.pem", &authority.pem());
+    let issued = authority.issue(For::Server, "other.example");
+    let front = front(&issued);
+    let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", front.port()));
+    tells(&error, &["mismatch", "Expected: a certificate for localhost"]);
+    assert!(error.hint().unwrap().contains("names that the certificate bears"), "{error}");
+    if NATIVE {
+        return tells(&error, &["does not show the one that was presented"]);
+    }
+    tells(
+        &error,
+        &[
+            &format!("from an authority in tlsCAFile {ca}"),
+            "DNS:other.example",
+            "subject CN=other.example,O=mongo-blocking tests",
+            "issuer CN=mongo-blocking test authority,O=mongo-blocking tests",
+            "valid from ",
+            " GMT until ",
+            &format!("SHA-256 fingerprint {}", fingerprint(&folder, &issued)),
+        ],
+    );
+
+    let error = refusal(&format!("mongodb://127.0.0.1:{}/?tlsCAFile={ca}", front.port()));
+    tells(&error, &["IP address mismatch", "a certificate for 127.0.0.1"]);
+}
+
+#[test]
+fn whose_fault_it_is() {
+    let (folder, authority) = (Scratch::new("refused"), Authority::new());
+    let ca = write(&folder, "ca.pem", &authority.pem());
+    let expired = front(&authority.issue_expired(For::Server, "localhost"));
+    let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", expired.port()));
+    tells(&error, &["expired"]);
+    assert!(error.hint().unwrap().contains("clock"), "{error}");
+
+    // Authorities of these tests have the same names, and keys of their own.
+    let stranger = Authority::new();
+    let above = stranger.intermediate();
+    let mut issued = above.issue(For::Server, "localhost");
+    issued.certificate.push_str(&above.pem());
+    let front = front(&issued);
+    let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", front.port()));
+    if !NATIVE {
+        assert!(error.hint().unwrap().contains("with another key: does tlsCAFile"), "{error}");
+        tells(
+            &error,
+            &["signature failure", "DNS:localhost, IP:127.0.0.1, IP:::1", "the fault is further up its chain"],
+        );
+        tells(&error, &["with subject CN=mongo-blocking intermediate"]);
+    }
+}
+
+/// `serverSelectionTryOnce=false` goes on trying for 30 seconds where a network failed. A certificate does not get better.
+#[test]
+fn it_is_told_at_once() {
+    let authority = Authority::new();
+    let expired = front(&authority.issue_expired(For::Server, "localhost"));
+    let wrong = front(&authority.issue(For::Server, "other.example"));
+    let folder = Scratch::new("refused");
+    let ca = write(&folder, "ca.pem", &authority.pem());
+    for front in [expired, wrong] {
+        let began = Instant::now();
+        refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}&serverSelectionTryOnce=false", front.port()));
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert_eq!(front.connections(), 1);
+    }
+}
+
+/// In a process of its own, since it is about the environment.
+#[test]
+fn a_system_without_authorities() {
+    if let Ok(port) = env::var(PORT) {
+        let error = refusal(&format!("mongodb://localhost:{port}/?tls=true"));
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("tlsCAFile"), "{error}");
+        if !NATIVE {
+            tells(
+                &error,
+                &["from an authority that this system trusts", "no authorities to judge by", "/no/such/file"],
+            );
+            assert!(hint.contains("ca-certificates") && hint.contains("SSL_CERT_FILE"), "{error}");
+        }
+        return;
+    }
+    let front = front(&Authority::new().issue(For::Server, "localhost"));
+    child::run(
+        child::command(module_path!(), "a_system_without_authorities")
+            .env(PORT, front.port().to_string())
+            .env("SSL_CERT_FILE", "/no/such/file")
+            .env("SSL_CERT_DIR", "/no/such/folder"),
+    );
+}
+
+/// `tlsCAFile` takes the place of the system's authorities: who is trusted by the system alone is refused. In a process of its own,
+/// whose system trusts the server.
+#[test]
+fn a_file_takes_the_place_of_the_system() {
+    if let (Ok(port), Ok(strange)) = (env::var(PORT), env::var(STRANGE)) {
+        Client::with_uri_str(format!("mongodb://localhost:{port}/?tls=true")).unwrap().ping().unwrap();
+        refusal(&format!("mongodb://localhost:{port}/?tlsCAFile={strange}"));
+        return;
+    }
+    let (folder, authority) = (Scratch::new("refused"), Authority::new());
+    let front = front(&authority.issue(For::Server, "localhost"));
+    child::run(
+        child::command(module_path!(), "a_file_takes_the_place_of_the_system")
+            .env(PORT, front.port().to_string())
+            .env(STRANGE, write(&folder, "strange.pem", &Authority::new().pem()))
+            .env("SSL_CERT_FILE", write(&folder, "ca.pem", &authority.pem()))
+            .env("SSL_CERT_DIR", "/no/such/folder"),
+    );
+}
+
+/// Tells the child of a file with an authority that did not issue the server's certificate.
+const STRANGE: &str = "MONGO_BLOCKING_TEST_STRANGE";
+/// Tells the child where the server is.
+const PORT: &str = "MONGO_BLOCKING_TEST_PORT";
