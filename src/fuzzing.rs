@@ -3,18 +3,27 @@
 //!
 //! Compiled for tests and by `cargo fuzz` only; no part of the public face.
 
+#[cfg(feature = "aws")]
+mod aws;
+
+use std::sync::Arc;
+
 use bson::raw::cstr;
 use bson::spec::BinarySubtype;
 use bson::{Document, RawBinaryRef, RawDocument, RawDocumentBuf, rawdoc};
 
 use crate::Client;
-use crate::auth::Peer;
+use crate::auth::AuthTarget;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::handshake::{Handshake, Hello};
 use crate::options::ClientOptions;
+use crate::system::{RealSystem, System};
 use crate::wire::{Header, Reply, check_nesting};
+
+#[cfg(feature = "aws")]
+pub use aws::aws;
 
 /// A connection string: what was read can be written, and reads the same again.
 pub fn uri(data: &[u8]) {
@@ -55,13 +64,14 @@ pub fn handshake(data: &[u8]) {
     let Some(uri) = credentials.nth(usize::from(choice)) else { return };
     let options = ClientOptions::builder().uri(*uri).scram_max_iterations(MOST_ITERATIONS).build();
     let options = options.expect("the connection strings below are right");
-    let handshake = Handshake::new(&options).expect("and so are their credentials");
+    let system: Arc<dyn System> = Arc::new(RealSystem);
+    let handshake = Handshake::new(&options, &system).expect("and so are their credentials");
     let mut nonce = Vec::new();
     let exchange = &mut |_form, _database: &str, command: &RawDocument| {
         remember_nonce(command, &mut nonce);
         next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(ErrorKind::Io, Stage::Command, "the data is at its end"))
     };
-    let peer = Peer {
+    let target = AuthTarget {
         host: "localhost",
         deadline: Deadline::NEVER,
         step_deadline: Deadline::NEVER,
@@ -69,7 +79,7 @@ pub fn handshake(data: &[u8]) {
         verified: true,
         presented: None,
     };
-    let outcome = handshake.run(&peer, exchange);
+    let outcome = handshake.run(&target, exchange);
     if let Ok(done) = outcome
         && PROVING.contains(uri)
     {
@@ -97,12 +107,6 @@ pub fn identity(data: &[u8]) {
     for line in text.lines().map(str::trim).filter(|line| line.len() > 40 && !line.starts_with("-----")) {
         assert!(!said.contains(line), "it quotes {line:?}");
     }
-}
-
-/// A search for AWS keys among files, programs and services that say what the data says.
-#[cfg(feature = "aws")]
-pub fn aws(data: &[u8]) {
-    crate::auth::search_for_aws_keys(data);
 }
 
 /// So that a number in the data cannot keep the fuzzer busy.
@@ -199,6 +203,24 @@ mod tests {
     #[test]
     fn seeds_of_aws() {
         replay("aws", 3, aws);
+    }
+
+    /// The same property, on data that is changed by chance.
+    #[cfg(feature = "aws")]
+    #[test]
+    fn spoilt_searches_for_aws_keys_panic_nowhere_and_leak_nothing() {
+        let mut noise = crate::auth::tests::noise::Noise(5);
+        let seeds: [&[u8]; 3] = [
+            b"\x01\x00[profile p]\nrole_arn=r\nsource_profile=p\n%[p]\naws_access_key_id=A\naws_secret_access_key=hunter2-hunter2\n%<AssumeRoleResponse/>",
+            b"\x02\x00[default]\n%%{\"AssumeRoleWithWebIdentityResponse\":{\"AssumeRoleWithWebIdentityResult\":{}}}",
+            b"\x08\x40[default]\nsso_start_url=u\nsso_region=x\nsso_account_id=1\nsso_role_name=r\n%%{\"roleCredentials\":{}}",
+        ];
+        for seed in seeds {
+            aws(seed);
+            for _ in 0..300 {
+                aws(&noise.spoil(seed));
+            }
+        }
     }
 
     #[test]

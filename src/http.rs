@@ -2,9 +2,9 @@
 //!
 //! A request is one exchange. No redirect is followed and no proxy is used, also none that the environment names: what is asked
 //! for here are secrets. The whole call, the look-up of the name included, has one time limit; the answer's body is read in
-//! pieces and bounded. Errors name the host, never a header, a body, or the rest of the URL; and [`quiet`] keeps the log from them.
+//! pieces and bounded. Errors name the host, never a header, a body, or the rest of the URL; and [`trace_log`] keeps the log from them.
 
-mod quiet;
+mod trace_log;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 
-use quiet::Quiet;
+use trace_log::TraceLogSuppressor;
 
 /// What to ask for.
 #[derive(Clone, Copy)]
@@ -72,7 +72,7 @@ impl Http for Network {
             return Err(target.timeout(request, Duration::ZERO));
         }
         let began = Instant::now();
-        let _quiet = Quiet::begin();
+        let _suppressed = TraceLogSuppressor::begin();
         let agent = agent(limit);
         let sent = match request.method {
             Method::Get => exchange(&agent, &target, request, ()),

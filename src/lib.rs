@@ -72,6 +72,7 @@ pub mod fuzzing;
 pub mod guide;
 mod handshake;
 mod helper_thread;
+mod hex;
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 #[allow(dead_code, reason = "each feature by itself uses a part of it")]
 mod http;
@@ -82,8 +83,11 @@ mod operation;
 pub mod options;
 mod policy;
 mod pool;
+#[cfg(any(feature = "aws", feature = "oidc"))]
+mod process;
 pub mod results;
 mod secret;
+mod system;
 mod tls;
 mod topology;
 mod transport;

@@ -9,10 +9,11 @@ use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
-use super::scram::{hex, mongo_digest};
-use super::{Mechanism, Next};
+use super::scram::mongo_digest;
+use super::{Mechanism, Step};
 use crate::credential::CrCredential;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::hex::hex;
 
 /// One conversation.
 pub(super) struct Cr {
@@ -58,7 +59,7 @@ impl Mechanism for Cr {
         &self.source
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self.state {
             State::Unstarted | State::Nonce => "nonce",
             State::Verdict => "verdict",
@@ -76,19 +77,19 @@ impl Mechanism for Cr {
         }
     }
 
-    fn step(&mut self, reply: &RawDocument) -> Result<Next> {
+    fn step(&mut self, reply: &RawDocument) -> Result<Step> {
         match mem::replace(&mut self.state, State::Over) {
             State::Nonce => {
                 let command = self.authenticate(nonce(reply)?);
                 self.state = State::Verdict;
-                Ok(Next::Send(command))
+                Ok(Step::Send(command))
             }
-            State::Verdict => Ok(Next::Done),
+            State::Verdict => Ok(Step::Done),
             State::Unstarted | State::Over => Err(broken("nothing more", "this conversation is over")),
         }
     }
 
-    fn explained(&self, refused: Error) -> Error {
+    fn explain_refusal(&self, refused: Error) -> Error {
         let (ErrorKind::Authentication, Some(code)) = (refused.kind(), refused.code()) else { return refused };
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);

@@ -4,15 +4,15 @@ use bson::{RawDocument, RawDocumentBuf};
 
 #[cfg(feature = "aws")]
 use super::aws::Aws;
+use super::conversation::{Exchange, run};
 use super::cr::Cr;
 use super::negotiation::Negotiation;
 #[cfg(feature = "oidc")]
 use super::oidc::Oidc;
 use super::plain::Plain;
-use super::run::{Exchange, run};
 use super::sasl::Sasl;
 use super::x509::X509;
-use super::{LoginState, Mechanism, Peer, Tools};
+use super::{AuthContext, AuthTarget, LoginState, Mechanism};
 use crate::credential::Credential;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::credential::EXTERNAL;
@@ -28,18 +28,23 @@ pub(crate) enum Login<'a> {
 
 impl<'a> Login<'a> {
     /// A login with this credential at this server.
-    pub(crate) fn new(credential: &'a Credential, tools: &'a Tools, peer: &'a Peer<'a>) -> Self {
+    pub(crate) fn new(credential: &'a Credential, context: &'a AuthContext, target: &'a AuthTarget<'a>) -> Self {
         match credential {
-            Credential::Scram(credential) => Login::Scram(Negotiation::new(credential, tools)),
-            named => Login::Named(Named { credential: named, tools, peer, speculation: None }),
+            Credential::Scram(credential) => Login::Scram(Negotiation::new(credential, context)),
+            named => Login::Named(Named { credential: named, context, target, speculation: None }),
         }
     }
 
     /// Another login on a connection that has one: by the mechanism that it had, without a hello, and not by the same token.
-    pub(crate) fn again(credential: &'a Credential, tools: &'a Tools, peer: &'a Peer<'a>, state: &LoginState) -> Self {
+    pub(crate) fn again(
+        credential: &'a Credential,
+        context: &'a AuthContext,
+        target: &'a AuthTarget<'a>,
+        state: &LoginState,
+    ) -> Self {
         #[cfg(feature = "oidc")]
-        tools.oidc.forget(state.token);
-        match Login::new(credential, tools, peer) {
+        context.oidc.forget(state.token);
+        match Login::new(credential, context, target) {
             Login::Scram(login) => Login::Scram(login.decided(state.mechanism)),
             named => named,
         }
@@ -82,24 +87,24 @@ fn is_answer(reply: &RawDocument) -> bool {
 }
 
 /// Refuses what can be refused before anything is connected.
-pub(crate) fn check(credential: &Credential, tools: &Tools) -> Result<()> {
+pub(crate) fn check(credential: &Credential, context: &AuthContext) -> Result<()> {
     match credential {
-        Credential::Scram(credential) => Negotiation::new(credential, tools).check(),
-        named => machine(named, tools, &Peer::unknown()).map(drop),
+        Credential::Scram(credential) => Negotiation::new(credential, context).check(),
+        named => machine(named, context, &AuthTarget::unknown()).map(drop),
     }
 }
 
 /// A login by the one mechanism that was named.
 pub(crate) struct Named<'a> {
     credential: &'a Credential,
-    tools: &'a Tools,
-    peer: &'a Peer<'a>,
+    context: &'a AuthContext,
+    target: &'a AuthTarget<'a>,
     speculation: Option<Box<dyn Mechanism>>,
 }
 
 impl Named<'_> {
     fn speculate(&mut self) -> Result<Option<RawDocumentBuf>> {
-        let mut machine = machine(self.credential, self.tools, self.peer)?;
+        let mut machine = machine(self.credential, self.context, self.target)?;
         let start = machine.speculative()?;
         // What answers a question that was not asked is passed over.
         self.speculation = start.is_some().then_some(machine);
@@ -109,25 +114,25 @@ impl Named<'_> {
     fn finish(mut self, speculative: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<LoginState> {
         let machine = match (self.speculation.take(), speculative) {
             (Some(machine), Some(_)) => machine,
-            _ => machine(self.credential, self.tools, self.peer)?,
+            _ => machine(self.credential, self.context, self.target)?,
         };
         run(machine, speculative, exchange)
     }
 }
 
 /// The machine of a mechanism that was named. Fails for one that has none here, and where the credential cannot work.
-#[allow(unused_variables, reason = "only mechanisms behind features look at the peer")]
-fn machine(credential: &Credential, tools: &Tools, peer: &Peer<'_>) -> Result<Box<dyn Mechanism>> {
+#[allow(unused_variables, reason = "only mechanisms behind features look at the target")]
+fn machine(credential: &Credential, context: &AuthContext, target: &AuthTarget<'_>) -> Result<Box<dyn Mechanism>> {
     match credential {
         Credential::Plain(credential) => Ok(Box::new(Sasl::new(Plain::new(credential), &credential.source))),
         Credential::Cr(credential) => Ok(Box::new(Cr::new(credential))),
-        Credential::X509(credential) => Ok(Box::new(X509::new(credential, peer.presented.cloned()))),
+        Credential::X509(credential) => Ok(Box::new(X509::new(credential, target.presented.cloned()))),
         #[cfg(feature = "aws")]
-        Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, tools, peer)?, EXTERNAL))),
+        Credential::Aws(credential) => Ok(Box::new(Sasl::new(Aws::new(credential, context, target)?, EXTERNAL))),
         #[cfg(feature = "oidc")]
-        Credential::Oidc(credential) => Ok(Box::new(Sasl::new(Oidc::new(credential, tools, peer), EXTERNAL))),
+        Credential::Oidc(credential) => Ok(Box::new(Sasl::new(Oidc::new(credential, context, target), EXTERNAL))),
         #[cfg(feature = "gssapi")]
-        Credential::Gssapi(credential) => super::gssapi::machine(credential, tools, peer),
+        Credential::Gssapi(credential) => super::gssapi::machine(credential, context, target),
         other => {
             let name = other.mechanism().unwrap_or("this mechanism");
             Err(Error::not_supported(format!("authMechanism={name} is not supported yet")))

@@ -2,25 +2,25 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use super::run::{Exchange, MECHANISM_UNAVAILABLE, run};
+use super::conversation::{Exchange, MECHANISM_UNAVAILABLE, run};
 use super::sasl::Sasl;
 use super::scram::Scram;
-use super::{LoginState, Mechanism, Tools};
+use super::{AuthContext, LoginState, Mechanism};
 use crate::credential::{ScramCredential, ScramMechanism};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// A SCRAM login on one connection: [`Negotiation::supported_mechanisms`] and [`Negotiation::speculate`] before `hello`, [`Negotiation::finish`] after.
 pub(crate) struct Negotiation<'a> {
     credential: &'a ScramCredential,
-    tools: &'a Tools,
+    context: &'a AuthContext,
     /// What an earlier login on the same connection came to.
     decided: Option<ScramMechanism>,
     speculation: Option<(ScramMechanism, Box<dyn Mechanism>)>,
 }
 
 impl<'a> Negotiation<'a> {
-    pub(super) fn new(credential: &'a ScramCredential, tools: &'a Tools) -> Self {
-        Negotiation { credential, tools, decided: None, speculation: None }
+    pub(super) fn new(credential: &'a ScramCredential, context: &'a AuthContext) -> Self {
+        Negotiation { credential, context, decided: None, speculation: None }
     }
 
     /// With the mechanism of this name, which an earlier login on the same connection came to.
@@ -34,13 +34,13 @@ impl<'a> Negotiation<'a> {
         if self.credential.username.is_empty() {
             return Err(Error::invalid_argument("SCRAM needs a user name, and it is empty"));
         }
-        if self.credential.mechanism == Some(ScramMechanism::Sha1) && self.tools.policy.refuses_weak_mechanisms() {
+        if self.credential.mechanism == Some(ScramMechanism::Sha1) && self.context.policy.refuses_weak_mechanisms() {
             return Err(Error::invalid_argument("the security policy refuses weak mechanisms, and SCRAM-SHA-1 is one"));
         }
         match self.credential.mechanism {
             Some(mechanism) => self.machine(mechanism).map(drop),
             // Only the strong one may be used then, so the password must serve it.
-            None if self.tools.policy.refuses_weak_mechanisms() => self.machine(ScramMechanism::Sha256).map(drop),
+            None if self.context.policy.refuses_weak_mechanisms() => self.machine(ScramMechanism::Sha256).map(drop),
             None => Ok(()),
         }
     }
@@ -79,11 +79,11 @@ impl<'a> Negotiation<'a> {
             (Some((speculated, machine)), Some(_)) if speculated == mechanism => run(machine, speculative, exchange),
             _ => run(self.machine(mechanism)?, None, exchange),
         };
-        outcome.map_err(|error| self.explained(error, mechanism, offered))
+        outcome.map_err(|error| self.explain_refusal(error, mechanism, offered))
     }
 
     fn machine(&self, mechanism: ScramMechanism) -> Result<Box<dyn Mechanism>> {
-        let scram = Scram::new(self.credential, mechanism, self.tools)?;
+        let scram = Scram::new(self.credential, mechanism, self.context)?;
         Ok(Box::new(Sasl::new(scram, &self.credential.source)))
     }
 
@@ -97,7 +97,7 @@ impl<'a> Negotiation<'a> {
         if offered.iter().any(|name| name == ScramMechanism::Sha256.name()) {
             return Ok(ScramMechanism::Sha256);
         }
-        if !self.tools.policy.refuses_weak_mechanisms() {
+        if !self.context.policy.refuses_weak_mechanisms() {
             return Ok(ScramMechanism::Sha1);
         }
         // A server that does not tell is asked for the strong one: it will refuse what it can't do.
@@ -116,7 +116,7 @@ impl<'a> Negotiation<'a> {
     }
 
     /// A refusal, with who was refused and what to look at.
-    fn explained(&self, error: Error, mechanism: ScramMechanism, offered: Option<&[String]>) -> Error {
+    fn explain_refusal(&self, error: Error, mechanism: ScramMechanism, offered: Option<&[String]>) -> Error {
         let (true, Some(code)) = (matches!(error.kind(), ErrorKind::Authentication), error.code()) else {
             return error;
         };

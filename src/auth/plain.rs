@@ -6,7 +6,7 @@ use std::mem;
 
 use zeroize::Zeroizing;
 
-use super::sasl::{SaslClient, Say};
+use super::sasl::{SaslClient, SaslStep};
 use crate::credential::PlainCredential;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::secret::Secret;
@@ -49,7 +49,7 @@ impl SaslClient for Plain {
         NAME
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self.state {
             State::Unstarted | State::Verdict => "verdict",
             State::Over => "nothing more",
@@ -66,19 +66,19 @@ impl SaslClient for Plain {
         }
     }
 
-    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
+    fn step(&mut self, challenge: &[u8]) -> Result<SaslStep> {
         match mem::replace(&mut self.state, State::Over) {
-            State::Verdict if challenge.is_empty() => Ok(Say::Finished),
+            State::Verdict if challenge.is_empty() => Ok(SaslStep::Finished),
             State::Verdict => Err(broken("the server asks for more, and the mechanism has no more to say")),
             State::Unstarted | State::Over => Err(broken("this conversation is over")),
         }
     }
 
-    fn ends_with_verdict(&self) -> bool {
+    fn expects_done(&self) -> bool {
         true
     }
 
-    fn explained(&self, refused: Error) -> Error {
+    fn explain_refusal(&self, refused: Error) -> Error {
         let (ErrorKind::Authentication, Some(code)) = (refused.kind(), refused.code()) else { return refused };
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);

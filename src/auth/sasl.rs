@@ -13,7 +13,7 @@ use bson::spec::BinarySubtype;
 use bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use zeroize::Zeroizing;
 
-use super::{Mechanism, Next};
+use super::{Mechanism, Step};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// A byte mechanism's side of a conversation.
@@ -21,11 +21,11 @@ pub(super) trait SaslClient: Send + 'static {
     /// The mechanism's name.
     fn name(&self) -> &'static str;
     /// What it waits for now, in words.
-    fn waits_for(&self) -> &'static str;
+    fn step_name(&self) -> &'static str;
     /// Its first message.
     fn start(&mut self) -> Result<Zeroizing<Vec<u8>>>;
     /// Judges the server's message. Any error ends the conversation for good.
-    fn step(&mut self, challenge: &[u8]) -> Result<Say>;
+    fn step(&mut self, challenge: &[u8]) -> Result<SaslStep>;
     /// The `options` of `saslStart`.
     fn options(&self) -> Option<RawDocumentBuf> {
         None
@@ -36,11 +36,11 @@ pub(super) trait SaslClient: Send + 'static {
     }
     /// Whether a server that says `done` now is wrong, whatever else it says: judged before [`step`](SaslClient::step), for one
     /// that costs something, as asking a person does.
-    fn must_go_on(&self) -> bool {
+    fn refuses_early_done(&self) -> bool {
         false
     }
     /// Whether the reply to the last message must say `done`. Otherwise one more, empty message is exchanged where it does not.
-    fn ends_with_verdict(&self) -> bool {
+    fn expects_done(&self) -> bool {
         false
     }
     /// A fresh client to try once more with, after the server refused this one.
@@ -51,7 +51,7 @@ pub(super) trait SaslClient: Send + 'static {
         None
     }
     /// A refusal in this mechanism's words.
-    fn explained(&self, refused: Error) -> Error {
+    fn explain_refusal(&self, refused: Error) -> Error {
         refused
     }
     /// The number of the token that was used, where the mechanism has tokens that are kept.
@@ -62,7 +62,7 @@ pub(super) trait SaslClient: Send + 'static {
 
 /// A byte mechanism's answer.
 #[derive(Debug)]
-pub(super) enum Say {
+pub(super) enum SaslStep {
     /// Send this, and expect more.
     Payload(Zeroizing<Vec<u8>>),
     /// Nothing more to say: the server has been verified, as far as the mechanism does that.
@@ -109,7 +109,7 @@ impl<C: SaslClient> Sasl<C> {
     }
 
     fn broken(&self, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-        Error::invalid_reply(Stage::Authentication { mechanism: self.client.name(), step: self.waits_for() }, message)
+        Error::invalid_reply(Stage::Authentication { mechanism: self.client.name(), step: self.step_name() }, message)
     }
 }
 
@@ -122,10 +122,10 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
         &self.source
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self.state {
             State::LastReply(_) => "the last, empty message",
-            _ => self.client.waits_for(),
+            _ => self.client.step_name(),
         }
     }
 
@@ -149,8 +149,8 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
         Some(Box::new(Sasl::new(client, &self.source)))
     }
 
-    fn explained(&self, refused: Error) -> Error {
-        self.client.explained(refused)
+    fn explain_refusal(&self, refused: Error) -> Error {
+        self.client.explain_refusal(refused)
     }
 
     fn token(&self) -> Option<u64> {
@@ -166,8 +166,8 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
         Ok(Some(command))
     }
 
-    fn step(&mut self, reply: &RawDocument) -> Result<Next> {
-        let step = self.waits_for();
+    fn step(&mut self, reply: &RawDocument) -> Result<Step> {
+        let step = self.step_name();
         let state = mem::replace(&mut self.state, State::Over);
         let stage = Stage::Authentication { mechanism: self.client.name(), step };
         let reply = Reply::read(reply, stage)?;
@@ -184,31 +184,31 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
         }
         if let State::LastReply(_) = state {
             return match (reply.done, reply.payload.is_empty()) {
-                (true, true) => Ok(Next::Done),
+                (true, true) => Ok(Step::Done),
                 (true, false) => Err(Error::invalid_reply(stage, "the server has more to say after its last message")),
                 (false, _) => Err(Error::invalid_reply(stage, "the server is still not done after its last message")),
             };
         }
         let early = || Error::invalid_reply(stage, "the server says it is done before the conversation is over");
-        if reply.done && self.client.must_go_on() {
+        if reply.done && self.client.refuses_early_done() {
             return Err(early());
         }
         match (self.client.step(&reply.payload)?, reply.done) {
-            (Say::Finished, true) => Ok(Next::Done),
-            (Say::Finished, false) if self.client.ends_with_verdict() => {
+            (SaslStep::Finished, true) => Ok(Step::Done),
+            (SaslStep::Finished, false) if self.client.expects_done() => {
                 Err(Error::invalid_reply(stage, "the server is not done after the last message"))
             }
-            (Say::Finished, false) => {
+            (SaslStep::Finished, false) => {
                 let command = self.continued(&reply.conversation, b"")?;
                 self.state = State::LastReply(reply.conversation);
-                Ok(Next::Send(command))
+                Ok(Step::Send(command))
             }
-            (Say::Payload(payload), false) => {
+            (SaslStep::Payload(payload), false) => {
                 let command = self.continued(&reply.conversation, &payload)?;
                 self.state = State::NextReply(reply.conversation);
-                Ok(Next::Send(command))
+                Ok(Step::Send(command))
             }
-            (Say::Payload(_), true) => Err(early()),
+            (SaslStep::Payload(_), true) => Err(early()),
         }
     }
 }
@@ -298,14 +298,14 @@ mod tests {
         fn name(&self) -> &'static str {
             "TALKER"
         }
-        fn waits_for(&self) -> &'static str {
+        fn step_name(&self) -> &'static str {
             "anything"
         }
         fn start(&mut self) -> Result<Zeroizing<Vec<u8>>> {
             Ok(Zeroizing::new(b"x".to_vec()))
         }
-        fn step(&mut self, _challenge: &[u8]) -> Result<Say> {
-            Ok(Say::Payload(Zeroizing::new(b"x".to_vec())))
+        fn step(&mut self, _challenge: &[u8]) -> Result<SaslStep> {
+            Ok(SaslStep::Payload(Zeroizing::new(b"x".to_vec())))
         }
     }
 
@@ -315,7 +315,7 @@ mod tests {
         machine.start().unwrap();
         let reply = rawdoc! { "conversationId": 1, "done": false, "payload": "" };
         for _ in 1..MAX_STEPS {
-            assert!(matches!(machine.step(&reply), Ok(Next::Send(_))));
+            assert!(matches!(machine.step(&reply), Ok(Step::Send(_))));
         }
         let error = machine.step(&reply).unwrap_err();
         assert!(error.message().contains("not done after 10 messages"), "{error}");
@@ -339,7 +339,7 @@ mod tests {
             reply.append(cstr!("done"), false);
             reply.append(cstr!("payload"), "");
             for _ in 0..2 {
-                let Next::Send(command) = machine.step(&reply).unwrap() else { panic!("not done") };
+                let Step::Send(command) = machine.step(&reply).unwrap() else { panic!("not done") };
                 let mut echoed = RawDocumentBuf::new();
                 echoed.append(cstr!("conversationId"), command.get("conversationId").unwrap().unwrap());
                 assert_eq!(echoed, id);

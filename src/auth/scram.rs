@@ -4,6 +4,7 @@
 //! every bound; [`crypto`] does the arithmetic; [`KeyCache`] spares the second connection the expensive part of it. The
 //! server has proved that it knows the password only once its signature was verified, and nothing counts before that.
 
+mod avx;
 mod cache;
 mod crypto;
 mod messages;
@@ -15,15 +16,15 @@ use base64::engine::general_purpose::STANDARD;
 use bson::{RawDocumentBuf, rawdoc};
 use zeroize::Zeroizing;
 
-use super::Tools;
-use super::sasl::{SaslClient, Say};
+use super::AuthContext;
+use super::sasl::{SaslClient, SaslStep};
 use crate::credential::{ScramCredential, ScramMechanism};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::secret::Secret;
 use messages::{ServerFinal, ServerFirst};
 
 pub(super) use cache::KeyCache;
-pub(super) use crypto::{hex, mongo_digest};
+pub(super) use crypto::mongo_digest;
 
 /// The client's side of one SCRAM conversation.
 pub(super) struct Scram {
@@ -48,17 +49,17 @@ impl Scram {
     /// A conversation with a fresh nonce.
     ///
     /// Fails where the password has no prepared form (SCRAM-SHA-256, RFC 4013), or no random bytes can be had.
-    pub(super) fn new(credential: &ScramCredential, mechanism: ScramMechanism, tools: &Tools) -> Result<Self> {
+    pub(super) fn new(credential: &ScramCredential, mechanism: ScramMechanism, context: &AuthContext) -> Result<Self> {
         let mut random = [0; NONCE_LENGTH];
-        (tools.random)(&mut random)?;
-        Scram::with_nonce(credential, mechanism, tools, STANDARD.encode(random))
+        context.system.random(&mut random)?;
+        Scram::with_nonce(credential, mechanism, context, STANDARD.encode(random))
     }
 
     /// A conversation with a nonce that is known beforehand, for test vectors and recorded conversations.
     pub(super) fn with_nonce(
         credential: &ScramCredential,
         mechanism: ScramMechanism,
-        tools: &Tools,
+        context: &AuthContext,
         nonce: String,
     ) -> Result<Self> {
         Ok(Scram {
@@ -66,13 +67,13 @@ impl Scram {
             password: crypto::prepared_password(mechanism, &credential.username, &credential.password)?,
             client_first_bare: format!("n={},r={nonce}", messages::escaped(&credential.username)),
             nonce,
-            keys: tools.keys.clone(),
-            max_iterations: tools.scram_max_iterations,
+            keys: context.keys.clone(),
+            max_iterations: context.scram_max_iterations,
             state: State::Unstarted,
         })
     }
 
-    fn on_server_first(&mut self, message: &[u8], stage: Stage) -> Result<Say> {
+    fn on_server_first(&mut self, message: &[u8], stage: Stage) -> Result<SaslStep> {
         let broken = |message| Error::invalid_reply(stage, message);
         let first = ServerFirst::parse(message, &self.nonce, self.max_iterations).map_err(broken)?;
         let keys = self.keys.get_or_derive(self.mechanism, &self.password, &first.salt, first.iterations);
@@ -81,10 +82,10 @@ impl Scram {
         let proof = crypto::client_proof(self.mechanism, &keys.client, &auth_message);
         let client_final = format!("{without_proof},p={}", STANDARD.encode(&proof));
         self.state = State::ServerFinal { server_key: keys.server, auth_message };
-        Ok(Say::Payload(Zeroizing::new(client_final.into_bytes())))
+        Ok(SaslStep::Payload(Zeroizing::new(client_final.into_bytes())))
     }
 
-    fn on_server_final(&self, message: &[u8], server_key: &[u8], auth_message: &str, stage: Stage) -> Result<Say> {
+    fn on_server_final(&self, message: &[u8], server_key: &[u8], auth_message: &str, stage: Stage) -> Result<SaslStep> {
         match ServerFinal::parse(message).map_err(|message| Error::invalid_reply(stage, message))? {
             ServerFinal::Error(reason) => {
                 let message = format!("the server ended the conversation with the error \"{reason}\"");
@@ -93,7 +94,7 @@ impl Scram {
             ServerFinal::Signature(signature)
                 if crypto::verifies(self.mechanism, server_key, auth_message.as_bytes(), &signature) =>
             {
-                Ok(Say::Finished)
+                Ok(SaslStep::Finished)
             }
             ServerFinal::Signature(_) => Err(Error::new(
                 ErrorKind::Authentication,
@@ -112,7 +113,7 @@ impl SaslClient for Scram {
         self.mechanism.name()
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self.state {
             State::Unstarted => "start",
             State::ServerFirst => "server-first message",
@@ -131,8 +132,8 @@ impl SaslClient for Scram {
         }
     }
 
-    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
-        let stage = Stage::Authentication { mechanism: self.name(), step: self.waits_for() };
+    fn step(&mut self, challenge: &[u8]) -> Result<SaslStep> {
+        let stage = Stage::Authentication { mechanism: self.name(), step: self.step_name() };
         match mem::replace(&mut self.state, State::Over) {
             State::ServerFirst => self.on_server_first(challenge, stage),
             State::ServerFinal { server_key, auth_message } => {
@@ -170,12 +171,12 @@ const NONCE_LENGTH: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::tests::{credential, tools};
+    use crate::auth::tests::{context, credential};
 
     #[test]
     fn a_dead_machine_stays_dead() {
         let user = credential("user", "pencil");
-        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha256, &tools(), "abc".to_owned()).unwrap();
+        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha256, &context(), "abc".to_owned()).unwrap();
         assert_eq!(scram.start().unwrap().as_slice(), b"n,,n=user,r=abc");
         scram.step(b"r=abcd,s=AAAA,i=1").unwrap_err();
         for _ in 0..3 {
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn nonces_are_fresh_and_long() {
         let user = credential("user", "pencil");
-        let nonce = || Scram::new(&user, ScramMechanism::Sha256, &tools()).unwrap().nonce;
+        let nonce = || Scram::new(&user, ScramMechanism::Sha256, &context()).unwrap().nonce;
         let (one, two) = (nonce(), nonce());
         assert_ne!(one, two);
         assert_eq!(STANDARD.decode(one).unwrap().len(), NONCE_LENGTH);
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn names_with_signs_of_the_grammar_are_escaped() {
         let user = credential("a=b,c=2C", "pencil");
-        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha1, &tools(), "abc".to_owned()).unwrap();
+        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha1, &context(), "abc".to_owned()).unwrap();
         assert_eq!(scram.start().unwrap().as_slice(), b"n,,n=a=3Db=2Cc=3D2C,r=abc");
     }
 }

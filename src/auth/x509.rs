@@ -5,8 +5,8 @@ use std::mem;
 use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
-use super::run::MECHANISM_UNAVAILABLE;
-use super::{Mechanism, Next};
+use super::conversation::MECHANISM_UNAVAILABLE;
+use super::{Mechanism, Step};
 use crate::certificate::PresentedCertificate;
 use crate::credential::{EXTERNAL, X509Credential};
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -54,7 +54,7 @@ impl Mechanism for X509 {
         EXTERNAL
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self.state {
             State::Start | State::Verdict => "verdict",
             State::Over => "nothing more",
@@ -71,9 +71,9 @@ impl Mechanism for X509 {
         }
     }
 
-    fn step(&mut self, _reply: &RawDocument) -> Result<Next> {
+    fn step(&mut self, _reply: &RawDocument) -> Result<Step> {
         match mem::replace(&mut self.state, State::Over) {
-            State::Verdict => Ok(Next::Done),
+            State::Verdict => Ok(Step::Done),
             State::Start | State::Over => Err(X509::over()),
         }
     }
@@ -85,7 +85,7 @@ impl Mechanism for X509 {
     }
 
     /// With the certificate that was presented.
-    fn explained(&self, error: Error) -> Error {
+    fn explain_refusal(&self, error: Error) -> Error {
         let (true, Some(code)) = (matches!(error.kind(), ErrorKind::Authentication), error.code()) else {
             return error;
         };

@@ -6,11 +6,12 @@
 
 mod line;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use crate::auth::{LoginState, Peer};
+use crate::auth::{AuthTarget, LoginState};
 use crate::certificate::PresentedCertificate;
 use crate::credential::Credential;
 use crate::deadline::Deadline;
@@ -19,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
 use crate::handshake::{Form, Handshake, Handshaken};
 use crate::options::{ClientOptions, ServerAddress, TlsOptions};
+use crate::system::{RealSystem, System};
 use crate::tls::Connector;
 pub(crate) use crate::transport::ShutdownHandle;
 use crate::transport::Transport;
@@ -57,7 +59,8 @@ pub(crate) struct Connection {
 impl Setup {
     /// Judges the options that concern connections, and reads the files that they name.
     pub(crate) fn new(address: ServerAddress, options: &ClientOptions) -> Result<Setup> {
-        let handshake = Handshake::new(options)?;
+        let system: Arc<dyn System> = Arc::new(RealSystem);
+        let handshake = Handshake::new(options, &system)?;
         let alarm = WarningSink::new(options.warning_handler.clone());
         let tls = options.tls.as_ref().map(|tls| Connector::new(tls, &alarm)).transpose()?;
         Ok(Setup {
@@ -96,13 +99,13 @@ impl Setup {
     }
 
     /// The server, as a login may know it that has shown it this certificate of ours.
-    fn peer<'a>(
+    fn target<'a>(
         &'a self,
         presented: Option<&'a PresentedCertificate>,
         connecting: Deadline,
         deadline: Deadline,
-    ) -> Peer<'a> {
-        Peer {
+    ) -> AuthTarget<'a> {
+        AuthTarget {
             host: self.host(),
             deadline,
             step_deadline: self.command_deadline(deadline),
@@ -161,8 +164,8 @@ impl Connection {
         let exchange = &mut |form, database: &str, body: &RawDocument| {
             exchange(&mut line, form, database, body, setup.command_deadline(deadline))
         };
-        let peer = setup.peer(presented.as_ref(), connecting, deadline);
-        let Handshaken { hello, login } = setup.handshake.run(&peer, exchange).map_err(|error| {
+        let target = setup.target(presented.as_ref(), connecting, deadline);
+        let Handshaken { hello, login } = setup.handshake.run(&target, exchange).map_err(|error| {
             hint_at_tls(error, setup.tls.is_some()).with_address(&setup.address).with_elapsed(began.elapsed())
         })?;
         line.handshake_is_over(hello.description.max_message_size_bytes);
@@ -183,8 +186,8 @@ impl Connection {
         let exchange = &mut |form, database: &str, body: &RawDocument| {
             exchange(line, form, database, body, setup.command_deadline(deadline))
         };
-        let peer = setup.peer(presented.as_ref(), setup.connect_deadline(deadline), deadline);
-        let outcome = setup.handshake.reauthenticate(&peer, login, exchange);
+        let target = setup.target(presented.as_ref(), setup.connect_deadline(deadline), deadline);
+        let outcome = setup.handshake.reauthenticate(&target, login, exchange);
         outcome.map_err(|error| {
             self.line.give_up();
             self.complete(error, began)

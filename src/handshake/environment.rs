@@ -1,37 +1,25 @@
 //! What the client metadata wants to know of the machine and the process.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-/// Where the facts come from; a test hands in its own.
-pub(super) struct Environment<'a> {
-    /// An environment variable; an empty one counts as unset.
-    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
-    /// Whether a file exists.
-    pub(super) exists: &'a dyn Fn(&str) -> bool,
-    /// The text of a small file.
-    pub(super) text: &'a dyn Fn(&str) -> Option<String>,
-}
+use crate::system::System;
 
-impl Environment<'static> {
-    /// The real ones.
-    pub(super) fn of_this_process() -> Self {
-        Environment {
-            variable: &|name| std::env::var(name).ok(),
-            exists: &|path| Path::new(path).exists(),
-            text: &|path| {
-                let mut text = String::new();
-                File::open(path).ok()?.take(MAX_TEXT).read_to_string(&mut text).ok()?;
-                Some(text)
-            },
-        }
-    }
-}
+/// Reads the facts from the system.
+pub(super) struct Environment<'a>(pub(super) &'a dyn System);
 
 impl Environment<'_> {
+    /// An environment variable; an empty one counts as unset, like one that is not Unicode.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
+        self.0.variable_os(name)?.into_string().ok().filter(|value| !value.is_empty())
+    }
+
+    /// Whether a file exists.
+    pub(super) fn exists(&self, path: &str) -> bool {
+        self.0.exists(Path::new(path))
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        String::from_utf8(self.0.read_file(Path::new(path), MAX_TEXT).ok()?.to_vec()).ok()
     }
 
     pub(super) fn number(&self, name: &str) -> Option<i32> {
@@ -40,7 +28,7 @@ impl Environment<'_> {
 
     /// The operating system's name as its maker prints it, on systems with an os-release(5) file.
     pub(super) fn os_name(&self) -> Option<String> {
-        let text = (self.text)("/etc/os-release").or_else(|| (self.text)("/usr/lib/os-release"))?;
+        let text = self.text("/etc/os-release").or_else(|| self.text("/usr/lib/os-release"))?;
         let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
         let name = name.trim().trim_matches(['"', '\'']);
         (!name.is_empty()).then(|| name.to_owned())
@@ -63,5 +51,5 @@ impl Environment<'_> {
     }
 }
 
-/// How much of a file is read; os-release has about 500 bytes.
+/// The most bytes of a file; os-release has about 500 bytes.
 const MAX_TEXT: u64 = 64 * 1024;

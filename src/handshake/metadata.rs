@@ -187,7 +187,7 @@ fn env_rest(environment: &Environment<'_>) -> RawDocumentBuf {
         rest.append(cstr!("region"), region);
     }
     let mut container = RawDocumentBuf::new();
-    if (environment.exists)("/.dockerenv") {
+    if environment.exists("/.dockerenv") {
         container.append(cstr!("runtime"), "docker");
     }
     if environment.variable("KUBERNETES_SERVICE_HOST").is_some() {
@@ -235,15 +235,16 @@ mod tests {
     use bson::RawDocument;
 
     use super::*;
+    use crate::system::{System, TestSystem};
 
     fn metadata(variables: &[(&str, &str)], app_name: Option<&str>, infos: &[DriverInfo]) -> Result<Metadata> {
-        let find = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-        let environment = Environment {
-            variable: &find,
-            exists: &|path| path == "/.dockerenv" && find("docker").is_some(),
-            text: &|_| find("os-release"),
-        };
-        Metadata::new(app_name, infos, &environment)
+        let system = TestSystem::with_variables(variables.iter().copied());
+        for (name, path) in [("docker", "/.dockerenv"), ("os-release", "/etc/os-release")] {
+            if let Some(content) = system.variable(name) {
+                system.set_file(path, content);
+            }
+        }
+        Metadata::new(app_name, infos, &Environment(&system))
     }
 
     fn env_of(variables: &[(&str, &str)]) -> RawDocumentBuf {

@@ -7,15 +7,18 @@ mod environment;
 mod metadata;
 mod reply;
 
+use std::sync::Arc;
+
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 use zeroize::Zeroize;
 
-use crate::auth::{self, Login, LoginState, Peer, Tools};
+use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState};
 use crate::credential::Credential;
 use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::options::{ClientOptions, DriverInfo, ServerApi};
+use crate::system::System;
 
 use environment::Environment;
 pub(crate) use metadata::Metadata;
@@ -40,7 +43,7 @@ pub(crate) struct Handshake {
     server_api: Option<ServerApi>,
     load_balanced: bool,
     credential: Option<Credential>,
-    tools: Tools,
+    context: AuthContext,
 }
 
 /// A handshake that succeeded.
@@ -56,12 +59,11 @@ impl Handshake {
     ///
     /// Fails on an application name or wrapper information that cannot be sent, on a credential that cannot work, and where
     /// the operating system has no random bytes.
-    pub(crate) fn new(options: &ClientOptions) -> Result<Self> {
-        let metadata =
-            Metadata::new(options.app_name.as_deref(), &options.driver_info, &Environment::of_this_process())?;
-        let tools = Tools::new(options)?;
+    pub(crate) fn new(options: &ClientOptions, system: &Arc<dyn System>) -> Result<Self> {
+        let metadata = Metadata::new(options.app_name.as_deref(), &options.driver_info, &Environment(&**system))?;
+        let context = AuthContext::new(options, system)?;
         if let Some(credential) = &options.credential {
-            auth::check(credential, &tools)?;
+            auth::check(credential, &context)?;
             check_certificate(credential, options)?;
         }
         Ok(Handshake {
@@ -69,7 +71,7 @@ impl Handshake {
             server_api: options.server_api.clone(),
             load_balanced: false,
             credential: options.credential.clone(),
-            tools,
+            context,
         })
     }
 
@@ -80,7 +82,7 @@ impl Handshake {
 
     /// Ends what logins wait for, other than the server.
     pub(crate) fn close(&self) {
-        self.tools.close();
+        self.context.close();
     }
 
     /// Adds what a wrapping library says of itself; only connections opened from now on tell it.
@@ -90,8 +92,8 @@ impl Handshake {
 
     /// Makes a stream a connection that is ready for commands: hello, then authentication. An arbiter holds no users, so
     /// there the login is left out.
-    pub(crate) fn run(&self, peer: &Peer<'_>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
-        let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.tools, peer));
+    pub(crate) fn run(&self, target: &AuthTarget<'_>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
+        let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.context, target));
         let mut done = self.say_hello(login.as_mut(), exchange)?;
 
         if let Some(login) = login.filter(|_| done.hello.description.server_type != ServerType::RsArbiter) {
@@ -106,12 +108,12 @@ impl Handshake {
     /// Logs a connection in once more, because its server asks for it: no hello, no speculation.
     pub(crate) fn reauthenticate(
         &self,
-        peer: &Peer<'_>,
+        target: &AuthTarget<'_>,
         state: &mut LoginState,
         exchange: &mut Exchange<'_>,
     ) -> Result<()> {
         let Some(credential) = &self.credential else { return Err(no_credential()) };
-        let login = Login::again(credential, &self.tools, peer, state);
+        let login = Login::again(credential, &self.context, target, state);
         let carry = &mut |database: &str, command: &RawDocument| self.carry(database, command, exchange);
         *state = login.finish(None, None, carry)?;
         Ok(())

@@ -6,23 +6,23 @@ use super::environment::Environment;
 use super::*;
 use crate::auth::tests::noise::Noise;
 use crate::auth::tests::peer::Peer;
-use crate::auth::tests::{credential, localhost, tools};
+use crate::auth::tests::{context, credential, localhost};
 use crate::credential::{ScramCredential, ScramMechanism, X509Credential};
 use crate::description::ServerType;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
+use crate::system::TestSystem;
 
 const SHA_1: &str = "SCRAM-SHA-1";
 const SHA_256: &str = "SCRAM-SHA-256";
 
 fn handshake(user: Option<ScramCredential>) -> Handshake {
-    let bare = Environment { variable: &|_| None, exists: &|_| false, text: &|_| None };
     Handshake {
-        metadata: Metadata::new(None, &[], &bare).unwrap(),
+        metadata: Metadata::new(None, &[], &Environment(&TestSystem::default())).unwrap(),
         server_api: None,
         load_balanced: false,
         credential: user.map(Credential::Scram),
-        tools: tools(),
+        context: context(),
     }
 }
 
@@ -195,7 +195,7 @@ fn an_unknown_user_is_an_ordinary_failure() {
 fn the_policy_against_weak_mechanisms_is_kept() {
     let strict = |user: ScramCredential| {
         let mut handshake = handshake(Some(user));
-        handshake.tools.set_policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
+        handshake.context.set_policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
         handshake
     };
     let mut weak = Peer::new(&[SHA_1]);
@@ -209,16 +209,16 @@ fn the_policy_against_weak_mechanisms_is_kept() {
 
     let explicit = strict(ScramCredential { mechanism: Some(ScramMechanism::Sha1), ..user() });
     let Some(named) = &explicit.credential else { unreachable!() };
-    assert!(auth::check(named, &explicit.tools).unwrap_err().message().contains("policy"));
+    assert!(auth::check(named, &explicit.context).unwrap_err().message().contains("policy"));
 }
 
 #[test]
 fn a_password_that_only_a_refused_mechanism_could_use_is_refused_before_anything_is_connected() {
     let mut handshake = handshake(Some(credential("user", "\u{1F511}")));
     let Some(named) = handshake.credential.clone() else { unreachable!() };
-    auth::check(&named, &handshake.tools).unwrap();
-    handshake.tools.set_policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
-    let error = auth::check(&named, &handshake.tools).unwrap_err();
+    auth::check(&named, &handshake.context).unwrap();
+    handshake.context.set_policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
+    let error = auth::check(&named, &handshake.context).unwrap_err();
     assert!(error.message().contains("cannot be used with SCRAM-SHA-256"), "{error}");
 }
 
@@ -247,7 +247,7 @@ fn a_speculation_that_the_server_answers_by_no_counts_as_unanswered() {
 
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_connected() {
-    let check = |user: ScramCredential| auth::check(&Credential::Scram(user), &tools());
+    let check = |user: ScramCredential| auth::check(&Credential::Scram(user), &context());
     assert!(check(credential("", "pencil")).unwrap_err().message().contains("user name"));
     let control = ScramCredential { mechanism: Some(ScramMechanism::Sha256), ..credential("user", "a\u{7}") };
     assert!(check(control).unwrap_err().message().contains("control character"));
@@ -335,7 +335,7 @@ fn the_second_connection_does_not_derive_again() {
     for _ in 0..3 {
         run(&client, &mut Peer::new(&[SHA_256])).unwrap();
     }
-    assert_eq!(client.tools.remembered_keys(), 1);
+    assert_eq!(client.context.remembered_keys(), 1);
 }
 
 #[test]

@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use super::sources::{self, Found, Look};
-use super::world::World;
+use super::sources::{self, Found, SearchScope};
 use super::{SEARCH, stage};
 use crate::credential::{AwsKeys, AwsSearchFailed, AwsSource};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::fork;
+use crate::system::System;
 
 /// Keys for logins, by what would fetch them.
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub(super) struct Key([u8; 32]);
 
 /// Keys, and where they came from.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct CachedKeys {
     pub(super) keys: AwsKeys,
     pub(super) source: AwsSource,
     kept: bool,
@@ -36,8 +36,8 @@ pub(super) struct Held {
 
 #[derive(Default)]
 struct Entry {
-    held: Option<Arc<Held>>,
-    flight: Option<Arc<Flight>>,
+    held: Option<Arc<CachedKeys>>,
+    fetch_in_progress: Option<Arc<Fetch>>,
     /// After a refresh that failed: no other before this.
     pause: Option<SystemTime>,
     /// A child process cannot wait for a thread of its parent.
@@ -46,8 +46,8 @@ struct Entry {
 
 /// One fetch, and those who wait for it.
 #[derive(Default)]
-struct Flight {
-    outcome: Mutex<Option<Result<Arc<Held>, Failure>>>,
+struct Fetch {
+    outcome: Mutex<Option<Result<Arc<CachedKeys>, Failure>>>,
     landed: Condvar,
 }
 
@@ -63,14 +63,14 @@ struct Failure {
 }
 
 /// What a thread does that needs keys.
-enum Turn {
-    Use(Arc<Held>),
-    Wait(Arc<Flight>),
-    Fetch { flight: Arc<Flight>, look: Look, valid: Option<Arc<Held>> },
+enum Lookup {
+    Use(Arc<CachedKeys>),
+    Wait(Arc<Fetch>),
+    Fetcher { fetch_in_progress: Arc<Fetch>, look: SearchScope, valid: Option<Arc<CachedKeys>> },
 }
 
 /// What fetches keys.
-type Fetch<'a> = dyn Fn(Look) -> Result<Found> + 'a;
+type Fetcher<'a> = dyn Fn(SearchScope) -> Result<Found> + 'a;
 
 impl Cache {
     /// The one that all clients of the process share.
@@ -80,52 +80,58 @@ impl Cache {
     }
 
     /// Kept keys, or those that `fetch` gets now.
-    pub(super) fn keys(&self, key: Key, world: &dyn World, deadline: Deadline, fetch: &Fetch<'_>) -> Result<Arc<Held>> {
-        match self.turn(key, world.now()) {
-            Turn::Use(held) => Ok(held),
-            Turn::Wait(flight) => flight.wait(deadline),
-            Turn::Fetch { flight, look, valid } => {
-                let mut landing = Landing { cache: self, key, flight, landed: false };
+    pub(super) fn keys(
+        &self,
+        key: Key,
+        system: &dyn System,
+        deadline: Deadline,
+        fetch: &Fetcher<'_>,
+    ) -> Result<Arc<CachedKeys>> {
+        match self.look_up(key, system.now()) {
+            Lookup::Use(held) => Ok(held),
+            Lookup::Wait(fetch_in_progress) => fetch_in_progress.wait(deadline),
+            Lookup::Fetcher { fetch_in_progress, look, valid } => {
+                let mut landing = FetchGuard { cache: self, key, fetch_in_progress, landed: false };
                 let fetched = fetch(look);
-                landing.land(fetched, valid, world.now())
+                landing.land(fetched, valid, system.now())
             }
         }
     }
 
-    /// Forgets these keys, unless others have taken their place.
-    pub(super) fn drop_keys(&self, key: Key, used: &Held) {
+    /// Forgets these keys, unless others have taken their context.
+    pub(super) fn drop_keys(&self, key: Key, used: &CachedKeys) {
         if let Some(entry) = self.lock().get_mut(&key) {
-            let same = |held: &Arc<Held>| {
+            let same = |held: &Arc<CachedKeys>| {
                 held.keys.access_key_id == used.keys.access_key_id && held.keys.expires == used.keys.expires
             };
             entry.held = entry.held.take().filter(|held| !same(held));
         }
     }
 
-    fn turn(&self, key: Key, now: SystemTime) -> Turn {
+    fn look_up(&self, key: Key, now: SystemTime) -> Lookup {
         let mut entries = self.lock();
         if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
-            entries.retain(|_, entry| entry.flight.is_some());
+            entries.retain(|_, entry| entry.fetch_in_progress.is_some());
         }
         let entry = entries.entry(key).or_default();
         if entry.process != fork::process() {
             *entry = Entry { held: entry.held.take(), process: fork::process(), ..Entry::default() };
         }
-        let left = |held: &Held, margin| held.keys.expires.is_some_and(|at| now + margin < at);
+        let left = |held: &CachedKeys, margin| held.keys.expires.is_some_and(|at| now + margin < at);
         let valid = entry.held.clone().filter(|held| left(held, Duration::ZERO));
         if let Some(held) = &valid {
             let paused = entry.pause.is_some_and(|until| now < until);
-            if left(held, REFRESH_BEFORE) || entry.flight.is_some() || paused {
-                return Turn::Use(held.clone());
+            if left(held, REFRESH_BEFORE) || entry.fetch_in_progress.is_some() || paused {
+                return Lookup::Use(held.clone());
             }
         }
-        if let Some(flight) = &entry.flight {
-            return Turn::Wait(flight.clone());
+        if let Some(fetch_in_progress) = &entry.fetch_in_progress {
+            return Lookup::Wait(fetch_in_progress.clone());
         }
-        let look = if entry.held.is_some() { Look::PastEnvironment } else { Look::Everywhere };
-        let flight = Arc::<Flight>::default();
-        entry.flight = Some(flight.clone());
-        Turn::Fetch { flight, look, valid }
+        let look = if entry.held.is_some() { SearchScope::SkipEnvironment } else { SearchScope::Everywhere };
+        let fetch_in_progress = Arc::<Fetch>::default();
+        entry.fetch_in_progress = Some(fetch_in_progress.clone());
+        Lookup::Fetcher { fetch_in_progress, look, valid }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -138,10 +144,10 @@ impl Key {
     /// For the one provider of a client.
     pub(super) const PROVIDER: Key = Key([0; 32]);
 
-    /// For what the world would give.
-    pub(super) fn of(world: &dyn World) -> Key {
+    /// For what the system would give.
+    pub(super) fn of(system: &dyn System) -> Key {
         let mut hash = Sha256::new();
-        for (name, value) in sources::identity(world) {
+        for (name, value) in sources::identity(system) {
             for part in [name, &value] {
                 hash.update((part.len() as u64).to_le_bytes());
                 hash.update(part.as_bytes());
@@ -151,9 +157,9 @@ impl Key {
     }
 }
 
-impl Held {
+impl CachedKeys {
     pub(super) fn new(keys: AwsKeys, source: AwsSource) -> Self {
-        Held { keys, source, kept: false }
+        CachedKeys { keys, source, kept: false }
     }
 
     /// Whether they were not fetched for this very login.
@@ -162,21 +168,26 @@ impl Held {
     }
 }
 
-/// Ends a flight, also where the fetch panics: those who wait must not wait for ever.
-struct Landing<'a> {
+/// Ends a fetch_in_progress, also where the fetch panics: those who wait must not wait for ever.
+struct FetchGuard<'a> {
     cache: &'a Cache,
     key: Key,
-    flight: Arc<Flight>,
+    fetch_in_progress: Arc<Fetch>,
     landed: bool,
 }
 
-impl Landing<'_> {
+impl FetchGuard<'_> {
     /// Keeps what was fetched if it expires, and hands it to those who wait. Without it, keys that are still `valid` do.
-    fn land(&mut self, fetched: Result<Found>, valid: Option<Arc<Held>>, now: SystemTime) -> Result<Arc<Held>> {
+    fn land(
+        &mut self,
+        fetched: Result<Found>,
+        valid: Option<Arc<CachedKeys>>,
+        now: SystemTime,
+    ) -> Result<Arc<CachedKeys>> {
         let (kept, pause, outcome) = match (fetched, valid) {
             (Ok(Found { keys, source, .. }), _) => {
-                let fresh = Arc::new(Held::new(keys.clone(), source));
-                let kept = keys.expires.is_some().then(|| Arc::new(Held { keys, source, kept: true }));
+                let fresh = Arc::new(CachedKeys::new(keys.clone(), source));
+                let kept = keys.expires.is_some().then(|| Arc::new(CachedKeys { keys, source, kept: true }));
                 (kept, None, Ok(fresh))
             }
             (Err(error), Some(valid)) => {
@@ -186,24 +197,24 @@ impl Landing<'_> {
             (Err(error), None) => (None, None, Err(error)),
         };
         if let Some(entry) = self.cache.lock().get_mut(&self.key) {
-            (entry.held, entry.pause, entry.flight) = (kept, pause, None);
+            (entry.held, entry.pause, entry.fetch_in_progress) = (kept, pause, None);
         }
         self.landed = true;
-        self.flight.land(outcome.as_ref().map(Arc::clone).map_err(Failure::of));
+        self.fetch_in_progress.land(outcome.as_ref().map(Arc::clone).map_err(Failure::of));
         outcome
     }
 }
 
-impl Drop for Landing<'_> {
+impl Drop for FetchGuard<'_> {
     fn drop(&mut self) {
         if self.landed {
             return;
         }
         if let Some(entry) = self.cache.lock().get_mut(&self.key) {
-            entry.flight = None;
+            entry.fetch_in_progress = None;
         }
         let message = "the thread that fetched AWS keys for all panicked".to_owned();
-        self.flight.land(Err(Failure {
+        self.fetch_in_progress.land(Err(Failure {
             kind: ErrorKind::Authentication,
             stage: stage(SEARCH),
             message,
@@ -213,13 +224,13 @@ impl Drop for Landing<'_> {
     }
 }
 
-impl Flight {
-    fn land(&self, outcome: Result<Arc<Held>, Failure>) {
+impl Fetch {
+    fn land(&self, outcome: Result<Arc<CachedKeys>, Failure>) {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         self.landed.notify_all();
     }
 
-    fn wait(&self, deadline: Deadline) -> Result<Arc<Held>> {
+    fn wait(&self, deadline: Deadline) -> Result<Arc<CachedKeys>> {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(outcome) = &*outcome {

@@ -23,21 +23,19 @@ use bson::spec::BinarySubtype;
 use bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf};
 use zeroize::Zeroizing;
 
-use super::sasl::{SaslClient, Say};
-use super::{Peer, Tools};
+use super::sasl::{SaslClient, SaslStep};
+use super::{AuthContext, AuthTarget};
 use crate::credential::{AwsCredential, AwsKeys, AwsProvider, AwsSource, AwsSourceReport};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::{AWS_SESSION_TOKEN, is_local, unprotected};
 use crate::policy::SecurityPolicy;
+use crate::system::{RealSystem, System};
 use crate::warning::{WarningKind, WarningSink};
 
-use super::world::{self, System, World};
-use cache::{Cache, Held, Key};
+use cache::{Cache, CachedKeys, Key};
 use sigv4::Signing;
-#[cfg(any(test, fuzzing))]
-pub(crate) use sources::played::search as search_for_aws_keys;
-use sources::{Found, Look};
+use sources::{Found, SearchScope};
 
 /// Looks for AWS keys where a login with MONGODB-AWS and no keys of its own would, and tells where they are, and which
 /// sources were passed over and why. The keys themselves are not told, and nothing is kept.
@@ -54,7 +52,7 @@ use sources::{Found, Look};
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```
 pub fn aws_source_report(within: Duration) -> Result<AwsSourceReport> {
-    let Found { keys, source, skipped } = sources::find(&System, Look::Everywhere, Deadline::after(within))?;
+    let Found { keys, source, skipped } = sources::find(&RealSystem, SearchScope::Everywhere, Deadline::after(within))?;
     Ok(AwsSourceReport {
         source,
         session_token: keys.session_token.is_some(),
@@ -64,10 +62,16 @@ pub fn aws_source_report(within: Duration) -> Result<AwsSourceReport> {
     })
 }
 
+/// The keys that a login without keys of its own would use in this system.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn find_aws_keys(system: &dyn System) -> Result<AwsKeys> {
+    sources::find(system, SearchScope::Everywhere, Deadline::NEVER).map(|found| found.keys)
+}
+
 /// What a machine of this mechanism needs from outside: one for each client.
 #[derive(Clone)]
-pub(super) struct Surroundings {
-    world: Arc<dyn World>,
+pub(super) struct AwsState {
+    system: Arc<dyn System>,
     /// Keys that were found, for all clients of the process.
     found: Arc<Cache>,
     /// Keys that the client's provider gave.
@@ -76,28 +80,23 @@ pub(super) struct Surroundings {
     warned: Arc<AtomicBool>,
 }
 
-impl Surroundings {
-    pub(super) fn of_this_process() -> Self {
-        Surroundings {
-            world: Arc::new(System),
-            found: Cache::of_this_process(),
-            provided: Arc::default(),
-            warned: Arc::default(),
-        }
+impl AwsState {
+    pub(super) fn new(system: Arc<dyn System>) -> Self {
+        AwsState { system, found: Cache::of_this_process(), provided: Arc::default(), warned: Arc::default() }
     }
 }
 
 /// One side of the conversation: ours.
 pub(super) struct Aws {
     keys: Keys,
-    surroundings: Surroundings,
+    shared: AwsState,
     deadline: Deadline,
     /// What is to be done about a session token, where others may read it.
     exposed: Option<(SecurityPolicy, WarningSink)>,
     /// Whether an earlier try with the same credential was refused.
     again: bool,
     /// The keys that this conversation used.
-    used: Option<Arc<Held>>,
+    used: Option<Arc<CachedKeys>>,
     state: State,
 }
 
@@ -112,14 +111,14 @@ enum Keys {
 /// What it waits for.
 enum State {
     Unstarted,
-    ServerFirst { keys: Arc<Held>, nonce: [u8; NONCE] },
+    ServerFirst { keys: Arc<CachedKeys>, nonce: [u8; NONCE] },
     Verdict,
     Over,
 }
 
 impl Aws {
     /// A login with this credential. Given keys that cannot be sent are refused here, before anything is connected.
-    pub(super) fn new(credential: &AwsCredential, tools: &Tools, peer: &Peer<'_>) -> Result<Self> {
+    pub(super) fn new(credential: &AwsCredential, context: &AuthContext, target: &AuthTarget<'_>) -> Result<Self> {
         let keys = match (&credential.keys, &credential.provider) {
             (Some(keys), _) => {
                 check_keys(keys, AwsSource::Options).map_err(|error| error.with_stage(Stage::Options))?;
@@ -129,23 +128,23 @@ impl Aws {
             (None, None) => Keys::Found,
         };
         let deadline =
-            Deadline::after(LONGEST_SEARCH).named("the limit of a search for AWS keys").earliest(peer.deadline);
-        let surroundings = tools.aws.clone();
-        let exposed = !peer.verified && !is_local(peer.host) && !matches!(keys, Keys::Given(_)); // those were judged with the options
-        let exposed = exposed.then(|| (tools.policy.clone(), tools.alarm.clone()));
-        Ok(Aws { keys, surroundings, deadline, exposed, again: false, used: None, state: State::Unstarted })
+            Deadline::after(LONGEST_SEARCH).named("the limit of a search for AWS keys").earliest(target.deadline);
+        let shared = context.aws.clone();
+        let exposed = !target.verified && !is_local(target.host) && !matches!(keys, Keys::Given(_)); // those were judged with the options
+        let exposed = exposed.then(|| (context.policy.clone(), context.alarm.clone()));
+        Ok(Aws { keys, shared, deadline, exposed, again: false, used: None, state: State::Unstarted })
     }
 
     /// The keys of this login: those given, those kept, or those that are found now.
-    fn obtain(&self) -> Result<Arc<Held>> {
-        let Surroundings { world, found, provided, .. } = &self.surroundings;
+    fn obtain(&self) -> Result<Arc<CachedKeys>> {
+        let AwsState { system, found, provided, .. } = &self.shared;
         let held = match &self.keys {
-            Keys::Given(keys) => Arc::new(Held::new(keys.clone(), AwsSource::Options)),
+            Keys::Given(keys) => Arc::new(CachedKeys::new(keys.clone(), AwsSource::Options)),
             Keys::Provided(provider) => {
-                provided.keys(Key::PROVIDER, &**world, self.deadline, &|_| checked(ask(provider, self.deadline)?))?
+                provided.keys(Key::PROVIDER, &**system, self.deadline, &|_| checked(ask(provider, self.deadline)?))?
             }
-            Keys::Found => found.keys(Key::of(&**world), &**world, self.deadline, &|look| {
-                checked(sources::find(&**world, look, self.deadline)?)
+            Keys::Found => found.keys(Key::of(&**system), &**system, self.deadline, &|look| {
+                checked(sources::find(&**system, look, self.deadline)?)
             })?,
         };
         self.check_channel(&held.keys)?;
@@ -158,7 +157,7 @@ impl Aws {
             return Ok(());
         };
         let warning = unprotected(AWS_SESSION_TOKEN, policy).map_err(|error| error.with_stage(stage(SEARCH)))?;
-        if !self.surroundings.warned.swap(true, Ordering::Relaxed) {
+        if !self.shared.warned.swap(true, Ordering::Relaxed) {
             alarm.warn(WarningKind::Insecure, warning);
         }
         Ok(())
@@ -168,7 +167,7 @@ impl Aws {
     fn answer(&self, challenge: &[u8], keys: &AwsKeys, nonce: &[u8; NONCE]) -> Result<Zeroizing<Vec<u8>>> {
         let ServerFirst { nonce, host, region } =
             server_first(challenge, nonce).map_err(|what| broken(SERVER_FIRST, what))?;
-        let date = time::amz_date(self.surroundings.world.now());
+        let date = time::amz_date(self.shared.system.now());
         let nonce = STANDARD.encode(nonce);
         let length = BODY.len().to_string();
         let mut headers = vec![
@@ -205,8 +204,8 @@ impl Aws {
     fn cache(&self) -> Option<(&Cache, Key)> {
         match self.keys {
             Keys::Given(_) => None,
-            Keys::Provided(_) => Some((&self.surroundings.provided, Key::PROVIDER)),
-            Keys::Found => Some((&self.surroundings.found, Key::of(&*self.surroundings.world))),
+            Keys::Provided(_) => Some((&self.shared.provided, Key::PROVIDER)),
+            Keys::Found => Some((&self.shared.found, Key::of(&*self.shared.system))),
         }
     }
 }
@@ -216,7 +215,7 @@ impl SaslClient for Aws {
         NAME
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self.state {
             State::Unstarted => SEARCH,
             State::ServerFirst { .. } => SERVER_FIRST,
@@ -231,7 +230,7 @@ impl SaslClient for Aws {
         };
         let keys = self.obtain()?;
         let mut nonce = [0; NONCE];
-        self.surroundings.world.random(&mut nonce)?;
+        self.shared.system.random(&mut nonce)?;
         let mut message = RawDocumentBuf::new();
         message.append(cstr!("r"), RawBinaryRef { subtype: BinarySubtype::Generic, bytes: &nonce });
         message.append(cstr!("p"), GS2_NO_CHANNEL_BINDING);
@@ -240,19 +239,19 @@ impl SaslClient for Aws {
         Ok(Zeroizing::new(message.into_bytes()))
     }
 
-    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
+    fn step(&mut self, challenge: &[u8]) -> Result<SaslStep> {
         match mem::replace(&mut self.state, State::Over) {
             State::ServerFirst { keys, nonce } => {
                 let answer = self.answer(challenge, &keys.keys, &nonce)?;
                 self.state = State::Verdict;
-                Ok(Say::Payload(answer))
+                Ok(SaslStep::Payload(answer))
             }
-            State::Verdict => Ok(Say::Finished),
+            State::Verdict => Ok(SaslStep::Finished),
             State::Unstarted | State::Over => Err(broken("end", "this conversation is over")),
         }
     }
 
-    fn ends_with_verdict(&self) -> bool {
+    fn expects_done(&self) -> bool {
         true
     }
 
@@ -265,7 +264,7 @@ impl SaslClient for Aws {
         cache.drop_keys(key, used);
         (used.was_kept() && !self.again).then(|| Aws {
             keys: self.keys.clone(),
-            surroundings: self.surroundings.clone(),
+            shared: self.shared.clone(),
             deadline: self.deadline,
             exposed: self.exposed.clone(),
             again: true,
@@ -274,7 +273,7 @@ impl SaslClient for Aws {
         })
     }
 
-    fn explained(&self, refused: Error) -> Error {
+    fn explain_refusal(&self, refused: Error) -> Error {
         let (Some(used), ErrorKind::Authentication, Some(_)) = (&self.used, refused.kind(), refused.code()) else {
             return refused;
         };

@@ -2,13 +2,12 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
-use std::fmt::Write;
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::credential::AwsKeys;
+use crate::hex::hex;
 
 /// A request to be signed.
 pub(super) struct Signing<'a> {
@@ -94,14 +93,6 @@ fn mac(key: &[u8], text: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text);
     Zeroizing::new(mac.finalize().into_bytes().into())
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes whatever is written
-        text
-    })
 }
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";

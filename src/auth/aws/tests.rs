@@ -1,72 +1,20 @@
 //! The machine by itself: its bytes, botocore's opinion of them, and what it makes of kept keys.
 
-use std::collections::HashMap;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bson::{Document, doc};
 use mongo_blocking_test_server::peers::{self, Scratch};
 
 use super::*;
-use crate::auth::runner::Ended;
 use crate::auth::tests::noise::Noise;
-use crate::auth::tests::{localhost, tools};
-use crate::http::{Http, http};
+use crate::auth::tests::{context, localhost};
+use crate::hex::hex;
+use crate::system::TestSystem;
 
-/// A world that stands still, unless a test moves it.
-pub(in crate::auth) struct Still {
-    pub(in crate::auth) now: Mutex<SystemTime>,
-    pub(in crate::auth) variables: Mutex<HashMap<String, String>>,
-    /// What every random byte is.
-    pub(in crate::auth) random: u8,
-}
-
-impl Still {
-    pub(in crate::auth) fn at(seconds: u64) -> Arc<Still> {
-        Arc::new(Still {
-            now: Mutex::new(UNIX_EPOCH + Duration::from_secs(seconds)),
-            variables: Mutex::default(),
-            random: 7,
-        })
-    }
-
-    pub(in crate::auth) fn pass(&self, time: Duration) {
-        *self.now.lock().unwrap() += time;
-    }
-}
-
-impl World for Still {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.variables.lock().unwrap().get(name).cloned()
-    }
-    fn home(&self) -> Option<PathBuf> {
-        None
-    }
-    fn read_file(&self, _path: &Path, _most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-    fn now(&self) -> SystemTime {
-        *self.now.lock().unwrap()
-    }
-    fn random(&self, buffer: &mut [u8]) -> Result<()> {
-        buffer.fill(self.random);
-        Ok(())
-    }
-    fn http(&self) -> Arc<dyn Http> {
-        http()
-    }
-    fn run(&self, _arguments: &[Zeroizing<String>], _most: usize, _deadline: Deadline) -> io::Result<Ended> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-}
-
-/// A machine with these keys in this world.
-pub(in crate::auth) fn machine(keys: AwsKeys, world: Arc<dyn World>) -> Aws {
-    let mut aws = Aws::new(&AwsCredential { keys: Some(keys), provider: None }, &tools(), &localhost()).unwrap();
-    aws.surroundings.world = world;
+/// A machine with these keys in this system.
+pub(in crate::auth) fn machine(keys: AwsKeys, system: TestSystem) -> Aws {
+    let mut aws = Aws::new(&AwsCredential { keys: Some(keys), provider: None }, &context(), &localhost()).unwrap();
+    aws.shared.system = Arc::new(system);
     aws
 }
 
@@ -76,13 +24,13 @@ fn first(nonce: &[u8], host: &str) -> Vec<u8> {
 }
 
 fn answer(machine: &mut Aws, challenge: &[u8]) -> Document {
-    let Say::Payload(payload) = machine.step(challenge).unwrap() else { panic!("it is not over") };
+    let SaslStep::Payload(payload) = machine.step(challenge).unwrap() else { panic!("it is not over") };
     Document::from_reader(&payload[..]).unwrap()
 }
 
 #[test]
 fn the_messages_have_the_form_of_the_specification() {
-    let mut aws = machine(AwsKeys::new("AKIDEXAMPLE", "secret").session_token("token"), Still::at(1_440_938_160));
+    let mut aws = machine(AwsKeys::new("AKIDEXAMPLE", "secret").session_token("token"), TestSystem::at(1_440_938_160));
     let start = Document::from_reader(&aws.start().unwrap()[..]).unwrap();
     assert_eq!(start.get_binary_generic("r").unwrap(), &vec![7; 32]);
     assert_eq!((start.get_i32("p").unwrap(), start.len()), (110, 2));
@@ -98,14 +46,14 @@ fn the_messages_have_the_form_of_the_specification() {
         ),
         "{authorization}"
     );
-    assert!(matches!(aws.step(b""), Ok(Say::Finished)));
+    assert!(matches!(aws.step(b""), Ok(SaslStep::Finished)));
     assert!(aws.step(b"").unwrap_err().message().contains("over"));
     assert!(aws.start().unwrap_err().message().contains("started before"));
 }
 
 #[test]
 fn a_dead_machine_stays_dead() {
-    let mut aws = machine(AwsKeys::new("AKIDEXAMPLE", "secret"), Still::at(0));
+    let mut aws = machine(AwsKeys::new("AKIDEXAMPLE", "secret"), TestSystem::at(0));
     aws.start().unwrap();
     aws.step(&first(&[8; 64], "sts.amazonaws.com")).unwrap_err();
     for _ in 0..3 {
@@ -121,7 +69,7 @@ fn spoiled_first_messages_get_no_signature() {
     let mut signed = 0;
     for _ in 0..3000 {
         let spoiled = noise.spoil_document(&good);
-        let mut aws = machine(AwsKeys::new("AKIDEXAMPLE", "secret"), Still::at(0));
+        let mut aws = machine(AwsKeys::new("AKIDEXAMPLE", "secret"), TestSystem::at(0));
         aws.start().unwrap();
         if aws.step(spoiled.as_bytes()).is_ok() {
             let nonce = spoiled.get_binary("s").unwrap().bytes;
@@ -146,7 +94,7 @@ fn botocore_signs_the_same_bytes() {
     let theirs = peers::run(Command::new(python).arg(peers::script("botocore_sign.py")).arg(&file));
     assert_eq!(theirs.len(), CASES);
     for (case, theirs) in cases.iter().zip(&theirs) {
-        let mut aws = machine(case.keys.clone(), Still::at(case.seconds));
+        let mut aws = machine(case.keys.clone(), TestSystem::at(case.seconds));
         aws.start().unwrap();
         let ours = answer(&mut aws, &first(&case.nonce, case.host));
         assert_eq!(&format!("{} {}", ours.get_str("d").unwrap(), ours.get_str("a").unwrap()), theirs, "{case:?}");
@@ -172,7 +120,7 @@ impl Case {
         use sha2::{Digest, Sha256};
         let noise = |what: &str| Sha256::digest(format!("{what} {number}").as_bytes()).to_vec();
         let text = |what: &str| STANDARD.encode(noise(what)); // with `/` and `+`, as secrets and tokens have them
-        let mut keys = AwsKeys::new(format!("AKIA{}", &sigv4::hex(&noise("id"))[..16].to_uppercase()), text("secret"));
+        let mut keys = AwsKeys::new(format!("AKIA{}", &hex(&noise("id"))[..16].to_uppercase()), text("secret"));
         if number.is_multiple_of(2) {
             keys = keys.session_token(text("token").repeat(1 + number % 30));
         }

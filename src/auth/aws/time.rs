@@ -43,10 +43,10 @@ pub(super) fn from_epoch_seconds(seconds: f64) -> Option<SystemTime> {
 fn numbers(text: &str, between: char, digits: [usize; 3]) -> Option<[u64; 3]> {
     let mut parts = text.split(between);
     let mut found = [0; 3];
-    for (place, length) in found.iter_mut().zip(digits) {
+    for (context, length) in found.iter_mut().zip(digits) {
         let part =
             parts.next().filter(|part| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit()))?;
-        *place = part.parse().ok()?;
+        *context = part.parse().ok()?;
     }
     parts.next().is_none().then_some(found)
 }

@@ -95,7 +95,7 @@ impl Tried {
     }
 
     /// A refusal by the server, which tells nothing itself.
-    pub(super) fn explained(&self, refused: Error) -> Error {
+    pub(super) fn explain_refusal(&self, refused: Error) -> Error {
         if refused.code() != Some(AUTHENTICATION_FAILED) {
             return refused;
         }
@@ -332,6 +332,6 @@ mod tests {
     #[test]
     fn only_a_refusal_by_the_server_is_explained() {
         let other = Error::new(ErrorKind::Io, STAGE, "closed");
-        assert_eq!(tried().explained(other).message(), "closed");
+        assert_eq!(tried().explain_refusal(other).message(), "closed");
     }
 }

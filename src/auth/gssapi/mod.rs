@@ -24,7 +24,7 @@ use std::mem;
 
 use zeroize::Zeroizing;
 
-use super::sasl::{SaslClient, Say};
+use super::sasl::{SaslClient, SaslStep};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 pub(super) use failure::{Failure, Tried};
@@ -137,7 +137,7 @@ impl Gssapi {
     }
 
     fn stage(&self) -> Stage {
-        Stage::Authentication { mechanism: NAME, step: self.waits_for() }
+        Stage::Authentication { mechanism: NAME, step: self.step_name() }
     }
 
     fn broken(&self, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -154,7 +154,7 @@ impl SaslClient for Gssapi {
         NAME
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self.state {
             State::Unstarted(_) => TICKET,
             State::ServerToken(_) => "the server's token",
@@ -173,25 +173,25 @@ impl SaslClient for Gssapi {
         self.go_on(context, first)
     }
 
-    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
+    fn step(&mut self, challenge: &[u8]) -> Result<SaslStep> {
         // What an error names is what was waited for; from here on the conversation is over unless it goes on.
-        let step = self.waits_for();
+        let step = self.step_name();
         match mem::replace(&mut self.state, State::Over) {
-            State::ServerToken(context) => self.take_token(context, challenge).map(Say::Payload),
-            State::Layers(context) => self.choose_layer(context, challenge).map(Say::Payload),
-            State::Verdict if challenge.is_empty() => Ok(Say::Finished),
+            State::ServerToken(context) => self.take_token(context, challenge).map(SaslStep::Payload),
+            State::Layers(context) => self.choose_layer(context, challenge).map(SaslStep::Payload),
+            State::Verdict if challenge.is_empty() => Ok(SaslStep::Finished),
             State::Verdict => Err(self.broken("the server has more to say after the last message")),
             State::Unstarted(_) | State::Over => Err(self.broken("the server answers in a conversation that is over")),
         }
         .map_err(|error| error.with_stage(Stage::Authentication { mechanism: NAME, step }))
     }
 
-    fn ends_with_verdict(&self) -> bool {
+    fn expects_done(&self) -> bool {
         true
     }
 
-    fn explained(&self, refused: Error) -> Error {
-        self.tried.explained(refused)
+    fn explain_refusal(&self, refused: Error) -> Error {
+        self.tried.explain_refusal(refused)
     }
 }
 

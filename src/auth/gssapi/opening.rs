@@ -11,7 +11,7 @@ mod real {
     use crate::auth::gssapi::patience::within;
     use crate::auth::gssapi::{Gssapi, NAME, Opened, TICKET, Tried};
     use crate::auth::sasl::Sasl;
-    use crate::auth::{Mechanism, Peer, Tools};
+    use crate::auth::{AuthContext, AuthTarget, Mechanism};
     use crate::credential::{CanonicalizeHostName, EXTERNAL, GssapiCredential};
     use crate::error::{Error, Result, Stage};
     use crate::warning::{WarningKind, WarningSink};
@@ -21,11 +21,11 @@ mod real {
     #[cfg(windows)]
     use crate::auth::gssapi::sspi as platform;
 
-    /// A machine that logs in at `peer`. Nothing is asked before it starts.
+    /// A machine that logs in at `target`. Nothing is asked before it starts.
     pub(in crate::auth) fn machine(
         credential: &GssapiCredential,
-        tools: &Tools,
-        peer: &Peer<'_>,
+        context: &AuthContext,
+        target: &AuthTarget<'_>,
     ) -> Result<Box<dyn Mechanism>> {
         let tried = Tried {
             user: credential.username.clone(),
@@ -38,8 +38,8 @@ mod real {
                 (None, None) => Origin::Cache,
             },
         };
-        let (known, deadline) = (tried.clone(), peer.step_deadline);
-        let (owned, host, alarm) = (credential.clone(), peer.host.to_owned(), tools.alarm.clone());
+        let (known, deadline) = (tried.clone(), target.step_deadline);
+        let (owned, host, alarm) = (credential.clone(), target.host.to_owned(), context.alarm.clone());
         let opening = move || within(deadline, move || open(&owned, &host, known, &alarm));
         Ok(Box::new(Sasl::new(Gssapi::new(&credential.username, tried, Box::new(opening)), EXTERNAL)))
     }

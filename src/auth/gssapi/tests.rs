@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 use super::failure::{Cause, Origin};
 use super::{Context, Failure, Gssapi, Opened, Progress, Tried};
-use crate::auth::sasl::{Sasl, SaslClient, Say};
+use crate::auth::sasl::{Sasl, SaslClient, SaslStep};
 use crate::auth::tests::noise::Noise;
-use crate::auth::{Mechanism, Next};
+use crate::auth::{Mechanism, Step};
 use crate::credential::GssapiCredential;
 use crate::error::{ErrorKind, Stage};
 
@@ -187,8 +187,8 @@ fn noise_never_panics_and_never_logs_in_by_itself() {
         for (step, good) in replies.iter().enumerate() {
             let sent = if round % 4 == step { noise.spoil_document(good) } else { good.clone() };
             match machine.step(&sent) {
-                Ok(Next::Send(_)) => {}
-                Ok(Next::Done) => {
+                Ok(Step::Send(_)) => {}
+                Ok(Step::Done) => {
                     assert_eq!(step, 2, "logged in before the verdict");
                     assert!(sent.get_bool("done").unwrap());
                     logged_in += 1;
@@ -204,10 +204,10 @@ fn noise_never_panics_and_never_logs_in_by_itself() {
     assert!(logged_in >= 700, "the honest rounds log in");
 }
 
-fn payload(said: Say) -> Vec<u8> {
+fn payload(said: SaslStep) -> Vec<u8> {
     match said {
-        Say::Payload(payload) => payload.to_vec(),
-        Say::Finished => panic!("not finished yet"),
+        SaslStep::Payload(payload) => payload.to_vec(),
+        SaslStep::Finished => panic!("not finished yet"),
     }
 }
 
@@ -222,12 +222,12 @@ fn a_context_of_one_token_each() {
             "wrap \"\\x01\\x00\\x00\\x00ann@TEST.LOCAL\" -> gives \"choice\"",
         ],
     );
-    assert_eq!(machine.waits_for(), "the ticket");
+    assert_eq!(machine.step_name(), "the ticket");
     assert_eq!(machine.start().unwrap().as_slice(), b"request");
     assert_eq!(payload(machine.step(b"reply").unwrap()), b"");
-    assert_eq!(machine.waits_for(), "the security layers");
+    assert_eq!(machine.step_name(), "the security layers");
     assert_eq!(payload(machine.step(b"offer").unwrap()), b"choice");
-    assert!(matches!(machine.step(b"").unwrap(), Say::Finished));
+    assert!(matches!(machine.step(b"").unwrap(), SaslStep::Finished));
     assert!(machine.step(b"").is_err());
     assert!(machine.start().is_err());
 }

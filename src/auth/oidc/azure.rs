@@ -4,16 +4,21 @@ use serde::Deserialize;
 
 use super::environment::{failed_answer, http_failed, sendable, too_long};
 use super::failed;
-use crate::auth::world::World;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::http::{Method, Request};
 use crate::json;
 use crate::options::percent_encode;
 use crate::secret::Secret;
+use crate::system::System;
 
 /// The token for `resource`, of the identity with this client id, where there are several.
-pub(super) fn token(world: &dyn World, resource: &str, client_id: Option<&str>, deadline: Deadline) -> Result<Secret> {
+pub(super) fn token(
+    system: &dyn System,
+    resource: &str,
+    client_id: Option<&str>,
+    deadline: Deadline,
+) -> Result<Secret> {
     let mut url = format!("{ENDPOINT}?api-version=2018-02-01&resource={}", percent_encode(resource));
     if let Some(client_id) = client_id {
         url.push_str("&client_id=");
@@ -22,7 +27,7 @@ pub(super) fn token(world: &dyn World, resource: &str, client_id: Option<&str>, 
     let headers = [("Accept", "application/json"), ("Metadata", "true")];
     let request =
         Request { method: Method::Get, url: &url, headers: &headers, body: &[], deadline, max_body: MAX_ANSWER };
-    let answer = world.http().send(&request).map_err(|error| http_failed(WHO, error))?;
+    let answer = system.http().send(&request).map_err(|error| http_failed(WHO, error))?;
     if answer.status != 200 {
         return Err(failed_answer(WHO, &answer));
     }

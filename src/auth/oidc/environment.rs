@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::{Login, MAX_TOKEN, azure, failed, gcp};
-use crate::auth::runner::Ended;
 use crate::credential::{IdpServerResponse, OidcCommand, OidcEnvironment, OidcSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Answer;
+use crate::process::ProcessOutcome;
 use crate::secret::Secret;
 
 impl Login {
     /// What the environment gives now.
     pub(super) fn environment(&self) -> Result<IdpServerResponse> {
-        let world = &*self.surroundings.world;
+        let system = &*self.shared.system;
         let token = match self.credential.environment() {
             Some(OidcEnvironment::Azure { token_resource }) => {
-                azure::token(world, token_resource, self.credential.username.as_deref(), self.limits.machine)?
+                azure::token(system, token_resource, self.credential.username.as_deref(), self.limits.machine)?
             }
-            Some(OidcEnvironment::Gcp { token_resource }) => gcp::token(world, token_resource, self.limits.machine)?,
+            Some(OidcEnvironment::Gcp { token_resource }) => gcp::token(system, token_resource, self.limits.machine)?,
             Some(OidcEnvironment::K8s) => self.read_file(&self.k8s_file())?,
             Some(OidcEnvironment::Test) => self.read_file(&self.test_file()?)?,
             None => return Err(failed(ErrorKind::Authentication, "there is no environment that gives tokens")),
@@ -38,13 +38,13 @@ impl Login {
 
     /// Azure's and Amazon's managed Kubernetes have their own files; elsewhere it is the service account's.
     fn k8s_file(&self) -> PathBuf {
-        let variable = |name| self.surroundings.world.variable(name).filter(|path| !path.is_empty());
+        let variable = |name| self.shared.system.variable(name).filter(|path| !path.is_empty());
         let named = variable("AZURE_FEDERATED_TOKEN_FILE").or_else(|| variable("AWS_WEB_IDENTITY_TOKEN_FILE"));
         named.map_or_else(|| PathBuf::from(SERVICE_ACCOUNT_TOKEN), PathBuf::from)
     }
 
     fn test_file(&self) -> Result<PathBuf> {
-        let path = self.surroundings.world.variable("OIDC_TOKEN_FILE").filter(|path| !path.is_empty());
+        let path = self.shared.system.variable("OIDC_TOKEN_FILE").filter(|path| !path.is_empty());
         path.map(PathBuf::from).ok_or_else(|| {
             failed(
                 ErrorKind::Authentication,
@@ -56,8 +56,8 @@ impl Login {
     fn read_file(&self, path: &Path) -> Result<Secret> {
         let whose = |what: &str| format!("the token file {} {what}", path.display());
         let bytes = self
-            .surroundings
-            .world
+            .shared
+            .system
             .read_file(path, MAX_TOKEN as u64)
             .map_err(|error| failed(ErrorKind::Authentication, whose("cannot be read")).with_source(error))?;
         text(&bytes).map_err(|what| failed(ErrorKind::Authentication, whose(&format!("holds {what}"))))
@@ -68,11 +68,11 @@ impl Login {
         let whose = |what: &str| format!("the program {:?} {what}", command.program());
         let error = |what: &str| failed(ErrorKind::Authentication, whose(what));
         let limit = self.limits.machine;
-        match self.surroundings.world.run(&words, MAX_TOKEN, limit) {
-            Ok(Ended::Well(output)) => text(&output).map_err(|what| error(&format!("printed {what}"))),
-            Ok(Ended::Badly(status)) => Err(error(&format!("did not end well: {status}"))),
-            Ok(Ended::TooLong) => Err(error("printed more than 48 KiB")),
-            Ok(Ended::Late) => {
+        match self.shared.system.run(&words, MAX_TOKEN, limit) {
+            Ok(ProcessOutcome::Success(output)) => text(&output).map_err(|what| error(&format!("printed {what}"))),
+            Ok(ProcessOutcome::Failed(status)) => Err(error(&format!("did not end well: {status}"))),
+            Ok(ProcessOutcome::OutputTooLong) => Err(error("printed more than 48 KiB")),
+            Ok(ProcessOutcome::TimedOut) => {
                 Err(failed(ErrorKind::Timeout, whose(&format!("printed no token within {}", limit.name()))))
             }
             Err(source) => Err(error("could not be run").with_source(source)),

@@ -2,20 +2,20 @@
 
 use super::environment::{failed_answer, http_failed, text};
 use super::{MAX_TOKEN, failed};
-use crate::auth::world::World;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::http::{Method, Request};
 use crate::options::percent_encode;
 use crate::secret::Secret;
+use crate::system::System;
 
 /// The token for this audience: the whole body.
-pub(super) fn token(world: &dyn World, audience: &str, deadline: Deadline) -> Result<Secret> {
+pub(super) fn token(system: &dyn System, audience: &str, deadline: Deadline) -> Result<Secret> {
     let url = format!("{ENDPOINT}?audience={}", percent_encode(audience));
     let headers = [("Metadata-Flavor", "Google")];
     let request =
         Request { method: Method::Get, url: &url, headers: &headers, body: &[], deadline, max_body: MAX_TOKEN };
-    let answer = world.http().send(&request).map_err(|error| http_failed(WHO, error))?;
+    let answer = system.http().send(&request).map_err(|error| http_failed(WHO, error))?;
     match answer.status {
         200 => text(&answer.body).map_err(|what| failed(ErrorKind::Authentication, format!("{WHO} gave {what}"))),
         _ => Err(failed_answer(WHO, &answer)),

@@ -20,27 +20,27 @@ use bson::raw::cstr;
 use bson::{RawDocumentBuf, rawdoc};
 use zeroize::Zeroizing;
 
-use super::sasl::{SaslClient, Say};
-use super::world::{System, World};
-use super::{Peer, Tools};
+use super::sasl::{SaslClient, SaslStep};
+use super::{AuthContext, AuthTarget};
 use crate::credential::{AllowedHosts, IdpServerInfo, OidcCredential, OidcProvider, OidcSource};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::secret::Secret;
+use crate::system::System;
 
 use cache::{Cache, Call, Kept, Turn};
 use callback::Asked;
 
 /// What a machine of this mechanism needs from outside: one for each client.
 #[derive(Clone)]
-pub(super) struct Surroundings {
-    world: Arc<dyn World>,
+pub(super) struct OidcState {
+    system: Arc<dyn System>,
     cache: Arc<Cache>,
 }
 
-impl Surroundings {
-    pub(super) fn of_this_process() -> Self {
-        Surroundings { world: Arc::new(System), cache: Arc::default() }
+impl OidcState {
+    pub(super) fn new(system: Arc<dyn System>) -> Self {
+        OidcState { system, cache: Arc::default() }
     }
 
     /// The client is closed.
@@ -70,7 +70,7 @@ pub(super) struct Oidc {
 #[derive(Clone)]
 struct Login {
     credential: OidcCredential,
-    surroundings: Surroundings,
+    shared: OidcState,
     host: String,
     limits: Limits,
     tries: u32,
@@ -111,19 +111,19 @@ enum State {
 }
 
 impl Oidc {
-    pub(super) fn new(credential: &OidcCredential, tools: &Tools, peer: &Peer<'_>) -> Self {
-        let machine = match peer.deadline.instant() {
-            Some(_) => peer.connect_deadline,
+    pub(super) fn new(credential: &OidcCredential, context: &AuthContext, target: &AuthTarget<'_>) -> Self {
+        let machine = match target.deadline.instant() {
+            Some(_) => target.connect_deadline,
             None => Deadline::after(MACHINE_LIMIT).named("the limit of a MONGODB-OIDC token request"),
         };
         let wait = match credential.source {
-            OidcSource::HumanCallback { .. } => human_limit().earliest(peer.deadline),
+            OidcSource::HumanCallback { .. } => human_limit().earliest(target.deadline),
             _ => machine,
         };
         Oidc::with(Login {
             credential: credential.clone(),
-            surroundings: tools.oidc.clone(),
-            host: peer.host.to_owned(),
+            shared: context.oidc.clone(),
+            host: target.host.to_owned(),
             limits: Limits { machine, wait },
             tries: 0,
         })
@@ -143,7 +143,7 @@ impl Oidc {
 impl Login {
     /// A service's token: a kept one, or the one that its callback or environment gives now.
     fn of_machine(&self) -> Result<(Arc<Kept>, How)> {
-        let call = match self.surroundings.cache.turn(false, self.limits.wait)? {
+        let call = match self.shared.cache.turn(false, self.limits.wait)? {
             Turn::Use(token) => return Ok((token, How::Cached)),
             Turn::Call(call) => call,
         };
@@ -167,7 +167,7 @@ impl Login {
     fn of_person(&self) -> Result<Option<(Arc<Kept>, How)>> {
         let (provider, allowed_hosts) = self.human()?;
         self.check_host(&allowed_hosts)?;
-        match self.surroundings.cache.turn(true, self.limits.wait)? {
+        match self.shared.cache.turn(true, self.limits.wait)? {
             Turn::Use(token) => Ok(Some((token, How::Cached))),
             Turn::Call(call) => match call.refresh() {
                 Some((info, refresh)) => {
@@ -182,7 +182,7 @@ impl Login {
     /// The server has named its identity provider; meanwhile another thread may have got a token.
     fn of_person_at(&self, info: IdpServerInfo) -> Result<(Arc<Kept>, How)> {
         let (provider, _) = self.human()?;
-        match self.surroundings.cache.turn(true, self.limits.wait)? {
+        match self.shared.cache.turn(true, self.limits.wait)? {
             Turn::Use(token) => Ok((token, How::Cached)),
             Turn::Call(call) => Ok((self.ask_person(provider, call, info, None)?, How::Fresh)),
         }
@@ -233,7 +233,7 @@ impl SaslClient for Oidc {
         NAME
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self.state {
             State::Unstarted => TOKEN,
             State::Idp => IDP,
@@ -271,31 +271,31 @@ impl SaslClient for Oidc {
         Ok(self.show(&token, how))
     }
 
-    fn step(&mut self, challenge: &[u8]) -> Result<Say> {
+    fn step(&mut self, challenge: &[u8]) -> Result<SaslStep> {
         match mem::replace(&mut self.state, State::Over) {
             State::Idp => {
                 let info = idp::read(challenge).map_err(|what| broken(IDP, what))?;
                 let (token, how) = self.login.of_person_at(info)?;
-                Ok(Say::Payload(self.show(&token, how)))
+                Ok(SaslStep::Payload(self.show(&token, how)))
             }
-            State::Verdict => Ok(Say::Finished),
+            State::Verdict => Ok(SaslStep::Finished),
             State::Unstarted | State::Over => Err(broken("end", "this conversation is over")),
         }
     }
 
     /// Nobody is asked for a token that the server would not look at.
-    fn must_go_on(&self) -> bool {
+    fn refuses_early_done(&self) -> bool {
         matches!(self.state, State::Idp)
     }
 
-    fn ends_with_verdict(&self) -> bool {
+    fn expects_done(&self) -> bool {
         true
     }
 
     /// Only a token that is kept: nobody is asked before the server has said that it is one.
     fn may_speculate(&mut self) -> bool {
         let keeps = !matches!(self.login.credential.source, OidcSource::TokenFile(_) | OidcSource::TokenCommand(_));
-        let kept = self.login.surroundings.cache.kept();
+        let kept = self.login.shared.cache.kept();
         self.speculative = kept.filter(|token| keeps && token.text.expose().len() <= MAX_SPECULATIVE);
         self.speculative.is_some()
     }
@@ -308,14 +308,14 @@ impl SaslClient for Oidc {
         let human = matches!(self.login.credential.source, OidcSource::HumanCallback { .. });
         let tries = self.login.tries + 1;
         match (used.how, used.number) {
-            (How::Cached, number) if tries == 1 || human => self.login.surroundings.forget(number),
-            (How::Refreshed, Some(number)) => self.login.surroundings.cache.invalidate_with_refresh_token(number),
+            (How::Cached, number) if tries == 1 || human => self.login.shared.forget(number),
+            (How::Refreshed, Some(number)) => self.login.shared.cache.invalidate_with_refresh_token(number),
             _ => return None,
         }
         Some(Oidc::with(Login { tries, ..self.login.clone() }))
     }
 
-    fn explained(&self, refused: Error) -> Error {
+    fn explain_refusal(&self, refused: Error) -> Error {
         let (Some(AUTHENTICATION_FAILED), Some(_)) = (refused.code(), &self.used) else { return refused };
         let from = match &self.login.credential.source {
             OidcSource::Environment(environment) => format!("ENVIRONMENT {}", environment.name()),

@@ -1,50 +1,17 @@
 //! The environments, over real sockets: stubs look at each request to the letter. And the hosts that a person's token may go to.
 
-use std::collections::HashMap;
 use std::fs;
-use std::io;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use mongo_blocking_test_server::http::{HttpStub, Manner, Reply, Seen};
 use mongo_blocking_test_server::peers::{Scratch, report};
 
 use super::*;
-use crate::auth::runner::Ended;
-use crate::auth::tests::{localhost, tools};
+use crate::auth::tests::{context, localhost};
 use crate::credential::{IdpServerResponse, OidcCallbackContext, OidcCommand, OidcEnvironment};
 use crate::http::{Answer, Http, Request, http};
-
-/// This machine, but for the environment, and for the metadata services: a stub is both of them.
-#[derive(Default)]
-struct Here {
-    variables: HashMap<&'static str, String>,
-    services: String,
-}
-
-impl World for Here {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.variables.get(name).cloned()
-    }
-    fn home(&self) -> Option<std::path::PathBuf> {
-        None
-    }
-    fn read_file(&self, path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-        System.read_file(path, most)
-    }
-    fn now(&self) -> SystemTime {
-        System.now()
-    }
-    fn random(&self, buffer: &mut [u8]) -> Result<()> {
-        System.random(buffer)
-    }
-    fn http(&self) -> Arc<dyn Http> {
-        Arc::new(Rerouted(self.services.clone()))
-    }
-    fn run(&self, arguments: &[Zeroizing<String>], most: usize, deadline: Deadline) -> io::Result<Ended> {
-        System.run(arguments, most, deadline)
-    }
-}
+use crate::system::TestSystem;
 
 /// The real thing, at another address.
 struct Rerouted(String);
@@ -58,14 +25,24 @@ impl Http for Rerouted {
     }
 }
 
+/// This machine, but for the environment.
+fn this_machine(variables: &[(&str, &str)]) -> TestSystem {
+    TestSystem { real_files: true, ..TestSystem::with_variables(variables.iter().copied()) }
+}
+
+/// The same with a stub for both metadata services.
+fn services_at(url: String) -> TestSystem {
+    TestSystem { http: Arc::new(Rerouted(url)), ..this_machine(&[]) }
+}
+
 /// What is sent to the server as the token, or why there is none.
-fn token(source: OidcSource, username: Option<&str>, world: Here, limit: Duration) -> Result<String> {
-    let surroundings = Surroundings { world: Arc::new(world), cache: Arc::default() };
-    let tools = Tools { oidc: surroundings, ..tools() };
+fn token(source: OidcSource, username: Option<&str>, system: TestSystem, limit: Duration) -> Result<String> {
+    let shared = OidcState { system: Arc::new(system), cache: Arc::default() };
+    let context = AuthContext { oidc: shared, ..context() };
     let deadline = Deadline::after(limit).named("timeoutMS");
-    let peer = Peer { deadline, connect_deadline: deadline, ..localhost() };
+    let target = AuthTarget { deadline, connect_deadline: deadline, ..localhost() };
     let credential = OidcCredential { username: username.map(str::to_owned), source };
-    let payload = Oidc::new(&credential, &tools, &peer).start()?;
+    let payload = Oidc::new(&credential, &context, &target).start()?;
     let message = bson::Document::from_reader(payload.as_slice()).unwrap();
     assert_eq!(message.len(), 1);
     Ok(message.get_str("jwt").unwrap().to_owned())
@@ -79,8 +56,8 @@ fn gcp() -> OidcSource {
     OidcSource::Environment(OidcEnvironment::Gcp { token_resource: "https://a&b c,d%2F".to_owned() })
 }
 
-fn at(stub: &HttpStub) -> Here {
-    Here { services: stub.url("/"), ..Here::default() }
+fn at(stub: &HttpStub) -> TestSystem {
+    services_at(stub.url("/"))
 }
 
 fn header<'a>(seen: &'a Seen, name: &str) -> Vec<&'a str> {
@@ -231,7 +208,7 @@ fn services_that_take_their_time_or_never_end() {
     }
     // Nobody at all.
     let gone = HttpStub::start(|_| Reply::ok("")).url("/");
-    let error = token(gcp(), None, Here { services: gone, ..Here::default() }, A_WHILE).unwrap_err();
+    let error = token(gcp(), None, services_at(gone), A_WHILE).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Authentication) && !error.is_network_error(), "{error:?}");
     assert!(error.message().contains("gave no token"), "{error}");
 }
@@ -246,8 +223,7 @@ fn kubernetes_has_three_places_and_they_have_an_order() {
     };
     let (of_azure, of_aws) = (file("azure", "of-azure\n"), file("aws", " of-aws "));
     let find = |variables: &[(&'static str, &str)]| {
-        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        token(OidcSource::Environment(OidcEnvironment::K8s), None, Here { variables, ..Here::default() }, A_WHILE)
+        token(OidcSource::Environment(OidcEnvironment::K8s), None, this_machine(variables), A_WHILE)
     };
     let (azure, aws) = ("AZURE_FEDERATED_TOKEN_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE");
     assert_eq!(find(&[(azure, &of_azure), (aws, &of_aws)]).unwrap(), "of-azure");
@@ -265,8 +241,8 @@ fn the_environment_test() {
     let path = folder.path().join("token");
     fs::write(&path, "eyJ\n").unwrap();
     let find = |variables: &[(&'static str, &Path)]| {
-        let variables = variables.iter().map(|(name, path)| (*name, path.to_str().unwrap().to_owned())).collect();
-        token(OidcSource::Environment(OidcEnvironment::Test), None, Here { variables, ..Here::default() }, A_WHILE)
+        let variables: Vec<_> = variables.iter().map(|(name, path)| (*name, path.to_str().unwrap())).collect();
+        token(OidcSource::Environment(OidcEnvironment::Test), None, this_machine(&variables), A_WHILE)
     };
     assert_eq!(find(&[("OIDC_TOKEN_FILE", &path)]).unwrap(), "eyJ");
     for none in [&[][..], &[("OIDC_TOKEN_FILE", Path::new(""))]] {
@@ -278,7 +254,7 @@ fn the_environment_test() {
 fn files_that_hold_no_token() {
     let folder = Scratch::new("files");
     let path = folder.path().join("token");
-    let read = |path: &Path| token(OidcSource::TokenFile(path.to_owned()), None, Here::default(), A_WHILE);
+    let read = |path: &Path| token(OidcSource::TokenFile(path.to_owned()), None, this_machine(&[]), A_WHILE);
     assert!(read(&path).unwrap_err().to_string().contains("cannot be read: No such file"));
     assert!(read(folder.path()).unwrap_err().message().contains("cannot be read"));
     for (bytes, words) in [
@@ -309,9 +285,9 @@ fn a_pipe_is_no_file() {
     let folder = Scratch::new("pipe");
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let error = token(OidcSource::TokenFile(pipe), None, Here::default(), A_WHILE).unwrap_err();
+    let error = token(OidcSource::TokenFile(pipe), None, this_machine(&[]), A_WHILE).unwrap_err();
     assert!(error.to_string().contains("cannot be read: it is a pipe"), "{error}");
-    let nothing = token(OidcSource::TokenFile("/dev/null".into()), None, Here::default(), A_WHILE).unwrap_err();
+    let nothing = token(OidcSource::TokenFile("/dev/null".into()), None, this_machine(&[]), A_WHILE).unwrap_err();
     assert!(nothing.message().contains("it is empty"), "{nothing}");
 }
 
@@ -320,7 +296,7 @@ fn a_pipe_is_no_file() {
 fn programs_that_print_no_token() {
     let run = |words: &[&str], limit| {
         let command = OidcCommand::new(words.iter().copied());
-        token(OidcSource::TokenCommand(command), None, Here::default(), limit)
+        token(OidcSource::TokenCommand(command), None, this_machine(&[]), limit)
     };
     assert_eq!(run(&["printf", "%s\n", "eyJ.c.z"], A_WHILE).unwrap(), "eyJ.c.z");
     for (script, words) in [
@@ -428,12 +404,12 @@ fn allowed_hosts() {
 #[test]
 fn only_tokens_of_some_length_travel_with_hello() {
     for (length, speculates) in [(1, true), (MAX_SPECULATIVE, true), (MAX_SPECULATIVE + 1, false), (MAX_TOKEN, false)] {
-        let tools = tools();
-        let Ok(Turn::Call(call)) = tools.oidc.cache.turn(false, Deadline::NEVER) else { panic!("nothing is kept") };
+        let context = context();
+        let Ok(Turn::Call(call)) = context.oidc.cache.turn(false, Deadline::NEVER) else { panic!("nothing is kept") };
         call.finish(IdpServerResponse::new("x".repeat(length)), None);
         let callback = OidcProvider::new(|_: &OidcCallbackContext| Err("the token is kept".into()));
         let credential = OidcCredential { username: None, source: OidcSource::Callback(callback) };
-        let mut machine = Oidc::new(&credential, &tools, &localhost());
+        let mut machine = Oidc::new(&credential, &context, &localhost());
         assert_eq!(machine.may_speculate(), speculates, "{length}");
         // Either way it is the kept one that is shown.
         assert!(machine.start().unwrap().len() > length);
@@ -448,7 +424,7 @@ fn messages_to_the_byte() {
     assert_eq!(base64(&jwt(&Secret::from("abcd1234"))), "FwAAAAJqd3QACQAAAGFiY2QxMjM0AAA=");
     let credential =
         OidcCredential { username: Some("myidp".to_owned()), source: OidcSource::Environment(OidcEnvironment::K8s) };
-    let login = Oidc::new(&credential, &tools(), &localhost()).login;
+    let login = Oidc::new(&credential, &context(), &localhost()).login;
     assert_eq!(base64(&login.principal()), "EgAAAAJuAAYAAABteWlkcAAA");
 }
 

@@ -10,6 +10,7 @@ use super::crypto::{self, Keys};
 use crate::credential::ScramMechanism;
 use crate::error::Result;
 use crate::secret::Secret;
+use crate::system::System;
 
 /// The derived keys of one client, the last used last. It never holds a password: an entry is found by a keyed hash, under a
 /// key of this cache's own, of everything the keys depend on.
@@ -26,9 +27,9 @@ struct Inner {
 type Tag = [u8; 32];
 
 impl KeyCache {
-    pub(in crate::auth) fn new(random: fn(&mut [u8]) -> Result<()>) -> Result<Self> {
+    pub(in crate::auth) fn new(system: &dyn System) -> Result<Self> {
         let mut key = Zeroizing::new([0; 64]);
-        random(&mut *key)?;
+        system.random(&mut *key)?;
         Ok(KeyCache(Arc::new(Inner { key, entries: Mutex::default() })))
     }
 
@@ -91,10 +92,10 @@ const MAX_ENTRIES: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::tools::system_random;
+    use crate::system::RealSystem;
 
     fn cache() -> KeyCache {
-        KeyCache::new(system_random).unwrap()
+        KeyCache::new(&RealSystem).unwrap()
     }
 
     #[test]

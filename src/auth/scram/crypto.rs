@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 use stringprep::{saslprep, tables};
 use zeroize::Zeroizing;
 
-use crate::auth::avx::clear_upper_halves;
+use super::avx::clear_upper_halves;
 use crate::credential::ScramMechanism;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::hex::hex;
 use crate::secret::Secret;
 
 /// What a password, a salt and an iteration count come to. With these two a client can log in, so they are secrets too.
@@ -121,14 +122,6 @@ fn output_length(mechanism: ScramMechanism) -> usize {
         ScramMechanism::Sha1 => 20,
         ScramMechanism::Sha256 => 32,
     }
-}
-
-pub(in crate::auth) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 #[cfg(test)]

@@ -4,26 +4,28 @@ pub(crate) mod noise;
 pub(crate) mod peer;
 mod replay;
 
+use std::sync::Arc;
+
 use super::scram::KeyCache;
-use super::tools::system_random;
-use super::{Peer, Tools};
+use super::{AuthContext, AuthTarget};
 use crate::credential::ScramCredential;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
+use crate::system::RealSystem;
 use crate::warning::WarningSink;
 
-pub(crate) fn tools() -> Tools {
-    Tools {
-        random: system_random,
-        keys: KeyCache::new(system_random).unwrap(),
+pub(crate) fn context() -> AuthContext {
+    AuthContext {
+        system: Arc::new(RealSystem),
+        keys: KeyCache::new(&RealSystem).unwrap(),
         scram_max_iterations: 1_000_000,
         policy: SecurityPolicy::default(),
 
         alarm: WarningSink::default(),
         #[cfg(feature = "aws")]
-        aws: super::aws::Surroundings::of_this_process(),
+        aws: super::aws::AwsState::new(Arc::new(RealSystem)),
         #[cfg(feature = "oidc")]
-        oidc: super::oidc::Surroundings::of_this_process(),
+        oidc: super::oidc::OidcState::new(Arc::new(RealSystem)),
     }
 }
 
@@ -38,6 +40,6 @@ pub(crate) fn credential(username: &str, password: &str) -> ScramCredential {
 }
 
 /// A server on this machine, reached without TLS.
-pub(crate) fn localhost() -> Peer<'static> {
-    Peer { host: "localhost", ..Peer::unknown() }
+pub(crate) fn localhost() -> AuthTarget<'static> {
+    AuthTarget { host: "localhost", ..AuthTarget::unknown() }
 }

@@ -4,10 +4,10 @@ use bson::raw::cstr;
 use bson::spec::BinarySubtype;
 use bson::{RawBinaryRef, RawDocument, RawDocumentBuf, rawdoc};
 
-use super::{credential, tools};
+use super::{context, credential};
 use crate::auth::sasl::Sasl;
 use crate::auth::scram::Scram;
-use crate::auth::{Mechanism, Next, Tools};
+use crate::auth::{AuthContext, Mechanism, Step};
 use crate::credential::ScramMechanism;
 
 const NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
@@ -57,9 +57,9 @@ impl Noise {
     }
 }
 
-fn machine(tools: &Tools) -> Sasl<Scram> {
+fn machine(context: &AuthContext) -> Sasl<Scram> {
     let user = credential("user", "pencil");
-    let scram = Scram::with_nonce(&user, ScramMechanism::Sha256, tools, NONCE.to_owned()).unwrap();
+    let scram = Scram::with_nonce(&user, ScramMechanism::Sha256, context, NONCE.to_owned()).unwrap();
     let mut machine = Sasl::new(scram, "admin");
     machine.start().unwrap();
     machine
@@ -72,15 +72,15 @@ fn reply(payload: &[u8], done: bool) -> RawDocumentBuf {
 }
 
 /// A few iterations more than the least, so that a spoiled count can't keep the test busy.
-fn quick() -> Tools {
-    Tools { scram_max_iterations: 4200, ..tools() }
+fn quick() -> AuthContext {
+    AuthContext { scram_max_iterations: 4200, ..context() }
 }
 
 #[test]
 fn spoiled_messages_never_panic_and_never_log_in() {
-    let (tools, mut noise) = (quick(), Noise(0x9E37_79B9_7F4A_7C15));
+    let (context, mut noise) = (quick(), Noise(0x9E37_79B9_7F4A_7C15));
     for _ in 0..1500 {
-        let mut machine = machine(&tools);
+        let mut machine = machine(&context);
         if noise.below(2) == 0 {
             let _ = machine.step(&reply(&noise.spoil(FIRST.as_bytes()), false));
         } else {
@@ -88,7 +88,7 @@ fn spoiled_messages_never_panic_and_never_log_in() {
         }
         let last = noise.spoil(FINAL.as_bytes());
         let outcome = machine.step(&reply(&last, true));
-        if matches!(outcome, Ok(Next::Done)) {
+        if matches!(outcome, Ok(Step::Done)) {
             assert!(last.starts_with(FINAL.as_bytes()), "logged in by {:?}", String::from_utf8_lossy(&last));
         }
     }
@@ -96,9 +96,9 @@ fn spoiled_messages_never_panic_and_never_log_in() {
 
 #[test]
 fn spoiled_replies_never_panic() {
-    let (tools, mut noise) = (quick(), Noise(0xD1B5_4A32_D192_ED03));
+    let (context, mut noise) = (quick(), Noise(0xD1B5_4A32_D192_ED03));
     let good = reply(FIRST.as_bytes(), false);
     for _ in 0..1500 {
-        let _ = machine(&tools).step(&noise.spoil_document(&good));
+        let _ = machine(&context).step(&noise.spoil_document(&good));
     }
 }

@@ -14,14 +14,14 @@ use base64::engine::general_purpose::STANDARD;
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, RawDocument, RawDocumentBuf};
 
-use super::{credential, tools};
+use super::{context, credential};
+use crate::auth::conversation::run;
 use crate::auth::cr::Cr;
 use crate::auth::plain::Plain;
-use crate::auth::run::run;
 use crate::auth::sasl::Sasl;
 use crate::auth::scram::Scram;
 use crate::auth::x509::X509;
-use crate::auth::{Mechanism, Next};
+use crate::auth::{Mechanism, Step};
 use crate::credential::{CrCredential, PlainCredential, ScramCredential, ScramMechanism, X509Credential};
 use crate::error::{Result, Stage};
 
@@ -86,7 +86,7 @@ fn no_part_of_a_conversation_logs_in() {
             let mut machine = conversation.machine();
             conversation.begin(machine.as_mut());
             for reply in &conversation.server[..kept] {
-                assert!(matches!(machine.step(reply), Ok(Next::Send(_))), "{}", conversation.name);
+                assert!(matches!(machine.step(reply), Ok(Step::Send(_))), "{}", conversation.name);
             }
         }
     }
@@ -133,22 +133,23 @@ impl Conversation {
             "MONGODB-CR" => return Box::new(Cr::new(&CrCredential { username, password, source: user.source })),
             _ => {}
         }
-        let mut tools = tools();
+        let mut context = context();
         if let Some(limit) = self.settings.get("max iterations") {
-            tools.scram_max_iterations = limit.parse().unwrap();
+            context.scram_max_iterations = limit.parse().unwrap();
         }
-        let scram = Scram::with_nonce(&user, self.mechanism(), &tools, self.settings["nonce"].clone()).unwrap();
+        let scram = Scram::with_nonce(&user, self.mechanism(), &context, self.settings["nonce"].clone()).unwrap();
         Box::new(Sasl::new(scram, "admin"))
     }
 
     #[cfg(feature = "aws")]
     fn aws(&self) -> Box<dyn Mechanism> {
-        use crate::auth::aws::tests::{Still, machine};
+        use crate::auth::aws::tests::machine;
+        use crate::system::TestSystem;
 
         let mut keys = crate::AwsKeys::new(&self.settings["user"], self.settings["password"].as_str());
         keys.session_token = self.settings.get("token").map(|token| token.as_str().into());
-        let world = Still::at(self.settings["seconds"].parse().unwrap());
-        Box::new(Sasl::new(machine(keys, world), crate::credential::EXTERNAL))
+        let system = TestSystem::at(self.settings["seconds"].parse().unwrap());
+        Box::new(Sasl::new(machine(keys, system), crate::credential::EXTERNAL))
     }
 
     /// A service with `token`, or, with `person: yes`, a person who gets it from the provider that the server names.
@@ -168,7 +169,7 @@ impl Conversation {
             false => OidcSource::Callback(callback),
         };
         let credential = OidcCredential { username: self.settings.get("user").cloned(), source };
-        let machine = Oidc::new(&credential, &tools(), &crate::auth::tests::localhost());
+        let machine = Oidc::new(&credential, &context(), &crate::auth::tests::localhost());
         Box::new(Sasl::new(machine, crate::credential::EXTERNAL))
     }
 

@@ -11,18 +11,18 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, Document, RawDocument, RawDocumentBuf, doc};
 use mongo_blocking_test_server::http::{HttpStub, Reply};
 
-use super::super::tests::Still;
-use super::super::{Aws, Surroundings};
+use super::super::{Aws, AwsState};
 use super::*;
-use crate::auth::run::run;
+use crate::auth::conversation::run;
 use crate::auth::sasl::Sasl;
-use crate::auth::tests::{localhost, tools};
+use crate::auth::tests::{context, localhost};
 use crate::credential::{AwsCredential, EXTERNAL};
+use crate::system::TestSystem;
 
 /// A process with a cache, the endpoint that it would fetch from, and a server that knows the keys which the endpoint gives.
 struct Scene {
-    world: Arc<Still>,
-    surroundings: Surroundings,
+    system: Arc<TestSystem>,
+    shared: AwsState,
     endpoint: HttpStub,
     /// How many keys the endpoint has given; they are `FETCHED1` and so on.
     given: Arc<AtomicUsize>,
@@ -38,20 +38,20 @@ impl Scene {
                 r#"{{"AccessKeyId": "FETCHED{number}", "SecretAccessKey": "s", "Token": "t", "Expiration": "{EXPIRATION}"}}"#
             ))
         });
-        let world = Still::at(NOW);
-        let surroundings = Surroundings {
-            world: world.clone(),
+        let system = Arc::new(TestSystem::at(NOW));
+        let shared = AwsState {
+            system: system.clone(),
             found: Arc::default(),
             provided: Arc::default(),
             warned: Arc::default(),
         };
-        let scene = Scene { world, surroundings, endpoint, given };
+        let scene = Scene { system, shared, endpoint, given };
         scene.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", &scene.endpoint.url("/keys"));
         scene
     }
 
     fn set(&self, name: &str, value: &str) {
-        self.world.variables.lock().unwrap().insert(name.to_owned(), value.to_owned());
+        self.system.set_variable(name, value);
     }
 
     fn set_keys(&self, id: &str) {
@@ -60,32 +60,32 @@ impl Scene {
     }
 
     fn unset_keys(&self) {
-        self.world.variables.lock().unwrap().retain(|name, _| name.starts_with("AWS_CONTAINER"));
+        self.system.keep_variables("AWS_CONTAINER");
     }
 
     fn clear(&self) {
-        self.surroundings.found.lock().clear();
+        self.shared.found.lock().clear();
     }
 
     /// The id of the kept key, and when it expires.
     fn kept(&self) -> Option<(String, SystemTime)> {
-        let entries = self.surroundings.found.lock();
-        let held = entries.get(&Key::of(&*self.world))?.held.clone()?;
+        let entries = self.shared.found.lock();
+        let held = entries.get(&Key::of(&*self.system))?.held.clone()?;
         Some((held.keys.access_key_id.clone(), held.keys.expires?))
     }
 
     fn put(&self, id: &str, expires: SystemTime) {
         let keys = AwsKeys::new(id, "s").expires(expires);
-        let held = Some(Arc::new(Held { keys, source: AwsSource::Container, kept: true }));
+        let held = Some(Arc::new(CachedKeys { keys, source: AwsSource::Container, kept: true }));
         let entry = Entry { held, process: fork::process(), ..Entry::default() };
-        self.surroundings.found.lock().insert(Key::of(&*self.world), entry);
+        self.shared.found.lock().insert(Key::of(&*self.system), entry);
     }
 
     /// A new client's first command: a login, at a server that knows these ids by their beginning.
     fn find(&self, known: &str) -> Result<String> {
-        let mut tools = tools();
-        tools.aws = self.surroundings.clone();
-        let aws = Aws::new(&AwsCredential { keys: None, provider: None }, &tools, &localhost()).unwrap();
+        let mut context = context();
+        context.aws = self.shared.clone();
+        let aws = Aws::new(&AwsCredential { keys: None, provider: None }, &context, &localhost()).unwrap();
         let mut last = String::new();
         run(Box::new(Sasl::new(aws, EXTERNAL)), None, &mut |_, command| {
             let payload = payload(command);
@@ -111,12 +111,12 @@ fn kept_keys() {
     assert_eq!(scene.find("FETCHED").unwrap(), "FETCHED1");
     assert_eq!(scene.kept().unwrap().0, "FETCHED1");
     // 4 to 6: within one minute of their expiry they are replaced.
-    scene.put("FETCHED1", scene.world.now() + Duration::from_secs(60));
+    scene.put("FETCHED1", scene.system.now() + Duration::from_secs(60));
     assert_eq!(scene.find("FETCHED").unwrap(), "FETCHED2");
     let (id, expires) = scene.kept().unwrap();
-    assert_eq!((id.as_str(), expires > scene.world.now() + HOUR), ("FETCHED2", true));
+    assert_eq!((id.as_str(), expires > scene.system.now() + HOUR), ("FETCHED2", true));
     // 7 to 9: kept keys that are not valid, and fresh ones that are not either.
-    scene.put("POISON", scene.world.now() + HOUR);
+    scene.put("POISON", scene.system.now() + HOUR);
     let error = scene.find("SOMEBODY").unwrap_err();
     assert_eq!(error.code(), Some(18), "{error}");
     assert!(error.message().contains("FETCHED3"), "{error}");
@@ -125,7 +125,7 @@ fn kept_keys() {
     assert_eq!(scene.find("FETCHED").unwrap(), "FETCHED4");
     assert_eq!(scene.kept().unwrap().0, "FETCHED4");
     // Ours: where fresh keys are good, nobody notices.
-    scene.put("POISON", scene.world.now() + HOUR);
+    scene.put("POISON", scene.system.now() + HOUR);
     assert_eq!(scene.find("FETCHED").unwrap(), "FETCHED5");
     assert_eq!(scene.kept().unwrap().0, "FETCHED5");
 }
@@ -154,7 +154,7 @@ fn kept_keys_and_an_environment_that_changes() {
     // 15 to 17: what is kept wins over an environment that changes later, also when it is time to refresh.
     scene.set_keys("INVALID");
     assert_eq!(scene.find("FETCHED").unwrap(), "FETCHED2");
-    scene.put("FETCHED2", scene.world.now() + Duration::from_secs(60));
+    scene.put("FETCHED2", scene.system.now() + Duration::from_secs(60));
     assert_eq!(scene.find("FETCHED").unwrap(), "FETCHED3");
     // After a failure the environment is looked at again.
     assert!(scene.find("SOMEBODY").is_err());

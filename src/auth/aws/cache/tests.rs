@@ -3,14 +3,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use super::super::tests::Still;
 use super::*;
+use crate::system::TestSystem;
 
 const KEY: Key = Key([1; 32]);
 
 /// Keys that expire an hour from now, by number.
-fn found(number: usize, world: &Still) -> Result<Found> {
-    let keys = AwsKeys::new(format!("AKIA{number}"), "secret").expires(world.now() + HOUR);
+fn found(number: usize, system: &TestSystem) -> Result<Found> {
+    let keys = AwsKeys::new(format!("AKIA{number}"), "secret").expires(system.now() + HOUR);
     Ok(Found { keys, source: AwsSource::Container, skipped: Vec::new() })
 }
 
@@ -19,100 +19,103 @@ fn failure() -> Error {
     Error::new(ErrorKind::Io, Stage::Http, "the endpoint is gone").with_hint("look at it").with_source(search)
 }
 
-fn get(cache: &Cache, world: &Still, fetch: &Fetch<'_>) -> Result<Arc<Held>> {
-    cache.keys(KEY, world, Deadline::after(Duration::from_secs(10)), fetch)
+fn get(cache: &Cache, system: &TestSystem, fetch: &Fetcher<'_>) -> Result<Arc<CachedKeys>> {
+    cache.keys(KEY, system, Deadline::after(Duration::from_secs(10)), fetch)
 }
 
-fn id(held: &Held) -> &str {
+fn id(held: &CachedKeys) -> &str {
     &held.keys.access_key_id
 }
 
 #[test]
 fn kept_keys_are_used_until_five_minutes_before_they_expire() {
-    let (cache, world) = (Cache::default(), Still::at(1_000_000));
+    let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
     let looks = Mutex::new(Vec::new());
     let fetch = |look| {
         looks.lock().unwrap().push(look);
-        found(looks.lock().unwrap().len(), &world)
+        found(looks.lock().unwrap().len(), &system)
     };
-    let get = || get(&cache, &world, &fetch).unwrap();
+    let get = || get(&cache, &system, &fetch).unwrap();
     assert_eq!((id(&get()), get().was_kept()), ("AKIA1", true));
-    world.pass(HOUR - REFRESH_BEFORE - Duration::from_secs(1));
+    system.pass(HOUR - REFRESH_BEFORE - Duration::from_secs(1));
     assert_eq!(id(&get()), "AKIA1");
-    world.pass(Duration::from_secs(1));
+    system.pass(Duration::from_secs(1));
     let fresh = get();
     assert_eq!((id(&fresh), fresh.was_kept()), ("AKIA2", false));
     assert_eq!(id(&get()), "AKIA2");
-    world.pass(2 * HOUR);
+    system.pass(2 * HOUR);
     assert_eq!(id(&get()), "AKIA3");
     // What was kept is refreshed from what fetches, not from keys that stand in the environment by now.
-    assert_eq!(*looks.lock().unwrap(), [Look::Everywhere, Look::PastEnvironment, Look::PastEnvironment]);
+    assert_eq!(
+        *looks.lock().unwrap(),
+        [SearchScope::Everywhere, SearchScope::SkipEnvironment, SearchScope::SkipEnvironment]
+    );
 }
 
 #[test]
 fn keys_that_do_not_expire_are_looked_for_each_time() {
-    let (cache, world) = (Cache::default(), Still::at(1_000_000));
+    let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
     let calls = AtomicUsize::new(0);
     let fetch = |look| {
-        assert_eq!(look, Look::Everywhere);
+        assert_eq!(look, SearchScope::Everywhere);
         calls.fetch_add(1, Ordering::SeqCst);
         Ok(Found { keys: AwsKeys::new("AKIA", "secret"), source: AwsSource::Environment, skipped: Vec::new() })
     };
     for number in 1..=3 {
-        assert!(!get(&cache, &world, &fetch).unwrap().was_kept());
+        assert!(!get(&cache, &system, &fetch).unwrap().was_kept());
         assert_eq!(calls.load(Ordering::SeqCst), number);
     }
 }
 
 #[test]
 fn a_refresh_that_fails_leaves_keys_that_are_still_valid() {
-    let (cache, world) = (Cache::default(), Still::at(1_000_000));
-    get(&cache, &world, &|_| found(1, &world)).unwrap();
-    world.pass(HOUR - Duration::from_secs(60));
+    let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
+    get(&cache, &system, &|_| found(1, &system)).unwrap();
+    system.pass(HOUR - Duration::from_secs(60));
     let calls = AtomicUsize::new(0);
     let failing = |_| {
         calls.fetch_add(1, Ordering::SeqCst);
         Err(failure())
     };
     for _ in 0..3 {
-        assert_eq!(id(&get(&cache, &world, &failing).unwrap()), "AKIA1");
+        assert_eq!(id(&get(&cache, &system, &failing).unwrap()), "AKIA1");
     }
     assert_eq!(calls.load(Ordering::SeqCst), 1, "not tried again at once");
-    world.pass(REFRESH_PAUSE);
-    assert_eq!(id(&get(&cache, &world, &failing).unwrap()), "AKIA1");
+    system.pass(REFRESH_PAUSE);
+    assert_eq!(id(&get(&cache, &system, &failing).unwrap()), "AKIA1");
     assert_eq!(calls.load(Ordering::SeqCst), 2);
     // Once they have expired the failure counts, and everything is looked at the next time.
-    world.pass(Duration::from_secs(60));
-    let error = get(&cache, &world, &failing).unwrap_err();
+    system.pass(Duration::from_secs(60));
+    let error = get(&cache, &system, &failing).unwrap_err();
     assert!(error.message().contains("endpoint is gone"), "{error}");
     let fetch = |look| {
-        assert_eq!(look, Look::Everywhere);
-        found(2, &world)
+        assert_eq!(look, SearchScope::Everywhere);
+        found(2, &system)
     };
-    assert_eq!(id(&get(&cache, &world, &fetch).unwrap()), "AKIA2");
+    assert_eq!(id(&get(&cache, &system, &fetch).unwrap()), "AKIA2");
 }
 
 #[test]
 fn refused_keys_are_dropped_and_newer_ones_are_not() {
-    let (cache, world) = (Cache::default(), Still::at(1_000_000));
-    let old = get(&cache, &world, &|_| found(1, &world)).unwrap();
+    let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
+    let old = get(&cache, &system, &|_| found(1, &system)).unwrap();
     cache.drop_keys(KEY, &old);
     let fetch = |look| {
-        assert_eq!(look, Look::Everywhere);
-        found(2, &world)
+        assert_eq!(look, SearchScope::Everywhere);
+        found(2, &system)
     };
-    assert_eq!(id(&get(&cache, &world, &fetch).unwrap()), "AKIA2");
+    assert_eq!(id(&get(&cache, &system, &fetch).unwrap()), "AKIA2");
     cache.drop_keys(KEY, &old);
-    assert_eq!(id(&get(&cache, &world, &|_| found(3, &world)).unwrap()), "AKIA2");
+    assert_eq!(id(&get(&cache, &system, &|_| found(3, &system)).unwrap()), "AKIA2");
 }
 
 /// One thread fetches; the others wait if they have nothing, and go on with the old keys if they have.
 #[test]
 fn one_fetch_at_a_time_and_no_lock_meanwhile() {
     for expired in [true, false] {
-        let (cache, world) = (Cache::default(), Still::at(1_000_000));
-        get(&cache, &world, &|_| found(1, &world)).unwrap();
-        world.pass(if expired { HOUR } else { HOUR - Duration::from_secs(60) });
+        let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
+        get(&cache, &system, &|_| found(1, &system)).unwrap();
+        system.pass(if expired { HOUR } else { HOUR - Duration::from_secs(60) });
         let (begun, begins) = mpsc::channel();
         let (go, gone) = mpsc::channel::<()>();
         let (begun, gone) = (Mutex::new(begun), Mutex::new(gone));
@@ -121,21 +124,21 @@ fn one_fetch_at_a_time_and_no_lock_meanwhile() {
             calls.fetch_add(1, Ordering::SeqCst);
             begun.lock().unwrap().send(()).unwrap();
             gone.lock().unwrap().recv().unwrap();
-            found(2, &world)
+            found(2, &system)
         };
         thread::scope(|scope| {
-            let first = scope.spawn(|| get(&cache, &world, &slow).unwrap());
+            let first = scope.spawn(|| get(&cache, &system, &slow).unwrap());
             begins.recv().unwrap();
             // Other keys are free meanwhile.
-            let other = cache.keys(Key([2; 32]), &*world, Deadline::NEVER, &|_| found(9, &world)).unwrap();
+            let other = cache.keys(Key([2; 32]), &system, Deadline::NEVER, &|_| found(9, &system)).unwrap();
             assert_eq!(id(&other), "AKIA9");
             if expired {
                 let late =
-                    cache.keys(KEY, &*world, Deadline::after(Duration::from_millis(50)).named("timeoutMS"), &slow);
+                    cache.keys(KEY, &system, Deadline::after(Duration::from_millis(50)).named("timeoutMS"), &slow);
                 let error = late.unwrap_err();
                 assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().contains("timeoutMS"), "{error}");
             }
-            let others: Vec<_> = (0..8).map(|_| scope.spawn(|| get(&cache, &world, &slow).unwrap())).collect();
+            let others: Vec<_> = (0..8).map(|_| scope.spawn(|| get(&cache, &system, &slow).unwrap())).collect();
             if !expired {
                 for other in others {
                     assert_eq!(id(&other.join().unwrap()), "AKIA1");
@@ -156,15 +159,15 @@ fn one_fetch_at_a_time_and_no_lock_meanwhile() {
 #[test]
 fn those_who_wait_get_the_failure_and_a_panic_strands_nobody() {
     for panics in [false, true] {
-        let (cache, world) = (Cache::default(), Still::at(1_000_000));
+        let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
         let (begun, begins) = mpsc::channel();
         let waiting = AtomicUsize::new(0);
         thread::scope(|scope| {
             let first = scope.spawn(|| {
                 catch_unwind(AssertUnwindSafe(|| {
-                    get(&cache, &world, &|_| {
+                    get(&cache, &system, &|_| {
                         begun.send(()).unwrap();
-                        while waiting.load(Ordering::SeqCst) == 0 || Arc::strong_count(&flight(&cache)) < 4 {
+                        while waiting.load(Ordering::SeqCst) == 0 || Arc::strong_count(&fetch_in_progress(&cache)) < 4 {
                             thread::yield_now();
                         }
                         assert!(!panics, "on purpose");
@@ -175,7 +178,7 @@ fn those_who_wait_get_the_failure_and_a_panic_strands_nobody() {
             begins.recv().unwrap();
             let second = scope.spawn(|| {
                 waiting.fetch_add(1, Ordering::SeqCst);
-                get(&cache, &world, &|_| panic!("another fetches"))
+                get(&cache, &system, &|_| panic!("another fetches"))
             });
             let error = second.join().unwrap().unwrap_err();
             assert_eq!(first.join().unwrap().is_err(), panics);
@@ -189,30 +192,30 @@ fn those_who_wait_get_the_failure_and_a_panic_strands_nobody() {
                 assert_eq!(search.and_then(|search| search.failed), Some(AwsSource::Container));
             }
         });
-        assert_eq!(id(&get(&cache, &world, &|_| found(2, &world)).unwrap()), "AKIA2");
+        assert_eq!(id(&get(&cache, &system, &|_| found(2, &system)).unwrap()), "AKIA2");
     }
 }
 
-/// The flight under way; with the one that looks, the one in the cache and the one that flies, 3 know it.
-fn flight(cache: &Cache) -> Arc<Flight> {
-    cache.lock()[&KEY].flight.clone().expect("a flight")
+/// The fetch_in_progress under way; with the one that looks, the one in the cache and the one that flies, 3 know it.
+fn fetch_in_progress(cache: &Cache) -> Arc<Fetch> {
+    cache.lock()[&KEY].fetch_in_progress.clone().expect("a fetch_in_progress")
 }
 
 #[test]
 fn a_child_process_waits_for_no_thread_of_its_parent() {
-    let (cache, world) = (Cache::default(), Still::at(1_000_000));
-    let stranded = Entry { flight: Some(Arc::default()), process: fork::process() + 1, ..Entry::default() };
+    let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
+    let stranded = Entry { fetch_in_progress: Some(Arc::default()), process: fork::process() + 1, ..Entry::default() };
     cache.lock().insert(KEY, stranded);
-    assert_eq!(id(&get(&cache, &world, &|_| found(1, &world)).unwrap()), "AKIA1");
+    assert_eq!(id(&get(&cache, &system, &|_| found(1, &system)).unwrap()), "AKIA1");
 }
 
 #[test]
 fn the_number_of_kept_keys_is_bounded() {
-    let (cache, world) = (Cache::default(), Still::at(1_000_000));
+    let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
     for number in 0..10 * MAX_ENTRIES {
         let mut key = KEY;
         key.0[..8].copy_from_slice(&number.to_le_bytes());
-        cache.keys(key, &*world, Deadline::NEVER, &|_| found(number, &world)).unwrap();
+        cache.keys(key, &system, Deadline::NEVER, &|_| found(number, &system)).unwrap();
         assert!(cache.lock().len() <= MAX_ENTRIES);
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use ureq::http::Uri;
 
-use super::super::world::World;
 use super::{failed, invalid, short};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Method, Request};
+use crate::system::System;
 
 /// A question to a service.
 #[derive(Clone, Copy)]
@@ -24,13 +24,13 @@ pub(super) struct Question<'a> {
 
 /// The answer. A service that is too busy (429) or has a bad moment (5xx) is asked again, as long as there is time; one that stays
 /// silent is not, nor one that cannot be reached.
-pub(super) fn ask(world: &dyn World, question: &Question<'_>) -> Result<Answer> {
+pub(super) fn ask(system: &dyn System, question: &Question<'_>) -> Result<Answer> {
     let Question { method, url, headers, body, deadline } = *question;
     let deadline = Deadline::after(LONGEST).named(LIMIT).earliest(deadline);
     let request = Request { method, url, headers, body, deadline, max_body: MAX_BODY };
     let mut pauses = PAUSES.iter();
     loop {
-        let answer = world.http().send(&request)?;
+        let answer = system.http().send(&request)?;
         let busy = answer.status == 429 || (500..600).contains(&answer.status);
         match pauses.next().filter(|pause| busy && deadline.remaining().is_none_or(|left| left > **pause)) {
             Some(pause) => thread::sleep(*pause),

@@ -2,27 +2,27 @@
 
 use super::profiles::Profile;
 use super::sts::{self, Role};
-use super::{Looked, Place, container, ec2, environment, invalid, keys_of_profile, short, stage};
+use super::{SearchContext, SourceResult, container, ec2, environment, invalid, keys_of_profile, short, stage};
 use crate::auth::aws::SEARCH;
 use crate::credential::AwsKeys;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Assumes the profile's role, if it has one, and before it those of the profiles that it leans on.
-pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
-    match place.profile() {
+pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
+    match context.profile() {
         Some(profile) if profile.is_role() => {
             let mut visited = vec![profile.name];
-            assume(place, &profile, &mut visited).map(Looked::Found)
+            assume(context, &profile, &mut visited).map(SourceResult::Found)
         }
         Some(profile) if profile.get("role_arn").is_some() => {
-            Ok(Looked::nothing("the profile's role is assumed with a web identity, by the next source"))
+            Ok(SourceResult::nothing("the profile's role is assumed with a web identity, by the next source"))
         }
-        _ => Ok(place.nothing_in_profile("role_arn")),
+        _ => Ok(context.nothing_in_profile("role_arn")),
     }
 }
 
 /// `visited` has the names of the profiles so far, the given one as its last.
-fn assume<'a>(place: &Place<'a>, profile: &Profile<'a>, visited: &mut Vec<&'a str>) -> Result<AwsKeys> {
+fn assume<'a>(context: &SearchContext<'a>, profile: &Profile<'a>, visited: &mut Vec<&'a str>) -> Result<AwsKeys> {
     let name = profile.name;
     if profile.get("mfa_serial").is_some() {
         return Err(mfa(name));
@@ -37,8 +37,8 @@ fn assume<'a>(place: &Place<'a>, profile: &Profile<'a>, visited: &mut Vec<&'a st
         duration_seconds: duration_seconds.transpose()?,
     };
     let keys = match (profile.get("source_profile"), profile.get("credential_source")) {
-        (Some(source), None) => of_profile(place, profile, source, visited)?,
-        (None, Some(source)) => of_source(place, name, source)?,
+        (Some(source), None) => of_profile(context, profile, source, visited)?,
+        (None, Some(source)) => of_source(context, name, source)?,
         (Some(_), Some(_)) => {
             return Err(invalid(format!("the profile {name:?} has both source_profile and credential_source")));
         }
@@ -47,17 +47,17 @@ fn assume<'a>(place: &Place<'a>, profile: &Profile<'a>, visited: &mut Vec<&'a st
                 .with_hint("source_profile names a profile with keys; credential_source is one of Environment, EcsContainer, Ec2InstanceMetadata"));
         }
     };
-    sts::assume_role(place, &role, &keys)
+    sts::assume_role(context, &role, &keys)
 }
 
 /// The keys of another profile. A profile may name itself, to be role and keys in one.
 fn of_profile<'a>(
-    place: &Place<'a>,
+    context: &SearchContext<'a>,
     parent: &Profile<'a>,
     name: &'a str,
     visited: &mut Vec<&'a str>,
 ) -> Result<AwsKeys> {
-    let profile = place.profiles.get(name).ok_or_else(|| {
+    let profile = context.profiles.get(name).ok_or_else(|| {
         invalid(format!("the source_profile {name:?} of the profile {:?} does not exist", parent.name))
     })?;
     if visited.contains(&name) && !(name == parent.name && profile.has_keys()) {
@@ -69,25 +69,25 @@ fn of_profile<'a>(
     }
     visited.push(name);
     if profile.is_role() && !profile.has_keys() {
-        return assume(place, &profile, visited);
+        return assume(context, &profile, visited);
     }
-    keys_of_profile(&Place { profile: name, variables: false, ..*place })
+    keys_of_profile(&SearchContext { profile: name, variables: false, ..*context })
 }
 
 /// The keys that a source outside of the files has.
-fn of_source(place: &Place<'_>, profile: &str, source: &str) -> Result<AwsKeys> {
+fn of_source(context: &SearchContext<'_>, profile: &str, source: &str) -> Result<AwsKeys> {
     let looked = match source {
-        "Environment" => environment::look(place.world),
-        "EcsContainer" => container::look(place),
-        "Ec2InstanceMetadata" => ec2::look(place),
+        "Environment" => environment::look(context.system),
+        "EcsContainer" => container::look(context),
+        "Ec2InstanceMetadata" => ec2::look(context),
         _ => {
             return Err(invalid(format!("the credential_source of the profile {profile:?} is {}", short(source)))
                 .with_hint("it can be Environment, EcsContainer or Ec2InstanceMetadata"));
         }
     };
     match looked? {
-        Looked::Found(keys) => Ok(keys),
-        Looked::Nothing(why) => {
+        SourceResult::Found(keys) => Ok(keys),
+        SourceResult::Nothing(why) => {
             Err(invalid(format!("the credential_source {source} of the profile {profile:?} has no keys: {why}")))
         }
     }

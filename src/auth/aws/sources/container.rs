@@ -9,31 +9,32 @@ use zeroize::Zeroizing;
 
 use super::ask::{self, Question, aws_v6, check_url};
 use super::profiles::why_not;
-use super::{Looked, Place, failed, invalid, quoted, reply};
+use super::{SearchContext, SourceResult, failed, invalid, quoted, reply};
 use crate::error::Result;
 use crate::http::Method;
 
 /// Asks the endpoint that the environment names. What fails here ends the search: the keys of the machine below are not this
 /// container's.
-pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
-    let (what, url) = match (place.variable(RELATIVE), place.variable(FULL)) {
+pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
+    let (what, url) = match (context.variable(RELATIVE), context.variable(FULL)) {
         (Some(path), _) => (RELATIVE, format!("http://169.254.170.2/{}", path.trim_start_matches('/'))),
         (None, Some(url)) => (FULL, url),
-        (None, None) => return Ok(Looked::Nothing(format!("{RELATIVE} and {FULL} are not set"))),
+        (None, None) => return Ok(SourceResult::Nothing(format!("{RELATIVE} and {FULL} are not set"))),
     };
     let uri = check_url(&url, what, NEAR)?;
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-    let token = token(place)?;
+    let token = token(context)?;
     let mut headers = vec![("accept", "application/json")];
     if let Some(token) = &token {
         headers.push(("authorization", token.as_str()));
     }
-    let question = Question { method: Method::Get, url: &url, headers: &headers, body: &[], deadline: place.deadline };
+    let question =
+        Question { method: Method::Get, url: &url, headers: &headers, body: &[], deadline: context.deadline };
     let answer =
-        ask::ask(place.world, &question).map_err(|error| ask::unanswered("the container's endpoint", &error))?;
+        ask::ask(context.system, &question).map_err(|error| ask::unanswered("the container's endpoint", &error))?;
     match answer.status {
         200 => reply::of_container(&answer.body)
-            .map(Looked::Found)
+            .map(SourceResult::Found)
             .map_err(|what| failed(format!("{host} answered with {what}"))),
         401 | 403 => Err(failed(format!("{host} answered with status {}", answer.status))
             .with_hint(format!("{TOKEN_FILE} or {TOKEN} gives what proves that this is the container"))),
@@ -47,15 +48,15 @@ pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
 }
 
 /// What goes into the header Authorization, as it is. The file is read each time, for its token changes.
-fn token(place: &Place<'_>) -> Result<Option<Zeroizing<String>>> {
-    let (what, token) = match place.variable(TOKEN_FILE) {
+fn token(context: &SearchContext<'_>) -> Result<Option<Zeroizing<String>>> {
+    let (what, token) = match context.variable(TOKEN_FILE) {
         Some(file) => {
             let path = PathBuf::from(file);
-            let bytes = place.world.read_file(&path, MAX_TOKEN).map_err(|error| failed(why_not(&path, &error)))?;
+            let bytes = context.system.read_file(&path, MAX_TOKEN).map_err(|error| failed(why_not(&path, &error)))?;
             let text = str::from_utf8(&bytes).map_err(|_| failed(format!("{} is not UTF-8", quoted(&path))))?;
             (TOKEN_FILE, text.to_owned())
         }
-        None => match place.variable(TOKEN) {
+        None => match context.variable(TOKEN) {
             Some(token) => (TOKEN, token),
             None => return Ok(None),
         },

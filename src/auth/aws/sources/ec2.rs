@@ -8,7 +8,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::ask::{self, Question, aws_v6, check_url};
-use super::{Looked, Place, invalid, reply, short};
+use super::{SearchContext, SourceResult, invalid, reply, short};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::http::{Answer, Method, Request};
@@ -16,19 +16,21 @@ use crate::uri::percent_encode;
 
 /// Asks the metadata service. It is the last source and nobody needs to configure it, so one that is not there, or not as it
 /// should be, is nothing found, and the reason is told.
-pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
-    if place.variable(DISABLED).is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
-        return Ok(Looked::Nothing(format!("{DISABLED} is true")));
+pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
+    if context.variable(DISABLED).is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
+        return Ok(SourceResult::Nothing(format!("{DISABLED} is true")));
     }
-    let service = Service::of(place)?;
+    let service = Service::of(context)?;
     Ok(match service.keys() {
-        Ok(body) => reply::of_ec2(&body).map_or_else(|what| Looked::Nothing(service.answered(&what)), Looked::Found),
-        Err(why) => Looked::Nothing(why),
+        Ok(body) => {
+            reply::of_ec2(&body).map_or_else(|what| SourceResult::Nothing(service.answered(&what)), SourceResult::Found)
+        }
+        Err(why) => SourceResult::Nothing(why),
     })
 }
 
 struct Service<'a> {
-    place: &'a Place<'a>,
+    context: &'a SearchContext<'a>,
     /// Without a slash at its end.
     url: String,
     /// How long the first answer may take.
@@ -36,8 +38,8 @@ struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    fn of(place: &'a Place<'a>) -> Result<Service<'a>> {
-        let setting = |variable, name| place.variable(variable).or_else(|| in_profile(place, name));
+    fn of(context: &'a SearchContext<'a>) -> Result<Service<'a>> {
+        let setting = |variable, name| context.variable(variable).or_else(|| in_profile(context, name));
         let url = match setting(ENDPOINT, "ec2_metadata_service_endpoint") {
             Some(url) => url,
             None => match setting(MODE, "ec2_metadata_service_endpoint_mode") {
@@ -61,7 +63,7 @@ impl<'a> Service<'a> {
                 }
             },
         };
-        Ok(Service { place, url: url.trim_end_matches('/').to_owned(), patience })
+        Ok(Service { context, url: url.trim_end_matches('/').to_owned(), patience })
     }
 
     /// The answer that should hold keys.
@@ -88,14 +90,14 @@ impl<'a> Service<'a> {
 
     fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], limit: Duration) -> Result<Answer, String> {
         let url = format!("{}{path}", self.url);
-        let deadline = Deadline::after(limit).named(LIMIT).earliest(self.place.deadline);
+        let deadline = Deadline::after(limit).named(LIMIT).earliest(self.context.deadline);
         if method == Method::Put {
             // Most machines are no instances: it is asked once.
             let request = Request { method, url: &url, headers, body: &[], deadline, max_body: MAX_TOKEN };
-            return self.place.world.http().send(&request).map_err(|error| self.silent(&ask::words(&error)));
+            return self.context.system.http().send(&request).map_err(|error| self.silent(&ask::words(&error)));
         }
         let question = Question { method, url: &url, headers, body: &[], deadline };
-        ask::ask(self.place.world, &question).map_err(|error| self.silent(&ask::words(&error)))
+        ask::ask(self.context.system, &question).map_err(|error| self.silent(&ask::words(&error)))
     }
 
     fn silent(&self, what: &str) -> String {
@@ -117,8 +119,8 @@ fn line(body: &[u8], what: &str) -> Result<Zeroizing<String>, String> {
 }
 
 /// As for endpoints, that of the profile that the environment names.
-fn in_profile(place: &Place<'_>, name: &str) -> Option<String> {
-    place.profiles.chosen()?.get(name).filter(|value| !value.is_empty()).map(str::to_owned)
+fn in_profile(context: &SearchContext<'_>, name: &str) -> Option<String> {
+    context.profiles.chosen()?.get(name).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::ask::check_url;
-use super::{Place, invalid, short};
+use super::{SearchContext, invalid, short};
 use crate::error::Result;
 
 /// Where a service is asked.
@@ -20,19 +20,19 @@ pub(super) struct Endpoint {
 }
 
 /// The security token service: the one that is configured by its URL, or that of the region, or the global one.
-pub(super) fn sts(place: &Place<'_>) -> Result<Endpoint> {
-    let region = region(place)?;
-    if let Some(endpoint) = configured(place, "sts", "AWS_ENDPOINT_URL_STS", region.as_deref())? {
+pub(super) fn sts(context: &SearchContext<'_>) -> Result<Endpoint> {
+    let region = region(context)?;
+    if let Some(endpoint) = configured(context, "sts", "AWS_ENDPOINT_URL_STS", region.as_deref())? {
         return Ok(endpoint);
     }
-    let variant = Variant::asked_for(place);
+    let variant = Variant::asked_for(context);
     let Some(region) = region.filter(|region| region != "aws-global") else {
         if variant != Variant::default() {
             return Err(invalid(format!("{variant} needs a region (AWS_REGION): the global host of STS has none")));
         }
         return Ok(Endpoint::of_aws(GLOBAL_STS.to_owned(), GLOBAL_REGION));
     };
-    let regional = match regional_endpoints(place).as_deref() {
+    let regional = match regional_endpoints(context).as_deref() {
         None | Some("regional") => true,
         Some("legacy") => !LEGACY_REGIONS.contains(&region.as_str()),
         Some(other) => {
@@ -47,11 +47,11 @@ pub(super) fn sts(place: &Place<'_>) -> Result<Endpoint> {
 }
 
 /// The portal of IAM Identity Center, in the region that the profile names for it.
-pub(super) fn portal(place: &Place<'_>, region: &str) -> Result<Endpoint> {
+pub(super) fn portal(context: &SearchContext<'_>, region: &str) -> Result<Endpoint> {
     check_region(region, "the profile's sso_region")?;
-    match configured(place, "sso", "AWS_ENDPOINT_URL_SSO", Some(region))? {
+    match configured(context, "sso", "AWS_ENDPOINT_URL_SSO", Some(region))? {
         Some(endpoint) => Ok(endpoint),
-        None => Ok(Endpoint::of_aws(Variant::asked_for(place).host("portal.sso", region)?, region)),
+        None => Ok(Endpoint::of_aws(Variant::asked_for(context).host("portal.sso", region)?, region)),
     }
 }
 
@@ -63,9 +63,9 @@ struct Variant {
 }
 
 impl Variant {
-    fn asked_for(place: &Place<'_>) -> Variant {
+    fn asked_for(context: &SearchContext<'_>) -> Variant {
         let on = |variable: &str, name: &str| {
-            let set = place.variable(variable).or_else(|| in_profile(place, name).map(str::to_owned));
+            let set = context.variable(variable).or_else(|| in_profile(context, name).map(str::to_owned));
             set.is_some_and(|set| set.eq_ignore_ascii_case("true"))
         };
         Variant {
@@ -112,11 +112,11 @@ impl Endpoint {
 }
 
 /// The region of this program, by the environment or the profile.
-fn region(place: &Place<'_>) -> Result<Option<String>> {
-    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| Some((*name, place.variable(name)?)));
+fn region(context: &SearchContext<'_>) -> Result<Option<String>> {
+    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| Some((*name, context.variable(name)?)));
     let (what, region) = match named {
         Some((name, region)) => (name, region),
-        None => match in_profile(place, "region") {
+        None => match in_profile(context, "region") {
             Some(region) => ("the profile's region", region.to_owned()),
             None => return Ok(None),
         },
@@ -135,23 +135,28 @@ fn check_region(region: &str, what: &str) -> Result<()> {
     }
 }
 
-fn regional_endpoints(place: &Place<'_>) -> Option<String> {
-    let set = place.variable("AWS_STS_REGIONAL_ENDPOINTS");
-    let set = set.or_else(|| in_profile(place, "sts_regional_endpoints").map(str::to_owned));
+fn regional_endpoints(context: &SearchContext<'_>) -> Option<String> {
+    let set = context.variable("AWS_STS_REGIONAL_ENDPOINTS");
+    let set = set.or_else(|| in_profile(context, "sts_regional_endpoints").map(str::to_owned));
     set.map(|set| set.to_ascii_lowercase())
 }
 
 /// The URL that the environment or the profile gives a service: the service's own before that for all.
-fn configured(place: &Place<'_>, service: &str, variable: &str, region: Option<&str>) -> Result<Option<Endpoint>> {
-    let ignored = place.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-    let ignored = ignored.or_else(|| in_profile(place, "ignore_configured_endpoint_urls").map(str::to_owned));
+fn configured(
+    context: &SearchContext<'_>,
+    service: &str,
+    variable: &str,
+    region: Option<&str>,
+) -> Result<Option<Endpoint>> {
+    let ignored = context.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    let ignored = ignored.or_else(|| in_profile(context, "ignore_configured_endpoint_urls").map(str::to_owned));
     if ignored.is_some_and(|ignored| ignored.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
-    let named = [variable, "AWS_ENDPOINT_URL"].iter().find_map(|name| Some((*name, place.variable(name)?)));
+    let named = [variable, "AWS_ENDPOINT_URL"].iter().find_map(|name| Some((*name, context.variable(name)?)));
     let (what, url) = match named {
         Some((name, url)) => (name, url),
-        None => match in_files(place, service)? {
+        None => match in_files(context, service)? {
             Some(url) => ("the profile's endpoint_url", url),
             None => return Ok(None),
         },
@@ -168,23 +173,23 @@ fn configured(place: &Place<'_>, service: &str, variable: &str, region: Option<&
     }
 }
 
-fn in_files(place: &Place<'_>, service: &str) -> Result<Option<String>> {
-    let Some(section) = in_profile(place, "services") else {
-        return Ok(in_profile(place, "endpoint_url").map(str::to_owned));
+fn in_files(context: &SearchContext<'_>, service: &str) -> Result<Option<String>> {
+    let Some(section) = in_profile(context, "services") else {
+        return Ok(in_profile(context, "endpoint_url").map(str::to_owned));
     };
-    if !place.profiles.has_section("services", section) {
+    if !context.profiles.has_section("services", section) {
         return Err(invalid(format!(
             "the profile names the services {section:?}, and the config file has no such section"
         )));
     }
-    let own = place.profiles.of_section("services", section, service);
+    let own = context.profiles.of_section("services", section, service);
     let own = own.and_then(|value| super::ini::nested(value, "endpoint_url"));
-    Ok(own.or_else(|| in_profile(place, "endpoint_url")).filter(|url| !url.is_empty()).map(str::to_owned))
+    Ok(own.or_else(|| in_profile(context, "endpoint_url")).filter(|url| !url.is_empty()).map(str::to_owned))
 }
 
 /// A setting of the profile that the environment names, also while another one's keys are looked for on its behalf.
-fn in_profile<'a>(place: &Place<'a>, name: &str) -> Option<&'a str> {
-    place.profiles.chosen()?.get(name).filter(|value| !value.is_empty())
+fn in_profile<'a>(context: &SearchContext<'a>, name: &str) -> Option<&'a str> {
+    context.profiles.chosen()?.get(name).filter(|value| !value.is_empty())
 }
 
 /// What names of hosts end with in the partition that a region belongs to: the usual ones, and those of dual stack.

@@ -1,21 +1,23 @@
 //! Source: the keys of the environment.
 
-use super::super::world::World;
-use super::{Looked, invalid};
+use super::{SourceResult, invalid};
 use crate::credential::AwsKeys;
 use crate::error::Result;
+use crate::system::System;
 
 /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, perhaps with `AWS_SESSION_TOKEN`, taken as they are. A part alone is an error.
-pub(super) fn look(world: &dyn World) -> Result<Looked> {
-    let set = |name: &str| world.variable(name).filter(|value| !value.is_empty());
+pub(super) fn look(system: &dyn System) -> Result<SourceResult> {
+    let set = |name: &str| system.variable(name).filter(|value| !value.is_empty());
     let token = set("AWS_SECURITY_TOKEN").or_else(|| set("AWS_SESSION_TOKEN"));
     let alone = match (set(ID), set(SECRET), token) {
         (Some(id), Some(secret), token) => {
             let mut keys = AwsKeys::new(id, secret);
             keys.session_token = token.map(Into::into);
-            return Ok(Looked::Found(keys));
+            return Ok(SourceResult::Found(keys));
         }
-        (None, None, None) => return Ok(Looked::nothing("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")),
+        (None, None, None) => {
+            return Ok(SourceResult::nothing("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set"));
+        }
         (Some(_), None, _) => "AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not",
         (None, Some(_), _) => "AWS_SECRET_ACCESS_KEY is set, and AWS_ACCESS_KEY_ID is not",
         (None, None, Some(_)) => "AWS_SESSION_TOKEN is set without AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

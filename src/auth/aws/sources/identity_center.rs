@@ -7,25 +7,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 use sha1::{Digest, Sha1};
 
-use super::super::sigv4::hex;
 use super::ask::{self, Question, quoted_words};
 use super::profiles::{Profile, why_not};
-use super::{Looked, Place, endpoint, failed, invalid, quoted, reply};
+use super::{SearchContext, SourceResult, endpoint, failed, invalid, quoted, reply};
 use crate::credential::AwsKeys;
 use crate::error::{Error, Result};
+use crate::hex::hex;
 use crate::http::Method;
 use crate::json;
 use crate::secret::Secret;
 use crate::uri::percent_encode;
 
 /// Fetches the keys of the profile's role, if it has `sso_account_id` and `sso_role_name`.
-pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
-    let Some(profile) = place.profile().filter(|profile| ROLE.iter().any(|name| profile.get(name).is_some())) else {
-        return Ok(place.nothing_in_profile("sso_account_id and sso_role_name"));
+pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
+    let Some(profile) = context.profile().filter(|profile| ROLE.iter().any(|name| profile.get(name).is_some())) else {
+        return Ok(context.nothing_in_profile("sso_account_id and sso_role_name"));
     };
-    let login = Login::of(place, &profile)?;
-    let token = token(place, &login)?;
-    role_keys(place, &login, &token).map(Looked::Found)
+    let login = Login::of(context, &profile)?;
+    let token = token(context, &login)?;
+    role_keys(context, &login, &token).map(SourceResult::Found)
 }
 
 /// What the profile says, perhaps by way of an `sso-session`.
@@ -39,17 +39,17 @@ struct Login<'a> {
 }
 
 impl<'a> Login<'a> {
-    fn of(place: &Place<'a>, profile: &Profile<'a>) -> Result<Login<'a>> {
+    fn of(context: &SearchContext<'a>, profile: &Profile<'a>) -> Result<Login<'a>> {
         let name = profile.name;
         let session = profile.get("sso_session");
-        if let Some(session) = session.filter(|session| !place.profiles.has_section("sso-session", session)) {
+        if let Some(session) = session.filter(|session| !context.profiles.has_section("sso-session", session)) {
             return Err(invalid(format!(
                 "the profile {name:?} names the sso-session {session:?}, which the config file does not have"
             )));
         }
         let setting = |key: &str| {
             let own = profile.get(key);
-            let shared = session.and_then(|session| place.profiles.of_section("sso-session", session, key));
+            let shared = session.and_then(|session| context.profiles.of_section("sso-session", session, key));
             match (own, shared) {
                 (Some(own), Some(shared)) if own != shared => {
                     Err(invalid(format!("{key} is one thing in the profile {name:?} and another in its sso-session")))
@@ -75,7 +75,7 @@ impl<'a> Login<'a> {
 }
 
 /// The token in the file that `aws sso login` wrote.
-fn token(place: &Place<'_>, login: &Login<'_>) -> Result<Secret> {
+fn token(context: &SearchContext<'_>, login: &Login<'_>) -> Result<Secret> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Cached {
@@ -83,17 +83,17 @@ fn token(place: &Place<'_>, login: &Login<'_>) -> Result<Secret> {
         access_token: Option<Secret>,
         expires_at: Option<String>,
     }
-    let home = place.world.home().ok_or_else(|| failed("there is no home folder to find the login's token in"))?;
+    let home = context.system.home().ok_or_else(|| failed("there is no home folder to find the login's token in"))?;
     let file = format!("{}.json", hex(&Sha1::digest(login.named_for.as_bytes())));
     let path = home.join(".aws").join("sso").join("cache").join(file);
-    let text = place.world.read_file(&path, MAX_CACHED);
+    let text = context.system.read_file(&path, MAX_CACHED);
     let text = text.map_err(|error| failed(why_not(&path, &error)).with_hint(login.remedy()))?;
     let broken = |what: &str| failed(format!("{} holds {what}", quoted(&path))).with_hint(login.remedy());
     let cached: Cached = json::parse(&text).map_err(|what| broken(&what))?;
     let token = cached.access_token.filter(|token| !token.is_empty()).ok_or_else(|| broken("no accessToken"))?;
     let expires = cached.expires_at.ok_or_else(|| broken("no expiresAt"))?;
     let expires = reply::expiration(&expires).map_err(|what| broken(&what))?;
-    if expires <= place.world.now() {
+    if expires <= context.system.now() {
         return Err(failed("the login has expired").with_hint(login.remedy()));
     }
     if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -103,13 +103,14 @@ fn token(place: &Place<'_>, login: &Login<'_>) -> Result<Secret> {
 }
 
 /// Keys of the role, for the token.
-fn role_keys(place: &Place<'_>, login: &Login<'_>, token: &Secret) -> Result<AwsKeys> {
-    let endpoint = endpoint::portal(place, login.region)?;
+fn role_keys(context: &SearchContext<'_>, login: &Login<'_>, token: &Secret) -> Result<AwsKeys> {
+    let endpoint = endpoint::portal(context, login.region)?;
     let (role, account) = (percent_encode(login.role_name), percent_encode(login.account_id));
     let url = endpoint.url(&format!("/federation/credentials?role_name={role}&account_id={account}"));
     let headers = [("accept", "application/json"), ("x-amz-sso_bearer_token", token.expose())];
-    let question = Question { method: Method::Get, url: &url, headers: &headers, body: &[], deadline: place.deadline };
-    let answer = ask::ask(place.world, &question).map_err(|error| ask::unanswered("IAM Identity Center", &error))?;
+    let question =
+        Question { method: Method::Get, url: &url, headers: &headers, body: &[], deadline: context.deadline };
+    let answer = ask::ask(context.system, &question).map_err(|error| ask::unanswered("IAM Identity Center", &error))?;
     match answer.status {
         200 => keys(&answer.body).map_err(|what| failed(format!("{} answered with {what}", endpoint.host))),
         status => Err(refused(&endpoint.host, status, &answer.body, login, token)),

@@ -14,8 +14,6 @@ mod endpoint;
 mod environment;
 mod identity_center;
 mod ini;
-#[cfg(any(test, fuzzing))]
-pub(in crate::auth) mod played;
 mod process;
 mod profiles;
 mod reply;
@@ -28,13 +26,13 @@ mod xml;
 use std::fmt::Debug;
 use std::path::Path;
 
-use super::world::World;
 use super::{SEARCH, stage};
 use crate::credential::{AwsKeys, AwsSearchFailed, AwsSkipped, AwsSource};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::system::System;
 
-use profiles::{Files, Profile, Profiles, Which};
+use profiles::{Files, Profile, ProfileFile, Profiles};
 
 /// Keys that were found, and the sources before them that had none.
 pub(super) struct Found {
@@ -45,56 +43,58 @@ pub(super) struct Found {
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum SearchScope {
     /// In every source, in order.
     Everywhere,
     /// Not among the keys of the environment: fetched keys are to be refreshed from what fetches.
-    PastEnvironment,
+    SkipEnvironment,
 }
 
 /// Looks for keys, source by source, and takes the first that has some.
-pub(super) fn find(world: &dyn World, look: Look, deadline: Deadline) -> Result<Found> {
-    let mut search = Search { world, skipped: Vec::new() };
+pub(super) fn find(system: &dyn System, look: SearchScope, deadline: Deadline) -> Result<Found> {
+    let mut search = Search { system, skipped: Vec::new() };
     let environment = match look {
-        Look::Everywhere => environment::look(world),
-        Look::PastEnvironment => Ok(Looked::nothing("keys that were fetched are refreshed by what fetches")),
+        SearchScope::Everywhere => environment::look(system),
+        SearchScope::SkipEnvironment => {
+            Ok(SourceResult::nothing("keys that were fetched are refreshed by what fetches"))
+        }
     };
     if let Some(keys) = search.judge(AwsSource::Environment, environment)? {
         return Ok(search.found(keys, AwsSource::Environment));
     }
-    let files = Files::open(world)?;
-    let profiles = Profiles::parse(&files, world)?;
-    let place = Place { world, profiles: &profiles, profile: &profiles.name, variables: true, deadline };
+    let files = Files::open(system)?;
+    let profiles = Profiles::parse(&files, system)?;
+    let context = SearchContext { system, profiles: &profiles, profile: &profiles.name, variables: true, deadline };
     for (source, look) in ORDER {
-        if let Some(keys) = search.judge(*source, look(&place))? {
+        if let Some(keys) = search.judge(*source, look(&context))? {
             return Ok(search.found(keys, *source));
         }
     }
-    Err(search.in_vain())
+    Err(search.no_keys_error())
 }
 
 /// What decides which keys would be fetched, beside the keys of the environment themselves.
-pub(super) fn identity(world: &dyn World) -> Vec<(&'static str, String)> {
-    DECIDING.iter().filter_map(|name| Some((*name, world.variable(name)?))).collect()
+pub(super) fn identity(system: &dyn System) -> Vec<(&'static str, String)> {
+    DECIDING.iter().filter_map(|name| Some((*name, system.variable(name)?))).collect()
 }
 
 /// What one source had.
-enum Looked {
+enum SourceResult {
     Found(AwsKeys),
     /// It is not configured, or (EC2) does not answer; why, and what to do about it.
     Nothing(String),
 }
 
-impl Looked {
-    fn nothing(why: &str) -> Looked {
-        Looked::Nothing(why.to_owned())
+impl SourceResult {
+    fn nothing(why: &str) -> SourceResult {
+        SourceResult::Nothing(why.to_owned())
     }
 }
 
 /// Where a source looks.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    world: &'a dyn World,
+struct SearchContext<'a> {
+    system: &'a dyn System,
     profiles: &'a Profiles<'a>,
     /// The profile that counts.
     profile: &'a str,
@@ -104,15 +104,15 @@ struct Place<'a> {
     deadline: Deadline,
 }
 
-impl<'a> Place<'a> {
+impl<'a> SearchContext<'a> {
     /// The profile that counts, if it is there.
     fn profile(&self) -> Option<Profile<'a>> {
         self.profiles.get(self.profile)
     }
 
     /// Why nothing was found where the profile would have to say so.
-    fn nothing_in_profile(&self, what: &str) -> Looked {
-        Looked::Nothing(match self.profile() {
+    fn nothing_in_profile(&self, what: &str) -> SourceResult {
+        SourceResult::Nothing(match self.profile() {
             Some(_) => format!("the profile {:?} has no {what}", self.profile),
             None => format!("there is no profile {:?}", self.profile),
         })
@@ -120,36 +120,36 @@ impl<'a> Place<'a> {
 
     /// A variable that is set to something.
     fn variable(&self, name: &str) -> Option<String> {
-        self.world.variable(name).filter(|value| !value.is_empty())
+        self.system.variable(name).filter(|value| !value.is_empty())
     }
 }
 
 /// The keys of a profile that others assume a role with: from any source that the profile itself names.
-fn keys_of_profile(place: &Place<'_>) -> Result<AwsKeys> {
+fn keys_of_profile(context: &SearchContext<'_>) -> Result<AwsKeys> {
     for (source, look) in ORDER.iter().filter(|(source, _)| OF_A_PROFILE.contains(source)) {
-        if let Looked::Found(keys) = look(place).map_err(|error| with_source_name(*source, error))? {
+        if let SourceResult::Found(keys) = look(context).map_err(|error| with_source_name(*source, error))? {
             return Ok(keys);
         }
     }
-    Err(invalid(format!("the profile {:?}, which is a source_profile, has no keys by any source", place.profile)))
+    Err(invalid(format!("the profile {:?}, which is a source_profile, has no keys by any source", context.profile)))
 }
 
 /// A search as far as it has come.
 struct Search<'a> {
-    world: &'a dyn World,
+    system: &'a dyn System,
     skipped: Vec<AwsSkipped>,
 }
 
 impl Search<'_> {
     /// Keys, or nothing and the reason is noted. An error is one of a source that is configured, so it ends the search.
-    fn judge(&mut self, source: AwsSource, looked: Result<Looked>) -> Result<Option<AwsKeys>> {
+    fn judge(&mut self, source: AwsSource, looked: Result<SourceResult>) -> Result<Option<AwsKeys>> {
         match looked {
-            Ok(Looked::Found(keys)) => match keys.expires.is_some_and(|at| at <= self.world.now()) {
+            Ok(SourceResult::Found(keys)) => match keys.expires.is_some_and(|at| at <= self.system.now()) {
                 // A metadata service that cannot renew keys for a while gives old ones, which AWS goes on taking.
                 true if source != AwsSource::Ec2 => Err(self.failed(source, expired())),
                 _ => Ok(Some(keys)),
             },
-            Ok(Looked::Nothing(why)) => {
+            Ok(SourceResult::Nothing(why)) => {
                 self.skipped.push(AwsSkipped { source, why });
                 Ok(None)
             }
@@ -171,7 +171,7 @@ impl Search<'_> {
         error.with_source(AwsSearchFailed { failed: Some(source), skipped })
     }
 
-    fn in_vain(self) -> Error {
+    fn no_keys_error(self) -> Error {
         let reasons: Vec<String> = self.skipped.iter().map(ToString::to_string).collect();
         failed(format!("no source has AWS keys. {}", reasons.join("; ")))
             .with_hint(
@@ -227,16 +227,16 @@ fn short(words: &str) -> String {
 }
 
 /// How a source looks.
-type Source = fn(&Place<'_>) -> Result<Looked>;
+type Source = fn(&SearchContext<'_>) -> Result<SourceResult>;
 
 /// Every source after the environment's keys, in order.
 const ORDER: &[(AwsSource, Source)] = &[
     (AwsSource::AssumeRole, assume_role::look),
     (AwsSource::WebIdentity, web_identity::look),
     (AwsSource::IdentityCenter, identity_center::look),
-    (AwsSource::SharedCredentialsFile, |place| static_keys::look(place, Which::Credentials)),
+    (AwsSource::SharedCredentialsFile, |context| static_keys::look(context, ProfileFile::Credentials)),
     (AwsSource::CredentialProcess, process::look),
-    (AwsSource::ConfigFile, |place| static_keys::look(place, Which::Config)),
+    (AwsSource::ConfigFile, |context| static_keys::look(context, ProfileFile::Config)),
     (AwsSource::Container, container::look),
     (AwsSource::Ec2, ec2::look),
 ];

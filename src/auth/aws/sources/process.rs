@@ -2,31 +2,33 @@
 
 use std::time::Duration;
 
-use super::{Looked, Place, failed, invalid, reply, split};
-use crate::auth::runner::Ended;
+use super::{SearchContext, SourceResult, failed, invalid, reply, split};
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::process::ProcessOutcome;
 
 /// Runs the program, if the profile names one. Keys with an expiry are kept until shortly before it, others not at all.
-pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
-    let Some(line) = place.profile().and_then(|profile| profile.get("credential_process")) else {
-        return Ok(place.nothing_in_profile("credential_process"));
+pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
+    let Some(line) = context.profile().and_then(|profile| profile.get("credential_process")) else {
+        return Ok(context.nothing_in_profile("credential_process"));
     };
-    let name = place.profile;
+    let name = context.profile;
     let arguments = split::split(line)
         .map_err(|what| invalid(format!("the credential_process of the profile {name:?} cannot be split: {what}")))?;
     let Some(program) = arguments.first() else {
         return Err(invalid(format!("the credential_process of the profile {name:?} is empty")));
     };
-    let deadline = Deadline::after(LONGEST).named(LIMIT).earliest(place.deadline);
+    let deadline = Deadline::after(LONGEST).named(LIMIT).earliest(context.deadline);
     let by_hand = "run it by hand to see what it says; what it writes to standard error is not shown here";
-    let output = match place.world.run(&arguments, MAX_OUTPUT, deadline) {
-        Ok(Ended::Well(output)) => output,
-        Ok(Ended::Badly(status)) => {
+    let output = match context.system.run(&arguments, MAX_OUTPUT, deadline) {
+        Ok(ProcessOutcome::Success(output)) => output,
+        Ok(ProcessOutcome::Failed(status)) => {
             return Err(failed(format!("{:?} ended with {status}", **program)).with_hint(by_hand));
         }
-        Ok(Ended::TooLong) => return Err(failed(format!("{:?} printed more than {MAX_OUTPUT} bytes", **program))),
-        Ok(Ended::Late) => {
+        Ok(ProcessOutcome::OutputTooLong) => {
+            return Err(failed(format!("{:?} printed more than {MAX_OUTPUT} bytes", **program)));
+        }
+        Ok(ProcessOutcome::TimedOut) => {
             let limit = deadline.name();
             return Err(
                 failed(format!("{:?} was not done within {limit}, and was ended", **program)).with_hint(by_hand)
@@ -35,7 +37,7 @@ pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
         Err(error) => return Err(failed(format!("{:?} could not be run: {error}", **program))),
     };
     let keys = reply::of_process(&output).map_err(|what| failed(format!("{:?} printed {what}", **program)))?;
-    Ok(Looked::Found(keys))
+    Ok(SourceResult::Found(keys))
 }
 
 /// How long the program may run, if the search has no shorter limit.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::super::world::World;
 use super::ini::{self, Ini};
 use super::{invalid, quoted};
 use crate::error::{Error, Result};
+use crate::system::System;
 
 /// The texts of both files.
 pub(super) struct Files {
@@ -42,30 +42,30 @@ pub(super) struct Profile<'a> {
 
 /// Which of the two files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub(super) enum ProfileFile {
     Config,
     Credentials,
 }
 
 impl Files {
     /// Reads both, as far as they are there. Neither needs to be.
-    pub(super) fn open(world: &dyn World) -> Result<Files> {
+    pub(super) fn open(system: &dyn System) -> Result<Files> {
         Ok(Files {
-            config: Opened::open(world, "AWS_CONFIG_FILE", "~/.aws/config")?,
-            credentials: Opened::open(world, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")?,
+            config: Opened::open(system, "AWS_CONFIG_FILE", "~/.aws/config")?,
+            credentials: Opened::open(system, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")?,
         })
     }
 }
 
 impl Opened {
-    fn open(world: &dyn World, variable: &str, usual: &str) -> Result<Opened> {
-        let named = world.variable(variable);
-        let path = expanded(world, named.as_deref().unwrap_or(usual));
+    fn open(system: &dyn System, variable: &str, usual: &str) -> Result<Opened> {
+        let named = system.variable(variable);
+        let path = expanded(system, named.as_deref().unwrap_or(usual));
         let absent = |path: PathBuf, why: String| Opened { path, text: Zeroizing::default(), missing: Some(why) };
         if named.as_deref() == Some("") {
             return Ok(absent(path, format!("{variable} is set to nothing, which switches the file off")));
         }
-        let bytes = match world.read_file(&path, MAX_FILE) {
+        let bytes = match system.read_file(&path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Err(invalid(format!("{}: {error}", quoted(&path))));
@@ -88,9 +88,9 @@ impl Opened {
 
 impl<'a> Profiles<'a> {
     /// Reads what the files say. A profile that the environment names must be in one of them.
-    pub(super) fn parse(files: &'a Files, world: &dyn World) -> Result<Profiles<'a>> {
+    pub(super) fn parse(files: &'a Files, system: &dyn System) -> Result<Profiles<'a>> {
         let (config, credentials) = (files.config.parse()?, files.credentials.parse()?);
-        let named = PROFILE_VARIABLES.iter().find_map(|name| Some((*name, world.variable(name)?)));
+        let named = PROFILE_VARIABLES.iter().find_map(|name| Some((*name, system.variable(name)?)));
         let named = named.filter(|(_, value)| !value.is_empty());
         let name = named.as_ref().map_or(DEFAULT, |(_, value)| value.as_str()).to_owned();
         let profiles = Profiles { files, config, credentials, name };
@@ -122,7 +122,7 @@ impl<'a> Profiles<'a> {
     }
 
     /// Why there is nothing in one of the files, for a report.
-    pub(super) fn why_nothing(&self, which: Which, profile: &str, what: &str) -> String {
+    pub(super) fn why_nothing(&self, which: ProfileFile, profile: &str, what: &str) -> String {
         let file = self.file(which);
         match &file.missing {
             Some(why) => why.clone(),
@@ -131,14 +131,14 @@ impl<'a> Profiles<'a> {
     }
 
     /// How errors name one of the files.
-    pub(super) fn path(&self, which: Which) -> String {
+    pub(super) fn path(&self, which: ProfileFile) -> String {
         quoted(&self.file(which).path)
     }
 
-    fn file(&self, which: Which) -> &'a Opened {
+    fn file(&self, which: ProfileFile) -> &'a Opened {
         match which {
-            Which::Config => &self.files.config,
-            Which::Credentials => &self.files.credentials,
+            ProfileFile::Config => &self.files.config,
+            ProfileFile::Credentials => &self.files.credentials,
         }
     }
 
@@ -154,7 +154,7 @@ impl<'a> Profiles<'a> {
     }
 
     fn unknown(&self, variable: &str, name: &str) -> Error {
-        let [config, credentials] = [Which::Config, Which::Credentials].map(|which| self.path(which));
+        let [config, credentials] = [ProfileFile::Config, ProfileFile::Credentials].map(|which| self.path(which));
         invalid(format!("{variable} names the profile {name:?}, which is neither in {config} nor in {credentials}"))
             .with_hint(format!(
                 "a profile is [profile {name}] in the config file and [{name}] in the credentials file; `aws configure list-profiles` names them"
@@ -165,14 +165,14 @@ impl<'a> Profiles<'a> {
 impl<'a> Profile<'a> {
     /// A value of the profile; where both files have one, that of the credentials file.
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        self.only(Which::Credentials, name).or_else(|| self.only(Which::Config, name))
+        self.only(ProfileFile::Credentials, name).or_else(|| self.only(ProfileFile::Config, name))
     }
 
     /// A value of the profile in one of the files.
-    pub(super) fn only(&self, which: Which, name: &str) -> Option<&'a str> {
+    pub(super) fn only(&self, which: ProfileFile, name: &str) -> Option<&'a str> {
         match which {
-            Which::Credentials => self.profiles.credentials.get(self.name, name),
-            Which::Config => self.profiles.config.get(self.profiles.config_section(self.name)?, name),
+            ProfileFile::Credentials => self.profiles.credentials.get(self.name, name),
+            ProfileFile::Config => self.profiles.config.get(self.profiles.config_section(self.name)?, name),
         }
     }
 
@@ -188,19 +188,19 @@ impl<'a> Profile<'a> {
 }
 
 /// A path with the home folder for `~` and variables for `$NAME` and `${NAME}`, as AWS' tools read it.
-pub(super) fn expanded(world: &dyn World, path: &str) -> PathBuf {
-    let path = with_variables(world, path);
+pub(super) fn expanded(system: &dyn System, path: &str) -> PathBuf {
+    let path = with_variables(system, path);
     let Some(rest) = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', '\\'])) else {
         return PathBuf::from(path);
     };
-    match world.home() {
+    match system.home() {
         Some(home) => home.join(rest.trim_start_matches(['/', '\\'])),
         None => PathBuf::from(path),
     }
 }
 
 /// A variable that is not set stays as it is written.
-fn with_variables(world: &dyn World, path: &str) -> String {
+fn with_variables(system: &dyn System, path: &str) -> String {
     let mut out = String::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('$') {
@@ -214,7 +214,7 @@ fn with_variables(world: &dyn World, path: &str) -> String {
                 (name, Some(name), left)
             }
         };
-        match world.variable(name).filter(|_| !name.is_empty()) {
+        match system.variable(name).filter(|_| !name.is_empty()) {
             Some(value) => out.push_str(&value),
             None => {
                 out.push('$');

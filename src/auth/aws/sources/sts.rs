@@ -11,9 +11,10 @@ use super::super::sigv4::{self, Signing};
 use super::super::time;
 use super::ask::{self, Question, quoted_words};
 use super::endpoint::{self, Endpoint};
-use super::{Place, failed, reply, xml};
+use super::{SearchContext, failed, reply, xml};
 use crate::credential::AwsKeys;
 use crate::error::{Error, Result};
+use crate::hex::hex;
 use crate::http::Method;
 use crate::json;
 use crate::secret::Secret;
@@ -29,17 +30,17 @@ pub(super) struct Role<'a> {
 }
 
 /// Temporary keys of a role, for the holder of other keys.
-pub(super) fn assume_role(place: &Place<'_>, role: &Role<'_>, with: &AwsKeys) -> Result<AwsKeys> {
+pub(super) fn assume_role(context: &SearchContext<'_>, role: &Role<'_>, with: &AwsKeys) -> Result<AwsKeys> {
     let mut form = Form::new("AssumeRole");
-    form.role(place, role)?;
+    form.role(context, role)?;
     if let Some(id) = role.external_id {
         form.field("ExternalId", id);
     }
     if let Some(seconds) = role.duration_seconds {
         form.field("DurationSeconds", &seconds.to_string());
     }
-    let endpoint = endpoint::sts(place)?;
-    let date = time::amz_date(place.world.now());
+    let endpoint = endpoint::sts(context)?;
+    let date = time::amz_date(context.system.now());
     let mut headers = vec![("content-type", FORM), ("host", endpoint.host.as_str()), ("x-amz-date", date.as_str())];
     if let Some(token) = &with.session_token {
         headers.push(("x-amz-security-token", token.expose()));
@@ -58,16 +59,20 @@ pub(super) fn assume_role(place: &Place<'_>, role: &Role<'_>, with: &AwsKeys) ->
     headers.push(("authorization", authorization.as_str()));
     let secrets = [Some(&with.secret_access_key), with.session_token.as_ref()];
     let secrets: Vec<&str> = secrets.into_iter().flatten().map(Secret::expose).collect();
-    call(place, &endpoint, &form, &headers, &secrets)
+    call(context, &endpoint, &form, &headers, &secrets)
 }
 
 /// Temporary keys of a role, for the holder of a token that the role trusts.
-pub(super) fn assume_role_with_web_identity(place: &Place<'_>, role: &Role<'_>, token: &str) -> Result<AwsKeys> {
+pub(super) fn assume_role_with_web_identity(
+    context: &SearchContext<'_>,
+    role: &Role<'_>,
+    token: &str,
+) -> Result<AwsKeys> {
     let mut form = Form::new("AssumeRoleWithWebIdentity");
-    form.role(place, role)?;
+    form.role(context, role)?;
     form.field("WebIdentityToken", token);
-    let endpoint = endpoint::sts(place)?;
-    call(place, &endpoint, &form, &[("content-type", FORM)], &[token])
+    let endpoint = endpoint::sts(context)?;
+    call(context, &endpoint, &form, &[("content-type", FORM)], &[token])
 }
 
 /// The parameters of a call, as a form.
@@ -93,14 +98,14 @@ impl Form {
         }
     }
 
-    fn role(&mut self, place: &Place<'_>, role: &Role<'_>) -> Result<()> {
+    fn role(&mut self, context: &SearchContext<'_>, role: &Role<'_>) -> Result<()> {
         self.field("RoleArn", role.arn);
         match role.session_name {
             Some(name) => self.field("RoleSessionName", name),
             None => {
                 let mut random = [0; 8];
-                place.world.random(&mut random)?;
-                self.field("RoleSessionName", &format!("mongo-blocking-{}", sigv4::hex(&random)));
+                context.system.random(&mut random)?;
+                self.field("RoleSessionName", &format!("mongo-blocking-{}", hex(&random)));
             }
         }
         Ok(())
@@ -108,7 +113,7 @@ impl Form {
 }
 
 fn call(
-    place: &Place<'_>,
+    context: &SearchContext<'_>,
     endpoint: &Endpoint,
     form: &Form,
     headers: &[(&str, &str)],
@@ -122,9 +127,9 @@ fn call(
         url: &url,
         headers: &headers,
         body: form.0.as_bytes(),
-        deadline: place.deadline,
+        deadline: context.deadline,
     };
-    let answer = ask::ask(place.world, &question).map_err(|error| ask::unanswered("STS", &error))?;
+    let answer = ask::ask(context.system, &question).map_err(|error| ask::unanswered("STS", &error))?;
     let text =
         str::from_utf8(&answer.body).map_err(|_| failed(format!("{name} answered with bytes that are no text")))?;
     match answer.status {

@@ -4,36 +4,36 @@ use std::path::PathBuf;
 
 use super::profiles::why_not;
 use super::sts::{self, Role};
-use super::{Looked, Place, failed, invalid, quoted};
+use super::{SearchContext, SourceResult, failed, invalid, quoted};
 use crate::error::Result;
 
 /// Assumes the role if there is a token file: `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`, perhaps `AWS_ROLE_SESSION_NAME`,
 /// each from the environment or else from the profile. The file is read each time, for its token changes.
-pub(super) fn look(place: &Place<'_>) -> Result<Looked> {
-    let Some(file) = setting(place, "web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE") else {
-        return Ok(match place.variables {
-            true => Looked::nothing("neither AWS_WEB_IDENTITY_TOKEN_FILE nor the profile names a token file"),
-            false => place.nothing_in_profile("web_identity_token_file"),
+pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
+    let Some(file) = setting(context, "web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE") else {
+        return Ok(match context.variables {
+            true => SourceResult::nothing("neither AWS_WEB_IDENTITY_TOKEN_FILE nor the profile names a token file"),
+            false => context.nothing_in_profile("web_identity_token_file"),
         });
     };
-    let arn = setting(place, "role_arn", "AWS_ROLE_ARN").ok_or_else(|| {
+    let arn = setting(context, "role_arn", "AWS_ROLE_ARN").ok_or_else(|| {
         invalid("a token file is named, but no role").with_hint("AWS_ROLE_ARN, or role_arn in the profile, names it")
     })?;
-    let session_name = setting(place, "role_session_name", "AWS_ROLE_SESSION_NAME");
+    let session_name = setting(context, "role_session_name", "AWS_ROLE_SESSION_NAME");
     let path = PathBuf::from(file);
-    let text = place.world.read_file(&path, MAX_TOKEN).map_err(|error| failed(why_not(&path, &error)))?;
+    let text = context.system.read_file(&path, MAX_TOKEN).map_err(|error| failed(why_not(&path, &error)))?;
     let token = str::from_utf8(&text).unwrap_or_default().trim();
     if token.is_empty() {
         return Err(failed(format!("there is no token in {}", quoted(&path))));
     }
     let role = Role { arn: &arn, session_name: session_name.as_deref(), external_id: None, duration_seconds: None };
-    sts::assume_role_with_web_identity(place, &role, token).map(Looked::Found)
+    sts::assume_role_with_web_identity(context, &role, token).map(SourceResult::Found)
 }
 
 /// What the environment says, or else the profile. A variable that is set to nothing hides what the profile says.
-fn setting(place: &Place<'_>, name: &str, variable: &str) -> Option<String> {
-    let set = place.world.variable(variable).filter(|_| place.variables);
-    let value = set.or_else(|| Some(place.profile()?.get(name)?.to_owned()));
+fn setting(context: &SearchContext<'_>, name: &str, variable: &str) -> Option<String> {
+    let set = context.system.variable(variable).filter(|_| context.variables);
+    let value = set.or_else(|| Some(context.profile()?.get(name)?.to_owned()));
     value.filter(|value| !value.is_empty())
 }
 

@@ -11,20 +11,20 @@ use zeroize::Zeroizing;
 use crate::deadline::Deadline;
 
 /// How a program ended.
-pub(super) enum Ended {
+pub(crate) enum ProcessOutcome {
     /// With exit code 0, and this on standard output.
-    Well(Zeroizing<Vec<u8>>),
+    Success(Zeroizing<Vec<u8>>),
     /// Otherwise.
-    Badly(ExitStatus),
+    Failed(ExitStatus),
     /// It printed too much and was killed.
-    TooLong,
+    OutputTooLong,
     /// It was not done in time and was killed.
-    Late,
+    TimedOut,
 }
 
 /// Starts a program without a shell. It has nothing to read, and what it writes to standard error goes nowhere, since that may be
 /// as secret as what it prints.
-pub(super) fn run(arguments: &[Zeroizing<String>], most: usize, deadline: Deadline) -> io::Result<Ended> {
+pub(crate) fn run(arguments: &[Zeroizing<String>], most: usize, deadline: Deadline) -> io::Result<ProcessOutcome> {
     let mut arguments = arguments.iter().map(|argument| argument.as_str());
     let program = arguments.next().unwrap_or_default();
     let child = Command::new(program)
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &[Zeroizing<String>], most: usize, deadline: Deadli
 struct Running(Child);
 
 impl Running {
-    fn collect(mut self, most: usize, deadline: Deadline) -> io::Result<Ended> {
+    fn collect(mut self, most: usize, deadline: Deadline) -> io::Result<ProcessOutcome> {
         let output = self.0.stdout.take().ok_or_else(|| io::Error::other("the program has no standard output"))?;
         let (sender, receiver) = mpsc::channel();
         // Reading cannot be given a limit of time, so a thread reads, and is left behind at the deadline. It ends when the
@@ -52,15 +52,15 @@ impl Running {
             Some(limit) => receiver.recv_timeout(limit),
             None => receiver.recv().map_err(Into::into),
         };
-        let Ok(output) = output else { return Ok(Ended::Late) };
+        let Ok(output) = output else { return Ok(ProcessOutcome::TimedOut) };
         let output = output?;
         if output.len() > most {
-            return Ok(Ended::TooLong);
+            return Ok(ProcessOutcome::OutputTooLong);
         }
         Ok(match self.wait(deadline)? {
-            None => Ended::Late,
-            Some(status) if status.success() => Ended::Well(output),
-            Some(status) => Ended::Badly(status),
+            None => ProcessOutcome::TimedOut,
+            Some(status) if status.success() => ProcessOutcome::Success(output),
+            Some(status) => ProcessOutcome::Failed(status),
         })
     }
 

@@ -11,7 +11,7 @@ use log::LevelFilter;
 use crate::fork;
 
 /// While this lives no bytes are logged.
-pub(super) struct Quiet;
+pub(super) struct TraceLogSuppressor;
 
 /// How many requests are under way in this process, and whether the level was changed for them.
 struct Requests {
@@ -22,8 +22,8 @@ struct Requests {
 
 static REQUESTS: Mutex<Requests> = Mutex::new(Requests { count: 0, lowered: false, process: 0 });
 
-impl Quiet {
-    pub(super) fn begin() -> Quiet {
+impl TraceLogSuppressor {
+    pub(super) fn begin() -> TraceLogSuppressor {
         let mut requests = requests();
         if requests.process != fork::process() {
             // The requests of a parent process do not end in this one.
@@ -34,11 +34,11 @@ impl Quiet {
             log::set_max_level(LevelFilter::Debug);
             requests.lowered = true;
         }
-        Quiet
+        TraceLogSuppressor
     }
 }
 
-impl Drop for Quiet {
+impl Drop for TraceLogSuppressor {
     fn drop(&mut self) {
         let mut requests = requests();
         requests.count = requests.count.saturating_sub(1);

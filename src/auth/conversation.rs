@@ -3,7 +3,7 @@
 use bson::{RawDocument, RawDocumentBuf};
 use zeroize::Zeroize;
 
-use super::{LoginState, Mechanism, Next};
+use super::{LoginState, Mechanism, Step};
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
 
 /// One round trip: a command for a database, and the server's whole reply. `ok: 0` is not judged by it.
@@ -21,13 +21,13 @@ pub(super) fn run(
         match converse(machine.as_mut(), first.take(), exchange) {
             Err(refused) => match machine.retry(&refused) {
                 Some(fresh) => machine = fresh,
-                None => return Err(machine.explained(refused)),
+                None => return Err(machine.explain_refusal(refused)),
             },
             Ok(()) => return Ok(state(machine.as_ref())),
         }
     }
     match converse(machine.as_mut(), None, exchange) {
-        Err(refused) => Err(machine.explained(refused)),
+        Err(refused) => Err(machine.explain_refusal(refused)),
         Ok(()) => Ok(state(machine.as_ref())),
     }
 }
@@ -40,10 +40,10 @@ fn state(machine: &dyn Mechanism) -> LoginState {
 fn converse(machine: &mut dyn Mechanism, first: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<()> {
     let mut next = match first {
         Some(reply) => machine.step(reply)?,
-        None => Next::Send(machine.start()?),
+        None => Step::Send(machine.start()?),
     };
     for _ in 0..MAX_ROUNDS {
-        let Next::Send(command) = next else { return Ok(()) };
+        let Step::Send(command) = next else { return Ok(()) };
         let reply = exchange(machine.source(), &command);
         command.into_bytes().zeroize(); // PLAIN's password, and tokens, stand in it as they are.
         let reply = reply.map_err(|error| error.with_stage(stage(machine)))?;
@@ -53,8 +53,8 @@ fn converse(machine: &mut dyn Mechanism, first: Option<&RawDocument>, exchange: 
         next = machine.step(&reply)?;
     }
     match next {
-        Next::Done => Ok(()),
-        Next::Send(_) => Err(Error::invalid_reply(stage(machine), "the server does not come to an end")),
+        Step::Done => Ok(()),
+        Step::Send(_) => Err(Error::invalid_reply(stage(machine), "the server does not come to an end")),
     }
 }
 
@@ -87,7 +87,7 @@ fn unavailable(mechanism: &str) -> String {
 }
 
 fn stage(machine: &dyn Mechanism) -> Stage {
-    Stage::Authentication { mechanism: machine.name(), step: machine.waits_for() }
+    Stage::Authentication { mechanism: machine.name(), step: machine.step_name() }
 }
 
 /// The server's code for a mechanism that it lacks.

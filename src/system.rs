@@ -1,0 +1,124 @@
+//! The one way to everything impure beside the server itself: environment variables, files, the clock, random bytes, HTTP and
+//! programs.
+//!
+//! A client makes one [`RealSystem`] and hands it down. Tests hand in another.
+
+#[cfg(any(test, fuzzing))]
+mod test_system;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+#[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use zeroize::Zeroizing;
+
+#[cfg(any(feature = "aws", feature = "oidc"))]
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+#[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
+use crate::http::{Http, http};
+#[cfg(any(feature = "aws", feature = "oidc"))]
+use crate::process::{self, ProcessOutcome};
+
+#[cfg(all(any(test, fuzzing), any(feature = "aws", feature = "oidc", feature = "ocsp")))]
+pub(crate) use test_system::ScriptedServices;
+#[cfg(any(test, fuzzing))]
+pub(crate) use test_system::TestSystem;
+
+/// What a client needs of the machine and the process that it runs in.
+pub(crate) trait System: Send + Sync {
+    /// A variable of the environment; `Some("")` where it is set and empty.
+    fn variable_os(&self, name: &str) -> Option<OsString>;
+    /// The folder that `~` stands for.
+    fn home(&self) -> Option<PathBuf>;
+    /// A whole file, or `InvalidData` where it is longer than `limit` bytes or is a pipe.
+    fn read_file(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>>;
+    /// Whether there is a file or folder of this name.
+    fn exists(&self, path: &Path) -> bool;
+    /// The time of day.
+    fn now(&self) -> SystemTime;
+    /// Fills a buffer with random bytes fit for a nonce.
+    fn random(&self, buffer: &mut [u8]) -> Result<()>;
+    /// The way to HTTP services.
+    #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
+    fn http(&self) -> Arc<dyn Http>;
+    /// Runs a program (its path or name first) to its end, or kills it at the deadline, or when it has printed more than `limit` bytes.
+    #[cfg(any(feature = "aws", feature = "oidc"))]
+    fn run(&self, arguments: &[Zeroizing<String>], limit: usize, deadline: Deadline) -> io::Result<ProcessOutcome>;
+
+    /// A variable of the environment as text. What is not Unicode in it is replaced.
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variable_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+}
+
+/// The machine and the process as they are.
+pub(crate) struct RealSystem;
+
+impl System for RealSystem {
+    fn variable_os(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+        std::env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
+    }
+
+    fn read_file(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+        if is_pipe(path) {
+            let what = "it is a pipe, whose other end could keep a login waiting for ever; a file is needed";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        let file = File::open(path)?;
+        // Room for all of it at the start, so that no part is left behind by growth.
+        let length = file.metadata()?.len().min(limit);
+        let room = usize::try_from(length).unwrap_or_default().saturating_add(1);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        match bytes.len() as u64 > limit {
+            true => Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file is longer than {limit} bytes"))),
+            false => Ok(bytes),
+        }
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn random(&self, buffer: &mut [u8]) -> Result<()> {
+        getrandom::fill(buffer).map_err(|error| {
+            Error::new(ErrorKind::Io, Stage::Options, "the operating system gave no random bytes").with_source(error)
+        })
+    }
+
+    #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
+    fn http(&self) -> Arc<dyn Http> {
+        http()
+    }
+
+    #[cfg(any(feature = "aws", feature = "oidc"))]
+    fn run(&self, arguments: &[Zeroizing<String>], limit: usize, deadline: Deadline) -> io::Result<ProcessOutcome> {
+        process::run(arguments, limit, deadline)
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
+}
