@@ -9,6 +9,7 @@ use crate::source::{Token, tokens};
 /// names a socket, `wire` never names a connection, `topology` never names a collection.
 const ORDER: &[&[&str]] = &[
     &[
+        "bson",
         "results",
         "secret",
         "error",
@@ -27,7 +28,7 @@ const ORDER: &[&[&str]] = &[
     &["tls", "transport", "handshake", "connection"],
     &["pool", "topology"],
     &["operation", "client", "cursor", "collection", "database"],
-    &["diagnose", "ffi", "fuzzing"],
+    &["diagnose", "ffi", "fuzzing", "guide"],
 ];
 
 /// What a file uses outside its own module, and where.
