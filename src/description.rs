@@ -131,6 +131,32 @@ impl fmt::Display for WireVersion {
 }
 
 impl ServerDescription {
+    /// A server about which nothing is known.
+    pub(crate) fn unknown() -> Self {
+        ServerDescription {
+            server_type: ServerType::Unknown,
+            min_wire_version: WireVersion(0),
+            max_wire_version: WireVersion(0),
+            max_bson_object_size: MAX_BSON_OBJECT_SIZE,
+            max_message_size_bytes: MAX_MESSAGE_SIZE_BYTES,
+            max_write_batch_size: MAX_WRITE_BATCH_SIZE,
+            logical_session_timeout_minutes: None,
+            set_name: None,
+            set_version: None,
+            election_id: None,
+            hosts: Vec::new(),
+            passives: Vec::new(),
+            arbiters: Vec::new(),
+            primary: None,
+            me: None,
+            invalid_addresses: Vec::new(),
+            tags: Vec::new(),
+            last_write_date: None,
+            topology_version: None,
+            hello_ok: false,
+        }
+    }
+
     /// Reads a reply to `hello` or its older form. `ok: 0` is the server's own error.
     pub(crate) fn read(reply: &RawDocument) -> Result<Self> {
         if reply.as_bytes().len() > MAX_REPLY {

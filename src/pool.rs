@@ -1,23 +1,38 @@
-//! The connections of one server: a mutex, a queue of waiting threads, and a lease that returns on drop.
+//! The connections of one server: a mutex, a queue of waiting threads, and connections that come back when they are dropped.
 //!
-//! There is no thread behind it. Idle connections are judged when they are taken, and `minPoolSize` is filled by the thread
-//! that gives a connection back. Connections are made outside the lock. Threads are served in the order in which they came.
+//! ```text
+//!                  check_out                      handshake done
+//!   (nothing) ─────────────────────> connecting ──────────────────> in use
+//!                Grant::Create           │ ^                        │    ^
+//!                                 failed │ │ peer gone              │    │ check_out,
+//!                                        v │ (at check_out)   check │    │ Grant::Reuse
+//!                                     closed <──────────────┐    in v    │
+//!                                            broken, stale, └────── idle
+//!                                            too old, closed
+//! ```
+//!
+//! The pool keeps no thread. Idle connections are judged when they are checked out, and `minPoolSize` is filled by the thread
+//! that gives a connection back. Threads are served in the order in which they came.
+//!
+//! Nothing is sent, received or closed while the lock is held, since a server decides how long that takes: connections are
+//! made, looked at and dropped outside it.
 //!
 //! A child process (`fork`) makes its own connections: two processes on one socket would read each other's replies, and their
-//! message numbers run in step, so that nothing else would tell.
+//! request ids run in step, so that nothing else would reveal it.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::connection::{Connection, Setup, ShutdownHandle};
+use crate::connection::{Connection, ConnectionFactory, ShutdownHandle};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::fork;
 use crate::locks;
+use crate::options::ServerAddress;
 
-/// A connection that lay idle for longer than this is looked at before it is used, because its peer may have gone.
+/// A connection that was idle for longer than this is looked at before it is used, because its peer may have gone.
 const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// How long `minPoolSize` is left alone after a connection towards it could not be made: the caller waits meanwhile.
@@ -34,6 +49,8 @@ pub(crate) struct PoolSettings {
     pub(crate) max_connecting: u32,
     /// `maxIdleTimeMS`.
     pub(crate) max_idle_time: Option<Duration>,
+    /// Whether connections may be made that no operation waits for, so that `minPoolSize` is reached.
+    pub(crate) fill: bool,
 }
 
 /// The connections of one server.
@@ -41,9 +58,9 @@ pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
-/// A connection on loan; it goes back when this is dropped.
+/// A connection that is checked out; it goes back to its pool when this is dropped.
 pub(crate) struct PooledConnection {
-    /// `None` only while it is being dropped. Boxed, for connections are moved in and out of the pool all the time.
+    /// `None` only while it is being dropped. Boxed, since connections are moved in and out of the pool all the time.
     connection: Option<Box<Connection>>,
     id: u64,
     generation: u64,
@@ -54,19 +71,18 @@ pub(crate) struct PooledConnection {
 
 struct Shared {
     settings: PoolSettings,
-    setup: Setup,
+    factory: Arc<ConnectionFactory>,
+    address: ServerAddress,
     state: Mutex<State>,
 }
 
 struct State {
     /// The last one back is the first one out, so that a pool that has grown too large goes idle at the other end.
     idle: VecDeque<Idle>,
-    /// What can end the sockets that are on loan, by connection number.
-    leased: HashMap<u64, ShutdownHandle>,
-    /// Connections that are being made.
-    connecting: u32,
-    /// What can end those of them whose handshake has begun, by connection number.
-    greeting: HashMap<u64, ShutdownHandle>,
+    /// What can end the connections in use, by connection id.
+    in_use: HashMap<u64, ShutdownHandle>,
+    /// The connections that are being made, by id.
+    connecting: HashMap<u64, Connecting>,
     /// Threads that wait, the first to come at the front. Each sleeps on its own variable, so one return wakes one thread.
     waiting: VecDeque<Arc<Condvar>>,
     /// Connections of an earlier generation are not used any more.
@@ -85,19 +101,25 @@ struct Idle {
     since: Instant,
 }
 
+enum Connecting {
+    /// Name look-up, TCP or TLS.
+    Opening,
+    /// Hello or authentication, which this can end.
+    Handshaking(ShutdownHandle),
+}
+
 /// What a thread that came first in the queue may do.
-enum Turn {
-    Take(Idle),
-    Connect { id: u64, generation: u64 },
+enum Grant<'a> {
+    Reuse(Idle),
+    Create(ReservedSlot<'a>),
 }
 
 impl Pool {
-    pub(crate) fn new(settings: PoolSettings, setup: Setup) -> Self {
+    pub(crate) fn new(settings: PoolSettings, factory: Arc<ConnectionFactory>, address: ServerAddress) -> Self {
         let state = State {
             idle: VecDeque::new(),
-            leased: HashMap::new(),
-            connecting: 0,
-            greeting: HashMap::new(),
+            in_use: HashMap::new(),
+            connecting: HashMap::new(),
             waiting: VecDeque::new(),
             generation: 0,
             last_id: 0,
@@ -105,20 +127,30 @@ impl Pool {
             process: fork::process(),
             closed: false,
         };
-        Pool { shared: Arc::new(Shared { settings, setup, state: Mutex::new(state) }) }
+        Pool { shared: Arc::new(Shared { settings, factory, address, state: Mutex::new(state) }) }
     }
 
     /// Takes a connection: an idle one, or else a new one.
     ///
-    /// `queue` limits the wait for a place in the pool, `connect` the making of a connection.
+    /// `queue` limits the wait for a slot in the pool, `connect` the making of a connection.
     pub(crate) fn check_out(&self, queue: Deadline, connect: Deadline) -> Result<PooledConnection> {
         let shared = &self.shared;
-        match shared.wait_for_turn(queue)? {
-            Turn::Take(idle) => Ok(shared.lend(idle.connection, idle.id, connect)),
-            Turn::Connect { id, generation } => {
-                let made = shared.establish(id, connect);
-                shared.connected(id, generation, made, connect)
-            }
+        let mut dead = None;
+        loop {
+            let slot = match shared.wait_for_grant(queue, dead)? {
+                Grant::Create(slot) => slot,
+                Grant::Reuse(mut idle) => {
+                    if idle.since.elapsed() <= LIVENESS_CHECK_AFTER || idle.connection.is_alive() {
+                        return Ok(shared.lease(idle.connection, idle.id, connect));
+                    }
+                    dead = Some(idle.id);
+                    continue;
+                }
+            };
+            let id = slot.id;
+            let made =
+                shared.factory.connect(&shared.address, id, connect, |handle| shared.handshake_begins(id, handle));
+            return shared.finish_connecting(slot, made, connect);
         }
     }
 
@@ -140,27 +172,29 @@ impl Pool {
         drop(stale);
     }
 
-    /// Ends idle connections, those on loan, handshakes, and the wait of every thread.
+    /// Ends idle connections, those in use, handshakes, and the wait of every thread.
     pub(crate) fn close(&self) {
         let mut state = self.shared.lock();
         state.closed = true;
         let idle = std::mem::take(&mut state.idle);
-        let leased = std::mem::take(&mut state.leased);
-        let greeting = std::mem::take(&mut state.greeting);
+        let in_use = std::mem::take(&mut state.in_use);
+        let connecting = std::mem::take(&mut state.connecting);
         for waiting in &state.waiting {
             waiting.notify_one();
         }
         drop(state);
         drop(idle);
-        for closer in leased.values().chain(greeting.values()) {
-            closer.close();
+        in_use.values().for_each(ShutdownHandle::close);
+        for one in connecting.values() {
+            if let Connecting::Handshaking(handle) = one {
+                handle.close();
+            }
         }
-        self.shared.setup.handshake().close();
     }
 
-    /// The setup that connections are made with.
-    pub(crate) fn setup(&self) -> &Setup {
-        &self.shared.setup
+    /// The server.
+    pub(crate) fn address(&self) -> &ServerAddress {
+        &self.shared.address
     }
 }
 
@@ -170,26 +204,37 @@ impl Shared {
     }
 
     /// Waits until this thread is first in the queue and there is something for it to take.
-    fn wait_for_turn(&self, deadline: Deadline) -> Result<Turn> {
+    ///
+    /// `dead` is the idle connection that it got before and found unusable: its slot is given up, and the thread has the first
+    /// place in the queue, as it had before.
+    fn wait_for_grant(&self, deadline: Deadline, dead: Option<u64>) -> Result<Grant<'_>> {
+        // Declared before the guard, hence dropped after it: closing a TLS connection writes.
         let mut stale = Vec::new();
         let mut state = self.lock();
         state.leave_to_parent(&mut stale);
-        if state.waiting.is_empty()
-            && let Some(turn) = state.turn(&self.settings, &mut stale)?
+        if let Some(id) = dead {
+            state.in_use.remove(&id);
+        }
+        if (dead.is_some() || state.waiting.is_empty())
+            && let Some(grant) = self.grant(&mut state, &mut stale)?
         {
-            return Ok(turn);
+            return Ok(grant);
         }
         let began = Instant::now();
         let own = Arc::new(Condvar::new());
-        state.waiting.push_back(own.clone());
+        if dead.is_some() {
+            state.waiting.push_front(own.clone());
+        } else {
+            state.waiting.push_back(own.clone());
+        }
         loop {
             state = match deadline.remaining() {
                 None => locks::unpoisoned(own.wait(state)),
                 Some(left) => locks::unpoisoned(own.wait_timeout(state, left)).0,
             };
             let first = state.waiting.front().is_some_and(|front| Arc::ptr_eq(front, &own));
-            let turn = if first || state.closed { state.turn(&self.settings, &mut stale).transpose() } else { None };
-            let outcome = match turn {
+            let grant = if first || state.closed { self.grant(&mut state, &mut stale).transpose() } else { None };
+            let outcome = match grant {
                 Some(outcome) => outcome,
                 None if deadline.expired() => Err(self.wait_queue_timeout(&state, deadline, began)),
                 None => continue,
@@ -200,112 +245,144 @@ impl Shared {
         }
     }
 
+    /// What the thread at the front may do now; `None`: wait. Connections that turn out unusable are put into `stale`.
+    fn grant(&self, state: &mut State, stale: &mut Vec<Idle>) -> Result<Option<Grant<'_>>> {
+        if state.closed {
+            return Err(closed());
+        }
+        while let Some(idle) = state.idle.pop_back() {
+            let limit = self.settings.max_idle_time.filter(|limit| !limit.is_zero());
+            let too_old = limit.is_some_and(|limit| idle.since.elapsed() > limit);
+            if too_old || idle.connection.generation() != state.generation {
+                stale.push(idle);
+                continue;
+            }
+            state.in_use.insert(idle.id, idle.connection.shutdown_handle());
+            return Ok(Some(Grant::Reuse(idle)));
+        }
+        let full = self.settings.max_size != 0 && state.total() >= self.settings.max_size;
+        if full || state.connecting() >= self.settings.max_connecting {
+            return Ok(None);
+        }
+        Ok(Some(Grant::Create(self.reserve(state))))
+    }
+
+    fn reserve(&self, state: &mut State) -> ReservedSlot<'_> {
+        state.last_id += 1;
+        state.connecting.insert(state.last_id, Connecting::Opening);
+        ReservedSlot { shared: self, id: state.last_id, generation: state.generation }
+    }
+
     fn wait_queue_timeout(&self, state: &State, deadline: Deadline, began: Instant) -> Error {
         let message = format!(
             "no connection became free within {}: {} in use, {} idle, {} being made, {} threads waiting, maxPoolSize {}",
             deadline.name(),
-            state.leased.len(),
+            state.in_use.len(),
             state.idle.len(),
-            state.connecting,
+            state.connecting.len(),
             state.waiting.len(),
             self.settings.max_size,
         );
         Error::new(ErrorKind::Pool, Stage::CheckOut, message)
-            .with_address(self.setup.address())
+            .with_address(&self.address)
             .with_elapsed(began.elapsed())
             .with_hint("raise maxPoolSize or waitQueueTimeoutMS, or drop cursors and finish operations sooner")
     }
 
-    /// Hands a connection that a turn took to the caller.
-    fn lend(self: &Arc<Self>, connection: Box<Connection>, id: u64, connect: Deadline) -> PooledConnection {
+    /// Hands a connection to the caller.
+    fn lease(self: &Arc<Self>, connection: Box<Connection>, id: u64, connect: Deadline) -> PooledConnection {
         let generation = connection.generation();
         PooledConnection { connection: Some(connection), id, generation, connect, shared: self.clone() }
     }
 
-    /// Makes a connection, in a way that closing the pool can end. A panic on the way, in a function of the program's that
-    /// gives tokens or keys, leaves the place in the pool to the next.
-    fn establish(&self, id: u64, connect: Deadline) -> Result<Connection> {
-        let mut place = Place { shared: self, id, kept: false };
-        let made = Connection::establish(&self.setup, id, connect, |closer| {
-            let mut state = self.lock();
-            match state.closed {
-                true => closer.close(),
-                false => drop(state.greeting.insert(id, closer)),
+    /// From now on, closing the pool can end the connection that is being made.
+    fn handshake_begins(&self, id: u64, handle: ShutdownHandle) {
+        let mut state = self.lock();
+        match state.connecting.get_mut(&id) {
+            Some(slot) => *slot = Connecting::Handshaking(handle),
+            // The pool was closed meanwhile.
+            None => {
+                drop(state);
+                handle.close();
             }
-        });
-        place.kept = true;
-        made
+        }
     }
 
-    /// Books the end of an attempt to connect.
-    fn connected(
+    /// Records the end of an attempt to connect.
+    fn finish_connecting(
         self: &Arc<Self>,
-        id: u64,
-        generation: u64,
+        slot: ReservedSlot<'_>,
         made: Result<Connection>,
         connect: Deadline,
     ) -> Result<PooledConnection> {
-        let mut state = self.lock();
-        state.connecting -= 1;
-        state.greeting.remove(&id);
-        state.wake_first();
+        let (id, generation) = (slot.id, slot.generation);
         let mut connection = Box::new(made?);
-        if state.closed {
-            return Err(closed());
-        }
-        state.leased.insert(id, connection.closer());
-        drop(state);
         connection.set_generation(generation);
-        Ok(self.lend(connection, id, connect))
+        let mut state = self.lock();
+        let kept = slot.release(&mut state);
+        if kept && !state.closed {
+            state.in_use.insert(id, connection.shutdown_handle());
+        }
+        let is_closed = state.closed;
+        state.wake_first();
+        drop(state);
+        match (kept, is_closed) {
+            (true, false) => Ok(self.lease(connection, id, connect)),
+            (_, true) => Err(closed()),
+            (false, false) => Err(forked()),
+        }
     }
 
     /// Takes a connection back, and makes one more if there are fewer than `minPoolSize`.
     fn check_in(self: &Arc<Self>, mut connection: Box<Connection>, id: u64, connect: Deadline) {
-        connection.rest();
+        connection.shrink_buffers();
         let mut state = self.lock();
-        state.leased.remove(&id);
+        state.in_use.remove(&id);
         let usable = !state.closed && !connection.is_broken() && connection.generation() == state.generation;
-        let mut spent = None;
+        let mut unusable = None;
         if usable {
             state.idle.push_back(Idle { connection, id, since: Instant::now() });
         } else {
-            spent = Some(connection);
+            unusable = Some(connection);
         }
         state.wake_first();
         let missing = usable && state.total() < self.settings.min_size && state.waiting.is_empty();
         drop(state);
-        drop(spent);
-        // Nobody has asked for that connection, so no person is asked on its behalf.
-        if missing && !self.setup.asks_a_person() && !std::thread::panicking() {
+        drop(unusable);
+        if missing && self.settings.fill && !std::thread::panicking() {
             self.fill_one(connect);
         }
     }
 
     /// Makes one connection towards `minPoolSize`, in the time that the operation has left. A failure is left for the next
-    /// operation to meet; it is not repeated at once, for every operation would have to wait for it.
+    /// operation to meet; it is not repeated at once, since every operation would have to wait for it.
     fn fill_one(self: &Arc<Self>, connect: Deadline) {
         let mut state = self.lock();
-        let full = state.total() >= self.settings.min_size || state.connecting >= self.settings.max_connecting;
+        let full = state.total() >= self.settings.min_size || state.connecting() >= self.settings.max_connecting;
         let failed = state.fill_failed.is_some_and(|at| at.elapsed() < FILL_PAUSE);
         if state.closed || full || failed || connect.expired() {
             return;
         }
-        let (id, generation) = state.reserve();
+        let slot = self.reserve(&mut state);
         drop(state);
-        let made = self.establish(id, connect);
-        match self.connected(id, generation, made, connect) {
+        let id = slot.id;
+        let made = self.factory.connect(&self.address, id, connect, |handle| self.handshake_begins(id, handle));
+        match self.finish_connecting(slot, made, connect) {
             // Back without another look at minPoolSize, so that one check-in makes one connection at the most.
-            Ok(mut lease) => {
+            Ok(mut leased) => {
+                let mut connection = leased.connection.take();
                 let mut state = self.lock();
-                state.leased.remove(&id);
-                if let Some(connection) = lease.connection.take()
-                    && !state.closed
-                    && generation == state.generation
+                state.in_use.remove(&id);
+                if !state.closed
+                    && leased.generation == state.generation
+                    && let Some(connection) = connection.take()
                 {
                     state.idle.push_front(Idle { connection, id, since: Instant::now() });
                 }
-                // Also where it was not kept: its place is free.
+                // Also where it was not kept: its slot is free.
                 state.wake_first();
+                drop(state);
+                drop(connection);
             }
             Err(error) => {
                 self.lock().fill_failed = Some(Instant::now());
@@ -316,34 +393,8 @@ impl Shared {
 }
 
 impl State {
-    /// What the thread at the front may do now; `None`: wait. Connections that turn out unusable are put into `stale`.
-    fn turn(&mut self, settings: &PoolSettings, stale: &mut Vec<Idle>) -> Result<Option<Turn>> {
-        if self.closed {
-            return Err(closed());
-        }
-        while let Some(mut idle) = self.idle.pop_back() {
-            let rested = idle.since.elapsed();
-            let too_old = settings.max_idle_time.is_some_and(|limit| !limit.is_zero() && rested > limit);
-            if too_old
-                || idle.connection.generation() != self.generation
-                || (rested > LIVENESS_CHECK_AFTER && !idle.connection.is_alive())
-            {
-                stale.push(idle);
-                continue;
-            }
-            self.leased.insert(idle.id, idle.connection.closer());
-            return Ok(Some(Turn::Take(idle)));
-        }
-        let full = settings.max_size != 0 && self.total() >= settings.max_size;
-        if full || self.connecting >= settings.max_connecting {
-            return Ok(None);
-        }
-        let (id, generation) = self.reserve();
-        Ok(Some(Turn::Connect { id, generation }))
-    }
-
-    /// After a `fork`, the child begins anew: the sockets are its parent's, who goes on using them, and the threads that
-    /// held or waited for some are not here.
+    /// After a `fork`, the child begins anew: the sockets are its parent's, which goes on using them, and the threads that
+    /// used or waited for some do not exist here.
     fn leave_to_parent(&mut self, stale: &mut Vec<Idle>) {
         let process = fork::process();
         if self.process == process {
@@ -352,20 +403,18 @@ impl State {
         self.process = process;
         self.generation += 1;
         stale.extend(std::mem::take(&mut self.idle));
-        self.leased.clear();
-        self.connecting = 0;
-        self.greeting.clear();
+        self.in_use.clear();
+        self.connecting.clear();
         self.waiting.clear();
     }
 
-    fn reserve(&mut self) -> (u64, u64) {
-        self.connecting += 1;
-        self.last_id += 1;
-        (self.last_id, self.generation)
+    fn connecting(&self) -> u32 {
+        u32::try_from(self.connecting.len()).unwrap_or(u32::MAX)
     }
 
     fn total(&self) -> u32 {
-        u32::try_from(self.idle.len() + self.leased.len()).unwrap_or(u32::MAX).saturating_add(self.connecting)
+        let all = self.idle.len() + self.in_use.len() + self.connecting.len();
+        u32::try_from(all).unwrap_or(u32::MAX)
     }
 
     fn wake_first(&self) {
@@ -379,6 +428,11 @@ fn closed() -> Error {
     Error::new(ErrorKind::Closed, Stage::CheckOut, "the client was closed")
 }
 
+fn forked() -> Error {
+    let message = "this process was forked while the connection was made, and the connection belongs to its parent";
+    Error::new(ErrorKind::Io, Stage::CheckOut, message).with_hint("begin the operation anew in the child")
+}
+
 impl PooledConnection {
     /// The generation that the connection belongs to.
     pub(crate) fn generation(&self) -> u64 {
@@ -390,32 +444,13 @@ impl Deref for PooledConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("a lease holds its connection until it is dropped")
+        self.connection.as_ref().expect("the connection is there until this is dropped")
     }
 }
 
 impl DerefMut for PooledConnection {
     fn deref_mut(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("a lease holds its connection until it is dropped")
-    }
-}
-
-/// The place of a connection that is being made; given up where nobody books the end of the attempt.
-struct Place<'a> {
-    shared: &'a Shared,
-    id: u64,
-    kept: bool,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if self.kept {
-            return;
-        }
-        let mut state = self.shared.lock();
-        state.connecting -= 1;
-        state.greeting.remove(&self.id);
-        state.wake_first();
+        self.connection.as_mut().expect("the connection is there until this is dropped")
     }
 }
 
@@ -424,5 +459,31 @@ impl Drop for PooledConnection {
         if let Some(connection) = self.connection.take() {
             self.shared.check_in(connection, self.id, self.connect);
         }
+    }
+}
+
+/// The slot of a connection that is being made. It is given up when this is dropped: the attempt failed, or a function of the
+/// program's that gives tokens or keys panicked.
+struct ReservedSlot<'a> {
+    shared: &'a Shared,
+    id: u64,
+    generation: u64,
+}
+
+impl ReservedSlot<'_> {
+    /// Gives the slot up. `false`: the pool has forgotten it, because it was closed or because this is another process now.
+    fn release(self, state: &mut State) -> bool {
+        let id = self.id;
+        std::mem::forget(self);
+        state.process == fork::process() && state.connecting.remove(&id).is_some()
+    }
+}
+
+impl Drop for ReservedSlot<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        // In a child process it is gone already, or the pool starts anew at the next check-out.
+        state.connecting.remove(&self.id);
+        state.wake_first();
     }
 }

@@ -77,7 +77,7 @@ impl Client {
     /// # Errors
     /// A text that contains `|`, or an empty name.
     pub fn append_metadata(&self, info: DriverInfo) -> Result<()> {
-        self.0.topology().setup().handshake().append_metadata(info)
+        self.0.topology().factory().append_metadata(info)
     }
 
     /// Ends open cursors on the server and closes every connection, those in use included. Later operations of this client

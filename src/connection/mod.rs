@@ -1,239 +1,210 @@
 //! One connection to a server: made ready in one go, then one command after the other.
 //!
-//! [`Connection::establish`] is name look-up, TCP, TLS, hello and authentication. [`Connection::run`] is one write and, in
-//! the common case, one read. A connection is `broken` from the moment a command goes out until its reply has arrived
+//! [`ConnectionFactory::connect`] is name look-up, TCP, TLS, hello and authentication. [`Connection::run`] is one write and,
+//! in the common case, one read. A connection is `broken` from the moment a command goes out until its reply has arrived
 //! whole and fits, so whatever goes wrong in between, it is not used again.
 
-mod line;
+mod factory;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::io::{self, Read};
+use std::mem;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Instant;
 
 use bson::{RawDocument, RawDocumentBuf};
+use zeroize::Zeroize;
 
-use crate::auth::{AuthTarget, LoginState};
-use crate::certificate::PresentedCertificate;
-use crate::credential::Credential;
+use crate::auth::LoginState;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
-use crate::handshake::{Form, Handshake, Handshaken};
-use crate::options::{ClientOptions, ServerAddress, TlsOptions};
-use crate::system::{RealSystem, System};
-use crate::tls::Connector;
+use crate::handshake::{Established, MessageFormat};
+use crate::options::ServerAddress;
 pub(crate) use crate::transport::ShutdownHandle;
-use crate::transport::Transport;
-use crate::warning::{Warning, WarningSink};
-use crate::wire::{Message, Reply};
+use crate::transport::{Transport, network_error};
+use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, OP_MSG, OP_REPLY, Reply, encode_query};
 
-use line::Line;
+pub(crate) use factory::ConnectionFactory;
 
-/// What a client keeps for making connections to a server.
-#[derive(Debug)]
-pub(crate) struct Setup {
-    address: ServerAddress,
-    tls: Option<Connector>,
-    handshake: Handshake,
-    /// Whether TLS checks the server in full.
-    verified: bool,
-    connect_timeout: Duration,
-    socket_timeout: Option<Duration>,
-    timeout: Option<Duration>,
-    /// Whether a login may have to wait for a person.
-    asks_a_person: bool,
-}
-
-/// A connection that is ready for commands.
+/// A connection, with its buffers and what the server said when it was made.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    line: Line,
+    transport: Transport,
+    shutdown: ShutdownHandle,
+    address: ServerAddress,
     info: ConnectionInfo,
+    /// Unknown until the handshake is over.
     description: ServerDescription,
     login: LoginState,
-    /// The certificate of ours that the server got to see, where TLS can tell.
-    presented: Option<PresentedCertificate>,
+    /// The pool's generation that it belongs to.
     generation: u64,
-}
-
-impl Setup {
-    /// Judges the options that concern connections, and reads the files that they name.
-    pub(crate) fn new(address: ServerAddress, options: &ClientOptions) -> Result<Setup> {
-        let system: Arc<dyn System> = Arc::new(RealSystem);
-        let handshake = Handshake::new(options, &system)?;
-        let alarm = WarningSink::new(options.warning_handler.clone());
-        let tls = options.tls.as_ref().map(|tls| Connector::new(tls, &alarm)).transpose()?;
-        Ok(Setup {
-            address,
-            tls,
-            handshake,
-            verified: options.tls.as_ref().is_some_and(TlsOptions::is_verified),
-            connect_timeout: shorter(options.connect_timeout, options.server_selection_timeout),
-            socket_timeout: options.socket_timeout,
-            timeout: options.timeout,
-            asks_a_person: options.credential().is_some_and(Credential::asks_a_person),
-        })
-    }
-
-    /// The server.
-    pub(crate) fn address(&self) -> &ServerAddress {
-        &self.address
-    }
-
-    /// The server's name, without a port.
-    fn host(&self) -> &str {
-        match &self.address {
-            ServerAddress::Tcp { host, .. } => host,
-            ServerAddress::Unix { path } => path.to_str().unwrap_or_default(),
-        }
-    }
-
-    /// Whether a login may have to wait for a person.
-    pub(crate) fn asks_a_person(&self) -> bool {
-        self.asks_a_person
-    }
-
-    /// What deserves a second look about the files that the options name.
-    pub(crate) fn warnings(&self) -> &[Warning] {
-        self.tls.as_ref().map(Connector::warnings).unwrap_or_default()
-    }
-
-    /// The server, as a login may know it that has shown it this certificate of ours.
-    fn target<'a>(
-        &'a self,
-        presented: Option<&'a PresentedCertificate>,
-        connecting: Deadline,
-        deadline: Deadline,
-    ) -> AuthTarget<'a> {
-        AuthTarget {
-            host: self.host(),
-            deadline,
-            step_deadline: self.command_deadline(deadline),
-            connect_deadline: connecting,
-            verified: self.verified,
-            presented,
-        }
-    }
-
-    /// Who the client says it is.
-    pub(crate) fn handshake(&self) -> &Handshake {
-        &self.handshake
-    }
-
-    /// Until when a connection that is begun now must be made.
-    fn connect_deadline(&self, operation: Deadline) -> Deadline {
-        Deadline::after(self.connect_timeout).named("connectTimeoutMS").earliest(operation)
-    }
-
-    /// Until when one command of the handshake must be through. With `timeoutMS` it is the operation's own deadline (or,
-    /// for a connection that no operation waits for, that time anew for each command); without it, `socketTimeoutMS`,
-    /// or else `connectTimeoutMS`, so that nothing waits for ever unless it was told to.
-    ///
-    /// While a person was asked the operation's deadline may have passed. What comes of that is worth keeping: each command
-    /// of such a login has `timeoutMS` anew, too.
-    fn command_deadline(&self, operation: Deadline) -> Deadline {
-        let own = match (self.timeout, self.socket_timeout) {
-            (Some(limit), _) if self.asks_a_person => return Deadline::after(limit).named("timeoutMS"),
-            (Some(_), _) if operation.instant().is_some() => return operation,
-            (Some(limit), _) => Deadline::after(limit).named("timeoutMS"),
-            (None, Some(limit)) => Deadline::after(limit).named("socketTimeoutMS"),
-            (None, None) => Deadline::after(self.connect_timeout).named("connectTimeoutMS"),
-        };
-        own.earliest(operation)
-    }
+    next_request_id: i32,
+    max_reply_bytes: usize,
+    broken: bool,
+    /// The message that is sent; kept for its capacity.
+    outgoing: Vec<u8>,
+    /// The first part of a reply, and all of a short one.
+    incoming: Vec<u8>,
+    /// A buffer for a long reply, if one was given back.
+    spare: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects, says hello and logs in. `id` is the connection's number in its pool.
-    ///
-    /// The name look-up, TCP and TLS together have `connectTimeoutMS`; none of it outlives `deadline`. Errors name the
-    /// stage, the server, and the time it took. `opened` gets what can end the handshake from another thread.
-    pub(crate) fn establish(
-        setup: &Setup,
-        id: u64,
-        deadline: Deadline,
-        opened: impl FnOnce(ShutdownHandle),
-    ) -> Result<Connection> {
-        let began = Instant::now();
-        let connecting = setup.connect_deadline(deadline);
-        let stream = Transport::connect(&setup.address, setup.tls.as_ref(), connecting)?;
-        opened(stream.closer());
-        let tls = stream.facts().cloned();
-        let presented = stream.presented().cloned();
-        let mut line = Line::new(stream);
-        let exchange = &mut |form, database: &str, body: &RawDocument| {
-            exchange(&mut line, form, database, body, setup.command_deadline(deadline))
-        };
-        let target = setup.target(presented.as_ref(), connecting, deadline);
-        let Handshaken { hello, login } = setup.handshake.run(&target, exchange).map_err(|error| {
-            hint_at_tls(error, setup.tls.is_some()).with_address(&setup.address).with_elapsed(began.elapsed())
-        })?;
-        line.handshake_is_over(hello.description.max_message_size_bytes);
+    /// A connection whose handshake is still to be done.
+    fn new(transport: Transport, address: &ServerAddress, id: u64) -> Connection {
         let info = ConnectionInfo {
-            address: setup.address.to_string(),
+            address: address.to_string(),
             id,
-            server_connection_id: hello.connection_id,
-            service_id: hello.service_id,
-            tls,
+            server_connection_id: None,
+            service_id: None,
+            tls: transport.tls_info().cloned(),
         };
-        Ok(Connection { line, info, description: hello.description, login, presented, generation: 0 })
+        Connection {
+            shutdown: transport.shutdown_handle(),
+            transport,
+            address: address.clone(),
+            info,
+            description: ServerDescription::unknown(),
+            login: LoginState::default(),
+            generation: 0,
+            next_request_id: new_request_id(),
+            max_reply_bytes: MAX_HANDSHAKE_REPLY,
+            broken: false,
+            outgoing: Vec::with_capacity(FIRST_OUTGOING),
+            incoming: vec![0; INCOMING],
+            spare: Vec::new(),
+        }
     }
 
-    /// Logs in once more, because the server asks for it. A connection on which that fails is not used again.
-    pub(crate) fn reauthenticate(&mut self, setup: &Setup, deadline: Deadline) -> Result<()> {
-        let began = Instant::now();
-        let Connection { line, login, presented, .. } = self;
-        let exchange = &mut |form, database: &str, body: &RawDocument| {
-            exchange(line, form, database, body, setup.command_deadline(deadline))
-        };
-        let target = setup.target(presented.as_ref(), setup.connect_deadline(deadline), deadline);
-        let outcome = setup.handshake.reauthenticate(&target, login, exchange);
-        outcome.map_err(|error| {
-            self.line.give_up();
-            self.complete(error, began)
-        })
+    /// The handshake is over: the server's own limits count, and replies may be as long as messages can be.
+    fn establish(&mut self, established: Established) {
+        self.info.server_connection_id = established.hello.connection_id;
+        self.info.service_id = established.hello.service_id;
+        self.description = established.hello.description;
+        self.login = established.login;
+        self.max_reply_bytes = MAX_MESSAGE_BYTES;
     }
 
     /// Runs a command and waits for its reply, which may say `ok: 0`.
     pub(crate) fn run(&mut self, message: &Message<'_>, deadline: Deadline) -> Result<Reply> {
         let began = Instant::now();
-        self.line.run(message, deadline).map_err(|error| self.complete(error, began))
+        let outcome = match self.encode(message, false, deadline) {
+            Ok((request_id, tail)) => match self.transport.write_all(&self.outgoing, tail) {
+                Ok(()) => self.receive(request_id, OP_MSG, deadline),
+                Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
+            },
+            Err(error) => Err(error),
+        };
+        outcome.map_err(|error| self.complete(error, began))
     }
 
     /// Sends a command that gets no reply.
     pub(crate) fn send(&mut self, message: &Message<'_>, deadline: Deadline) -> Result<()> {
         let began = Instant::now();
-        self.line.send(message, deadline).map_err(|error| self.complete(error, began))
+        let outcome = match self.encode(message, true, deadline) {
+            Ok((_, tail)) => match self.transport.write_all(&self.outgoing, tail) {
+                Ok(()) => Ok(self.broken = false),
+                Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
+            },
+            Err(error) => Err(error),
+        };
+        outcome.map_err(|error| self.complete(error, began))
     }
 
-    /// The number that the next message will have.
+    /// One round trip of the handshake. The message may carry a secret, so it is wiped from the buffer, which lives longer.
+    fn send_handshake_command(
+        &mut self,
+        format: MessageFormat,
+        database: &str,
+        command: &RawDocument,
+        deadline: Deadline,
+    ) -> Result<RawDocumentBuf> {
+        let (begun, reply_code) = match format {
+            MessageFormat::OpQuery => {
+                encode_query(&mut self.outgoing, self.next_request_id, command);
+                (self.begin(deadline), OP_REPLY)
+            }
+            MessageFormat::OpMsg => {
+                let message = Message { database, body: command, sequence: None, more_to_come: false };
+                (self.encode(&message, false, deadline).map(|(request_id, _)| request_id), OP_MSG)
+            }
+        };
+        let outcome = match begun {
+            Ok(request_id) => match self.transport.write_all(&self.outgoing, &[]) {
+                Ok(()) => self.receive(request_id, reply_code, deadline),
+                Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
+            },
+            Err(error) => Err(error),
+        };
+        self.outgoing.zeroize();
+        Ok(outcome?.document().to_owned())
+    }
+
+    /// Encodes a message and begins to use the connection for it. Returns its request id, and the part that is to be sent
+    /// after the outgoing buffer.
+    fn encode<'a>(&mut self, message: &Message<'a>, more_to_come: bool, deadline: Deadline) -> Result<(i32, &'a [u8])> {
+        let message = Message { more_to_come, ..*message };
+        let limit = self.description.max_message_size_bytes;
+        let tail = message.encode(&mut self.outgoing, self.next_request_id, limit)?;
+        Ok((self.begin(deadline)?, tail))
+    }
+
+    /// From here on the connection is broken until the exchange has come to its end. Returns the request id.
+    fn begin(&mut self, deadline: Deadline) -> Result<i32> {
+        if self.is_broken() {
+            return Err(self.closed_or(Error::new(ErrorKind::Io, Stage::Command, "the connection failed before")));
+        }
+        if self.shutdown.is_inherited() {
+            let message = "this process was forked, and the connection belongs to its parent";
+            return Err(Error::new(ErrorKind::Io, Stage::Command, message)
+                .with_hint("begin the operation anew in the child; it makes connections of its own"));
+        }
+        if deadline.expired() {
+            let message = format!("{} had run out before the command could be sent", deadline.name());
+            return Err(Error::new(ErrorKind::Timeout, Stage::Command, message));
+        }
+        self.broken = true;
+        self.transport.set_deadline(deadline);
+        Ok(mem::replace(&mut self.next_request_id, new_request_id()))
+    }
+
+    /// The request id that the next message will have.
     pub(crate) fn next_request_id(&self) -> i32 {
-        self.line.next_request_id()
+        self.next_request_id
     }
 
     /// Gives the buffer of a spent reply back, for the next long one.
     pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
-        self.line.recycle(buffer);
+        if buffer.len() > self.spare.len() {
+            self.spare = buffer;
+        }
     }
 
-    /// Lets go of large buffers before the connection is left idle.
-    pub(crate) fn rest(&mut self) {
-        self.line.rest();
+    /// Gives large buffers back before the connection is left idle.
+    pub(crate) fn shrink_buffers(&mut self) {
+        if self.spare.capacity() > KEPT_AT_REST {
+            self.spare = Vec::new();
+        }
+        if self.outgoing.capacity() > KEPT_AT_REST {
+            self.outgoing = Vec::with_capacity(FIRST_OUTGOING);
+        }
     }
 
-    /// Whether something went wrong in mid-command, so that it must not be used again.
+    /// Whether something went wrong during a command, so that it must not be used again.
     pub(crate) fn is_broken(&self) -> bool {
-        self.line.is_broken()
+        self.broken || self.shutdown.is_closed()
     }
 
-    /// Whether the server has neither closed the connection nor sent something unasked. Does not wait.
+    /// Whether the server has neither closed the connection nor sent something that was not asked for. Does not wait, but
+    /// makes system calls and may read and decrypt, so it is no call to make under a lock.
     pub(crate) fn is_alive(&mut self) -> bool {
-        self.line.is_alive()
+        !self.is_broken() && self.transport.is_alive()
     }
 
     /// A handle that ends the connection from another thread.
-    pub(crate) fn closer(&self) -> ShutdownHandle {
-        self.line.closer()
+    pub(crate) fn shutdown_handle(&self) -> ShutdownHandle {
+        self.shutdown.clone()
     }
 
     /// Which connection it is.
@@ -241,7 +212,7 @@ impl Connection {
         &self.info
     }
 
-    /// What the server said of itself.
+    /// What the server reported about itself.
     pub(crate) fn description(&self) -> &ServerDescription {
         &self.description
     }
@@ -251,49 +222,118 @@ impl Connection {
         self.generation
     }
 
-    /// Books it into a generation.
+    /// Assigns it to a generation.
     pub(crate) fn set_generation(&mut self, generation: u64) {
         self.generation = generation;
     }
 
+    /// Reads the reply to a message. The connection is usable again once the reply has arrived whole and fits.
+    fn receive(&mut self, request_id: i32, op_code: i32, deadline: Deadline) -> Result<Reply> {
+        let (header, filled) = self.read_header(deadline).map_err(|error| self.closed_or(error))?;
+        header.check(request_id, op_code)?;
+        if header.length > self.max_reply_bytes {
+            let (length, most) = (header.length, self.max_reply_bytes);
+            let message =
+                format!("the server announces a reply of {length} bytes before the login; {most} are allowed");
+            return Err(Error::invalid_reply(Stage::Decode, message));
+        }
+        let bytes = if header.length <= self.incoming.len() {
+            self.read_short(header.length, filled, deadline)
+        } else {
+            self.read_long(header.length, filled, deadline)
+        };
+        let reply = Reply::decode(bytes.map_err(|error| self.closed_or(error))?, &header)?;
+        self.broken = false;
+        Ok(reply)
+    }
+
+    /// Reads until the header is there, which is when the rest of a short reply is there, too.
+    fn read_header(&mut self, deadline: Deadline) -> Result<(Header, usize)> {
+        let mut filled = 0;
+        loop {
+            filled += read(&mut self.transport, self.incoming.get_mut(filled..), filled, deadline)?;
+            if let Some(header) = Header::read(self.incoming.get(..filled).unwrap_or_default())? {
+                return Ok((header, filled));
+            }
+        }
+    }
+
+    /// The rest of a reply that has room where its header is. It is copied out, so that the room stays.
+    fn read_short(&mut self, length: usize, mut filled: usize, deadline: Deadline) -> Result<Vec<u8>> {
+        while filled < length {
+            filled += read(&mut self.transport, self.incoming.get_mut(filled..), filled, deadline)?;
+        }
+        if filled > length {
+            let message = format!("the server sent {} bytes after its reply", filled - length);
+            return Err(Error::invalid_reply(Stage::Decode, message));
+        }
+        Ok(self.incoming.get(..length).unwrap_or_default().to_vec())
+    }
+
+    /// The rest of a long reply, into a buffer of its own. That grows as the bytes arrive: an announcement alone costs
+    /// no more than [`FIRST_ROOM`].
+    fn read_long(&mut self, length: usize, mut filled: usize, deadline: Deadline) -> Result<Vec<u8>> {
+        let buffer = &mut self.spare;
+        if buffer.len() < length.min(FIRST_ROOM) {
+            buffer.resize(length.min(FIRST_ROOM), 0);
+        }
+        let first = self.incoming.get(..filled).unwrap_or_default();
+        if let Some(room) = buffer.get_mut(..filled) {
+            room.copy_from_slice(first);
+        }
+        while filled < length {
+            if filled == buffer.len() {
+                buffer.resize(length.min(filled * 2), 0);
+            }
+            let end = buffer.len().min(length);
+            filled += read(&mut self.transport, buffer.get_mut(filled..end), filled, deadline)?;
+        }
+        Ok(mem::take(&mut self.spare))
+    }
+
+    /// Names the server and the time that it took.
     fn complete(&self, error: Error, began: Instant) -> Error {
         error.with_address(&self.info.address).with_elapsed(began.elapsed())
     }
-}
 
-/// One round trip of the handshake or of a login.
-fn exchange(
-    line: &mut Line,
-    form: Form,
-    database: &str,
-    body: &RawDocument,
-    deadline: Deadline,
-) -> Result<RawDocumentBuf> {
-    let outcome = match form {
-        Form::Query => line.query(body, deadline),
-        Form::Msg => line.run(&Message { database, body, sequence: None, more_to_come: false }, deadline),
-    };
-    line.wipe_outgoing();
-    Ok(outcome?.document().to_owned())
-}
-
-/// Connecting is how a server is selected here, so it has no longer than `serverSelectionTimeoutMS`. Zero means no limit.
-fn shorter(connect: Duration, selection: Duration) -> Duration {
-    match (connect.is_zero(), selection.is_zero()) {
-        (false, false) => connect.min(selection),
-        (true, _) => selection,
-        (_, true) => connect,
-    }
-}
-
-/// A server that wants TLS closes a plain connection without a word, and one that wants a certificate does the same to a
-/// client that has none.
-fn hint_at_tls(error: Error, tls: bool) -> Error {
-    match (error.stage(), error.kind(), error.hint()) {
-        (Stage::Hello, ErrorKind::Io, None) if tls => {
-            error.with_hint("does the server want a client certificate? Its log says why it closed the connection")
+    /// The error itself, unless its cause is that this side has closed the connection.
+    fn closed_or(&self, error: Error) -> Error {
+        if !self.shutdown.is_closed() {
+            return error;
         }
-        (Stage::Hello, ErrorKind::Io, None) => error.with_hint("does the server want TLS (tls=true)?"),
-        _ => error,
+        Error::new(ErrorKind::Closed, error.stage(), "the client closed this connection").with_source(error)
     }
 }
+
+/// Reads at least one byte.
+fn read(transport: &mut Transport, room: Option<&mut [u8]>, before: usize, deadline: Deadline) -> Result<usize> {
+    match transport.read(room.unwrap_or_default()) {
+        Ok(0) if before == 0 => Err(network_error(io::ErrorKind::UnexpectedEof.into(), Stage::Command, deadline)),
+        Ok(0) => {
+            let message = format!("the server closed the connection after {before} bytes of its reply");
+            Err(Error::new(ErrorKind::Io, Stage::Command, message))
+        }
+        Ok(count) => Ok(count),
+        Err(error) => Err(network_error(error, Stage::Command, deadline)),
+    }
+}
+
+/// A request id that no other recent message of this process has.
+fn new_request_id() -> i32 {
+    static NEXT: AtomicI32 = AtomicI32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Room for most commands.
+const FIRST_OUTGOING: usize = 1024;
+/// Room for most replies, read in one go.
+const INCOMING: usize = 16 * 1024;
+/// How much room a long reply gets on its announcement alone.
+const FIRST_ROOM: usize = 1024 * 1024;
+/// The longest reply before authentication is over: the server has proved nothing until then.
+const MAX_HANDSHAKE_REPLY: usize = 1024 * 1024;
+/// A larger buffer is given back before the connection is left idle.
+const KEPT_AT_REST: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

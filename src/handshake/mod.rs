@@ -1,7 +1,7 @@
-//! What happens between a fresh stream and a connection that is ready: hello, then authentication.
+//! Makes a fresh transport a connection that is ready: hello, then authentication.
 //!
-//! [`Handshake::run`] is the whole of it, top to bottom. It is pure but for the [`Exchange`] that carries its messages, so a
-//! test can play the server. [`metadata`] says who the client is, [`reply`] reads what the server is.
+//! [`Handshake::run`] is the whole of it, top to bottom. It is pure but for the [`SendCommand`] that it is given, so a
+//! test can be the server. [`metadata`] describes the client, [`reply`] reads what the server reports.
 
 mod environment;
 mod metadata;
@@ -24,19 +24,19 @@ use environment::Environment;
 pub(crate) use metadata::Metadata;
 pub(crate) use reply::Hello;
 
-/// One round trip: a command for a database, in a form, and the server's whole reply. `ok: 0` is not judged by it.
-pub(crate) type Exchange<'a> = dyn FnMut(Form, &str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
+/// One round trip: sends a command to a database, in a message format, and returns the whole reply, also with `ok: 0`.
+pub(crate) type SendCommand<'a> = dyn FnMut(MessageFormat, &str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
 
-/// How a command travels.
+/// The message that a command is sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// As OP_QUERY on `<database>.$cmd`: the legacy hello, before we know that the server understands OP_MSG.
-    Query,
-    /// As OP_MSG: everything else.
-    Msg,
+pub(crate) enum MessageFormat {
+    /// OP_QUERY on `<database>.$cmd`: the legacy hello, before it is known that the server understands OP_MSG.
+    OpQuery,
+    /// OP_MSG: everything else.
+    OpMsg,
 }
 
-/// What a client keeps to open connections with.
+/// The part of the handshake that is the same for all connections of a client.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     metadata: Metadata,
@@ -48,14 +48,14 @@ pub(crate) struct Handshake {
 
 /// A handshake that succeeded.
 #[derive(Debug)]
-pub(crate) struct Handshaken {
+pub(crate) struct Established {
     pub(crate) hello: Hello,
-    /// What is to be kept of the login.
+    /// What the connection keeps of its authentication, for the next one.
     pub(crate) login: LoginState,
 }
 
 impl Handshake {
-    /// Judges the parts of the options that a handshake uses, and looks at the environment, once.
+    /// Validates the parts of the options that a handshake uses, and looks at the environment, once.
     ///
     /// Fails on an application name or wrapper information that cannot be sent, on a credential that cannot work, and where
     /// the operating system has no random bytes.
@@ -75,66 +75,70 @@ impl Handshake {
         })
     }
 
-    /// Whether there is a credential, so that every connection but an arbiter's is logged in.
-    pub(crate) fn logs_in(&self) -> bool {
+    /// Whether there is a credential, so that every connection except an arbiter's is authenticated.
+    pub(crate) fn authenticates(&self) -> bool {
         self.credential.is_some()
     }
 
-    /// Ends what logins wait for, other than the server.
+    /// Ends what authentication waits for, other than the server.
     pub(crate) fn close(&self) {
         self.context.close();
     }
 
-    /// Adds what a wrapping library says of itself; only connections opened from now on tell it.
+    /// Adds the metadata of a library that wraps this one, for connections that are made from now on.
     pub(crate) fn append_metadata(&self, info: DriverInfo) -> Result<()> {
         self.metadata.append(info)
     }
 
-    /// Makes a stream a connection that is ready for commands: hello, then authentication. An arbiter holds no users, so
-    /// there the login is left out.
-    pub(crate) fn run(&self, target: &AuthTarget<'_>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
+    /// Hello, then authentication. An arbiter holds no users, so there authentication is left out.
+    pub(crate) fn run(&self, target: &AuthTarget<'_>, send: &mut SendCommand<'_>) -> Result<Established> {
         let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.context, target));
-        let mut done = self.say_hello(login.as_mut(), exchange)?;
+        let mut done = self.say_hello(login.as_mut(), send)?;
 
         if let Some(login) = login.filter(|_| done.hello.description.server_type != ServerType::RsArbiter) {
             let speculative = done.hello.speculative.take();
             let offered = done.hello.supported_mechanisms.as_deref();
-            let carry = &mut |database: &str, command: &RawDocument| self.carry(database, command, exchange);
-            done.login = login.finish(offered, speculative.as_deref(), carry)?;
+            let exchange = &mut |database: &str, command: &RawDocument| self.send_auth_command(database, command, send);
+            done.login = login.finish(offered, speculative.as_deref(), exchange)?;
         }
         Ok(done)
     }
 
-    /// Logs a connection in once more, because its server asks for it: no hello, no speculation.
+    /// Authenticates a connection once more, because its server asks for it: no hello, no speculation.
     pub(crate) fn reauthenticate(
         &self,
         target: &AuthTarget<'_>,
         state: &mut LoginState,
-        exchange: &mut Exchange<'_>,
+        send: &mut SendCommand<'_>,
     ) -> Result<()> {
         let Some(credential) = &self.credential else { return Err(no_credential()) };
         let login = Login::again(credential, &self.context, target, state);
-        let carry = &mut |database: &str, command: &RawDocument| self.carry(database, command, exchange);
-        *state = login.finish(None, None, carry)?;
+        let exchange = &mut |database: &str, command: &RawDocument| self.send_auth_command(database, command, send);
+        *state = login.finish(None, None, exchange)?;
         Ok(())
     }
 
-    /// One step of a login: it declares the API version like any command.
-    fn carry(&self, database: &str, command: &RawDocument, exchange: &mut Exchange<'_>) -> Result<RawDocumentBuf> {
-        let Some(api) = &self.server_api else { return exchange(Form::Msg, database, command) };
+    /// Sends one command of an authentication, which declares the API version like any command.
+    fn send_auth_command(
+        &self,
+        database: &str,
+        command: &RawDocument,
+        send: &mut SendCommand<'_>,
+    ) -> Result<RawDocumentBuf> {
+        let Some(api) = &self.server_api else { return send(MessageFormat::OpMsg, database, command) };
         let mut command = command.to_owned();
         append_server_api(&mut command, api);
-        let reply = exchange(Form::Msg, database, &command);
+        let reply = send(MessageFormat::OpMsg, database, &command);
         command.into_bytes().zeroize();
         reply
     }
 
-    fn say_hello(&self, login: Option<&mut Login<'_>>, exchange: &mut Exchange<'_>) -> Result<Handshaken> {
-        let (form, command) = self.hello_command(login)?;
-        let reply = exchange(form, "admin", &command);
+    fn say_hello(&self, login: Option<&mut Login<'_>>, send: &mut SendCommand<'_>) -> Result<Established> {
+        let (format, command) = self.hello_command(login)?;
+        let reply = send(format, "admin", &command);
         command.into_bytes().zeroize(); // A token may have travelled with it.
         let reply = reply.map_err(overload)?;
-        let hello = Hello::read(&reply).map_err(|error| no_such_command(error, form))?;
+        let hello = Hello::read(&reply).map_err(|error| no_such_command(error, format))?;
         hello.description.check_wire_version()?;
         if self.load_balanced && hello.service_id.is_none() {
             let message =
@@ -142,15 +146,16 @@ impl Handshake {
             return Err(Error::new(ErrorKind::NotSupported, Stage::Hello, message)
                 .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
         }
-        Ok(Handshaken { hello, login: LoginState::default() })
+        Ok(Established { hello, login: LoginState::default() })
     }
 
     /// The first command of a connection: the only one that carries these arguments.
-    fn hello_command(&self, login: Option<&mut Login<'_>>) -> Result<(Form, RawDocumentBuf)> {
+    fn hello_command(&self, login: Option<&mut Login<'_>>) -> Result<(MessageFormat, RawDocumentBuf)> {
         let modern = self.server_api.is_some() || self.load_balanced;
-        let (form, mut command) = match modern {
-            true => (Form::Msg, rawdoc! { "hello": 1 }),
-            false => (Form::Query, rawdoc! { "isMaster": 1, "helloOk": true }),
+        let (format, mut command) = if modern {
+            (MessageFormat::OpMsg, rawdoc! { "hello": 1 })
+        } else {
+            (MessageFormat::OpQuery, rawdoc! { "isMaster": 1, "helloOk": true })
         };
         command.append(cstr!("backpressure"), "2");
         command.append(cstr!("client"), &*self.metadata.document());
@@ -168,7 +173,7 @@ impl Handshake {
             }
         }
         self.declare_api(&mut command);
-        Ok((form, command))
+        Ok((format, command))
     }
 
     fn declare_api(&self, command: &mut RawDocumentBuf) {
@@ -208,22 +213,22 @@ fn no_credential() -> Error {
 }
 
 /// Only what needs the modern `hello` sends it first, and old servers do not know it.
-fn no_such_command(error: Error, form: Form) -> Error {
-    match (form, error.code()) {
-        (Form::Msg, Some(COMMAND_NOT_FOUND)) => {
+fn no_such_command(error: Error, format: MessageFormat) -> Error {
+    match (format, error.code()) {
+        (MessageFormat::OpMsg, Some(COMMAND_NOT_FOUND)) => {
             error.with_hint("the server is too old for what was asked: a server API version needs MongoDB 5.0 or later")
         }
         _ => error,
     }
 }
 
-/// A network that fails during hello is the sign of an overloaded server, and is labelled so.
+/// A network failure during hello may come from an overloaded server, and gets the label for that.
 fn overload(error: Error) -> Error {
     let error = error.with_stage(Stage::Hello);
-    match error.is_network_error() {
-        true => error.with_label(SYSTEM_OVERLOADED_ERROR).with_label(RETRYABLE_ERROR),
-        false => error,
+    if !error.is_network_error() {
+        return error;
     }
+    error.with_label(SYSTEM_OVERLOADED_ERROR).with_label(RETRYABLE_ERROR)
 }
 
 /// The server's code for a command that it does not know.

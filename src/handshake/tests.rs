@@ -30,10 +30,10 @@ fn user() -> ScramCredential {
     credential("user", "pencil")
 }
 
-fn run(handshake: &Handshake, peer: &mut Peer) -> Result<Handshaken> {
+fn run(handshake: &Handshake, peer: &mut Peer) -> Result<Established> {
     handshake.run(&localhost(), &mut |form, database, command| {
         let first = peer.got.is_empty() && command.get("isMaster").unwrap().is_some();
-        assert_eq!(form, if first { Form::Query } else { Form::Msg });
+        assert_eq!(form, if first { MessageFormat::OpQuery } else { MessageFormat::OpMsg });
         Ok(peer.answer(database, command))
     })
 }
@@ -311,7 +311,7 @@ fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
     assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));
 
     let mut peer = Peer::new(&[SHA_256]);
-    let later = &mut |_: Form, database: &str, command: &RawDocument| {
+    let later = &mut |_: MessageFormat, database: &str, command: &RawDocument| {
         if peer.got.is_empty() { Ok(peer.answer(database, command)) } else { Err(gone()) }
     };
     let error = handshake(Some(user())).run(&localhost(), later).unwrap_err();

@@ -44,7 +44,7 @@ impl ClientInner {
     /// Judges what the options name; connects nothing.
     pub(crate) fn new(mut options: ClientOptions) -> Result<Self> {
         let topology = Topology::new(&options)?;
-        options.warnings.extend_from_slice(topology.setup().warnings());
+        options.warnings.extend_from_slice(topology.factory().warnings());
         Ok(ClientInner { options, topology, closed: AtomicBool::new(false), cursors: Mutex::new(HashMap::new()) })
     }
 
@@ -57,7 +57,7 @@ impl ClientInner {
     }
 
     pub(crate) fn address(&self) -> &ServerAddress {
-        self.topology.setup().address()
+        self.topology.address()
     }
 
     /// A connection to a server that suits the operation.

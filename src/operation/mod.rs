@@ -134,7 +134,7 @@ fn attempt(deployment: &ClientInner, lease: &mut PooledConnection, command: &Com
 /// A login that fails says of the server what it says on a new connection: no other of that time is used again.
 fn reauthenticate(deployment: &ClientInner, lease: &mut PooledConnection, deadline: Deadline) -> Result<()> {
     let (topology, generation) = (deployment.topology(), lease.generation());
-    lease.reauthenticate(topology.setup(), deadline).inspect_err(|_| topology.login_failed(generation))
+    topology.factory().reauthenticate(lease, deadline).inspect_err(|_| topology.login_failed(generation))
 }
 
 /// Sends a command that is not answered.

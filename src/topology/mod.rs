@@ -2,15 +2,15 @@
 //!
 //! Today a client knows one server. What selects among several stands behind the same door, [`Topology::lease`].
 
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::connection::Setup;
+use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::locks;
-use crate::options::ClientOptions;
+use crate::options::{ClientOptions, ServerAddress};
 use crate::pool::{Pool, PoolSettings, PooledConnection};
 
 /// A server that could not be reached is not tried again sooner than this (minHeartbeatFrequencyMS).
@@ -19,6 +19,7 @@ const MIN_HEARTBEAT_FREQUENCY: Duration = Duration::from_millis(500);
 /// The servers of a deployment, and what is known about them.
 pub(crate) struct Topology {
     pool: Pool,
+    factory: Arc<ConnectionFactory>,
     replica_set: Option<String>,
     server_selection_timeout: Duration,
     try_once: bool,
@@ -37,14 +38,17 @@ impl Topology {
             ))
             .with_hint("name one server; for a replica set, its primary"));
         };
+        let factory = Arc::new(ConnectionFactory::new(options)?);
         let settings = PoolSettings {
             max_size: options.max_pool_size,
             min_size: options.min_pool_size,
             max_connecting: options.max_connecting,
             max_idle_time: options.max_idle_time,
+            fill: !factory.asks_a_person(),
         };
         Ok(Topology {
-            pool: Pool::new(settings, Setup::new(address.clone(), options)?),
+            pool: Pool::new(settings, factory.clone(), address.clone()),
+            factory,
             replica_set: options.replica_set.clone(),
             server_selection_timeout: options.server_selection_timeout,
             try_once: options.server_selection_try_once,
@@ -98,9 +102,14 @@ impl Topology {
         self.pool.clear(generation);
     }
 
-    /// Client metadata of connections that are made from now on.
-    pub(crate) fn setup(&self) -> &Setup {
-        self.pool.setup()
+    /// What the client makes its connections with.
+    pub(crate) fn factory(&self) -> &ConnectionFactory {
+        &self.factory
+    }
+
+    /// The server.
+    pub(crate) fn address(&self) -> &ServerAddress {
+        self.pool.address()
     }
 
     /// Ends every connection and every wait.
@@ -108,6 +117,7 @@ impl Topology {
         *locks::lock(&self.closed) = true;
         self.closing.notify_all();
         self.pool.close();
+        self.factory.close();
     }
 
     /// A refusal to let us in concerns every connection; an overloaded network does not (mechanisms' labels tell).
@@ -130,19 +140,19 @@ impl Topology {
             Stage::ServerSelection,
             format!("the server {seen}, and replicaSet asks for '{wanted}'"),
         )
-        .with_address(self.pool.setup().address())
+        .with_address(self.pool.address())
         .with_hint("correct replicaSet, or the host"))
     }
 
     /// An arbiter holds no users, so the handshake skips the login there. It holds no data either, and whoever calls itself
     /// one has not proved that it knows the password: with a credential, no operation goes there.
     fn check_login(&self, lease: PooledConnection) -> Result<PooledConnection> {
-        if lease.description().server_type != ServerType::RsArbiter || !self.setup().handshake().logs_in() {
+        if lease.description().server_type != ServerType::RsArbiter || !self.factory.authenticates() {
             return Ok(lease);
         }
         let message = "the server says it is an arbiter, which holds no data, and where nobody can log in";
         Err(Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message)
-            .with_address(self.pool.setup().address())
+            .with_address(self.pool.address())
             .with_hint("name a member that holds data; to ask an arbiter about itself, leave the user name out"))
     }
 

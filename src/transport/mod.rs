@@ -1,4 +1,4 @@
-//! A channel to a server: TCP or a Unix socket, plain or in TLS; connected, read and written under a deadline.
+//! The transport to a server: TCP, a Unix socket, or TLS over TCP; connected, read and written under a deadline.
 
 mod failure;
 mod happy_eyeballs;
@@ -20,17 +20,21 @@ use crate::event::TlsInfo;
 use crate::options::ServerAddress;
 use crate::tls::{self, Target, TlsStream};
 
-/// A connected channel. Dropping it closes it.
+use socket::{Direction, SEND_FLAGS};
+
+/// A connected transport, with the deadline that its reads and writes keep to. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    /// In the clear.
-    Plain(Socket),
-    /// In TLS.
+    /// TCP in the clear.
+    Tcp(Socket),
+    /// A Unix socket.
+    Unix(Socket),
+    /// TLS over TCP.
     Tls(Box<TlsStream<Socket>>),
 }
 
 impl Transport {
-    /// Looks the name up, connects, and makes the TLS channel if there shall be one, all within `deadline`.
+    /// Looks the name up, connects, and does the TLS handshake if there is a connector, all within `deadline`.
     ///
     /// Errors name the stage, the server and the time it took. Those of TCP and of the TLS handshake's input and output
     /// carry the labels `SystemOverloadedError` and `RetryableError`; those of names and certificates do not.
@@ -43,61 +47,82 @@ impl Transport {
         connect(address, tls, deadline).map_err(|error| error.with_address(address).with_elapsed(began.elapsed()))
     }
 
-    /// From now on nothing waits longer than until then.
+    /// From now on no read or write waits longer than until then.
     pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
         self.socket_mut().set_deadline(deadline);
     }
 
-    /// Whether the peer has neither closed the channel nor sent something that nobody asked for. Takes no time.
+    /// Whether the peer has neither closed the connection nor sent something that was not asked for. Does not wait, and
+    /// reads no more than a named number of bytes, whatever the peer sends.
     pub(crate) fn is_alive(&mut self) -> bool {
         match self {
-            Transport::Plain(socket) => socket.is_idle(),
+            Transport::Tcp(socket) | Transport::Unix(socket) => socket.is_idle(),
             Transport::Tls(stream) => {
-                let waits = stream.get_mut().wait(false).is_ok();
-                let idle = waits && stream.is_idle();
+                let idle = stream.get_mut().wait(false).is_ok() && stream.is_idle();
                 stream.get_mut().wait(true).is_ok() && idle
             }
         }
     }
 
-    /// A handle that ends the channel from another thread.
-    pub(crate) fn closer(&self) -> ShutdownHandle {
+    /// A handle that ends the connection from another thread.
+    pub(crate) fn shutdown_handle(&self) -> ShutdownHandle {
         match self {
-            Transport::Plain(socket) => socket.closer(),
-            Transport::Tls(stream) => stream.get_ref().closer(),
+            Transport::Tcp(socket) | Transport::Unix(socket) => socket.shutdown_handle(),
+            Transport::Tls(stream) => stream.get_ref().shutdown_handle(),
         }
     }
 
-    /// Writes both, one after the other, in one system call where the channel can.
-    pub(crate) fn write_both(&mut self, head: &[u8], tail: &[u8]) -> io::Result<()> {
-        match self {
-            Transport::Plain(socket) if !tail.is_empty() => write_all_of_both(socket, head, tail),
-            _ => {
-                self.write_all(head)?;
-                self.write_all(tail)
+    /// Writes all of both parts, one after the other; without TLS in one system call where the peer takes that much.
+    pub(crate) fn write_all(&mut self, head: &[u8], tail: &[u8]) -> io::Result<()> {
+        let (socket, mut head, mut tail) = match self {
+            Transport::Tcp(socket) | Transport::Unix(socket) => (socket, head, tail),
+            Transport::Tls(stream) => {
+                stream.write_all(head)?;
+                return stream.write_all(tail);
+            }
+        };
+        let mut again = false;
+        while !(head.is_empty() && tail.is_empty()) {
+            socket.prepare(Direction::Write, again)?;
+            let sent = if tail.is_empty() {
+                socket.raw().send_with_flags(head, SEND_FLAGS)
+            } else {
+                socket.raw().send_vectored_with_flags(&[IoSlice::new(head), IoSlice::new(tail)], SEND_FLAGS)
+            };
+            match sent {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    let of_head = count.min(head.len());
+                    head = head.get(of_head..).unwrap_or_default();
+                    tail = tail.get(count - of_head..).unwrap_or_default();
+                    again = false;
+                }
+                Err(error) if socket.is_interim(&error) => again = true,
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// What the TLS channel is made of, if it is one.
-    pub(crate) fn facts(&self) -> Option<&Arc<TlsInfo>> {
+    pub(crate) fn tls_info(&self) -> Option<&Arc<TlsInfo>> {
         match self {
-            Transport::Plain(_) => None,
+            Transport::Tcp(_) | Transport::Unix(_) => None,
             Transport::Tls(stream) => Some(stream.facts()),
         }
     }
 
-    /// The certificate of ours that the server got to see, where TLS can tell.
+    /// The client's certificate that the server was shown, where TLS can tell.
     pub(crate) fn presented(&self) -> Option<&PresentedCertificate> {
         match self {
-            Transport::Plain(_) => None,
+            Transport::Tcp(_) | Transport::Unix(_) => None,
             Transport::Tls(stream) => stream.presented(),
         }
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut Socket {
         match self {
-            Transport::Plain(socket) => socket,
+            Transport::Tcp(socket) | Transport::Unix(socket) => socket,
             Transport::Tls(stream) => stream.get_mut(),
         }
     }
@@ -106,33 +131,17 @@ impl Transport {
 impl Read for Transport {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Transport::Plain(socket) => socket.read(buffer),
+            Transport::Tcp(socket) | Transport::Unix(socket) => socket.read(buffer),
             Transport::Tls(stream) => stream.read(buffer),
         }
     }
 }
 
-impl Write for Transport {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Transport::Plain(socket) => socket.write(bytes),
-            Transport::Tls(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Transport::Plain(socket) => socket.flush(),
-            Transport::Tls(stream) => stream.flush(),
-        }
-    }
-}
-
-/// A TLS channel ends with a goodbye, if that takes no time; but not where it is the parent process that goes on with it.
+/// A TLS channel ends with close_notify, if sending it does not wait; but not where the parent process goes on using it.
 impl Drop for Transport {
     fn drop(&mut self) {
         if let Transport::Tls(stream) = self
-            && !stream.get_ref().is_inherited()
+            && !stream.get_ref().shutdown_handle().is_inherited()
             && stream.get_mut().wait(false).is_ok()
         {
             stream.say_goodbye();
@@ -144,7 +153,7 @@ fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Dead
     let (host, port) = match address {
         ServerAddress::Tcp { host, port } => (host, *port),
         ServerAddress::Unix { path } if tls.is_none() => {
-            return socket::connect_unix(path, deadline).map(Transport::Plain);
+            return socket::connect_unix(path, deadline).map(Transport::Unix);
         }
         ServerAddress::Unix { .. } => {
             return Err(Error::new(
@@ -157,7 +166,7 @@ fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Dead
     };
     let addresses = resolve::resolve(host, port, deadline)?;
     let socket = connect_tcp(&addresses, deadline)?;
-    let Some(tls) = tls else { return Ok(Transport::Plain(socket)) };
+    let Some(tls) = tls else { return Ok(Transport::Tcp(socket)) };
     let target = Target { host, port, deadline };
     let done = match tls.connect(&target, socket) {
         Err(tls::Failure::Resumption(_)) => tls.connect(&target, connect_tcp(&addresses, deadline)?),
@@ -181,18 +190,6 @@ fn tls_failed(failed: tls::Failure, target: &Target<'_>) -> Error {
         tls::Failure::Io(error) => failure::tls_cut_off(error, target),
         tls::Failure::Resumption(failed) => tls_failed(*failed, target),
     }
-}
-
-fn write_all_of_both(socket: &mut Socket, head: &[u8], tail: &[u8]) -> io::Result<()> {
-    let written = socket.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)])?;
-    if written == 0 {
-        return Err(io::ErrorKind::WriteZero.into());
-    }
-    if let Some(rest) = head.get(written..).filter(|rest| !rest.is_empty()) {
-        socket.write_all(rest)?;
-        return socket.write_all(tail);
-    }
-    socket.write_all(tail.get(written - head.len()..).unwrap_or_default())
 }
 
 #[cfg(test)]

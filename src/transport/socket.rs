@@ -2,19 +2,19 @@
 //!
 //! The operating system's timeout is set only when it would outlive the deadline, so that a connection in steady use
 //! costs no system call beside its reads and writes: with no deadline none is ever made; with one, the timeout is set a
-//! little shorter than needed, which serves the following calls too, and a wait that ends early is taken up again.
+//! little shorter than needed, which serves the following calls too, and a wait that ends early is repeated.
+//!
+//! No write raises SIGPIPE: a program that has the signal at its default would be killed when a server hangs up.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::TcpKeepalive;
 
 use crate::deadline::Deadline;
 use crate::error::Result;
@@ -25,92 +25,81 @@ use crate::fork;
 pub(crate) struct Socket {
     shared: Arc<Shared>,
     deadline: Deadline,
-    /// What the operating system has been told.
+    /// The timeouts that the operating system has now.
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
-    waits: bool,
+    /// `None`: reads and writes wait. Otherwise they do not, and this many bytes may still be read.
+    budget: Option<usize>,
     /// How many system calls were made, for the test that counts them.
     #[cfg(test)]
     pub(crate) calls: usize,
 }
 
-/// Ends a socket's conversation from another thread. A clone is a reference count, not a system call.
+/// Ends a connection from another thread. A clone is a reference count, not a system call.
 #[derive(Clone, Debug)]
 pub(crate) struct ShutdownHandle(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    handle: Handle,
+    socket: socket2::Socket,
     closed_here: AtomicBool,
     /// The process that connected it.
     process: u64,
 }
 
-#[derive(Debug)]
-enum Handle {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
-}
-
 impl ShutdownHandle {
-    /// Ends both directions; whoever waits on the socket is woken. In a child process only the child's own hold on it ends.
+    /// Ends both directions, and with them every wait on the socket. In a child process only the child's own use of it ends.
     pub(crate) fn close(&self) {
         self.0.closed_here.store(true, Ordering::Release);
-        if self.0.is_inherited() {
-            return;
+        if !self.is_inherited() {
+            let _ = self.0.socket.shutdown(Shutdown::Both);
         }
-        let _ = self.0.handle.as_socket().shutdown(Shutdown::Both);
     }
 
     /// Whether it was closed from this side.
     pub(crate) fn is_closed(&self) -> bool {
         self.0.closed_here.load(Ordering::Acquire)
     }
-}
 
-impl Shared {
-    /// Whether this process has it from its parent (`fork`), which still uses it.
-    fn is_inherited(&self) -> bool {
-        self.process != fork::process()
+    /// Whether the connection belongs to the parent of this process (`fork`), which goes on using it.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.0.process != fork::process()
     }
 }
 
 impl Socket {
     /// Takes a connected TCP socket: no delay for small messages, keepalive on.
     pub(super) fn from_tcp(stream: TcpStream, deadline: Deadline) -> io::Result<Socket> {
-        stream.set_nodelay(true)?;
+        let socket = socket2::Socket::from(stream);
+        socket.set_tcp_nodelay(true)?;
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
         #[cfg(not(windows))]
         let keepalive = keepalive.with_retries(KEEPALIVE_PROBES);
-        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-        Ok(Socket::new(Handle::Tcp(stream), deadline))
+        socket.set_tcp_keepalive(&keepalive)?;
+        Socket::new(socket, deadline)
     }
 
-    fn new(handle: Handle, deadline: Deadline) -> Socket {
-        let shared = Arc::new(Shared { handle, closed_here: AtomicBool::new(false), process: fork::process() });
-        Socket {
-            shared,
+    fn new(socket: socket2::Socket, deadline: Deadline) -> io::Result<Socket> {
+        #[cfg(target_vendor = "apple")]
+        socket.set_nosigpipe(true)?;
+        let shared = Shared { socket, closed_here: AtomicBool::new(false), process: fork::process() };
+        Ok(Socket {
+            shared: Arc::new(shared),
             deadline,
             read_timeout: None,
             write_timeout: None,
-            waits: true,
+            budget: None,
             #[cfg(test)]
             calls: 0,
-        }
+        })
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Deadline) {
         self.deadline = deadline;
     }
 
-    pub(super) fn closer(&self) -> ShutdownHandle {
+    pub(super) fn shutdown_handle(&self) -> ShutdownHandle {
         ShutdownHandle(Arc::clone(&self.shared))
-    }
-
-    /// Whether this process has it from its parent (`fork`), which still uses it.
-    pub(super) fn is_inherited(&self) -> bool {
-        self.shared.is_inherited()
     }
 
     /// Whether there is nothing to read and the peer has not closed.
@@ -118,48 +107,42 @@ impl Socket {
         if self.wait(false).is_err() {
             return false;
         }
-        let seen = self.shared.handle.as_socket().peek(&mut [MaybeUninit::uninit()]);
+        let seen = self.shared.socket.peek(&mut [MaybeUninit::uninit()]);
         let idle = matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         self.wait(true).is_ok() && idle
     }
 
-    /// Whether reads and writes wait at all.
+    /// Whether reads and writes wait. While they do not, no deadline counts; so that a peer which never stops sending cannot
+    /// hold the caller, no more than [`NONBLOCKING_BUDGET`] bytes can be read until they wait again.
     pub(super) fn wait(&mut self, waits: bool) -> io::Result<()> {
-        self.shared.handle.as_socket().set_nonblocking(!waits)?;
-        self.waits = waits;
+        self.shared.socket.set_nonblocking(!waits)?;
+        self.budget = if waits { None } else { Some(NONBLOCKING_BUDGET) };
         Ok(())
     }
 
-    /// Does one read or write again and again until it did something, failed, or the deadline has passed.
-    fn attempt(&mut self, which: Direction, mut call: impl FnMut(&Handle) -> io::Result<usize>) -> io::Result<usize> {
-        let mut again = false;
-        loop {
-            if self.waits {
-                self.keep_to_deadline(which, again)?;
-            }
-            #[cfg(test)]
-            {
-                self.calls += 1;
-            }
-            match call(&self.shared.handle) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => again = true,
-                Err(error) if self.waits && is_timeout(&error) => again = true,
-                done => return done,
-            }
-        }
+    /// The socket itself, for a caller that does its own [`Socket::prepare`] and [`Socket::is_interim`].
+    pub(super) fn raw(&self) -> &socket2::Socket {
+        &self.shared.socket
     }
 
-    /// Sees to it that the next call ends with the deadline; after a wait that ended early, exactly with it.
-    fn keep_to_deadline(&mut self, which: Direction, exactly: bool) -> io::Result<()> {
-        let told = match which {
+    /// Sees to it that the next call ends with the deadline; after a wait that ended early (`exactly`), exactly with it.
+    pub(super) fn prepare(&mut self, direction: Direction, exactly: bool) -> io::Result<()> {
+        #[cfg(test)]
+        {
+            self.calls += 1;
+        }
+        if self.budget.is_some() {
+            return Ok(());
+        }
+        let current = match direction {
             Direction::Read => self.read_timeout,
             Direction::Write => self.write_timeout,
         };
-        let wanted = match (self.deadline.remaining(), told) {
+        let wanted = match (self.deadline.remaining(), current) {
             (None, None) => return Ok(()),
             (None, Some(_)) => None,
             (Some(Duration::ZERO), _) => return Err(io::ErrorKind::TimedOut.into()),
-            (Some(left), Some(told)) if told <= left && !exactly => return Ok(()),
+            (Some(left), Some(current)) if current <= left && !exactly => return Ok(()),
             (Some(left), _) if exactly => Some(left.max(SHORTEST_WAIT)),
             (Some(left), _) => Some((left - left / 8).max(SHORTEST_WAIT)),
         };
@@ -167,34 +150,58 @@ impl Socket {
         {
             self.calls += 1;
         }
-        let socket = self.shared.handle.as_socket();
-        match which {
+        match direction {
             Direction::Read => {
-                socket.set_read_timeout(wanted)?;
+                self.shared.socket.set_read_timeout(wanted)?;
                 self.read_timeout = wanted;
             }
             Direction::Write => {
-                socket.set_write_timeout(wanted)?;
+                self.shared.socket.set_write_timeout(wanted)?;
                 self.write_timeout = wanted;
             }
         }
         Ok(())
     }
+
+    /// Whether a call that failed so is to be repeated: a signal interrupted it, or it waited for less than the deadline.
+    pub(super) fn is_interim(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::Interrupted || (self.budget.is_none() && is_timeout(error))
+    }
 }
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.attempt(Direction::Read, |handle| handle.read(buffer))
+        let room = self.budget.map_or(buffer.len(), |budget| budget.min(buffer.len()));
+        if room == 0 && !buffer.is_empty() {
+            return Err(io::Error::other("the server sent data that was not asked for, without end"));
+        }
+        let buffer = buffer.get_mut(..room).unwrap_or_default();
+        let mut again = false;
+        loop {
+            self.prepare(Direction::Read, again)?;
+            match (&self.shared.socket).read(buffer) {
+                Err(error) if self.is_interim(&error) => again = true,
+                done => {
+                    let read = *done.as_ref().unwrap_or(&0);
+                    self.budget = self.budget.map(|budget| budget.saturating_sub(read));
+                    return done;
+                }
+            }
+        }
     }
 }
 
+/// What a TLS channel writes.
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.attempt(Direction::Write, |handle| handle.write(bytes))
-    }
-
-    fn write_vectored(&mut self, both: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.attempt(Direction::Write, |handle| handle.write_vectored(both))
+        let mut again = false;
+        loop {
+            self.prepare(Direction::Write, again)?;
+            match self.shared.socket.send_with_flags(bytes, SEND_FLAGS) {
+                Err(error) if self.is_interim(&error) => again = true,
+                done => return done,
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -205,9 +212,10 @@ impl Write for Socket {
 /// Connects a Unix socket.
 #[cfg(unix)]
 pub(super) fn connect_unix(path: &Path, deadline: Deadline) -> Result<Socket> {
-    use crate::transport::failure::unix_failed;
-    let socket = attempt_unix(path, deadline).map_err(|error| unix_failed(error, path, deadline))?;
-    Ok(Socket::new(Handle::Unix(socket), deadline))
+    use super::failure::unix_failed;
+    attempt_unix(path, deadline)
+        .and_then(|socket| Socket::new(socket, deadline))
+        .map_err(|error| unix_failed(error, path, deadline))
 }
 
 /// There are no such sockets here.
@@ -218,18 +226,18 @@ pub(super) fn connect_unix(_path: &Path, _deadline: Deadline) -> Result<Socket> 
 }
 
 #[cfg(unix)]
-fn attempt_unix(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
-    use socket2::{Domain, SockAddr, Socket as Unconnected, Type};
+fn attempt_unix(path: &Path, deadline: Deadline) -> io::Result<socket2::Socket> {
+    use socket2::{Domain, SockAddr, Type};
     let address = SockAddr::unix(path)?;
     loop {
-        let socket = Unconnected::new(Domain::UNIX, Type::STREAM, None)?;
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
         let connected = match deadline.remaining() {
             None => socket.connect(&address),
             Some(Duration::ZERO) => return Err(io::ErrorKind::TimedOut.into()),
             Some(left) => socket.connect_timeout(&address, left),
         };
         match connected {
-            Ok(()) => return Ok(UnixStream::from(std::os::fd::OwnedFd::from(socket))),
+            Ok(()) => return Ok(socket),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // The listener's queue is full, and this kind of socket cannot wait for room in it.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(FULL_QUEUE_PAUSE),
@@ -238,53 +246,28 @@ fn attempt_unix(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
     }
 }
 
-impl Handle {
-    fn as_socket(&self) -> SockRef<'_> {
-        match self {
-            Handle::Tcp(stream) => SockRef::from(stream),
-            #[cfg(unix)]
-            Handle::Unix(stream) => SockRef::from(stream),
-        }
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Handle::Tcp(stream) => (&mut &*stream).read(buffer),
-            #[cfg(unix)]
-            Handle::Unix(stream) => (&mut &*stream).read(buffer),
-        }
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Handle::Tcp(stream) => (&mut &*stream).write(bytes),
-            #[cfg(unix)]
-            Handle::Unix(stream) => (&mut &*stream).write(bytes),
-        }
-    }
-
-    fn write_vectored(&self, both: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Handle::Tcp(stream) => (&mut &*stream).write_vectored(both),
-            #[cfg(unix)]
-            Handle::Unix(stream) => (&mut &*stream).write_vectored(both),
-        }
-    }
-}
-
 #[derive(Clone, Copy)]
-enum Direction {
+pub(super) enum Direction {
     Read,
     Write,
 }
 
-/// The system's word for a wait that took too long; not a connection that the system has given up (which also is
-/// `TimedOut`, by ETIMEDOUT).
+/// Whether the operating system's own timeout ended a wait. A connection that the system has given up is another matter,
+/// although it also is `TimedOut` (ETIMEDOUT).
 fn is_timeout(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || (cfg!(windows) && error.kind() == io::ErrorKind::TimedOut && error.raw_os_error() == Some(WSAETIMEDOUT))
 }
 
+/// Keeps a write to a connection that the peer has closed from raising SIGPIPE. Apple's systems have an option of the socket
+/// for that instead, and Windows has no such signal.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+pub(super) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+pub(super) const SEND_FLAGS: i32 = 0;
+/// How much is read at most while reads do not wait: two TLS records of full size with all that surrounds them. A server that
+/// behaves has sent next to nothing on an idle connection: perhaps session tickets, of some hundred bytes each.
+const NONBLOCKING_BUDGET: usize = 2 * (16 * 1024 + 512);
 /// How long a connection is idle before the system asks whether the peer is still there; how long it waits between two
 /// questions; how often it asks in vain. What the drivers' specification of keepalive asks for; Linux would wait two hours.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);

@@ -107,7 +107,7 @@ fn a_write_ends_with_its_deadline() {
     let (mut stream, _peer) = pair();
     stream.set_deadline(millis(100));
     let began = Instant::now();
-    let error = stream.write_both(&[0; 100], &vec![0; 64 << 20]).unwrap_err();
+    let error = stream.write_all(&[0; 100], &vec![0; 64 << 20]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert!(began.elapsed() < Duration::from_secs(2));
 }
@@ -122,7 +122,7 @@ fn both_parts_arrive_in_order() {
         peer.read_to_end(&mut all).unwrap();
         all
     });
-    stream.write_both(b"head", &tail).unwrap();
+    stream.write_all(b"head", &tail).unwrap();
     drop(stream);
     assert!(reader.join().unwrap() == expected);
 }
@@ -131,7 +131,7 @@ fn both_parts_arrive_in_order() {
 fn no_deadline_sets_none_and_a_deadline_is_set_once() {
     let (mut stream, mut peer) = pair();
     let mut echo = |stream: &mut Transport| {
-        stream.write_all(b"ask").unwrap();
+        stream.write_all(b"ask", &[]).unwrap();
         peer.write_all(b"answer").unwrap();
         assert_eq!(stream.read(&mut [0; 10]).unwrap(), 6);
     };
@@ -161,9 +161,9 @@ fn liveness() {
 }
 
 #[test]
-fn a_closer_wakes_a_reader() {
+fn a_shutdown_handle_wakes_a_reader() {
     let (mut stream, _peer) = pair();
-    let closer = stream.closer();
+    let closer = stream.shutdown_handle();
     let (started, go) = mpsc::channel();
     let reader = thread::spawn(move || {
         started.send(()).unwrap();

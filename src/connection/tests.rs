@@ -1,4 +1,4 @@
-//! A line against peers whose every byte is decided here.
+//! A connection against peers whose every byte is decided here.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -13,11 +13,13 @@ use super::*;
 use crate::options::ServerAddress;
 use crate::wire::Sequence;
 
-fn line(peer: &Script) -> Line {
+/// A connection as it is after its handshake.
+fn connect(peer: &Script) -> Connection {
     let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: peer.port() };
-    let mut line = Line::new(Transport::connect(&address, None, Deadline::NEVER).unwrap());
-    line.handshake_is_over(MAX_MESSAGE_BYTES);
-    line
+    let transport = Transport::connect(&address, None, Deadline::NEVER).unwrap();
+    let mut connection = Connection::new(transport, &address, 1);
+    connection.max_reply_bytes = MAX_MESSAGE_BYTES;
+    connection
 }
 
 /// A peer that answers each request as the closure wants.
@@ -38,13 +40,13 @@ fn honest() -> Script {
     })
 }
 
-fn ping(line: &mut Line, deadline: Deadline) -> Result<Reply> {
-    ask(line, 0, deadline)
+fn ping(connection: &mut Connection, deadline: Deadline) -> Result<Reply> {
+    ask(connection, 0, deadline)
 }
 
-fn ask(line: &mut Line, size: i32, deadline: Deadline) -> Result<Reply> {
+fn ask(connection: &mut Connection, size: i32, deadline: Deadline) -> Result<Reply> {
     let body = rawdoc! { "ping": 1, "size": size };
-    line.run(&Message { database: "admin", body: &body, sequence: None, more_to_come: false }, deadline)
+    connection.run(&Message { database: "admin", body: &body, sequence: None, more_to_come: false }, deadline)
 }
 
 fn second(count: u64) -> Deadline {
@@ -54,50 +56,51 @@ fn second(count: u64) -> Deadline {
 #[test]
 fn a_ping_takes_two_system_calls() {
     let peer = honest();
-    let mut line = line(&peer);
+    let mut connection = connect(&peer);
     for _ in 0..50 {
-        ping(&mut line, Deadline::NEVER).unwrap();
+        ping(&mut connection, Deadline::NEVER).unwrap();
     }
-    assert_eq!(line.stream.socket_mut().calls, 100);
+    assert_eq!(connection.transport.socket_mut().calls, 100);
 }
 
 #[test]
 fn an_insert_takes_two_system_calls_and_is_not_copied_when_long() {
     let peer = honest();
-    let mut line = line(&peer);
+    let mut connection = connect(&peer);
     let document = rawdoc! { "_id": 1, "text": "x".repeat(100_000) };
     let body = rawdoc! { "insert": "things" };
     let sequence = Sequence { identifier: "documents", documents: document.as_bytes(), count: 1 };
-    line.run(&Message { database: "db", body: &body, sequence: Some(sequence), more_to_come: false }, Deadline::NEVER)
+    connection
+        .run(&Message { database: "db", body: &body, sequence: Some(sequence), more_to_come: false }, Deadline::NEVER)
         .unwrap();
-    assert!(line.stream.socket_mut().calls <= 4, "{}", line.stream.socket_mut().calls);
-    assert!(line.outgoing.capacity() < 10_000);
+    assert!(connection.transport.socket_mut().calls <= 4, "{}", connection.transport.socket_mut().calls);
+    assert!(connection.outgoing.capacity() < 10_000);
 }
 
 #[test]
 fn replies_of_every_size() {
     let peer = honest();
-    let mut line = line(&peer);
+    let mut connection = connect(&peer);
     let edge = INCOMING as i32;
     for size in [0, 1, edge - 100, edge - 60, edge - 50, edge - 40, edge, 100_000, 3_000_000, 15_000_000] {
-        let reply = ask(&mut line, size, second(20)).unwrap();
+        let reply = ask(&mut connection, size, second(20)).unwrap();
         assert_eq!(reply.document().get_str("text").unwrap().len(), size as usize);
-        assert!(!line.is_broken());
-        line.recycle(reply.into_buffer());
+        assert!(!connection.is_broken());
+        connection.recycle(reply.into_buffer());
     }
-    assert!(line.spare.capacity() > 15_000_000);
-    line.rest();
-    assert_eq!(line.spare.capacity(), 0);
+    assert!(connection.spare.capacity() > 15_000_000);
+    connection.shrink_buffers();
+    assert_eq!(connection.spare.capacity(), 0);
 }
 
 #[test]
 fn a_recycled_buffer_serves_the_next_long_reply() {
     let peer = honest();
-    let mut line = line(&peer);
-    let buffer = ask(&mut line, 5_000_000, second(20)).unwrap().into_buffer();
+    let mut connection = connect(&peer);
+    let buffer = ask(&mut connection, 5_000_000, second(20)).unwrap().into_buffer();
     let place = buffer.as_ptr();
-    line.recycle(buffer);
-    let reply = ask(&mut line, 4_000_000, second(20)).unwrap();
+    connection.recycle(buffer);
+    let reply = ask(&mut connection, 4_000_000, second(20)).unwrap();
     assert_eq!(reply.document().get_str("text").unwrap().len(), 4_000_000);
     let again = reply.into_buffer();
     assert_eq!(again.as_ptr(), place);
@@ -111,9 +114,9 @@ fn one_byte_at_a_time() {
             thread::sleep(Duration::from_millis(1));
         }
     });
-    let mut line = line(&peer);
+    let mut connection = connect(&peer);
     for _ in 0..3 {
-        assert_eq!(ping(&mut line, second(20)).unwrap().document().get_i32("ok").unwrap(), 1);
+        assert_eq!(ping(&mut connection, second(20)).unwrap().document().get_i32("ok").unwrap(), 1);
     }
 }
 
@@ -125,13 +128,13 @@ fn one_byte_at_a_time_does_not_stretch_the_deadline() {
             thread::sleep(Duration::from_millis(20));
         }
     });
-    let mut line = line(&peer);
+    let mut connection = connect(&peer);
     let began = Instant::now();
     let limit = Deadline::after(Duration::from_millis(200)).named("timeoutMS");
-    let error = ping(&mut line, limit).unwrap_err();
+    let error = ping(&mut connection, limit).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().starts_with("timeoutMS"), "{error}");
     assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
-    assert!(line.is_broken());
+    assert!(connection.is_broken());
 }
 
 #[test]
@@ -143,13 +146,13 @@ fn a_reply_cut_at_every_byte() {
             let bytes = wire::reply_bytes(&request, &rawdoc! { "ok": 1 }, &Forge::default());
             let _ = stream.write_all(&bytes[..cut]);
         });
-        let mut line = line(&peer);
-        let error = ping(&mut line, second(20)).unwrap_err();
+        let mut connection = connect(&peer);
+        let error = ping(&mut connection, second(20)).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Io) && error.is_network_error(), "{cut}: {error}");
         assert!(error.message().contains("closed the connection"), "{cut}: {error}");
         assert!(cut == 0 || error.message().contains(&format!("after {cut} bytes")), "{cut}: {error}");
-        assert!(line.is_broken() && !line.is_alive());
-        let again = ping(&mut line, second(20)).unwrap_err();
+        assert!(connection.is_broken() && !connection.is_alive());
+        let again = ping(&mut connection, second(20)).unwrap_err();
         assert!(again.message().contains("failed before"), "{again}");
     }
 }
@@ -160,24 +163,24 @@ fn an_announcement_alone_costs_little_room() {
         let forge = Forge { length: Some(47_999_999), ..Forge::default() };
         let _ = wire::write_forged(stream, request, &doc! { "ok": 1 }, &forge);
     });
-    let mut line = line(&peer);
+    let mut connection = connect(&peer);
     let limit = Deadline::after(Duration::from_millis(100)).named("socketTimeoutMS");
-    let error = ping(&mut line, limit).unwrap_err();
+    let error = ping(&mut connection, limit).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
-    assert_eq!(line.spare.capacity(), FIRST_ROOM);
+    assert_eq!(connection.spare.capacity(), FIRST_ROOM);
 }
 
 #[test]
-fn forged_replies_break_the_line() {
+fn forged_replies_break_the_connection() {
     let forge = |forge: fn() -> Forge, words: &str| {
         let peer = answering(move |stream, request| {
             let _ = wire::write_forged(stream, request, &doc! { "ok": 1 }, &forge());
         });
-        let mut line = line(&peer);
-        let error = ping(&mut line, second(20)).unwrap_err();
+        let mut connection = connect(&peer);
+        let error = ping(&mut connection, second(20)).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error}");
         assert!(error.message().contains(words), "{error}");
-        assert!(line.is_broken());
+        assert!(connection.is_broken());
     };
     forge(|| Forge { length: Some(-1), ..Forge::default() }, "negative length");
     forge(|| Forge { length: Some(0), ..Forge::default() }, "announces 0 bytes");
@@ -191,50 +194,50 @@ fn forged_replies_break_the_line() {
 }
 
 #[test]
-fn what_goes_unanswered_leaves_the_line_whole() {
+fn what_goes_unanswered_leaves_the_connection_usable() {
     let peer = honest();
-    let mut line = line(&peer);
+    let mut connection = connect(&peer);
     let body = rawdoc! { "insert": "things" };
     for _ in 0..3 {
         let message = Message { database: "db", body: &body, sequence: None, more_to_come: true };
-        line.send(&message, Deadline::NEVER).unwrap();
+        connection.send(&message, Deadline::NEVER).unwrap();
     }
-    assert!(!line.is_broken() && line.is_alive());
-    ping(&mut line, second(20)).unwrap();
+    assert!(!connection.is_broken() && connection.is_alive());
+    ping(&mut connection, second(20)).unwrap();
 }
 
 #[test]
 fn a_message_that_is_too_long_is_never_sent() {
     let peer = honest();
-    let mut line = line(&peer);
-    line.handshake_is_over(1000);
+    let mut connection = connect(&peer);
+    connection.description.max_message_size_bytes = 1000;
     let body = rawdoc! { "text": "x".repeat(1000) };
     let message = Message { database: "db", body: &body, sequence: None, more_to_come: false };
-    let error = line.run(&message, Deadline::NEVER).unwrap_err();
+    let error = connection.run(&message, Deadline::NEVER).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
-    assert!(!line.is_broken());
-    ping(&mut line, second(20)).unwrap();
+    assert!(!connection.is_broken());
+    ping(&mut connection, second(20)).unwrap();
 }
 
 #[test]
 fn a_deadline_that_has_passed_sends_nothing() {
     let peer = honest();
-    let mut line = line(&peer);
+    let mut connection = connect(&peer);
     let spent = Deadline::after(Duration::from_nanos(1)).named("timeoutMS");
     thread::sleep(Duration::from_millis(1));
-    let error = ping(&mut line, spent).unwrap_err();
+    let error = ping(&mut connection, spent).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().contains("timeoutMS"), "{error}");
-    assert!(!line.is_broken());
-    ping(&mut line, second(20)).unwrap();
+    assert!(!connection.is_broken());
+    ping(&mut connection, second(20)).unwrap();
 }
 
 #[test]
-fn a_closer_ends_a_command_promptly() {
+fn a_shutdown_handle_ends_a_command_promptly() {
     let peer = answering(|_, _| {});
-    let mut line = line(&peer);
-    let closer = line.closer();
+    let mut connection = connect(&peer);
+    let closer = connection.shutdown_handle();
     let began = Instant::now();
-    let command = thread::spawn(move || (ping(&mut line, second(20)).unwrap_err(), line.is_broken()));
+    let command = thread::spawn(move || (ping(&mut connection, second(20)).unwrap_err(), connection.is_broken()));
     thread::sleep(Duration::from_millis(30));
     closer.close();
     let (error, broken) = command.join().unwrap();
@@ -245,12 +248,12 @@ fn a_closer_ends_a_command_promptly() {
 #[test]
 fn message_numbers_differ_and_are_known_before() {
     let peer = honest();
-    let (mut one, mut two) = (line(&peer), line(&peer));
+    let (mut one, mut two) = (connect(&peer), connect(&peer));
     let mut seen = std::collections::HashSet::new();
     for _ in 0..10 {
-        for line in [&mut one, &mut two] {
-            assert!(seen.insert(line.next_request_id()));
-            ping(line, second(20)).unwrap();
+        for connection in [&mut one, &mut two] {
+            assert!(seen.insert(connection.next_request_id()));
+            ping(connection, second(20)).unwrap();
         }
     }
 }
