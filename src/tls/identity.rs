@@ -143,9 +143,14 @@ impl<'a> Material<'a> {
 }
 
 impl Bundle<'_> {
+    /// Where it comes from.
+    pub(super) fn origin(&self) -> Origin<'static> {
+        Origin::Code(PKCS12)
+    }
+
     /// An error about it.
     pub(super) fn about(&self, what: &str) -> Error {
-        Origin::Code(PKCS12).about(what)
+        self.origin().about(what)
     }
 
     fn check(&self) -> Result<()> {

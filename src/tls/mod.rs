@@ -11,6 +11,8 @@
 
 mod certificate;
 mod channel;
+#[cfg(any(test, windows, target_os = "macos", mongo_blocking_native_tls))]
+mod codes;
 mod connector;
 mod der;
 mod files;

@@ -1,9 +1,8 @@
 //! SChannel and Secure Transport (and OpenSSL, where this is tested on Linux) through `native-tls`.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, TlsConnectorBuilder};
 
@@ -12,11 +11,14 @@ use crate::error::{Error, Result};
 use crate::event::{Revocation, TlsInfo};
 use crate::options::{TlsOptions, TlsVersion};
 use crate::tls::certificate;
+use crate::tls::codes::{Known, Meaning};
 use crate::tls::files::Files;
 use crate::tls::identity::{self, Bundle, Material, Own};
+use crate::tls::pem::Origin;
 use crate::tls::trust_anchors::TrustAnchors;
 use crate::tls::{
-    Failure, PeerName, Target, certificate_hint, handshake_failed, key_match, no_common_tls, peer_name, pem,
+    ATLAS_HINT, Failure, PeerName, Target, certificate_hint, codes, handshake_failed, is_atlas, key_match,
+    no_common_tls, peer_name, pem,
 };
 use crate::warning::{WarningSink, Warnings};
 
@@ -31,7 +33,78 @@ pub(super) struct Context {
 pub(super) struct OcspCache;
 
 /// A TLS channel as the platform makes it.
-pub(super) type Channel<S> = native_tls::TlsStream<S>;
+pub(super) struct Channel<S>(native_tls::TlsStream<Watched<S>>);
+
+impl<S: Read + Write> Channel<S> {
+    /// The stream beneath.
+    pub(super) fn get_ref(&self) -> &S {
+        &self.0.get_ref().stream
+    }
+
+    /// The stream beneath.
+    pub(super) fn get_mut(&mut self) -> &mut S {
+        &mut self.0.get_mut().stream
+    }
+
+    /// Tells the peer that no more will come.
+    pub(super) fn shutdown(&mut self) -> io::Result<()> {
+        self.0.shutdown()
+    }
+}
+
+impl<S: Read + Write> Read for Channel<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(with_words)
+    }
+}
+
+impl<S: Read + Write> Write for Channel<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(with_words)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(with_words)
+    }
+}
+
+/// The stream beneath a channel. It keeps why it failed, since the platform's error for a handshake does not tell.
+#[derive(Debug)]
+struct Watched<S> {
+    stream: S,
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl<S> Watched<S> {
+    /// What has failed stays failed; to wait is no failure.
+    fn watch<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+        {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(again(error));
+        }
+        result
+    }
+}
+
+impl<S: Read> Read for Watched<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer);
+        self.watch(read)
+    }
+}
+
+impl<S: Write> Write for Watched<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.stream.write(bytes);
+        self.watch(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.stream.flush();
+        self.watch(flushed)
+    }
+}
 
 impl Context {
     /// Judges what the options name, files and all.
@@ -75,13 +148,17 @@ impl Context {
             PeerName::Ip(address) => address.to_string(),
             PeerName::Dns(name) => name.to_owned(),
         };
-        match self.connector.connect(&name, stream) {
+        let failed = Arc::default();
+        match self.connector.connect(&name, Watched { stream, failed: Arc::clone(&failed) }) {
             Ok(channel) => {
                 let facts = facts(&channel);
-                Ok((channel, facts))
+                Ok((Channel(channel), facts))
             }
             Err(HandshakeError::WouldBlock(_)) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
-            Err(HandshakeError::Failure(error)) => Err(judge(&error, target)),
+            Err(HandshakeError::Failure(error)) => {
+                let stream_failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Err(stream_failed.map_or_else(|| judge(&error, target), Failure::Io))
+            }
         }
     }
 }
@@ -123,7 +200,7 @@ fn version(version: TlsVersion) -> Result<Protocol> {
 }
 
 /// All that the platform tells.
-fn facts<S: Read + Write>(channel: &Channel<S>) -> TlsInfo {
+fn facts<S: Read + Write>(channel: &native_tls::TlsStream<S>) -> TlsInfo {
     let der = channel.peer_certificate().ok().flatten().and_then(|certificate| certificate.to_der().ok());
     let subject = der.and_then(|der| certificate::Certificate::read(&der)).map(|certificate| certificate.subject);
     TlsInfo {
@@ -163,6 +240,7 @@ fn build_with(
     if Identity::from_pkcs8(first(material, 0).as_bytes(), material.key.as_bytes()).is_err() && !cfg!(windows) {
         return Err(material.key_from.about("holds a private key that cannot be read"));
     }
+    let mut refused = None;
     // SChannel takes any two for a pair, so they are compared here first, as far as that goes.
     let is_stranger = |certificate: &String| {
         let der = pem::blocks(certificate).first().and_then(pem::Block::der);
@@ -170,16 +248,36 @@ fn build_with(
     };
     let strangers: Vec<bool> = material.certificates.iter().map(is_stranger).collect();
     for leaf in (0..material.certificates.len()).filter(|leaf| strangers.get(*leaf) == Some(&false)) {
-        if let Ok(own) = Identity::from_pkcs8(first(material, leaf).as_bytes(), material.key.as_bytes()) {
-            builder.identity(own);
-            if let Ok(connector) = builder.build() {
+        let own = Identity::from_pkcs8(first(material, leaf).as_bytes(), material.key.as_bytes());
+        let built = own.and_then(|own| builder.identity(own).build());
+        match built {
+            Ok(connector) => {
                 let facts = material.facts(leaf);
                 facts.iter().for_each(|facts| identity::warn_of_validity(facts, warnings));
                 return Ok((connector, facts.map(|facts| facts.presented())));
             }
+            Err(error) => refused = Some(error),
         }
     }
-    Err(material.mismatch())
+    Err(match refused {
+        // Where they were compared, they belong together: what is wrong is another matter.
+        Some(error) if cfg!(any(windows, target_os = "macos")) => refused_by_platform(&material.key_from, error),
+        _ => material.mismatch(),
+    })
+}
+
+/// The platform did not take a key and its certificate, or a bundle, for this reason.
+fn refused_by_platform(origin: &Origin<'_>, error: native_tls::Error) -> Error {
+    let code = codes::code_in(&error.to_string(), &format!("{error:?}"));
+    let known = code.and_then(codes::known);
+    let reason = match (code, known) {
+        (Some(code), Some(known)) => format!("{} ({})", known.meaning.words(), codes::told(code)),
+        (Some(code), None) => format!("{error} ({})", codes::told(code)),
+        (None, _) => error.to_string(),
+    };
+    let hint = known.map_or(Meaning::OwnKeyUnusable, |known| known.meaning).hint();
+    let what = format!("holds a certificate and key that this platform's TLS ({BACKEND}) refused: {reason}");
+    origin.about(what).with_hint(hint).with_source(error)
 }
 
 /// The platform opens the bundle, and says little of why it does not.
@@ -190,6 +288,13 @@ fn build_with_bundle(builder: &mut TlsConnectorBuilder, bundle: &Bundle<'_>) -> 
 }
 
 fn unopened_bundle(bundle: &Bundle<'_>, error: native_tls::Error) -> Error {
+    let code = codes::code_in(&error.to_string(), &format!("{error:?}"));
+    if let Some(code) = code.filter(|_| cfg!(any(windows, target_os = "macos"))) {
+        return match codes::known(code).map(|known| known.meaning) {
+            Some(Meaning::OwnBundleNotOpened) => bundle.wrong_password().with_source(error),
+            _ => refused_by_platform(&bundle.origin(), error),
+        };
+    }
     let words = error.to_string().to_ascii_lowercase();
     let error_and_hint = match () {
         () if words.contains("unsupported") => bundle.not_available("its encryption"),
@@ -212,39 +317,63 @@ const BACKEND: &str = match () {
 };
 const SET_UP_FAILED: &str = "the platform's TLS could not be set up";
 
-/// Tells a refused certificate from a stream that failed, and both from all else, by what the platform says.
+/// Tells a refused certificate from all else that ends a handshake, by the platform's code. What the crates between add of their
+/// own is in English.
 fn judge(error: &native_tls::Error, target: &Target<'_>) -> Failure {
-    if let Some(cause) = io_cause(error) {
-        return Failure::Io(cause);
-    }
     let reason = error.to_string();
     let lower = reason.to_ascii_lowercase();
     if lower.contains("unexpected eof") {
         return Failure::Io(io::ErrorKind::UnexpectedEof.into());
     }
-    if lower.contains("certificate verify failed") || lower.contains("trust") || lower.contains("certificate chain") {
-        let host = target.host;
-        let message = format!(
-            "the server's certificate was refused: {reason}. Expected: a certificate for {host}. \
-             (This platform's TLS does not show the one that was presented)"
-        );
-        return handshake_failed(message, Some(certificate_hint(&reason)));
+    if lower.contains("user-specified roots") {
+        let meaning = Meaning::UnknownAuthority;
+        return refused_certificate(meaning.words(), meaning.hint(), target);
     }
-    no_common_tls(&reason, target)
+    match codes::code_in(&reason, &format!("{error:?}")) {
+        Some(code) if cfg!(any(windows, target_os = "macos")) => judge_code(code, &reason, target),
+        _ if ["certificate verify failed", "trust", "certificate chain"].iter().any(|word| lower.contains(word)) => {
+            refused_certificate(&reason, certificate_hint(&reason), target)
+        }
+        _ => no_common_tls(&reason, target),
+    }
 }
 
-/// The stream's own error beneath, as far as an error can be told again.
-fn io_cause(error: &native_tls::Error) -> Option<io::Error> {
-    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>()
-            // SChannel's own verdicts come as I/O errors too, with negative codes.
-            && io.raw_os_error().is_none_or(|code| code >= 0)
-        {
-            let again = io.raw_os_error().map(io::Error::from_raw_os_error);
-            return Some(again.unwrap_or_else(|| io.kind().into()));
+fn judge_code(code: i32, reason: &str, target: &Target<'_>) -> Failure {
+    let told = codes::told(code);
+    let Some(Known { meaning, .. }) = codes::known(code) else {
+        return no_common_tls(&format!("{reason} ({told})"), target);
+    };
+    let words = format!("{} ({told})", meaning.words());
+    match meaning {
+        Meaning::ConnectionClosed => Failure::Io(io::ErrorKind::UnexpectedEof.into()),
+        Meaning::ServerFailed if is_atlas(target.host) => {
+            handshake_failed(format!("no common TLS: {words}"), Some(ATLAS_HINT))
         }
-        cause = inner.source();
+        meaning if meaning.is_of_server_certificate() => refused_certificate(&words, meaning.hint(), target),
+        meaning => handshake_failed(format!("no common TLS: {words}"), Some(meaning.hint())),
     }
-    None
+}
+
+fn refused_certificate(reason: &str, hint: &'static str, target: &Target<'_>) -> Failure {
+    let host = target.host;
+    let message = format!(
+        "the server's certificate was refused: {reason}. Expected: a certificate for {host}. (This platform's TLS does not show the \
+         one that was presented)"
+    );
+    handshake_failed(message, Some(hint))
+}
+
+/// What SChannel fails with after the handshake comes with a code for a number of the system's.
+fn with_words(error: io::Error) -> io::Error {
+    let Some(code) = error.raw_os_error().filter(|code| *code < 0) else { return error };
+    match codes::known(code) {
+        Some(Known { meaning: Meaning::ConnectionClosed, .. }) => io::ErrorKind::UnexpectedEof.into(),
+        Some(Known { meaning, .. }) => io::Error::other(format!("{} ({})", meaning.words(), codes::told(code))),
+        None => io::Error::other(format!("{error} ({})", codes::told(code))),
+    }
+}
+
+/// An error of the stream once more; the first one goes to the platform.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -24,6 +24,9 @@ pub(crate) enum Cause {
     OtherPrincipal,
     TicketExpired,
     WrongPassword,
+    /// The KDC refused one of the two, and the library does not tell which.
+    #[cfg_attr(not(all(feature = "gssapi", windows)), allow(dead_code))] // SSPI alone has it.
+    UserOrPassword,
     PasswordExpired,
     Revoked,
     UnknownUser,
@@ -115,6 +118,10 @@ impl Tried {
             Cause::NoTicket if self.origin == Origin::Keytab => return self.remedy(Cause::NoKey, of_user),
             Cause::NoTicket | Cause::TicketExpired if cfg!(windows) => log_on(user),
             Cause::WrongPassword if cfg!(windows) && self.origin != Origin::Password => log_on(user),
+            Cause::UserOrPassword if self.origin != Origin::Password => log_on(user),
+            Cause::UserOrPassword => {
+                format!("the KDC refused user name or password of {user}: are both right, and the realm after the @?")
+            }
             Cause::NoTicket => format!("no ticket: run kinit {user}, or give a password or a keytab"),
             Cause::OtherPrincipal => {
                 format!(
@@ -273,6 +280,7 @@ mod tests {
             Cause::OtherPrincipal,
             Cause::TicketExpired,
             Cause::WrongPassword,
+            Cause::UserOrPassword,
             Cause::PasswordExpired,
             Cause::Revoked,
             Cause::UnknownUser,

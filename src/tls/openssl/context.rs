@@ -8,6 +8,7 @@ use ::openssl::x509::store::{X509Store, X509StoreBuilder};
 use super::client_identity::ClientIdentity;
 use super::revocation::crl::Lists;
 use super::revocation::{self, crl};
+use super::roots;
 use super::sessions::Sessions;
 use crate::error::Result;
 use crate::options::{TlsOptions, TlsVersion};
@@ -65,8 +66,9 @@ pub(super) fn new_store(
     let revoked = options.crl_file.as_deref().zip(files.revoked.as_deref()).filter(|_| revocation::is_on(options));
     let mut builder = match (TrustAnchors::read(options, files)?, revoked) {
         (Some(authorities), _) => given_authorities(&authorities, warnings)?,
-        (None, Some(_)) => system_authorities().map_err(|error| set_up_failed(SET_UP_FAILED, error))?,
-        (None, None) => return Ok((None, None)),
+        // The system's OpenSSL finds the system's authorities by itself.
+        (None, None) if cfg!(not(feature = "openssl-vendored")) => return Ok((None, None)),
+        (None, _) => system_authorities().map_err(|error| set_up_failed(SET_UP_FAILED, error))?,
     };
     let lists = revoked.map(|(path, bytes)| crl::add(&mut builder, path, bytes)).transpose()?;
     Ok((Some(builder.build()), lists))
@@ -74,7 +76,7 @@ pub(super) fn new_store(
 
 fn system_authorities() -> Result<X509StoreBuilder, ErrorStack> {
     let mut builder = X509StoreBuilder::new()?;
-    builder.set_default_paths()?;
+    roots::add_system(&mut builder)?;
     Ok(builder)
 }
 

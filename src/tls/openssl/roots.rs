@@ -6,7 +6,13 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ::openssl::error::ErrorStack;
+#[cfg(feature = "openssl-vendored")]
+use ::openssl::ssl::SslFiletype;
 use ::openssl::version;
+#[cfg(feature = "openssl-vendored")]
+use ::openssl::x509::store::X509Lookup;
+use ::openssl::x509::store::X509StoreBuilder;
 
 use crate::options::TlsOptions;
 use crate::tls::pem;
@@ -27,9 +33,7 @@ impl Trust {
         if let Some(path) = &options.ca_file {
             return Trust::Given(format!("an authority in tlsCAFile {}", path.display()));
         }
-        let built_in = built_in_folder();
-        let file = env::var_os(FILE_VARIABLE).map_or_else(|| built_in.join("cert.pem"), PathBuf::from);
-        let folder = env::var_os(FOLDER_VARIABLE).unwrap_or_else(|| built_in.join("certs").into_os_string());
+        let Places { file, folder } = Places::of_system();
         Trust::System { file, folder }
     }
 
@@ -60,6 +64,68 @@ impl fmt::Display for Trust {
             Trust::System { .. } => f.write_str("an authority that this system trusts"),
         }
     }
+}
+
+/// Where the system's authorities are: a file, and folders as `SSL_CERT_DIR` has them.
+struct Places {
+    file: PathBuf,
+    folder: OsString,
+}
+
+impl Places {
+    /// What the environment says, as OpenSSL takes it; else where this system keeps them.
+    fn of_system() -> Places {
+        let Places { file, folder } = Places::usual();
+        Places {
+            file: env::var_os(FILE_VARIABLE).map_or(file, PathBuf::from),
+            folder: env::var_os(FOLDER_VARIABLE).unwrap_or(folder),
+        }
+    }
+
+    /// Where the system's OpenSSL was built to look.
+    #[cfg(not(feature = "openssl-vendored"))]
+    fn usual() -> Places {
+        let built_in = built_in_folder();
+        Places { file: built_in.join("cert.pem"), folder: built_in.join("certs").into_os_string() }
+    }
+
+    /// An OpenSSL that was built from source knows a folder of its build alone, so that the places of all systems are tried.
+    #[cfg(feature = "openssl-vendored")]
+    fn usual() -> Places {
+        let built_in = built_in_folder();
+        let found = openssl_probe::probe();
+        let folders: Vec<PathBuf> = openssl_probe::candidate_cert_dirs().map(PathBuf::from).collect();
+        Places {
+            file: found.cert_file.unwrap_or_else(|| built_in.join("cert.pem")),
+            folder: env::join_paths(folders)
+                .ok()
+                .filter(|folders| !folders.is_empty())
+                .unwrap_or_else(|| built_in.join("certs").into_os_string()),
+        }
+    }
+}
+
+/// Trusts the system's authorities: those of a folder are looked up on demand. A file is read as a whole, so that one that nobody
+/// named is left alone where a folder has them.
+#[cfg(feature = "openssl-vendored")]
+pub(super) fn add_system(builder: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
+    let Places { file, folder } = Places::of_system();
+    let folders: Vec<PathBuf> = env::split_paths(&folder).collect();
+    let lookup = builder.add_lookup(X509Lookup::hash_dir())?;
+    for folder in folders.iter().filter_map(|folder| folder.to_str()) {
+        lookup.add_dir(folder, SslFiletype::PEM)?;
+    }
+    if env::var_os(FILE_VARIABLE).is_some() || !folders.iter().any(|folder| has_authority(folder)) {
+        // As for OpenSSL itself, a file that cannot be read adds nothing; a handshake that fails says so.
+        let _ = builder.add_lookup(X509Lookup::file())?.load_cert_file(&file, SslFiletype::PEM);
+    }
+    Ok(())
+}
+
+/// Trusts the system's authorities, where the system's OpenSSL looks for them.
+#[cfg(not(feature = "openssl-vendored"))]
+pub(super) fn add_system(builder: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
+    builder.set_default_paths()
 }
 
 /// Where OpenSSL was built to look: it says `OPENSSLDIR: "/usr/lib/ssl"`.
