@@ -8,6 +8,7 @@
 pub mod certs;
 mod idp;
 mod kdc;
+mod linux;
 mod mongod;
 mod moto;
 mod reference;
@@ -22,6 +23,7 @@ use std::{env, fs, process, thread};
 
 pub use idp::Idp;
 pub use kdc::{Kdc, OTHER_REALM, REALM};
+pub use linux::{unix_path, unix_text};
 pub use mongod::{Mongod, ROOT, free_port, run_command};
 pub use moto::{Iam, Moto, aws_python};
 pub use reference::{Reference, run, script};
