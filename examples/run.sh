@@ -44,8 +44,8 @@ fetch_mongodb() {
 
 on_the_tiny_store() {
     say "not on a real MongoDB: $1; on the in-memory store of tests/server instead"
-    build front
-    start front --user root --password pencil || {
+    build fake_server
+    start fake_server --user root --password pencil || {
         say "the in-memory store does not start"
         exit 1
     }

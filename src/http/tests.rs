@@ -3,9 +3,9 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::{env, fs};
 
-use mongo_blocking_test_server::http::{HttpStub, Manner, Reply};
+use mongo_blocking_test_server::http::{HttpStub, Reply, SendMode};
 use mongo_blocking_test_server::peers::Scratch;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 
 use super::*;
 
@@ -64,7 +64,7 @@ fn a_body_is_bounded_announced_or_not() {
     let just = HttpStub::start(move |_| Reply::ok(vec![b'x'; limit]));
     assert_eq!(http().send(&get_at_most(&just.url("/"), limit)).unwrap().body.len(), limit);
     let announced = HttpStub::start(move |_| Reply::ok(vec![b'x'; limit + 1]));
-    let endless = HttpStub::start(|_| Reply::ok(vec![b'x'; 1 << 16]).sent(Manner::Endless(100 << 20)));
+    let endless = HttpStub::start(|_| Reply::ok(vec![b'x'; 1 << 16]).sent(SendMode::Endless(100 << 20)));
     for stub in [announced, endless] {
         let error = refused(&get_at_most(&stub.url("/"), limit));
         assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error}");
@@ -74,7 +74,7 @@ fn a_body_is_bounded_announced_or_not() {
 
 #[test]
 fn nothing_outlives_the_deadline() {
-    let manners = [Manner::Silent, Manner::Stalled, Manner::Dripping(Duration::from_millis(20))];
+    let manners = [SendMode::Silent, SendMode::Stalled, SendMode::Dripping(Duration::from_millis(20))];
     for manner in manners {
         let stub = HttpStub::start(move |_| Reply::ok(vec![b'x'; 1000]).sent(manner));
         let began = Instant::now();
@@ -99,7 +99,7 @@ fn nothing_outlives_the_deadline() {
 
 #[test]
 fn what_breaks_off_or_is_not_http_is_told_apart() {
-    let cut = HttpStub::start(|_| Reply::ok("hello").sent(Manner::CutOff));
+    let cut = HttpStub::start(|_| Reply::ok("hello").sent(SendMode::CutOff));
     let error = refused(&get(&cut.url("/")));
     assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::InvalidReply), "{error}");
 
@@ -173,10 +173,10 @@ fn https_is_judged_by_what_the_system_trusts() {
     let trusted = folder.path().join("ca.pem");
     fs::write(&trusted, ours.pem()).unwrap();
     let cases = [
-        ("trusted", ours.issue(For::Server, "localhost")),
-        ("of nobody we know", theirs.issue(For::Server, "localhost")),
-        ("of another host", ours.issue(For::Server, "elsewhere.test")),
-        ("expired", ours.issue_expired(For::Server, "localhost")),
+        ("trusted", ours.issue(CertPurpose::Server, "localhost")),
+        ("of nobody we know", theirs.issue(CertPurpose::Server, "localhost")),
+        ("of another host", ours.issue(CertPurpose::Server, "elsewhere.test")),
+        ("expired", ours.issue_expired(CertPurpose::Server, "localhost")),
     ];
     for (expected, issued) in cases {
         let stub = HttpStub::start_tls(&issued, |_| Reply::ok("over TLS"));

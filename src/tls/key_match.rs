@@ -83,7 +83,7 @@ const PUBLIC_KEY: u8 = 0xa1;
 
 #[cfg(test)]
 mod tests {
-    use mongo_blocking_test_server::peers::certs::{Authority, For, Issued};
+    use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Issued};
 
     use super::*;
     use crate::tls::pem;
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn keys_and_certificates_find_each_other() {
         let authority = Authority::new();
-        let [rsa, other_rsa] = ["a", "b"].map(|name| both(&authority.issue_rsa(For::Client, name)));
-        let [ec, other_ec] = ["a", "b"].map(|name| both(&authority.issue(For::Client, name)));
+        let [rsa, other_rsa] = ["a", "b"].map(|name| both(&authority.issue_rsa(CertPurpose::Client, name)));
+        let [ec, other_ec] = ["a", "b"].map(|name| both(&authority.issue(CertPurpose::Client, name)));
         for [certificate, key] in [&rsa, &other_rsa, &ec, &other_ec] {
             assert_eq!(belong_together(certificate, key), Some(true));
         }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_changed_byte_makes_no_pair_of_strangers_and_no_panic() {
         let authority = Authority::new();
-        let [one, other] = ["a", "b"].map(|name| both(&authority.issue(For::Client, name)));
+        let [one, other] = ["a", "b"].map(|name| both(&authority.issue(CertPurpose::Client, name)));
         for at in 0..other[1].len() {
             let mut key = other[1].clone();
             key[at] = key[at].wrapping_add(1);

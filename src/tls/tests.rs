@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bson::doc;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Scratch;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire;
 
@@ -18,9 +18,9 @@ use crate::deadline::Deadline;
 use crate::options::TlsOptions;
 use crate::warning::WarningSink;
 
-pub(super) fn front(authority: &Authority, name: &str) -> Front {
-    let issued = authority.issue(For::Server, name);
-    Front::builder().tls(&issued.certificate, &issued.key).start()
+pub(super) fn front(authority: &Authority, name: &str) -> FakeServer {
+    let issued = authority.issue(CertPurpose::Server, name);
+    FakeServer::builder().tls(&issued.certificate, &issued.key).start()
 }
 
 pub(super) fn file(folder: &Scratch, name: &str, content: impl AsRef<[u8]>) -> TlsOptions {
@@ -165,7 +165,7 @@ fn a_channel_tells_whether_it_is_idle() {
 #[test]
 fn files_that_are_no_authorities() {
     let (folder, authority) = (Scratch::new("tls"), Authority::new());
-    let key = authority.issue(For::Server, "localhost").key;
+    let key = authority.issue(CertPurpose::Server, "localhost").key;
     let cut = authority.pem().replace("-----END CERTIFICATE-----", "");
     let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
     let half_garbled = format!("{}{garbled}", authority.pem());

@@ -1,4 +1,4 @@
-//! MONGODB-CR: only where it is named, on a front that poses as MongoDB 3.6, to which PyMongo 3.13 logs in too; and what newer
+//! MONGODB-CR: only where it is named, on a fake server that poses as MongoDB 3.6, to which PyMongo 3.13 logs in too; and what newer
 //! servers say.
 
 use std::process::Command;
@@ -7,14 +7,14 @@ use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, SecurityPolicy, WarningKind};
-use mongo_blocking_test_server::front::{Answer, Front, percent_encode};
+use mongo_blocking_test_server::fake_server::{Answer, FakeServer, percent_encode};
 use mongo_blocking_test_server::peers::{Mongod, ROOT, Reference, report};
 
 /// MongoDB 3.6.
 const WIRE_VERSION: i32 = 6;
 
-fn front() -> Front {
-    Front::builder()
+fn fake_server() -> FakeServer {
+    FakeServer::builder()
         .wire_version(WIRE_VERSION)
         .cr_user("ann", "pencil", "admin")
         .cr_user("jürgen", "pässwörd: 50%", "the_database")
@@ -41,8 +41,8 @@ fn verdict(uri: &str) -> String {
 #[test]
 fn verdict_for_verdict_with_pymongo_3() {
     let Some(pymongo) = Reference::pymongo_3() else { return };
-    let front = front();
-    let address = front.address();
+    let fake_server = fake_server();
+    let address = fake_server.address();
     let cases = [
         (uri(&address, "ann", "pencil", "?authMechanism=MONGODB-CR"), "ok ann@admin"),
         (uri(&address, "ann", "wrong", "?authMechanism=MONGODB-CR"), "auth 18"),
@@ -71,8 +71,8 @@ fn verdict_for_verdict_with_pymongo_3() {
 /// `examples/mongodb_cr.rs`, as its head says to run it.
 #[test]
 fn the_example() {
-    let front = front();
-    let address = uri(&front.address(), "jürgen", "pässwörd: 50%", "?authSource=the_database");
+    let fake_server = fake_server();
+    let address = uri(&fake_server.address(), "jürgen", "pässwörd: 50%", "?authSource=the_database");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--locked", "--example", "mongodb_cr", "--", &address]);
     let output = cargo.output().unwrap();
@@ -83,15 +83,18 @@ fn the_example() {
 
 #[test]
 fn it_is_never_chosen_unless_named() {
-    let front = front();
+    let fake_server = fake_server();
     for mechanism in ["", "?authMechanism=SCRAM-SHA-1"] {
         let error =
-            Client::with_uri_str(uri(&front.address(), "ann", "pencil", mechanism)).unwrap().ping().unwrap_err();
+            Client::with_uri_str(uri(&fake_server.address(), "ann", "pencil", mechanism)).unwrap().ping().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Authentication), "{error:?}");
     }
-    assert_eq!((front.commands_named("getnonce").len(), front.logins()), (0, 0));
+    assert_eq!((fake_server.commands_named("getnonce").len(), fake_server.logins()), (0, 0));
     assert!(
-        front.commands_named("saslStart").iter().all(|start| start.body.get_str("mechanism").unwrap() == "SCRAM-SHA-1")
+        fake_server
+            .commands_named("saslStart")
+            .iter()
+            .all(|start| start.body.get_str("mechanism").unwrap() == "SCRAM-SHA-1")
     );
 }
 
@@ -114,14 +117,14 @@ fn servers_that_break_the_rules_are_refused() {
         (doc! {"nonce": "no number", "ok": 1}, "hexadecimal"),
         (doc! {"nonce": "f".repeat(65), "ok": 1}, "hexadecimal"),
     ] {
-        let front = Front::builder()
+        let fake_server = FakeServer::builder()
             .on_command(move |request, _| (request.name() == "getnonce").then(|| Answer::Reply(reply.clone())))
             .start();
-        let address = uri(&front.address(), "ann", "pencil", "?authMechanism=MONGODB-CR");
+        let address = uri(&fake_server.address(), "ann", "pencil", "?authMechanism=MONGODB-CR");
         let error = Client::with_uri_str(address).unwrap().ping().unwrap_err();
         assert_eq!(error.stage(), Stage::Authentication { mechanism: "MONGODB-CR", step: "nonce" });
         assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.message().contains(words), "{error}");
-        assert!(front.commands_named("authenticate").is_empty());
+        assert!(fake_server.commands_named("authenticate").is_empty());
     }
 }
 
@@ -142,10 +145,10 @@ fn newer_servers_say_that_it_is_gone() {
 fn not_every_refusal_means_that_it_is_gone() {
     for (code, gone) in [(59, true), (334, true), (91, false), (11600, false)] {
         let reply = doc! {"ok": 0, "code": code, "errmsg": "no"};
-        let front = Front::builder()
+        let fake_server = FakeServer::builder()
             .on_command(move |request, _| (request.name() == "getnonce").then(|| Answer::Reply(reply.clone())))
             .start();
-        let address = uri(&front.address(), "ann", "pencil", "?authMechanism=MONGODB-CR");
+        let address = uri(&fake_server.address(), "ann", "pencil", "?authMechanism=MONGODB-CR");
         let error = Client::with_uri_str(address).unwrap().ping().unwrap_err();
         assert_eq!(error.hint().is_some_and(|hint| hint.contains("MongoDB 4.0 removed")), gone, "{code}: {error}");
     }

@@ -1,4 +1,4 @@
-//! PLAIN: the front takes the message apart and a real OpenLDAP server judges the password. PyMongo comes to the same verdicts.
+//! PLAIN: the fake server takes the message apart and a real OpenLDAP server judges the password. PyMongo comes to the same verdicts.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use mongo_blocking::event::Handler;
 use mongo_blocking::options::{ClientOptions, percent_encode};
 use mongo_blocking::{Client, Error, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::{Answer, Front};
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::fake_server::{Answer, FakeServer};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, ROOT, Reference, Scratch, Slapd, report};
 use mongo_blocking_test_server::plain;
 
@@ -26,9 +26,9 @@ const USERS: &[(&str, &str)] = &[
     ("with, comma=\"quote\"", " blanks "),
 ];
 
-fn front(slapd: Slapd) -> Front {
+fn fake_server(slapd: Slapd) -> FakeServer {
     let judge = move |user: &str, password: &str| slapd.takes(user, password);
-    Front::builder().mechanism("PLAIN", plain::judged_by(judge)).start()
+    FakeServer::builder().mechanism("PLAIN", plain::judged_by(judge)).start()
 }
 
 fn uri(address: &str, user: &str, password: &str, options: &str) -> String {
@@ -60,8 +60,8 @@ fn users(client: &Client) -> Result<String, Error> {
 #[test]
 fn the_directory_decides() {
     let (Some(slapd), Some(pymongo)) = (Slapd::start(USERS), Reference::pymongo()) else { return };
-    let front = front(slapd);
-    let address = front.address();
+    let fake_server = fake_server(slapd);
+    let address = fake_server.address();
     let mut cases = Vec::new();
     for (user, password) in USERS {
         cases.push((*user, *password, "", format!("ok {user}@$external")));
@@ -111,36 +111,40 @@ fn the_directory_decides() {
 
 #[test]
 fn an_empty_password_is_refused_before_anything_is_sent() {
-    let front = Front::builder().start();
-    let error = Client::with_uri_str(uri(&front.address(), "ann", "", "")).unwrap_err();
+    let fake_server = FakeServer::builder().start();
+    let error = Client::with_uri_str(uri(&fake_server.address(), "ann", "", "")).unwrap_err();
     assert!(error.stage() == Stage::Options && error.message().contains("not empty"), "{error}");
-    let error = Client::with_uri_str(uri(&front.address(), "", "pencil", "")).unwrap_err();
+    let error = Client::with_uri_str(uri(&fake_server.address(), "", "pencil", "")).unwrap_err();
     assert!(error.stage() == Stage::Options && error.message().contains("PLAIN needs a user name"), "{error}");
-    let nameless = format!("mongodb://{}/?authMechanism=PLAIN", front.address());
+    let nameless = format!("mongodb://{}/?authMechanism=PLAIN", fake_server.address());
     assert!(Client::with_uri_str(nameless).unwrap_err().message().contains("PLAIN needs a user name"));
-    let error = Client::with_uri_str(format!("mongodb://ann@{}/?authMechanism=PLAIN", front.address())).unwrap_err();
+    let error =
+        Client::with_uri_str(format!("mongodb://ann@{}/?authMechanism=PLAIN", fake_server.address())).unwrap_err();
     assert!(error.message().contains("PLAIN needs a password"), "{error}");
-    let code = ClientOptions::builder().host(front.address()).username("ann").password("").auth_mechanism("PLAIN");
+    let code =
+        ClientOptions::builder().host(fake_server.address()).username("ann").password("").auth_mechanism("PLAIN");
     assert!(code.build().unwrap_err().message().contains("not empty"));
     for (user, password) in [("ann", "pen\0cil"), ("a\0nn", "pencil")] {
-        let error = Client::with_uri_str(uri(&front.address(), user, password, "")).unwrap_err();
+        let error = Client::with_uri_str(uri(&fake_server.address(), user, password, "")).unwrap_err();
         assert!(error.message().contains("NUL"), "{error}");
     }
-    assert_eq!(front.connections(), 0);
+    assert_eq!(fake_server.connections(), 0);
 }
 
 #[test]
 fn a_refusal_names_the_user_and_never_the_password() {
-    let front = Front::builder().mechanism("PLAIN", plain::judged_by(|_, _| false)).start();
-    let client = Client::with_uri_str(uri(&front.address(), "ann", "sesame-open", "&authSource=people")).unwrap();
+    let fake_server = FakeServer::builder().mechanism("PLAIN", plain::judged_by(|_, _| false)).start();
+    let client = Client::with_uri_str(uri(&fake_server.address(), "ann", "sesame-open", "&authSource=people")).unwrap();
     let error = client.ping().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Authentication) && error.code() == Some(18), "{error:?}");
     assert!(error.message().contains("\"ann\" on database \"people\""), "{error}");
     assert!(error.hint().unwrap().contains("LDAP"), "{error}");
     assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
     // It is one message, without speculation.
-    assert_eq!(front.commands_named("saslStart").len(), 1);
-    assert!(front.commands_named("isMaster").iter().all(|hello| !hello.body.contains_key("speculativeAuthenticate")));
+    assert_eq!(fake_server.commands_named("saslStart").len(), 1);
+    assert!(
+        fake_server.commands_named("isMaster").iter().all(|hello| !hello.body.contains_key("speculativeAuthenticate"))
+    );
 }
 
 /// A server that is on its way down says nothing about the password.
@@ -148,10 +152,10 @@ fn a_refusal_names_the_user_and_never_the_password() {
 fn only_a_refused_password_is_worth_a_second_look() {
     for (code, look) in [(18, true), (8000, true), (91, false), (96, false)] {
         let reply = doc! {"ok": 0, "code": code, "errmsg": "no"};
-        let front = Front::builder()
+        let fake_server = FakeServer::builder()
             .on_command(move |request, _| (request.name() == "saslStart").then(|| Answer::Reply(reply.clone())))
             .start();
-        let error = Client::with_uri_str(uri(&front.address(), "ann", "pencil", "")).unwrap().ping().unwrap_err();
+        let error = Client::with_uri_str(uri(&fake_server.address(), "ann", "pencil", "")).unwrap().ping().unwrap_err();
         assert!(error.message().contains("\"ann\" on database \"$external\""), "{error}");
         assert_eq!(error.hint().is_some_and(|hint| hint.contains("check the user name")), look, "{code}: {error}");
     }
@@ -159,8 +163,8 @@ fn only_a_refused_password_is_worth_a_second_look() {
 
 #[test]
 fn without_tls_it_is_warned_about_or_refused() {
-    let front = Front::builder().mechanism("PLAIN", plain::judged_by(|_, _| true)).start();
-    let plain = uri(&front.address(), "ann", "pencil", "");
+    let fake_server = FakeServer::builder().mechanism("PLAIN", plain::judged_by(|_, _| true)).start();
+    let plain = uri(&fake_server.address(), "ann", "pencil", "");
     let options = ClientOptions::parse(&plain).unwrap();
     assert!(
         options.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure),
@@ -173,23 +177,24 @@ fn without_tls_it_is_warned_about_or_refused() {
         let policy = SecurityPolicy::default().refuse_unprotected_secrets(true);
         ClientOptions::builder().uri(uri).policy(policy).build().and_then(Client::with_options)
     };
-    let connections = front.connections();
+    let connections = fake_server.connections();
     let weakened = ["tlsInsecure", "tlsAllowInvalidHostnames", "tlsAllowInvalidCertificates"];
     let weakened = weakened.map(|switch| format!("{plain}&tls=true&{switch}=true"));
     for uri in weakened.into_iter().chain([plain.clone(), format!("{plain}&tls=false")]) {
         let error = strict(&uri).unwrap_err();
         assert!(error.message().contains("PLAIN sends the password as it is"), "{error}");
     }
-    assert_eq!(front.connections(), connections);
+    assert_eq!(fake_server.connections(), connections);
 
     let (scratch, authority) = (Scratch::new("ldap-tls"), Authority::new());
     let ca = scratch.path().join("ca.pem");
     fs::write(&ca, authority.pem()).unwrap();
-    let own = authority.issue(For::Server, "localhost");
+    let own = authority.issue(CertPurpose::Server, "localhost");
     let judge = |user: &str, password: &str| (user, password) == ("ann", "pencil");
-    let front = Front::builder().mechanism("PLAIN", plain::judged_by(judge)).tls(&own.certificate, &own.key).start();
+    let fake_server =
+        FakeServer::builder().mechanism("PLAIN", plain::judged_by(judge)).tls(&own.certificate, &own.key).start();
     let options = format!("&tls=true&tlsCAFile={}", ca.display());
-    let uri = uri(&format!("localhost:{}", front.port()), "ann", "pencil", &options);
+    let uri = uri(&format!("localhost:{}", fake_server.port()), "ann", "pencil", &options);
     let options = ClientOptions::parse(&uri).unwrap();
     assert!(
         options.warnings().iter().all(|warning| warning.kind() != WarningKind::Insecure),
@@ -211,7 +216,7 @@ fn the_warning_is_logged_and_handed_to_the_programs_handler() {
         ("PLAIN", WarningKind::Insecure, "PLAIN sends the password as it is"),
         ("MONGODB-CR", WarningKind::Deprecated, "MONGODB-CR rests on MD5"),
     ] {
-        let front = Front::builder()
+        let fake_server = FakeServer::builder()
             .wire_version(6)
             .mechanism("PLAIN", plain::judged_by(|_, _| true))
             .cr_user("ann", "pencil", "admin")
@@ -221,7 +226,7 @@ fn the_warning_is_logged_and_handed_to_the_programs_handler() {
             let heard = heard.clone();
             Handler::new(move |warning: &Warning| heard.lock().unwrap().push((warning.kind(), warning.to_string())))
         };
-        let uri = format!("mongodb://ann:pencil@{}/?authMechanism={mechanism}", front.address());
+        let uri = format!("mongodb://ann:pencil@{}/?authMechanism={mechanism}", fake_server.address());
         let options = ClientOptions::builder().uri(uri).warning_handler(handler).build().unwrap();
         let lines: Vec<String> = logged_here().into_iter().filter(|line| line.contains(words)).collect();
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -268,10 +273,10 @@ fn the_example() {
     let (folder, authority) = (Scratch::new("ldap-example"), Authority::new());
     let ca = folder.path().join("ca.pem");
     fs::write(&ca, authority.pem()).unwrap();
-    let own = authority.issue(For::Server, "localhost");
+    let own = authority.issue(CertPurpose::Server, "localhost");
     let judge = plain::judged_by(move |user: &str, password: &str| slapd.takes(user, password));
-    let front = Front::builder().mechanism("PLAIN", judge).tls(&own.certificate, &own.key).start();
-    let host = format!("localhost:{}", front.port());
+    let fake_server = FakeServer::builder().mechanism("PLAIN", judge).tls(&own.certificate, &own.key).start();
+    let host = format!("localhost:{}", fake_server.port());
     let example = |ca: Option<&PathBuf>, password: &str| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["run", "--quiet", "--locked", "--example", "ldap", "--", &host, "ann"]).args(ca);
@@ -283,10 +288,10 @@ fn the_example() {
     assert!(code == Some(0) && said.contains("\"ann\"") && said.contains("$external"), "{said}");
     let (code, said) = example(Some(&ca), "wrong");
     assert!(code == Some(1) && said.contains("LDAP directory") && !said.contains("wrong"), "{said}");
-    let logins = front.commands_named("saslStart").len();
+    let logins = fake_server.commands_named("saslStart").len();
     let (code, said) = example(None, "pass/word");
     assert!(code == Some(1) && said.contains("certificate"), "{said}");
-    assert_eq!(front.commands_named("saslStart").len(), logins);
+    assert_eq!(fake_server.commands_named("saslStart").len(), logins);
 }
 
 /// A server that asks for more, or does not come to an end, has not let anybody in.
@@ -298,10 +303,10 @@ fn a_server_that_is_not_done_lets_nobody_in() {
         (doc! {"conversationId": 1, "payload": "", "ok": 1}, "done"),
         (doc! {"ok": 1}, "conversationId"),
     ] {
-        let front = Front::builder()
+        let fake_server = FakeServer::builder()
             .on_command(move |request, _| (request.name() == "saslStart").then(|| Answer::Reply(reply.clone())))
             .start();
-        let error = Client::with_uri_str(uri(&front.address(), "ann", "pencil", "")).unwrap().ping().unwrap_err();
+        let error = Client::with_uri_str(uri(&fake_server.address(), "ann", "pencil", "")).unwrap().ping().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.message().contains(words), "{error:?}");
     }
 }

@@ -10,26 +10,26 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Collection};
-use mongo_blocking_test_server::front::{Behaviour, Front, Mechanism};
+use mongo_blocking_test_server::fake_server::{Behaviour, FakeServer, Mechanism};
 use mongo_blocking_test_server::peers::{Mongod, ROOT};
 
 const REAUTHENTICATE: i32 = 391;
 
-/// A front with a user for SCRAM, a client that is logged in there, and the names of the commands that failed or succeeded.
+/// A fake server with a user for SCRAM, a client that is logged in there, and the names of the commands that failed or succeeded.
 struct Place {
-    front: Front,
+    fake_server: FakeServer,
     client: Client,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 fn place(options: &str, mechanisms: &[Mechanism]) -> Place {
-    let front = Front::builder().user("ann", "pencil", mechanisms, "admin").start();
-    let join = if front.uri().contains('?') { '&' } else { '?' };
-    let client = watched(&format!("{}{join}{options}", front.uri()));
+    let fake_server = FakeServer::builder().user("ann", "pencil", mechanisms, "admin").start();
+    let join = if fake_server.uri().contains('?') { '&' } else { '?' };
+    let client = watched(&format!("{}{join}{options}", fake_server.uri()));
     client.0.ping().unwrap();
     lock(&client.1).clear();
-    front.forget_commands();
-    Place { front, client: client.0, seen: client.1 }
+    fake_server.forget_commands();
+    Place { fake_server, client: client.0, seen: client.1 }
 }
 
 fn watched(uri: &str) -> (Client, Arc<Mutex<Vec<String>>>) {
@@ -60,12 +60,13 @@ impl Place {
     /// The next command of this name is refused, `times` times.
     fn expire(&self, command: &str, times: i32) {
         let data = doc! {"failCommands": [command], "errorCode": REAUTHENTICATE};
-        self.front.fail_command(&doc! {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data});
+        self.fake_server
+            .fail_command(&doc! {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data});
     }
 
     /// What the server got since, by connection and name.
     fn got(&self) -> Vec<String> {
-        self.front.commands().into_iter().map(|command| command.name).collect()
+        self.fake_server.commands().into_iter().map(|command| command.name).collect()
     }
 }
 
@@ -85,8 +86,8 @@ fn a_command_is_run_once_more_on_the_same_connection() {
         let got = place.got();
         assert_eq!((&got[..2], got.last().unwrap().as_str()), (&["insert".into(), "saslStart".into()][..], "insert"));
         assert!(got[2..got.len() - 1].iter().all(|name| name == "saslContinue"), "{got:?}");
-        assert_eq!(place.front.commands_named("saslStart")[0].body.get_str("mechanism").unwrap(), name);
-        assert_eq!(place.front.connections(), 1);
+        assert_eq!(place.fake_server.commands_named("saslStart")[0].body.get_str("mechanism").unwrap(), name);
+        assert_eq!(place.fake_server.connections(), 1);
         assert_eq!(*lock(&place.seen), ["insert failed", "insert ok"]);
         assert_eq!(place.things().find(doc! {}).run().unwrap().count(), 1);
     }
@@ -102,12 +103,12 @@ fn cursors_and_bulks_do_not_notice() {
         cursor.by_ref().map(|found| found.unwrap().get_i32("_id").unwrap()).collect::<Vec<_>>(),
         Vec::from_iter(0..10)
     );
-    assert_eq!(place.front.commands_named("saslStart").len(), 1);
+    assert_eq!(place.fake_server.commands_named("saslStart").len(), 1);
 
     let mut cursor = place.things().find(doc! {}).batch_size(3).run().unwrap();
     cursor.next().unwrap().unwrap();
     place.expire("killCursors", 1);
-    place.front.forget_commands();
+    place.fake_server.forget_commands();
     drop(cursor);
     assert_eq!(place.got().iter().filter(|name| *name == "killCursors").count(), 2);
 
@@ -118,7 +119,7 @@ fn cursors_and_bulks_do_not_notice() {
     let [first, second] = models;
     let done = place.things().bulk_write([first, updates, second]).run().unwrap();
     assert_eq!((done.inserted_count, done.matched_count), (2, 11));
-    assert_eq!(place.front.connections(), 1);
+    assert_eq!(place.fake_server.connections(), 1);
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn it_happens_once_and_then_the_refusal_is_the_callers() {
     place.expire("ping", 2);
     let error = place.client.ping().unwrap_err();
     assert_eq!((error.code(), error.stage()), (Some(REAUTHENTICATE), Stage::Command));
-    assert_eq!(place.front.commands_named("saslStart").len(), 1);
+    assert_eq!(place.fake_server.commands_named("saslStart").len(), 1);
     assert_eq!(*lock(&place.seen), ["ping failed", "ping failed"]);
     place.client.ping().unwrap();
 }
@@ -137,21 +138,21 @@ fn a_login_that_fails_is_the_error_and_the_connection_is_given_up() {
     let place = place("", BOTH);
     place.expire("ping", 1);
     let wrong = doc! {"ok": 0, "code": 18, "errmsg": "Authentication failed."};
-    place.front.set_behaviours(vec![Behaviour::Answer("saslStart".to_owned(), wrong)]);
+    place.fake_server.set_behaviours(vec![Behaviour::Answer("saslStart".to_owned(), wrong)]);
     let error = place.client.ping().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Authentication), "{error:?}");
     assert!(error.message().contains("\"ann\"") && error.address().is_some() && error.elapsed().is_some(), "{error}");
-    place.front.set_behaviours(vec![]);
+    place.fake_server.set_behaviours(vec![]);
     place.client.ping().unwrap();
-    assert_eq!(place.front.connections(), 2);
+    assert_eq!(place.fake_server.connections(), 2);
 }
 
 #[test]
 fn without_a_credential_it_is_an_error_that_says_so() {
-    let front = Front::builder().start();
+    let fake_server = FakeServer::builder().start();
     let data = doc! {"failCommands": ["ping"], "errorCode": REAUTHENTICATE};
-    front.fail_command(&doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data});
-    let client = Client::with_uri_str(front.uri()).unwrap();
+    fake_server.fail_command(&doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data});
+    let client = Client::with_uri_str(fake_server.uri()).unwrap();
     let error = client.ping().unwrap_err();
     assert!(error.message().contains("this client has no credential"), "{error}");
 }
@@ -161,13 +162,13 @@ fn without_a_credential_it_is_an_error_that_says_so() {
 fn the_time_limit_counts_on() {
     let place = place("timeoutMS=5000", BOTH);
     place.expire("find", 1);
-    place.front.set_behaviours(vec![Behaviour::Delay(Duration::from_millis(20))]);
+    place.fake_server.set_behaviours(vec![Behaviour::Delay(Duration::from_millis(20))]);
     place.things().find(doc! {}).run().unwrap().count();
     let limits: Vec<i64> =
-        place.front.commands_named("find").iter().map(|find| find.body.get_i64("maxTimeMS").unwrap()).collect();
+        place.fake_server.commands_named("find").iter().map(|find| find.body.get_i64("maxTimeMS").unwrap()).collect();
     assert!(limits.len() == 2 && limits[0] <= 5000 && limits[1] < limits[0], "{limits:?}");
     assert!(
-        place.front.commands_named("find").iter().all(|find| find
+        place.fake_server.commands_named("find").iter().all(|find| find
             .body
             .keys()
             .filter(|key| *key == "maxTimeMS")

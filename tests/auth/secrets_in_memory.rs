@@ -10,7 +10,7 @@ use mongo_blocking::Client;
 use mongo_blocking::bson::{self, Document};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::{Denied, Dialogue, Front, Spoken};
+use mongo_blocking_test_server::fake_server::{FakeServer, SaslError, SaslReply, SaslServer};
 use mongo_blocking_test_server::plain;
 
 const CHILD: &str = "MONGO_BLOCKING_MEMORY_CHILD";
@@ -18,32 +18,32 @@ const CHILD: &str = "MONGO_BLOCKING_MEMORY_CHILD";
 #[test]
 fn no_message_with_a_password_stays_behind() {
     let judge = plain::judged_by(|user, password| user == text(USER) && password == text(PASSWORD));
-    let front = Front::builder().mechanism("PLAIN", judge).start();
-    run("the_program", &front);
-    assert_eq!(front.logins(), 2);
+    let fake_server = FakeServer::builder().mechanism("PLAIN", judge).start();
+    run("the_program", &fake_server);
+    assert_eq!(fake_server.logins(), 2);
 }
 
 /// A token is kept, but not the messages that it travelled in: `saslStart`, and `hello` of the next connection.
 #[cfg(feature = "oidc")]
 #[test]
 fn no_message_with_a_token_stays_behind() {
-    let front = Front::builder().mechanism("MONGODB-OIDC", |_| Box::new(AnyToken)).start();
-    run("the_program_with_a_token", &front);
-    assert_eq!((front.logins(), front.commands_named("saslStart").len()), (2, 1));
+    let fake_server = FakeServer::builder().mechanism("MONGODB-OIDC", |_| Box::new(AnyToken)).start();
+    run("the_program_with_a_token", &fake_server);
+    assert_eq!((fake_server.logins(), fake_server.commands_named("saslStart").len()), (2, 1));
 }
 
-fn run(program: &str, front: &Front) {
-    child::run(child::command(module_path!(), program).env(CHILD, front.address()));
+fn run(program: &str, fake_server: &FakeServer) {
+    child::run(child::command(module_path!(), program).env(CHILD, fake_server.address()));
 }
 
 /// Whoever comes with this token may come in.
 struct AnyToken;
 
-impl Dialogue for AnyToken {
-    fn step(&mut self, payload: &[u8]) -> Result<Spoken, Denied> {
+impl SaslServer for AnyToken {
+    fn step(&mut self, payload: &[u8]) -> Result<SaslReply, SaslError> {
         let message = Document::from_reader(payload).unwrap();
         assert_eq!(message.get_str("jwt").unwrap(), text(PASSWORD));
-        Ok(Spoken { payload: Vec::new(), done: true, user: Some("ann".to_owned()) })
+        Ok(SaslReply { payload: Vec::new(), done: true, user: Some("ann".to_owned()) })
     }
 }
 

@@ -9,7 +9,7 @@ use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::{Front, Mechanism};
+use mongo_blocking_test_server::fake_server::{FakeServer, Mechanism};
 use mongo_blocking_test_server::plain;
 
 static LOGGED: Capture = Capture(Mutex::new(String::new()));
@@ -35,7 +35,7 @@ fn a_password_shows_nowhere() {
     }
     log::set_logger(&LOGGED).unwrap();
     log::set_max_level(LevelFilter::Trace);
-    let front = Front::builder()
+    let fake_server = FakeServer::builder()
         .user("ann", PLAIN, &[Mechanism::ScramSha1, Mechanism::ScramSha256], "admin")
         .mechanism("PLAIN", plain::judged_by(|user, password| (user, password) == ("ann", PLAIN)))
         .cr_user("eve", PLAIN, "admin")
@@ -51,8 +51,10 @@ fn a_password_shows_nowhere() {
         ("eve", "MONGODB-CR"),
         ("ann", "MONGODB-CR"),
     ] {
-        let uri =
-            format!("mongodb://{user}:{PASSWORD}@{}/?authMechanism={mechanism}&nonsense={PASSWORD}", front.address());
+        let uri = format!(
+            "mongodb://{user}:{PASSWORD}@{}/?authMechanism={mechanism}&nonsense={PASSWORD}",
+            fake_server.address()
+        );
         let events = Arc::clone(&seen);
         let handler = Handler::new(move |event: &CommandEvent| {
             let _ = writeln!(events.lock().unwrap(), "{event:?}");
@@ -85,6 +87,6 @@ fn a_password_shows_nowhere() {
         }
     }
     // Ann by three mechanisms, Eve by one; each client has a connection.
-    assert_eq!(front.logins(), 4);
+    assert_eq!(fake_server.logins(), 4);
     assert!(seen.lock().unwrap().len() > 1000, "nothing was looked at");
 }

@@ -8,7 +8,7 @@ use mongo_blocking::bson::doc;
 use mongo_blocking::error::ErrorKind;
 use mongo_blocking::options::percent_encode;
 use mongo_blocking::{Client, Error};
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, Reference, Scratch, report};
 
 const ANN: &str = "CN=ann,O=mongo-blocking users";
@@ -51,18 +51,18 @@ fn table(version: &str, others: &[fn() -> Option<Reference>]) {
         path.to_str().unwrap().to_owned()
     };
     let ca = file("ca.pem", authority.pem());
-    let own = file("server.pem", authority.issue(For::Server, "localhost").both());
+    let own = file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
     let arguments = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
     let mechanisms = ["--auth", "--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
     let Some(mongod) = Mongod::start(version, &[&arguments[..], &mechanisms[..]].concat()) else { return };
 
     let middle = authority.intermediate();
-    let below = middle.issue(For::Client, "ann");
-    let ann = file("ann.pem", authority.issue(For::Client, "ann").both());
+    let below = middle.issue(CertPurpose::Client, "ann");
+    let ann = file("ann.pem", authority.issue(CertPurpose::Client, "ann").both());
     let case = |what, user, file: &String, expected| Case { what, user, file: Some(file.clone()), expected };
-    let stranger = file("stranger.pem", authority.issue(For::Client, "stranger").both());
-    let other = file("other.pem", Authority::new().issue(For::Client, "ann").both());
-    let expired = file("expired.pem", authority.issue_expired(For::Client, "ann").both());
+    let stranger = file("stranger.pem", authority.issue(CertPurpose::Client, "stranger").both());
+    let other = file("other.pem", Authority::new().issue(CertPurpose::Client, "ann").both());
+    let expired = file("expired.pem", authority.issue_expired(CertPurpose::Client, "ann").both());
     let chain = file("chain.pem", format!("{}{}{}", below.certificate, below.key, middle.pem()));
     let cases = [
         case("without a user name", "", &ann, Expected::In),
@@ -102,9 +102,9 @@ fn the_example() {
         path.to_str().unwrap().to_owned()
     };
     let ca = file("ca.pem", authority.pem());
-    let own = file("server.pem", authority.issue(For::Server, "localhost").both());
-    let ann = file("ann.pem", authority.issue(For::Client, "ann").both());
-    let bob = file("bob.pem", authority.issue(For::Client, "bob").both());
+    let own = file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
+    let ann = file("ann.pem", authority.issue(CertPurpose::Client, "ann").both());
+    let bob = file("bob.pem", authority.issue(CertPurpose::Client, "bob").both());
     let tls = ["--auth", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
     let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
     let Some(mongod) = Mongod::start("6.0", &[&tls[..], &mechanisms[..]].concat()) else { return };

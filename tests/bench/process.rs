@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::{env, fs};
 
 use mongo_blocking_test_server::canned::{Answers, documents};
-use mongo_blocking_test_server::front::{Front, Mechanism};
+use mongo_blocking_test_server::fake_server::{FakeServer, Mechanism};
 
 use crate::row::Row;
 use crate::tape::Tape;
@@ -147,12 +147,12 @@ pub fn run_as_child(name: &str, arguments: &[String]) -> Option<ExitCode> {
 
 /// Serves until the input ends.
 fn serve(count: usize) {
-    let front = Front::builder()
+    let fake_server = FakeServer::builder()
         .user(USER.0, USER.1, &[Mechanism::ScramSha256], "admin")
         .without_log()
         .canned(Answers::new(documents(count)))
         .start();
-    println!("{}", front.address());
+    println!("{}", fake_server.address());
     let _ = io::stdout().flush();
     let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
 }

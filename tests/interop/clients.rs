@@ -1,4 +1,4 @@
-//! Other people's clients against the front: it is trusted because PyMongo, the Node driver and libmongoc log in to it,
+//! Other people's clients against the fake server: it is trusted because PyMongo, the Node driver and libmongoc log in to it,
 //! and because its answers to them are those of a real mongod.
 
 use std::process::Command;
@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bson::{Bson, doc};
 use mongo_blocking::bson;
-use mongo_blocking_test_server::front::{Behaviour, Builder, Front, Mechanism, ScramTamper, percent_encode};
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::fake_server::{
+    Behaviour, FakeServer, FakeServerBuilder, Mechanism, ScramTamper, percent_encode,
+};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{self, Mongod, Reference, ScrampServer, Scratch, run, script};
 
 #[test]
@@ -25,7 +27,7 @@ fn libmongoc_logs_in() {
     logs_in(&Reference::libmongoc);
 }
 
-/// The very same logins, on a real server: the verdicts are the ones expected of the front.
+/// The very same logins, on a real server: the verdicts are the ones expected of the fake server.
 #[test]
 fn mongod_judges_the_same() {
     let Some(client) = Reference::pymongo() else { return };
@@ -64,17 +66,17 @@ fn scramp_knows(name: &str) -> bool {
 #[test]
 fn pymongo_reads_and_writes_in_the_tiny_store() {
     let Some(python) = peers::python() else { return };
-    let front = front().start();
-    assert_eq!(run(Command::new(python).arg(script("pymongo_crud.py")).arg(front.uri())), ["ok"]);
-    assert!(front.commands().iter().any(|c| c.flags & 2 != 0), "no unacknowledged write came");
+    let fake_server = fake_server().start();
+    assert_eq!(run(Command::new(python).arg(script("pymongo_crud.py")).arg(fake_server.uri())), ["ok"]);
+    assert!(fake_server.commands().iter().any(|c| c.flags & 2 != 0), "no unacknowledged write came");
 }
 
 #[test]
 fn pymongo_reads_and_writes_in_the_server_behind_the_front() {
     let Some(python) = peers::python() else { return };
     let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
-    let front = front().forward_to(&mongod.address(), Some(peers::ROOT)).start();
-    assert_eq!(run(Command::new(python).arg(script("pymongo_crud.py")).arg(front.uri())), ["ok"]);
+    let fake_server = fake_server().forward_to(&mongod.address(), Some(peers::ROOT)).start();
+    assert_eq!(run(Command::new(python).arg(script("pymongo_crud.py")).arg(fake_server.uri())), ["ok"]);
 }
 
 /// The knobs do what they say: a client that checks refuses what they make. (PyMongo checks neither `done` in the
@@ -90,13 +92,13 @@ fn pymongo_refuses_a_front_that_cheats() {
         ScramTamper::ServerError("other-error".to_owned()),
         ScramTamper::Endless,
     ] {
-        let front = front().behaviour(Behaviour::Scram(tamper.clone())).start();
-        let verdicts = client.verdicts(&[front.uri()]);
+        let fake_server = fake_server().behaviour(Behaviour::Scram(tamper.clone())).start();
+        let verdicts = client.verdicts(&[fake_server.uri()]);
         assert!(!verdicts[0].starts_with("ok"), "{tamper:?}: {verdicts:?}");
     }
 }
 
-/// One client against fronts of several kinds.
+/// One client against fake servers of several kinds.
 fn logs_in(client: &dyn Fn() -> Option<Reference>) {
     let Some(client) = client() else { return };
     let mut everything = logins();
@@ -105,26 +107,26 @@ fn logs_in(client: &dyn Fn() -> Option<Reference>) {
         // escaped name into the password's digest.
         everything.retain(|l| l.name != MANY_SIGNS && (l.name != SIGNS || l.mechanism != Some(Mechanism::ScramSha1)));
     }
-    check(&client, &front().start().address(), "", &everything);
+    check(&client, &fake_server().start().address(), "", &everything);
     // Without speculation, with an exchange more at the end, and as a server of the time before both.
     let few = &everything[..FEW];
-    check(&client, &front().behaviour(Behaviour::NoSpeculation).start().address(), "", few);
-    check(&client, &front().behaviour(Behaviour::ExtraExchange).start().address(), "", few);
-    check(&client, &front().wire_version(client.oldest()).start().address(), "", few);
+    check(&client, &fake_server().behaviour(Behaviour::NoSpeculation).start().address(), "", few);
+    check(&client, &fake_server().behaviour(Behaviour::ExtraExchange).start().address(), "", few);
+    check(&client, &fake_server().wire_version(client.oldest()).start().address(), "", few);
     // Dribbled, late, and within TLS.
-    check(&client, &front().behaviour(Behaviour::Drip).start().address(), "", few);
-    let late = front().behaviour(Behaviour::Delay(Duration::from_millis(20))).start();
+    check(&client, &fake_server().behaviour(Behaviour::Drip).start().address(), "", few);
+    let late = fake_server().behaviour(Behaviour::Delay(Duration::from_millis(20))).start();
     check(&client, &late.address(), "", few);
     let (authority, scratch) = (Authority::new(), Scratch::new("interop"));
-    let server = authority.issue(For::Server, "localhost");
+    let server = authority.issue(CertPurpose::Server, "localhost");
     let file = scratch.path().join("ca.pem");
     std::fs::write(&file, authority.pem()).expect("the authority's file");
-    let front = front().tls(&server.certificate, &server.key).start();
+    let fake_server = fake_server().tls(&server.certificate, &server.key).start();
     let options = format!("tls=true&tlsCAFile={}", percent_encode(&file.to_string_lossy()));
-    check(&client, &format!("localhost:{}", front.port()), &options, few);
+    check(&client, &format!("localhost:{}", fake_server.port()), &options, few);
 }
 
-/// A user of every front here.
+/// A user of every fake server here.
 struct User {
     name: &'static str,
     password: &'static str,
@@ -141,8 +143,8 @@ struct Login {
     succeeds: bool,
 }
 
-fn front() -> Builder {
-    USERS.iter().fold(Front::builder(), |b, u| b.user(u.name, u.password, u.mechanisms, u.database))
+fn fake_server() -> FakeServerBuilder {
+    USERS.iter().fold(FakeServer::builder(), |b, u| b.user(u.name, u.password, u.mechanisms, u.database))
 }
 
 /// Every user with every mechanism it has and without naming one; then what must fail. The first [`FEW`] are one of each.

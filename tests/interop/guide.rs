@@ -9,15 +9,15 @@ use mongo_blocking::error::ErrorKind;
 use mongo_blocking::options::{ClientOptions, percent_encode};
 use mongo_blocking::{Client, Error, WarningKind};
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 #[cfg(not(mongo_blocking_native_tls))]
 use mongo_blocking_test_server::http::{HttpStub, Reply};
 #[cfg(not(mongo_blocking_native_tls))]
 use mongo_blocking_test_server::peers::certs::Extras;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
-use mongo_blocking_test_server::peers::{Mongod, ROOT, Scratch, Slapd};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 #[cfg(not(mongo_blocking_native_tls))]
-use mongo_blocking_test_server::peers::{Registry, Standing};
+use mongo_blocking_test_server::peers::{CertStatus, OcspResponder};
+use mongo_blocking_test_server::peers::{Mongod, ROOT, Scratch, Slapd};
 use mongo_blocking_test_server::plain;
 
 /// A user of this name with both mechanisms, whom `the_database` knows.
@@ -104,7 +104,7 @@ fn tls_server(folder: &Scratch) -> Option<(Mongod, String)> {
         path.to_str().unwrap().to_owned()
     };
     let ca_file = write("ca.pem", authority.pem());
-    let key_file = write("server.pem", authority.issue(For::Server, "localhost").both());
+    let key_file = write("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
     let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key_file, "--tlsCAFile", &ca_file];
     Some((Mongod::start("6.0", &[&args[..], &["--tlsAllowConnectionsWithoutCertificates"]].concat())?, ca_file))
 }
@@ -130,11 +130,11 @@ fn row_18_tls_on() {
     child::run(child::command(module_path!(), "row_18_tls_on").env(URI, &address).env("SSL_CERT_FILE", &ca_file));
 }
 
-/// No server of today knows MONGODB-CR, so here the front poses as MongoDB 3.6.
+/// No server of today knows MONGODB-CR, so here the fake server poses as MongoDB 3.6.
 #[test]
 fn row_5_mongodb_cr() {
-    let front = Front::builder().wire_version(6).cr_user("guide5", "pencil", "the_database").start();
-    let host = front.address();
+    let fake_server = FakeServer::builder().wire_version(6).cr_user("guide5", "pencil", "the_database").start();
+    let host = fake_server.address();
     let user = "guide5@the_database";
     for form in ["?authSource=the_database&authMechanism=MONGODB-CR", "the_database?authMechanism=MONGODB-CR"] {
         assert_eq!(who(ClientOptions::parse(&format!("mongodb://guide5:pencil@{host}/{form}"))), user);
@@ -143,7 +143,7 @@ fn row_5_mongodb_cr() {
     assert_eq!(who(code.auth_source("the_database").auth_mechanism("MONGODB-CR").build()), user);
 }
 
-/// PLAIN needs MongoDB Enterprise, so here the front asks a real directory.
+/// PLAIN needs MongoDB Enterprise, so here the fake server asks a real directory.
 #[test]
 fn row_11_plain() {
     let Some(slapd) = Slapd::start(&[("guide 11", "pass/word")]) else { return };
@@ -152,9 +152,9 @@ fn row_11_plain() {
         let slapd = slapd.clone();
         move |user: &str, password: &str| slapd.takes(user, password)
     };
-    let front = Front::builder().mechanism("PLAIN", plain::judged_by(judge(&slapd))).start();
+    let fake_server = FakeServer::builder().mechanism("PLAIN", plain::judged_by(judge(&slapd))).start();
     for options in ["", "&authSource=$external"] {
-        let uri = format!("mongodb://guide%2011:pass%2Fword@{}/?&authMechanism=PLAIN{options}", front.address());
+        let uri = format!("mongodb://guide%2011:pass%2Fword@{}/?&authMechanism=PLAIN{options}", fake_server.address());
         let options = ClientOptions::parse(&uri).unwrap();
         assert!(options.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure));
         assert_eq!(who(Ok(options)), "guide 11@$external");
@@ -166,11 +166,12 @@ fn row_11_plain() {
         folder.path().join(name).to_str().unwrap().to_owned()
     };
     let ca = file("ca.pem", authority.pem());
-    let own = authority.issue(For::Server, "localhost");
-    let client = file("client.pem", authority.issue(For::Client, "guide 11").both());
-    let front = Front::builder().mechanism("PLAIN", plain::judged_by(judge(&slapd))).tls(&own.certificate, &own.key);
-    let front = front.client_authority(&authority.pem(), true).start();
-    let address = format!("localhost:{}", front.port());
+    let own = authority.issue(CertPurpose::Server, "localhost");
+    let client = file("client.pem", authority.issue(CertPurpose::Client, "guide 11").both());
+    let fake_server =
+        FakeServer::builder().mechanism("PLAIN", plain::judged_by(judge(&slapd))).tls(&own.certificate, &own.key);
+    let fake_server = fake_server.client_authority(&authority.pem(), true).start();
+    let address = format!("localhost:{}", fake_server.port());
     let uri = format!(
         "mongodb://guide%2011:pass%2Fword@{address}/?&authMechanism=PLAIN&tls=true&tlsCertificateKeyFile={client}&tlsCAFile={ca}"
     );
@@ -198,11 +199,11 @@ fn row_19_ca_file() {
 #[test]
 fn row_20_ocsp_off() {
     let (folder, authority) = (Scratch::new("guide-20"), Authority::new());
-    let Some(registry) = Registry::new(&authority) else { return };
+    let Some(ocsp_responder) = OcspResponder::new(&authority) else { return };
     let responder = HttpStub::start(|_| Reply::status(503, "out of order"));
     let names = Extras { responders: vec![responder.url("/")], must_staple: false };
-    let issued = authority.issue_with(For::Server, "localhost", &names);
-    registry.enter(&issued, Standing::Good);
+    let issued = authority.issue_with(CertPurpose::Server, "localhost", &names);
+    ocsp_responder.enter(&issued, CertStatus::Good);
     let (ca_file, key_file) = (folder.path().join("ca.pem"), folder.path().join("server.pem"));
     fs::write(&ca_file, authority.pem()).unwrap();
     fs::write(&key_file, issued.both()).unwrap();
@@ -225,8 +226,8 @@ fn row_20_ocsp_off() {
 #[test]
 fn row_21_crl() {
     let (folder, authority) = (Scratch::new("guide-21"), Authority::new());
-    let Some(registry) = Registry::new(&authority) else { return };
-    let issued = authority.issue(For::Server, "localhost");
+    let Some(ocsp_responder) = OcspResponder::new(&authority) else { return };
+    let issued = authority.issue(CertPurpose::Server, "localhost");
     let write = |name: &str, text: String| {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
@@ -239,10 +240,10 @@ fn row_21_crl() {
         return;
     };
     let address = format!("localhost:{}", mongod.port());
-    registry.enter(&authority.issue(For::Server, "localhost"), Standing::Revoked);
-    let without_it = write("without.pem", registry.list(false));
-    registry.enter(&issued, Standing::Revoked);
-    let with_it = write("with.pem", registry.list(false));
+    ocsp_responder.enter(&authority.issue(CertPurpose::Server, "localhost"), CertStatus::Revoked);
+    let without_it = write("without.pem", ocsp_responder.list(false));
+    ocsp_responder.enter(&issued, CertStatus::Revoked);
+    let with_it = write("with.pem", ocsp_responder.list(false));
     for option in ["tlsCRLFile", "ssl_crlfile"] {
         let uri = format!("mongodb://{address}/?tls=true&tlsCAFile={ca_file}&{option}");
         Client::with_uri_str(format!("{uri}={without_it}")).unwrap().ping().unwrap();
@@ -269,7 +270,7 @@ impl Mutual {
     fn start(server: &str) -> Option<Mutual> {
         let (folder, authority) = (Scratch::new("guide-mutual"), Authority::new());
         let ca = write(&folder, "ca.pem", authority.pem());
-        let own = write(&folder, "server.pem", authority.issue(For::Server, server).both());
+        let own = write(&folder, "server.pem", authority.issue(CertPurpose::Server, server).both());
         let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
         let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
         let mongod = Mongod::start("6.0", &[&args[..], &mechanisms[..]].concat())?;
@@ -282,7 +283,7 @@ impl Mutual {
 
     /// A client certificate in files: with its key, with its key encrypted (password `pen&cil`), alone; and the key alone.
     fn own(&self) -> [String; 4] {
-        let ann = self.authority.issue(For::Client, "ann");
+        let ann = self.authority.issue(CertPurpose::Client, "ann");
         let write = |name: &str, text: &str| write(&self.folder, name, text.to_owned());
         let key = write("key.pem", &ann.key);
         let arguments = ["pkcs8", "-topk8", "-in", &key, "-passout", "pass:pen&cil"];

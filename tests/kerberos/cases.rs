@@ -10,8 +10,8 @@ use crate::realm::{ANN, BOB, PASSWORD, Realm};
 
 /// Ann logs in at an honest server.
 fn login(realm: &Realm, user: &str, properties: &str, change: impl Fn(Login) -> Login) -> Outcome {
-    let front = realm.front(Tamper::Nothing);
-    change(realm.login(&front, user, properties)).run()
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    change(realm.login(&fake_server, user, properties)).run()
 }
 
 #[test]
@@ -193,10 +193,10 @@ fn many_at_once() {
     let Some(realm) = Realm::shared() else { return };
     let keytab = realm.kdc.file("ann.keytab");
     let logged_in = |user: &str, change: &dyn Fn(Login) -> Login| {
-        let front = realm.front(Tamper::Nothing);
-        let login = change(Login { threads: 24, ..realm.login(&front, user, "") });
+        let fake_server = realm.fake_server(Tamper::Nothing);
+        let login = change(Login { threads: 24, ..realm.login(&fake_server, user, "") });
         assert_eq!(login.run().user(), "ann@TEST.LOCAL of $external");
-        assert_eq!(front.logins(), 24);
+        assert_eq!(fake_server.logins(), 24);
     };
     for round in 0..2 {
         logged_in("ann%40TEST.LOCAL", &|login| login.keytab(&keytab));
@@ -213,11 +213,11 @@ fn many_at_once() {
 #[test]
 fn clients_with_caches_of_their_own() {
     let Some(realm) = Realm::shared() else { return };
-    let front = realm.front(Tamper::Nothing);
-    let uris = ["ann%40TEST.LOCAL", "bob%40OTHER.LOCAL"].map(|user| realm.login(&front, user, "").uri);
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    let uris = ["ann%40TEST.LOCAL", "bob%40OTHER.LOCAL"].map(|user| realm.login(&fake_server, user, "").uri);
     let caches = [(ANN, "own.ann.cache"), (BOB, "own.bob.cache")];
     let caches = caches.map(|(user, cache)| realm.kdc.kinit(user, PASSWORD, cache, "1h").display().to_string());
-    let login = realm.login(&front, "both", "").cache(caches.join("\n"));
+    let login = realm.login(&fake_server, "both", "").cache(caches.join("\n"));
     let outcome = Login { uri: uris.join("\n"), threads: 16, times: 2, ..login }.run();
     for user in [ANN, BOB] {
         let wanted = format!("{user} is {user} of $external");

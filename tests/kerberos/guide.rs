@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::gssapi::Tamper;
 use mongo_blocking_test_server::peers::run;
 
@@ -11,10 +11,10 @@ use crate::names::with_hosts;
 use crate::realm::Realm;
 
 /// A server at `db.test.local`, and its port.
-fn server(realm: &Realm) -> (Front, String) {
-    let front = realm.front(Tamper::Nothing);
-    let port = front.address().rsplit_once(':').unwrap().1.to_owned();
-    (front, port)
+fn server(realm: &Realm) -> (FakeServer, String) {
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    let port = fake_server.address().rsplit_once(':').unwrap().1.to_owned();
+    (fake_server, port)
 }
 
 /// The connection string and the form in code log in as the same user.
@@ -69,8 +69,8 @@ fn row_10_kerberos_with_a_password_and_every_property() {
 #[test]
 fn the_example() {
     let Some(realm) = Realm::shared() else { return };
-    let front = realm.front(Tamper::Nothing);
-    let host = front.address().replace("127.0.0.1", "localhost");
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    let host = fake_server.address().replace("127.0.0.1", "localhost");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([
         "run",

@@ -7,12 +7,12 @@ use crate::realm::{Realm, served};
 /// What the client says of a server that plays this trick.
 fn refused(tamper: Tamper, words: &[&str]) {
     let Some(realm) = Realm::shared() else { return };
-    let front = realm.front(tamper);
-    let outcome = realm.login(&front, "ann%40TEST.LOCAL:pencil", "").run();
+    let fake_server = realm.fake_server(tamper);
+    let outcome = realm.login(&fake_server, "ann%40TEST.LOCAL:pencil", "").run();
     outcome.refused(words);
     // Nothing but the login's own commands went out.
-    assert!(front.commands().iter().all(|c| c.name != "connectionStatus"), "{tamper:?}");
-    assert!(front.commands().len() <= 12, "{tamper:?}: {}", front.commands().len());
+    assert!(fake_server.commands().iter().all(|c| c.name != "connectionStatus"), "{tamper:?}");
+    assert!(fake_server.commands().len() <= 12, "{tamper:?}: {}", fake_server.commands().len());
 }
 
 #[test]
@@ -25,8 +25,8 @@ fn only_layers_that_protect() {
         (0, "no security layer that there is"),
     ] {
         let Some(acceptor) = Acceptor::start(&realm.kdc, &realm.kdc.file("services.keytab"), mask) else { return };
-        let front = served(&acceptor, Tamper::Nothing);
-        let outcome = realm.login(&front, "ann%40TEST.LOCAL:pencil", "").run();
+        let fake_server = served(&acceptor, Tamper::Nothing);
+        let outcome = realm.login(&fake_server, "ann%40TEST.LOCAL:pencil", "").run();
         outcome.refused(&[
             words,
             "as ann@TEST.LOCAL, to mongodb/localhost",
@@ -40,8 +40,8 @@ fn only_layers_that_protect() {
 fn more_layers_than_none() {
     let Some(realm) = Realm::shared() else { return };
     let Some(acceptor) = Acceptor::start(&realm.kdc, &realm.kdc.file("services.keytab"), 7) else { return };
-    let front = served(&acceptor, Tamper::Nothing);
-    let outcome = realm.login(&front, "ann%40TEST.LOCAL:pencil", "").run();
+    let fake_server = served(&acceptor, Tamper::Nothing);
+    let outcome = realm.login(&fake_server, "ann%40TEST.LOCAL:pencil", "").run();
     assert_eq!(outcome.user(), "ann@TEST.LOCAL of $external");
 }
 

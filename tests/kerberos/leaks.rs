@@ -17,11 +17,11 @@ fn under() -> Vec<String> {
 /// `user` (with a password or without) logs in a hundred times; `caches` are the files that may be there afterwards.
 fn a_hundred_logins(user: &str, change: impl Fn(Login, &Realm) -> Login) {
     let Some(realm) = Realm::shared() else { return };
-    let front = realm.front(Tamper::Nothing);
-    let login = change(Login { times: 100, under: under(), ..realm.login(&front, user, "") }, realm);
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    let login = change(Login { times: 100, under: under(), ..realm.login(&fake_server, user, "") }, realm);
     let left = left_behind();
     assert_eq!(login.run().user(), "ann@TEST.LOCAL of $external");
-    assert_eq!(front.logins(), 100);
+    assert_eq!(fake_server.logins(), 100);
     assert_eq!(left_behind(), left);
     // The system's own cache and keytab were neither needed nor made.
     for (_, value) in
@@ -63,12 +63,12 @@ fn by_ticket_cache() {
 fn refused() {
     let Some(realm) = Realm::shared() else { return };
     for tamper in [Tamper::Flip(0), Tamper::Flip(1)] {
-        let front = realm.front(tamper);
-        let login = Login { times: 3, under: under(), ..realm.login(&front, "ann%40TEST.LOCAL:pencil", "") };
+        let fake_server = realm.fake_server(tamper);
+        let login = Login { times: 3, under: under(), ..realm.login(&fake_server, "ann%40TEST.LOCAL:pencil", "") };
         login.run().refused(&["mongodb/localhost"]);
     }
-    let front = realm.front(Tamper::Nothing);
-    let login = Login { times: 3, under: under(), ..realm.login(&front, "ann%40TEST.LOCAL:wrong", "") };
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    let login = Login { times: 3, under: under(), ..realm.login(&fake_server, "ann%40TEST.LOCAL:wrong", "") };
     login.run().refused(&["is wrong"]);
 }
 
@@ -76,8 +76,8 @@ fn refused() {
 #[test]
 fn a_planted_leak_is_found() {
     let Some(realm) = Realm::shared() else { return };
-    let front = realm.front(Tamper::Nothing);
-    let login = Login { times: 2, under: under(), ..realm.login(&front, "ann%40TEST.LOCAL:pencil", "") };
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    let login = Login { times: 2, under: under(), ..realm.login(&fake_server, "ann%40TEST.LOCAL:pencil", "") };
     let outcome = login.with(LEAK, OsString::from("yes")).try_run();
     match under().is_empty() {
         true => assert_eq!(outcome.unwrap().user(), "ann@TEST.LOCAL of $external"),

@@ -1,5 +1,5 @@
-//! GSSAPI against a real KDC: two realms that trust each other, an acceptor that this project did not write behind the front, and
-//! other people's drivers at the same front. Each login runs in a process of its own, since Kerberos is configured by the
+//! GSSAPI against a real KDC: two realms that trust each other, an acceptor that this project did not write behind the fake server, and
+//! other people's drivers at the same fake server. Each login runs in a process of its own, since Kerberos is configured by the
 //! environment.
 
 mod cases;

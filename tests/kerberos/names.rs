@@ -17,8 +17,8 @@ const HOSTS: &str = "127.0.0.1 reverse.test.local\n127.0.0.1 forward.test.local 
 /// Logs in to alias.test.local with this property, with a library that makes names canonical by itself unless it is told the
 /// name outright. Gives the service that the KDC was asked for.
 fn asked_for(realm: &Realm, user: &str, properties: &str) -> Option<(Outcome, String)> {
-    let front = realm.front(Tamper::Nothing);
-    let address = front.address().replace("127.0.0.1", "alias.test.local");
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    let address = fake_server.address().replace("127.0.0.1", "alias.test.local");
     let (before, mark) = (realm.kdc.log().len(), user.replace("%40", "@"));
     let login = realm
         .login_at(&address, &format!("{user}:pencil"), properties)
@@ -88,12 +88,12 @@ fn left_to_the_library() {
 fn left_to_a_library_that_tries_both() {
     let Some(realm) = Realm::shared() else { return };
     let user = user(&realm.kdc, "names-both");
-    let front = realm.front(Tamper::Nothing);
+    let fake_server = realm.fake_server(Tamper::Nothing);
     let configuration = fs::read_to_string(realm.kdc.file("krb5.conf")).unwrap();
     let file = realm.kdc.file("fallback.conf");
     let both = configuration.replace("dns_canonicalize_hostname = false", "dns_canonicalize_hostname = fallback");
     fs::write(&file, both).unwrap();
-    let address = front.address().replace("127.0.0.1", "short.test.local");
+    let address = fake_server.address().replace("127.0.0.1", "short.test.local");
     let login = realm.login_at(&address, &format!("{user}:pencil"), "SERVICE_NAME:name").with("KRB5_CONFIG", file);
     let Some(login) = with_hosts(login, realm, "127.0.0.1 db.test.local short.test.local\n") else { return };
     assert_eq!(login.run().user(), "names-both@TEST.LOCAL of $external");

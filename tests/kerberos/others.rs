@@ -1,4 +1,4 @@
-//! What we did not write: other people's drivers at the same front, and a real server that has no Kerberos.
+//! What we did not write: other people's drivers at the same fake server, and a real server that has no Kerberos.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -13,11 +13,11 @@ use mongo_blocking_test_server::peers::{Mongod, Reference, require, run, script}
 
 use crate::realm::{ANN, PASSWORD, Realm, served};
 
-/// A URI for Ann at this front, and the environment in which her ticket is found.
-fn uri(realm: &Realm, tamper: Tamper) -> (mongo_blocking_test_server::front::Front, String) {
-    let front = realm.front(tamper);
-    let uri = realm.login(&front, "ann%40TEST.LOCAL", "SERVICE_NAME:mongodb").uri;
-    (front, uri)
+/// A URI for Ann at this fake server, and the environment in which her ticket is found.
+fn uri(realm: &Realm, tamper: Tamper) -> (mongo_blocking_test_server::fake_server::FakeServer, String) {
+    let fake_server = realm.fake_server(tamper);
+    let uri = realm.login(&fake_server, "ann%40TEST.LOCAL", "SERVICE_NAME:mongodb").uri;
+    (fake_server, uri)
 }
 
 /// PyMongo logs in where we do, and is refused where we are.
@@ -55,8 +55,8 @@ fn libmongoc() {
     assert_eq!(client.verdicts(&[honest]), ["ok ann@TEST.LOCAL@$external"]);
     // It wants no layer either.
     let Some(acceptor) = Acceptor::start(&realm.kdc, &realm.kdc.file("services.keytab"), 2) else { return };
-    let front = served(&acceptor, Tamper::Nothing);
-    let protected = realm.login(&front, "ann%40TEST.LOCAL", "").uri;
+    let fake_server = served(&acceptor, Tamper::Nothing);
+    let protected = realm.login(&fake_server, "ann%40TEST.LOCAL", "").uri;
     let verdict = client.verdicts(&[protected]).concat();
     assert!(!verdict.starts_with("ok"), "{verdict}");
 }
@@ -97,8 +97,8 @@ fn a_silent_kdc() {
     let configuration = fs::read_to_string(realm.kdc.file("krb5.conf")).unwrap();
     let silent = realm.kdc.file("silent.conf");
     fs::write(&silent, configuration.replace(&format!(":{}", realm.kdc.port()), &format!(":{port}"))).unwrap();
-    let front = realm.front(Tamper::Nothing);
-    let mut login = realm.login(&front, "ann%40TEST.LOCAL:pencil", "").with("KRB5_CONFIG", silent);
+    let fake_server = realm.fake_server(Tamper::Nothing);
+    let mut login = realm.login(&fake_server, "ann%40TEST.LOCAL:pencil", "").with("KRB5_CONFIG", silent);
     login.uri += "&connectTimeoutMS=300";
     let began = Instant::now();
     let outcome = login.run();

@@ -1,10 +1,10 @@
-//! What all tests here share: the KDC with its users and services, and the acceptor behind a front.
+//! What all tests here share: the KDC with its users and services, and the acceptor behind a fake server.
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use mongo_blocking_test_server::front::{Builder, Front};
+use mongo_blocking_test_server::fake_server::{FakeServer, FakeServerBuilder};
 use mongo_blocking_test_server::gssapi::{Acceptor, Tamper};
 use mongo_blocking_test_server::peers::Kdc;
 
@@ -58,7 +58,7 @@ impl Realm {
     }
 
     /// A server that takes GSSAPI, honest or not.
-    pub fn front(&self, tamper: Tamper) -> Front {
+    pub fn fake_server(&self, tamper: Tamper) -> FakeServer {
         served(&self.acceptor, tamper)
     }
 
@@ -71,9 +71,9 @@ impl Realm {
         file
     }
 
-    /// A login at `front` as `user` (percent-encoded, perhaps with a password), with more mechanism properties.
-    pub fn login(&self, front: &Front, user: &str, properties: &str) -> Login {
-        self.login_at(&front.address().replace("127.0.0.1", "localhost"), user, properties)
+    /// A login at `fake server` as `user` (percent-encoded, perhaps with a password), with more mechanism properties.
+    pub fn login(&self, fake_server: &FakeServer, user: &str, properties: &str) -> Login {
+        self.login_at(&fake_server.address().replace("127.0.0.1", "localhost"), user, properties)
     }
 
     /// The same, at an address of the test's choosing.
@@ -87,8 +87,8 @@ impl Realm {
     }
 }
 
-/// A front with this acceptor behind it.
-pub fn served(acceptor: &Arc<Acceptor>, tamper: Tamper) -> Front {
+/// A fake server with this acceptor behind it.
+pub fn served(acceptor: &Arc<Acceptor>, tamper: Tamper) -> FakeServer {
     let acceptor = acceptor.clone();
-    Builder::default().mechanism("GSSAPI", move |_| acceptor.dialogue(tamper)).start()
+    FakeServerBuilder::default().mechanism("GSSAPI", move |_| acceptor.sasl_server(tamper)).start()
 }

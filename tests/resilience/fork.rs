@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Scratch;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire;
 
@@ -93,9 +93,9 @@ fn what_the_child_drops_and_closes_stays_open_for_the_parent() {
     let (folder, authority) = (Scratch::new("fork"), Authority::new());
     let ca_file = folder.path().join("ca.pem");
     fs::write(&ca_file, authority.pem()).unwrap();
-    let issued = authority.issue(For::Server, "localhost");
-    let front = Front::builder().tls(&issued.certificate, &issued.key).start();
-    let uri = format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}", front.port(), ca_file.display());
+    let issued = authority.issue(CertPurpose::Server, "localhost");
+    let fake_server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
+    let uri = format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}", fake_server.port(), ca_file.display());
     for close in [false, true] {
         let client = Client::with_uri_str(&uri).unwrap();
         client.ping().unwrap();

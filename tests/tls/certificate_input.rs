@@ -7,8 +7,8 @@ use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder};
 use mongo_blocking::{Client, Error, WarningKind};
-use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, Scratch};
 
 const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
@@ -35,12 +35,12 @@ fn refused(options: ClientOptionsBuilder) -> Error {
 #[test]
 fn from_memory() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
-    let server = authority.issue(For::Server, "localhost");
+    let server = authority.issue(CertPurpose::Server, "localhost");
     let (ca, own) = (write(&folder, "ca.pem", authority.pem()), write(&folder, "server.pem", server.both()));
     let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
     let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
     let Some(mongod) = Mongod::start("6.0", &[&args[..], &mechanisms[..]].concat()) else { return };
-    let ann = authority.issue(For::Client, "ann");
+    let ann = authority.issue(CertPurpose::Client, "ann");
     let trusting = || ClientOptions::builder().host(format!("localhost:{}", mongod.port())).tls_ca_pem(authority.pem());
     let admin = trusting().tls_identity_pem(&ann.certificate, &ann.key, None).build().unwrap();
     let create = doc! { "createUser": ANN, "roles": [] };
@@ -49,7 +49,7 @@ fn from_memory() {
     let key = write(&folder, "key.pem", &ann.key);
     let encrypted = openssl(&folder, &["pkcs8", "-topk8", "-in", &key, "-passout", "pass:pen&cil"]);
     let middle = authority.intermediate();
-    let below = middle.issue(For::Client, "ann");
+    let below = middle.issue(CertPurpose::Client, "ann");
     let chain = format!("{}{}{}", middle.pem(), below.key, below.certificate);
     let bundle = Authority::bundle(&ann, "pen&cil");
     let cases = [
@@ -100,7 +100,7 @@ fn memory_and_files_exclude_one_another() {
 #[test]
 fn bundles_that_will_not_do() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
-    let own = authority.issue(For::Client, "ann");
+    let own = authority.issue(CertPurpose::Client, "ann");
     let (certificate, key) = (write(&folder, "c.pem", &own.certificate), write(&folder, "k.pem", &own.key));
     let export = ["pkcs12", "-export", "-passout", "pass:pencil", "-in", certificate.as_str()];
     let old = openssl(&folder, &[&export[..], &["-inkey", &key, "-legacy"]].concat());
@@ -133,7 +133,7 @@ fn bundles_that_will_not_do() {
 #[test]
 fn old_encryptions_are_told_from_wrong_passwords() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
-    let own = authority.issue_rsa(For::Client, "ann");
+    let own = authority.issue_rsa(CertPurpose::Client, "ann");
     let key = write(&folder, "key.pem", &own.key);
     let old = ["-provider", "legacy", "-provider", "default", "-passout", "pass:pencil", "-in", key.as_str()];
     let rc2 = openssl(&folder, &[&["pkcs8", "-topk8", "-v1", "PBE-SHA1-RC2-40"][..], &old].concat());
@@ -161,7 +161,7 @@ fn old_encryptions_are_told_from_wrong_passwords() {
 #[test]
 fn texts_that_will_not_do() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
-    let own = authority.issue(For::Client, "ann");
+    let own = authority.issue(CertPurpose::Client, "ann");
     let (certificate, key) = (write(&folder, "c.pem", &own.certificate), write(&folder, "k.pem", &own.key));
     let request = openssl(&folder, &["req", "-new", "-key", &key, "-subj", "/CN=ann"]);
     let pkcs7 = openssl(&folder, &["crl2pkcs7", "-nocrl", "-certfile", &certificate]);
@@ -197,17 +197,18 @@ fn texts_that_will_not_do() {
 #[test]
 fn a_password_that_is_not_needed_is_warned_of() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
-    let server = authority.issue(For::Server, "localhost");
-    let front = Front::builder().tls(&server.certificate, &server.key).client_authority(&authority.pem(), true).start();
-    let own = write(&folder, "own.pem", authority.issue(For::Client, "ann").both());
+    let server = authority.issue(CertPurpose::Server, "localhost");
+    let fake_server =
+        FakeServer::builder().tls(&server.certificate, &server.key).client_authority(&authority.pem(), true).start();
+    let own = write(&folder, "own.pem", authority.issue(CertPurpose::Client, "ann").both());
     let options = ClientOptions::builder()
-        .host(front.address().replace("127.0.0.1", "localhost"))
+        .host(fake_server.address().replace("127.0.0.1", "localhost"))
         .tls_ca_pem(authority.pem())
         .tls_certificate_key_file(own)
         .tls_certificate_key_file_password("pencil");
     let client = Client::with_options(options.build().unwrap()).unwrap();
     client.ping().unwrap();
-    assert_eq!(front.client_names(), ["ann"]);
+    assert_eq!(fake_server.client_names(), ["ann"]);
     let warning = client.warnings().iter().find(|warning| warning.kind() == WarningKind::NoEffect).unwrap();
     assert!(warning.message().contains("is not encrypted") && !warning.message().contains("pencil"), "{warning}");
 }

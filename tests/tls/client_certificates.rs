@@ -8,7 +8,7 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::{ClientOptions, percent_encode};
 
 use mongo_blocking::{Client, Error, WarningKind};
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, Scratch};
 
 const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
@@ -25,7 +25,7 @@ struct Place {
 fn place(version: &str, server: &str) -> Option<Place> {
     let (folder, authority) = (Scratch::new("tls-x509"), Authority::new());
     let ca = write(&folder, "ca.pem", authority.pem());
-    let own = write(&folder, "server.pem", authority.issue(For::Server, server).both());
+    let own = write(&folder, "server.pem", authority.issue(CertPurpose::Server, server).both());
     let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
     let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
     let mongod = Mongod::start(version, &[&args[..], &mechanisms[..]].concat())?;
@@ -51,7 +51,7 @@ impl Place {
     }
 
     fn client_file(&self, name: &str) -> String {
-        self.file(&format!("{name}.pem"), self.authority.issue(For::Client, name).both())
+        self.file(&format!("{name}.pem"), self.authority.issue(CertPurpose::Client, name).both())
     }
 
     fn uri(&self, options: &str) -> String {
@@ -110,15 +110,15 @@ fn logins_by_certificate() {
         assert!(matches!(error.kind(), ErrorKind::Authentication) && error.hint().unwrap().contains("$external"));
         assert!(NATIVE || (error.message().contains("CN=bob") && error.message().contains("valid until")), "{error}");
 
-        let other = place.file("other.pem", Authority::new().issue(For::Client, "ann").both());
-        let expired = place.file("expired.pem", place.authority.issue_expired(For::Client, "ann").both());
+        let other = place.file("other.pem", Authority::new().issue(CertPurpose::Client, "ann").both());
+        let expired = place.file("expired.pem", place.authority.issue_expired(CertPurpose::Client, "ann").both());
         for refused in [other, expired] {
             let error = place.x509(&format!("tlsCertificateKeyFile={refused}")).unwrap_err();
             assert!(matches!(error.stage(), Stage::Tls | Stage::Hello), "{error:?}");
         }
 
         let middle = place.authority.intermediate();
-        let below = middle.issue(For::Client, "ann");
+        let below = middle.issue(CertPurpose::Client, "ann");
         let scrambled = format!("{}{}{}", middle.pem(), below.key, below.certificate);
         let chain = place.file("chain.pem", scrambled);
         assert_eq!(place.x509(&format!("tlsCertificateKeyFile={chain}")).unwrap(), ANN);
@@ -137,7 +137,8 @@ fn without_a_certificate_nothing_is_connected() {
 #[test]
 fn every_encoding_of_a_key() {
     let Some(place) = place("6.0", "localhost") else { return };
-    let (rsa, ec) = (place.authority.issue_rsa(For::Client, "ann"), place.authority.issue(For::Client, "ann"));
+    let (rsa, ec) =
+        (place.authority.issue_rsa(CertPurpose::Client, "ann"), place.authority.issue(CertPurpose::Client, "ann"));
     let (rsa_key, ec_key) = (place.file("rsa", &rsa.key), place.file("ec", &ec.key));
     let out = place.file("out", "");
     let pass = ["-passout", "pass:pen&cil"];
@@ -182,8 +183,8 @@ fn every_encoding_of_a_key() {
 #[test]
 fn files_that_will_not_do() {
     let (folder, authority) = (Scratch::new("tls-files"), Authority::new());
-    let own = authority.issue(For::Client, "ann");
-    let stranger = authority.issue(For::Client, "bob");
+    let own = authority.issue(CertPurpose::Client, "ann");
+    let stranger = authority.issue(CertPurpose::Client, "bob");
     let der = [0x30, 0x82, 1, 2, 0x30, 0x82];
     let p12 = [0x30, 0x82, 1, 2, 2, 1, 3];
     let cases: [(&[u8], &str); 9] = [

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::{Client, Error};
-use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, SServer, Scratch};
 use mongo_blocking_test_server::script::Script;
 
@@ -50,8 +50,8 @@ fn read_record(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(record)
 }
 
-fn through_relay(front: &Front, ca: &str, records: usize, then: Then, limit: u32) -> Result<(), Error> {
-    let server = front.address();
+fn through_relay(fake_server: &FakeServer, ca: &str, records: usize, then: Then, limit: u32) -> Result<(), Error> {
+    let server = fake_server.address();
     let peer = Script::start(move |client, _| relay(client, &server, records, then));
     let port = peer.port();
     let uri = format!("mongodb://localhost:{port}/?tlsCAFile={ca}&connectTimeoutMS={limit}&socketTimeoutMS={limit}");
@@ -64,14 +64,14 @@ fn after_each_record() {
     let ca = folder.path().join("ca.pem");
     fs::write(&ca, authority.pem()).unwrap();
     let ca = ca.to_str().unwrap();
-    let issued = authority.issue(For::Server, "localhost");
-    let builder = || Front::builder().tls(&issued.certificate, &issued.key);
-    for (version, front) in [("TLS 1.3", builder().start()), ("TLS 1.2", builder().only_tls_1_2().start())] {
+    let issued = authority.issue(CertPurpose::Server, "localhost");
+    let builder = || FakeServer::builder().tls(&issued.certificate, &issued.key);
+    for (version, fake_server) in [("TLS 1.3", builder().start()), ("TLS 1.2", builder().only_tls_1_2().start())] {
         for (then, kind, limit) in [(Then::HangsUp, "Io", 10_000), (Then::Stalls, "Timeout", 150)] {
             let mut stages = Vec::new();
             for records in 0..MANY {
                 let began = Instant::now();
-                let Err(error) = through_relay(&front, ca, records, then, limit) else { break };
+                let Err(error) = through_relay(&fake_server, ca, records, then, limit) else { break };
                 let what = format!("{version}, {then:?} after {records} records: {error:?}");
                 assert!(began.elapsed() < PROMPT, "{what}");
                 assert_eq!(format!("{:?}", error.kind()), kind, "{what}");
@@ -125,17 +125,17 @@ fn garbage_instead_of_a_server_hello() {
     }
 }
 
-/// A MongoDB and our own front, neither of which speaks TLS there; and something that answers in plain words.
+/// A MongoDB and our own fake server, neither of which speaks TLS there; and something that answers in plain words.
 #[test]
 fn plain_mongodb_where_tls_is_expected() {
-    let front = Front::builder().start();
+    let fake_server = FakeServer::builder().start();
     let talkative = Script::start(|mut stream, _| {
         let _ = stream.read(&mut [0; 2000]);
         let _ = stream
             .write_all(b"It looks like you are trying to access MongoDB over HTTP on the native driver port.\r\n");
     });
     let mongod = Mongod::shared("6.0");
-    let ports = [Some(front.port()), Some(talkative.port()), mongod.map(|mongod| mongod.port())];
+    let ports = [Some(fake_server.port()), Some(talkative.port()), mongod.map(|mongod| mongod.port())];
     for port in ports.into_iter().flatten() {
         let uri = format!("mongodb://localhost:{port}/?tls=true&connectTimeoutMS=5000");
         let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
@@ -145,22 +145,22 @@ fn plain_mongodb_where_tls_is_expected() {
     }
 }
 
-/// A MongoDB, our own front, and `openssl s_server`, none of which speaks anything else than TLS there.
+/// A MongoDB, our own fake server, and `openssl s_server`, none of which speaks anything else than TLS there.
 #[test]
 fn tls_where_plain_mongodb_is_expected() {
     let (folder, authority) = (Scratch::new("handshake-faults"), Authority::new());
-    let issued = authority.issue(For::Server, "localhost");
+    let issued = authority.issue(CertPurpose::Server, "localhost");
     let file = |name: &str, text: String| {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let (own, ca) = (file("server.pem", issued.both()), file("ca.pem", authority.pem()));
-    let front = Front::builder().tls(&issued.certificate, &issued.key).start();
+    let fake_server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let s_server = SServer::start(&issued.both(), &[]);
     let mongod =
         Mongod::start("6.0", &["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca]);
-    let ports = [Some(front.port()), s_server.as_ref().map(SServer::port), mongod.as_ref().map(Mongod::port)];
+    let ports = [Some(fake_server.port()), s_server.as_ref().map(SServer::port), mongod.as_ref().map(Mongod::port)];
     for port in ports.into_iter().flatten() {
         let uri = format!("mongodb://localhost:{port}/?connectTimeoutMS=5000");
         let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();

@@ -8,8 +8,8 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::{ClientOptions, TlsVersion};
 use mongo_blocking::{Client, Error, WarningKind};
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, SServer, Scratch};
 
 fn ping(port: &str, ca: &str, oldest: Option<TlsVersion>) -> Result<Vec<WarningKind>, Error> {
@@ -56,7 +56,7 @@ fn tls_1_1_is_refused_and_spoken_when_asked_for() {
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let (ca, issued) = (file("ca.pem", &authority.pem()), authority.issue(For::Server, "localhost"));
+    let (ca, issued) = (file("ca.pem", &authority.pem()), authority.issue(CertPurpose::Server, "localhost"));
     let own = file("server.pem", &issued.both());
     let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
     let old = ["--tlsAllowConnectionsWithoutCertificates", "--tlsDisabledProtocols", "TLS1_0,TLS1_2,TLS1_3"];
@@ -78,9 +78,9 @@ fn tls_1_3_and_nothing_older() {
     let ca = folder.path().join("ca.pem");
     fs::write(&ca, authority.pem()).unwrap();
     let ca = ca.to_str().unwrap();
-    let issued = authority.issue(For::Server, "localhost");
-    let front = || Front::builder().tls(&issued.certificate, &issued.key);
-    let (newer, older) = (front().start(), front().only_tls_1_2().start());
+    let issued = authority.issue(CertPurpose::Server, "localhost");
+    let fake_server = || FakeServer::builder().tls(&issued.certificate, &issued.key);
+    let (newer, older) = (fake_server().start(), fake_server().only_tls_1_2().start());
     assert_eq!(ping(&newer.port().to_string(), ca, Some(TlsVersion::V1_3)).unwrap(), []);
     assert_eq!(ping(&older.port().to_string(), ca, None).unwrap(), []);
     refused(&older.port().to_string(), ca, Some(TlsVersion::V1_3));

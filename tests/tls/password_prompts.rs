@@ -12,7 +12,7 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder};
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::peers::Scratch;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 
 const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
 
@@ -56,7 +56,7 @@ fn said_on_a_terminal(command: &str, folder: &Path) -> String {
 /// Returns the file with the encrypted key.
 fn make_material(folder: &Path) -> String {
     let authority = Authority::new();
-    let ann = authority.issue_rsa(For::Client, "ann");
+    let ann = authority.issue_rsa(CertPurpose::Client, "ann");
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
     let openssl = |arguments: &[&str]| {
         let done = Command::new("openssl").current_dir(folder).args(arguments).output().expect("the openssl command");

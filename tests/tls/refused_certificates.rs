@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::{Client, Error};
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Scratch;
-use mongo_blocking_test_server::peers::certs::{Authority, For, Issued};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Issued};
 
 const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
 
-fn front(issued: &Issued) -> Front {
-    Front::builder().tls(&issued.certificate, &issued.key).start()
+fn fake_server(issued: &Issued) -> FakeServer {
+    FakeServer::builder().tls(&issued.certificate, &issued.key).start()
 }
 
 fn write(folder: &Scratch, name: &str, text: &str) -> String {
@@ -55,9 +55,9 @@ fn fingerprint(folder: &Scratch, issued: &Issued) -> String {
 fn what_was_expected_and_what_came() {
     let (folder, authority) = (Scratch::new("refused"), Authority::new());
     let ca = write(&folder, "ca.pem", &authority.pem());
-    let issued = authority.issue(For::Server, "other.example");
-    let front = front(&issued);
-    let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", front.port()));
+    let issued = authority.issue(CertPurpose::Server, "other.example");
+    let fake_server = fake_server(&issued);
+    let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", fake_server.port()));
     tells(&error, &["mismatch", "Expected: a certificate for localhost"]);
     assert!(error.hint().unwrap().contains("names that the certificate bears"), "{error}");
     if NATIVE {
@@ -76,7 +76,7 @@ fn what_was_expected_and_what_came() {
         ],
     );
 
-    let error = refusal(&format!("mongodb://127.0.0.1:{}/?tlsCAFile={ca}", front.port()));
+    let error = refusal(&format!("mongodb://127.0.0.1:{}/?tlsCAFile={ca}", fake_server.port()));
     tells(&error, &["IP address mismatch", "a certificate for 127.0.0.1"]);
 }
 
@@ -84,7 +84,7 @@ fn what_was_expected_and_what_came() {
 fn whose_fault_it_is() {
     let (folder, authority) = (Scratch::new("refused"), Authority::new());
     let ca = write(&folder, "ca.pem", &authority.pem());
-    let expired = front(&authority.issue_expired(For::Server, "localhost"));
+    let expired = fake_server(&authority.issue_expired(CertPurpose::Server, "localhost"));
     let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", expired.port()));
     tells(&error, &["expired"]);
     assert!(error.hint().unwrap().contains("clock"), "{error}");
@@ -92,10 +92,10 @@ fn whose_fault_it_is() {
     // Authorities of these tests have the same names, and keys of their own.
     let stranger = Authority::new();
     let above = stranger.intermediate();
-    let mut issued = above.issue(For::Server, "localhost");
+    let mut issued = above.issue(CertPurpose::Server, "localhost");
     issued.certificate.push_str(&above.pem());
-    let front = front(&issued);
-    let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", front.port()));
+    let fake_server = fake_server(&issued);
+    let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", fake_server.port()));
     if !NATIVE {
         assert!(error.hint().unwrap().contains("with another key: does tlsCAFile"), "{error}");
         tells(
@@ -110,15 +110,15 @@ fn whose_fault_it_is() {
 #[test]
 fn it_is_told_at_once() {
     let authority = Authority::new();
-    let expired = front(&authority.issue_expired(For::Server, "localhost"));
-    let wrong = front(&authority.issue(For::Server, "other.example"));
+    let expired = fake_server(&authority.issue_expired(CertPurpose::Server, "localhost"));
+    let wrong = fake_server(&authority.issue(CertPurpose::Server, "other.example"));
     let folder = Scratch::new("refused");
     let ca = write(&folder, "ca.pem", &authority.pem());
-    for front in [expired, wrong] {
+    for fake_server in [expired, wrong] {
         let began = Instant::now();
-        refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}&serverSelectionTryOnce=false", front.port()));
+        refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}&serverSelectionTryOnce=false", fake_server.port()));
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-        assert_eq!(front.connections(), 1);
+        assert_eq!(fake_server.connections(), 1);
     }
 }
 
@@ -138,10 +138,10 @@ fn a_system_without_authorities() {
         }
         return;
     }
-    let front = front(&Authority::new().issue(For::Server, "localhost"));
+    let fake_server = fake_server(&Authority::new().issue(CertPurpose::Server, "localhost"));
     child::run(
         child::command(module_path!(), "a_system_without_authorities")
-            .env(PORT, front.port().to_string())
+            .env(PORT, fake_server.port().to_string())
             .env("SSL_CERT_FILE", "/no/such/file")
             .env("SSL_CERT_DIR", "/no/such/folder"),
     );
@@ -157,10 +157,10 @@ fn a_file_takes_the_place_of_the_system() {
         return;
     }
     let (folder, authority) = (Scratch::new("refused"), Authority::new());
-    let front = front(&authority.issue(For::Server, "localhost"));
+    let fake_server = fake_server(&authority.issue(CertPurpose::Server, "localhost"));
     child::run(
         child::command(module_path!(), "a_file_takes_the_place_of_the_system")
-            .env(PORT, front.port().to_string())
+            .env(PORT, fake_server.port().to_string())
             .env(STRANGE, write(&folder, "strange.pem", &Authority::new().pem()))
             .env("SSL_CERT_FILE", write(&folder, "ca.pem", &authority.pem()))
             .env("SSL_CERT_DIR", "/no/such/folder"),

@@ -11,8 +11,8 @@ use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::event::{CommandEvent, Handler, TlsInfo};
 use mongo_blocking::options::ClientOptions;
-use mongo_blocking_test_server::front::{Answer, Builder, Front};
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::fake_server::{Answer, FakeServer, FakeServerBuilder};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, Scratch};
 
 /// An authority in a file, and client certificates of it.
@@ -29,13 +29,13 @@ impl Place {
         Place { folder, authority, ca }
     }
 
-    fn front(&self) -> Builder {
-        let issued = self.authority.issue(For::Server, "localhost");
-        Front::builder().tls(&issued.certificate, &issued.key)
+    fn fake_server(&self) -> FakeServerBuilder {
+        let issued = self.authority.issue(CertPurpose::Server, "localhost");
+        FakeServer::builder().tls(&issued.certificate, &issued.key)
     }
 
     fn own(&self, name: &str) -> String {
-        write(&self.folder, &format!("{name}.pem"), &self.authority.issue(For::Client, name).both())
+        write(&self.folder, &format!("{name}.pem"), &self.authority.issue(CertPurpose::Client, name).both())
     }
 
     fn uri(&self, port: u16, options: &str) -> String {
@@ -58,8 +58,8 @@ fn at_once(client: &Client, count: usize) {
     });
 }
 
-/// A front that answers the command `together` only when this many have come.
-fn answering_together(builder: Builder, count: usize) -> Front {
+/// A fake server that answers the command `together` only when this many have come.
+fn answering_together(builder: FakeServerBuilder, count: usize) -> FakeServer {
     let arrived = Arc::new((Mutex::new(0), Condvar::new()));
     let answer = move |request: &mongo_blocking_test_server::wire::Request, _| {
         if request.name() != "together" {
@@ -80,16 +80,16 @@ fn answering_together(builder: Builder, count: usize) -> Front {
 #[test]
 fn nineteen_of_twenty() {
     let place = Place::new();
-    for (name, builder) in [("TLSv1.3", place.front()), ("TLSv1.2", place.front().only_tls_1_2())] {
-        let front = answering_together(builder, 20);
-        let client = Client::with_uri_str(place.uri(front.port(), "")).unwrap();
+    for (name, builder) in [("TLSv1.3", place.fake_server()), ("TLSv1.2", place.fake_server().only_tls_1_2())] {
+        let fake_server = answering_together(builder, 20);
+        let client = Client::with_uri_str(place.uri(fake_server.port(), "")).unwrap();
         client.ping().unwrap();
         at_once(&client, 20);
-        assert_eq!((front.connections(), front.resumed()), (20, 19), "{name}");
+        assert_eq!((fake_server.connections(), fake_server.resumed()), (20, 19), "{name}");
 
         // Another client of the same program takes up none of them.
-        Client::with_uri_str(place.uri(front.port(), "")).unwrap().ping().unwrap();
-        assert_eq!((front.connections(), front.resumed()), (21, 19), "{name}");
+        Client::with_uri_str(place.uri(fake_server.port(), "")).unwrap().ping().unwrap();
+        assert_eq!((fake_server.connections(), fake_server.resumed()), (21, 19), "{name}");
     }
 }
 
@@ -97,17 +97,17 @@ fn nineteen_of_twenty() {
 #[test]
 fn none_after_the_identity_changed() {
     let place = Place::new();
-    let front = place.front().client_authority(&place.authority.pem(), true).start();
+    let fake_server = place.fake_server().client_authority(&place.authority.pem(), true).start();
     let own = place.own("ann");
     let options = format!("tlsCertificateKeyFile={own}&maxIdleTimeMS=1");
-    let client = Client::with_uri_str(place.uri(front.port(), &options)).unwrap();
+    let client = Client::with_uri_str(place.uri(fake_server.port(), &options)).unwrap();
     let anew = || {
         thread::sleep(Duration::from_millis(5)); // the connection before was idle for too long
         client.ping().unwrap();
-        (front.connections(), front.resumed())
+        (fake_server.connections(), fake_server.resumed())
     };
     assert_eq!([anew(), anew(), anew()], [(1, 0), (2, 1), (3, 2)]);
-    fs::write(&own, place.authority.issue(For::Client, "bob").both()).unwrap();
+    fs::write(&own, place.authority.issue(CertPurpose::Client, "bob").both()).unwrap();
     assert_eq!([anew(), anew()], [(4, 2), (5, 3)]);
 }
 
@@ -144,8 +144,8 @@ fn resumed(facts: &[TlsInfo]) -> Vec<Option<bool>> {
 #[test]
 fn the_facts_of_a_channel() {
     let place = Place::new();
-    let front = place.front().start();
-    let (_, seen) = one_by_one(&place.uri(front.port(), ""), &doc! { "ping": 1 }, 3);
+    let fake_server = place.fake_server().start();
+    let (_, seen) = one_by_one(&place.uri(fake_server.port(), ""), &doc! { "ping": 1 }, 3);
     assert_eq!(resumed(&seen), [Some(false), Some(true), Some(true)]);
     for facts in seen {
         assert!(facts.backend.starts_with("OpenSSL "), "{facts:?}");
@@ -162,9 +162,10 @@ fn a_server_that_breaks_off_at_its_own_sessions() {
     let options = format!("tlsCertificateKeyFile={}", place.own("ann"));
     for only_tls_1_2 in [false, true] {
         for switch in ["", "&tlsInsecure=true"] {
-            let front = if only_tls_1_2 { place.front().only_tls_1_2() } else { place.front() };
-            let front = front.client_authority(&place.authority.pem(), true).breaks_off_resumption().start();
-            let mut uri = place.uri(front.port(), &format!("{options}{switch}"));
+            let fake_server = if only_tls_1_2 { place.fake_server().only_tls_1_2() } else { place.fake_server() };
+            let fake_server =
+                fake_server.client_authority(&place.authority.pem(), true).breaks_off_resumption().start();
+            let mut uri = place.uri(fake_server.port(), &format!("{options}{switch}"));
             if !switch.is_empty() {
                 // Nobody's authority: OpenSSL's verdict on the certificate is bad, and was not asked for.
                 uri = uri.replace(&format!("tlsCAFile={}&", place.ca), "");
@@ -172,7 +173,7 @@ fn a_server_that_breaks_off_at_its_own_sessions() {
             }
             let (_, seen) = one_by_one(&uri, &doc! { "ping": 1 }, 4);
             assert_eq!(resumed(&seen), [Some(false); 4], "{switch}");
-            assert_eq!(front.connections(), 5, "{switch}");
+            assert_eq!(fake_server.connections(), 5, "{switch}");
         }
     }
 }
@@ -182,7 +183,8 @@ fn a_server_that_breaks_off_at_its_own_sessions() {
 fn mongodb_resumes() {
     for version in ["6.0", "4.2"] {
         let place = Place::new();
-        let server = write(&place.folder, "server.pem", &place.authority.issue(For::Server, "localhost").both());
+        let server =
+            write(&place.folder, "server.pem", &place.authority.issue(CertPurpose::Server, "localhost").both());
         let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &server, "--tlsCAFile", &place.ca];
         let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
         let Some(mongod) = Mongod::start(version, &[&args[..], &mechanisms[..]].concat()) else { return };

@@ -9,27 +9,29 @@ use mongo_blocking::bson::doc;
 use mongo_blocking::event::Handler;
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Error, Warning, WarningKind};
-use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, Scratch};
 
 const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
 
-/// An authority, a front that asks for client certificates, and files that are replaced.
+/// An authority, a fake server that asks for client certificates, and files that are replaced.
 struct Place {
     folder: Scratch,
     authority: Authority,
-    front: Front,
+    fake_server: FakeServer,
     warnings: Arc<Mutex<Vec<Warning>>>,
 }
 
 impl Place {
     fn new() -> Place {
         let (folder, authority) = (Scratch::new("rotation"), Authority::new());
-        let issued = authority.issue(For::Server, "localhost");
-        let front =
-            Front::builder().tls(&issued.certificate, &issued.key).client_authority(&authority.pem(), true).start();
-        let place = Place { folder, authority, front, warnings: Arc::default() };
+        let issued = authority.issue(CertPurpose::Server, "localhost");
+        let fake_server = FakeServer::builder()
+            .tls(&issued.certificate, &issued.key)
+            .client_authority(&authority.pem(), true)
+            .start();
+        let place = Place { folder, authority, fake_server, warnings: Arc::default() };
         place.write("ca.pem", place.authority.pem());
         place
     }
@@ -43,22 +45,22 @@ impl Place {
     }
 
     fn issue(&self, name: &str) -> mongo_blocking_test_server::peers::certs::Issued {
-        self.authority.issue(For::Client, name)
+        self.authority.issue(CertPurpose::Client, name)
     }
 
     fn client(&self, options: &str) -> Client {
         client(
-            &format!("mongodb://localhost:{}/?tls=true&maxIdleTimeMS=1&{options}", self.front.port()),
+            &format!("mongodb://localhost:{}/?tls=true&maxIdleTimeMS=1&{options}", self.fake_server.port()),
             &self.warnings,
         )
     }
 
     /// A command on a connection of its own; whose certificate came.
     fn next(&self, client: &Client) -> String {
-        let before = self.front.connections();
+        let before = self.fake_server.connections();
         on_a_new_connection(client).unwrap();
-        assert_eq!(self.front.connections(), before + 1);
-        self.front.client_names().pop().unwrap()
+        assert_eq!(self.fake_server.connections(), before + 1);
+        self.fake_server.client_names().pop().unwrap()
     }
 
     fn take_warnings(&self) -> Vec<String> {
@@ -87,15 +89,15 @@ fn the_next_connection_presents_the_new_certificate() {
     let client =
         place.client(&format!("tlsCAFile={}&tlsCertificateKeyFile={}", place.path("ca.pem"), place.path("own.pem")));
     assert_eq!([place.next(&client), place.next(&client)], ["ann", "ann"]);
-    let resumed = place.front.resumed();
+    let resumed = place.fake_server.resumed();
     assert!(NATIVE || resumed == 1);
 
     // No session of the old identity is taken up, but the new one has its own.
     place.write("own.pem", place.issue("bob").both());
     assert_eq!(place.next(&client), "bob");
-    assert_eq!(place.front.resumed(), resumed);
+    assert_eq!(place.fake_server.resumed(), resumed);
     assert_eq!(place.next(&client), "bob");
-    assert!(NATIVE || place.front.resumed() == resumed + 1);
+    assert!(NATIVE || place.fake_server.resumed() == resumed + 1);
 
     // Another file in its place, as programs that renew certificates make it: the same size, and an old time.
     place.write("new.pem", place.issue("eve").both());
@@ -105,10 +107,10 @@ fn the_next_connection_presents_the_new_certificate() {
     assert_eq!(place.next(&client), "eve");
 
     // Written anew with the same in it: nothing changes, sessions go on.
-    let (text, resumed) = (fs::read(place.path("own.pem")).unwrap(), place.front.resumed());
+    let (text, resumed) = (fs::read(place.path("own.pem")).unwrap(), place.fake_server.resumed());
     place.write("own.pem", text);
     assert_eq!(place.next(&client), "eve");
-    assert!(NATIVE || place.front.resumed() == resumed + 1);
+    assert!(NATIVE || place.fake_server.resumed() == resumed + 1);
     assert_eq!(place.take_warnings(), [""; 0]);
 }
 
@@ -160,8 +162,10 @@ fn what_cannot_be_used_leaves_the_old_in_use() {
 #[test]
 fn a_certificate_that_is_not_valid_is_warned_of() {
     let place = Place::new();
-    let (expired, later) =
-        (place.authority.issue_expired(For::Client, "old"), place.authority.issue_for_later(For::Client, "new"));
+    let (expired, later) = (
+        place.authority.issue_expired(CertPurpose::Client, "old"),
+        place.authority.issue_for_later(CertPurpose::Client, "new"),
+    );
     for (issued, words) in [(expired, "expired on"), (later, "is not valid before")] {
         place.write("own.pem", issued.both());
         let client = place.client(&format!("tlsCertificateKeyFile={}", place.path("own.pem")));
@@ -170,7 +174,10 @@ fn a_certificate_that_is_not_valid_is_warned_of() {
         assert_eq!(place.take_warnings(), [format!("Validity: {warning}")]);
     }
     // An authority that has expired, beside one that has not.
-    place.write("cas.pem", place.authority.pem() + &place.authority.issue_expired(For::Server, "old").certificate);
+    place.write(
+        "cas.pem",
+        place.authority.pem() + &place.authority.issue_expired(CertPurpose::Server, "old").certificate,
+    );
     let client = place.client(&format!("tlsCAFile={}", place.path("cas.pem")));
     let warning = client.warnings().first().unwrap().to_string();
     assert!(warning.contains("tlsCAFile") && warning.contains("CN=old,O=mongo-blocking tests expired on"), "{warning}");
@@ -196,7 +203,7 @@ fn new_authorities_count_too() {
 fn mongodb_x509_follows() {
     let place = Place::new();
     let (own, ca) = (place.path("own.pem"), place.path("ca.pem"));
-    let server = place.authority.issue(For::Server, "localhost");
+    let server = place.authority.issue(CertPurpose::Server, "localhost");
     place.write("server.pem", server.both());
     let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &place.path("server.pem"), "--tlsCAFile", &ca];
     let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];

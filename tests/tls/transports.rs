@@ -9,7 +9,7 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::{CommandEvent, Handler, Revocation, TlsInfo};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Error};
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, Scratch};
 
 const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
@@ -23,7 +23,7 @@ fn tls_server(folder: &Scratch, version: &str, more: &[&str]) -> Option<(Mongod,
         path.to_str().unwrap().to_owned()
     };
     let ca_file = write("ca.pem", authority.pem());
-    let key_file = write("server.pem", authority.issue(For::Server, "localhost").both());
+    let key_file = write("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
     let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key_file, "--tlsCAFile", &ca_file];
     Some((Mongod::start(version, &[&args[..], more].concat())?, ca_file))
 }

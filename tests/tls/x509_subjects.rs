@@ -7,7 +7,7 @@ use std::process::Command;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::{Client, Error};
-use mongo_blocking_test_server::peers::certs::{Authority, For, Issued};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Issued};
 use mongo_blocking_test_server::peers::{Mongod, Scratch};
 
 const UTF8: u8 = 0x0c;
@@ -80,7 +80,7 @@ fn odd_subjects() {
             path.to_str().unwrap().to_owned()
         };
         let ca = write("ca.pem", &authority.pem());
-        let server = write("server.pem", &authority.issue(For::Server, "localhost").both());
+        let server = write("server.pem", &authority.issue(CertPurpose::Server, "localhost").both());
         let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &server, "--tlsCAFile", &ca];
         let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
         let Some(mongod) = Mongod::start(version, &[&args[..], &mechanisms[..]].concat()) else { return };

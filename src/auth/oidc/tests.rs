@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use mongo_blocking_test_server::http::{HttpStub, Manner, Reply, Seen};
+use mongo_blocking_test_server::http::{HttpStub, Reply, Seen, SendMode};
 use mongo_blocking_test_server::peers::{Scratch, report};
 
 use super::*;
@@ -189,7 +189,7 @@ fn azures_expiry_is_passed_over() {
 
 #[test]
 fn services_that_take_their_time_or_never_end() {
-    for manner in [Manner::Silent, Manner::Stalled, Manner::Dripping(Duration::from_millis(30))] {
+    for manner in [SendMode::Silent, SendMode::Stalled, SendMode::Dripping(Duration::from_millis(30))] {
         let stub = HttpStub::start(move |_| Reply::ok(vec![b'x'; 4000]).sent(manner));
         for source in [azure(), gcp()] {
             let began = Instant::now();
@@ -199,7 +199,7 @@ fn services_that_take_their_time_or_never_end() {
             assert!(error.hint().unwrap().contains("ENVIRONMENT"), "{error}");
         }
     }
-    for manner in [Manner::Endless(100 << 20), Manner::CutOff] {
+    for manner in [SendMode::Endless(100 << 20), SendMode::CutOff] {
         let stub = HttpStub::start(move |_| Reply::ok(vec![b'x'; 1 << 16]).sent(manner));
         for source in [azure(), gcp()] {
             let error = token(source, None, at(&stub), A_WHILE).unwrap_err();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ::openssl::pkey::PKey;
 use ::openssl::ssl::{SslAcceptor, SslMethod};
 use ::openssl::x509::X509;
-use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::certs::{Authority, Extras, For};
+use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Extras};
 use mongo_blocking_test_server::peers::{SServer, Scratch};
 use mongo_blocking_test_server::script::Script;
 
@@ -53,8 +53,8 @@ fn a_session_is_of_one_name_and_one_port() {
 #[test]
 fn a_session_does_not_outlive_the_certificate() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
-    let issued = authority.issue_for_seconds(For::Server, "localhost", 3);
-    let server = Front::builder().tls(&issued.certificate, &issued.key).start();
+    let issued = authority.issue_for_seconds(CertPurpose::Server, "localhost", 3);
+    let server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &WarningSink::default()).unwrap();
     let Ok(mut channel) = connect(&connector, "localhost", server.port()) else {
         panic!("three seconds were too short")
@@ -75,7 +75,7 @@ fn context(options: &TlsOptions) -> Context {
 
 /// A server that sends so many tickets on each channel.
 fn generous(authority: &Authority, tickets: usize) -> Script {
-    let issued = authority.issue(For::Server, "localhost");
+    let issued = authority.issue(CertPurpose::Server, "localhost");
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     builder.set_certificate(&X509::from_pem(issued.certificate.as_bytes()).unwrap()).unwrap();
     builder.set_private_key(&PKey::private_key_from_pem(issued.key.as_bytes()).unwrap()).unwrap();
@@ -120,8 +120,9 @@ fn what_revocation_refuses_leaves_no_session() {
     let (mut channel, _) = context.connect(&target("localhost", server.port()), stream).unwrap();
     channel.read_exact(&mut [0; 5]).unwrap();
     assert_eq!(context.sessions.count("localhost", server.port()), 5);
-    let issued = authority.issue_with(For::Server, "localhost", &Extras { must_staple: true, ..Extras::default() });
-    let front = Front::builder().tls(&issued.certificate, &issued.key).start();
+    let issued =
+        authority.issue_with(CertPurpose::Server, "localhost", &Extras { must_staple: true, ..Extras::default() });
+    let front = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     // The same name and port, as far as the client knows.
     let stream = TcpStream::connect(("127.0.0.1", front.port())).unwrap();
     let Err(Failure::Tls(error)) = context.connect(&target("localhost", server.port()), stream) else {
@@ -136,7 +137,7 @@ fn what_revocation_refuses_leaves_no_session() {
 #[test]
 fn a_server_that_wants_a_second_handshake() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
-    let issued = authority.issue(For::Server, "localhost");
+    let issued = authority.issue(CertPurpose::Server, "localhost");
     let Some(mut server) = SServer::start_listening(&issued.both(), &["-tls1_2"]) else { return };
     let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &WarningSink::default()).unwrap();
     let mut channel = connect(&connector, "localhost", server.port()).unwrap();

@@ -8,11 +8,11 @@ use mongo_blocking::event::Handler;
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{AwsKeys, Client, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::aws::AwsServer;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Scratch;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 
-use super::{front, who_is};
+use super::{fake_server, who_is};
 
 /// Given ones are judged with the options, before anything is connected.
 #[test]
@@ -42,18 +42,18 @@ fn given_tokens() {
 }
 
 /// Those that a login finds are judged there: the program is warned once, or nothing is sent. This machine is exempt, so the
-/// front is reached by an address that leads there and does not say so.
+/// fake server is reached by an address that leads there and does not say so.
 #[test]
 fn tokens_that_a_login_finds() {
     let aws = AwsServer::judged_by(|signed| Some(signed.access_key_id.clone()));
-    let front = front(&aws);
+    let fake_server = fake_server(&aws);
     for (host, exposed) in [("0.0.0.0", true), ("127.0.0.1", false)] {
         let warnings = Arc::new(Mutex::new(Vec::new()));
         let heard = warnings.clone();
         let options = |token: Option<&'static str>| {
             let heard = heard.clone();
             ClientOptions::builder()
-                .host(format!("{host}:{}", front.port()))
+                .host(format!("{host}:{}", fake_server.port()))
                 .auth_mechanism("MONGODB-AWS")
                 .warning_handler(Handler::new(move |warning: &Warning| heard.lock().unwrap().push(warning.clone())))
                 .aws_credential_provider(move |_within: Duration| {
@@ -67,12 +67,12 @@ fn tokens_that_a_login_finds() {
         let client = Client::with_options(options(Some("TOKEN")).build().unwrap()).unwrap();
         for _ in 0..2 {
             who_is(&client).unwrap();
-            front.hang_up();
+            fake_server.hang_up();
             let _ = who_is(&client);
         }
         assert_eq!(warnings.lock().unwrap().len(), usize::from(exposed));
         assert_eq!(insecure(&warnings.lock().unwrap()), exposed);
-        front.forget_commands();
+        fake_server.forget_commands();
         let refusing = SecurityPolicy::default().refuse_unprotected_secrets(true);
         let client = Client::with_options(options(Some("TOKEN")).policy(refusing).build().unwrap()).unwrap();
         let outcome = who_is(&client);
@@ -81,7 +81,7 @@ fn tokens_that_a_login_finds() {
             assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
             assert!(matches!(error.stage(), Stage::Authentication { mechanism: "MONGODB-AWS", .. }), "{error}");
             assert!(error.hint().unwrap().contains("refuse_unprotected_secrets"), "{error}");
-            assert!(front.commands_named("saslStart").is_empty());
+            assert!(fake_server.commands_named("saslStart").is_empty());
         }
     }
 }
@@ -91,11 +91,12 @@ fn verified_tls_protects_them() {
     let (authority, folder) = (Authority::new(), Scratch::new("aws-tls"));
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).unwrap();
-    let issued = authority.issue(For::Server, "localhost");
+    let issued = authority.issue(CertPurpose::Server, "localhost");
     let aws = AwsServer::judged_by(|signed| Some(signed.access_key_id.clone()));
-    let front = Front::builder().mechanism("MONGODB-AWS", aws.start()).tls(&issued.certificate, &issued.key).start();
+    let fake_server =
+        FakeServer::builder().mechanism("MONGODB-AWS", aws.start()).tls(&issued.certificate, &issued.key).start();
     let options = ClientOptions::builder()
-        .host(format!("localhost:{}", front.port()))
+        .host(format!("localhost:{}", fake_server.port()))
         .tls_ca_file(ca.to_str().unwrap())
         .auth_mechanism("MONGODB-AWS")
         .policy(SecurityPolicy::default().refuse_unprotected_secrets(true))

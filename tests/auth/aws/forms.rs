@@ -4,10 +4,10 @@ use std::process::Command;
 
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, WarningKind};
-use mongo_blocking_test_server::front::percent_encode;
+use mongo_blocking_test_server::fake_server::percent_encode;
 use mongo_blocking_test_server::peers::{self, Moto};
 
-use super::{front, in_child, is_child, judged_by, moto, who, who_is};
+use super::{fake_server, in_child, is_child, judged_by, moto, who, who_is};
 
 const TESTER: &str = "arn:aws:iam::123456789012:user/tester@$external";
 const ROLE: &str = "arn:aws:sts::123456789012:assumed-role/first/guide@$external";
@@ -15,17 +15,17 @@ const ROLE: &str = "arn:aws:sts::123456789012:assumed-role/first/guide@$external
 #[test]
 fn row_12_keys() {
     let Some(moto) = moto() else { return };
-    let front = front(&judged_by(moto));
+    let fake_server = fake_server(&judged_by(moto));
     let (id, secret) = (moto.access_key_id(), moto.secret_access_key());
     let uri = format!(
         "mongodb://{}:{}@{}/?&authMechanism=MONGODB-AWS",
         percent_encode(id),
         percent_encode(secret),
-        front.address()
+        fake_server.address()
     );
     assert_eq!(who(&uri).unwrap(), TESTER);
     let code = ClientOptions::builder()
-        .host(front.address())
+        .host(fake_server.address())
         .username(id)
         .password(secret)
         .auth_mechanism("MONGODB-AWS")
@@ -39,17 +39,17 @@ fn row_12_keys() {
 fn row_13_temporary_keys() {
     let (Some(moto), Some((id, secret, token))) = (moto(), temporary_keys()) else { return };
     let aws = judged_by(moto);
-    let front = front(&aws);
+    let fake_server = fake_server(&aws);
     let [encoded_id, encoded_secret, encoded_token] = [&id, &secret, &token].map(|text| percent_encode(text));
     let uri = format!(
         "mongodb://{encoded_id}:{encoded_secret}@{}/?authMechanismProperties=AWS_SESSION_TOKEN:{encoded_token}\
          &authMechanism=MONGODB-AWS",
-        front.address()
+        fake_server.address()
     );
     assert_eq!(who(&uri).unwrap(), ROLE);
     assert_eq!(aws.seen()[0].header("x-amz-security-token"), Some(token.as_str()));
     let code = ClientOptions::builder()
-        .uri(format!("mongodb://@{}", front.address()))
+        .uri(format!("mongodb://@{}", fake_server.address()))
         .username(id.as_str())
         .password(secret.as_str())
         .auth_mechanism_property("AWS_SESSION_TOKEN", token.as_str())
@@ -76,10 +76,10 @@ fn row_14_the_environment() {
     }
     let (Some(moto), Some((id, secret, token))) = (moto(), temporary_keys()) else { return };
     let aws = judged_by(moto);
-    let front = front(&aws);
+    let fake_server = fake_server(&aws);
     for uri in [
-        format!("mongodb://{}/?&authMechanism=MONGODB-AWS", front.address()),
-        format!("mongodb://{}/?authSource=$external&authMechanism=MONGODB-AWS", front.address()),
+        format!("mongodb://{}/?&authMechanism=MONGODB-AWS", fake_server.address()),
+        format!("mongodb://{}/?authSource=$external&authMechanism=MONGODB-AWS", fake_server.address()),
     ] {
         let common = [
             ("TEST_URI", uri.as_str()),
@@ -108,8 +108,8 @@ fn row_14_the_environment() {
 #[test]
 fn the_example_logs_in() {
     let Some(moto) = moto() else { return };
-    let front = front(&judged_by(moto));
-    let uri = format!("mongodb://{}/?authMechanism=MONGODB-AWS", front.address());
+    let fake_server = fake_server(&judged_by(moto));
+    let uri = format!("mongodb://{}/?authMechanism=MONGODB-AWS", fake_server.address());
     let example = |arguments: &[&str], id: &str, secret: &str| {
         let mut command = Command::new(env!("CARGO"));
         command.args(["run", "--quiet", "--locked", "--example", "aws", "--", &uri]).args(arguments);

@@ -4,7 +4,7 @@ use mongo_blocking::bson::{Bson, doc};
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking_test_server::aws::{AwsServer, AwsTamper};
 
-use super::{front, refusal, uri, who};
+use super::{fake_server, refusal, uri, who};
 
 #[test]
 fn a_first_message_that_breaks_the_rules_gets_no_signature() {
@@ -40,13 +40,13 @@ fn a_first_message_that_breaks_the_rules_gets_no_signature() {
         (AwsTamper::DoneEarly, "done before the conversation is over"),
     ] {
         let aws = AwsServer::judged_by(|_| Some("arn:aws:iam::1:user/anyone".to_owned())).tamper(tamper.clone());
-        let front = front(&aws);
-        let error = refusal(who(&uri(&front, "AKIDEXAMPLE", "hunter2")));
+        let fake_server = fake_server(&aws);
+        let error = refusal(who(&uri(&fake_server, "AKIDEXAMPLE", "hunter2")));
         assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{tamper:?}: {error}");
         assert!(error.message().contains(what), "{tamper:?}: {error}");
         let Stage::Authentication { mechanism: "MONGODB-AWS", step } = error.stage() else { panic!("{error}") };
         assert_eq!(step, "server nonce and STS host", "{tamper:?}");
-        assert!(front.commands_named("saslContinue").is_empty(), "{tamper:?}: something was signed");
+        assert!(fake_server.commands_named("saslContinue").is_empty(), "{tamper:?}: something was signed");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 }
@@ -54,24 +54,24 @@ fn a_first_message_that_breaks_the_rules_gets_no_signature() {
 #[test]
 fn a_login_without_a_last_word_is_none() {
     let aws = AwsServer::judged_by(|_| Some("arn:aws:iam::1:user/anyone".to_owned())).tamper(AwsTamper::NeverDone);
-    let front = front(&aws);
-    let error = refusal(who(&uri(&front, "AKIDEXAMPLE", "hunter2")));
+    let fake_server = fake_server(&aws);
+    let error = refusal(who(&uri(&fake_server, "AKIDEXAMPLE", "hunter2")));
     assert!(error.message().contains("not done after the last message"), "{error}");
-    assert_eq!(front.commands_named("saslContinue").len(), 1);
+    assert_eq!(fake_server.commands_named("saslContinue").len(), 1);
 }
 
 #[test]
 fn a_server_without_the_mechanism_is_told_apart() {
-    use mongo_blocking_test_server::front::{Denied, Dialogue, Front, Spoken};
+    use mongo_blocking_test_server::fake_server::{FakeServer, SaslError, SaslReply, SaslServer};
 
     struct Lacks;
-    impl Dialogue for Lacks {
-        fn step(&mut self, _payload: &[u8]) -> Result<Spoken, Denied> {
-            Err(Denied { code: 334, message: "Unsupported mechanism MONGODB-AWS".to_owned() })
+    impl SaslServer for Lacks {
+        fn step(&mut self, _payload: &[u8]) -> Result<SaslReply, SaslError> {
+            Err(SaslError { code: 334, message: "Unsupported mechanism MONGODB-AWS".to_owned() })
         }
     }
-    let front = Front::builder().mechanism("MONGODB-AWS", |_| Box::new(Lacks)).start();
-    let error = refusal(who(&uri(&front, "AKIDEXAMPLE", "hunter2")));
+    let fake_server = FakeServer::builder().mechanism("MONGODB-AWS", |_| Box::new(Lacks)).start();
+    let error = refusal(who(&uri(&fake_server, "AKIDEXAMPLE", "hunter2")));
     assert_eq!(error.code(), Some(334));
     assert!(error.hint().unwrap().contains("needs MongoDB Atlas"), "{error}");
 }

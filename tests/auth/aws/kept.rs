@@ -7,7 +7,7 @@ use mongo_blocking::Client;
 use mongo_blocking_test_server::aws::AwsServer;
 use mongo_blocking_test_server::http::{HttpStub, Reply};
 
-use super::{front, in_child, is_child, who_is};
+use super::{fake_server, in_child, is_child, who_is};
 
 /// What a test process does, with keys from a container's endpoint: 32 threads with four clients, then one more client.
 #[test]
@@ -37,7 +37,7 @@ fn one_fetch_serves_all_clients_and_a_refusal_causes_one_more() {
     let knows_all = AwsServer::judged_by(|signed| Some(signed.access_key_id.clone()));
     let knows_second =
         AwsServer::judged_by(|signed| (signed.access_key_id == "FETCHED2").then(|| signed.access_key_id.clone()));
-    let (one, other) = (front(&knows_all), front(&knows_second));
+    let (one, other) = (fake_server(&knows_all), fake_server(&knows_second));
     let uri = |address: String| format!("mongodb://{address}/?authMechanism=MONGODB-AWS");
     in_child(
         module_path!(),

@@ -17,7 +17,7 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::{Client, Error, Result};
 use mongo_blocking_test_server::aws::{AwsServer, AwsTamper};
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::{Front, percent_encode};
+use mongo_blocking_test_server::fake_server::{FakeServer, percent_encode};
 use mongo_blocking_test_server::peers::{self, Iam, Moto};
 
 #[test]
@@ -31,8 +31,8 @@ fn moto_accepts_our_signatures() {
         ("localhost", "us-east-1"),
     ] {
         let aws = judged_by(moto).sts_host(host);
-        let front = front(&aws);
-        let user = who(&uri(&front, moto.access_key_id(), moto.secret_access_key()));
+        let fake_server = fake_server(&aws);
+        let user = who(&uri(&fake_server, moto.access_key_id(), moto.secret_access_key()));
         let user = user.unwrap_or_else(|error| panic!("{host}: {error}"));
         assert_eq!(user, "arn:aws:iam::123456789012:user/tester@$external", "{host}");
         let signed = aws.seen().remove(0);
@@ -57,7 +57,7 @@ fn moto_refuses_a_wrong_secret_another_nonce_and_another_host() {
             secret,
         ),
     ] {
-        let error = who(&uri(&front(&aws), id, secret)).unwrap_err();
+        let error = who(&uri(&fake_server(&aws), id, secret)).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Authentication), "{what}: {error}");
         assert_eq!(error.code(), Some(18), "{what}: {error}");
         assert!(error.message().contains(id), "{what}: {error}");
@@ -66,13 +66,13 @@ fn moto_refuses_a_wrong_secret_another_nonce_and_another_host() {
     }
 }
 
-/// Who says that the front and moto judge as a server does? A client that we did not write, let in and refused alike.
+/// Who says that the fake server and moto judge as a server does? A client that we did not write, let in and refused alike.
 #[test]
 fn pymongo_logs_in_to_the_same_server() {
     let (Some(moto), Some(python)) = (moto(), peers::aws_python()) else { return };
-    let front = front(&judged_by(moto));
-    let right = uri(&front, moto.access_key_id(), moto.secret_access_key());
-    let wrong = uri(&front, moto.access_key_id(), "wrong");
+    let fake_server = fake_server(&judged_by(moto));
+    let right = uri(&fake_server, moto.access_key_id(), moto.secret_access_key());
+    let wrong = uri(&fake_server, moto.access_key_id(), "wrong");
     let verdicts = peers::run(Command::new(python).arg(peers::script("pymongo_login.py")).args([&right, &wrong]));
     assert_eq!(verdicts, ["ok arn:aws:iam::123456789012:user/tester@$external", "auth 18"]);
     assert_eq!(who(&right).unwrap(), "arn:aws:iam::123456789012:user/tester@$external");
@@ -87,14 +87,14 @@ fn keys_of_another_form_are_refused_before_anything_is_sent() {
         ("AKIA", "secret", "to ken", "session token with signs"),
         ("AKIA", "secret", "to\r\nken", "session token with signs"),
     ] {
-        let front = front(&AwsServer::judged_by(|_| None));
-        let mut uri = uri(&front, id, secret);
+        let fake_server = fake_server(&AwsServer::judged_by(|_| None));
+        let mut uri = uri(&fake_server, id, secret);
         if !token.is_empty() {
             uri += &format!("&authMechanismProperties=AWS_SESSION_TOKEN:{}", percent_encode(token));
         }
         let error = who(&uri).unwrap_err();
         assert!(error.message().contains(what), "{error}");
-        assert_eq!((error.stage(), front.connections()), (Stage::Options, 0), "{error}");
+        assert_eq!((error.stage(), fake_server.connections()), (Stage::Options, 0), "{error}");
     }
 }
 
@@ -112,13 +112,13 @@ fn judged_by(moto: &Moto) -> AwsServer {
     AwsServer::judged_by_sts(moto.address())
 }
 
-fn front(aws: &AwsServer) -> Front {
-    Front::builder().mechanism("MONGODB-AWS", aws.start()).start()
+fn fake_server(aws: &AwsServer) -> FakeServer {
+    FakeServer::builder().mechanism("MONGODB-AWS", aws.start()).start()
 }
 
-fn uri(front: &Front, id: &str, secret: &str) -> String {
+fn uri(fake_server: &FakeServer, id: &str, secret: &str) -> String {
     let (id, secret) = (percent_encode(id), percent_encode(secret));
-    format!("mongodb://{id}:{secret}@{}/?authMechanism=MONGODB-AWS", front.address())
+    format!("mongodb://{id}:{secret}@{}/?authMechanism=MONGODB-AWS", fake_server.address())
 }
 
 /// Who is logged in, by the server's own account.

@@ -10,17 +10,17 @@ use mongo_blocking::error::ErrorKind;
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{AwsKeys, Client, Result, WarningKind};
 use mongo_blocking_test_server::aws::AwsServer;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 
-use super::{front, in_child, is_child, judged_by, moto, who_is};
+use super::{fake_server, in_child, is_child, judged_by, moto, who_is};
 
 #[test]
 fn its_keys_log_in() {
     let Some(moto) = moto() else { return };
-    let front = front(&judged_by(moto));
+    let fake_server = fake_server(&judged_by(moto));
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
-    let client = client(&front, move |within: Duration| {
+    let client = client(&fake_server, move |within: Duration| {
         counted.fetch_add(1, Ordering::SeqCst);
         assert!(within > Duration::ZERO && within <= Duration::from_secs(30), "{within:?}");
         Ok(AwsKeys::new(moto.access_key_id(), moto.secret_access_key()))
@@ -32,9 +32,9 @@ fn its_keys_log_in() {
 #[test]
 fn keys_that_are_given_win() {
     let Some(moto) = moto() else { return };
-    let front = front(&judged_by(moto));
+    let fake_server = fake_server(&judged_by(moto));
     let options = ClientOptions::builder()
-        .host(front.address())
+        .host(fake_server.address())
         .username(moto.access_key_id())
         .password(moto.secret_access_key())
         .auth_mechanism("MONGODB-AWS")
@@ -57,8 +57,8 @@ fn it_wins_over_the_environment() {
         );
     }
     let aws = by_id(&["AKIAPROVIDED"]);
-    let front = front(&aws);
-    let client = client(&front, |_within: Duration| Ok(AwsKeys::new("AKIAPROVIDED", "secret")));
+    let fake_server = fake_server(&aws);
+    let client = client(&fake_server, |_within: Duration| Ok(AwsKeys::new("AKIAPROVIDED", "secret")));
     assert_eq!(who_is(&client).unwrap(), "AKIAPROVIDED@$external");
     assert_eq!(aws.seen().len(), 1);
 }
@@ -66,18 +66,18 @@ fn it_wins_over_the_environment() {
 #[test]
 fn keys_that_expire_are_kept_and_others_are_not() {
     for (expires, logins, expected) in [(Some(3600), 5, 1), (Some(200), 5, 5), (None, 5, 5)] {
-        let front = front(&by_id(&["AKIAPROVIDED"]));
+        let fake_server = fake_server(&by_id(&["AKIAPROVIDED"]));
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = calls.clone();
-        let client = client(&front, move |_within: Duration| {
+        let client = client(&fake_server, move |_within: Duration| {
             counted.fetch_add(1, Ordering::SeqCst);
             let mut keys = AwsKeys::new("AKIAPROVIDED", "secret");
             keys.expires = expires.map(|seconds| SystemTime::now() + Duration::from_secs(seconds));
             Ok(keys)
         });
         for login in 1..=logins {
-            assert_eq!(who_anew(&client, &front).unwrap(), "AKIAPROVIDED@$external");
-            assert_eq!(front.connections(), login);
+            assert_eq!(who_anew(&client, &fake_server).unwrap(), "AKIAPROVIDED@$external");
+            assert_eq!(fake_server.connections(), login);
         }
         assert_eq!(calls.load(Ordering::SeqCst), expected, "expires in {expires:?} s");
     }
@@ -93,15 +93,15 @@ fn kept_keys_that_are_refused_are_asked_for_anew() {
             _ => (signed.access_key_id != "AKIA1").then(|| signed.access_key_id.clone()),
         }
     });
-    let front = front(&aws);
+    let fake_server = fake_server(&aws);
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
-    let client = client(&front, move |_within: Duration| {
+    let client = client(&fake_server, move |_within: Duration| {
         let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
         Ok(AwsKeys::new(format!("AKIA{number}"), "secret").expires(SystemTime::now() + Duration::from_secs(3600)))
     });
-    assert_eq!(who_anew(&client, &front).unwrap(), "first@$external");
-    assert_eq!(who_anew(&client, &front).unwrap(), "AKIA2@$external");
+    assert_eq!(who_anew(&client, &fake_server).unwrap(), "first@$external");
+    assert_eq!(who_anew(&client, &fake_server).unwrap(), "AKIA2@$external");
     let ids: Vec<_> = aws.seen().into_iter().map(|signed| signed.access_key_id).collect();
     assert_eq!(ids, ["AKIA1", "AKIA1", "AKIA2"]);
 }
@@ -110,8 +110,8 @@ fn kept_keys_that_are_refused_are_asked_for_anew() {
 #[test]
 fn a_refusal_of_fresh_keys_is_final() {
     let aws = by_id(&[]);
-    let front = front(&aws);
-    let client = client(&front, |_within: Duration| {
+    let fake_server = fake_server(&aws);
+    let client = client(&fake_server, |_within: Duration| {
         Ok(AwsKeys::new("AKIAPROVIDED", "secret").expires(SystemTime::now() + Duration::from_secs(3600)))
     });
     for logins in 1..=3 {
@@ -122,10 +122,10 @@ fn a_refusal_of_fresh_keys_is_final() {
 
 #[test]
 fn many_threads_ask_once() {
-    let front = front(&by_id(&["AKIAPROVIDED"]));
+    let fake_server = fake_server(&by_id(&["AKIAPROVIDED"]));
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
-    let client = client(&front, move |_within: Duration| {
+    let client = client(&fake_server, move |_within: Duration| {
         counted.fetch_add(1, Ordering::SeqCst);
         thread::sleep(Duration::from_millis(100));
         Ok(AwsKeys::new("AKIAPROVIDED", "secret").expires(SystemTime::now() + Duration::from_secs(3600)))
@@ -140,38 +140,38 @@ fn many_threads_ask_once() {
 
 #[test]
 fn what_a_provider_says_of_its_failure_is_told() {
-    let front = front(&by_id(&["AKIAPROVIDED"]));
-    let client = client(&front, |_within: Duration| Err("the vault is sealed".into()));
+    let fake_server = fake_server(&by_id(&["AKIAPROVIDED"]));
+    let client = client(&fake_server, |_within: Duration| Err("the vault is sealed".into()));
     let error = who_is(&client).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Authentication), "{error}");
     assert!(
         error.to_string().contains("the AwsCredentialProvider gave no keys") && error.to_string().contains("vault"),
         "{error}"
     );
-    assert!(front.commands_named("saslStart").is_empty());
+    assert!(fake_server.commands_named("saslStart").is_empty());
     assert_eq!(error.code(), None);
 }
 
 #[test]
 fn keys_that_cannot_be_sent_are_refused_and_not_kept() {
-    let front = front(&by_id(&["AKIAPROVIDED"]));
+    let fake_server = fake_server(&by_id(&["AKIAPROVIDED"]));
     let calls = AtomicUsize::new(0);
-    let client = client(&front, move |_within: Duration| {
+    let client = client(&fake_server, move |_within: Duration| {
         let id = if calls.fetch_add(1, Ordering::SeqCst) == 0 { "AKIA\r\nx: y" } else { "AKIAPROVIDED" };
         Ok(AwsKeys::new(id, "secret").expires(SystemTime::now() + Duration::from_secs(3600)))
     });
     let error = who_is(&client).unwrap_err();
     assert!(error.message().contains("signs that none has"), "{error}");
-    assert!(front.commands_named("saslStart").is_empty());
+    assert!(fake_server.commands_named("saslStart").is_empty());
     assert_eq!(who_is(&client).unwrap(), "AKIAPROVIDED@$external");
 }
 
 #[test]
 fn a_provider_that_panics_takes_no_place_of_the_pool_with_it() {
-    let front = front(&by_id(&["AKIAPROVIDED"]));
+    let fake_server = fake_server(&by_id(&["AKIAPROVIDED"]));
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
-    let options = options(&front)
+    let options = options(&fake_server)
         .max_pool_size(1)
         .max_connecting(1)
         .wait_queue_timeout(Duration::from_secs(5))
@@ -204,17 +204,17 @@ fn it_has_no_place_with_another_mechanism() {
     assert!(error.unwrap_err().message().contains("in code only"));
 }
 
-fn options(front: &Front) -> mongo_blocking::options::ClientOptionsBuilder {
-    ClientOptions::builder().host(front.address()).auth_mechanism("MONGODB-AWS")
+fn options(fake_server: &FakeServer) -> mongo_blocking::options::ClientOptionsBuilder {
+    ClientOptions::builder().host(fake_server.address()).auth_mechanism("MONGODB-AWS")
 }
 
-fn client(front: &Front, provider: impl mongo_blocking::AwsCredentialProvider + 'static) -> Client {
-    Client::with_options(options(front).aws_credential_provider(provider).build().unwrap()).unwrap()
+fn client(fake_server: &FakeServer, provider: impl mongo_blocking::AwsCredentialProvider + 'static) -> Client {
+    Client::with_options(options(fake_server).aws_credential_provider(provider).build().unwrap()).unwrap()
 }
 
 /// Who is logged in, on a connection made for this question.
-fn who_anew(client: &Client, front: &Front) -> Result<String> {
-    front.hang_up();
+fn who_anew(client: &Client, fake_server: &FakeServer) -> Result<String> {
+    fake_server.hang_up();
     match who_is(client) {
         Err(gone) if matches!(gone.kind(), ErrorKind::Io) => who_is(client), // it met the old connection's end
         other => other,

@@ -11,7 +11,7 @@ use mongo_blocking::{AwsKeys, Client};
 use mongo_blocking_test_server::aws::{AwsServer, AwsTamper};
 use mongo_blocking_test_server::http::{HttpStub, Reply};
 
-use super::{front, in_child, is_child, who_is};
+use super::{fake_server, in_child, is_child, who_is};
 
 static LOGGED: Capture = Capture(Mutex::new(String::new()));
 
@@ -61,8 +61,8 @@ fn show_everything() {
     let seen = Arc::new(Mutex::new(String::new()));
     for (tamper, good) in [(AwsTamper::Honest, true), (AwsTamper::Honest, false), (AwsTamper::ExtraField, true)] {
         let aws = AwsServer::judged_by(move |signed| good.then(|| signed.access_key_id.clone())).tamper(tamper);
-        let front = front(&aws);
-        let builder = ClientOptions::builder().host(front.address()).auth_mechanism("MONGODB-AWS");
+        let fake_server = fake_server(&aws);
+        let builder = ClientOptions::builder().host(fake_server.address()).auth_mechanism("MONGODB-AWS");
         let given = builder
             .clone()
             .username("AKIDEXAMPLE")

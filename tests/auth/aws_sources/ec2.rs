@@ -1,6 +1,6 @@
 //! The metadata service of EC2, which gives keys only to who has a token of a session.
 
-use mongo_blocking_test_server::http::{HttpStub, Manner, Reply, Seen};
+use mongo_blocking_test_server::http::{HttpStub, Reply, Seen, SendMode};
 
 use super::*;
 
@@ -76,9 +76,9 @@ fn without_a_session_nothing_is_asked() {
 
 #[test]
 fn not_on_an_instance_it_fails_within_two_seconds() {
-    let silent = HttpStub::start(|_| Reply::ok("").sent(Manner::Silent));
-    let stalled = HttpStub::start(|_| Reply::ok("token").sent(Manner::Stalled));
-    let dripping = HttpStub::start(|_| Reply::ok("token").sent(Manner::Dripping(Duration::from_millis(300))));
+    let silent = HttpStub::start(|_| Reply::ok("").sent(SendMode::Silent));
+    let stalled = HttpStub::start(|_| Reply::ok("token").sent(SendMode::Stalled));
+    let dripping = HttpStub::start(|_| Reply::ok("token").sent(SendMode::Dripping(Duration::from_millis(300))));
     let closed = mongo_blocking_test_server::peers::free_port();
     for url in [silent.url(""), stalled.url(""), dripping.url(""), format!("http://127.0.0.1:{closed}")] {
         let place = Place::new().set("AWS_EC2_METADATA_DISABLED", "false");

@@ -1,6 +1,6 @@
 //! Services that stall, drip, redirect, break off, or send without end: an error that says so, in bounded time and memory.
 
-use mongo_blocking_test_server::http::{HttpStub, Manner, Reply};
+use mongo_blocking_test_server::http::{HttpStub, Reply, SendMode};
 
 use super::*;
 
@@ -42,11 +42,11 @@ fn places(url: &str) -> Vec<(&'static str, Place)> {
 fn every_source_bears_a_service_that_misbehaves() {
     let million = "x".repeat(1_000_000);
     for (reply, most, what) in [
-        (Reply::ok("").sent(Manner::Silent), 5, "no whole answer within"),
-        (Reply::ok("{}").sent(Manner::Stalled), 5, "no whole answer within"),
-        (Reply::ok("{}").sent(Manner::Dripping(Duration::from_millis(250))), 5, "no whole answer within"),
-        (Reply::ok("{}").sent(Manner::CutOff), 5, "before the answer was whole"),
-        (Reply::ok(million.clone()).sent(Manner::Endless(100_000_000)), 5, "longer than"),
+        (Reply::ok("").sent(SendMode::Silent), 5, "no whole answer within"),
+        (Reply::ok("{}").sent(SendMode::Stalled), 5, "no whole answer within"),
+        (Reply::ok("{}").sent(SendMode::Dripping(Duration::from_millis(250))), 5, "no whole answer within"),
+        (Reply::ok("{}").sent(SendMode::CutOff), 5, "before the answer was whole"),
+        (Reply::ok(million.clone()).sent(SendMode::Endless(100_000_000)), 5, "longer than"),
         (Reply::ok(million), 5, "longer than"),
         (Reply::status(302, "").header("Location", "http://127.0.0.1:1/"), 5, "status 302"),
         (Reply::status(404, "hunter2"), 5, "status 404"),

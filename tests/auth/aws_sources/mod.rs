@@ -22,7 +22,7 @@ use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::{AwsSearchFailed, Client, aws_source_report};
 use mongo_blocking_test_server::aws::AwsServer;
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::{self, Iam, Moto, Scratch};
 
 /// Somewhere to look for keys: a home folder and an environment, and nothing else.
@@ -101,8 +101,9 @@ impl Place {
 
     /// Logs in with the keys; who a server says that is, judged by this STS.
     fn log_in(&self, moto: &Moto) -> String {
-        let front = Front::builder().mechanism("MONGODB-AWS", AwsServer::judged_by_sts(moto.address()).start()).start();
-        let uri = format!("mongodb://{}/?authMechanism=MONGODB-AWS", front.address());
+        let fake_server =
+            FakeServer::builder().mechanism("MONGODB-AWS", AwsServer::judged_by_sts(moto.address()).start()).start();
+        let uri = format!("mongodb://{}/?authMechanism=MONGODB-AWS", fake_server.address());
         let lines = self.child(&[("TEST_URI", &uri)]);
         lines.iter().find_map(|line| line.strip_prefix("@user ")).unwrap_or_else(|| panic!("{lines:?}")).to_owned()
     }

@@ -1,7 +1,7 @@
 //! Roles: assumed with other keys, and with tokens of other identity providers.
 
 use mongo_blocking_test_server::http::{HttpStub, Reply, Seen};
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 
 use super::*;
 
@@ -131,7 +131,7 @@ fn the_calls_have_the_form_that_sts_wants() {
 #[test]
 fn over_tls_sts_has_to_prove_who_it_is() {
     let authority = Authority::new();
-    let sts = HttpStub::start_tls(&authority.issue(For::Server, "localhost"), answer);
+    let sts = HttpStub::start_tls(&authority.issue(CertPurpose::Server, "localhost"), answer);
     let place = Place::new().file("token", "hunter2").file("ca.pem", &authority.pem());
     let (token, trusted) = (place.path("token"), place.path("ca.pem"));
     let place = place.set("AWS_WEB_IDENTITY_TOKEN_FILE", &token).set("AWS_ROLE_ARN", "arn:aws:iam::1:role/a");

@@ -10,13 +10,13 @@ use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::oidc::OidcServer;
 
-use super::{Calls, REAUTHENTICATE, client, fail, find, front, idp, options, who};
+use super::{Calls, REAUTHENTICATE, client, fail, fake_server, find, idp, options, who};
 
 #[test]
 fn thirty_two_threads_at_once_cause_one_call() {
     let Some(idp) = idp() else { return };
     for human in [false, true] {
-        let front = front(&OidcServer::trusting(idp));
+        let fake_server = fake_server(&OidcServer::trusting(idp));
         let calls = Calls::default();
         let counted = calls.clone();
         let callback = move |_: &OidcCallbackContext| {
@@ -24,7 +24,7 @@ fn thirty_two_threads_at_once_cause_one_call() {
             thread::sleep(Duration::from_millis(100)); // time for the others to come
             Ok(IdpServerResponse::new(idp.token("test_user1")))
         };
-        let options = options(&front).max_connecting(32);
+        let options = options(&fake_server).max_connecting(32);
         let client = client(match human {
             false => options.oidc_callback(callback),
             true => options.oidc_human_callback(callback),
@@ -42,10 +42,10 @@ fn thirty_two_threads_at_once_cause_one_call() {
 #[test]
 fn calls_come_one_at_a_time_and_100_ms_apart() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
     let ends: &'static Mutex<Vec<Instant>> = Box::leak(Box::default());
     let running: &'static Mutex<()> = Box::leak(Box::default());
-    let client = client(options(&front).max_connecting(8).oidc_callback(|_: &OidcCallbackContext| {
+    let client = client(options(&fake_server).max_connecting(8).oidc_callback(|_: &OidcCallbackContext| {
         let _alone = running.try_lock().expect("one call at a time");
         let mut ends = ends.lock().unwrap();
         if let Some(last) = ends.last() {
@@ -77,11 +77,11 @@ fn errors_negative_expiry_and_long_tokens_are_told() {
     ];
     for human in [false, true] {
         for (given, what) in cases {
-            let front = front(&OidcServer::trusting(idp));
+            let fake_server = fake_server(&OidcServer::trusting(idp));
             let callback = move |_: &OidcCallbackContext| Ok(given()?);
             let client = client(match human {
-                false => options(&front).oidc_callback(callback),
-                true => options(&front).oidc_human_callback(callback),
+                false => options(&fake_server).oidc_callback(callback),
+                true => options(&fake_server).oidc_human_callback(callback),
             });
             let error = find(&client).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Authentication), "{error}");
@@ -96,14 +96,15 @@ fn errors_negative_expiry_and_long_tokens_are_told() {
 fn a_callback_that_panics_is_an_error_and_takes_no_place_of_the_pool_with_it() {
     let Some(idp) = idp() else { return };
     for human in [false, true] {
-        let front = front(&OidcServer::trusting(idp));
+        let fake_server = fake_server(&OidcServer::trusting(idp));
         let calls = Calls::default();
         let counted = calls.clone();
         let callback = move |_: &OidcCallbackContext| match counted.add() {
             0..3 => panic::panic_any("hunter2"),
             _ => Ok(IdpServerResponse::new(idp.token("test_user1"))),
         };
-        let options = options(&front).max_pool_size(1).max_connecting(1).wait_queue_timeout(Duration::from_secs(5));
+        let options =
+            options(&fake_server).max_pool_size(1).max_connecting(1).wait_queue_timeout(Duration::from_secs(5));
         let client = client(match human {
             false => options.oidc_callback(callback),
             true => options.oidc_human_callback(callback),
@@ -122,11 +123,11 @@ fn a_callback_that_panics_is_an_error_and_takes_no_place_of_the_pool_with_it() {
 #[test]
 fn a_callback_that_does_not_return_holds_up_nobody_for_longer_than_his_own_limit() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
     let (hold, held) = std::sync::mpsc::channel::<()>();
     let (tell, told) = std::sync::mpsc::channel::<()>();
     let (held, tell) = (Mutex::new(held), Mutex::new(tell));
-    let client = client(options(&front).max_connecting(8).timeout(Duration::from_millis(700)).oidc_callback(
+    let client = client(options(&fake_server).max_connecting(8).timeout(Duration::from_millis(700)).oidc_callback(
         move |_: &OidcCallbackContext| {
             tell.lock().unwrap().send(()).unwrap();
             let _ = held.lock().unwrap().recv();
@@ -159,8 +160,8 @@ fn a_person_takes_longer_than_a_connection() {
         "timeoutMS=60000&serverSelectionTimeoutMS=300&connectTimeoutMS=300",
     ] {
         let server = OidcServer::trusting(idp);
-        let front = front(&server);
-        let options = ClientOptions::builder().uri(format!("mongodb://{}/?{more}", front.address()));
+        let fake_server = fake_server(&server);
+        let options = ClientOptions::builder().uri(format!("mongodb://{}/?{more}", fake_server.address()));
         let client =
             client(options.auth_mechanism("MONGODB-OIDC").oidc_human_callback(move |context: &OidcCallbackContext| {
                 assert!(context.timeout > Duration::from_secs(290), "{:?}", context.timeout);
@@ -168,7 +169,7 @@ fn a_person_takes_longer_than_a_connection() {
                 Ok(IdpServerResponse::new(idp.token("test_user1")))
             }));
         assert_eq!(who(&client).unwrap(), "test_user1@$external", "{more}");
-        assert_eq!(front.connections(), 1, "{more}");
+        assert_eq!(fake_server.connections(), 1, "{more}");
     }
 }
 
@@ -177,10 +178,10 @@ fn a_person_takes_longer_than_a_connection() {
 fn a_person_takes_longer_than_an_operation() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let calls = Calls::default();
     let counted = calls.clone();
-    let options = ClientOptions::builder().uri(format!("mongodb://{}/?timeoutMS=400", front.address()));
+    let options = ClientOptions::builder().uri(format!("mongodb://{}/?timeoutMS=400", fake_server.address()));
     let client =
         client(options.auth_mechanism("MONGODB-OIDC").oidc_human_callback(move |context: &OidcCallbackContext| {
             assert!(context.timeout > Duration::from_secs(290), "{:?}", context.timeout);
@@ -191,12 +192,12 @@ fn a_person_takes_longer_than_an_operation() {
     let error = find(&client).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().contains("timeoutMS"), "{error:?}");
     find(&client).unwrap();
-    assert_eq!((calls.count(), front.logins(), front.connections()), (1, 1, 1));
+    assert_eq!((calls.count(), fake_server.logins(), fake_server.connections()), (1, 1, 1));
     // The same where a login in use runs out.
-    fail(&front, &["find"], 1, REAUTHENTICATE);
+    fail(&fake_server, &["find"], 1, REAUTHENTICATE);
     find(&client).unwrap_err();
     find(&client).unwrap();
-    assert_eq!((calls.count(), front.connections()), (2, 1));
+    assert_eq!((calls.count(), fake_server.connections()), (2, 1));
 }
 
 /// Who has said no is not asked once for each thread that waited. A service is: its next call may go well.
@@ -204,10 +205,10 @@ fn a_person_takes_longer_than_an_operation() {
 fn a_person_who_gives_up_is_not_asked_for_each_waiting_thread() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let calls = Calls::default();
     let counted = calls.clone();
-    let client = client(options(&front).max_connecting(8).oidc_human_callback(move |_: &OidcCallbackContext| {
+    let client = client(options(&fake_server).max_connecting(8).oidc_human_callback(move |_: &OidcCallbackContext| {
         if counted.add() == 0 {
             thread::sleep(Duration::from_millis(500)); // time for the others to come
             return Err("nobody is there".into());
@@ -237,20 +238,20 @@ fn a_person_who_gives_up_is_not_asked_for_each_waiting_thread() {
 fn closing_ends_the_wait_for_another_threads_token() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
     let calls = Calls::default();
     let counted = calls.clone();
-    let client = client(options(&front).oidc_callback(move |_: &OidcCallbackContext| {
+    let client = client(options(&fake_server).oidc_callback(move |_: &OidcCallbackContext| {
         counted.add();
         let _ = released.lock().unwrap().recv_timeout(Duration::from_secs(20));
         Ok(IdpServerResponse::new(idp.token("test_user1")))
     }));
     thread::scope(|scope| {
         let both = [(); 2].map(|()| scope.spawn(|| find(&client).unwrap_err()));
-        assert!(front.wait_until(Duration::from_secs(10), |front| front.open_connections() == 2));
-        assert!(front.wait_until(Duration::from_secs(10), |front| front.command_count() == 2));
+        assert!(fake_server.wait_until(Duration::from_secs(10), |fake_server| fake_server.open_connections() == 2));
+        assert!(fake_server.wait_until(Duration::from_secs(10), |fake_server| fake_server.command_count() == 2));
         client.clone().close();
         // One of the two is in the callback, and the other is free.
         while !both.iter().any(|thread| thread.is_finished()) {

@@ -7,11 +7,11 @@ use std::path::Path;
 use mongo_blocking::Client;
 use mongo_blocking::error::ErrorKind;
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::oidc::{OidcServer, Seen};
 use mongo_blocking_test_server::peers::Scratch;
 
-use super::{REAUTHENTICATE, fail, find, front, idp, who};
+use super::{REAUTHENTICATE, fail, fake_server, find, idp, who};
 
 /// The file is read again when the server wants another login.
 #[test]
@@ -21,17 +21,17 @@ fn the_environment_test() {
         return in_child("the_environment_test", &["OIDC_TOKEN_FILE"]);
     }
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
-    let client = connect(&front, "test");
+    let fake_server = fake_server(&server);
+    let client = connect(&fake_server, "test");
     let tokens = [idp.token("ann"), idp.token("bob")];
     write("OIDC_TOKEN_FILE", &format!("{}\r\n", tokens[0]));
     assert_eq!(who(&client).unwrap(), "ann@$external");
     write("OIDC_TOKEN_FILE", &tokens[1]);
     find(&client).unwrap();
     assert_eq!(server.seen(), [Seen::Token(tokens[0].clone())]);
-    fail(&front, &["find"], 1, REAUTHENTICATE);
+    fail(&fake_server, &["find"], 1, REAUTHENTICATE);
     find(&client).unwrap();
-    assert_eq!((server.seen(), front.connections()), (tokens.map(Seen::Token).to_vec(), 1));
+    assert_eq!((server.seen(), fake_server.connections()), (tokens.map(Seen::Token).to_vec(), 1));
 }
 
 #[test]
@@ -41,10 +41,10 @@ fn a_pod_on_azure() {
     if !is_child() {
         return in_child("a_pod_on_azure", &variables);
     }
-    let front = front(&OidcServer::trusting(idp));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
     write("AZURE_FEDERATED_TOKEN_FILE", &idp.token("ann"));
     write("AWS_WEB_IDENTITY_TOKEN_FILE", &idp.token("bob"));
-    assert_eq!(who(&connect(&front, "k8s")).unwrap(), "ann@$external");
+    assert_eq!(who(&connect(&fake_server, "k8s")).unwrap(), "ann@$external");
 }
 
 /// What is in the file goes to the server only if it can be a token.
@@ -55,17 +55,17 @@ fn a_pod_on_amazons_cloud() {
         return in_child("a_pod_on_amazons_cloud", &["AWS_WEB_IDENTITY_TOKEN_FILE"]);
     }
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let token = idp.token("ann");
     for (text, words) in [("", "it is empty"), (" \n", "it is empty"), ("open sesame", "it has blanks")] {
         write("AWS_WEB_IDENTITY_TOKEN_FILE", text);
-        let error = who(&connect(&front, "k8s")).unwrap_err();
+        let error = who(&connect(&fake_server, "k8s")).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Authentication), "{error:?}");
         assert!(error.message().contains(words) && !format!("{error} {error:?}").contains("sesame"), "{error:?}");
     }
     assert_eq!(server.seen(), []);
     write("AWS_WEB_IDENTITY_TOKEN_FILE", &format!("{token}\n"));
-    assert_eq!(who(&connect(&front, "k8s")).unwrap(), "ann@$external");
+    assert_eq!(who(&connect(&fake_server, "k8s")).unwrap(), "ann@$external");
     assert_eq!(server.seen(), [Seen::Token(token)]);
 }
 
@@ -105,9 +105,9 @@ fn names_that_are_no_environment() {
     build("ENVIRONMENT:test", "id@").expect_err("test takes no user name");
 }
 
-fn connect(front: &Front, environment: &str) -> Client {
+fn connect(fake_server: &FakeServer, environment: &str) -> Client {
     let options = "directConnection=true&authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT";
-    Client::with_uri_str(format!("mongodb://{}/?{options}:{environment}", front.address())).unwrap()
+    Client::with_uri_str(format!("mongodb://{}/?{options}:{environment}", fake_server.address())).unwrap()
 }
 
 fn write(variable: &str, text: &str) {

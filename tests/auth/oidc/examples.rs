@@ -18,20 +18,20 @@ use mongo_blocking_test_server::http::{HttpStub, Reply};
 use mongo_blocking_test_server::oidc::{OidcServer, Seen};
 use mongo_blocking_test_server::peers::Scratch;
 
-use super::{client, fail, find, front, idp, options, who};
+use super::{client, fail, fake_server, find, idp, options, who};
 
 #[test]
 fn a_person_logs_in_by_the_browser() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let person = person::Person { issuer: idp.issuer().to_owned(), open: browser };
-    let client = client(options(&front).oidc_human_callback(person));
+    let client = client(options(&fake_server).oidc_human_callback(person));
     assert_eq!(who(&client).unwrap(), "test_user1@$external");
     // This provider takes no refresh tokens, so there is the browser once more.
     let Some(Seen::Token(first)) = server.seen().pop() else { panic!("no token") };
     server.revoke(&first);
-    fail(&front, &["find"], 1, super::REAUTHENTICATE);
+    fail(&fake_server, &["find"], 1, super::REAUTHENTICATE);
     find(&client).unwrap();
     assert!(matches!(server.seen().pop(), Some(Seen::Token(second)) if second != first));
 }
@@ -40,14 +40,14 @@ fn a_person_logs_in_by_the_browser() {
 fn a_page_that_somebody_else_opened_is_not_taken() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let open = |page: &str| {
         let page = page.to_owned();
         std::thread::spawn(move || knock_then_browse(&page));
         Ok(())
     };
     let person = person::Person { issuer: idp.issuer().to_owned(), open };
-    let client = client(options(&front).oidc_human_callback(person));
+    let client = client(options(&fake_server).oidc_human_callback(person));
     assert_eq!(who(&client).unwrap(), "test_user1@$external");
 }
 
@@ -55,9 +55,9 @@ fn a_page_that_somebody_else_opened_is_not_taken() {
 fn a_person_goes_to_no_other_provider() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let person = person::Person { issuer: "https://login.example.com".to_owned(), open: |_| panic!("a page opens") };
-    let error = who(&client(options(&front).oidc_human_callback(person))).unwrap_err();
+    let error = who(&client(options(&fake_server).oidc_human_callback(person))).unwrap_err();
     assert!(error.to_string().contains("not the trusted one"), "{error}");
 }
 
@@ -65,7 +65,7 @@ fn a_person_goes_to_no_other_provider() {
 fn a_service_principal_of_azure() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let token = idp.token("principal");
     let azure = HttpStub::start(move |request| {
         assert_eq!((request.method.as_str(), &*request.target), ("POST", "/tenant/oauth2/v2.0/token"));
@@ -86,7 +86,9 @@ fn a_service_principal_of_azure() {
             "AZURE_CLIENT_SECRET" => Some(secret.to_owned()).filter(|secret| !secret.is_empty()),
             other => panic!("{other} is asked for"),
         });
-        client(options(&front).oidc_callback(azure::ServicePrincipal { audience: "api://db".to_owned(), variable }))
+        client(
+            options(&fake_server).oidc_callback(azure::ServicePrincipal { audience: "api://db".to_owned(), variable }),
+        )
     };
     assert_eq!(who(&principal("s/&=")).unwrap(), "principal@$external");
     let error = who(&principal("wrong-secret")).unwrap_err();
@@ -100,16 +102,17 @@ fn a_service_principal_of_azure() {
 fn the_token_file_of_a_pod() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let folder = Scratch::new("pod");
     let path = folder.path().join("token");
     let name = path.to_str().unwrap().to_owned();
-    let client = client(options(&front).oidc_callback(move |_context: &OidcCallbackContext| gke::token_in(&name)));
+    let client =
+        client(options(&fake_server).oidc_callback(move |_context: &OidcCallbackContext| gke::token_in(&name)));
     let error = who(&client).unwrap_err();
     assert!(error.to_string().contains("No such file"), "{error}");
     for user in ["first", "second"] {
         std::fs::write(&path, idp.token(user) + "\n").unwrap();
-        fail(&front, &["connectionStatus"], i32::from(user == "second"), super::REAUTHENTICATE);
+        fail(&fake_server, &["connectionStatus"], i32::from(user == "second"), super::REAUTHENTICATE);
         // (Our server keeps who was logged in on a connection before.)
         assert!(who(&client).unwrap().ends_with(&format!("{user}@$external")));
     }

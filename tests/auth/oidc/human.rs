@@ -8,11 +8,11 @@ use mongo_blocking::error::ErrorKind;
 use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::oidc::{OidcServer, OidcTamper, Seen};
 use mongo_blocking_test_server::peers::Idp;
 
-use super::{Calls, REAUTHENTICATE, client, fail, find, front, idp, options, who};
+use super::{Calls, REAUTHENTICATE, client, fail, fake_server, find, idp, options, who};
 
 /// What a callback was told, call by call.
 #[derive(Clone, Default)]
@@ -42,9 +42,9 @@ fn callback(idp: &'static Idp, user: &'static str) -> (impl mongo_blocking::Oidc
     (callback, told)
 }
 
-fn default(idp: &'static Idp, front: &Front) -> (Client, Told) {
+fn default(idp: &'static Idp, fake_server: &FakeServer) -> (Client, Told) {
     let (callback, told) = callback(idp, "test_user1");
-    (client(options(front).oidc_human_callback(callback)), told)
+    (client(options(fake_server).oidc_human_callback(callback)), told)
 }
 
 #[test]
@@ -52,8 +52,8 @@ fn h1_1_and_1_2_one_provider() {
     let Some(idp) = idp() else { return };
     for username in [None, Some("test_user1")] {
         let server = OidcServer::trusting(idp);
-        let front = front(&server);
-        let mut options = options(&front).oidc_human_callback(callback(idp, "test_user1").0);
+        let fake_server = fake_server(&server);
+        let mut options = options(&fake_server).oidc_human_callback(callback(idp, "test_user1").0);
         if let Some(username) = username {
             options = options.username(username);
         }
@@ -76,9 +76,9 @@ fn h1_3_to_1_5_several_providers() {
         let server = OidcServer::trusting(idp)
             .provider_of("test_user1", info("test_user1"))
             .provider_of("test_user2", info("test_user2"));
-        let front = front(&server);
+        let fake_server = fake_server(&server);
         let (callback, told) = callback(idp, user);
-        let mut options = options(&front).oidc_human_callback(callback);
+        let mut options = options(&fake_server).oidc_human_callback(callback);
         if let Some(username) = username {
             options = options.username(username);
         }
@@ -107,11 +107,11 @@ fn h1_6_hosts_that_are_not_allowed() {
         (&["127.0.0.1"], true),
     ] {
         let server = OidcServer::trusting(idp);
-        let front = front(&server);
+        let fake_server = fake_server(&server);
         let (callback, told) = callback(idp, "test_user1");
         let client = client(
-            options(&front)
-                .uri(format!("mongodb://{}/?ignored=example.com", front.address()))
+            options(&fake_server)
+                .uri(format!("mongodb://{}/?ignored=example.com", fake_server.address()))
                 .oidc_human_callback(callback)
                 .oidc_allowed_hosts(hosts.iter().copied()),
         );
@@ -143,9 +143,9 @@ fn h1_7_allowed_hosts_have_no_place_in_a_connection_string() {
 fn h1_8_a_provider_without_a_client_id() {
     let Some(idp) = idp() else { return };
     let info = OidcTamper::Info(doc! { "issuer": idp.issuer() });
-    let front = front(&OidcServer::trusting(idp).tamper(info));
+    let fake_server = fake_server(&OidcServer::trusting(idp).tamper(info));
     let (callback, told) = callback(idp, "test_machine");
-    let client = client(options(&front).username("test_machine").oidc_human_callback(callback));
+    let client = client(options(&fake_server).username("test_machine").oidc_human_callback(callback));
     find(&client).unwrap();
     let told = told.0.lock().unwrap();
     let info = told[0].idp_info.as_ref().unwrap();
@@ -155,10 +155,11 @@ fn h1_8_a_provider_without_a_client_id() {
 #[test]
 fn h2_1_what_a_callback_is_told() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
     let (callback, told) = callback(idp, "test_user1");
     // A person is given his time, whatever the operation's limit.
-    let options = options(&front).username("test_user1").timeout(Duration::from_secs(20)).oidc_human_callback(callback);
+    let options =
+        options(&fake_server).username("test_user1").timeout(Duration::from_secs(20)).oidc_human_callback(callback);
     find(&client(options)).unwrap();
     let told = told.0.lock().unwrap();
     let [context] = told.as_slice() else { panic!("{told:?}") };
@@ -173,21 +174,21 @@ fn h2_1_what_a_callback_is_told() {
 #[test]
 fn h2_2_an_answer_that_is_none() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
     let callback = |_: &OidcCallbackContext| Ok(IdpServerResponse::new("").refresh_token("refresh"));
-    let error = find(&client(options(&front).oidc_human_callback(callback))).unwrap_err();
+    let error = find(&client(options(&fake_server).oidc_human_callback(callback))).unwrap_err();
     assert!(error.message().contains("an empty access token"), "{error}");
-    assert!(front.commands_named("saslContinue").is_empty());
+    assert!(fake_server.commands_named("saslContinue").is_empty());
 }
 
 #[test]
 fn h2_3_a_refresh_token_comes_back() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let (client, told) = default(idp, &front);
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, told) = default(idp, &fake_server);
     find(&client).unwrap();
     for call in 1..3 {
-        fail(&front, &["find"], 1, REAUTHENTICATE);
+        fail(&fake_server, &["find"], 1, REAUTHENTICATE);
         find(&client).unwrap();
         assert_eq!(told.refresh_tokens()[call], Some(format!("refresh {call}")));
     }
@@ -198,14 +199,14 @@ fn h2_3_a_refresh_token_comes_back() {
 #[test]
 fn h3_1_speculation_with_a_kept_token() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let (client, told) = default(idp, &front);
-    front.fail_command(&doc! {
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, told) = default(idp, &fake_server);
+    fake_server.fail_command(&doc! {
         "configureFailPoint": "failCommand", "mode": { "times": 1 },
         "data": { "failCommands": ["find"], "closeConnection": true },
     });
     find(&client).unwrap_err();
-    fail(&front, &["saslStart"], 1, 18);
+    fail(&fake_server, &["saslStart"], 1, 18);
     find(&client).unwrap();
     assert_eq!(told.count(), 1);
 }
@@ -213,19 +214,19 @@ fn h3_1_speculation_with_a_kept_token() {
 #[test]
 fn h3_2_no_speculation_without() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let (client, told) = default(idp, &front);
-    fail(&front, &["saslStart"], 1, 18);
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, told) = default(idp, &fake_server);
+    fail(&fake_server, &["saslStart"], 1, 18);
     assert_eq!(find(&client).unwrap_err().code(), Some(18));
     assert_eq!(told.count(), 0);
-    let hello = front.commands_named("isMaster");
+    let hello = fake_server.commands_named("isMaster");
     assert!(!hello.is_empty() && hello.iter().all(|hello| !hello.body.contains_key("speculativeAuthenticate")));
 }
 
 #[test]
 fn h4_1_reauthentication_and_its_events() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
     let (callback, told) = callback(idp, "test_user1");
     let events: Arc<Mutex<Vec<String>>> = Arc::default();
     let noted = events.clone();
@@ -238,11 +239,11 @@ fn h4_1_reauthentication_and_its_events() {
         };
         noted.lock().unwrap().push(format!("{} {what}", event.command_name()));
     });
-    let client = client(options(&front).oidc_human_callback(callback).command_event_handler(handler));
+    let client = client(options(&fake_server).oidc_human_callback(callback).command_event_handler(handler));
     find(&client).unwrap();
     assert_eq!(told.count(), 1);
     events.lock().unwrap().clear();
-    fail(&front, &["find"], 1, REAUTHENTICATE);
+    fail(&fake_server, &["find"], 1, REAUTHENTICATE);
     find(&client).unwrap();
     assert_eq!(told.count(), 2);
     assert_eq!(*events.lock().unwrap(), ["find started", "find failed", "find started", "find succeeded"]);
@@ -252,16 +253,16 @@ fn h4_1_reauthentication_and_its_events() {
 fn h4_2_without_a_refresh_token() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let calls = Calls::default();
     let counted = calls.clone();
-    let client = client(options(&front).oidc_human_callback(move |context: &OidcCallbackContext| {
+    let client = client(options(&fake_server).oidc_human_callback(move |context: &OidcCallbackContext| {
         counted.add();
         assert!(context.refresh_token.is_none());
         Ok(IdpServerResponse::new(idp.token("test_user1")))
     }));
     find(&client).unwrap();
-    fail(&front, &["find"], 1, REAUTHENTICATE);
+    fail(&fake_server, &["find"], 1, REAUTHENTICATE);
     find(&client).unwrap();
     assert_eq!(calls.count(), 2);
     // Each time the server was asked for the provider.
@@ -274,11 +275,11 @@ fn h4_2_without_a_refresh_token() {
 fn h4_3_after_a_refresh_that_fails() {
     let Some(idp) = idp() else { return };
     for (commands, times, calls) in [(&["find"][..], 1, 2), (&["find", "saslStart"], 2, 3)] {
-        let front = front(&OidcServer::trusting(idp));
-        let (client, told) = default(idp, &front);
+        let fake_server = fake_server(&OidcServer::trusting(idp));
+        let (client, told) = default(idp, &fake_server);
         find(&client).unwrap();
         assert_eq!(told.count(), 1);
-        fail(&front, commands, times, REAUTHENTICATE);
+        fail(&fake_server, commands, times, REAUTHENTICATE);
         find(&client).unwrap();
         assert_eq!(told.count(), calls);
         // A person who is asked anew gets no refresh token that has failed.
@@ -289,15 +290,15 @@ fn h4_3_after_a_refresh_that_fails() {
 #[test]
 fn h4_4_nothing_helps() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
     let calls = Calls::default();
     let counted = calls.clone();
-    let client = client(options(&front).oidc_human_callback(move |_: &OidcCallbackContext| {
+    let client = client(options(&fake_server).oidc_human_callback(move |_: &OidcCallbackContext| {
         let user = if counted.add() == 0 { "test_user1" } else { "expired-user" };
         Ok(IdpServerResponse::new(idp.token(user)).refresh_token("bad"))
     }));
     find(&client).unwrap();
-    fail(&front, &["find"], 1, REAUTHENTICATE);
+    fail(&fake_server, &["find"], 1, REAUTHENTICATE);
     assert_eq!(find(&client).unwrap_err().code(), Some(18));
     assert_eq!(calls.count(), 3);
 }

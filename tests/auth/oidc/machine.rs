@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use mongo_blocking::error::ErrorKind;
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::oidc::{OidcServer, Seen};
 use mongo_blocking_test_server::peers::Idp;
 
-use super::{Calls, REAUTHENTICATE, client, fail, find, front, idp, insert, options, who};
+use super::{Calls, REAUTHENTICATE, client, fail, fake_server, find, idp, insert, options, who};
 
 /// A client whose callback gives a new token of test_user1's each time.
-fn counted(idp: &'static Idp, front: &Front) -> (Client, Calls) {
+fn counted(idp: &'static Idp, fake_server: &FakeServer) -> (Client, Calls) {
     let calls = Calls::default();
     let counted = calls.clone();
-    let options = options(front).oidc_callback(move |_: &OidcCallbackContext| {
+    let options = options(fake_server).oidc_callback(move |_: &OidcCallbackContext| {
         counted.add();
         Ok(IdpServerResponse::new(idp.token("test_user1")))
     });
@@ -23,10 +23,10 @@ fn counted(idp: &'static Idp, front: &Front) -> (Client, Calls) {
 }
 
 /// A client whose callback gives one good token, and then bad ones.
-fn one_good(idp: &'static Idp, front: &Front) -> (Client, Calls) {
+fn one_good(idp: &'static Idp, fake_server: &FakeServer) -> (Client, Calls) {
     let calls = Calls::default();
     let counted = calls.clone();
-    let options = options(front).oidc_callback(move |_: &OidcCallbackContext| {
+    let options = options(fake_server).oidc_callback(move |_: &OidcCallbackContext| {
         Ok(IdpServerResponse::new(idp.token(if counted.add() == 0 { "test_user1" } else { "expired-user" })))
     });
     (client(options), calls)
@@ -35,8 +35,8 @@ fn one_good(idp: &'static Idp, front: &Front) -> (Client, Calls) {
 #[test]
 fn m1_1_a_callback_is_called_once() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let (client, calls) = counted(idp, &front);
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, calls) = counted(idp, &fake_server);
     find(&client).unwrap();
     assert_eq!(calls.count(), 1);
     assert_eq!(who(&client).unwrap(), "test_user1@$external");
@@ -45,8 +45,8 @@ fn m1_1_a_callback_is_called_once() {
 #[test]
 fn m1_2_once_for_many_connections() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let (client, calls) = counted(idp, &front);
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, calls) = counted(idp, &fake_server);
     thread::scope(|scope| {
         for _ in 0..10 {
             scope.spawn(|| (0..100).for_each(|_| find(&client).unwrap()));
@@ -59,16 +59,17 @@ fn m1_2_once_for_many_connections() {
 fn m2_1_what_a_callback_is_told() {
     let Some(idp) = idp() else { return };
     for (limit, shortest, longest) in [(None, 55_000, 60_000), (Some(8_000), 1, 8_000), (Some(20_000), 1, 10_000)] {
-        let front = front(&OidcServer::trusting(idp));
-        let mut options = options(&front).username("somebody").connect_timeout(Duration::from_secs(10)).oidc_callback(
-            move |context: &OidcCallbackContext| {
+        let fake_server = fake_server(&OidcServer::trusting(idp));
+        let mut options = options(&fake_server)
+            .username("somebody")
+            .connect_timeout(Duration::from_secs(10))
+            .oidc_callback(move |context: &OidcCallbackContext| {
                 let millis = context.timeout.as_millis();
                 assert!((shortest..=longest).contains(&millis), "{millis} ms where timeoutMS is {limit:?}");
                 assert_eq!((context.version, context.username.as_deref()), (1, Some("somebody")));
                 assert!(context.idp_info.is_none() && context.refresh_token.is_none());
                 Ok(IdpServerResponse::new(idp.token("test_user1")).expires_in_seconds(0))
-            },
-        );
+            });
         if let Some(limit) = limit {
             options = options.timeout(Duration::from_millis(limit));
         }
@@ -79,12 +80,12 @@ fn m2_1_what_a_callback_is_told() {
 #[test]
 fn m2_2_and_2_3_answers_that_are_none() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let client = client(options(&front).oidc_callback(|_: &OidcCallbackContext| Ok(IdpServerResponse::new(""))));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let client = client(options(&fake_server).oidc_callback(|_: &OidcCallbackContext| Ok(IdpServerResponse::new(""))));
     let error = find(&client).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Authentication), "{error}");
     assert!(error.message().contains("an empty access token"), "{error}");
-    assert!(front.commands_named("saslStart").is_empty());
+    assert!(fake_server.commands_named("saslStart").is_empty());
 }
 
 #[test]
@@ -120,14 +121,14 @@ fn m2_4_and_2_5_options_that_exclude_each_other() {
 fn m3_1_a_kept_token_that_is_refused() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
-    let (client, calls) = counted(idp, &front);
+    let fake_server = fake_server(&server);
+    let (client, calls) = counted(idp, &fake_server);
     find(&client).unwrap();
     let seen = server.seen();
     let [Seen::Token(first)] = seen.as_slice() else { panic!("{seen:?}") };
     server.revoke(first); // the kept token is poisoned
-    front.hang_up();
-    front.wait_until(Duration::from_secs(5), |front| front.open_connections() == 0);
+    fake_server.hang_up();
+    fake_server.wait_until(Duration::from_secs(5), |fake_server| fake_server.open_connections() == 0);
     find(&client).unwrap_err();
     find(&client).unwrap();
     assert_eq!(calls.count(), 2);
@@ -140,10 +141,10 @@ fn m3_1_a_kept_token_that_is_refused() {
 #[test]
 fn m3_2_a_fresh_token_that_is_refused() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
+    let fake_server = fake_server(&OidcServer::trusting(idp));
     let calls = Calls::default();
     let counted = calls.clone();
-    let client = client(options(&front).oidc_callback(move |_: &OidcCallbackContext| {
+    let client = client(options(&fake_server).oidc_callback(move |_: &OidcCallbackContext| {
         counted.add();
         Ok(IdpServerResponse::new(idp.token("expired-user")))
     }));
@@ -156,9 +157,9 @@ fn m3_2_a_fresh_token_that_is_refused() {
 #[test]
 fn m3_3_another_error_keeps_the_token() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let (client, calls) = counted(idp, &front);
-    fail(&front, &["saslStart"], 1, 20);
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, calls) = counted(idp, &fake_server);
+    fail(&fake_server, &["saslStart"], 1, 20);
     assert_eq!(find(&client).unwrap_err().code(), Some(20));
     assert_eq!(calls.count(), 1);
     find(&client).unwrap();
@@ -168,44 +169,44 @@ fn m3_3_another_error_keeps_the_token() {
 #[test]
 fn m4_1_reauthentication() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let (client, calls) = counted(idp, &front);
-    fail(&front, &["find"], 1, REAUTHENTICATE);
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, calls) = counted(idp, &fake_server);
+    fail(&fake_server, &["find"], 1, REAUTHENTICATE);
     find(&client).unwrap();
-    assert_eq!((calls.count(), front.connections()), (2, 1));
+    assert_eq!((calls.count(), fake_server.connections()), (2, 1));
 }
 
 #[test]
 fn m4_2_and_4_3_a_reauthentication_that_fails() {
     let Some(idp) = idp() else { return };
     for (command, operation) in [("find", find as fn(&Client) -> _), ("insert", insert)] {
-        let front = front(&OidcServer::trusting(idp));
-        let (client, calls) = one_good(idp, &front);
+        let fake_server = fake_server(&OidcServer::trusting(idp));
+        let (client, calls) = one_good(idp, &fake_server);
         operation(&client).unwrap();
-        fail(&front, &[command], 1, REAUTHENTICATE);
+        fail(&fake_server, &[command], 1, REAUTHENTICATE);
         let error = operation(&client).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Authentication), "{error}");
         assert_eq!((error.code(), calls.count()), (Some(18), 2), "{error}");
         // The connection is not used again.
-        front.wait_until(Duration::from_secs(5), |front| front.open_connections() == 0);
+        fake_server.wait_until(Duration::from_secs(5), |fake_server| fake_server.open_connections() == 0);
     }
 }
 
 #[test]
 fn m4_4_a_reauthentication_does_not_speculate() {
     let Some(idp) = idp() else { return };
-    let front = front(&OidcServer::trusting(idp));
-    let (client, calls) = counted(idp, &front);
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, calls) = counted(idp, &fake_server);
     find(&client).unwrap();
-    front.hang_up();
-    front.wait_until(Duration::from_secs(5), |front| front.open_connections() == 0);
-    front.forget_commands();
+    fake_server.hang_up();
+    fake_server.wait_until(Duration::from_secs(5), |fake_server| fake_server.open_connections() == 0);
+    fake_server.forget_commands();
     let _met_the_end = insert(&client);
     insert(&client).unwrap();
     // The kept token travelled with hello.
-    assert_eq!((calls.count(), front.commands_named("saslStart").len()), (1, 0));
-    fail(&front, &["insert"], 1, REAUTHENTICATE);
+    assert_eq!((calls.count(), fake_server.commands_named("saslStart").len()), (1, 0));
+    fail(&fake_server, &["insert"], 1, REAUTHENTICATE);
     insert(&client).unwrap();
-    assert_eq!((calls.count(), front.commands_named("saslStart").len()), (2, 1));
-    assert_eq!(front.commands_named("insert").len(), 3);
+    assert_eq!((calls.count(), fake_server.commands_named("saslStart").len()), (2, 1));
+    assert_eq!(fake_server.commands_named("insert").len(), 3);
 }

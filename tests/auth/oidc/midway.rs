@@ -6,7 +6,7 @@ use std::thread;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext, WriteModel};
-use mongo_blocking_test_server::front::{Answer, Front};
+use mongo_blocking_test_server::fake_server::{Answer, FakeServer};
 use mongo_blocking_test_server::oidc::{OidcServer, Seen};
 use mongo_blocking_test_server::peers::Mongod;
 
@@ -14,11 +14,11 @@ use super::{Calls, REAUTHENTICATE, client, fail, idp, options};
 
 /// A client that gets a new token whenever it asks, at a server whose batches hold three documents, and which refuses the
 /// third `insert`.
-fn place() -> Option<(OidcServer, Front, Client, Calls)> {
+fn place() -> Option<(OidcServer, FakeServer, Client, Calls)> {
     let idp = idp()?;
     let server = OidcServer::trusting(idp);
     let inserts = Calls::default();
-    let front = Front::builder()
+    let fake_server = FakeServer::builder()
         .mechanism("MONGODB-OIDC", server.start())
         .hello_fields(doc! { "maxWriteBatchSize": 3 })
         .on_command(move |request, _| {
@@ -29,11 +29,11 @@ fn place() -> Option<(OidcServer, Front, Client, Calls)> {
         .start();
     let calls = Calls::default();
     let counted = calls.clone();
-    let client = client(options(&front).oidc_callback(move |_: &OidcCallbackContext| {
+    let client = client(options(&fake_server).oidc_callback(move |_: &OidcCallbackContext| {
         counted.add();
         Ok(IdpServerResponse::new(idp.token("ann")))
     }));
-    Some((server, front, client, calls))
+    Some((server, fake_server, client, calls))
 }
 
 fn things(client: &Client) -> mongo_blocking::Collection<Document> {
@@ -42,37 +42,37 @@ fn things(client: &Client) -> mongo_blocking::Collection<Document> {
 
 #[test]
 fn in_the_middle_of_a_cursor() {
-    let Some((server, front, client, calls)) = place() else { return };
+    let Some((server, fake_server, client, calls)) = place() else { return };
     things(&client).insert_many((0..10).map(|n| doc! { "_id": n })).run().unwrap();
     let mut cursor = things(&client).find(doc! {}).batch_size(3).run().unwrap();
     for n in 0..10 {
         if n == 3 || n == 6 {
-            fail(&front, &["getMore"], 1, REAUTHENTICATE);
+            fail(&fake_server, &["getMore"], 1, REAUTHENTICATE);
         }
         assert_eq!(cursor.next().unwrap().unwrap(), doc! { "_id": n });
     }
     assert!(cursor.next().is_none());
     // The third insert was refused as well.
-    assert_eq!((calls.count(), tokens(&server), front.connections()), (4, 4, 1));
+    assert_eq!((calls.count(), tokens(&server), fake_server.connections()), (4, 4, 1));
 }
 
 #[test]
 fn in_the_middle_of_a_bulk_insert() {
-    let Some((server, front, client, calls)) = place() else { return };
+    let Some((server, fake_server, client, calls)) = place() else { return };
     client.ping().unwrap();
     // Ten documents are four commands, and the third is sent twice.
     let done = things(&client).insert_many((0..10).map(|n| doc! { "_id": n })).run().unwrap();
     assert_eq!(done.inserted_ids.len(), 10);
-    assert_eq!(front.commands_named("insert").len(), 5);
+    assert_eq!(fake_server.commands_named("insert").len(), 5);
     assert_eq!(things(&client).count_documents(doc! {}).run().unwrap(), 10);
-    assert_eq!((calls.count(), tokens(&server), front.connections()), (2, 2, 1));
+    assert_eq!((calls.count(), tokens(&server), fake_server.connections()), (2, 2, 1));
 }
 
 #[test]
 fn in_the_middle_of_a_bulk_write() {
-    let Some((server, front, client, calls)) = place() else { return };
+    let Some((server, fake_server, client, calls)) = place() else { return };
     client.ping().unwrap();
-    fail(&front, &["update"], 1, REAUTHENTICATE);
+    fail(&fake_server, &["update"], 1, REAUTHENTICATE);
     let models = [
         WriteModel::insert_one(doc! { "_id": 1 }),
         WriteModel::update_many(doc! {}, doc! { "$set": { "seen": true } }),
@@ -80,15 +80,16 @@ fn in_the_middle_of_a_bulk_write() {
     ];
     let done = things(&client).bulk_write(models).run().unwrap();
     assert_eq!((done.inserted_count, done.matched_count), (2, 1));
-    assert_eq!((calls.count(), tokens(&server), front.connections()), (2, 2, 1));
+    assert_eq!((calls.count(), tokens(&server), fake_server.connections()), (2, 2, 1));
 }
 
-/// On MongoDB, to which the front forwards: the first command and two batches of an aggregation; and what a listener hears of it.
+/// On MongoDB, to which the fake server forwards: the first command and two batches of an aggregation; and what a listener hears of it.
 #[test]
 fn in_an_aggregation_and_what_the_events_tell() {
     let (Some(idp), Some(mongod)) = (idp(), Mongod::shared("6.0")) else { return };
     let server = OidcServer::trusting(idp);
-    let front = Front::builder().mechanism("MONGODB-OIDC", server.start()).forward_to(&mongod.address(), None).start();
+    let fake_server =
+        FakeServer::builder().mechanism("MONGODB-OIDC", server.start()).forward_to(&mongod.address(), None).start();
     let heard: Arc<Mutex<Vec<String>>> = Arc::default();
     let hears = heard.clone();
     let handler = Handler::new(move |event: &CommandEvent| {
@@ -100,16 +101,16 @@ fn in_an_aggregation_and_what_the_events_tell() {
         hears.lock().unwrap().push(format!("{} {what}", event.command_name()));
     });
     let callback = |_: &OidcCallbackContext| Ok(IdpServerResponse::new(idp.token("ann")));
-    let client = client(options(&front).oidc_callback(callback).command_event_handler(handler));
+    let client = client(options(&fake_server).oidc_callback(callback).command_event_handler(handler));
     let things = client.database("oidc_midway").collection::<Document>("things");
     things.drop().run().unwrap();
     things.insert_many((0..9).map(|n| doc! { "_id": n })).run().unwrap();
     heard.lock().unwrap().clear();
-    fail(&front, &["aggregate"], 1, REAUTHENTICATE);
+    fail(&fake_server, &["aggregate"], 1, REAUTHENTICATE);
     let mut cursor = things.aggregate([doc! { "$sort": { "_id": 1 } }]).batch_size(3).run().unwrap();
     for n in 0..9 {
         if n == 3 || n == 6 {
-            fail(&front, &["getMore"], 1, REAUTHENTICATE);
+            fail(&fake_server, &["getMore"], 1, REAUTHENTICATE);
         }
         assert_eq!(cursor.next().unwrap().unwrap(), doc! { "_id": n });
     }
@@ -119,7 +120,7 @@ fn in_an_aggregation_and_what_the_events_tell() {
     let counts = ["aggregate", "getMore"]
         .map(|name| ["started", "failed", "succeeded"].map(|what| count(&format!("{name} {what}"))));
     assert_eq!((counts, count("saslStart started")), ([[2, 1, 1], [4, 2, 2]], 0), "{heard:?}");
-    assert_eq!(front.connections(), 1);
+    assert_eq!(fake_server.connections(), 1);
 }
 
 /// The token of every connection runs out at once: the first to notice gets the next one, for all.
@@ -127,11 +128,11 @@ fn in_an_aggregation_and_what_the_events_tell() {
 fn in_many_threads() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
-    let front =
-        Front::builder().mechanism("MONGODB-OIDC", server.start()).on_command(server.asks_for_another()).start();
+    let fake_server =
+        FakeServer::builder().mechanism("MONGODB-OIDC", server.start()).on_command(server.asks_for_another()).start();
     let calls = Calls::default();
     let counted = calls.clone();
-    let client = client(options(&front).oidc_callback(move |_: &OidcCallbackContext| {
+    let client = client(options(&fake_server).oidc_callback(move |_: &OidcCallbackContext| {
         counted.add();
         Ok(IdpServerResponse::new(idp.token("ann")))
     }));
@@ -142,11 +143,11 @@ fn in_many_threads() {
     };
     for round in 1..=3 {
         thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(ping))));
-        assert_eq!((calls.count(), tokens(&server)), (round, round), "{} connections", front.connections());
+        assert_eq!((calls.count(), tokens(&server)), (round, round), "{} connections", fake_server.connections());
         let Some(Seen::Token(token)) = server.seen().pop() else { panic!("nobody has logged in") };
         server.revoke(&token);
     }
-    assert!(front.connections() <= 8, "a connection was given up");
+    assert!(fake_server.connections() <= 8, "a connection was given up");
 }
 
 /// How many tokens the server has seen, of those that differ.

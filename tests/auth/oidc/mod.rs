@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder};
 use mongo_blocking::{Client, Result};
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::oidc::OidcServer;
 use mongo_blocking_test_server::peers::Idp;
 
@@ -28,12 +28,12 @@ fn idp() -> Option<&'static Idp> {
     IDP.get_or_init(Idp::start).as_ref()
 }
 
-fn front(server: &OidcServer) -> Front {
-    Front::builder().mechanism("MONGODB-OIDC", server.start()).start()
+fn fake_server(server: &OidcServer) -> FakeServer {
+    FakeServer::builder().mechanism("MONGODB-OIDC", server.start()).start()
 }
 
-fn options(front: &Front) -> ClientOptionsBuilder {
-    ClientOptions::builder().host(front.address()).auth_mechanism("MONGODB-OIDC")
+fn options(fake_server: &FakeServer) -> ClientOptionsBuilder {
+    ClientOptions::builder().host(fake_server.address()).auth_mechanism("MONGODB-OIDC")
 }
 
 fn client(options: ClientOptionsBuilder) -> Client {
@@ -57,8 +57,8 @@ fn who(client: &Client) -> Result<String> {
 }
 
 /// The next so many of these commands fail with this code.
-fn fail(front: &Front, commands: &[&str], times: i32, code: i32) {
-    front.fail_command(&doc! {
+fn fail(fake_server: &FakeServer, commands: &[&str], times: i32, code: i32) {
+    fake_server.fail_command(&doc! {
         "configureFailPoint": "failCommand", "mode": { "times": times },
         "data": { "failCommands": commands.to_vec(), "errorCode": code },
     });

@@ -6,7 +6,7 @@ use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::oidc::{OidcServer, Seen};
 use mongo_blocking_test_server::peers::{Idp, Reference, Scratch, python, report, run, script};
 
-use super::{client, front, idp, options, who};
+use super::{client, fake_server, idp, options, who};
 
 /// Both take the token from a file with `ENVIRONMENT:test`; so does ours, and from a file that is named in code.
 #[test]
@@ -14,10 +14,10 @@ fn the_same_tokens() {
     let (Some(idp), Some(stranger)) = (idp(), Idp::start()) else { return };
     let (Some(pymongo), Some(node)) = (Reference::pymongo(), Reference::node()) else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let uri = format!(
         "mongodb://{}/?directConnection=true&authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:test",
-        front.address()
+        fake_server.address()
     );
     let folder = Scratch::new("tokens");
     let right = idp.token("ann");
@@ -39,7 +39,7 @@ fn the_same_tokens() {
     let mut rows = String::new();
     for (what, token, expected) in &cases {
         fs::write(&file, token).unwrap();
-        let mut verdicts = vec![verdict(&client(options(&front).oidc_token_file(&file)))];
+        let mut verdicts = vec![verdict(&client(options(&fake_server).oidc_token_file(&file)))];
         for other in others.iter().filter(|_| !expected.is_empty()) {
             verdicts.extend(other.verdicts(std::slice::from_ref(&uri)));
         }
@@ -55,13 +55,14 @@ fn the_same_tokens() {
 fn a_person_with_pymongo() {
     let (Some(idp), Some(python)) = (idp(), python()) else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let folder = Scratch::new("person");
     let file = folder.path().join("token");
     fs::write(&file, idp.token("ann")).unwrap();
     let told = format!("{} test_user1 fizz,buzz", idp.issuer());
     for user in ["", "ann@"] {
-        let uri = format!("mongodb://{user}{}/?directConnection=true&authMechanism=MONGODB-OIDC", front.address());
+        let uri =
+            format!("mongodb://{user}{}/?directConnection=true&authMechanism=MONGODB-OIDC", fake_server.address());
         let mut command = std::process::Command::new(&python);
         let lines = run(command.arg(script("pymongo_oidc_human.py")).arg(uri).env("OIDC_TOKEN_FILE", &file));
         assert_eq!(lines, [format!("ok ann@$external told {told}")]);
@@ -78,7 +79,7 @@ fn a_person_with_pymongo() {
     };
     for user in [None, Some("ann")] {
         let (token, told) = (fs::read_to_string(&file).unwrap(), told.clone());
-        let mut options = options(&front).oidc_human_callback(move |context: &OidcCallbackContext| {
+        let mut options = options(&fake_server).oidc_human_callback(move |context: &OidcCallbackContext| {
             assert_eq!(expected(context), told);
             Ok(IdpServerResponse::new(token.as_str()))
         });

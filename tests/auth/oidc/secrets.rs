@@ -9,11 +9,11 @@ use mongo_blocking::event::{CommandEvent, Handler};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder};
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext, SecurityPolicy, WarningKind};
 use mongo_blocking_test_server::child;
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::oidc::{OidcServer, OidcTamper};
 use mongo_blocking_test_server::peers::Scratch;
 
-use super::{Calls, REAUTHENTICATE, fail, find, front, idp, options};
+use super::{Calls, REAUTHENTICATE, fail, fake_server, find, idp, options};
 
 static LOGGED: Capture = Capture(Mutex::new(String::new()));
 
@@ -47,7 +47,7 @@ fn no_token_shows() {
 
     for tamper in [OidcTamper::Honest, OidcTamper::Refuse(18), OidcTamper::Refuse(9999), OidcTamper::NeverDone] {
         let server = OidcServer::trusting(idp).tamper(tamper);
-        let front = front(&server);
+        let fake_server = fake_server(&server);
         let (given, told) = (tokens.clone(), seen.clone());
         let callback = move |context: &OidcCallbackContext| {
             writeln!(told.lock().unwrap(), "{context:?}").unwrap();
@@ -58,12 +58,12 @@ fn no_token_shows() {
             Ok(response)
         };
         for builder in [
-            options(&front).oidc_callback(callback.clone()),
-            options(&front).oidc_human_callback(callback),
-            options(&front).oidc_token_file(&file),
-            options(&front).oidc_token_command(["echo", &token]),
+            options(&fake_server).oidc_callback(callback.clone()),
+            options(&fake_server).oidc_human_callback(callback),
+            options(&fake_server).oidc_token_file(&file),
+            options(&fake_server).oidc_token_command(["echo", &token]),
         ] {
-            show_everything(builder, &front, &seen);
+            show_everything(builder, &fake_server, &seen);
         }
     }
     let logged = LOGGED.0.lock().unwrap().clone() + &seen.lock().unwrap();
@@ -75,7 +75,7 @@ fn no_token_shows() {
     }
 }
 
-fn show_everything(builder: ClientOptionsBuilder, front: &Front, seen: &Arc<Mutex<String>>) {
+fn show_everything(builder: ClientOptionsBuilder, fake_server: &FakeServer, seen: &Arc<Mutex<String>>) {
     let show = |thing: &dyn Debug| writeln!(seen.lock().unwrap(), "{thing:?}").unwrap();
     let events = seen.clone();
     let builder = builder.command_event_handler(Handler::new(move |event: &CommandEvent| {
@@ -90,12 +90,12 @@ fn show_everything(builder: ClientOptionsBuilder, front: &Front, seen: &Arc<Mute
     let client = Client::with_options(options).unwrap();
     show(&client);
     for round in 0..3 {
-        fail(front, &["find"], i32::from(round == 1), REAUTHENTICATE);
+        fail(fake_server, &["find"], i32::from(round == 1), REAUTHENTICATE);
         if let Err(error) = find(&client) {
             show(&error);
             show(&error.to_string());
         }
-        front.hang_up(); // the next connection speculates
+        fake_server.hang_up(); // the next connection speculates
     }
 }
 
@@ -138,12 +138,12 @@ fn where_others_may_read() {
 fn what_is_refused_calls_nobody() {
     let (Some(idp), calls) = (idp(), Calls::default()) else { return };
     let server = OidcServer::trusting(idp);
-    let front = front(&server);
+    let fake_server = fake_server(&server);
     let counted = calls.clone();
     let refusing = SecurityPolicy::default().refuse_unprotected_secrets(true);
     // An address that leads to this machine and does not say so.
     let options = ClientOptions::builder()
-        .host(format!("0.0.0.0:{}", front.port()))
+        .host(format!("0.0.0.0:{}", fake_server.port()))
         .auth_mechanism("MONGODB-OIDC")
         .policy(refusing)
         .oidc_callback(move |_: &OidcCallbackContext| {
@@ -151,5 +151,5 @@ fn what_is_refused_calls_nobody() {
             Ok(IdpServerResponse::new("token"))
         });
     options.build().unwrap_err();
-    assert_eq!((calls.count(), front.connections()), (0, 0));
+    assert_eq!((calls.count(), fake_server.connections()), (0, 0));
 }

@@ -10,23 +10,25 @@ use std::time::{Duration, Instant};
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::{Client, Error};
-use mongo_blocking_test_server::front::{Answer, Behaviour, Builder, Forge, Front, Mechanism, ScramTamper};
+use mongo_blocking_test_server::fake_server::{
+    Answer, Behaviour, FakeServer, FakeServerBuilder, Forge, Mechanism, ScramTamper,
+};
 
 const SHA_1: &str = "SCRAM-SHA-1";
 const SHA_256: &str = "SCRAM-SHA-256";
 const FIRST: &str = "server-first message";
 const LAST: &str = "server-final message";
 
-fn with_user(mechanism: &'static str) -> Builder {
+fn with_user(mechanism: &'static str) -> FakeServerBuilder {
     let mechanism = if mechanism == SHA_1 { Mechanism::ScramSha1 } else { Mechanism::ScramSha256 };
-    Front::builder().user("ann", "pencil", &[mechanism], "admin").iterations(4096)
+    FakeServer::builder().user("ann", "pencil", &[mechanism], "admin").iterations(4096)
 }
 
 /// The error of a client that tries to use this server. It may not take long, and it may not ask for much memory.
-fn refused(front: &Front) -> Error {
+fn refused(fake_server: &FakeServer) -> Error {
     let before = virtual_peak();
     let began = Instant::now();
-    let error = Client::with_uri_str(front.uri()).unwrap().ping().expect_err("a hostile server");
+    let error = Client::with_uri_str(fake_server.uri()).unwrap().ping().expect_err("a hostile server");
     assert!(began.elapsed() < PROMPT, "it took {:?}: {error}", began.elapsed());
     assert!(virtual_peak() - before < MUCH, "it asked for much memory: {error}");
     assert!(!error.to_string().contains("pencil"), "{error}");
@@ -221,9 +223,10 @@ fn a_reply_that_never_begins() {
 #[test]
 fn silence_ends_on_time_wherever_it_begins() {
     for reply in 1..=3 {
-        let front = with_user(SHA_256).behaviour(Behaviour::StallAtReply(reply)).start();
+        let fake_server = with_user(SHA_256).behaviour(Behaviour::StallAtReply(reply)).start();
         let limit = Duration::from_millis(700);
-        let client = Client::with_uri_str(format!("{}?socketTimeoutMS={}", front.uri(), limit.as_millis())).unwrap();
+        let client =
+            Client::with_uri_str(format!("{}?socketTimeoutMS={}", fake_server.uri(), limit.as_millis())).unwrap();
         let began = Instant::now();
         let error = client.ping().unwrap_err();
         let took = began.elapsed();
@@ -236,8 +239,8 @@ fn silence_ends_on_time_wherever_it_begins() {
 
 #[test]
 fn a_hello_that_never_comes_ends_with_the_connect_timeout() {
-    let front = with_user(SHA_256).on_command(|_, _| Some(Answer::Stall)).start();
-    let client = Client::with_uri_str(format!("{}?connectTimeoutMS=300", front.uri())).unwrap();
+    let fake_server = with_user(SHA_256).on_command(|_, _| Some(Answer::Stall)).start();
+    let client = Client::with_uri_str(format!("{}?connectTimeoutMS=300", fake_server.uri())).unwrap();
     let began = Instant::now();
     let error = client.ping().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout), "{error:?}");
@@ -248,11 +251,11 @@ fn a_hello_that_never_comes_ends_with_the_connect_timeout() {
 /// One client, so that it remembers its keys; the server breaks off one byte later each time, until the reply to ping is whole.
 #[test]
 fn closed_at_every_byte_of_the_conversation() {
-    let front = with_user(SHA_256).start();
-    let client = Client::with_uri_str(front.uri()).unwrap();
+    let fake_server = with_user(SHA_256).start();
+    let client = Client::with_uri_str(fake_server.uri()).unwrap();
     let mut stages = Vec::new();
     for bytes in 0..MOST_BYTES {
-        front.set_behaviours(vec![Behaviour::CloseAfterBytes(bytes)]);
+        fake_server.set_behaviours(vec![Behaviour::CloseAfterBytes(bytes)]);
         let began = Instant::now();
         let Err(error) = client.ping() else { break };
         assert!(matches!(error.kind(), ErrorKind::Io), "after {bytes} bytes: {error:?}");
@@ -263,7 +266,7 @@ fn closed_at_every_byte_of_the_conversation() {
     stages.dedup();
     assert_eq!(stages, ["hello", "authentication", "command"]);
     // The last connection was good, and closed right after its last byte; the client finds that out by using it.
-    front.set_behaviours(Vec::new());
+    fake_server.set_behaviours(Vec::new());
     client.ping().or_else(|_| client.ping()).unwrap();
 }
 

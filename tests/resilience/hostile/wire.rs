@@ -11,9 +11,9 @@ use bson::{RawDocumentBuf, doc, rawdoc};
 use mongo_blocking::bson;
 use mongo_blocking::error::{ErrorKind, RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR, Stage};
 use mongo_blocking::{Client, Error};
-use mongo_blocking_test_server::front::{Answer, Behaviour, Forge, Front};
+use mongo_blocking_test_server::fake_server::{Answer, Behaviour, FakeServer, Forge};
 use mongo_blocking_test_server::peers::Scratch;
-use mongo_blocking_test_server::peers::certs::{Authority, For};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire::{self, Request};
 
@@ -21,17 +21,17 @@ use super::{MUCH, PROMPT, refused, stage_name, virtual_peak};
 
 /// A server without users whose reply of this number (1: hello, 2: ping) is forged.
 fn forged(reply: usize, forge: Forge) -> Error {
-    refused(&Front::builder().behaviour(Behaviour::ForgeReply(reply, forge)).start())
+    refused(&FakeServer::builder().behaviour(Behaviour::ForgeReply(reply, forge)).start())
 }
 
 /// A server that answers the command `ping` with bytes of ours.
-fn answering_ping(bytes: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Front {
-    Front::builder()
+fn answering_ping(bytes: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> FakeServer {
+    FakeServer::builder()
         .on_command(move |request, _| (request.name() == "ping").then(|| Answer::Bytes(bytes(request))))
         .start()
 }
 
-/// The error of a client that pings a peer which is no front. It may take neither long nor much memory.
+/// The error of a client that pings a peer which is no fake server. It may take neither long nor much memory.
 fn refused_by(peer: &Script, options: &str) -> Error {
     let before = virtual_peak();
     let began = Instant::now();
@@ -50,11 +50,11 @@ fn honest_reply(request: &Request) -> Vec<u8> {
 #[test]
 fn a_reply_that_is_shorter_than_it_says_is_waited_for_no_longer_than_allowed() {
     for length in [100, 20_000, 47_999_999] {
-        let front = answering_ping(move |request| {
+        let fake_server = answering_ping(move |request| {
             let forge = Forge { length: Some(length), ..Forge::default() };
             wire::reply_bytes(request, &rawdoc! { "ok": 1 }, &forge)
         });
-        let client = Client::with_uri_str(format!("{}?socketTimeoutMS=200", front.uri())).unwrap();
+        let client = Client::with_uri_str(format!("{}?socketTimeoutMS=200", fake_server.uri())).unwrap();
         let before = virtual_peak();
         let began = Instant::now();
         let error = client.ping().unwrap_err();
@@ -63,9 +63,9 @@ fn a_reply_that_is_shorter_than_it_says_is_waited_for_no_longer_than_allowed() {
         assert!((200..4000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
         assert!(virtual_peak() - before < MUCH, "{error}");
         // The connection was given up, and the next operation has one of its own.
-        let opened = front.connections();
+        let opened = fake_server.connections();
         client.ping().unwrap_err();
-        assert_eq!(front.connections(), opened + 1);
+        assert_eq!(fake_server.connections(), opened + 1);
     }
 }
 
@@ -81,16 +81,16 @@ fn a_hello_that_announces_megabytes_is_not_read() {
 
 #[test]
 fn a_reply_that_is_longer_than_it_says() {
-    let front = answering_ping(|request| [honest_reply(request), vec![0; 10]].concat());
-    let error = refused(&front);
+    let fake_server = answering_ping(|request| [honest_reply(request), vec![0; 10]].concat());
+    let error = refused(&fake_server);
     assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error:?}");
     assert!(error.message().contains("10 bytes after its reply"), "{error}");
 }
 
 #[test]
 fn two_replies_to_one_command() {
-    let front = answering_ping(|request| honest_reply(request).repeat(2));
-    assert!(refused(&front).message().contains("bytes after its reply"));
+    let fake_server = answering_ping(|request| honest_reply(request).repeat(2));
+    assert!(refused(&fake_server).message().contains("bytes after its reply"));
 }
 
 /// The second reply comes when nobody waits for one: the next command takes it for its own and sees that it is not.
@@ -145,7 +145,7 @@ fn sections_that_no_reply_has() {
 
 #[test]
 fn every_other_flag_and_a_checksum_are_fine() {
-    let front = answering_ping(|request| {
+    let fake_server = answering_ping(|request| {
         let body = rawdoc! { "ok": 1 };
         let sections = [&[0][..], body.as_bytes(), &[1, 2, 3, 4]].concat();
         wire::reply_bytes(
@@ -154,14 +154,15 @@ fn every_other_flag_and_a_checksum_are_fine() {
             &Forge { flags: Some(0xffff_0001), sections: Some(sections), ..Forge::default() },
         )
     });
-    Client::with_uri_str(front.uri()).unwrap().ping().unwrap();
+    Client::with_uri_str(fake_server.uri()).unwrap().ping().unwrap();
 }
 
 #[test]
 fn a_document_nested_without_end() {
     for (levels, kind) in [(300, 3), (300, 4), (1_000_000, 3), (1_000_000, 4)] {
-        let front = answering_ping(move |request| wire::reply_bytes(request, &nested(levels, kind), &Forge::default()));
-        let client = Client::with_uri_str(front.uri()).unwrap();
+        let fake_server =
+            answering_ping(move |request| wire::reply_bytes(request, &nested(levels, kind), &Forge::default()));
+        let client = Client::with_uri_str(fake_server.uri()).unwrap();
         let error = client.database("admin").run_command(doc! { "ping": 1 }).run().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error:?}");
         assert!(error.message().contains("levels deep"), "{error}");
@@ -170,12 +171,12 @@ fn a_document_nested_without_end() {
 
 #[test]
 fn one_byte_at_a_time_is_slow_and_right() {
-    let front = Front::builder().behaviour(Behaviour::Drip).start();
-    let client = Client::with_uri_str(front.uri()).unwrap();
+    let fake_server = FakeServer::builder().behaviour(Behaviour::Drip).start();
+    let client = Client::with_uri_str(fake_server.uri()).unwrap();
     for _ in 0..3 {
         client.ping().unwrap();
     }
-    assert_eq!(front.connections(), 1);
+    assert_eq!(fake_server.connections(), 1);
 }
 
 #[test]
@@ -216,14 +217,14 @@ fn tls_that_is_cut_at_every_byte() {
     let (folder, authority) = (Scratch::new("hostile-tls"), Authority::with_rsa_key());
     let ca_file = folder.path().join("ca.pem");
     fs::write(&ca_file, authority.pem()).unwrap();
-    let issued = authority.issue_rsa(For::Server, "localhost");
-    let front = Front::builder().tls(&issued.certificate, &issued.key).start();
-    let whole = cut_after(&front, usize::MAX, &ca_file).unwrap();
+    let issued = authority.issue_rsa(CertPurpose::Server, "localhost");
+    let fake_server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
+    let whole = cut_after(&fake_server, usize::MAX, &ca_file).unwrap();
     assert_eq!(whole, 0);
     let mut seen = Vec::new();
     // With RSA the handshake has some 1,500 bytes; a step that shares no factor with its parts meets all kinds of places.
     for bytes in (0..2000).step_by(37) {
-        if let Err(error) = cut_after(&front, bytes, &ca_file) {
+        if let Err(error) = cut_after(&fake_server, bytes, &ca_file) {
             assert!(matches!(error.kind(), ErrorKind::Io), "after {bytes} bytes: {error:?}");
             assert!(error.contains_label(RETRYABLE_ERROR), "after {bytes} bytes: {error:?}");
             seen.push(error.stage());
@@ -234,8 +235,8 @@ fn tls_that_is_cut_at_every_byte() {
 }
 
 /// Pings through a relay that passes this many bytes of the server's and hangs up.
-fn cut_after(front: &Front, bytes: usize, ca_file: &std::path::Path) -> Result<usize, Error> {
-    let server = front.address();
+fn cut_after(fake_server: &FakeServer, bytes: usize, ca_file: &std::path::Path) -> Result<usize, Error> {
+    let server = fake_server.address();
     let relay = Script::start(move |client, _| relay(client, &server, bytes));
     let uri = format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}", relay.port(), ca_file.display());
     Client::with_uri_str(uri).unwrap().ping().map(|()| 0)
@@ -256,36 +257,38 @@ fn relay(client: TcpStream, server: &str, bytes: usize) {
 
 #[test]
 fn a_certificate_that_cannot_be_verified_is_no_sign_of_overload() {
-    let issued = Authority::new().issue(For::Server, "localhost");
-    let front = Front::builder().tls(&issued.certificate, &issued.key).start();
-    let error =
-        Client::with_uri_str(format!("mongodb://localhost:{}/?tls=true", front.port())).unwrap().ping().unwrap_err();
+    let issued = Authority::new().issue(CertPurpose::Server, "localhost");
+    let fake_server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
+    let error = Client::with_uri_str(format!("mongodb://localhost:{}/?tls=true", fake_server.port()))
+        .unwrap()
+        .ping()
+        .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Tls), "{error:?}");
     assert_eq!((error.stage(), error.labels().count()), (Stage::Tls, 0), "{error:?}");
-    assert_eq!(front.command_count(), 0);
+    assert_eq!(fake_server.command_count(), 0);
 }
 
 #[test]
 fn a_connection_that_died_while_idle_costs_no_operation() {
-    let front = Front::builder().start();
-    let client = Client::with_uri_str(front.uri()).unwrap();
+    let fake_server = FakeServer::builder().start();
+    let client = Client::with_uri_str(fake_server.uri()).unwrap();
     client.ping().unwrap();
-    front.hang_up();
+    fake_server.hang_up();
     // A connection is looked at once it lay idle for a second.
     thread::sleep(Duration::from_millis(1200));
     client.ping().unwrap();
-    assert_eq!(front.connections(), 2);
+    assert_eq!(fake_server.connections(), 2);
 }
 
 #[test]
 fn closing_the_client_ends_a_command_that_nobody_answers() {
-    let front = Front::builder().behaviour(Behaviour::StallAtReply(2)).start();
-    let client = Client::with_uri_str(front.uri()).unwrap();
+    let fake_server = FakeServer::builder().behaviour(Behaviour::StallAtReply(2)).start();
+    let client = Client::with_uri_str(fake_server.uri()).unwrap();
     let stuck = {
         let client = client.clone();
         thread::spawn(move || client.ping().unwrap_err())
     };
-    assert!(front.wait_until(PROMPT, |front| front.command_count() >= 2));
+    assert!(fake_server.wait_until(PROMPT, |fake_server| fake_server.command_count() >= 2));
     let began = Instant::now();
     client.close();
     let error = stuck.join().unwrap();
@@ -303,7 +306,7 @@ fn hello_document() -> bson::Document {
 
 /// A good reply but for a document (kind 3) or array (kind 4) of that many levels in it.
 fn nested(levels: usize, kind: u8) -> RawDocumentBuf {
-    // From the inside out, back to front, so that each level is a push.
+    // From the inside out, back to fake server, so that each level is a push.
     let mut inner = vec![5, 0, 0, 0, 0];
     let mut length = 5_i32;
     let mut heads = Vec::with_capacity(levels);

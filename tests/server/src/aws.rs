@@ -10,16 +10,16 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, doc};
 use openssl::base64;
 
-use crate::front::{Denied, Dialogue, Spoken};
+use crate::fake_server::{SaslError, SaslReply, SaslServer};
 
 /// A server that takes MONGODB-AWS. Clones share what they have seen.
 ///
 /// ```no_run
 /// use mongo_blocking_test_server::aws::AwsServer;
-/// use mongo_blocking_test_server::front::Front;
+/// use mongo_blocking_test_server::fake_server::FakeServer;
 ///
 /// let aws = AwsServer::judged_by_sts("127.0.0.1:5000");
-/// let front = Front::builder().mechanism("MONGODB-AWS", aws.start()).start();
+/// let fake_server = FakeServer::builder().mechanism("MONGODB-AWS", aws.start()).start();
 /// ```
 #[derive(Clone)]
 pub struct AwsServer {
@@ -104,8 +104,8 @@ impl AwsServer {
         self
     }
 
-    /// What begins a conversation, for [`Builder::mechanism`](crate::front::Builder::mechanism).
-    pub fn start(&self) -> impl Fn(&str) -> Box<dyn Dialogue> + Send + Sync + 'static {
+    /// What begins a conversation, for [`FakeServerBuilder::mechanism`](crate::fake_server::FakeServerBuilder::mechanism).
+    pub fn start(&self) -> impl Fn(&str) -> Box<dyn SaslServer> + Send + Sync + 'static {
         let server = self.clone();
         move |database| {
             let nonce = (database == "$external").then(Vec::new);
@@ -142,8 +142,8 @@ struct Conversation {
     second: bool,
 }
 
-impl Dialogue for Conversation {
-    fn step(&mut self, payload: &[u8]) -> Result<Spoken, Denied> {
+impl SaslServer for Conversation {
+    fn step(&mut self, payload: &[u8]) -> Result<SaslReply, SaslError> {
         match std::mem::replace(&mut self.second, true) {
             false => self.first(payload),
             true => self.verdict(payload),
@@ -152,7 +152,7 @@ impl Dialogue for Conversation {
 }
 
 impl Conversation {
-    fn first(&mut self, payload: &[u8]) -> Result<Spoken, Denied> {
+    fn first(&mut self, payload: &[u8]) -> Result<SaslReply, SaslError> {
         let nonce = self.nonce.as_mut().ok_or_else(|| wrong("MONGODB-AWS users are on $external"))?;
         let mut message = document(payload)?;
         match (message.remove("r"), message.remove("p")) {
@@ -167,7 +167,7 @@ impl Conversation {
         openssl::rand::rand_bytes(&mut own).expect("random bytes");
         nonce.extend_from_slice(&own);
         let answer = self.first_answer();
-        Ok(Spoken { payload: answer, done: self.server.tamper == AwsTamper::DoneEarly, user: None })
+        Ok(SaslReply { payload: answer, done: self.server.tamper == AwsTamper::DoneEarly, user: None })
     }
 
     fn first_answer(&self) -> Vec<u8> {
@@ -216,16 +216,16 @@ impl Conversation {
         message.to_vec().expect("BSON")
     }
 
-    fn verdict(&mut self, payload: &[u8]) -> Result<Spoken, Denied> {
+    fn verdict(&mut self, payload: &[u8]) -> Result<SaslReply, SaslError> {
         let message = document(payload)?;
         let signed = self.rebuild(&message)?;
         self.server.seen.lock().unwrap_or_else(PoisonError::into_inner).push(signed.clone());
-        let user = (self.server.judge)(&signed).ok_or_else(Denied::failed)?;
-        Ok(Spoken { payload: Vec::new(), done: self.server.tamper != AwsTamper::NeverDone, user: Some(user) })
+        let user = (self.server.judge)(&signed).ok_or_else(SaslError::failed)?;
+        Ok(SaslReply { payload: Vec::new(), done: self.server.tamper != AwsTamper::NeverDone, user: Some(user) })
     }
 
     /// The request, with the values that the server knows by itself; only date, token and signature are the client's.
-    fn rebuild(&self, message: &Document) -> Result<Signed, Denied> {
+    fn rebuild(&self, message: &Document) -> Result<Signed, SaslError> {
         let text = |name: &str| message.get_str(name).map(str::to_owned).ok();
         let (Some(authorization), Some(date), token) = (text("a"), text("d"), text("t")) else {
             return Err(wrong("the second message has no a and d"));
@@ -286,7 +286,7 @@ fn ask_sts(address: &str, signed: &Signed) -> io::Result<Option<String>> {
     Ok(arn.map(|(arn, _)| arn.to_owned()))
 }
 
-fn document(payload: &[u8]) -> Result<Document, Denied> {
+fn document(payload: &[u8]) -> Result<Document, SaslError> {
     Document::from_reader(payload).map_err(|_| wrong("a payload that is not BSON"))
 }
 
@@ -302,8 +302,8 @@ fn twice(message: &Document) -> Vec<u8> {
     [&length.to_le_bytes(), element, body].concat()
 }
 
-fn wrong(what: &str) -> Denied {
-    Denied { code: 18, message: format!("Authentication failed: {what}") }
+fn wrong(what: &str) -> SaslError {
+    SaslError { code: 18, message: format!("Authentication failed: {what}") }
 }
 
 const NONCE: usize = 32;

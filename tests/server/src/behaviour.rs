@@ -1,4 +1,4 @@
-//! The ways in which the front can be made to break the rules.
+//! The ways in which the fake server can be made to break the rules.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub enum ScramTamper {
     ConversationIdChanged,
 }
 
-/// What a handler given by [`crate::front::Builder::on_command`] wants done.
+/// What a handler given by [`crate::fake_server::FakeServerBuilder::on_command`] wants done.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Answer {
@@ -82,7 +82,7 @@ pub enum Answer {
     Stall,
 }
 
-/// A handler's type: the command and the connection's number in, what to do out; `None` leaves it to the front.
+/// A handler's type: the command and the connection's number in, what to do out; `None` leaves it to the fake server.
 pub type Handler = dyn Fn(&Request, usize) -> Option<Answer> + Send + Sync;
 
 /// The behaviours in force, asked for one by one.

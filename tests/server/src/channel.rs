@@ -10,7 +10,7 @@ use openssl::ssl::{NameType, SslAcceptor, SslRef, SslStream};
 
 use crate::script::lock;
 
-/// Bytes and calls over all connections of a front.
+/// Bytes and calls over all connections of a fake server.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) reads: AtomicU64,
@@ -69,8 +69,8 @@ impl Channel {
     /// Sends a prebuilt answer to `request`, whose id goes into it on the way.
     pub(crate) fn send_canned(&mut self, answer: &[u8], request: &[u8]) -> io::Result<()> {
         let mut head = [0; HEADER];
-        let (front, rest) = answer.split_at_checked(HEADER).ok_or(io::ErrorKind::InvalidData)?;
-        head.copy_from_slice(front);
+        let (fake_server, rest) = answer.split_at_checked(HEADER).ok_or(io::ErrorKind::InvalidData)?;
+        head.copy_from_slice(fake_server);
         head[8..12].copy_from_slice(request.get(4..8).ok_or(io::ErrorKind::InvalidData)?);
         let stream = &mut self.reader.get_mut().stream;
         let mut slices = [IoSlice::new(&head), IoSlice::new(rest)];

@@ -36,12 +36,11 @@ pub fn run(command: &mut Command) {
 ///
 /// ```no_run
 /// # use mongo_blocking_test_server::child;
-/// #[test]
 /// fn needs_the_process_to_itself() {
 ///     if !child::alone(module_path!(), "needs_the_process_to_itself") {
 ///         return;
 ///     }
-///     // ... sets a logger, for example
+///     // Sets a logger, for example.
 /// }
 /// ```
 ///

@@ -1,4 +1,4 @@
-//! The connection to the real server behind the front.
+//! The connection to the real server behind the fake server.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -9,9 +9,9 @@ use openssl::base64::{decode_block, encode_block};
 use crate::users::{Mechanism, random_base64};
 use crate::wire::{self, Request};
 
-/// Where the real server is, and who the front is to it.
+/// Where the real server is, and who the fake server is to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Behind {
+pub(crate) struct Upstream {
     pub(crate) address: String,
     /// Name and password in `admin`.
     pub(crate) credential: Option<(String, String)>,
@@ -19,17 +19,17 @@ pub(crate) struct Behind {
 
 /// One connection to it, which belongs to one connection of a client.
 #[derive(Debug)]
-pub(crate) struct Upstream {
+pub(crate) struct UpstreamConnection {
     stream: TcpStream,
 }
 
-impl Upstream {
+impl UpstreamConnection {
     /// Connects and, if asked to, logs in.
-    pub(crate) fn open(behind: &Behind) -> io::Result<Upstream> {
-        let stream = TcpStream::connect(&behind.address)?;
+    pub(crate) fn open(upstream_server: &Upstream) -> io::Result<UpstreamConnection> {
+        let stream = TcpStream::connect(&upstream_server.address)?;
         stream.set_nodelay(true)?;
-        let mut upstream = Upstream { stream };
-        if let Some((user, password)) = &behind.credential {
+        let mut upstream = UpstreamConnection { stream };
+        if let Some((user, password)) = &upstream_server.credential {
             upstream.log_in(user, password)?;
         }
         Ok(upstream)
@@ -102,7 +102,7 @@ impl Upstream {
         Ok((id, text))
     }
 
-    /// Runs a command of the front's own.
+    /// Runs a command of the fake server's own.
     pub(crate) fn run(&mut self, command: &Document) -> io::Result<Document> {
         self.stream.write_all(&wire::command_bytes(1, command)?)?;
         let answer = wire::read_message(&mut self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -116,5 +116,5 @@ pub(crate) fn binary(text: &str) -> bson::Binary {
 }
 
 fn refused(why: &str) -> io::Error {
-    io::Error::other(format!("the front could not log in to the server behind it: {why}"))
+    io::Error::other(format!("the fake server could not log in to the server behind it: {why}"))
 }

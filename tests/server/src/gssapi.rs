@@ -1,4 +1,4 @@
-//! The server's half of GSSAPI: PyPI's gssapi behind the front.
+//! The server's half of GSSAPI: PyPI's gssapi behind the fake server.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -7,8 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::dialogue::{Denied, Dialogue, Spoken};
 use crate::peers::{Kdc, require, script};
+use crate::sasl_server::{SaslError, SaslReply, SaslServer};
 
 /// A running `tests/clients/gssapi_server.py`, for any number of conversations. It ends when this value is dropped or the test
 /// process ends.
@@ -65,8 +65,8 @@ impl Acceptor {
         Some(Arc::new(Acceptor { child, line, next: AtomicUsize::new(0), seen: Mutex::default() }))
     }
 
-    /// A conversation, for [`Builder::mechanism`](crate::front::Builder::mechanism).
-    pub fn dialogue(self: &Arc<Acceptor>, tamper: Tamper) -> Box<dyn Dialogue> {
+    /// A conversation, for [`FakeServerBuilder::mechanism`](crate::fake_server::FakeServerBuilder::mechanism).
+    pub fn sasl_server(self: &Arc<Acceptor>, tamper: Tamper) -> Box<dyn SaslServer> {
         let number = self.next.fetch_add(1, Ordering::SeqCst);
         Box::new(Conversation { acceptor: self.clone(), number, tamper, said: 0, last: Vec::new(), over: false })
     }
@@ -77,7 +77,7 @@ impl Acceptor {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn say(&self, number: usize, payload: &[u8]) -> Result<Spoken, Denied> {
+    fn say(&self, number: usize, payload: &[u8]) -> Result<SaslReply, SaslError> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         let hex: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut answer = String::new();
@@ -86,14 +86,14 @@ impl Acceptor {
         let answer = answer.trim_end().strip_prefix(&format!("{number} ")).expect("an answer to the question");
         let seen = |what: &str| self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
         match answer.split(' ').collect::<Vec<_>>()[..] {
-            ["more", token] => Ok(Spoken { payload: bytes(token), ..Spoken::default() }),
+            ["more", token] => Ok(SaslReply { payload: bytes(token), ..SaslReply::default() }),
             ["done", token, user, service] => {
                 seen(&format!("{user} {service}"));
-                Ok(Spoken { payload: bytes(token), done: true, user: Some(user.to_owned()) })
+                Ok(SaslReply { payload: bytes(token), done: true, user: Some(user.to_owned()) })
             }
             _ => {
                 seen(answer);
-                Err(Denied::failed())
+                Err(SaslError::failed())
             }
         }
     }
@@ -116,10 +116,10 @@ struct Conversation {
     over: bool,
 }
 
-impl Dialogue for Conversation {
-    fn step(&mut self, payload: &[u8]) -> Result<Spoken, Denied> {
+impl SaslServer for Conversation {
+    fn step(&mut self, payload: &[u8]) -> Result<SaslReply, SaslError> {
         if self.over && self.tamper == Tamper::Endless {
-            return Ok(Spoken::default());
+            return Ok(SaslReply::default());
         }
         let mut spoken = self.acceptor.say(self.number, payload)?;
         self.over = spoken.done;

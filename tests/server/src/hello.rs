@@ -2,9 +2,9 @@
 
 use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 
-/// How the front presents itself.
+/// How the fake server presents itself.
 #[derive(Debug, Clone)]
-pub(crate) struct Dress {
+pub(crate) struct HelloOverrides {
     pub(crate) wire_version: i32,
     pub(crate) set_name: Option<String>,
     pub(crate) mongos: bool,
@@ -15,9 +15,9 @@ pub(crate) struct Dress {
     pub(crate) without: Vec<String>,
 }
 
-impl Default for Dress {
+impl Default for HelloOverrides {
     fn default() -> Self {
-        Dress {
+        HelloOverrides {
             wire_version: 17,
             set_name: None,
             mongos: false,
@@ -28,7 +28,7 @@ impl Default for Dress {
     }
 }
 
-impl Dress {
+impl HelloOverrides {
     /// True if a server of this age knows the command.
     pub(crate) fn knows(&self, name: &str) -> bool {
         name != "hello" || self.wire_version >= WIRE_4_4
@@ -110,8 +110,8 @@ pub(crate) fn app_name(request: &Document) -> Option<String> {
 }
 
 /// The answer to buildInfo.
-pub(crate) fn build_info(dress: &Dress) -> Document {
-    let version = dress.version();
+pub(crate) fn build_info(hello_overrides: &HelloOverrides) -> Document {
+    let version = hello_overrides.version();
     let mut numbers: Vec<Bson> = version.split('.').map(|n| Bson::Int32(n.parse().unwrap_or(0))).collect();
     numbers.push(Bson::Int32(0));
     doc! {"version": version, "versionArray": numbers, "modules": [], "maxBsonObjectSize": 16 * 1024 * 1024, "ok": 1.0}

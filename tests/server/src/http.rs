@@ -45,12 +45,12 @@ pub struct Reply {
     /// The body.
     pub body: Vec<u8>,
     /// How badly it is sent.
-    pub manner: Manner,
+    pub manner: SendMode,
 }
 
 /// How badly an answer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub enum SendMode {
     /// Whole, at once.
     Whole,
     /// Not at all: the connection stays open and silent.
@@ -73,7 +73,7 @@ impl Reply {
 
     /// Some status with a body.
     pub fn status(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-        Reply { status, headers: Vec::new(), body: body.into(), manner: Manner::Whole }
+        Reply { status, headers: Vec::new(), body: body.into(), manner: SendMode::Whole }
     }
 
     /// With one more header.
@@ -83,7 +83,7 @@ impl Reply {
     }
 
     /// Sent in this manner.
-    pub fn sent(mut self, manner: Manner) -> Reply {
+    pub fn sent(mut self, manner: SendMode) -> Reply {
         self.manner = manner;
         self
     }
@@ -181,7 +181,7 @@ fn talk(stream: impl Read + Write, seen: &Mutex<Vec<Seen>>, answer: &Answering) 
     lock(seen).push(request.clone());
     let reply = answer(&request);
     let stream = reader.get_mut();
-    let open_ended = matches!(reply.manner, Manner::Endless(_));
+    let open_ended = matches!(reply.manner, SendMode::Endless(_));
     let mut head = format!("HTTP/1.1 {} Whatever\r\nConnection: close\r\n", reply.status);
     if !open_ended {
         head += &format!("Content-Length: {}\r\n", reply.body.len());
@@ -192,18 +192,18 @@ fn talk(stream: impl Read + Write, seen: &Mutex<Vec<Seen>>, answer: &Answering) 
     head += "\r\n";
     let whole = [head.as_bytes(), &reply.body].concat();
     match reply.manner {
-        Manner::Whole => stream.write_all(&whole)?,
-        Manner::Silent => {}
-        Manner::Stalled => stream.write_all(whole.get(..whole.len().saturating_sub(1)).unwrap_or_default())?,
-        Manner::CutOff => return stream.write_all(whole.get(..whole.len().saturating_sub(1)).unwrap_or_default()),
-        Manner::Dripping(pause) => {
+        SendMode::Whole => stream.write_all(&whole)?,
+        SendMode::Silent => {}
+        SendMode::Stalled => stream.write_all(whole.get(..whole.len().saturating_sub(1)).unwrap_or_default())?,
+        SendMode::CutOff => return stream.write_all(whole.get(..whole.len().saturating_sub(1)).unwrap_or_default()),
+        SendMode::Dripping(pause) => {
             for byte in whole {
                 stream.write_all(&[byte])?;
                 stream.flush()?;
                 thread::sleep(pause);
             }
         }
-        Manner::Endless(most) => {
+        SendMode::Endless(most) => {
             stream.write_all(head.as_bytes())?;
             let mut sent = 0;
             while sent < most && !reply.body.is_empty() {
@@ -214,7 +214,7 @@ fn talk(stream: impl Read + Write, seen: &Mutex<Vec<Seen>>, answer: &Answering) 
         }
     }
     stream.flush()?;
-    if matches!(reply.manner, Manner::Silent | Manner::Stalled) {
+    if matches!(reply.manner, SendMode::Silent | SendMode::Stalled) {
         io::copy(&mut reader, &mut io::sink())?; // until the client hangs up
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! The front: a small synchronous MongoDB server for tests, and the other peers that tests need.
+//! The fake server: a small synchronous MongoDB server for tests, and the other peers that tests need.
 //!
-//! - [`front`]: a server with users, both SCRAM mechanisms, a fail point, ways of breaking the rules, a tiny store of its
+//! - [`fake_server`]: a server with users, both SCRAM mechanisms, a fail point, ways of breaking the rules, a tiny store of its
 //!   own or a real server behind it.
 //! - [`aws`]: the server's half of MONGODB-AWS.
 //! - [`oidc`]: the server's half of MONGODB-OIDC.
@@ -18,7 +18,7 @@ pub mod aws;
 pub mod behaviour;
 pub mod canned;
 pub mod child;
-pub mod front;
+pub mod fake_server;
 pub mod gssapi;
 pub mod http;
 pub mod oidc;
@@ -30,12 +30,13 @@ pub mod users;
 pub mod wire;
 
 mod answers;
+mod builder;
 mod channel;
 mod cr;
-mod dialogue;
 mod failpoint;
 mod forward;
 mod hello;
+mod sasl_server;
 mod scram;
 mod session;
 mod store;

@@ -14,7 +14,7 @@ use openssl::rsa::Rsa;
 use openssl::sign::Verifier;
 use serde_json::Value;
 
-use crate::front::{Answer, Denied, Dialogue, Spoken};
+use crate::fake_server::{Answer, SaslError, SaslReply, SaslServer};
 use crate::peers::Idp;
 use crate::wire::Request;
 
@@ -108,8 +108,8 @@ impl OidcServer {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
     }
 
-    /// What begins a conversation, for [`Builder::mechanism`](crate::front::Builder::mechanism).
-    pub fn start(&self) -> impl Fn(&str) -> Box<dyn Dialogue> + Send + Sync + 'static {
+    /// What begins a conversation, for [`FakeServerBuilder::mechanism`](crate::fake_server::FakeServerBuilder::mechanism).
+    pub fn start(&self) -> impl Fn(&str) -> Box<dyn SaslServer> + Send + Sync + 'static {
         let server = self.clone();
         move |database| {
             Box::new(Conversation { server: server.clone(), external: database == "$external", second: false })
@@ -117,7 +117,7 @@ impl OidcServer {
     }
 
     /// What a server does with a command on a connection whose token has been revoked: it asks for another (code 391). For
-    /// [`Builder::on_command`](crate::front::Builder::on_command).
+    /// [`FakeServerBuilder::on_command`](crate::fake_server::FakeServerBuilder::on_command).
     pub fn asks_for_another(&self) -> impl Fn(&Request, usize) -> Option<Answer> + Send + Sync + 'static {
         let (shared, tokens) = (self.shared.clone(), Mutex::new(HashMap::<usize, String>::new()));
         move |request, connection| {
@@ -178,8 +178,8 @@ struct Conversation {
     second: bool,
 }
 
-impl Dialogue for Conversation {
-    fn step(&mut self, payload: &[u8]) -> Result<Spoken, Denied> {
+impl SaslServer for Conversation {
+    fn step(&mut self, payload: &[u8]) -> Result<SaslReply, SaslError> {
         if !self.external {
             return Err(wrong("MONGODB-OIDC users are on $external"));
         }
@@ -195,7 +195,7 @@ impl Dialogue for Conversation {
 }
 
 impl Conversation {
-    fn principal(&mut self, name: Option<&str>) -> Result<Spoken, Denied> {
+    fn principal(&mut self, name: Option<&str>) -> Result<SaslReply, SaslError> {
         self.note(Seen::Principal(name.map(str::to_owned)));
         let mut candidates = self.server.providers.iter();
         let provider = match name {
@@ -208,13 +208,13 @@ impl Conversation {
             OidcTamper::Raw(bytes) => bytes.clone(),
             _ => info.to_vec().expect("BSON"),
         };
-        Ok(Spoken { payload, done: self.server.tamper == OidcTamper::DoneEarly, user: None })
+        Ok(SaslReply { payload, done: self.server.tamper == OidcTamper::DoneEarly, user: None })
     }
 
-    fn verdict(&mut self, token: &str) -> Result<Spoken, Denied> {
+    fn verdict(&mut self, token: &str) -> Result<SaslReply, SaslError> {
         self.note(Seen::Token(token.to_owned()));
         if let OidcTamper::Refuse(code) = self.server.tamper {
-            return Err(Denied { code, message: "refused".to_owned() });
+            return Err(SaslError { code, message: "refused".to_owned() });
         }
         let revoked = self.server.shared.lock().unwrap_or_else(PoisonError::into_inner).revoked.contains(token);
         let user = match revoked {
@@ -222,7 +222,7 @@ impl Conversation {
             false => self.server.verify(token),
         };
         let user = user.map_err(wrong)?;
-        Ok(Spoken { payload: Vec::new(), done: self.server.tamper != OidcTamper::NeverDone, user: Some(user) })
+        Ok(SaslReply { payload: Vec::new(), done: self.server.tamper != OidcTamper::NeverDone, user: Some(user) })
     }
 
     fn note(&self, seen: Seen) {
@@ -245,6 +245,6 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     base64::decode_block(&padded).ok()
 }
 
-fn wrong(what: &str) -> Denied {
-    Denied { code: 18, message: format!("Authentication failed: {what}") }
+fn wrong(what: &str) -> SaslError {
+    SaslError { code: 18, message: format!("Authentication failed: {what}") }
 }

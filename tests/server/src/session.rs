@@ -12,18 +12,18 @@ use crate::answers::{self, error, truth};
 use crate::behaviour::{Answer, Behaviour, Behaviours};
 use crate::channel::Channel;
 use crate::cr;
-use crate::dialogue::{Denied, Dialogue, Spoken};
 use crate::failpoint::Effect;
-use crate::forward::{Upstream, binary};
-use crate::front::State;
+use crate::fake_server::State;
+use crate::forward::{UpstreamConnection, binary};
 use crate::hello;
+use crate::sasl_server::{SaslError, SaslReply, SaslServer};
 use crate::scram::{Conversation, Refused, Say};
 use crate::script::lock;
 use crate::store::Store;
 use crate::users::{self, Mechanism};
 use crate::wire::{self, Forge, Request};
 
-/// Serves a connection until the client closes it, the rules say so, or the front stops.
+/// Serves a connection until the client closes it, the rules say so, or the fake server stops.
 pub(crate) fn serve(state: &State, tcp: TcpStream, number: usize) {
     let Ok(channel) = Channel::open(tcp, state.tls.as_ref(), state.counters.clone()) else {
         return;
@@ -58,13 +58,13 @@ struct Session<'a> {
     nonce: Option<String>,
     app_name: Option<String>,
     greeted: bool,
-    upstream: Option<Upstream>,
+    upstream: Option<UpstreamConnection>,
 }
 
 /// A login under way.
 enum Talk {
     Scram(Conversation),
-    Other(Box<dyn Dialogue>),
+    Other(Box<dyn SaslServer>),
 }
 
 /// What became of a command.
@@ -154,7 +154,9 @@ impl Session<'_> {
     fn run(&mut self, request: &Request, behaviours: &Behaviours) -> io::Result<Outcome> {
         let name = request.name();
         let document = match name {
-            "hello" | "isMaster" | "ismaster" if self.state.dress.knows(name) => self.hello(request, behaviours),
+            "hello" | "isMaster" | "ismaster" if self.state.hello_overrides.knows(name) => {
+                self.hello(request, behaviours)
+            }
             _ if request.legacy => error(352, "Unsupported OP_QUERY command: only hello is taken that way"),
             "saslStart" => self.sasl_start(&request.body, &request.database, behaviours),
             "getnonce" if !self.state.cr_users.is_empty() => cr::get_nonce(&mut self.nonce),
@@ -167,14 +169,16 @@ impl Session<'_> {
                 self.users.retain(|(_, database)| *database != request.database);
                 doc! {"ok": 1.0}
             }
-            "connectionStatus" if self.state.behind.is_none() || self.state.is_guarded() => self.connection_status(),
-            "ping" | "buildInfo" | "buildinfo" if self.state.behind.is_none() => match name {
+            "connectionStatus" if self.state.upstream_server.is_none() || self.state.is_guarded() => {
+                self.connection_status()
+            }
+            "ping" | "buildInfo" | "buildinfo" if self.state.upstream_server.is_none() => match name {
                 "ping" => doc! {"ok": 1.0},
-                _ => hello::build_info(&self.state.dress),
+                _ => hello::build_info(&self.state.hello_overrides),
             },
-            _ if self.state.behind.is_none() && !Store::knows(name) => no_such_command(name),
+            _ if self.state.upstream_server.is_none() && !Store::knows(name) => no_such_command(name),
             _ if !self.may(name) => error(13, &format!("command {name} requires authentication")),
-            _ if self.state.behind.is_some() => return self.forward(request),
+            _ if self.state.upstream_server.is_some() => return self.forward(request),
             _ => {
                 let answer = lock(&self.state.store).run(&request.database, &request.body);
                 answer.unwrap_or_else(|| no_such_command(name))
@@ -194,9 +198,9 @@ impl Session<'_> {
             return error(186, "The client metadata document may only be sent in the first hello");
         }
         self.greeted |= body.contains_key("client");
-        let dress = &self.state.dress;
+        let hello_overrides = &self.state.hello_overrides;
         let address = self.state.address.get().map_or("", String::as_str);
-        let mut answer = dress.answer(body, address, self.number);
+        let mut answer = hello_overrides.answer(body, address, self.number);
         if let Ok(asked) = body.get_str("saslSupportedMechs")
             && !behaviours.no_supported_mechanisms()
             && let Some((database, name)) = asked.split_once('.')
@@ -206,7 +210,7 @@ impl Session<'_> {
             answer.insert("saslSupportedMechs", names);
         }
         if let Ok(start) = body.get_document("speculativeAuthenticate")
-            && dress.speculates()
+            && hello_overrides.speculates()
             && !behaviours.no_speculation()
             && let Ok(database) = start.get_str("db")
         {
@@ -215,7 +219,7 @@ impl Session<'_> {
                 answer.insert("speculativeAuthenticate", said);
             }
         }
-        dress.finish(&mut answer);
+        hello_overrides.finish(&mut answer);
         answer
     }
 
@@ -237,9 +241,9 @@ impl Session<'_> {
             return error(14, "payload must be binary, or text in base64");
         };
         if let Some((_, start)) = self.state.mechanisms.iter().find(|(known, _)| known == name) {
-            let mut dialogue = start(database);
-            let spoken = dialogue.step(&payload);
-            return self.say_other(body, dialogue, spoken, database.to_owned());
+            let mut sasl_server = start(database);
+            let spoken = sasl_server.step(&payload);
+            return self.say_other(body, sasl_server, spoken, database.to_owned());
         }
         let Some(mechanism) = Mechanism::named(name) else {
             return error(334, &format!("Received authentication for mechanism {name} which is not enabled"));
@@ -266,9 +270,9 @@ impl Session<'_> {
         };
         let mut conversation = match talk {
             Talk::Scram(conversation) => conversation,
-            Talk::Other(mut dialogue) => {
-                let spoken = dialogue.step(&payload);
-                return self.say_other(body, dialogue, spoken, of_database);
+            Talk::Other(mut sasl_server) => {
+                let spoken = sasl_server.step(&payload);
+                return self.say_other(body, sasl_server, spoken, of_database);
             }
         };
         match conversation.step(&payload, behaviours) {
@@ -293,18 +297,18 @@ impl Session<'_> {
     fn say_other(
         &mut self,
         asked: &Document,
-        dialogue: Box<dyn Dialogue>,
-        spoken: Result<Spoken, Denied>,
+        sasl_server: Box<dyn SaslServer>,
+        spoken: Result<SaslReply, SaslError>,
         database: String,
     ) -> Document {
         let spoken = match spoken {
             Ok(spoken) => spoken,
-            Err(Denied { code, message }) => return error(code, &message),
+            Err(SaslError { code, message }) => return error(code, &message),
         };
         if let Some(user) = spoken.user {
             self.logged_in((user, database.clone()));
         }
-        self.conversation = Some((Talk::Other(dialogue), database));
+        self.conversation = Some((Talk::Other(sasl_server), database));
         let payload: Bson = match asked.get_str("payload") {
             Ok(_) => encode_block(&spoken.payload).into(),
             Err(_) => Binary { subtype: BinarySubtype::Generic, bytes: spoken.payload }.into(),
@@ -326,11 +330,11 @@ impl Session<'_> {
     }
 
     fn forward(&mut self, request: &Request) -> io::Result<Outcome> {
-        let Some(behind) = &self.state.behind else { return Ok(Outcome::Close) };
+        let Some(upstream_server) = &self.state.upstream_server else { return Ok(Outcome::Close) };
         let upstream = match &mut self.upstream {
             Some(upstream) => upstream,
             None => {
-                let opened = Upstream::open(behind)?;
+                let opened = UpstreamConnection::open(upstream_server)?;
                 lock(&self.state.upstreams).push(opened.handle()?);
                 self.upstream.insert(opened)
             }

@@ -1,5 +1,5 @@
 //! The tiny store: documents in memory, found by equality. It is there so that tests and the quickstart work with nothing
-//! installed, and it stays tiny: what it can't do it says, and a real server behind the front is for the rest.
+//! installed, and it stays tiny: what it can't do it says, and a real server behind the fake server is for the rest.
 
 mod cursors;
 mod equality;

@@ -1,4 +1,4 @@
-//! The front as a whole, seen from a small client of its own.
+//! The fake server as a whole, seen from a small client of its own.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,55 +7,55 @@ use std::time::{Duration, Instant};
 use bson::{Document, doc, oid::ObjectId};
 
 use crate::canned::{Answers, documents};
-use crate::forward::{Behind, Upstream};
-use crate::front::{Answer, Behaviour, Builder, Forge, Front, Mechanism, ScramTamper};
+use crate::fake_server::{Answer, Behaviour, FakeServer, FakeServerBuilder, Forge, Mechanism, ScramTamper};
+use crate::forward::{Upstream, UpstreamConnection};
 use crate::peers::{Mongod, ROOT};
 use crate::wire;
 
 #[test]
 fn commands_want_a_login() {
-    let front = with_ann().start();
-    let mut stranger = connect(&front, None);
+    let fake_server = with_ann().start();
+    let mut stranger = connect(&fake_server, None);
     assert_eq!(code(&mut stranger, doc! {"find": "c", "$db": "d"}), 13);
     assert_eq!(code(&mut stranger, doc! {"noSuchThing": 1, "$db": "d"}), 59);
     assert_eq!(code(&mut stranger, doc! {"ping": 1, "$db": "d"}), 0);
     assert_eq!(code(&mut stranger, doc! {"saslContinue": 1, "conversationId": 1, "$db": "admin"}), 17);
-    let mut ann = connect(&front, Some("pencil"));
+    let mut ann = connect(&fake_server, Some("pencil"));
     assert_eq!(code(&mut ann, doc! {"find": "c", "$db": "d"}), 0);
-    assert_eq!(front.logins(), 1);
-    assert!(open(&front, Some("wrong")).is_err());
-    assert_eq!((front.logins(), front.connections()), (1, 3));
-    assert_eq!(front.commands_named("find").len(), 2);
+    assert_eq!(fake_server.logins(), 1);
+    assert!(open(&fake_server, Some("wrong")).is_err());
+    assert_eq!((fake_server.logins(), fake_server.connections()), (1, 3));
+    assert_eq!(fake_server.commands_named("find").len(), 2);
 }
 
 #[test]
 fn hello_in_every_dress() {
-    let ask = |builder: Builder, command: Document| connect(&builder.start(), None).run(&command).unwrap();
+    let ask = |builder: FakeServerBuilder, command: Document| connect(&builder.start(), None).run(&command).unwrap();
     let modern = doc! {"hello": 1, "helloOk": true, "$db": "admin"};
-    let answer = ask(Front::builder(), modern.clone());
+    let answer = ask(FakeServer::builder(), modern.clone());
     assert!(answer.get_bool("isWritablePrimary").unwrap() && answer.get_bool("helloOk").unwrap());
     assert_eq!(answer.get_i32("maxWireVersion").unwrap(), 17);
-    let old = ask(Front::builder().wire_version(8), doc! {"isMaster": 1, "helloOk": true, "$db": "admin"});
+    let old = ask(FakeServer::builder().wire_version(8), doc! {"isMaster": 1, "helloOk": true, "$db": "admin"});
     assert!(old.get_bool("ismaster").unwrap() && !old.contains_key("helloOk"));
-    assert_eq!(ask(Front::builder().wire_version(8), modern.clone()).get_i32("code").unwrap(), 59);
-    let mongos = ask(Front::builder().mongos(), modern.clone());
+    assert_eq!(ask(FakeServer::builder().wire_version(8), modern.clone()).get_i32("code").unwrap(), 59);
+    let mongos = ask(FakeServer::builder().mongos(), modern.clone());
     assert_eq!(mongos.get_str("msg").unwrap(), "isdbgrid");
     let id = ObjectId::new();
     let mut balanced = modern.clone();
-    assert!(!ask(Front::builder().load_balancer(id), balanced.clone()).contains_key("serviceId"));
+    assert!(!ask(FakeServer::builder().load_balancer(id), balanced.clone()).contains_key("serviceId"));
     balanced.insert("loadBalanced", true);
-    assert_eq!(ask(Front::builder().load_balancer(id), balanced).get_object_id("serviceId").unwrap(), id);
-    let set = ask(Front::builder().replica_set("rs0"), modern.clone());
+    assert_eq!(ask(FakeServer::builder().load_balancer(id), balanced).get_object_id("serviceId").unwrap(), id);
+    let set = ask(FakeServer::builder().replica_set("rs0"), modern.clone());
     assert_eq!(set.get_str("me").unwrap(), set.get_array("hosts").unwrap()[0].as_str().unwrap());
-    let wished = Front::builder().hello_fields(doc! {"maxWireVersion": 99}).hello_without("readOnly");
+    let wished = FakeServer::builder().hello_fields(doc! {"maxWireVersion": 99}).hello_without("readOnly");
     let wished = ask(wished, modern);
     assert!(wished.get_i32("maxWireVersion").unwrap() == 99 && !wished.contains_key("readOnly"));
 }
 
 #[test]
 fn hello_takes_metadata_once_and_names_mechanisms() {
-    let front = with_ann().start();
-    let mut client = connect(&front, None);
+    let fake_server = with_ann().start();
+    let mut client = connect(&fake_server, None);
     let hello = doc! {"hello": 1, "client": {}, "saslSupportedMechs": "admin.ann", "$db": "admin"};
     let answer = client.run(&hello).unwrap();
     assert_eq!(answer.get_array("saslSupportedMechs").unwrap().len(), 2);
@@ -66,8 +66,8 @@ fn hello_takes_metadata_once_and_names_mechanisms() {
 
 #[test]
 fn hello_as_op_query_gets_op_reply() {
-    let front = Front::builder().start();
-    let mut stream = TcpStream::connect(front.address()).unwrap();
+    let fake_server = FakeServer::builder().start();
+    let mut stream = TcpStream::connect(fake_server.address()).unwrap();
     let mut message = vec![0; 12];
     message[4] = 7;
     message.extend_from_slice(&wire::OP_QUERY.to_le_bytes());
@@ -81,13 +81,13 @@ fn hello_as_op_query_gets_op_reply() {
     let reply = wire::read_message(&mut stream).unwrap().unwrap();
     assert_eq!((reply[8], reply[12]), (7, wire::OP_REPLY as u8));
     assert!(Document::from_reader(&reply[36..]).unwrap().get_bool("ismaster").unwrap());
-    assert!(front.commands()[0].legacy);
+    assert!(fake_server.commands()[0].legacy);
 }
 
 #[test]
 fn the_fail_point_fails_blocks_and_closes() {
-    let front = Front::builder().start();
-    let mut client = connect(&front, None);
+    let fake_server = FakeServer::builder().start();
+    let mut client = connect(&fake_server, None);
     let set = |data: Document| {
         doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data, "$db": "admin"}
     };
@@ -111,10 +111,10 @@ fn the_fail_point_fails_blocks_and_closes() {
 fn behaviours_break_replies() {
     let ping = wire::command_bytes(5, &doc! {"ping": 1, "$db": "d"}).unwrap();
     let bytes = |behaviour: Behaviour| {
-        let front = Front::builder().behaviour(behaviour).start();
-        let mut stream = TcpStream::connect(front.address()).unwrap();
+        let fake_server = FakeServer::builder().behaviour(behaviour).start();
+        let mut stream = TcpStream::connect(fake_server.address()).unwrap();
         stream.write_all(&ping).unwrap();
-        // The front sees that no more will come, and closes when it has answered.
+        // The fake server sees that no more will come, and closes when it has answered.
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).unwrap();
@@ -133,7 +133,7 @@ fn behaviours_break_replies() {
     assert_eq!(Document::from_reader(&bytes(canned)[21..]).unwrap(), doc! {"ok": 0});
 }
 
-/// The front's own login code checks what it is told, so each of these knobs shows.
+/// The fake server's own login code checks what it is told, so each of these knobs shows.
 #[test]
 fn tampering_shows() {
     for tamper in [
@@ -147,21 +147,21 @@ fn tampering_shows() {
         ScramTamper::ServerFirst("r={nonce},s={salt}".to_owned()),
         ScramTamper::ServerFinal("V={verifier}".to_owned()),
     ] {
-        let front = with_ann().behaviour(Behaviour::Scram(tamper.clone())).start();
-        assert!(open(&front, Some("pencil")).is_err(), "{tamper:?}");
+        let fake_server = with_ann().behaviour(Behaviour::Scram(tamper.clone())).start();
+        assert!(open(&fake_server, Some("pencil")).is_err(), "{tamper:?}");
     }
 }
 
 #[test]
 fn a_handler_decides_first() {
-    let front = Front::builder()
+    let fake_server = FakeServer::builder()
         .on_command(|request, _| match request.name() {
             "ping" => Some(Answer::Reply(doc! {"ok": 1.0, "pong": true})),
             "die" => Some(Answer::Close),
             _ => None,
         })
         .start();
-    let mut client = connect(&front, None);
+    let mut client = connect(&fake_server, None);
     assert!(client.run(&doc! {"ping": 1, "$db": "d"}).unwrap().get_bool("pong").unwrap());
     assert_eq!(code(&mut client, doc! {"buildInfo": 1, "$db": "d"}), 0);
     assert!(client.run(&doc! {"die": 1, "$db": "d"}).is_err());
@@ -169,28 +169,28 @@ fn a_handler_decides_first() {
 
 #[test]
 fn canned_answers_want_the_login_too() {
-    let front = with_ann().canned(Answers::new(documents(10))).start();
-    assert_eq!(code(&mut connect(&front, None), doc! {"find": "c", "$db": "d"}), 13);
-    let mut ann = connect(&front, Some("pencil"));
+    let fake_server = with_ann().canned(Answers::new(documents(10))).start();
+    assert_eq!(code(&mut connect(&fake_server, None), doc! {"find": "c", "$db": "d"}), 13);
+    let mut ann = connect(&fake_server, Some("pencil"));
     let answer = ann.run(&doc! {"find": "c", "$db": "d"}).unwrap();
     assert_eq!(answer.get_document("cursor").unwrap().get_array("firstBatch").unwrap().len(), 10);
 }
 
 #[test]
 fn one_write_is_one_read() {
-    let front = Front::builder().start();
-    let mut client = connect(&front, None);
+    let fake_server = FakeServer::builder().start();
+    let mut client = connect(&fake_server, None);
     for _ in 0..20 {
         client.run(&doc! {"ping": 1, "$db": "d"}).unwrap();
     }
-    assert_eq!((front.reads(), front.command_count()), (20, 20));
+    assert_eq!((fake_server.reads(), fake_server.command_count()), (20, 20));
 }
 
 #[test]
 fn forwards_to_a_real_server() {
     let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
-    let front = with_ann().forward_to(&mongod.address(), Some(ROOT)).start();
-    let mut ann = connect(&front, Some("pencil"));
+    let fake_server = with_ann().forward_to(&mongod.address(), Some(ROOT)).start();
+    let mut ann = connect(&fake_server, Some("pencil"));
     let database = "forwards";
     let insert = doc! {"insert": "c", "documents": [{"_id": 1, "a": [1, 2]}], "$db": database};
     assert_eq!(code(&mut ann, insert), 0);
@@ -199,38 +199,38 @@ fn forwards_to_a_real_server() {
     assert_eq!(found.get_document("cursor").unwrap().get_array("firstBatch").unwrap().len(), 1);
     let set = doc! {"configureFailPoint": "failCommand", "mode": {"times": 1},
     "data": {"failCommands": ["insert"], "writeConcernError": {"code": 64}}};
-    front.fail_command(&set);
+    fake_server.fail_command(&set);
     let insert = doc! {"insert": "c", "documents": [{"_id": 2}], "$db": database};
     assert!(ann.run(&insert).unwrap().contains_key("writeConcernError"));
-    assert_eq!(code(&mut connect(&front, None), find), 13);
+    assert_eq!(code(&mut connect(&fake_server, None), find), 13);
 }
 
 #[test]
 fn ends_while_clients_wait() {
-    let front = Front::builder().behaviour(Behaviour::Delay(Duration::from_secs(600))).start();
-    let mut stream = TcpStream::connect(front.address()).unwrap();
+    let fake_server = FakeServer::builder().behaviour(Behaviour::Delay(Duration::from_secs(600))).start();
+    let mut stream = TcpStream::connect(fake_server.address()).unwrap();
     stream.write_all(&wire::command_bytes(1, &doc! {"ping": 1, "$db": "d"}).unwrap()).unwrap();
-    assert!(front.wait_until(Duration::from_secs(10), |front| front.command_count() == 1));
+    assert!(fake_server.wait_until(Duration::from_secs(10), |fake_server| fake_server.command_count() == 1));
     let start = Instant::now();
-    drop(front);
+    drop(fake_server);
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-fn with_ann() -> Builder {
+fn with_ann() -> FakeServerBuilder {
     let both = [Mechanism::ScramSha1, Mechanism::ScramSha256];
-    Front::builder().iterations(4096 * 2).user("ann", "pencil", &both, "admin")
+    FakeServer::builder().iterations(4096 * 2).user("ann", "pencil", &both, "admin")
 }
 
-fn open(front: &Front, password: Option<&str>) -> io::Result<Upstream> {
+fn open(fake_server: &FakeServer, password: Option<&str>) -> io::Result<UpstreamConnection> {
     let credential = password.map(|password| ("ann".to_owned(), password.to_owned()));
-    Upstream::open(&Behind { address: front.address(), credential })
+    UpstreamConnection::open(&Upstream { address: fake_server.address(), credential })
 }
 
-fn connect(front: &Front, password: Option<&str>) -> Upstream {
-    open(front, password).unwrap()
+fn connect(fake_server: &FakeServer, password: Option<&str>) -> UpstreamConnection {
+    open(fake_server, password).unwrap()
 }
 
 /// The answer's error code; 0 if it is none.
-fn code(client: &mut Upstream, command: Document) -> i32 {
+fn code(client: &mut UpstreamConnection, command: Document) -> i32 {
     client.run(&command).unwrap().get_i32("code").unwrap_or(0)
 }

@@ -98,12 +98,12 @@ pub(crate) struct Stored {
     pub(crate) server_key: Vec<u8>,
 }
 
-/// A user of the front.
+/// A user of the fake server.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) database: String,
-    /// For [`crate::front::Front::login_uri`], which a test wants; a real server could not do that.
+    /// For [`crate::fake_server::FakeServer::login_uri`], which a test wants; a real server could not do that.
     pub(crate) password: String,
     pub(crate) stored: Vec<Stored>,
 }

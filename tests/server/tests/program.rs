@@ -1,4 +1,4 @@
-//! The front as a program: its first line is its URI, and it ends with its input.
+//! The fake server as a program: its first line is its URI, and it ends with its input.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -33,19 +33,19 @@ fn answers_from_what_was_made_beforehand() {
 #[test]
 fn says_what_is_wrong_with_its_arguments() {
     for arguments in [&["--user", "x"][..], &["--port", "no"], &["--what", "1"], &["--mechanism", "PLAIN"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_front")).args(arguments).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_fake_server")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("usage: front"));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("usage: fake_server"));
     }
 }
 
 fn start(arguments: &[&str]) -> (Child, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_front"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_fake_server"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("the front starts");
+        .expect("the fake server starts");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
     (child, line.trim_end().to_owned())

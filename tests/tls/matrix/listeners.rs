@@ -1,13 +1,13 @@
 //! The other ends of the rows.
 
-use mongo_blocking_test_server::front::Front;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::certs::Issued;
 use mongo_blocking_test_server::peers::{Mongod, SServer, Scratch};
 
 /// A server that takes TLS with some certificate.
 pub enum Listener {
     Mongod(Mongod),
-    Front(Front),
+    FakeServer(FakeServer),
     SServer(SServer),
 }
 
@@ -21,9 +21,9 @@ impl Listener {
         Mongod::start("6.0", &[&mode[..], &rest[..]].concat()).map(Listener::Mongod)
     }
 
-    /// Our own front.
-    pub fn front(issued: &Issued) -> Option<Listener> {
-        Some(Listener::Front(Front::builder().tls(&issued.certificate, &issued.key).start()))
+    /// Our own fake server.
+    pub fn fake_server(issued: &Issued) -> Option<Listener> {
+        Some(Listener::FakeServer(FakeServer::builder().tls(&issued.certificate, &issued.key).start()))
     }
 
     /// `openssl s_server`.
@@ -31,10 +31,10 @@ impl Listener {
         SServer::start(&issued.both(), &[]).map(Listener::SServer)
     }
 
-    /// Our own front, which staples this as its OCSP answer.
+    /// Our own fake server, which staples this as its OCSP answer.
     #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
     pub fn stapling_front(issued: &Issued, answer: &[u8]) -> Option<Listener> {
-        Some(Listener::Front(Front::builder().tls(&issued.certificate, &issued.key).staples(answer).start()))
+        Some(Listener::FakeServer(FakeServer::builder().tls(&issued.certificate, &issued.key).staples(answer).start()))
     }
 
     /// `openssl s_server` with these arguments more.
@@ -46,7 +46,7 @@ impl Listener {
     pub fn name(&self) -> &'static str {
         match self {
             Listener::Mongod(_) => "mongod 6.0",
-            Listener::Front(_) => "front",
+            Listener::FakeServer(_) => "fake server",
             Listener::SServer(_) => "s_server",
         }
     }
@@ -54,7 +54,7 @@ impl Listener {
     pub fn port(&self) -> u16 {
         match self {
             Listener::Mongod(mongod) => mongod.port(),
-            Listener::Front(front) => front.port(),
+            Listener::FakeServer(fake_server) => fake_server.port(),
             Listener::SServer(server) => server.port(),
         }
     }

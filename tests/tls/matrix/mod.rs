@@ -1,4 +1,4 @@
-//! What becomes of a TLS connection, case by case: over a real MongoDB where it can play the part, over our own front, and
+//! What becomes of a TLS connection, case by case: over a real MongoDB where it can play the part, over our own fake server, and
 //! over `openssl s_server`. The table is printed: case, listener, options, expected, seen.
 //!
 //! With `RUSTFLAGS='--cfg mongo_blocking_native_tls'` the same cases run on the other backend.

@@ -4,7 +4,7 @@ use std::fs;
 
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::peers::Scratch;
-use mongo_blocking_test_server::peers::certs::{Authority, For, Issued};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Issued};
 
 use super::listeners::Listener;
 use super::table::{Expected, Table};
@@ -38,7 +38,7 @@ fn who_is_let_in() {
         let ca = scratch.path().join(format!("ca-{}.pem", presented.case.replace(' ', "-")));
         fs::write(&ca, &presented.trusted).unwrap();
         let ca = ca.to_str().unwrap();
-        let mut listeners = vec![Listener::front(&presented.issued), Listener::s_server(&presented.issued)];
+        let mut listeners = vec![Listener::fake_server(&presented.issued), Listener::s_server(&presented.issued)];
         if presented.mongod_can {
             listeners.push(Listener::mongod(&scratch, &presented.issued, ca));
         }
@@ -68,9 +68,9 @@ fn the_same_in_code() {
     fs::write(&ca, authority.pem()).unwrap();
     let ca = ca.to_str().unwrap();
     let mut table = Table::new("TLS: the same in code");
-    let [good, elsewhere] = ["localhost", "elsewhere.example"].map(|name| authority.issue(For::Server, name));
+    let [good, elsewhere] = ["localhost", "elsewhere.example"].map(|name| authority.issue(CertPurpose::Server, name));
     for (case, issued, plain) in [("valid", good, Expected::Channel), ("wrong host", elsewhere, WRONG_HOST)] {
-        let Some(listener) = Listener::front(&issued) else { return };
+        let Some(listener) = Listener::fake_server(&issued) else { return };
         let options = || ClientOptions::builder().host(format!("localhost:{}", listener.port()));
         let own = || options().tls_ca_file(ca);
         for (what, builder, expected) in [
@@ -96,8 +96,8 @@ fn the_same_in_code() {
 fn all() -> Vec<Presented> {
     let authority = Authority::new();
     let middle = authority.intermediate();
-    let good = authority.issue(For::Server, "localhost");
-    let below = middle.issue(For::Server, "localhost");
+    let good = authority.issue(CertPurpose::Server, "localhost");
+    let below = middle.issue(CertPurpose::Server, "localhost");
     let chain = Issued { certificate: format!("{}{}", below.certificate, middle.pem()), key: below.key.clone() };
     let own = Authority::self_signed("localhost");
     let presented = |case, issued: &Issued, expected| Presented {
@@ -123,22 +123,30 @@ fn all() -> Vec<Presented> {
         },
         Presented {
             without_name: Expected::Channel,
-            ..presented("wrong host", &authority.issue(For::Server, "elsewhere.example"), WRONG_HOST)
+            ..presented("wrong host", &authority.issue(CertPurpose::Server, "elsewhere.example"), WRONG_HOST)
         },
         Presented {
             without_name: Expected::Channel,
-            ..presented("a wildcard for another level", &authority.issue(For::Server, "*.localhost"), WRONG_HOST)
+            ..presented(
+                "a wildcard for another level",
+                &authority.issue(CertPurpose::Server, "*.localhost"),
+                WRONG_HOST,
+            )
         },
         by_address("IP address in the certificate", &good, Expected::Channel),
-        by_address("IP address, only a name in it", &authority.issue(For::Server, "elsewhere.example"), WRONG_HOST),
-        by_address("IP address written as a name", &authority.issue(For::Server, "127.0.0.1"), WRONG_HOST),
+        by_address(
+            "IP address, only a name in it",
+            &authority.issue(CertPurpose::Server, "elsewhere.example"),
+            WRONG_HOST,
+        ),
+        by_address("IP address written as a name", &authority.issue(CertPurpose::Server, "127.0.0.1"), WRONG_HOST),
         Presented {
             mongod_can: false,
-            ..presented("expired", &authority.issue_expired(For::Server, "localhost"), EXPIRED)
+            ..presented("expired", &authority.issue_expired(CertPurpose::Server, "localhost"), EXPIRED)
         },
         Presented {
             mongod_can: false,
-            ..presented("not yet valid", &authority.issue_for_later(For::Server, "localhost"), NOT_YET)
+            ..presented("not yet valid", &authority.issue_for_later(CertPurpose::Server, "localhost"), NOT_YET)
         },
         Presented { mongod_can: false, ..presented("self-signed, not trusted", &own, UNKNOWN) },
         Presented {

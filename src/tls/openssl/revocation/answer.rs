@@ -116,8 +116,8 @@ mod tests {
     use ::openssl::stack::Stack;
     use ::openssl::x509::X509;
     use ::openssl::x509::store::X509StoreBuilder;
-    use mongo_blocking_test_server::peers::certs::{Authority, For};
-    use mongo_blocking_test_server::peers::{Registry, Standing};
+    use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
+    use mongo_blocking_test_server::peers::{CertStatus, OcspResponder};
 
     use super::*;
 
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn no_changed_byte_changes_the_word() {
         let authority = Authority::new();
-        let Some(registry) = Registry::new(&authority) else { return };
-        let issued = authority.issue(For::Server, "localhost");
-        registry.enter(&issued, Standing::Revoked);
+        let Some(registry) = OcspResponder::new(&authority) else { return };
+        let issued = authority.issue(CertPurpose::Server, "localhost");
+        registry.enter(&issued, CertStatus::Revoked);
         let answer = registry.answer_about(&issued);
         let [leaf, root] = [issued.certificate, authority.pem()].map(|pem| X509::from_pem(pem.as_bytes()).unwrap());
         let (mut chain, mut trusted) = (Stack::new().unwrap(), X509StoreBuilder::new().unwrap());

@@ -39,7 +39,7 @@ impl Issued {
 
 /// What a certificate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum For {
+pub enum CertPurpose {
     /// A server; the name is its host name, `localhost`, and 127.0.0.1 and ::1 are in it only if the name is `localhost`.
     Server,
     /// A client.
@@ -95,7 +95,7 @@ impl Authority {
     ///
     /// # Panics
     /// As [`Authority::new`].
-    pub fn issue(&self, purpose: For, name: &str) -> Issued {
+    pub fn issue(&self, purpose: CertPurpose, name: &str) -> Issued {
         self.make_leaf(purpose, name, new_key(), Valid::Now).expect("a test certificate")
     }
 
@@ -103,7 +103,7 @@ impl Authority {
     ///
     /// # Panics
     /// As [`Authority::new`].
-    pub fn issue_rsa(&self, purpose: For, name: &str) -> Issued {
+    pub fn issue_rsa(&self, purpose: CertPurpose, name: &str) -> Issued {
         self.make_leaf(purpose, name, new_rsa_key(), Valid::Now).expect("a test certificate")
     }
 
@@ -111,7 +111,7 @@ impl Authority {
     ///
     /// # Panics
     /// As [`Authority::new`].
-    pub fn issue_for_seconds(&self, purpose: For, name: &str, seconds: u64) -> Issued {
+    pub fn issue_for_seconds(&self, purpose: CertPurpose, name: &str, seconds: u64) -> Issued {
         self.make_leaf(purpose, name, new_key(), Valid::Seconds(seconds)).expect("a test certificate")
     }
 
@@ -119,7 +119,7 @@ impl Authority {
     ///
     /// # Panics
     /// As [`Authority::new`].
-    pub fn issue_with(&self, purpose: For, name: &str, extras: &Extras) -> Issued {
+    pub fn issue_with(&self, purpose: CertPurpose, name: &str, extras: &Extras) -> Issued {
         self.make_leaf_with(purpose, name, new_key(), Valid::Now, extras).expect("a test certificate")
     }
 
@@ -135,7 +135,7 @@ impl Authority {
     ///
     /// # Panics
     /// As [`Authority::new`].
-    pub fn issue_expired(&self, purpose: For, name: &str) -> Issued {
+    pub fn issue_expired(&self, purpose: CertPurpose, name: &str) -> Issued {
         self.make_leaf(purpose, name, new_key(), Valid::Before).expect("a test certificate")
     }
 
@@ -143,7 +143,7 @@ impl Authority {
     ///
     /// # Panics
     /// As [`Authority::new`].
-    pub fn issue_for_later(&self, purpose: For, name: &str) -> Issued {
+    pub fn issue_for_later(&self, purpose: CertPurpose, name: &str) -> Issued {
         self.make_leaf(purpose, name, new_key(), Valid::Later).expect("a test certificate")
     }
 
@@ -197,7 +197,7 @@ impl Authority {
 
     fn make_leaf(
         &self,
-        purpose: For,
+        purpose: CertPurpose,
         name: &str,
         key: Result<PKey<Private>, ErrorStack>,
         valid: Valid,
@@ -207,7 +207,7 @@ impl Authority {
 
     fn make_leaf_with(
         &self,
-        purpose: For,
+        purpose: CertPurpose,
         name: &str,
         key: Result<PKey<Private>, ErrorStack>,
         valid: Valid,
@@ -215,13 +215,13 @@ impl Authority {
     ) -> Result<Issued, ErrorStack> {
         let key = key?;
         // MongoDB takes whoever shares its own organisation for a member of its cluster, and not for a user.
-        let organisation = if purpose == For::Client { "mongo-blocking users" } else { ORGANISATION };
+        let organisation = if purpose == CertPurpose::Client { "mongo-blocking users" } else { ORGANISATION };
         let mut builder = start(&key, &subject(name, organisation)?, self.certificate.subject_name())?;
         let mut usage = ExtendedKeyUsage::new();
         match purpose {
-            For::Server => usage.server_auth(),
-            For::Client => usage.client_auth(),
-            For::OcspAnswers => usage.other("OCSPSigning"),
+            CertPurpose::Server => usage.server_auth(),
+            CertPurpose::Client => usage.client_auth(),
+            CertPurpose::OcspAnswers => usage.other("OCSPSigning"),
         };
         let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         let day = |days: i64| Asn1Time::from_unix(i64::try_from(now).unwrap_or_default() + days * 86_400);
@@ -242,7 +242,7 @@ impl Authority {
         }
         builder.append_extension(BasicConstraints::new().build()?)?;
         builder.append_extension(usage.build()?)?;
-        if purpose == For::Server {
+        if purpose == CertPurpose::Server {
             let mut names = SubjectAlternativeName::new();
             names.dns(name);
             if name == "localhost" {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{require, script};
-use crate::front::percent_encode;
+use crate::fake_server::percent_encode;
 
 /// A running `tests/clients/oidc_provider.js`. It ends when this value is dropped or the test process ends.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use mongo_blocking::Client;
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking_test_server::peers::certs::{Authority, Extras, For, Issued};
-use mongo_blocking_test_server::peers::{Registry, Standing, report};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Extras, Issued};
+use mongo_blocking_test_server::peers::{CertStatus, OcspResponder, report};
 
 use super::{Place, REVOKED, both};
 use crate::matrix::listeners::Listener;
@@ -18,16 +18,16 @@ const NO_LIST: Expected = Expected::Refused(&["unable to get certificate CRL"]);
 #[test]
 fn lists_of_revoked_certificates() {
     let Some(place) = Place::new() else { return };
-    let good = place.issue(Standing::Good, &Extras::default());
-    let revoked = place.issue(Standing::Revoked, &Extras::default());
-    let list = place.file("list.pem", place.registry.list(false));
+    let good = place.issue(CertStatus::Good, &Extras::default());
+    let revoked = place.issue(CertStatus::Revoked, &Extras::default());
+    let list = place.file("list.pem", place.ocsp_responder.list(false));
     let elsewhere = place.authority.intermediate();
-    let Some(book) = Registry::new(&elsewhere) else { return };
+    let Some(book) = OcspResponder::new(&elsewhere) else { return };
     let of_another = place.file("another.pem", book.list(false));
     let namesake = Authority::new();
-    let Some(book) = Registry::new(&namesake) else { return };
+    let Some(book) = OcspResponder::new(&namesake) else { return };
     let of_namesake = place.file("namesake.pem", book.list(false));
-    let old = place.file("old.pem", place.registry.list(true));
+    let old = place.file("old.pem", place.ocsp_responder.list(true));
 
     let mut table = Table::new("TLS: lists of revoked certificates");
     let mut rows = |case: &str, issued: &Issued, file: &str, expected, word: &str| {
@@ -57,15 +57,15 @@ fn lists_of_revoked_certificates() {
 fn lists_along_a_chain() {
     let Some(place) = Place::new() else { return };
     let middle = place.authority.intermediate();
-    let Some(book) = Registry::new(&middle) else { return };
-    let leaf = middle.issue_with(For::Server, "localhost", &Extras::default());
+    let Some(book) = OcspResponder::new(&middle) else { return };
+    let leaf = middle.issue_with(CertPurpose::Server, "localhost", &Extras::default());
     let chain = Issued { certificate: format!("{}{}", leaf.certificate, middle.pem()), key: leaf.key };
-    let (of_root, of_middle) = (place.registry.list(false), book.list(false));
+    let (of_root, of_middle) = (place.ocsp_responder.list(false), book.list(false));
     let one = place.file("one.pem", &of_middle);
     let two = place.file("two.pem", format!("{of_root}\n{of_middle}"));
     let turned = place.file("turned.pem", format!("a comment\n{of_middle}{}{of_root}", place.authority.pem()));
-    place.registry.enter(&middle.issued(), Standing::Revoked);
-    let withdrawn = place.file("withdrawn.pem", format!("{}{of_middle}", place.registry.list(false)));
+    place.ocsp_responder.enter(&middle.issued(), CertStatus::Revoked);
+    let withdrawn = place.file("withdrawn.pem", format!("{}{of_middle}", place.ocsp_responder.list(false)));
 
     let mut table = Table::new("TLS: lists of revoked certificates, along a chain");
     for listener in both(&chain) {
@@ -86,9 +86,9 @@ fn lists_along_a_chain() {
 #[test]
 fn a_list_that_is_replaced() {
     let Some(place) = Place::new() else { return };
-    let issued = place.issue(Standing::Good, &Extras::default());
-    let list = place.file("list.pem", place.registry.list(false));
-    let Some(listener) = Listener::front(&issued) else { return };
+    let issued = place.issue(CertStatus::Good, &Extras::default());
+    let list = place.file("list.pem", place.ocsp_responder.list(false));
+    let Some(listener) = Listener::fake_server(&issued) else { return };
     let uri = place.uri(&listener, &format!("tlsCRLFile={list}&maxIdleTimeMS=1"));
     let client = Client::with_uri_str(uri).unwrap();
     let ping = || {
@@ -97,12 +97,12 @@ fn a_list_that_is_replaced() {
     };
     ping().unwrap();
     ping().unwrap();
-    let Some(book) = Registry::new(&place.authority) else { return };
-    book.enter(&issued, Standing::Revoked);
+    let Some(book) = OcspResponder::new(&place.authority) else { return };
+    book.enter(&issued, CertStatus::Revoked);
     place.file("list.pem", book.list(false));
     let error = ping().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Tls) && error.message().contains("certificate revoked"), "{error}");
-    place.file("list.pem", place.registry.list(false));
+    place.file("list.pem", place.ocsp_responder.list(false));
     ping().unwrap();
 }
 
@@ -110,7 +110,7 @@ fn a_list_that_is_replaced() {
 #[test]
 fn files_that_are_no_lists() {
     let Some(place) = Place::new() else { return };
-    let list = place.registry.list(false);
+    let list = place.ocsp_responder.list(false);
     let der = openssl::x509::X509Crl::from_pem(list.as_bytes()).unwrap().to_der().unwrap();
     let cut = list.get(..list.len() / 2).unwrap();
     let garbled = list.replacen("\nM", "\n*", 1);

@@ -1,5 +1,5 @@
 //! Whether the server's certificate is revoked: the lists of `tlsCRLFile`, stapled OCSP answers, and OCSP responders. The other
-//! sides are `openssl ca`, `openssl ocsp`, `openssl s_server` and MongoDB, beside our own front.
+//! sides are `openssl ca`, `openssl ocsp`, `openssl s_server` and MongoDB, beside our own fake server.
 
 mod lists;
 mod responders;
@@ -7,8 +7,8 @@ mod stapled;
 
 use std::fs;
 
-use mongo_blocking_test_server::peers::certs::{Authority, Extras, For, Issued};
-use mongo_blocking_test_server::peers::{Registry, Scratch, Standing};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Extras, Issued};
+use mongo_blocking_test_server::peers::{CertStatus, OcspResponder, Scratch};
 
 use crate::matrix::listeners::Listener;
 use crate::matrix::table::{Expected, Table};
@@ -19,7 +19,7 @@ const REVOKED: Expected = Expected::Refused(&["revoked"]);
 struct Place {
     scratch: Scratch,
     authority: Authority,
-    registry: Registry,
+    ocsp_responder: OcspResponder,
     ca: String,
 }
 
@@ -30,16 +30,16 @@ impl Place {
 
     fn of(authority: Authority) -> Option<Place> {
         let scratch = Scratch::new("revocation");
-        let registry = Registry::new(&authority)?;
-        let mut place = Place { scratch, registry, authority, ca: String::new() };
+        let ocsp_responder = OcspResponder::new(&authority)?;
+        let mut place = Place { scratch, ocsp_responder, authority, ca: String::new() };
         place.ca = place.file("ca.pem", place.authority.pem());
         Some(place)
     }
 
     /// A server's certificate in the book.
-    fn issue(&self, standing: Standing, extras: &Extras) -> Issued {
-        let issued = self.authority.issue_with(For::Server, "localhost", extras);
-        self.registry.enter(&issued, standing);
+    fn issue(&self, standing: CertStatus, extras: &Extras) -> Issued {
+        let issued = self.authority.issue_with(CertPurpose::Server, "localhost", extras);
+        self.ocsp_responder.enter(&issued, standing);
         issued
     }
 
@@ -76,5 +76,5 @@ const REFUSED: Expected = Expected::Refused(&["the server's certificate was refu
 
 /// Both listeners that can serve any certificate.
 fn both(issued: &Issued) -> impl Iterator<Item = Listener> {
-    [Listener::front(issued), Listener::s_server(issued)].into_iter().flatten()
+    [Listener::fake_server(issued), Listener::s_server(issued)].into_iter().flatten()
 }

@@ -10,9 +10,9 @@ use mongo_blocking::Client;
 use mongo_blocking::error::Stage;
 use mongo_blocking::event::{CommandEvent, Handler, Revocation, RevocationSource};
 use mongo_blocking::options::ClientOptions;
-use mongo_blocking_test_server::http::{HttpStub, Manner, Reply, Seen};
-use mongo_blocking_test_server::peers::certs::{Authority, Extras, For, Issued};
-use mongo_blocking_test_server::peers::{Mongod, Registry, Standing, free_port};
+use mongo_blocking_test_server::http::{HttpStub, Reply, Seen, SendMode};
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Extras, Issued};
+use mongo_blocking_test_server::peers::{CertStatus, Mongod, OcspResponder, free_port};
 
 use super::{Place, REVOKED, both};
 use crate::matrix::listeners::Listener;
@@ -24,14 +24,14 @@ const WARNED: &str = "with a warning";
 /// A responder that behaves as the path of its URL says.
 fn responder(place: &Arc<Place>) -> HttpStub {
     let authority = &place.authority;
-    let delegate = authority.issue_with(For::OcspAnswers, "signer", &Extras::default());
-    let no_delegate = authority.issue_with(For::Client, "signer", &Extras::default());
+    let delegate = authority.issue_with(CertPurpose::OcspAnswers, "signer", &Extras::default());
+    let no_delegate = authority.issue_with(CertPurpose::Client, "signer", &Extras::default());
     let stranger = Authority::new().issued();
-    let other = place.registry.request(&place.issue(Standing::Good, &Extras::default()), &[]);
+    let other = place.ocsp_responder.request(&place.issue(CertStatus::Good, &Extras::default()), &[]);
     let place = place.clone();
     HttpStub::start(move |seen| {
         let answer = |request: &[u8], signer: Option<&Issued>| {
-            Reply::ok(place.registry.answer(request, signer, &["-ndays", "1"]))
+            Reply::ok(place.ocsp_responder.answer(request, signer, &["-ndays", "1"]))
         };
         match seen.path() {
             "/right" => answer(&seen.body, None),
@@ -39,17 +39,17 @@ fn responder(place: &Arc<Place>) -> HttpStub {
             "/no-delegate" => answer(&seen.body, Some(&no_delegate)),
             "/stranger" => answer(&seen.body, Some(&stranger)),
             "/other" => answer(&other, None),
-            "/no-end" => Reply::ok(place.registry.answer(&seen.body, None, &[])),
+            "/no-end" => Reply::ok(place.ocsp_responder.answer(&seen.body, None, &[])),
             "/garbage" => Reply::ok("hello"),
             "/nothing" => Reply::ok(""),
             "/try-later" => Reply::ok([0x30, 3, 10, 1, 3]),
-            "/huge" => Reply::ok(vec![0x30; 4096]).sent(Manner::Endless(64 << 20)),
+            "/huge" => Reply::ok(vec![0x30; 4096]).sent(SendMode::Endless(64 << 20)),
             "/redirect" => Reply::status(302, "").header("Location", "/right"),
             "/error" => Reply::status(500, "out of order"),
-            "/silent" => Reply::ok("").sent(Manner::Silent),
-            "/stalled" => answer(&seen.body, None).sent(Manner::Stalled),
-            "/cut-off" => answer(&seen.body, None).sent(Manner::CutOff),
-            "/dripping" => answer(&seen.body, None).sent(Manner::Dripping(Duration::from_millis(100))),
+            "/silent" => Reply::ok("").sent(SendMode::Silent),
+            "/stalled" => answer(&seen.body, None).sent(SendMode::Stalled),
+            "/cut-off" => answer(&seen.body, None).sent(SendMode::CutOff),
+            "/dripping" => answer(&seen.body, None).sent(SendMode::Dripping(Duration::from_millis(100))),
             path => panic!("{path}"),
         }
     })
@@ -72,23 +72,23 @@ fn answers_of_responders() {
             assert_eq!(stub.seen().len(), asked + 1, "{case}");
         }
     };
-    row("right", Standing::Good, Expected::Channel, GOOD);
-    row("right", Standing::Revoked, REVOKED, "");
-    row("delegate", Standing::Good, Expected::Channel, GOOD);
-    row("delegate", Standing::Revoked, REVOKED, "");
-    row("no-end", Standing::Good, Expected::Channel, GOOD);
+    row("right", CertStatus::Good, Expected::Channel, GOOD);
+    row("right", CertStatus::Revoked, REVOKED, "");
+    row("delegate", CertStatus::Good, Expected::Channel, GOOD);
+    row("delegate", CertStatus::Revoked, REVOKED, "");
+    row("no-end", CertStatus::Good, Expected::Channel, GOOD);
     for case in
         ["no-delegate", "stranger", "other", "garbage", "nothing", "try-later", "huge", "redirect", "error", "cut-off"]
     {
-        row(case, Standing::Revoked, Expected::Channel, WARNED);
+        row(case, CertStatus::Revoked, Expected::Channel, WARNED);
     }
     let seen = stub.seen();
     let asked: &Seen = seen.first().unwrap();
     assert_eq!((asked.method.as_str(), asked.header("content-type")), ("POST", Some("application/ocsp-request")));
 
-    let unknown = place.authority.issue_with(For::Server, "localhost", &naming(&[stub.url("/right")]));
-    let down = place.issue(Standing::Revoked, &naming(&[format!("http://127.0.0.1:{}/", free_port())]));
-    let secure = place.issue(Standing::Revoked, &naming(&[stub.url("/right").replace("http:", "https:")]));
+    let unknown = place.authority.issue_with(CertPurpose::Server, "localhost", &naming(&[stub.url("/right")]));
+    let down = place.issue(CertStatus::Revoked, &naming(&[format!("http://127.0.0.1:{}/", free_port())]));
+    let secure = place.issue(CertStatus::Revoked, &naming(&[stub.url("/right").replace("http:", "https:")]));
     let asked = stub.seen().len();
     for (case, issued, word) in [
         ("not known to the responder", &unknown, WARNED),
@@ -101,13 +101,13 @@ fn answers_of_responders() {
     }
     assert_eq!(stub.seen().len(), asked + 2);
 
-    let revoked = place.issue(Standing::Revoked, &naming(&[stub.url("/right")]));
+    let revoked = place.issue(CertStatus::Revoked, &naming(&[stub.url("/right")]));
     for listener in both(&revoked) {
         place.switches(&mut table, "revoked", &listener, "", Expected::Channel);
     }
     let asked = stub.seen().len();
-    let list = place.file("list.pem", place.registry.list(false));
-    let good = place.issue(Standing::Good, &naming(&[stub.url("/right")]));
+    let list = place.file("list.pem", place.ocsp_responder.list(false));
+    let good = place.issue(CertStatus::Good, &naming(&[stub.url("/right")]));
     for listener in both(&good) {
         for option in
             ["tlsDisableOCSPEndpointCheck=true", "tlsDisableCertificateRevocationCheck=true", "tlsInsecure=true"]
@@ -134,8 +134,8 @@ fn slow_responders() {
         ("dripping", "connectTimeoutMS=2000", 900, 1900),
         ("silent", "timeoutMS=2000", 900, 1900),
     ] {
-        let issued = place.issue(Standing::Revoked, &naming(&[stub.url(&format!("/{case}"))]));
-        let Some(listener) = Listener::front(&issued) else { return };
+        let issued = place.issue(CertStatus::Revoked, &naming(&[stub.url(&format!("/{case}"))]));
+        let Some(listener) = Listener::fake_server(&issued) else { return };
         let uri = place.uri(&listener, options);
         let took = table.row_of_revocation(case, &listener, &uri, Expected::Channel, WARNED);
         assert!((least..most).contains(&took.as_millis()), "{case}, {options}: {took:?}");
@@ -152,12 +152,18 @@ fn several_responders() {
     let mut table = Table::new("TLS: several OCSP responders");
     let url = |path: &str| stub.url(path);
     for (case, urls, standing, expected, word) in [
-        ("silent and right", vec![url("/silent"), url("/right")], Standing::Revoked, REVOKED, ""),
-        ("silent and right", vec![url("/silent"), url("/right")], Standing::Good, Expected::Channel, GOOD),
-        ("garbage, right, down", vec![url("/garbage"), url("/right"), down.clone()], Standing::Revoked, REVOKED, ""),
-        ("stranger, down", vec![url("/stranger"), down], Standing::Revoked, Expected::Channel, WARNED),
-        ("https and right", vec![url("/x").replace("http:", "https:"), url("/right")], Standing::Revoked, REVOKED, ""),
-        ("more than four", vec![url("/garbage"); 9], Standing::Revoked, Expected::Channel, WARNED),
+        ("silent and right", vec![url("/silent"), url("/right")], CertStatus::Revoked, REVOKED, ""),
+        ("silent and right", vec![url("/silent"), url("/right")], CertStatus::Good, Expected::Channel, GOOD),
+        ("garbage, right, down", vec![url("/garbage"), url("/right"), down.clone()], CertStatus::Revoked, REVOKED, ""),
+        ("stranger, down", vec![url("/stranger"), down], CertStatus::Revoked, Expected::Channel, WARNED),
+        (
+            "https and right",
+            vec![url("/x").replace("http:", "https:"), url("/right")],
+            CertStatus::Revoked,
+            REVOKED,
+            "",
+        ),
+        ("more than four", vec![url("/garbage"); 9], CertStatus::Revoked, Expected::Channel, WARNED),
     ] {
         let issued = place.issue(standing, &naming(&urls));
         for listener in both(&issued) {
@@ -177,10 +183,10 @@ fn answers_are_kept() {
     let Some(place) = Place::new().map(Arc::new) else { return };
     let stub = responder(&place);
     for (path, standing, requests) in [
-        ("/right", Standing::Good, 1),
-        ("/right", Standing::Revoked, 1),
-        ("/no-end", Standing::Good, 3),
-        ("/garbage", Standing::Good, 3),
+        ("/right", CertStatus::Good, 1),
+        ("/right", CertStatus::Revoked, 1),
+        ("/no-end", CertStatus::Good, 3),
+        ("/garbage", CertStatus::Good, 3),
     ] {
         let issued = place.issue(standing, &naming(&[stub.url(path)]));
         let no_sessions = ["-num_tickets", "0", "-no_cache", "-no_ticket"];
@@ -202,8 +208,8 @@ fn answers_are_kept() {
 fn a_resumed_channel() {
     let Some(place) = Place::new().map(Arc::new) else { return };
     let stub = responder(&place);
-    let issued = place.issue(Standing::Good, &naming(&[stub.url("/right")]));
-    let Some(listener) = Listener::front(&issued) else { return };
+    let issued = place.issue(CertStatus::Good, &naming(&[stub.url("/right")]));
+    let Some(listener) = Listener::fake_server(&issued) else { return };
     let seen = Arc::new(Mutex::new(Vec::new()));
     let of_handler = seen.clone();
     let handler = Handler::new(move |event: &CommandEvent| {
@@ -232,9 +238,9 @@ fn a_resumed_channel() {
 fn what_was_stapled_is_kept_too() {
     let Some(place) = Place::new().map(Arc::new) else { return };
     let stub = responder(&place);
-    let issued = place.issue(Standing::Good, &naming(&[stub.url("/right")]));
-    let Some(empty) = Registry::new(&place.authority) else { return };
-    let file = place.file("answer.der", place.registry.answer_about(&issued));
+    let issued = place.issue(CertStatus::Good, &naming(&[stub.url("/right")]));
+    let Some(empty) = OcspResponder::new(&place.authority) else { return };
+    let file = place.file("answer.der", place.ocsp_responder.answer_about(&issued));
     let arguments = ["-num_tickets", "0", "-no_cache", "-no_ticket", "-status_file", &file];
     let Some(listener) = Listener::s_server_with(&issued, &arguments) else { return };
     let uri = place.uri(&listener, "tls=true");
@@ -259,11 +265,11 @@ fn what_mongodb_staples() {
     let mut table = Table::new("TLS: MongoDB's own staples");
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for (case, standing, promise, arguments, expected, word) in [
-        ("it staples", Standing::Good, false, &[][..], Expected::Channel, "Good(Staple)"),
-        ("it staples, must-staple", Standing::Good, true, &[], Expected::Channel, "Good(Staple)"),
-        ("it staples nothing", Standing::Good, false, &NO_OCSP, Expected::Channel, GOOD),
-        ("it staples nothing, must-staple", Standing::Good, true, &NO_OCSP, MUST_STAPLE, ""),
-        ("revoked, it staples nothing", Standing::Revoked, false, &NO_OCSP, REVOKED, ""),
+        ("it staples", CertStatus::Good, false, &[][..], Expected::Channel, "Good(Staple)"),
+        ("it staples, must-staple", CertStatus::Good, true, &[], Expected::Channel, "Good(Staple)"),
+        ("it staples nothing", CertStatus::Good, false, &NO_OCSP, Expected::Channel, GOOD),
+        ("it staples nothing, must-staple", CertStatus::Good, true, &NO_OCSP, MUST_STAPLE, ""),
+        ("revoked, it staples nothing", CertStatus::Revoked, false, &NO_OCSP, REVOKED, ""),
     ] {
         let issued = place.issue(standing, &Extras { must_staple: promise, ..naming(&[stub.url("/right")]) });
         let key = place.file(&format!("mongod-{}.pem", NEXT.fetch_add(1, Ordering::Relaxed)), issued.both());
@@ -284,13 +290,13 @@ const MUST_STAPLE: Expected = Expected::Refused(&["promises a stapled OCSP answe
 fn under_an_intermediate() {
     let Some(place) = Place::new().map(Arc::new) else { return };
     let middle = place.authority.intermediate();
-    let Some(book) = Registry::new(&middle) else { return };
+    let Some(book) = OcspResponder::new(&middle) else { return };
     let book = Arc::new(book);
     let of_stub = book.clone();
     let stub = HttpStub::start(move |seen| Reply::ok(of_stub.answer(&seen.body, None, &["-ndays", "1"])));
     let mut table = Table::new("TLS: an OCSP responder of an intermediate authority");
-    for (standing, expected) in [(Standing::Good, Expected::Channel), (Standing::Revoked, REVOKED)] {
-        let leaf = middle.issue_with(For::Server, "localhost", &naming(&[stub.url("/")]));
+    for (standing, expected) in [(CertStatus::Good, Expected::Channel), (CertStatus::Revoked, REVOKED)] {
+        let leaf = middle.issue_with(CertPurpose::Server, "localhost", &naming(&[stub.url("/")]));
         book.enter(&leaf, standing);
         let chain = Issued { certificate: format!("{}{}", leaf.certificate, middle.pem()), key: leaf.key };
         for listener in both(&chain) {

@@ -1,8 +1,8 @@
 //! OCSP answers that the server staples to its certificate.
 
-use mongo_blocking_test_server::front::Front;
-use mongo_blocking_test_server::peers::certs::{Authority, Extras, For, Issued};
-use mongo_blocking_test_server::peers::{Registry, Standing, free_port};
+use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Extras, Issued};
+use mongo_blocking_test_server::peers::{CertStatus, OcspResponder, free_port};
 
 use super::{Place, REVOKED, both};
 use crate::matrix::listeners::Listener;
@@ -19,14 +19,14 @@ const GOOD: &str = "Good(Staple)";
 #[test]
 fn stapled_answers() {
     let Some(place) = Place::of(Authority::with_rsa_key()) else { return };
-    let (authority, book) = (&place.authority, &place.registry);
-    let good = place.issue(Standing::Good, &Extras::default());
-    let revoked = place.issue(Standing::Revoked, &Extras::default());
-    let unknown = authority.issue_with(For::Server, "localhost", &Extras::default());
-    let delegate = authority.issue_with(For::OcspAnswers, "signer", &Extras::default());
-    let no_delegate = authority.issue_with(For::Client, "signer", &Extras::default());
+    let (authority, book) = (&place.authority, &place.ocsp_responder);
+    let good = place.issue(CertStatus::Good, &Extras::default());
+    let revoked = place.issue(CertStatus::Revoked, &Extras::default());
+    let unknown = authority.issue_with(CertPurpose::Server, "localhost", &Extras::default());
+    let delegate = authority.issue_with(CertPurpose::OcspAnswers, "signer", &Extras::default());
+    let no_delegate = authority.issue_with(CertPurpose::Client, "signer", &Extras::default());
     let stranger = Authority::new().issued();
-    let foreign_delegate = Authority::new().issue_with(For::OcspAnswers, "signer", &Extras::default());
+    let foreign_delegate = Authority::new().issue_with(CertPurpose::OcspAnswers, "signer", &Extras::default());
 
     let request = book.request(&good, &[]);
     let signed_by =
@@ -79,12 +79,12 @@ fn stapled_answers() {
         }
     }
     let old = |issued: &Issued, answer: &[u8]| {
-        Front::builder().tls(&issued.certificate, &issued.key).only_tls_1_2().staples(answer).start()
+        FakeServer::builder().tls(&issued.certificate, &issued.key).only_tls_1_2().staples(answer).start()
     };
     for (case, issued, answer, expected, word) in
         cases.iter().filter(|case| ["good", "revoked", "malformed"].contains(&case.0))
     {
-        let listener = Listener::Front(old(issued, answer));
+        let listener = Listener::FakeServer(old(issued, answer));
         table.row_of_revocation(
             &format!("{case}, TLS 1.2"),
             &listener,
@@ -107,19 +107,19 @@ fn stapled_answers() {
 #[test]
 fn stapled_answers_beside_lists() {
     let Some(place) = Place::new() else { return };
-    let good = place.issue(Standing::Good, &Extras::default());
+    let good = place.issue(CertStatus::Good, &Extras::default());
     let (signer, withdrawn) = (
-        place.authority.issue_with(For::OcspAnswers, "signer", &Extras::default()),
-        place.authority.issue_with(For::OcspAnswers, "old signer", &Extras::default()),
+        place.authority.issue_with(CertPurpose::OcspAnswers, "signer", &Extras::default()),
+        place.authority.issue_with(CertPurpose::OcspAnswers, "old signer", &Extras::default()),
     );
-    let request = place.registry.request(&good, &[]);
-    let signed_by = |signer| place.registry.answer(&request, signer, &["-ndays", "1"]);
+    let request = place.ocsp_responder.request(&good, &[]);
+    let signed_by = |signer| place.ocsp_responder.answer(&request, signer, &["-ndays", "1"]);
     let answers = [signed_by(None), signed_by(Some(&signer)), signed_by(Some(&withdrawn))];
-    place.registry.enter(&withdrawn, Standing::Revoked);
-    let list = place.file("list.pem", place.registry.list(false));
+    place.ocsp_responder.enter(&withdrawn, CertStatus::Revoked);
+    let list = place.file("list.pem", place.ocsp_responder.list(false));
     // The book's last word on it.
-    let Some(book) = Registry::new(&place.authority) else { return };
-    book.enter(&good, Standing::Revoked);
+    let Some(book) = OcspResponder::new(&place.authority) else { return };
+    book.enter(&good, CertStatus::Revoked);
     let against = place.file("against.pem", book.list(false));
     let mut table = Table::new("TLS: stapled OCSP answers beside lists");
     for (case, answer, list, expected) in [
@@ -142,13 +142,13 @@ fn stapled_answers_beside_lists() {
 fn must_staple() {
     let Some(place) = Place::new() else { return };
     let promise = Extras { must_staple: true, ..Extras::default() };
-    let good = place.issue(Standing::Good, &promise);
-    let unknown = place.authority.issue_with(For::Server, "localhost", &promise);
+    let good = place.issue(CertStatus::Good, &promise);
+    let unknown = place.authority.issue_with(CertPurpose::Server, "localhost", &promise);
     let mut table = Table::new("TLS: certificates that promise a stapled answer (must-staple)");
     for (case, issued, expected) in
         [("with a staple", &good, Expected::Channel), ("a staple that knows nothing", &unknown, NO_STAPLE)]
     {
-        let answer = place.registry.answer_about(issued);
+        let answer = place.ocsp_responder.answer_about(issued);
         let file = place.file("answer.der", &answer);
         let s_server = Listener::s_server_with(issued, &["-status_file", &file]);
         for listener in Listener::stapling_front(issued, &answer).into_iter().chain(s_server) {
@@ -159,11 +159,11 @@ fn must_staple() {
         place.switches(&mut table, "without a staple", &listener, "", NO_STAPLE);
     }
     let down = vec![format!("http://127.0.0.1:{}/", free_port())];
-    for listener in both(&place.issue(Standing::Good, &Extras { responders: down, ..promise })) {
+    for listener in both(&place.issue(CertStatus::Good, &Extras { responders: down, ..promise })) {
         let uri = place.uri(&listener, "tls=true");
         table.row_of_revocation("without a staple, the responder is down", &listener, &uri, NO_STAPLE, "");
     }
-    let list = place.file("list.pem", place.registry.list(false));
+    let list = place.file("list.pem", place.ocsp_responder.list(false));
     for listener in both(&good) {
         let uri = place.uri(&listener, &format!("tlsCRLFile={list}"));
         table.row_of_revocation("without a staple, with a list", &listener, &uri, NO_STAPLE, "");

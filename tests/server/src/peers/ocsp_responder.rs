@@ -17,49 +17,49 @@ use super::{Scratch, skip};
 
 /// The book that an authority keeps of its certificates.
 #[derive(Debug)]
-pub struct Registry {
+pub struct OcspResponder {
     scratch: Scratch,
     next: AtomicU32,
 }
 
 /// How a certificate stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum CertStatus {
     /// In good standing.
     Good,
     /// Revoked a while ago.
     Revoked,
 }
 
-impl Registry {
+impl OcspResponder {
     /// Opens a book. `None`, after a [`skip`], where there is no `openssl` command.
     ///
     /// # Panics
     /// If its folder cannot be written to.
-    pub fn new(authority: &Authority) -> Option<Registry> {
+    pub fn new(authority: &Authority) -> Option<OcspResponder> {
         if let Err(error) = Command::new("openssl").arg("version").output() {
             skip(&format!("the openssl command does not start: {error}"));
             return None;
         }
-        let registry = Registry { scratch: Scratch::new("registry"), next: AtomicU32::new(0) };
+        let ocsp_responder = OcspResponder { scratch: Scratch::new("registry"), next: AtomicU32::new(0) };
         let own = authority.issued();
-        registry.write("ca.pem", own.certificate.as_bytes());
-        registry.write("ca.key", own.key.as_bytes());
-        registry.write("index.txt", b"");
-        registry.write("ca.cnf", CONFIGURATION.as_bytes());
-        Some(registry)
+        ocsp_responder.write("ca.pem", own.certificate.as_bytes());
+        ocsp_responder.write("ca.key", own.key.as_bytes());
+        ocsp_responder.write("index.txt", b"");
+        ocsp_responder.write("ca.cnf", CONFIGURATION.as_bytes());
+        Some(ocsp_responder)
     }
 
     /// Enters a certificate.
     ///
     /// # Panics
     /// If it is none, or the book cannot be written to.
-    pub fn enter(&self, issued: &Issued, standing: Standing) {
+    pub fn enter(&self, issued: &Issued, standing: CertStatus) {
         let certificate = X509::from_pem(issued.certificate.as_bytes()).expect("a certificate");
         let serial = certificate.serial_number().to_bn().and_then(|serial| serial.to_hex_str()).expect("a serial");
         let (letter, since) = match standing {
-            Standing::Good => ("V", ""),
-            Standing::Revoked => ("R", "250101000000Z,keyCompromise"),
+            CertStatus::Good => ("V", ""),
+            CertStatus::Revoked => ("R", "250101000000Z,keyCompromise"),
         };
         let line = format!("{letter}\t491231235959Z\t{since}\t{}\tunknown\t/CN={}\n", &*serial, &*serial);
         let mut index = fs::OpenOptions::new().append(true).open(self.path("index.txt")).expect("the book");
@@ -123,7 +123,7 @@ impl Registry {
     /// A current answer about a certificate.
     ///
     /// # Panics
-    /// As [`Registry::answer`].
+    /// As [`OcspResponder::answer`].
     pub fn answer_about(&self, about: &Issued) -> Vec<u8> {
         self.answer(&self.request(about, &[]), None, &["-ndays", "1"])
     }
@@ -132,7 +132,7 @@ impl Registry {
     /// knows no time but now, so its answer's times are changed, and it is signed again. For an authority with an RSA key.
     ///
     /// # Panics
-    /// As [`Registry::answer`].
+    /// As [`OcspResponder::answer`].
     pub fn answer_at(&self, about: &Issued, from: &str, until: &str) -> Vec<u8> {
         let mut answer = self.answer(&self.request(about, &[]), None, &["-ndays", "1", "-resp_no_certs"]);
         let times: Vec<usize> =

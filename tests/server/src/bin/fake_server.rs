@@ -1,23 +1,23 @@
-//! The front as a program: prints its URI, serves until its input ends or it is ended.
+//! The fake server as a program: prints its URI, serves until its input ends or it is ended.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::{env, fs};
 
 use mongo_blocking_test_server::canned::{Answers, documents};
-use mongo_blocking_test_server::front::{Builder, Front, Mechanism};
+use mongo_blocking_test_server::fake_server::{FakeServer, FakeServerBuilder, Mechanism};
 
 fn main() -> ExitCode {
-    let front = match read_arguments(env::args().skip(1)) {
+    let fake_server = match read_arguments(env::args().skip(1)) {
         Ok(Some(builder)) => builder.start(),
         Ok(None) => return ExitCode::SUCCESS,
         Err(what) => {
-            eprintln!("front: {what}\n{USAGE}");
+            eprintln!("fake_server: {what}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
     let mut out = io::stdout();
-    if writeln!(out, "{}", front.uri()).and_then(|()| out.flush()).is_err() {
+    if writeln!(out, "{}", fake_server.uri()).and_then(|()| out.flush()).is_err() {
         return ExitCode::FAILURE;
     }
     let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
@@ -25,8 +25,8 @@ fn main() -> ExitCode {
 }
 
 /// What the arguments ask for; `None` when they asked for help, which was given.
-fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Option<Builder>, String> {
-    let mut builder = Front::builder().without_log();
+fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Option<FakeServerBuilder>, String> {
+    let mut builder = FakeServer::builder().without_log();
     let (mut user, mut password, mut database) = (None, None, "admin".to_owned());
     let (mut certificate, mut key) = (None, None);
     let mut mechanisms = Vec::new();
@@ -90,7 +90,8 @@ fn read(path: &str) -> Result<String, String> {
 /// How many documents a canned find returns if `--documents` says nothing.
 const CANNED_DOCUMENTS: usize = 100_000;
 
-const USAGE: &str = "usage: front [--user NAME --password PASSWORD] [--database NAME] [--mechanism NAME]... [--port N]
+const USAGE: &str =
+    "usage: fake_server [--user NAME --password PASSWORD] [--database NAME] [--mechanism NAME]... [--port N]
              [--tls-cert FILE --tls-key FILE] [--forward HOST:PORT] [--iterations N] [--wire-version N]
              [--canned [--documents N]]
 --canned answers ping, insert and find with what is made beforehand; find returns N documents of 1 KB (100,000).
