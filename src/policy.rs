@@ -23,9 +23,9 @@ impl SecurityPolicy {
         self
     }
 
-    /// Refuse to send a secret as it is where TLS has not verified the server in full: the password of PLAIN, the access token of
-    /// MONGODB-OIDC, and the session token of MONGODB-AWS. The latter two may go to this machine itself (`localhost`, a loopback
-    /// address, a Unix socket). Default: false, a warning.
+    /// Refuse to send a secret as it is where TLS has not verified the server in full: the password of PLAIN, the
+    /// access token of MONGODB-OIDC, and the session token of MONGODB-AWS. The latter two may go to this machine itself
+    /// (`localhost`, a loopback address, a Unix socket). Default: false, a warning.
     ///
     /// ```
     /// use mongo_blocking::SecurityPolicy;

@@ -6,8 +6,8 @@ use crate::event::Handler;
 
 /// Something that was accepted, and that its writer may not have meant.
 ///
-/// [`ClientOptions::warnings`](crate::options::ClientOptions::warnings) returns those about the options; each also goes to
-/// the `log` crate at level `warn`. A warning never shows a secret.
+/// [`ClientOptions::warnings`](crate::options::ClientOptions::warnings) returns those about the options; each also goes
+/// to the `log` crate at level `warn`. A warning never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     kind: WarningKind,

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::option_map::OptionMap;
 use super::raw::RawOptions;
-use super::table::{MODES, OptionId};
-use super::tls::{TlsBytes, TlsIdentity};
-use super::value::{OptionMap, Understood, Value, read_properties};
+use super::spec::OptionId;
+use super::table::MODES;
+use super::tls_types::{TlsBytes, TlsIdentity};
+use super::value::{Understood, Value, read_properties};
 use super::{
     Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsVersion,
     WriteConcern, credential, validate,
@@ -19,8 +21,9 @@ use crate::secret::Secret;
 use crate::uri::ConnectionString;
 use crate::warning::Warning;
 
-/// Takes options in code, with or without a connection string; [`build`](ClientOptionsBuilder::build) judges them together.
-/// What is given in code wins over what the connection string says, option by option, whatever the order of the calls.
+/// Takes options in code, with or without a connection string; [`build`](ClientOptionsBuilder::build) judges them
+/// together. What is given in code wins over what the connection string says, option by option, whatever the order of
+/// the calls.
 ///
 /// ```
 /// use mongo_blocking::options::ClientOptions;
@@ -84,8 +87,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// A host, besides those of other calls: `host`, `host:port`, `[IPv6]:port`, the path of a Unix socket, or several with
-    /// commas between. Hosts in code replace those of a connection string.
+    /// A host, besides those of other calls: `host`, `host:port`, `[IPv6]:port`, the path of a Unix socket, or several
+    /// with commas between. Hosts in code replace those of a connection string.
     pub fn host(mut self, host: impl AsRef<str>) -> Self {
         self.hosts.extend(host.as_ref().split(',').map(|host| host.trim().to_owned()));
         self
@@ -100,7 +103,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// The user's name, as it is, not percent-encoded. For MONGODB-AWS the access key id, for MONGODB-OIDC on Azure the client id.
+    /// The user's name, as it is, not percent-encoded. For MONGODB-AWS the access key id, for MONGODB-OIDC on Azure the
+    /// client id.
     pub fn username(self, name: impl Into<String>) -> Self {
         self.text(OptionId::Username, name)
     }
@@ -116,8 +120,8 @@ impl ClientOptionsBuilder {
         self.text(OptionId::AuthMechanism, name)
     }
 
-    /// Mechanism properties as one string (`authMechanismProperties`): `NAME:value` pairs with commas between. Blanks and line
-    /// breaks around the commas do not count.
+    /// Mechanism properties as one string (`authMechanismProperties`): `NAME:value` pairs with commas between. Blanks
+    /// and line breaks around the commas do not count.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -138,8 +142,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// One more mechanism property, its value as it is, commas and all. A `TOKEN_RESOURCE` that is percent-encoded already is understood,
-    /// with a warning.
+    /// One more mechanism property, its value as it is, commas and all. A `TOKEN_RESOURCE` that is percent-encoded
+    /// already is understood, with a warning.
     pub fn auth_mechanism_property(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.code.add(OptionId::AuthMechanismProperties, Value::Properties(vec![(name.into(), value.into())]));
         self
@@ -155,14 +159,15 @@ impl ClientOptionsBuilder {
         self.text(OptionId::GssapiServiceName, name)
     }
 
-    /// The Kerberos ticket cache to use instead of the system's, by its name (`FILE:/run/app/tickets`, `MEMORY:app`, a path). For
-    /// GSSAPI on Unix, without a password. With a keytab, tickets that it gives are kept there.
+    /// The Kerberos ticket cache to use instead of the system's, by its name (`FILE:/run/app/tickets`, `MEMORY:app`, a
+    /// path). For GSSAPI on Unix, without a password. With a keytab, tickets that it gives are kept there.
     pub fn gssapi_credential_cache(self, name: impl Into<String>) -> Self {
         self.text(OptionId::GssapiCredentialCache, name)
     }
 
-    /// A keytab with the user's own key, to get tickets with as they are needed. For GSSAPI on Unix, without a password. Tickets
-    /// stay in memory, unless [`gssapi_credential_cache`](Self::gssapi_credential_cache) names a cache.
+    /// A keytab with the user's own key, to get tickets with as they are needed. For GSSAPI on Unix, without a
+    /// password. Tickets stay in memory, unless [`gssapi_credential_cache`](Self::gssapi_credential_cache) names a
+    /// cache.
     pub fn gssapi_client_keytab(self, path: impl Into<String>) -> Self {
         self.text(OptionId::GssapiClientKeytab, path)
     }
@@ -172,8 +177,8 @@ impl ClientOptionsBuilder {
         self.number(OptionId::ScramMaxIterations, iterations)
     }
 
-    /// The database that `Client::default_database` returns. Where users are known is not its business (unlike the database of a
-    /// connection string): that is [`auth_source`](Self::auth_source).
+    /// The database that `Client::default_database` returns. Where users are known is not its business (unlike the
+    /// database of a connection string): that is [`auth_source`](Self::auth_source).
     pub fn default_database(self, name: impl Into<String>) -> Self {
         self.text(OptionId::DefaultDatabase, name)
     }
@@ -201,9 +206,9 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// A function that is called with each warning: with those about the options (see [`ClientOptions::warnings`]) once, when a
-    /// client is made, and with those that arise while the client works on the thread they arise on. Each also goes to the `log`
-    /// crate.
+    /// A function that is called with each warning: with those about the options (see [`ClientOptions::warnings`])
+    /// once, when a client is made, and with those that arise while the client works on the thread they arise on. Each
+    /// also goes to the `log` crate.
     ///
     /// ```
     /// use mongo_blocking::Warning;
@@ -239,15 +244,16 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// What gives the tokens for MONGODB-OIDC to a service (`OIDC_CALLBACK`): a closure, or a type of yours. With it there is no
-    /// `ENVIRONMENT`. [`OidcCallback`] says when it is called, and has an example.
+    /// What gives the tokens for MONGODB-OIDC to a service (`OIDC_CALLBACK`): a closure, or a type of yours. With it
+    /// there is no `ENVIRONMENT`. [`OidcCallback`] says when it is called, and has an example.
     pub fn oidc_callback(mut self, callback: impl OidcCallback + 'static) -> Self {
         self.given.oidc.callback = Some(OidcProvider::new(callback));
         self
     }
 
-    /// What gets the tokens for MONGODB-OIDC from a person (`OIDC_HUMAN_CALLBACK`): a closure, or a type of yours. They are sent
-    /// to [allowed hosts](ClientOptionsBuilder::oidc_allowed_hosts) only. [`OidcCallback`] says when it is called.
+    /// What gets the tokens for MONGODB-OIDC from a person (`OIDC_HUMAN_CALLBACK`): a closure, or a type of yours. They
+    /// are sent to [allowed hosts](ClientOptionsBuilder::oidc_allowed_hosts) only. [`OidcCallback`] says when it is
+    /// called.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -270,8 +276,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// The servers that a person's token may be sent to (`ALLOWED_HOSTS`), instead of the default of [`AllowedHosts`]; only with
-    /// a human callback.
+    /// The servers that a person's token may be sent to (`ALLOWED_HOSTS`), instead of the default of [`AllowedHosts`];
+    /// only with a human callback.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -293,8 +299,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// A file that holds the token for MONGODB-OIDC and that somebody keeps up to date, as Kubernetes does with a service account's.
-    /// It is read anew for each login; space around the token does not matter.
+    /// A file that holds the token for MONGODB-OIDC and that somebody keeps up to date, as Kubernetes does with a
+    /// service account's. It is read anew for each login; space around the token does not matter.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -311,8 +317,9 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// A program that prints the token for MONGODB-OIDC, and its arguments; no shell is involved. It is run anew for each login,
-    /// has nothing to read, and is ended when the login's time is up. What it writes to standard error goes nowhere.
+    /// A program that prints the token for MONGODB-OIDC, and its arguments; no shell is involved. It is run anew for
+    /// each login, has nothing to read, and is ended when the login's time is up. What it writes to standard error goes
+    /// nowhere.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -361,24 +368,25 @@ impl ClientOptionsBuilder {
         self.path(OptionId::TlsKeyFile, path)
     }
 
-    /// Revoked certificates (`tlsCRLFile`): a PEM file with a current list of every authority in the server's chain; a missing,
-    /// expired or foreign one refuses the server. Refused on Windows and macOS, where the system's own settings decide.
+    /// Revoked certificates (`tlsCRLFile`): a PEM file with a current list of every authority in the server's chain; a
+    /// missing, expired or foreign one refuses the server. Refused on Windows and macOS, where the system's own
+    /// settings decide.
     pub fn tls_crl_file(self, path: impl AsRef<Path>) -> Self {
         self.path(OptionId::TlsCrlFile, path)
     }
 
-    /// The authorities to trust instead of the system's, as PEM text: what [`tls_ca_file`](Self::tls_ca_file) names a file of.
-    /// With that option it is an error.
+    /// The authorities to trust instead of the system's, as PEM text: what [`tls_ca_file`](Self::tls_ca_file) names a
+    /// file of. With that option it is an error.
     pub fn tls_ca_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.given.tls_ca_pem = Some(TlsBytes::copy(pem.as_ref()));
         self
     }
 
-    /// The client's certificate (and, in any order, those of the authorities between it and a trusted one) and its key, as
-    /// PEM texts, with the key's password if it has one. Both may be the same text. It takes the place of
+    /// The client's certificate (and, in any order, those of the authorities between it and a trusted one) and its key,
+    /// as PEM texts, with the key's password if it has one. Both may be the same text. It takes the place of
     /// [`tls_certificate_key_file`](Self::tls_certificate_key_file), with which it is an error, and of an earlier
-    /// [`tls_identity_pkcs12`](Self::tls_identity_pkcs12). The copy that is kept is wiped when the options and clients that
-    /// share it are dropped.
+    /// [`tls_identity_pkcs12`](Self::tls_identity_pkcs12). The copy that is kept is wiped when the options and clients
+    /// that share it are dropped.
     ///
     /// ```no_run
     /// use mongo_blocking::options::ClientOptions;
@@ -403,14 +411,33 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// The client's certificate and key as a PKCS#12 bundle (`.p12`, `.pfx`) and its password, which may be empty. It takes the
-    /// place of [`tls_certificate_key_file`](Self::tls_certificate_key_file), with which it is an error, and of an earlier
-    /// [`tls_identity_pem`](Self::tls_identity_pem). A bundle in the old encodings (RC2, DES) opens only where the
-    /// platform's TLS still has them; the error says how to convert it.
+    /// The client's certificate and key as a PKCS#12 bundle (`.p12`, `.pfx`) and its password, which may be empty. It
+    /// takes the place of [`tls_certificate_key_file`](Self::tls_certificate_key_file), with which it is an error, and
+    /// of an earlier [`tls_identity_pem`](Self::tls_identity_pem). A bundle in the old encodings (RC2, DES) opens only
+    /// where the platform's TLS still has them; the error says how to convert it.
     pub fn tls_identity_pkcs12(mut self, bundle: impl AsRef<[u8]>, password: impl Into<Secret>) -> Self {
         let bundle = TlsBytes::copy(bundle.as_ref());
         self.given.tls_identity = Some(TlsIdentity::Pkcs12 { bundle, password: password.into() });
         self
+    }
+
+    /// Dangerous: whether to accept a certificate by its Common Name, where it has no DNS name in subjectAltName.
+    /// Default: false.
+    ///
+    /// RFC 9525 no longer allows it. Where one authority issues certificates for servers and for users (MONGODB-X509),
+    /// a user whose Common Name is the name of a host could pose as that server. It is for old certificates, until they
+    /// are replaced, and it turns TLS on. On Windows and macOS the system's TLS decides, which knows no such switch;
+    /// with it on, a certificate without a DNS name is left to the system's verdict.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder().host("db.example.com").danger_tls_allow_common_names(true).build()?;
+    /// assert_eq!(options.tls().unwrap().danger_allow_common_names, Some(true));
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn danger_tls_allow_common_names(self, allow: bool) -> Self {
+        self.bool(OptionId::TlsAllowCommonNames, allow)
     }
 
     /// Dangerous: whether to accept any certificate (`tlsAllowInvalidCertificates`).
@@ -428,23 +455,23 @@ impl ClientOptionsBuilder {
         self.bool(OptionId::TlsInsecure, allow)
     }
 
-    /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`); stapled answers are checked all the same. Off by default:
-    /// a responder that does not answer costs five seconds at most, a warning, and not the connection. Refused on Windows and
-    /// macOS, where the system's own settings decide.
+    /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`); stapled answers are checked all the same. Off
+    /// by default: a responder that does not answer costs five seconds at most, a warning, and not the connection.
+    /// Refused on Windows and macOS, where the system's own settings decide.
     pub fn tls_disable_ocsp_endpoint_check(self, disable: bool) -> Self {
         self.bool(OptionId::TlsDisableOcspEndpointCheck, disable)
     }
 
-    /// Whether to look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`), nor at the promise of a stapled one.
-    /// Refused on Windows and macOS, where the system's own settings decide.
+    /// Whether to look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`), nor at the promise of a
+    /// stapled one. Refused on Windows and macOS, where the system's own settings decide.
     pub fn tls_disable_certificate_revocation_check(self, disable: bool) -> Self {
         self.bool(OptionId::TlsDisableCertificateRevocationCheck, disable)
     }
 
     /// The oldest version of TLS to speak; default [`TlsVersion::V1_2`]. It has no name in a connection string.
     ///
-    /// An older one gets a warning, and may still be refused by the platform: OpenSSL 3 speaks TLS 1.1 at its security level 0
-    /// only. Secure Transport (macOS) does not speak TLS 1.3, so that there it is an error.
+    /// An older one gets a warning, and may still be refused by the platform: OpenSSL 3 speaks TLS 1.1 at its security
+    /// level 0 only. Secure Transport (macOS) does not speak TLS 1.3, so that there it is an error.
     ///
     /// ```
     /// use mongo_blocking::options::{ClientOptions, TlsVersion};
@@ -467,7 +494,8 @@ impl ClientOptionsBuilder {
         self.millis(OptionId::ConnectTimeoutMs, limit)
     }
 
-    /// The limit on sending or receiving once (`socketTimeoutMS`), where [`timeout`](Self::timeout) is not given; zero: none.
+    /// The limit on sending or receiving once (`socketTimeoutMS`), where [`timeout`](Self::timeout) is not given; zero:
+    /// none.
     pub fn socket_timeout(self, limit: Duration) -> Self {
         self.millis(OptionId::SocketTimeoutMs, limit)
     }
@@ -547,8 +575,8 @@ impl ClientOptionsBuilder {
         self.text(OptionId::SrvServiceName, name)
     }
 
-    /// Which members of a replica set to read from (`readPreference`, `readPreferenceTags`, `maxStalenessSeconds`): the whole
-    /// of it, so tags and staleness of a connection string do not hold any more.
+    /// Which members of a replica set to read from (`readPreference`, `readPreferenceTags`, `maxStalenessSeconds`): the
+    /// whole of it, so tags and staleness of a connection string do not hold any more.
     pub fn read_preference(mut self, preference: ReadPreference) -> Self {
         let ReadPreference { mode, tag_sets, max_staleness } = preference;
         debug_assert!(MODES.contains(&mode.name()));

@@ -1,10 +1,12 @@
-//! From user name, password, source, mechanism and its properties to a credential. All parts are judged together, once
-//! connection string and code have had their say.
+//! From user name, password, source, mechanism and its properties to a credential. All parts are validated together,
+//! once connection string and code are known.
 
 use super::kerberos;
+use super::option_map::OptionMap;
 use super::raw::{RawOidcOptions, RawOptions};
-use super::table::OptionId;
-use super::value::{OptionMap, Value};
+use super::spec::OptionId;
+use super::table::DEFAULT_MECHANISM;
+use super::value::Value;
 use crate::credential::{
     AwsCredential, AwsKeys, AwsProvider, CrCredential, Credential, EXTERNAL, GssapiCredential, OidcCredential,
     OidcEnvironment, OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
@@ -14,10 +16,10 @@ use crate::secret::Secret;
 use crate::uri::{percent_decode, percent_encode};
 use crate::warning::{WarningKind, Warnings};
 
-/// The credential, or `None` where nothing asks for one: a database or a source alone does not.
+/// The credential, or `None` where nothing asks for a login: a database or a source alone does not.
 pub(super) fn credential(given: &RawOptions, warnings: &mut Warnings) -> Result<Option<Credential>> {
     let settings = &given.settings;
-    let mechanism = settings.text(OptionId::AuthMechanism);
+    let mechanism = mechanism(settings, warnings);
     let parts = Parts {
         mechanism: mechanism.unwrap_or("the default mechanism"),
         username: settings.text(OptionId::Username).filter(|name| !name.is_empty()),
@@ -33,16 +35,16 @@ pub(super) fn credential(given: &RawOptions, warnings: &mut Warnings) -> Result<
         oidc: &given.oidc,
     };
     if given.aws_provider.is_some() && mechanism != Some("MONGODB-AWS") {
-        return Err(Error::invalid_argument("an AwsCredentialProvider has no place without authMechanism=MONGODB-AWS"));
+        return Err(Error::invalid_argument("an AwsCredentialProvider needs authMechanism=MONGODB-AWS"));
     }
     if let (Some(what), false) = (given.oidc.first(), mechanism == Some("MONGODB-OIDC")) {
-        return Err(Error::invalid_argument(format!("{what} has no place without authMechanism=MONGODB-OIDC")));
+        return Err(Error::invalid_argument(format!("{what} needs authMechanism=MONGODB-OIDC")));
     }
     if let (Some(_), false) = (parts.old_service_name, mechanism == Some("GSSAPI")) {
         warnings.add(WarningKind::NoEffect, "gssapiServiceName has no effect without authMechanism=GSSAPI");
     }
     if let (Some(option), false) = (parts.kerberos_store(), mechanism == Some("GSSAPI")) {
-        return Err(Error::invalid_argument(format!("{} has no place without authMechanism=GSSAPI", option.name())));
+        return Err(Error::invalid_argument(format!("{} needs authMechanism=GSSAPI", option.name())));
     }
     let credential = match mechanism {
         None if !given.login_asked && parts.username.is_none() && parts.password.is_none() => {
@@ -58,9 +60,22 @@ pub(super) fn credential(given: &RawOptions, warnings: &mut Warnings) -> Result<
         Some("GSSAPI") => Credential::Gssapi(parts.gssapi(warnings)?),
         Some("MONGODB-AWS") => Credential::Aws(parts.aws(warnings)?),
         Some("MONGODB-OIDC") => Credential::Oidc(parts.oidc()?),
-        Some(_) => return Err(Error::invalid_argument("there is no such authMechanism")),
+        Some(_) => return Err(Error::invalid_argument("authMechanism names an unknown mechanism")),
     };
     Ok(Some(credential))
+}
+
+/// The mechanism's name. `None`: it is negotiated.
+fn mechanism<'a>(settings: &'a OptionMap, warnings: &mut Warnings) -> Option<&'a str> {
+    let name = settings.text(OptionId::AuthMechanism)?;
+    if name == DEFAULT_MECHANISM {
+        warnings.add(
+            WarningKind::Spelling,
+            "authMechanism=DEFAULT, as MongoDB Compass writes it, means that the mechanism is negotiated; leave it out",
+        );
+        return None;
+    }
+    Some(name)
 }
 
 struct Parts<'a> {
@@ -94,7 +109,7 @@ impl Parts<'_> {
         self.no_properties()?;
         warnings.add(
             WarningKind::Deprecated,
-            "MONGODB-CR rests on MD5, and MongoDB 4.0 removed it; SCRAM-SHA-1 takes the same passwords",
+            "MONGODB-CR is based on MD5, and MongoDB 4.0 removed it; SCRAM-SHA-1 accepts the same passwords",
         );
         Ok(CrCredential {
             username: self.needed_username()?,
@@ -115,12 +130,12 @@ impl Parts<'_> {
         let username = self.needed_username()?;
         let password = self.needed_password()?;
         if password.is_empty() {
-            return Err(
-                self.error("needs a password that is not empty: an LDAP server takes an empty one for no login at all")
-            );
+            return Err(self.error(
+                "needs a password that is not empty: an LDAP server treats a login with an empty one as anonymous",
+            ));
         }
         if username.contains('\0') || password.expose().contains('\0') {
-            return Err(self.error("cannot carry a NUL in user name or password"));
+            return Err(self.error("does not allow a NUL character in user name or password"));
         }
         Ok(PlainCredential { username, password, source: self.source_or(EXTERNAL) })
     }
@@ -167,7 +182,7 @@ impl Parts<'_> {
 
     fn aws(&self, warnings: &mut Warnings) -> Result<AwsCredential> {
         if self.properties.get("AWS_CREDENTIAL_PROVIDER").is_some() {
-            return Err(self.error("takes no AWS_CREDENTIAL_PROVIDER as text: a provider is given in code only"));
+            return Err(self.error("takes no AWS_CREDENTIAL_PROVIDER as a string: a provider is given in code only"));
         }
         self.properties.only(self.mechanism, &["AWS_SESSION_TOKEN"])?;
         self.external_only()?;
@@ -177,14 +192,14 @@ impl Parts<'_> {
             (Some(id), Some(secret)) => {
                 warnings.add(
                     WarningKind::Deprecated,
-                    "AWS keys among the options are an old form; the environment or a profile is a better place for them",
+                    "AWS keys in the options are an old form; keep them in the environment or in a profile",
                 );
                 let mut keys = AwsKeys::new(id, secret.clone());
                 keys.session_token = token.map(Secret::from);
                 Some(keys)
             }
             (None, None) if token.is_some() => {
-                return Err(self.error("has an AWS_SESSION_TOKEN without the keys that it belongs to"));
+                return Err(self.error("has an AWS_SESSION_TOKEN, but not the keys that it belongs to"));
             }
             (None, None) => None,
             _ => {
@@ -193,16 +208,15 @@ impl Parts<'_> {
             }
         };
         if keys.is_some() && self.aws_provider.is_some() {
-            warnings
-                .add(WarningKind::NoEffect, "the AwsCredentialProvider is not asked, since AWS keys are given, too");
+            warnings.add(WarningKind::NoEffect, "the AwsCredentialProvider is not used, since AWS keys are given too");
         }
         Ok(AwsCredential { keys, provider: self.aws_provider.cloned() })
     }
 
     fn oidc(&self) -> Result<OidcCredential> {
         for (name, why) in [
-            ("OIDC_CALLBACK", "a callback cannot be written as text"),
-            ("OIDC_HUMAN_CALLBACK", "a callback cannot be written as text"),
+            ("OIDC_CALLBACK", "a callback cannot be written as a string"),
+            ("OIDC_HUMAN_CALLBACK", "a callback cannot be written as a string"),
             ("ALLOWED_HOSTS", "it can be given in code only, together with a human callback"),
         ] {
             if self.properties.get(name).is_some() {
@@ -220,12 +234,12 @@ impl Parts<'_> {
                 | OidcSource::HumanCallback { .. }
         );
         if self.username.is_some() && !takes_user {
-            return Err(self.error("takes a user name only in the ENVIRONMENT azure, or with a callback"));
+            return Err(self.error("takes a user name only with ENVIRONMENT:azure or with a callback"));
         }
         Ok(OidcCredential { username: self.username.map(str::to_owned), source })
     }
 
-    /// The one thing that gives the token: none, or two of them, is an error.
+    /// The source of the token. None at all, or more than one, is an error.
     fn oidc_source(&self) -> Result<OidcSource> {
         let RawOidcOptions { callback, human_callback, allowed_hosts, token_file, token_command } = self.oidc;
         if allowed_hosts.is_some() && human_callback.is_none() {
@@ -264,12 +278,12 @@ impl Parts<'_> {
             (Some("azure"), Some(token_resource)) => Ok(OidcEnvironment::Azure { token_resource }),
             (Some("gcp"), Some(token_resource)) => Ok(OidcEnvironment::Gcp { token_resource }),
             (Some("azure" | "gcp"), None) => {
-                Err(self.error("needs the mechanism property TOKEN_RESOURCE in this ENVIRONMENT"))
+                Err(self.error("needs the mechanism property TOKEN_RESOURCE with this ENVIRONMENT"))
             }
             (Some("test"), None) => Ok(OidcEnvironment::Test),
             (Some("k8s"), None) => Ok(OidcEnvironment::K8s),
-            (Some("test" | "k8s"), Some(_)) => Err(self.error("takes no TOKEN_RESOURCE in this ENVIRONMENT")),
-            (Some(_), _) => Err(self.error("knows the ENVIRONMENTs test, azure, gcp and k8s")),
+            (Some("test" | "k8s"), Some(_)) => Err(self.error("takes no TOKEN_RESOURCE with this ENVIRONMENT")),
+            (Some(_), _) => Err(self.error("has an unknown ENVIRONMENT; it must be test, azure, gcp or k8s")),
         }
     }
 
@@ -279,7 +293,8 @@ impl Parts<'_> {
 
     fn needed_password(&self) -> Result<Secret> {
         self.password.cloned().ok_or_else(|| {
-            self.error("needs a password").with_hint("in a URI the password follows the user name and a ':'")
+            self.error("needs a password")
+                .with_hint("in a connection string the password follows the user name and a ':'")
         })
     }
 
@@ -297,11 +312,11 @@ impl Parts<'_> {
     fn external_only(&self) -> Result<()> {
         match self.source {
             None | Some(EXTERNAL) => Ok(()),
-            Some(_) => Err(self.error("knows no authSource but $external")),
+            Some(_) => Err(self.error("requires authSource=$external")),
         }
     }
 
-    /// Of `db.collection`, which a connection string may have too, the database.
+    /// The source where none is given. A connection string may name `db.collection`: of that, the database.
     fn source_or(&self, default: &str) -> String {
         let database = self.database.and_then(|name| name.split('.').next()).filter(|name| !name.is_empty());
         self.source.or(database).unwrap_or(default).to_owned()
@@ -312,15 +327,16 @@ impl Parts<'_> {
     }
 }
 
-/// Code gives the audience for MONGODB-OIDC as it is. One that was percent-encoded all the same, as for a connection string, would be
-/// encoded twice on its way to the metadata service, which then knows no such audience.
+/// Decodes a percent-encoded audience for MONGODB-OIDC that code gave. In code it needs no encoding; encoded there as
+/// for a connection string, it would reach the metadata service encoded twice, and name an audience that does not
+/// exist.
 pub(super) fn take_encoded_resource(code: &mut OptionMap, warnings: &mut Warnings) {
     let mut pairs = code.properties(OptionId::AuthMechanismProperties).to_vec();
     for (name, value) in pairs.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("TOKEN_RESOURCE")) {
         if let Some(plain) = decoded(value.expose()) {
             *value = Secret::from(plain);
             let message = format!(
-                "the mechanism property {name} is percent-encoded already, and is not encoded again; code gives it as it is"
+                "the mechanism property {name} is percent-encoded, and was decoded; in code, give it without percent-encoding"
             );
             warnings.add(WarningKind::Spelling, message);
         }
@@ -330,7 +346,7 @@ pub(super) fn take_encoded_resource(code: &mut OptionMap, warnings: &mut Warning
     }
 }
 
-/// What was encoded, where the text is just what an encoder writes.
+/// The decoded string, if `text` is exactly what an encoder writes.
 fn decoded(text: &str) -> Option<String> {
     let plain = percent_decode(text).ok()?;
     (plain != text && percent_encode(&plain).eq_ignore_ascii_case(text)).then_some(plain)
@@ -345,7 +361,7 @@ impl<'a> Properties<'a> {
         for (name, value) in settings.properties(OptionId::AuthMechanismProperties) {
             let name = name.to_ascii_uppercase();
             let Some(known) = PROPERTIES.iter().find(|known| **known == name) else {
-                return Err(Error::invalid_argument("a mechanism property has a name that no mechanism knows")
+                return Err(Error::invalid_argument("authMechanismProperties has an unknown property")
                     .with_hint(format!("the properties are {}", PROPERTIES.join(", "))));
             };
             if value.is_empty() {
@@ -366,7 +382,7 @@ impl<'a> Properties<'a> {
     fn only(&self, mechanism: &str, known: &[&str]) -> Result<()> {
         match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             Some((name, _)) => {
-                Err(Error::invalid_argument(format!("the mechanism property {name} has no place with {mechanism}")))
+                Err(Error::invalid_argument(format!("{mechanism} does not take the mechanism property {name}")))
             }
             None => Ok(()),
         }

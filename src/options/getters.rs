@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::table::OptionId;
+use super::spec::OptionId;
 use super::{
     ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsOptions, WriteConcern,
 };

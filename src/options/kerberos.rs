@@ -1,4 +1,4 @@
-//! What GSSAPI needs of names: judged when the options are built, before anybody is asked for a ticket.
+//! Checks of the names that GSSAPI is given, when the options are built: before a ticket is asked for.
 
 use crate::credential::{CanonicalizeHostName, GssapiCredential};
 use crate::error::{Error, Result};
@@ -15,16 +15,18 @@ pub(super) fn check(credential: &GssapiCredential) -> Result<()> {
     ];
     for (what, text) in texts {
         if text.is_some_and(|text| text.contains('\0')) {
-            return Err(Error::invalid_argument(format!("GSSAPI: {what} must not contain a NUL")));
+            return Err(Error::invalid_argument(format!("GSSAPI: {what} must not contain a NUL character")));
         }
     }
     if credential.service_name.contains(['@', '/']) {
-        return Err(Error::invalid_argument("GSSAPI: SERVICE_NAME is the name alone, as in SERVICE_NAME:mongodb")
-            .with_hint("a realm goes into SERVICE_REALM, a host into SERVICE_HOST"));
+        return Err(Error::invalid_argument(
+            "GSSAPI: SERVICE_NAME must be the service's name alone, as in SERVICE_NAME:mongodb",
+        )
+        .with_hint("a realm goes into SERVICE_REALM, a host into SERVICE_HOST"));
     }
     if credential.service_host.as_ref().is_some_and(|host| host.contains(['@', '/'])) {
         return Err(Error::invalid_argument(
-            "GSSAPI: SERVICE_HOST is a host's name alone, as in SERVICE_HOST:db.example.com",
+            "GSSAPI: SERVICE_HOST must be a host name alone, as in SERVICE_HOST:db.example.com",
         )
         .with_hint("a realm goes into SERVICE_REALM, the service's name into SERVICE_NAME"));
     }
@@ -35,14 +37,14 @@ pub(super) fn check(credential: &GssapiCredential) -> Result<()> {
 pub(super) fn check_store(credential: &GssapiCredential) -> Result<()> {
     let named = credential.credential_cache.is_some() || credential.client_keytab.is_some();
     if cfg!(windows) && named {
-        return Err(Error::not_supported("GSSAPI: Windows has neither ticket caches by name nor keytabs")
+        return Err(Error::not_supported("GSSAPI: on Windows, ticket caches and keytabs cannot be named")
             .with_hint("log in with a password, or with the account of the Windows session (no password)"));
     }
     if cfg!(target_os = "macos") && named {
         return Err(Error::not_supported(
-            "GSSAPI: the system's library takes no ticket cache or keytab by name on macOS",
+            "GSSAPI: on macOS, the system's library does not let a program name a ticket cache or keytab",
         )
-        .with_hint("KRB5CCNAME and KRB5_CLIENT_KTNAME name them for the whole process"));
+        .with_hint("the variables KRB5CCNAME and KRB5_CLIENT_KTNAME name them for the whole process"));
     }
     Ok(())
 }
@@ -53,6 +55,8 @@ pub(super) fn canonicalize(value: &str) -> Result<CanonicalizeHostName> {
         "none" | "false" => Ok(CanonicalizeHostName::None),
         "forward" => Ok(CanonicalizeHostName::Forward),
         "forwardAndReverse" | "true" => Ok(CanonicalizeHostName::ForwardAndReverse),
-        _ => Err(Error::invalid_argument("CANONICALIZE_HOST_NAME is none, forward, forwardAndReverse, true or false")),
+        _ => Err(Error::invalid_argument(
+            "CANONICALIZE_HOST_NAME must be none, forward, forwardAndReverse, true or false",
+        )),
     }
 }

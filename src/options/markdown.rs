@@ -1,8 +1,10 @@
 //! The table of options as documentation.
 
-use super::table::{DefaultValue, Invalid, Location, Meaning, OPTIONS, OptionSpec, State};
+use super::spec::{DefaultValue, Invalid, Location, Meaning, OptionSpec, State};
+use super::table::OPTIONS;
 
-/// The table of all options as Markdown: name in a URI, what it takes, default, method of the builder, and what it is for.
+/// The table of all options as Markdown: name in a URI, what it takes, default, method of the builder, and what it is
+/// for.
 ///
 /// ```
 /// let table = mongo_blocking::options::options_table();

@@ -1,8 +1,8 @@
 //! What a client is told: from a connection string or in code, judged before anything is connected.
 //!
 //! [`ClientOptions::parse`] reads a connection string, [`ClientOptions::builder`] takes everything in code; both can be
-//! combined, and code wins. One table holds every option; parsing, builder, validation, warnings and documentation come from
-//! it. [`options_table`] shows it.
+//! combined, and code wins. One table holds every option; parsing, builder, validation, warnings and documentation come
+//! from it. [`options_table`] shows it.
 
 pub(crate) mod action;
 mod builder;
@@ -11,12 +11,15 @@ mod credential;
 mod getters;
 mod kerberos;
 mod markdown;
+mod option_map;
 mod protection;
 mod query;
 mod raw;
+mod spec;
 mod supported;
 mod table;
 mod tls;
+mod tls_types;
 mod to_uri;
 mod validate;
 mod value;
@@ -29,8 +32,8 @@ pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPr
 pub use markdown::options_table;
 #[cfg(feature = "aws")]
 pub(crate) use protection::{AWS_SESSION_TOKEN, is_local, unprotected};
-pub(crate) use tls::TlsIdentity;
-pub use tls::{TlsOptions, TlsVersion};
+pub(crate) use tls_types::TlsIdentity;
+pub use tls_types::{TlsOptions, TlsVersion};
 
 pub use crate::uri::{ServerAddress, percent_decode, percent_encode};
 
@@ -99,9 +102,9 @@ impl ClientOptions {
     /// [warning](ClientOptions::warnings).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where it cannot be right: its form, a port, options
-    /// that exclude one another, a value of `tls` or `ssl`, of an option for authentication, of `appName` or of `w`. The error
-    /// points at the byte, says what to do, and shows no part of the user info.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where it cannot be right: its form, a
+    /// port, options that exclude one another, a value of `tls` or `ssl`, of an option for authentication, of `appName`
+    /// or of `w`. The error points at the byte, says what to do, and shows no part of the user info.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;

@@ -1,5 +1,5 @@
-//! Secrets on a channel that others may read: a warning, or an error where the policy says so. Judged once, when the options are
-//! built; a secret that only a login finds is judged there, by [`unprotected`].
+//! Secrets on a connection that others may read: a warning, or an error where the policy says so. Checked once, when
+//! the options are built; a secret that only a login finds is checked there, by [`unprotected`].
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::policy::SecurityPolicy;
 use crate::warning::{WarningKind, Warnings};
 
-/// Judges a credential whose secret travels as it is. `hosts` is empty where they are behind a name that is yet to be looked up.
-pub(super) fn judge(
+/// Checks a credential whose secret is sent in the clear. `hosts` is empty where DNS is yet to name them.
+pub(super) fn check(
     credential: Option<&Credential>,
     tls: Option<&TlsOptions>,
     hosts: &[ServerAddress],
@@ -20,8 +20,8 @@ pub(super) fn judge(
     let local = !hosts.is_empty() && hosts.iter().all(is_local_address);
     let what = match credential {
         // An LDAP password is often good for much more than the database, and a program on the same machine may listen.
-        Some(Credential::Plain(_)) => "PLAIN sends the password as it is",
-        Some(Credential::Oidc(_)) if !local => "MONGODB-OIDC sends an access token as it is",
+        Some(Credential::Plain(_)) => "PLAIN sends the password unencrypted",
+        Some(Credential::Oidc(_)) if !local => "MONGODB-OIDC sends an access token unencrypted",
         Some(Credential::Aws(aws)) if !local && aws.keys.as_ref().is_some_and(|keys| keys.session_token.is_some()) => {
             AWS_SESSION_TOKEN
         }
@@ -35,12 +35,12 @@ pub(super) fn judge(
     Ok(())
 }
 
-/// The warning about a secret on a channel that does not protect it; an error where the policy refuses that.
+/// The warning about a secret on a connection that does not protect it; an error where the policy refuses that.
 pub(crate) fn unprotected(what: &str, policy: &SecurityPolicy) -> Result<String> {
     let message = format!("{what}: without verified TLS, others may read it");
     match policy.refuses_unprotected_secrets() {
         true => Err(Error::invalid_argument(message).with_hint(
-            "the security policy refuses that (refuse_unprotected_secrets); set tls=true, and nothing that weakens it",
+            "the security policy refuses that (refuse_unprotected_secrets); set tls=true, and no option that weakens it",
         )),
         false => Ok(message),
     }
@@ -62,8 +62,8 @@ fn is_local_address(address: &ServerAddress) -> bool {
     }
 }
 
-/// What travels with temporary AWS keys.
-pub(crate) const AWS_SESSION_TOKEN: &str = "MONGODB-AWS sends the session token of temporary keys as it is";
+/// What is sent with temporary AWS keys.
+pub(crate) const AWS_SESSION_TOKEN: &str = "MONGODB-AWS sends the session token of temporary keys unencrypted";
 
 #[cfg(test)]
 mod tests {

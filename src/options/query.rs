@@ -1,21 +1,35 @@
-//! The options of a connection string, by their names: read through the table, with a warning for all that is odd.
+//! The options in the query of a connection string: read through the table, with a warning for everything unusual.
+//!
+//! An option about security never makes a connection weaker by being mistyped. A path or a password that is empty or
+//! invalid is an error. A switch that is empty or invalid is ignored with a warning, as the URI Options specification
+//! has it; but any option for TLS that is named, a misspelt one too, asks for TLS.
 
-use super::table::{Invalid, Meaning, OptionId, OptionSpec, Repeated, find};
-use super::value::{OptionMap, Understood, Value, ValueKind};
+use super::option_map::OptionMap;
+use super::spec::{Invalid, Meaning, OptionId, OptionSpec, Repeated};
+use super::table::find;
+use super::tls;
+use super::value::{Understood, Value, ValueKind};
 use crate::error::{Error, Result};
 use crate::uri::{ConnectionString, Pair, error_at};
 use crate::warning::{WarningKind, Warnings};
 
-/// What the query of a connection string sets. `SERVICE_NAME` of the wrong mechanism and the like are judged later, together
-/// with what code sets.
-pub(super) fn read(uri: &ConnectionString, warnings: &mut Warnings) -> Result<OptionMap> {
-    let mut reader = Reader { settings: OptionMap::default(), warnings };
+/// What the query of a connection string sets.
+#[derive(Debug, Default)]
+pub(super) struct Query {
+    pub(super) options: OptionMap,
+    /// An option for TLS that was named and set nothing, as an error calls it: its value was ignored, or its name is
+    /// misspelt.
+    pub(super) ignored_tls_option: Option<String>,
+}
+
+/// Reads the query. Whether the options go together is checked later, when those in code are known too.
+pub(super) fn read(uri: &ConnectionString, warnings: &mut Warnings) -> Result<Query> {
+    let mut reader = Reader { query: Query::default(), ignored: Vec::new(), warnings };
     let mut old = Vec::new();
     let mut after_secret = false;
     for pair in &uri.pairs {
         let Some((spec, meaning)) = find(&pair.name) else {
-            let show = uri.may_show_names && !after_secret;
-            reader.warnings.add(WarningKind::UnknownOption, unknown(pair, show));
+            reader.ignore_unknown(pair, uri.may_show_names && !after_secret)?;
             continue;
         };
         after_secret = matches!(spec.kind, ValueKind::Secret | ValueKind::Properties);
@@ -24,39 +38,42 @@ pub(super) fn read(uri: &ConnectionString, warnings: &mut Warnings) -> Result<Op
             _ => old.push((spec, meaning, pair)),
         }
     }
-    let new = reader.settings.clone();
+    let new = reader.query.options.clone();
     for (spec, meaning, pair) in old {
         reader.take_old(spec, meaning, pair, &new)?;
     }
-    Ok(reader.settings)
+    Ok(reader.query)
 }
 
 struct Reader<'a> {
-    settings: OptionMap,
+    query: Query,
+    /// The switches for TLS of which a value was ignored.
+    ignored: Vec<OptionId>,
     warnings: &'a mut Warnings,
 }
 
 impl Reader<'_> {
     fn take(&mut self, spec: &OptionSpec, pair: &Pair) -> Result<()> {
         if spec.option == OptionId::TlsKeyFile {
-            let message = "ssl_keyfile is an old option; put certificate and key into one file and name it in tlsCertificateKeyFile";
+            let message = "ssl_keyfile is an old option; \
+                           put certificate and key into one file and name it in tlsCertificateKeyFile";
             self.warnings.add(WarningKind::Deprecated, message);
         }
-        let Some(value) = self.understand(spec, pair)? else { return Ok(()) };
+        let Some(value) = self.understand(spec, spec.name, pair)? else { return Ok(()) };
         self.keep(spec, pair, value)
     }
 
-    /// An old name holds only where the new one is not given. About TLS, the two must agree.
+    /// An old name counts only where the new one is not given. About TLS, the two must agree.
     fn take_old(&mut self, spec: &OptionSpec, meaning: Meaning, pair: &Pair, new: &OptionMap) -> Result<()> {
-        let name = find_alias(spec, &pair.name);
+        let name = alias_of(spec, &pair.name);
         self.warnings.add(WarningKind::Deprecated, format!("{name} is an old name of {}", spec.name));
         let value = match meaning {
             Meaning::CertReqs => return self.take_cert_reqs(pair),
-            Meaning::OldInverted => match self.understand(spec, pair)? {
+            Meaning::OldInverted => match self.understand(spec, name, pair)? {
                 Some(Value::Bool(value)) => Value::Bool(!value),
                 _ => return Ok(()),
             },
-            Meaning::Same | Meaning::Old => match self.understand(spec, pair)? {
+            Meaning::Same | Meaning::Old => match self.understand(spec, name, pair)? {
                 Some(value) => value,
                 None => return Ok(()),
             },
@@ -75,103 +92,171 @@ impl Reader<'_> {
         }
     }
 
-    /// CERT_NONE switches off the check of the host's name too, as it always has. The others ask for what holds anyway.
+    /// CERT_NONE switches off the check of the host name too, as it always has. The others ask for the default.
     fn take_cert_reqs(&mut self, pair: &Pair) -> Result<()> {
         let certificates = OptionId::TlsAllowInvalidCertificates.spec();
         match pair.value.expose() {
             "CERT_NONE" => {
                 self.take_switch(certificates, "ssl_cert_reqs", pair, Value::Bool(true))?;
-                self.take_switch(OptionId::TlsAllowInvalidHostnames.spec(), "ssl_cert_reqs", pair, Value::Bool(true))
+                let host_names = OptionId::TlsAllowInvalidHostnames.spec();
+                self.take_switch(host_names, "ssl_cert_reqs", pair, Value::Bool(true))
             }
             "CERT_OPTIONAL" | "CERT_REQUIRED" => {
-                // Asking for what holds anyway must not collide with the options that exclude tlsAllowInvalidCertificates.
+                // Asking for the default must not collide with the options that exclude tlsAllowInvalidCertificates.
                 let disabled = [OptionId::TlsDisableOcspEndpointCheck, OptionId::TlsDisableCertificateRevocationCheck];
-                if disabled.iter().any(|option| self.settings.has(*option)) {
+                if disabled.iter().any(|option| self.query.options.has(*option)) {
                     return Ok(());
                 }
                 self.take_switch(certificates, "ssl_cert_reqs", pair, Value::Bool(false))
             }
-            _ => {
-                let message = "ssl_cert_reqs was ignored: CERT_NONE, CERT_OPTIONAL or CERT_REQUIRED was expected";
-                self.warnings.add(WarningKind::InvalidValue, message);
-                Ok(())
-            }
+            _ => Err(error_at(pair.at, "ssl_cert_reqs must be CERT_NONE, CERT_OPTIONAL or CERT_REQUIRED")),
         }
     }
 
     /// Sets a switch of TLS from an old spelling.
     fn take_switch(&mut self, spec: &OptionSpec, name: &str, pair: &Pair, value: Value) -> Result<()> {
-        match self.settings.get(spec.option) {
+        match self.query.options.get(spec.option) {
             Some(before) if !before.same_as(&value) => Err(contradiction(spec, name, pair)),
             _ => {
-                self.settings.set(spec.option, value);
+                self.refuse_beside_ignored(spec, pair)?;
+                self.query.options.set(spec.option, value);
                 Ok(())
             }
         }
     }
 
-    /// The value, or `None` where it was ignored with a warning.
-    fn understand(&mut self, spec: &OptionSpec, pair: &Pair) -> Result<Option<Value>> {
+    /// The value, or `None` where it was ignored with a warning. `name` is the name that was used.
+    fn understand(&mut self, spec: &OptionSpec, name: &str, pair: &Pair) -> Result<Option<Value>> {
         let text = pair.value.expose();
         match spec.kind.read(text) {
             Ok(Understood { value, remark }) => {
                 if let Some(remark) = remark {
                     let kind = if spec.kind.is_bool() { WarningKind::Deprecated } else { WarningKind::InvalidValue };
-                    self.warnings.add(kind, format!("{} (byte {}): {remark}", spec.name, pair.at));
+                    self.warnings.add(kind, format!("{name} (byte {}): {remark}", pair.at));
                 }
                 Ok(Some(value))
             }
             Err(expected) => {
-                let message = format!("{} must be {expected}", spec.name);
+                let message = format!("{name} must be {expected}");
                 let fatal = match spec.invalid {
                     Invalid::Error => true,
                     Invalid::ErrorUnlessEmpty => !text.is_empty(),
                     Invalid::Warning => false,
                 };
                 if fatal {
-                    return Err(error_at(pair.at, &message));
+                    let error = error_at(pair.at, &message);
+                    return Err(match text.is_empty() {
+                        true => error.with_hint("it is empty: is a variable unset that the connection string uses?"),
+                        false => error,
+                    });
                 }
                 self.warnings.add(WarningKind::InvalidValue, format!("{message}; it was ignored (byte {})", pair.at));
+                self.ignore(spec, name, pair)?;
                 Ok(None)
             }
         }
     }
 
+    /// Remembers that an option for TLS was named whose value was ignored.
+    fn ignore(&mut self, spec: &OptionSpec, name: &str, pair: &Pair) -> Result<()> {
+        if !tls::is_tls_option(spec.option) {
+            return Ok(());
+        }
+        self.ignored.push(spec.option);
+        self.query.ignored_tls_option.get_or_insert_with(|| name.to_owned());
+        match self.query.options.has(spec.option) {
+            true => self.refuse_beside_ignored(spec, pair),
+            false => Ok(()),
+        }
+    }
+
+    /// A switch that is given twice must say the same both times. A value that was ignored says nothing.
+    fn refuse_beside_ignored(&self, spec: &OptionSpec, pair: &Pair) -> Result<()> {
+        match self.ignored.contains(&spec.option) {
+            true => {
+                let message = format!("{} is given more than once, and not each time as true or false", spec.name);
+                Err(error_at(pair.at, &message))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// An unknown option is ignored with a warning. One whose name looks like one of an option for TLS asks for TLS.
+    fn ignore_unknown(&mut self, pair: &Pair, show: bool) -> Result<()> {
+        if pair.name.get(..HTML_AMPERSAND.len()).is_some_and(|start| start.eq_ignore_ascii_case(HTML_AMPERSAND)) {
+            return Err(error_at(pair.at, "the connection string is escaped for HTML: '&amp;' stands for '&'")
+                .with_hint("write '&' between the options"));
+        }
+        if !looks_like_tls(&pair.name) {
+            self.warnings.add(WarningKind::UnknownOption, unknown(pair, show));
+            return Ok(());
+        }
+        let message = format!("{}; its name looks like one of an option for TLS, so TLS is on", unknown(pair, show));
+        self.warnings.add(WarningKind::UnknownOption, message);
+        let called = match show && is_plain_name(pair) {
+            true => pair.name.clone(),
+            false => format!("an option with an unknown name (byte {})", pair.at),
+        };
+        self.query.ignored_tls_option.get_or_insert(called);
+        Ok(())
+    }
+
     fn keep(&mut self, spec: &OptionSpec, pair: &Pair, value: Value) -> Result<()> {
-        if let Some(before) = self.settings.get(spec.option) {
+        self.refuse_beside_ignored(spec, pair)?;
+        let options = &mut self.query.options;
+        if let Some(before) = options.get(spec.option) {
             match spec.repeated {
                 Repeated::Item => {}
                 Repeated::Error => return Err(error_at(pair.at, &format!("{} is given twice", spec.name))),
                 Repeated::MustAgree if !before.same_as(&value) => return Err(contradiction(spec, spec.name, pair)),
-                Repeated::MustAgree if spec.option == OptionId::Tls => {} // tls and ssl together are nothing odd
+                Repeated::MustAgree if spec.option == OptionId::Tls => {} // tls and ssl are often given together
                 Repeated::MustAgree | Repeated::LastHolds => {
-                    let message = format!("{} is given more than once; the last one holds", spec.name);
+                    let message = format!("{} is given more than once; the last value is used", spec.name);
                     self.warnings.add(WarningKind::RepeatedOption, message);
-                    self.settings.set(spec.option, value);
+                    options.set(spec.option, value);
                     return Ok(());
                 }
             }
         }
-        self.settings.add(spec.option, value);
+        options.add(spec.option, value);
         Ok(())
     }
 }
 
+/// Whether an unknown name may be meant for an option for TLS: it contains `tls` or `ssl`, or begins with these letters
+/// in another order (`tsl`).
+fn looks_like_tls(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let mut first: Vec<char> = name.chars().take(3).collect();
+    first.sort_unstable();
+    name.contains("tls") || name.contains("ssl") || first == ['l', 's', 't'] || first == ['l', 's', 's']
+}
+
 fn contradiction(spec: &OptionSpec, name: &str, pair: &Pair) -> Error {
-    let other = if name == spec.name && spec.option == OptionId::Tls { "tls or ssl" } else { spec.name };
+    if name == spec.name && spec.option != OptionId::Tls {
+        return error_at(pair.at, &format!("{name} is given more than once, with different values"));
+    }
+    let other = if name == spec.name { "tls or ssl" } else { spec.name };
     error_at(pair.at, &format!("{name} contradicts {other}, given elsewhere in the connection string"))
 }
 
-fn find_alias(spec: &OptionSpec, name: &str) -> &'static str {
+fn alias_of(spec: &OptionSpec, name: &str) -> &'static str {
     spec.aliases.iter().find(|alias| alias.name.eq_ignore_ascii_case(name)).map_or(spec.name, |alias| alias.name)
 }
 
 /// A name is shown only if it looks like one, and cannot be the tail of a badly escaped secret.
 fn unknown(pair: &Pair, show: bool) -> String {
-    let like_a_name =
-        pair.name.len() <= 64 && pair.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if show && like_a_name {
+    if show && is_plain_name(pair) {
         return format!("there is no option {}; it was ignored", pair.name);
     }
     format!("an option with an unknown name was ignored (byte {})", pair.at)
 }
+
+fn is_plain_name(pair: &Pair) -> bool {
+    pair.name.len() <= MAX_NAME && pair.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// How a `&` of an HTML page that was copied as source begins the next name.
+const HTML_AMPERSAND: &str = "amp;";
+/// The longest known name has 36 characters.
+const MAX_NAME: usize = 64;

@@ -1,10 +1,11 @@
-//! What was given, from a connection string and in code, before it is judged.
+//! The options as they were given, in a connection string and in code, before they are validated.
 
 use std::path::PathBuf;
 
-use super::table::OptionId;
-use super::tls::{TlsBytes, TlsIdentity};
-use super::value::{OptionMap, Value};
+use super::option_map::OptionMap;
+use super::spec::OptionId;
+use super::tls_types::{TlsBytes, TlsIdentity};
+use super::value::Value;
 use super::{DriverInfo, ServerAddress, ServerApi, TlsVersion, query};
 use crate::credential::{AllowedHosts, AwsProvider, OidcCommand, OidcProvider};
 use crate::error::Result;
@@ -13,16 +14,19 @@ use crate::policy::SecurityPolicy;
 use crate::uri::ConnectionString;
 use crate::warning::{Warning, Warnings};
 
-/// What was given, taken together.
+/// All that was given.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawOptions {
     pub(super) settings: OptionMap,
+    /// An option for TLS that the connection string names and that set nothing, as an error calls it.
+    pub(super) ignored_tls_option: Option<String>,
     pub(super) hosts: Vec<ServerAddress>,
     /// The host name of a `mongodb+srv` connection string.
     pub(super) srv_host: Option<String>,
-    /// The connection string's own database, which names the users' source where no `authSource` does; one that code sets does not.
+    /// The connection string's own database, which is the users' source where `authSource` is not given. A default
+    /// database that code sets is not.
     pub(super) uri_database: Option<String>,
-    /// Whether the connection string has an `@`: then a log-in is wanted, even with nothing before it.
+    /// Whether the connection string has an `@`: that asks for a login, even with nothing before it.
     pub(super) login_asked: bool,
     /// Whether the connection string's user info has a `+`, which some programs write for a space.
     pub(super) plus_in_uri: bool,
@@ -36,11 +40,11 @@ pub(super) struct RawOptions {
     pub(super) oidc: RawOidcOptions,
     pub(super) policy: SecurityPolicy,
     pub(super) min_tls_version: Option<TlsVersion>,
-    /// What was odd about the connection string, or about a value in code.
+    /// Warnings about the connection string, or about a value in code.
     pub(super) uri_warnings: Warnings,
 }
 
-/// What gives tokens for MONGODB-OIDC, as far as a connection string cannot say it.
+/// The sources of tokens for MONGODB-OIDC that only code can give.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawOidcOptions {
     pub(super) callback: Option<OidcProvider>,
@@ -51,7 +55,7 @@ pub(super) struct RawOidcOptions {
 }
 
 impl RawOidcOptions {
-    /// The setter of something that was given, if anything was.
+    /// The builder method of the first of them that was given.
     pub(super) fn first(&self) -> Option<&'static str> {
         let given = [
             (self.callback.is_some(), "oidc_callback"),
@@ -65,10 +69,11 @@ impl RawOidcOptions {
 }
 
 impl RawOptions {
-    /// Takes a connection string. What was given before wins over it.
+    /// Takes a connection string. Options given before win over it.
     pub(super) fn take_uri(&mut self, uri: ConnectionString) -> Result<()> {
         let mut warnings = uri.warnings.clone();
-        let mut settings = query::read(&uri, &mut warnings)?;
+        let query::Query { options: mut settings, ignored_tls_option } = query::read(&uri, &mut warnings)?;
+        self.ignored_tls_option = self.ignored_tls_option.take().or(ignored_tls_option);
         if let Some(database) = uri.database {
             self.uri_database.get_or_insert_with(|| database.clone());
             settings.set(OptionId::DefaultDatabase, Value::Text(database));

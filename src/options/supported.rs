@@ -1,13 +1,13 @@
-//! What is understood and cannot be done yet: refused when a client is made, never ignored.
+//! Options that are understood and not supported yet: refused when a client is made, never ignored.
 
-use super::ClientOptions;
 use super::kerberos;
-use super::table::{OptionId, State};
+use super::spec::{OptionId, State};
+use super::{ClientOptions, ServerAddress};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 
 impl ClientOptions {
-    /// Whether this version of the driver can do all that these options ask for. Making a client asks this first.
+    /// Whether this version of the driver supports all that these options ask for. Making a client checks this first.
     ///
     /// # Errors
     /// [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported), and the name of what is not.
@@ -29,19 +29,22 @@ impl ClientOptions {
         if self.hosts.len() > 1 {
             return Err(not_yet("a list of several hosts").with_hint("name one of them; add directConnection=true"));
         }
+        if self.tls.is_some() {
+            self.hosts.iter().try_for_each(check_host_name)?;
+        }
         if let Some(credential) = &self.credential {
             check_mechanism(credential)?;
         }
         if let Some(api) = self.server_api.as_ref().filter(|api| api.version != STABLE_API_VERSION) {
             return Err(Error::not_supported(format!(
-                "version {:?} of the Stable API is unknown to this driver",
+                "this driver does not know version {:?} of the Stable API",
                 api.version
             ))
             .with_hint("the only version is \"1\": ServerApi::v1()"));
         }
         for (option, value) in self.given.settings.given() {
             let spec = option.spec();
-            if spec.state == State::NotSupportedYet && !spec.asks_for_nothing(value) && has_weight(self, option) {
+            if spec.state == State::NotSupportedYet && !spec.asks_for_nothing(value) && matters(self, option) {
                 return Err(not_yet(spec.name));
             }
         }
@@ -49,9 +52,20 @@ impl ClientOptions {
     }
 }
 
-/// A level for zlib says nothing where nothing is compressed.
-fn has_weight(options: &ClientOptions, option: OptionId) -> bool {
+/// A level for zlib has no meaning where nothing is compressed.
+fn matters(options: &ClientOptions, option: OptionId) -> bool {
     option != OptionId::ZlibCompressionLevel || !options.compressors().is_empty()
+}
+
+/// A certificate has the ASCII form of a host name only (RFC 5280, 7.2).
+fn check_host_name(address: &ServerAddress) -> Result<()> {
+    match address {
+        ServerAddress::Tcp { host, .. } if !host.is_ascii() => Err(Error::invalid_argument(format!(
+            "the host name {host} has letters beyond ASCII, which TLS does not allow"
+        ))
+        .with_hint(crate::uri::ASCII_HOST_HINT)),
+        _ => Ok(()),
+    }
 }
 
 fn check_mechanism(credential: &Credential) -> Result<()> {
@@ -75,12 +89,12 @@ fn needs_feature(what: &str, feature: &str) -> Error {
         "gssapi" => "; on Unix, building it needs Kerberos' headers and libclang (libkrb5-dev, libclang-dev)",
         _ => "",
     };
-    Error::not_supported(format!("{what} needs the cargo feature `{feature}`, and this build has it off")).with_hint(
+    Error::not_supported(format!("{what} needs the cargo feature `{feature}`, which is off in this build")).with_hint(
         format!("in Cargo.toml: mongo-blocking = {{ version = \"...\", features = [\"{feature}\"] }}{headers}"),
     )
 }
 
-/// The version of the Stable API that there is.
+/// The only version of the Stable API.
 const STABLE_API_VERSION: &str = "1";
 
 #[cfg(test)]

@@ -1,180 +1,7 @@
 //! The one table of options. Parsing, the builder, validation, warnings and the documentation take everything from it.
 
-use super::value::{MAX_INT, Unit, Value, ValueKind};
-
-/// Every option; also its place in [`OPTIONS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum OptionId {
-    Hosts,
-    Username,
-    Password,
-    AuthMechanism,
-    AuthMechanismProperties,
-    AuthSource,
-    GssapiServiceName,
-    GssapiCredentialCache,
-    GssapiClientKeytab,
-    ScramMaxIterations,
-    DefaultDatabase,
-    AppName,
-    DriverInfo,
-    ServerApi,
-    Tls,
-    TlsCaFile,
-    TlsCertificateKeyFile,
-    TlsCertificateKeyFilePassword,
-    TlsKeyFile,
-    TlsCrlFile,
-    TlsAllowInvalidCertificates,
-    TlsAllowInvalidHostnames,
-    TlsInsecure,
-    TlsDisableOcspEndpointCheck,
-    TlsDisableCertificateRevocationCheck,
-    MinTlsVersion,
-    TimeoutMs,
-    ConnectTimeoutMs,
-    SocketTimeoutMs,
-    ServerSelectionTimeoutMs,
-    ServerSelectionTryOnce,
-    WaitQueueTimeoutMs,
-    MaxPoolSize,
-    MinPoolSize,
-    MaxConnecting,
-    MaxIdleTimeMs,
-    ReplicaSet,
-    DirectConnection,
-    LoadBalanced,
-    LocalThresholdMs,
-    HeartbeatFrequencyMs,
-    ServerMonitoringMode,
-    SrvMaxHosts,
-    SrvServiceName,
-    ReadPreference,
-    ReadPreferenceTags,
-    MaxStalenessSeconds,
-    ReadConcernLevel,
-    W,
-    WTimeoutMs,
-    Journal,
-    RetryReads,
-    RetryWrites,
-    MaxAdaptiveRetries,
-    EnableOverloadRetargeting,
-    Compressors,
-    ZlibCompressionLevel,
-    ProxyHost,
-    ProxyPort,
-    ProxyUsername,
-    ProxyPassword,
-    AutoEncryption,
-    TlsCaPem,
-    TlsIdentityPem,
-    TlsIdentityPkcs12,
-    AwsCredentialProvider,
-    OidcCallback,
-    OidcHumanCallback,
-    OidcAllowedHosts,
-    OidcTokenFile,
-    OidcTokenCommand,
-    WarningHandler,
-    CommandEventHandler,
-    SecurityPolicy,
-}
-
-/// What is to be known about an option.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OptionSpec {
-    pub(crate) option: OptionId,
-    /// Its name in a URI; for [`Location::Code`] and the parts before the query, a name in parentheses.
-    pub(crate) name: &'static str,
-    pub(crate) kind: ValueKind,
-    /// One line of documentation.
-    pub(crate) about: &'static str,
-    /// The builder's method.
-    pub(crate) setter: &'static str,
-    pub(crate) default: DefaultValue,
-    pub(crate) location: Location,
-    pub(crate) aliases: &'static [Alias],
-    pub(crate) invalid: Invalid,
-    pub(crate) repeated: Repeated,
-    pub(crate) state: State,
-}
-
-/// What holds if the option is not given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DefaultValue {
-    /// In words.
-    Words(&'static str),
-    Bool(bool),
-    Number(i64),
-    Text(&'static str),
-}
-
-/// Where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Location {
-    /// Among the options of a URI, and in code.
-    Query,
-    /// Elsewhere in a URI, and in code.
-    Uri,
-    /// In code only.
-    Code,
-}
-
-/// Another name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Alias {
-    pub(crate) name: &'static str,
-    pub(crate) meaning: Meaning,
-}
-
-/// What another name means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// The same, and as good a name.
-    Same,
-    /// The same; an old name.
-    Old,
-    /// An old name whose true is the option's false (`ssl_match_hostname`).
-    OldInverted,
-    /// An old name with the values CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED.
-    CertReqs,
-}
-
-/// What a value that makes no sense leads to, in a URI. In code it is always an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Invalid {
-    /// A warning, and the default holds.
-    Warning,
-    /// An error, but for an empty value: that is a warning.
-    ErrorUnlessEmpty,
-    /// An error.
-    Error,
-}
-
-/// What it means to give it more than once in a URI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Repeated {
-    /// The last one holds; a warning.
-    LastHolds,
-    /// Every time must say the same; else an error.
-    MustAgree,
-    /// An error.
-    Error,
-    /// One more item of a list.
-    Item,
-}
-
-/// Whether the driver can do it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Yes.
-    Works,
-    /// It is understood; what it governs is not built yet. A warning.
-    NoEffectYet(&'static str),
-    /// It is understood and refused, unless it asks for what holds anyway (false, an empty list, the default).
-    NotSupportedYet,
-}
+use super::spec::{Alias, DefaultValue, Invalid, Location, Meaning, OptionId, OptionSpec, Repeated, code, query};
+use super::value::{MAX_INT, Unit, ValueKind};
 
 impl OptionId {
     /// Its line in the table.
@@ -185,19 +12,6 @@ impl OptionId {
 
     pub(crate) fn name(self) -> &'static str {
         self.spec().name
-    }
-}
-
-impl OptionSpec {
-    /// Whether the value is what holds without the option.
-    pub(crate) fn asks_for_nothing(&self, value: &Value) -> bool {
-        match value {
-            Value::Bool(value) => !value,
-            Value::Number(value) => self.default == DefaultValue::Number(*value),
-            Value::Text(value) => matches!(self.default, DefaultValue::Text(default) if default == value),
-            Value::List(items) => items.is_empty(),
-            Value::Secret(_) | Value::TagSets(_) | Value::Properties(_) => false,
-        }
     }
 }
 
@@ -217,249 +31,603 @@ pub(crate) fn find(name: &str) -> Option<(&'static OptionSpec, Meaning)> {
 
 /// The whole table, in the order of [`OptionId`].
 pub(crate) const OPTIONS: &[OptionSpec] = &[
-    code(OptionId::Hosts, "(hosts)", "hosts", "hosts", "Where the servers listen: host, host:port, [IPv6]:port or the path of a Unix socket.")
+    code(
+        OptionId::Hosts,
+        "(hosts)",
+        "hosts",
+        "hosts",
+        "Where the servers listen: host, host:port, [IPv6]:port or the path of a Unix socket.",
+    )
+    .in_uri()
+    .default(DefaultValue::Text("localhost:27017")),
+    code(OptionId::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.")
         .in_uri()
-        .default(DefaultValue::Text("localhost:27017")),
-    code(OptionId::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.").in_uri().kind(ANY_TEXT),
-    code(OptionId::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.").in_uri().kind(ValueKind::Password),
-    query(OptionId::AuthMechanism, "authMechanism", ValueKind::Choice(MECHANISMS), "auth_mechanism", "How to log in. A mechanism that this build lacks is refused by name.")
-        .default(DefaultValue::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
-        .invalid(Invalid::Error),
-    query(OptionId::AuthMechanismProperties, "authMechanismProperties", ValueKind::Properties, "auth_mechanism_properties", "What the mechanism needs besides.")
-        .invalid(Invalid::ErrorUnlessEmpty),
+        .kind(ANY_TEXT),
+    code(OptionId::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.")
+        .in_uri()
+        .kind(ValueKind::Password),
+    query(
+        OptionId::AuthMechanism,
+        "authMechanism",
+        ValueKind::Choice(MECHANISMS),
+        "auth_mechanism",
+        "How to log in. A mechanism that this build lacks is refused by name.",
+    )
+    .default(DefaultValue::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
+    .invalid(Invalid::Error)
+    .repeated(Repeated::MustAgree),
+    query(
+        OptionId::AuthMechanismProperties,
+        "authMechanismProperties",
+        ValueKind::Properties,
+        "auth_mechanism_properties",
+        "What the mechanism needs besides.",
+    )
+    .invalid(Invalid::ErrorUnlessEmpty),
     query(OptionId::AuthSource, "authSource", ANY_TEXT, "auth_source", "The database that knows the user.")
-        .default(DefaultValue::Words("the URI's database, else admin; $external for PLAIN (after the URI's database), GSSAPI, X.509, AWS and OIDC"))
+        .default(DefaultValue::Words(
+            "the URI's database, else admin; $external for PLAIN (after the URI's database), \
+        GSSAPI, X.509, AWS and OIDC",
+        ))
         .invalid(Invalid::Error),
-    query(OptionId::GssapiServiceName, "gssapiServiceName", ANY_TEXT, "gssapi_service_name", "Old form of the mechanism property SERVICE_NAME."),
-    code(OptionId::GssapiCredentialCache, "(ticket cache)", "path", "gssapi_credential_cache", "The Kerberos ticket cache to use; for GSSAPI on Unix.")
-        .kind(ValueKind::Path)
-        .default(DefaultValue::Words("the system's, as KRB5CCNAME or krb5.conf names it")),
-    code(OptionId::GssapiClientKeytab, "(client keytab)", "path", "gssapi_client_keytab", "A keytab with the user's own key; for GSSAPI on Unix.")
-        .kind(ValueKind::Path)
-        .default(DefaultValue::Words("the system's, as KRB5_CLIENT_KTNAME or krb5.conf names it")),
-    code(OptionId::ScramMaxIterations, "(SCRAM iterations)", "number", "scram_max_iterations", "The most rounds of hashing that a server may ask for; at least 4,096.")
-        .kind(ValueKind::Number { unit: Unit::Plain, min: 4_096, max: MAX_INT })
-        .default(DefaultValue::Number(1_000_000)),
-    code(OptionId::DefaultDatabase, "(database)", "text", "default_database", "The database that default_database() returns.").in_uri().kind(ValueKind::Database),
-    query(OptionId::AppName, "appName", ValueKind::Text { max: 128 }, "app_name", "A name that the server logs with each connection.")
-        .invalid(Invalid::ErrorUnlessEmpty),
-    code(OptionId::DriverInfo, "(driver info)", "DriverInfo", "driver_info", "What a library that wraps this driver adds to the client metadata."),
-    code(OptionId::ServerApi, "(Stable API)", "ServerApi", "server_api", "The version of the Stable API that every command declares."),
+    query(
+        OptionId::GssapiServiceName,
+        "gssapiServiceName",
+        ANY_TEXT,
+        "gssapi_service_name",
+        "Old form of the mechanism property SERVICE_NAME.",
+    ),
+    code(
+        OptionId::GssapiCredentialCache,
+        "(ticket cache)",
+        "path",
+        "gssapi_credential_cache",
+        "The Kerberos ticket cache to use; for GSSAPI on Unix.",
+    )
+    .kind(ValueKind::Path)
+    .default(DefaultValue::Words("the system's, as KRB5CCNAME or krb5.conf names it")),
+    code(
+        OptionId::GssapiClientKeytab,
+        "(client keytab)",
+        "path",
+        "gssapi_client_keytab",
+        "A keytab with the user's own key; for GSSAPI on Unix.",
+    )
+    .kind(ValueKind::Path)
+    .default(DefaultValue::Words("the system's, as KRB5_CLIENT_KTNAME or krb5.conf names it")),
+    code(
+        OptionId::ScramMaxIterations,
+        "(SCRAM iterations)",
+        "number",
+        "scram_max_iterations",
+        "The most rounds of hashing that a server may ask for; at least 4,096.",
+    )
+    .kind(ValueKind::Number { unit: Unit::Plain, min: 4_096, max: MAX_INT })
+    .default(DefaultValue::Number(1_000_000)),
+    code(
+        OptionId::DefaultDatabase,
+        "(database)",
+        "text",
+        "default_database",
+        "The database that default_database() returns.",
+    )
+    .in_uri()
+    .kind(ValueKind::Database),
+    query(
+        OptionId::AppName,
+        "appName",
+        ValueKind::Text { max: 128 },
+        "app_name",
+        "A name that the server logs with each connection.",
+    )
+    .invalid(Invalid::ErrorUnlessEmpty),
+    code(
+        OptionId::DriverInfo,
+        "(driver info)",
+        "DriverInfo",
+        "driver_info",
+        "What a library that wraps this driver adds to the client metadata.",
+    ),
+    code(
+        OptionId::ServerApi,
+        "(Stable API)",
+        "ServerApi",
+        "server_api",
+        "The version of the Stable API that every command declares.",
+    ),
     query(OptionId::Tls, "tls", ValueKind::Bool, "tls", "Whether to speak TLS. Any other option for TLS turns it on.")
         .default(DefaultValue::Words("false; true with mongodb+srv"))
         .aliases(&[Alias { name: "ssl", meaning: Meaning::Same }])
         .invalid(Invalid::Error)
         .repeated(Repeated::MustAgree),
-    query(OptionId::TlsCaFile, "tlsCAFile", ValueKind::Path, "tls_ca_file", "The authorities to trust instead of the system's: a PEM file.")
-        .aliases(&[old("ssl_ca_certs")])
-        .repeated(Repeated::MustAgree),
-    query(OptionId::TlsCertificateKeyFile, "tlsCertificateKeyFile", ValueKind::Path, "tls_certificate_key_file", "The client's certificate, and its key unless that has a file of its own: a PEM file.")
-        .aliases(&[old("ssl_certfile")])
-        .repeated(Repeated::MustAgree),
-    query(OptionId::TlsCertificateKeyFilePassword, "tlsCertificateKeyFilePassword", ValueKind::Secret, "tls_certificate_key_file_password", "The password of the client's key.")
-        .aliases(&[old("ssl_pem_passphrase")])
-        .repeated(Repeated::MustAgree),
-    query(OptionId::TlsKeyFile, "ssl_keyfile", ValueKind::Path, "tls_key_file", "The client's key, where it is not in the certificate's file: a PEM file.")
-        .repeated(Repeated::MustAgree),
+    query(
+        OptionId::TlsCaFile,
+        "tlsCAFile",
+        ValueKind::Path,
+        "tls_ca_file",
+        "The authorities to trust instead of the system's: a PEM file.",
+    )
+    .aliases(&[old("ssl_ca_certs")])
+    .invalid(Invalid::Error)
+    .repeated(Repeated::MustAgree),
+    query(
+        OptionId::TlsCertificateKeyFile,
+        "tlsCertificateKeyFile",
+        ValueKind::Path,
+        "tls_certificate_key_file",
+        "The client's certificate, and its key unless that has a file of its own: a PEM file.",
+    )
+    .aliases(&[old("ssl_certfile")])
+    .invalid(Invalid::Error)
+    .repeated(Repeated::MustAgree),
+    query(
+        OptionId::TlsCertificateKeyFilePassword,
+        "tlsCertificateKeyFilePassword",
+        ValueKind::Secret,
+        "tls_certificate_key_file_password",
+        "The password of the client's key.",
+    )
+    .aliases(&[old("ssl_pem_passphrase")])
+    .invalid(Invalid::Error)
+    .repeated(Repeated::MustAgree),
+    query(
+        OptionId::TlsKeyFile,
+        "ssl_keyfile",
+        ValueKind::Path,
+        "tls_key_file",
+        "The client's key, where it is not in the certificate's file: a PEM file.",
+    )
+    .invalid(Invalid::Error)
+    .repeated(Repeated::MustAgree),
     query(OptionId::TlsCrlFile, "tlsCRLFile", ValueKind::Path, "tls_crl_file", "Revoked certificates: a PEM file.")
         .aliases(&[old("ssl_crlfile")])
+        .invalid(Invalid::Error)
         .repeated(Repeated::MustAgree),
-    query(OptionId::TlsAllowInvalidCertificates, "tlsAllowInvalidCertificates", ValueKind::Bool, "danger_tls_allow_invalid_certificates", "Dangerous: accept any certificate, whatever names it bears.")
-        .default(DefaultValue::Bool(false))
-        .aliases(&[Alias { name: "ssl_cert_reqs", meaning: Meaning::CertReqs }])
-        .repeated(Repeated::MustAgree),
-    query(OptionId::TlsAllowInvalidHostnames, "tlsAllowInvalidHostnames", ValueKind::Bool, "danger_tls_allow_invalid_hostnames", "Dangerous: accept a certificate made out to another host.")
-        .default(DefaultValue::Bool(false))
-        .aliases(&[Alias { name: "ssl_match_hostname", meaning: Meaning::OldInverted }])
-        .repeated(Repeated::MustAgree),
-    query(OptionId::TlsInsecure, "tlsInsecure", ValueKind::Bool, "danger_tls_insecure", "Dangerous: both of the above.")
-        .default(DefaultValue::Bool(false))
-        .repeated(Repeated::MustAgree),
-    query(OptionId::TlsDisableOcspEndpointCheck, "tlsDisableOCSPEndpointCheck", ValueKind::Bool, "tls_disable_ocsp_endpoint_check", "Whether to ask no OCSP responder; a stapled answer is checked all the same.")
-        .default(DefaultValue::Bool(false))
-        .repeated(Repeated::MustAgree),
-    query(OptionId::TlsDisableCertificateRevocationCheck, "tlsDisableCertificateRevocationCheck", ValueKind::Bool, "tls_disable_certificate_revocation_check", "Whether to look at no CRL and no OCSP answer.")
-        .default(DefaultValue::Bool(false))
-        .repeated(Repeated::MustAgree),
-    code(OptionId::MinTlsVersion, "(TLS version)", "TlsVersion", "min_tls_version", "The oldest version of TLS to speak.")
-        .default(DefaultValue::Words("TLS 1.2")),
-    query(OptionId::TimeoutMs, "timeoutMS", millis(0), "timeout", "The limit on a whole operation; 0: none.").default(DefaultValue::Words("none")),
-    query(OptionId::ConnectTimeoutMs, "connectTimeoutMS", millis(0), "connect_timeout", "The limit on connecting a socket; 0: none.")
-        .default(DefaultValue::Number(10_000)),
-    query(OptionId::SocketTimeoutMs, "socketTimeoutMS", millis(0), "socket_timeout", "The limit on sending or receiving once, where timeoutMS is not given; 0: none.")
+    query(
+        OptionId::TlsAllowInvalidCertificates,
+        "tlsAllowInvalidCertificates",
+        ValueKind::Bool,
+        "danger_tls_allow_invalid_certificates",
+        "Dangerous: accept any certificate, whatever names it bears.",
+    )
+    .default(DefaultValue::Bool(false))
+    .aliases(&[Alias { name: "ssl_cert_reqs", meaning: Meaning::CertReqs }])
+    .repeated(Repeated::MustAgree),
+    query(
+        OptionId::TlsAllowInvalidHostnames,
+        "tlsAllowInvalidHostnames",
+        ValueKind::Bool,
+        "danger_tls_allow_invalid_hostnames",
+        "Dangerous: accept a certificate made out to another host.",
+    )
+    .default(DefaultValue::Bool(false))
+    .aliases(&[Alias { name: "ssl_match_hostname", meaning: Meaning::OldInverted }])
+    .repeated(Repeated::MustAgree),
+    query(
+        OptionId::TlsInsecure,
+        "tlsInsecure",
+        ValueKind::Bool,
+        "danger_tls_insecure",
+        "Dangerous: both of the above.",
+    )
+    .default(DefaultValue::Bool(false))
+    .repeated(Repeated::MustAgree),
+    query(
+        OptionId::TlsDisableOcspEndpointCheck,
+        "tlsDisableOCSPEndpointCheck",
+        ValueKind::Bool,
+        "tls_disable_ocsp_endpoint_check",
+        "Whether to ask no OCSP responder; a stapled answer is checked all the same.",
+    )
+    .default(DefaultValue::Bool(false))
+    .repeated(Repeated::MustAgree),
+    query(
+        OptionId::TlsDisableCertificateRevocationCheck,
+        "tlsDisableCertificateRevocationCheck",
+        ValueKind::Bool,
+        "tls_disable_certificate_revocation_check",
+        "Whether to look at no CRL and no OCSP answer.",
+    )
+    .default(DefaultValue::Bool(false))
+    .repeated(Repeated::MustAgree),
+    code(
+        OptionId::TlsAllowCommonNames,
+        "(Common Names)",
+        "true or false",
+        "danger_tls_allow_common_names",
+        "Dangerous: where a certificate has no DNS name in subjectAltName, accept its Common Name.",
+    )
+    .kind(ValueKind::Bool)
+    .default(DefaultValue::Bool(false)),
+    code(
+        OptionId::MinTlsVersion,
+        "(TLS version)",
+        "TlsVersion",
+        "min_tls_version",
+        "The oldest version of TLS to speak.",
+    )
+    .default(DefaultValue::Words("TLS 1.2")),
+    query(OptionId::TimeoutMs, "timeoutMS", millis(0), "timeout", "The limit on a whole operation; 0: none.")
         .default(DefaultValue::Words("none")),
-    query(OptionId::ServerSelectionTimeoutMs, "serverSelectionTimeoutMS", millis(1), "server_selection_timeout", "The limit on finding a suitable server.")
-        .default(DefaultValue::Number(30_000)),
-    query(OptionId::ServerSelectionTryOnce, "serverSelectionTryOnce", ValueKind::Bool, "server_selection_try_once", "Whether to look at the servers only once before giving up.")
-        .default(DefaultValue::Bool(true)),
-    query(OptionId::WaitQueueTimeoutMs, "waitQueueTimeoutMS", millis(0), "wait_queue_timeout", "The limit on waiting for a connection of the pool; 0: none.")
-        .default(DefaultValue::Words("none")),
-    query(OptionId::MaxPoolSize, "maxPoolSize", count(0), "max_pool_size", "The most connections to a server; 0: no limit.").default(DefaultValue::Number(100)),
-    query(OptionId::MinPoolSize, "minPoolSize", count(0), "min_pool_size", "How many connections to a server to keep.").default(DefaultValue::Number(0)),
-    query(OptionId::MaxConnecting, "maxConnecting", count(1), "max_connecting", "How many connections to a server may be established at once.")
-        .default(DefaultValue::Number(2)),
-    query(OptionId::MaxIdleTimeMs, "maxIdleTimeMS", millis(0), "max_idle_time", "How long an unused connection is kept; 0: without limit.")
-        .default(DefaultValue::Words("without limit")),
-    query(OptionId::ReplicaSet, "replicaSet", ANY_TEXT, "replica_set", "The replica set's name; a server that is not in it is refused."),
-    query(OptionId::DirectConnection, "directConnection", ValueKind::Bool, "direct_connection", "Whether to talk to this one host, whatever it is part of."),
-    query(OptionId::LoadBalanced, "loadBalanced", ValueKind::Bool, "load_balanced", "Whether there is a load balancer before the servers.")
-        .default(DefaultValue::Bool(false))
-        .not_supported_yet(),
-    query(OptionId::LocalThresholdMs, "localThresholdMS", millis(0), "local_threshold", "How much farther than the nearest a server may be and still be chosen.")
-        .default(DefaultValue::Number(15)),
-    query(OptionId::HeartbeatFrequencyMs, "heartbeatFrequencyMS", millis(500), "heartbeat_frequency", "How old what is known about the servers may become.")
-        .default(DefaultValue::Number(10_000)),
-    query(OptionId::ServerMonitoringMode, "serverMonitoringMode", ValueKind::Choice(&["auto", "stream", "poll"]), "server_monitoring_mode", "How background monitors learn of changes.")
-        .default(DefaultValue::Text("auto"))
-        .no_effect_yet("there are no background monitors yet"),
-    query(OptionId::SrvMaxHosts, "srvMaxHosts", count(0), "srv_max_hosts", "How many of the hosts that DNS names to use, chosen at random; 0: all.")
-        .default(DefaultValue::Number(0))
-        .not_supported_yet(),
-    query(OptionId::SrvServiceName, "srvServiceName", ValueKind::ServiceName, "srv_service_name", "The service's name in the DNS question.")
-        .default(DefaultValue::Text("mongodb"))
-        .not_supported_yet(),
-    query(OptionId::ReadPreference, "readPreference", ValueKind::Choice(MODES), "read_preference", "Which members of a replica set to read from.")
-        .default(DefaultValue::Text("primary")),
-    query(OptionId::ReadPreferenceTags, "readPreferenceTags", ValueKind::TagSets, "read_preference", "Which tags they must have; given several times, the first set that some member has.")
-        .repeated(Repeated::Item),
-    query(OptionId::MaxStalenessSeconds, "maxStalenessSeconds", ValueKind::Staleness, "read_preference", "How far behind a secondary may be; -1: any.")
-        .default(DefaultValue::Number(-1)),
-    query(OptionId::ReadConcernLevel, "readConcernLevel", ANY_TEXT, "read_concern", "How well replicated the data that a read sees must be.")
-        .default(DefaultValue::Words("the server's")),
-    query(OptionId::W, "w", ValueKind::W, "write_concern", "How many members must have a write, or majority, or a rule's name.")
-        .default(DefaultValue::Words("the server's"))
-        .invalid(Invalid::ErrorUnlessEmpty),
-    query(OptionId::WTimeoutMs, "wTimeoutMS", ValueKind::Number { unit: Unit::Millis, min: 0, max: i64::MAX }, "write_concern", "How long the server waits for them; 0: without limit.")
-        .aliases(&[old("wtimeout")])
-        .default(DefaultValue::Words("without limit")),
+    query(
+        OptionId::ConnectTimeoutMs,
+        "connectTimeoutMS",
+        millis(0),
+        "connect_timeout",
+        "The limit on connecting a socket; 0: none.",
+    )
+    .default(DefaultValue::Number(10_000)),
+    query(
+        OptionId::SocketTimeoutMs,
+        "socketTimeoutMS",
+        millis(0),
+        "socket_timeout",
+        "The limit on sending or receiving once, where timeoutMS is not given; 0: none.",
+    )
+    .default(DefaultValue::Words("none")),
+    query(
+        OptionId::ServerSelectionTimeoutMs,
+        "serverSelectionTimeoutMS",
+        millis(1),
+        "server_selection_timeout",
+        "The limit on finding a suitable server.",
+    )
+    .default(DefaultValue::Number(30_000)),
+    query(
+        OptionId::ServerSelectionTryOnce,
+        "serverSelectionTryOnce",
+        ValueKind::Bool,
+        "server_selection_try_once",
+        "Whether to look at the servers only once before giving up.",
+    )
+    .default(DefaultValue::Bool(true)),
+    query(
+        OptionId::WaitQueueTimeoutMs,
+        "waitQueueTimeoutMS",
+        millis(0),
+        "wait_queue_timeout",
+        "The limit on waiting for a connection of the pool; 0: none.",
+    )
+    .default(DefaultValue::Words("none")),
+    query(
+        OptionId::MaxPoolSize,
+        "maxPoolSize",
+        count(0),
+        "max_pool_size",
+        "The most connections to a server; 0: no limit.",
+    )
+    .default(DefaultValue::Number(100)),
+    query(OptionId::MinPoolSize, "minPoolSize", count(0), "min_pool_size", "How many connections to a server to keep.")
+        .default(DefaultValue::Number(0)),
+    query(
+        OptionId::MaxConnecting,
+        "maxConnecting",
+        count(1),
+        "max_connecting",
+        "How many connections to a server may be established at once.",
+    )
+    .default(DefaultValue::Number(2)),
+    query(
+        OptionId::MaxIdleTimeMs,
+        "maxIdleTimeMS",
+        millis(0),
+        "max_idle_time",
+        "How long an unused connection is kept; 0: without limit.",
+    )
+    .default(DefaultValue::Words("without limit")),
+    query(
+        OptionId::ReplicaSet,
+        "replicaSet",
+        ANY_TEXT,
+        "replica_set",
+        "The replica set's name; a server that is not in it is refused.",
+    ),
+    query(
+        OptionId::DirectConnection,
+        "directConnection",
+        ValueKind::Bool,
+        "direct_connection",
+        "Whether to talk to this one host, whatever it is part of.",
+    ),
+    query(
+        OptionId::LoadBalanced,
+        "loadBalanced",
+        ValueKind::Bool,
+        "load_balanced",
+        "Whether there is a load balancer before the servers.",
+    )
+    .default(DefaultValue::Bool(false))
+    .not_supported_yet(),
+    query(
+        OptionId::LocalThresholdMs,
+        "localThresholdMS",
+        millis(0),
+        "local_threshold",
+        "How much farther than the nearest a server may be and still be chosen.",
+    )
+    .default(DefaultValue::Number(15)),
+    query(
+        OptionId::HeartbeatFrequencyMs,
+        "heartbeatFrequencyMS",
+        millis(500),
+        "heartbeat_frequency",
+        "How old what is known about the servers may become.",
+    )
+    .default(DefaultValue::Number(10_000)),
+    query(
+        OptionId::ServerMonitoringMode,
+        "serverMonitoringMode",
+        ValueKind::Choice(&["auto", "stream", "poll"]),
+        "server_monitoring_mode",
+        "How background monitors learn of changes.",
+    )
+    .default(DefaultValue::Text("auto"))
+    .no_effect_yet("there are no background monitors yet"),
+    query(
+        OptionId::SrvMaxHosts,
+        "srvMaxHosts",
+        count(0),
+        "srv_max_hosts",
+        "How many of the hosts that DNS names to use, chosen at random; 0: all.",
+    )
+    .default(DefaultValue::Number(0))
+    .not_supported_yet(),
+    query(
+        OptionId::SrvServiceName,
+        "srvServiceName",
+        ValueKind::ServiceName,
+        "srv_service_name",
+        "The service's name in the DNS question.",
+    )
+    .default(DefaultValue::Text("mongodb"))
+    .not_supported_yet(),
+    query(
+        OptionId::ReadPreference,
+        "readPreference",
+        ValueKind::Choice(MODES),
+        "read_preference",
+        "Which members of a replica set to read from.",
+    )
+    .default(DefaultValue::Text("primary")),
+    query(
+        OptionId::ReadPreferenceTags,
+        "readPreferenceTags",
+        ValueKind::TagSets,
+        "read_preference",
+        "Which tags they must have; given several times, the first set that some member has.",
+    )
+    .repeated(Repeated::Item),
+    query(
+        OptionId::MaxStalenessSeconds,
+        "maxStalenessSeconds",
+        ValueKind::Staleness,
+        "read_preference",
+        "How far behind a secondary may be; -1: any.",
+    )
+    .default(DefaultValue::Number(-1)),
+    query(
+        OptionId::ReadConcernLevel,
+        "readConcernLevel",
+        ANY_TEXT,
+        "read_concern",
+        "How well replicated the data that a read sees must be.",
+    )
+    .default(DefaultValue::Words("the server's")),
+    query(
+        OptionId::W,
+        "w",
+        ValueKind::W,
+        "write_concern",
+        "How many members must have a write, or majority, or a rule's name.",
+    )
+    .default(DefaultValue::Words("the server's"))
+    .invalid(Invalid::ErrorUnlessEmpty),
+    query(
+        OptionId::WTimeoutMs,
+        "wTimeoutMS",
+        ValueKind::Number { unit: Unit::Millis, min: 0, max: i64::MAX },
+        "write_concern",
+        "How long the server waits for them; 0: without limit.",
+    )
+    .aliases(&[old("wtimeout")])
+    .default(DefaultValue::Words("without limit")),
     query(OptionId::Journal, "journal", ValueKind::Bool, "write_concern", "Whether a write must be in the journal.")
         .aliases(&[old("j")])
         .default(DefaultValue::Words("the server's")),
-    query(OptionId::RetryReads, "retryReads", ValueKind::Bool, "retry_reads", "Whether to run a read again after a network error.")
-        .default(DefaultValue::Words("true, once retries are built"))
-        .no_effect_yet("nothing is retried yet"),
-    query(OptionId::RetryWrites, "retryWrites", ValueKind::Bool, "retry_writes", "Whether to run a write again after a network error.")
-        .default(DefaultValue::Words("true, once retries are built"))
-        .no_effect_yet("nothing is retried yet"),
-    query(OptionId::MaxAdaptiveRetries, "maxAdaptiveRetries", count(0), "max_adaptive_retries", "How often to try again on an overloaded server.")
-        .default(DefaultValue::Number(2))
-        .no_effect_yet("nothing is retried yet"),
-    query(OptionId::EnableOverloadRetargeting, "enableOverloadRetargeting", ValueKind::Bool, "enable_overload_retargeting", "Whether to prefer another server after one was overloaded.")
-        .default(DefaultValue::Bool(false))
-        .no_effect_yet("nothing is retried yet"),
-    query(OptionId::Compressors, "compressors", ValueKind::List(&["snappy", "zlib", "zstd"]), "compressors", "What messages may be compressed with.")
-        .not_supported_yet(),
-    query(OptionId::ZlibCompressionLevel, "zlibCompressionLevel", ValueKind::Number { unit: Unit::Plain, min: -1, max: 9 }, "zlib_compression_level", "How hard zlib tries; -1: its own default.")
-        .default(DefaultValue::Number(-1))
-        .not_supported_yet(),
-    query(OptionId::ProxyHost, "proxyHost", ANY_TEXT, "proxy_host", "A SOCKS5 proxy to connect through.").repeated(Repeated::Error).not_supported_yet(),
-    query(OptionId::ProxyPort, "proxyPort", ValueKind::Number { unit: Unit::Plain, min: 1, max: 65_535 }, "proxy_port", "Its port.")
-        .default(DefaultValue::Number(1_080))
+    query(
+        OptionId::RetryReads,
+        "retryReads",
+        ValueKind::Bool,
+        "retry_reads",
+        "Whether to run a read again after a network error.",
+    )
+    .default(DefaultValue::Words("true, once retries are built"))
+    .no_effect_yet("nothing is retried yet"),
+    query(
+        OptionId::RetryWrites,
+        "retryWrites",
+        ValueKind::Bool,
+        "retry_writes",
+        "Whether to run a write again after a network error.",
+    )
+    .default(DefaultValue::Words("true, once retries are built"))
+    .no_effect_yet("nothing is retried yet"),
+    query(
+        OptionId::MaxAdaptiveRetries,
+        "maxAdaptiveRetries",
+        count(0),
+        "max_adaptive_retries",
+        "How often to try again on an overloaded server.",
+    )
+    .default(DefaultValue::Number(2))
+    .no_effect_yet("nothing is retried yet"),
+    query(
+        OptionId::EnableOverloadRetargeting,
+        "enableOverloadRetargeting",
+        ValueKind::Bool,
+        "enable_overload_retargeting",
+        "Whether to prefer another server after one was overloaded.",
+    )
+    .default(DefaultValue::Bool(false))
+    .no_effect_yet("nothing is retried yet"),
+    query(
+        OptionId::Compressors,
+        "compressors",
+        ValueKind::List(&["snappy", "zlib", "zstd"]),
+        "compressors",
+        "What messages may be compressed with.",
+    )
+    .not_supported_yet(),
+    query(
+        OptionId::ZlibCompressionLevel,
+        "zlibCompressionLevel",
+        ValueKind::Number { unit: Unit::Plain, min: -1, max: 9 },
+        "zlib_compression_level",
+        "How hard zlib tries; -1: its own default.",
+    )
+    .default(DefaultValue::Number(-1))
+    .not_supported_yet(),
+    query(OptionId::ProxyHost, "proxyHost", ANY_TEXT, "proxy_host", "A SOCKS5 proxy to connect through.")
+        .invalid(Invalid::Error)
         .repeated(Repeated::Error)
         .not_supported_yet(),
-    query(OptionId::ProxyUsername, "proxyUsername", ANY_TEXT, "proxy_username", "Who logs in to the proxy.").repeated(Repeated::Error).not_supported_yet(),
-    query(OptionId::ProxyPassword, "proxyPassword", ValueKind::Secret, "proxy_password", "The password for the proxy.").repeated(Repeated::Error).not_supported_yet(),
-    query(OptionId::AutoEncryption, "autoEncryption", ValueKind::Secret, "auto_encryption", "Client-side field level encryption.")
-        .aliases(&[Alias { name: "autoEncryptionOpts", meaning: Meaning::Same }, Alias { name: "auto_encryption_opts", meaning: Meaning::Same }])
+    query(
+        OptionId::ProxyPort,
+        "proxyPort",
+        ValueKind::Number { unit: Unit::Plain, min: 1, max: 65_535 },
+        "proxy_port",
+        "Its port.",
+    )
+    .default(DefaultValue::Number(1_080))
+    .repeated(Repeated::Error)
+    .not_supported_yet(),
+    query(OptionId::ProxyUsername, "proxyUsername", ANY_TEXT, "proxy_username", "Who logs in to the proxy.")
+        .repeated(Repeated::Error)
         .not_supported_yet(),
-    code(OptionId::TlsCaPem, "(CA certificates)", "PEM text", "tls_ca_pem", "The authorities to trust instead of the system's, from memory."),
-    code(OptionId::TlsIdentityPem, "(client certificate, PEM)", "PEM texts", "tls_identity_pem", "The client's certificate, its key, and the key's password, from memory."),
-    code(OptionId::TlsIdentityPkcs12, "(client certificate, PKCS#12)", "a bundle", "tls_identity_pkcs12", "The client's certificate and key as a PKCS#12 bundle, and its password, from memory."),
-    code(OptionId::AwsCredentialProvider, "(AWS keys)", "AwsCredentialProvider", "aws_credential_provider", "What gives the keys for MONGODB-AWS, in code."),
-    code(OptionId::OidcCallback, "(OIDC callback)", "OidcCallback", "oidc_callback", "What gives the tokens for MONGODB-OIDC to a service."),
-    code(OptionId::OidcHumanCallback, "(OIDC human callback)", "OidcCallback", "oidc_human_callback", "What gets the tokens for MONGODB-OIDC from a person."),
-    code(OptionId::OidcAllowedHosts, "(OIDC allowed hosts)", "names", "oidc_allowed_hosts", "The servers that a person's token may be sent to, instead of MongoDB's own domains and this machine."),
-    code(OptionId::OidcTokenFile, "(OIDC token file)", "path", "oidc_token_file", "A file with the token for MONGODB-OIDC, read anew for each login."),
-    code(OptionId::OidcTokenCommand, "(OIDC token command)", "program and arguments", "oidc_token_command", "A program that prints the token for MONGODB-OIDC, run anew for each login."),
-    code(OptionId::WarningHandler, "(warnings)", "Handler", "warning_handler", "A function that is called with each warning: those about the options when a client is made, others as they arise."),
-    code(OptionId::CommandEventHandler, "(command events)", "Handler", "command_event_handler", "A function that is called with each command that starts, succeeds or fails."),
-    code(OptionId::SecurityPolicy, "(security policy)", "SecurityPolicy", "policy", "Which risks are refused instead of warned about."),
+    query(OptionId::ProxyPassword, "proxyPassword", ValueKind::Secret, "proxy_password", "The password for the proxy.")
+        .repeated(Repeated::Error)
+        .not_supported_yet(),
+    query(
+        OptionId::AutoEncryption,
+        "autoEncryption",
+        ValueKind::Secret,
+        "auto_encryption",
+        "Client-side field level encryption.",
+    )
+    .aliases(&[
+        Alias { name: "autoEncryptionOpts", meaning: Meaning::Same },
+        Alias { name: "auto_encryption_opts", meaning: Meaning::Same },
+    ])
+    .invalid(Invalid::Error)
+    .not_supported_yet(),
+    code(
+        OptionId::TlsCaPem,
+        "(CA certificates)",
+        "PEM text",
+        "tls_ca_pem",
+        "The authorities to trust instead of the system's, from memory.",
+    ),
+    code(
+        OptionId::TlsIdentityPem,
+        "(client certificate, PEM)",
+        "PEM texts",
+        "tls_identity_pem",
+        "The client's certificate, its key, and the key's password, from memory.",
+    ),
+    code(
+        OptionId::TlsIdentityPkcs12,
+        "(client certificate, PKCS#12)",
+        "a bundle",
+        "tls_identity_pkcs12",
+        "The client's certificate and key as a PKCS#12 bundle, and its password, from memory.",
+    ),
+    code(
+        OptionId::AwsCredentialProvider,
+        "(AWS keys)",
+        "AwsCredentialProvider",
+        "aws_credential_provider",
+        "What gives the keys for MONGODB-AWS, in code.",
+    ),
+    code(
+        OptionId::OidcCallback,
+        "(OIDC callback)",
+        "OidcCallback",
+        "oidc_callback",
+        "What gives the tokens for MONGODB-OIDC to a service.",
+    ),
+    code(
+        OptionId::OidcHumanCallback,
+        "(OIDC human callback)",
+        "OidcCallback",
+        "oidc_human_callback",
+        "What gets the tokens for MONGODB-OIDC from a person.",
+    ),
+    code(
+        OptionId::OidcAllowedHosts,
+        "(OIDC allowed hosts)",
+        "names",
+        "oidc_allowed_hosts",
+        "The servers that a person's token may be sent to, instead of MongoDB's own domains \
+        and this machine.",
+    ),
+    code(
+        OptionId::OidcTokenFile,
+        "(OIDC token file)",
+        "path",
+        "oidc_token_file",
+        "A file with the token for MONGODB-OIDC, read anew for each login.",
+    ),
+    code(
+        OptionId::OidcTokenCommand,
+        "(OIDC token command)",
+        "program and arguments",
+        "oidc_token_command",
+        "A program that prints the token for MONGODB-OIDC, run anew for each login.",
+    ),
+    code(
+        OptionId::WarningHandler,
+        "(warnings)",
+        "Handler",
+        "warning_handler",
+        "A function that is called with each warning: those about the options when a client \
+        is made, others as they arise.",
+    ),
+    code(
+        OptionId::CommandEventHandler,
+        "(command events)",
+        "Handler",
+        "command_event_handler",
+        "A function that is called with each command that starts, succeeds or fails.",
+    ),
+    code(
+        OptionId::SecurityPolicy,
+        "(security policy)",
+        "SecurityPolicy",
+        "policy",
+        "Which risks are refused instead of warned about.",
+    ),
 ];
 
+/// The name by which MongoDB Compass writes that the mechanism is negotiated.
+pub(crate) const DEFAULT_MECHANISM: &str = "DEFAULT";
+
 /// All mechanisms, of this build or not.
-pub(crate) const MECHANISMS: &[&str] =
-    &["SCRAM-SHA-256", "SCRAM-SHA-1", "MONGODB-CR", "MONGODB-X509", "PLAIN", "GSSAPI", "MONGODB-AWS", "MONGODB-OIDC"];
+pub(crate) const MECHANISMS: &[&str] = &[
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1",
+    "MONGODB-CR",
+    "MONGODB-X509",
+    "PLAIN",
+    "GSSAPI",
+    "MONGODB-AWS",
+    "MONGODB-OIDC",
+    DEFAULT_MECHANISM,
+];
 
 /// The modes of a read preference.
 pub(crate) const MODES: &[&str] = &["primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"];
 
 const ANY_TEXT: ValueKind = ValueKind::Text { max: usize::MAX };
-
-const fn query(
-    option: OptionId,
-    name: &'static str,
-    kind: ValueKind,
-    setter: &'static str,
-    about: &'static str,
-) -> OptionSpec {
-    OptionSpec {
-        option,
-        name,
-        kind,
-        about,
-        setter,
-        default: DefaultValue::Words("none"),
-        location: Location::Query,
-        aliases: &[],
-        invalid: Invalid::Warning,
-        repeated: Repeated::LastHolds,
-        state: State::Works,
-    }
-}
-
-const fn code(
-    option: OptionId,
-    name: &'static str,
-    kind: &'static str,
-    setter: &'static str,
-    about: &'static str,
-) -> OptionSpec {
-    let mut spec = query(option, name, ValueKind::Code(kind), setter, about);
-    spec.location = Location::Code;
-    spec
-}
-
-impl OptionSpec {
-    const fn in_uri(mut self) -> OptionSpec {
-        self.location = Location::Uri;
-        self
-    }
-
-    const fn kind(mut self, kind: ValueKind) -> OptionSpec {
-        self.kind = kind;
-        self
-    }
-
-    const fn default(mut self, default: DefaultValue) -> OptionSpec {
-        self.default = default;
-        self
-    }
-
-    const fn aliases(mut self, aliases: &'static [Alias]) -> OptionSpec {
-        self.aliases = aliases;
-        self
-    }
-
-    const fn invalid(mut self, invalid: Invalid) -> OptionSpec {
-        self.invalid = invalid;
-        self
-    }
-
-    const fn repeated(mut self, repeated: Repeated) -> OptionSpec {
-        self.repeated = repeated;
-        self
-    }
-
-    const fn not_supported_yet(mut self) -> OptionSpec {
-        self.state = State::NotSupportedYet;
-        self
-    }
-
-    const fn no_effect_yet(mut self, why: &'static str) -> OptionSpec {
-        self.state = State::NoEffectYet(why);
-        self
-    }
-}
 
 const fn old(name: &'static str) -> Alias {
     Alias { name, meaning: Meaning::Old }
@@ -476,6 +644,7 @@ const fn count(min: i64) -> ValueKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::value::Value;
 
     #[test]
     fn each_option_stands_at_its_place() {

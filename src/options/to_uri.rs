@@ -1,6 +1,7 @@
 //! Options written back as a connection string.
 
-use super::table::{Location, OptionId};
+use super::spec::{Location, OptionId, OptionSpec};
+use super::tls::is_tls_option;
 use super::value::Value;
 use super::{ClientOptions, ServerAddress};
 use crate::credential::Credential;
@@ -9,9 +10,10 @@ use crate::uri;
 impl ClientOptions {
     /// These options as a connection string: what was given, in the order of the table, by the names of today.
     ///
-    /// Without credentials, user name, password, mechanism properties, the password of the client's key and all of the proxy's
-    /// login are left out. What has no form in a connection string (handlers, the security policy, the Stable API, driver info,
-    /// the limit on SCRAM's rounds) is left out too, and so are tags and mechanism properties with a comma.
+    /// Without credentials, user name, password, mechanism properties, the password of the client's key and all of the
+    /// proxy's login are left out. What has no form in a connection string (handlers, the security policy, the Stable
+    /// API, driver info, the limit on SCRAM's rounds) is left out too, and so are tags and mechanism properties with a
+    /// comma.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -63,10 +65,25 @@ impl ClientOptions {
                 pairs.extend(value.written().into_iter().map(|value| format!("{}={value}", spec.name)));
             }
         }
+        if self.needs_tls_written(with_credentials) {
+            pairs.push("tls=true".to_owned());
+        }
         if let Some(source) = self.source_beside_database() {
             pairs.push(format!("{}={}", OptionId::AuthSource.name(), uri::percent_encode(source)));
         }
         pairs
+    }
+
+    /// Whether TLS is on for a reason that is not written: options in code, or one whose value was ignored. Read again,
+    /// the connection string must not ask for plain text.
+    fn needs_tls_written(&self, with_credentials: bool) -> bool {
+        let written = |option| with_credentials || !CREDENTIALS.contains(&option);
+        let settings = &self.given.settings;
+        let says_so = |option: OptionId| {
+            let spec: &OptionSpec = option.spec();
+            spec.location == Location::Query && is_tls_option(option) && written(option)
+        };
+        self.tls.is_some() && self.given.srv_host.is_none() && !settings.given().any(|(option, _)| says_so(option))
     }
 
     /// The users' source, where it was not given and the written database would name another.

@@ -1,10 +1,11 @@
-//! The one place where options are judged together, once connection string and code have had their say.
+//! The one place where options are validated together, once connection string and code are known.
 
 use std::time::Duration;
 
+use super::option_map::OptionMap;
 use super::raw::RawOptions;
-use super::table::{OptionId, State};
-use super::value::{OptionMap, Value};
+use super::spec::{OptionId, State};
+use super::value::Value;
 use super::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ServerAddress, WriteConcern,
     credential, protection, tls,
@@ -18,7 +19,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
     let mut warnings = given.uri_warnings.clone();
     if given.srv_host.is_some() && !given.hosts.is_empty() {
         return Err(Error::invalid_argument(
-            "hosts are given in code, and a mongodb+srv connection string names others",
+            "hosts are given in code beside a mongodb+srv connection string, whose hosts come from DNS",
         ));
     }
     if given.srv_host.is_none() && given.hosts.is_empty() {
@@ -49,7 +50,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
         tls::warn_of_danger(tls, matches!(credential, Some(Credential::X509(_))), &mut warnings);
     }
     let known = if given.srv_host.is_some() { &[][..] } else { &given.hosts };
-    protection::judge(credential.as_ref(), tls.as_ref(), known, &given.policy, &mut warnings)?;
+    protection::check(credential.as_ref(), tls.as_ref(), known, &given.policy, &mut warnings)?;
     let settings = &given.settings;
     Ok(ClientOptions {
         hosts: given.hosts.clone(),
@@ -95,19 +96,19 @@ fn check_topology(given: &RawOptions) -> Result<()> {
     let replica_set = settings.has(OptionId::ReplicaSet);
     let max_hosts = settings.number(OptionId::SrvMaxHosts).unwrap_or_default() > 0;
     let refused = if direct && given.hosts.len() > 1 {
-        "directConnection=true takes one host"
+        "directConnection=true allows only one host"
     } else if direct && srv {
-        "directConnection=true does not go with mongodb+srv, which may name several hosts"
+        "directConnection=true cannot be used with mongodb+srv, which may name several hosts"
     } else if balanced && given.hosts.len() > 1 {
-        "loadBalanced=true takes one host: the load balancer's"
+        "loadBalanced=true allows only one host: the load balancer's"
     } else if balanced && replica_set {
         "loadBalanced=true and replicaSet exclude one another"
     } else if balanced && direct {
         "loadBalanced=true and directConnection=true exclude one another"
     } else if !srv && settings.has(OptionId::SrvMaxHosts) {
-        "srvMaxHosts goes with mongodb+srv only"
+        "srvMaxHosts can be used with mongodb+srv only"
     } else if !srv && settings.has(OptionId::SrvServiceName) {
-        "srvServiceName goes with mongodb+srv only"
+        "srvServiceName can be used with mongodb+srv only"
     } else if max_hosts && replica_set {
         "srvMaxHosts and replicaSet exclude one another"
     } else if max_hosts && balanced {
@@ -122,10 +123,10 @@ fn check_proxy(settings: &OptionMap) -> Result<()> {
     let [host, username, password] =
         [OptionId::ProxyHost, OptionId::ProxyUsername, OptionId::ProxyPassword].map(|o| settings.has(o));
     if !host && (settings.has(OptionId::ProxyPort) || username || password) {
-        return Err(Error::invalid_argument("proxyPort, proxyUsername and proxyPassword need a proxyHost"));
+        return Err(Error::invalid_argument("proxyPort, proxyUsername and proxyPassword need proxyHost"));
     }
     if username != password {
-        return Err(Error::invalid_argument("proxyUsername and proxyPassword go together"));
+        return Err(Error::invalid_argument("proxyUsername and proxyPassword must be given together"));
     }
     Ok(())
 }
@@ -133,7 +134,7 @@ fn check_proxy(settings: &OptionMap) -> Result<()> {
 fn check_pool(settings: &OptionMap) -> Result<()> {
     let (min, max) = (count(settings, OptionId::MinPoolSize), count(settings, OptionId::MaxPoolSize));
     if max > 0 && min > max {
-        return Err(Error::invalid_argument(format!("minPoolSize is {min}, and maxPoolSize only {max}")));
+        return Err(Error::invalid_argument(format!("minPoolSize ({min}) is greater than maxPoolSize ({max})")));
     }
     Ok(())
 }
@@ -145,7 +146,7 @@ fn check_strength(credential: Option<&Credential>, policy: &SecurityPolicy) -> R
         _ => return Ok(()),
     };
     if policy.refuses_weak_mechanisms() {
-        return Err(Error::invalid_argument(format!("the security policy refuses weak mechanisms, and {weak} is one")));
+        return Err(Error::invalid_argument(format!("the security policy refuses weak mechanisms, such as {weak}")));
     }
     Ok(())
 }
@@ -162,16 +163,14 @@ fn read_preference(settings: &OptionMap) -> Result<ReadPreference> {
     let seconds = settings.number(OptionId::MaxStalenessSeconds).and_then(|seconds| u64::try_from(seconds).ok());
     let max_staleness = seconds.map(Duration::from_secs);
     if mode == ReadPreferenceMode::Primary && tag_sets.iter().any(|set| !set.is_empty()) {
-        return Err(Error::invalid_argument("readPreferenceTags have no meaning with the read preference primary"));
+        return Err(Error::invalid_argument("readPreferenceTags cannot be used with the read preference primary"));
     }
     if mode == ReadPreferenceMode::Primary && max_staleness.is_some() {
-        return Err(Error::invalid_argument("maxStalenessSeconds has no meaning with the read preference primary"));
+        return Err(Error::invalid_argument("maxStalenessSeconds cannot be used with the read preference primary"));
     }
     let heartbeat = millis(settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default();
     if max_staleness.is_some_and(|limit| limit < heartbeat + IDLE_WRITE_PERIOD) {
-        return Err(Error::invalid_argument(
-            "maxStalenessSeconds is less than heartbeatFrequencyMS and 10 seconds together",
-        ));
+        return Err(Error::invalid_argument("maxStalenessSeconds is less than heartbeatFrequencyMS plus 10 seconds"));
     }
     Ok(ReadPreference { mode, tag_sets, max_staleness })
 }

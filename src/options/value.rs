@@ -1,8 +1,7 @@
-//! The values of options: what a text must look like to be one, and how it is written back.
+//! The values of options: how they are read from a string, and how they are written back.
 
 use std::collections::BTreeMap;
 
-use super::table::{DefaultValue, OptionId};
 use crate::secret::Secret;
 use crate::uri;
 
@@ -19,7 +18,7 @@ pub(crate) enum Value {
     Properties(Vec<(String, Secret)>),
 }
 
-/// What a text must be to be a value of an option.
+/// What kind of value an option takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ValueKind {
     /// `true` or `false`.
@@ -28,21 +27,21 @@ pub(crate) enum ValueKind {
     Number { unit: Unit, min: i64, max: i64 },
     /// -1 for none, or seconds from 90.
     Staleness,
-    /// Any text up to that many bytes, not empty.
+    /// A string of one byte to that many.
     Text { max: usize },
     /// A path; not empty.
     Path,
-    /// A text not to be shown.
+    /// A non-empty string that is not shown.
     Secret,
-    /// A user's password: not to be shown, and perhaps empty.
+    /// A user's password: a string that is not shown, perhaps empty.
     Password,
     /// One of these.
     Choice(&'static [&'static str]),
-    /// A list of these, with commas between.
+    /// A comma-separated list of these.
     List(&'static [&'static str]),
-    /// `key:value` pairs with commas between; each time the option is given is one set.
+    /// Comma-separated `key:value` pairs; each time the option is given it adds one set.
     TagSets,
-    /// `NAME:value` pairs with commas between.
+    /// Comma-separated `NAME:value` pairs.
     Properties,
     /// A number of members, `majority`, or the name of a rule.
     W,
@@ -68,12 +67,15 @@ pub(crate) struct Understood {
 }
 
 impl ValueKind {
-    /// Reads a text as it stands in a URI, decoded. The error says what was expected; it never shows the text.
+    /// Reads a decoded string from a URI. The error says what was expected; it never shows the string.
     pub(crate) fn read(self, text: &str) -> Result<Understood, String> {
         let (value, remark) = match self {
             ValueKind::Bool => {
                 let (value, usual) = read_bool(text).ok_or_else(|| self.expected())?;
-                (Value::Bool(value), (!usual).then_some("a deprecated way to write a boolean; write true or false"))
+                (
+                    Value::Bool(value),
+                    (!usual).then_some("write true or false; other ways to write a boolean are deprecated"),
+                )
             }
             ValueKind::Number { .. } | ValueKind::Staleness => {
                 (Value::Number(read_number(text).ok_or_else(|| self.expected())?), None)
@@ -101,7 +103,7 @@ impl ValueKind {
         matches!(self, ValueKind::Bool)
     }
 
-    /// Judges a value, wherever it comes from.
+    /// Checks a value, wherever it comes from.
     pub(crate) fn check(self, value: &Value) -> Result<(), String> {
         let fine = match (self, value) {
             (ValueKind::Bool, Value::Bool(_)) | (ValueKind::TagSets, Value::TagSets(_)) => true,
@@ -133,109 +135,21 @@ impl ValueKind {
             ValueKind::Number { min, max: MAX_INT, .. } => format!("a whole number, at least {min}"),
             ValueKind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
             ValueKind::Staleness => "-1, or a whole number of seconds, at least 90".to_owned(),
-            ValueKind::Text { max: usize::MAX } => "a text that is not empty".to_owned(),
-            ValueKind::Text { max } => format!("a text of 1 to {max} bytes"),
-            ValueKind::Path => "a path".to_owned(),
-            ValueKind::Secret => "a text that is not empty".to_owned(),
-            ValueKind::Password => "a text".to_owned(),
-            ValueKind::Choice(names) => names.join(", "),
-            ValueKind::List(names) => format!("of {}, with commas between", names.join(", ")),
-            ValueKind::TagSets => "key:value pairs with commas between".to_owned(),
-            ValueKind::Properties => "NAME:value pairs with commas between".to_owned(),
+            ValueKind::Text { max: usize::MAX } => "a non-empty string".to_owned(),
+            ValueKind::Text { max } => format!("a string of 1 to {max} bytes"),
+            ValueKind::Path => "a path that is not empty".to_owned(),
+            ValueKind::Secret => "a non-empty string".to_owned(),
+            ValueKind::Password => "a string".to_owned(),
+            ValueKind::Choice(names) => format!("one of {}", names.join(", ")),
+            ValueKind::List(names) => format!("a comma-separated list of {}", names.join(", ")),
+            ValueKind::TagSets => "comma-separated key:value pairs".to_owned(),
+            ValueKind::Properties => "comma-separated NAME:value pairs".to_owned(),
             ValueKind::W => "a whole number, at least 0, or a name".to_owned(),
             ValueKind::ServiceName => {
-                "letters, digits and single '-' between them, at most 62, at least one letter".to_owned()
+                "1 to 62 letters, digits and single '-' between them, with at least one letter".to_owned()
             }
-            ValueKind::Database => "a name without '/', '\\', ' ', '\"', '$'".to_owned(),
+            ValueKind::Database => "a non-empty name without '/', '\\', ' ', '\"', '$' and NUL".to_owned(),
             ValueKind::Code(what) => what.to_owned(),
-        }
-    }
-}
-
-/// The options that were given, and nothing else.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OptionMap(BTreeMap<OptionId, Value>);
-
-impl OptionMap {
-    pub(crate) fn get(&self, option: OptionId) -> Option<&Value> {
-        self.0.get(&option)
-    }
-
-    pub(crate) fn has(&self, option: OptionId) -> bool {
-        self.0.contains_key(&option)
-    }
-
-    pub(crate) fn set(&mut self, option: OptionId, value: Value) {
-        self.0.insert(option, value);
-    }
-
-    /// Adds tag sets or properties to those given before; anything else replaces what was there.
-    pub(crate) fn add(&mut self, option: OptionId, value: Value) {
-        match (self.0.get_mut(&option), value) {
-            (Some(Value::TagSets(sets)), Value::TagSets(more)) => sets.extend(more),
-            (Some(Value::Properties(pairs)), Value::Properties(more)) => pairs.extend(more),
-            (_, value) => self.set(option, value),
-        }
-    }
-
-    /// Takes everything that `other` has, over what is here.
-    pub(crate) fn overlay(&mut self, other: OptionMap) {
-        self.0.extend(other.0);
-    }
-
-    pub(crate) fn given(&self) -> impl Iterator<Item = (OptionId, &Value)> {
-        self.0.iter().map(|(option, value)| (*option, value))
-    }
-
-    pub(crate) fn bool(&self, option: OptionId) -> Option<bool> {
-        match (self.get(option), option.spec().default) {
-            (Some(Value::Bool(value)), _) => Some(*value),
-            (_, DefaultValue::Bool(value)) => Some(value),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn number(&self, option: OptionId) -> Option<i64> {
-        match (self.get(option), option.spec().default) {
-            (Some(Value::Number(value)), _) => Some(*value),
-            (_, DefaultValue::Number(value)) => Some(value),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn text(&self, option: OptionId) -> Option<&str> {
-        match (self.get(option), option.spec().default) {
-            (Some(Value::Text(value)), _) => Some(value),
-            (_, DefaultValue::Text(value)) => Some(value),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn secret(&self, option: OptionId) -> Option<&Secret> {
-        match self.get(option) {
-            Some(Value::Secret(value)) => Some(value),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn list(&self, option: OptionId) -> &[String] {
-        match self.get(option) {
-            Some(Value::List(items)) => items,
-            _ => &[],
-        }
-    }
-
-    pub(crate) fn tag_sets(&self, option: OptionId) -> &[BTreeMap<String, String>] {
-        match self.get(option) {
-            Some(Value::TagSets(sets)) => sets,
-            _ => &[],
-        }
-    }
-
-    pub(crate) fn properties(&self, option: OptionId) -> &[(String, Secret)] {
-        match self.get(option) {
-            Some(Value::Properties(pairs)) => pairs,
-            _ => &[],
         }
     }
 }
@@ -249,8 +163,8 @@ impl Value {
         }
     }
 
-    /// As it stands in a URI, percent-encoded; tag sets each on their own. What the form of a URI cannot hold (a comma in a
-    /// tag or in most mechanism properties) is left out.
+    /// As a URI holds it, percent-encoded; each tag set on its own. What a URI cannot hold (a comma in a tag or in most
+    /// mechanism properties) is left out.
     pub(crate) fn written(&self) -> Vec<String> {
         match self {
             Value::Bool(value) => vec![value.to_string()],
@@ -268,7 +182,7 @@ impl Value {
     }
 }
 
-/// Names and values of mechanism properties; blanks and line breaks around commas and colons' names do not count.
+/// Names and values of mechanism properties. Blanks and line breaks around names and values do not count.
 pub(crate) fn read_properties(text: &str) -> Result<Understood, String> {
     let mut pairs: Vec<(String, Secret)> = Vec::new();
     let mut remark = None;
@@ -279,7 +193,9 @@ pub(crate) fn read_properties(text: &str) -> Result<Understood, String> {
                 pairs.push((name.trim().to_owned(), Secret::from(value.trim())));
             }
             (None, Some((name, value))) if name.eq_ignore_ascii_case("TOKEN_RESOURCE") => {
-                remark = Some("a value with a comma has no place in a connection string; it was taken as one value");
+                remark = Some(
+                    "TOKEN_RESOURCE has a comma, which a connection string does not allow; it was read as one value",
+                );
                 pairs.push((name, Secret::from(format!("{},{item}", value.expose()))));
             }
             (None, _) => return Err(ValueKind::Properties.expected()),
@@ -313,7 +229,7 @@ fn read_list(text: &str, names: &[&str]) -> (Value, Option<&'static str>) {
         if names.contains(&item) {
             items.push(item.to_owned());
         } else {
-            remark = Some("a name in the list is not known; it was left out");
+            remark = Some("the list has an unknown name; it was left out");
         }
     }
     items.dedup();

@@ -54,9 +54,9 @@ impl Certificate {
     }
 }
 
-/// A name (its DER) as RFC 2253 writes it: the last part first, commas between, what is special escaped. As in the names of
-/// MongoDB's users, each byte of a letter beyond ASCII is escaped as `\C3` (control characters too), and a kind of value that
-/// has no short name is a number.
+/// A name (its DER) as RFC 2253 writes it: the last part first, commas between, what is special escaped. As in the
+/// names of MongoDB's users, each byte of a letter beyond ASCII is escaped as `\C3` (control characters too), and a
+/// kind of value that has no short name is a number.
 #[cfg(any(test, not(any(windows, target_os = "macos", mongo_blocking_native_tls))))]
 pub(super) fn name_text(der: &[u8]) -> Option<String> {
     distinguished_name(Reader::new(der).inside(SEQUENCE)?)

@@ -14,10 +14,10 @@ use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
 
 /// What a client keeps for making TLS channels.
 ///
-/// The files that the options name are looked at before each channel: where one has changed, all are read anew, and the next
-/// channel presents the new certificate, trusts the new authorities, and takes up no session of before. Files that cannot be
-/// used (half written, or a certificate whose key is yet to come) change nothing but that the warning_sink is raised, once; they
-/// are read again before the next channel.
+/// The files that the options name are looked at before each channel: where one has changed, all are read anew, and the
+/// next channel presents the new certificate, trusts the new authorities, and takes up no session of before. Files that
+/// cannot be used (half written, or a certificate whose key is yet to come) change nothing but that the warning_sink is
+/// raised, once; they are read again before the next channel.
 pub(crate) struct Connector {
     options: TlsOptions,
     warning_sink: WarningSink,

@@ -126,8 +126,8 @@ fn identity(_metadata: &Metadata) -> [i64; 4] {
     [0; 4]
 }
 
-/// A pipe can be read only once, and files are read again when one of them changes. It is not opened here: without somebody at its
-/// other end that would wait for ever.
+/// A pipe can be read only once, and files are read again when one of them changes. It is not opened here: without
+/// somebody at its other end that would wait for ever.
 fn refuse_pipe(origin: Origin<'_>, path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Err(origin

@@ -1,5 +1,5 @@
-//! The client's own certificate and key, from files or from memory: leaf, chain and key in any order, the key perhaps in a
-//! text of its own; or a PKCS#12 bundle. Each thing that can be wrong with them has an error that names it.
+//! The client's own certificate and key, from files or from memory: leaf, chain and key in any order, the key perhaps
+//! in a text of its own; or a PKCS#12 bundle. Each thing that can be wrong with them has an error that names it.
 
 use zeroize::Zeroizing;
 
@@ -11,7 +11,8 @@ use crate::options::{TlsIdentity, TlsOptions};
 use crate::secret::Secret;
 use crate::warning::{WarningKind, Warnings};
 
-/// What is the client's own; nothing is decrypted yet, and nobody has looked whether key and certificate belong together.
+/// What is the client's own; nothing is decrypted yet, and nobody has looked whether key and certificate belong
+/// together.
 pub(super) enum Own<'a> {
     /// PEM texts.
     Pem(Material<'a>),

@@ -2,8 +2,8 @@
 
 use super::der::{INTEGER, OBJECT_IDENTIFIER, Reader, SEQUENCE};
 
-/// Looks for the public half of a key (PKCS#8, RFC 5958) in a certificate, both DER. `None` where the key is of a kind that is not
-/// known here, or does not hold its public half.
+/// Looks for the public half of a key (PKCS#8, RFC 5958) in a certificate, both DER. `None` where the key is of a kind
+/// that is not known here, or does not hold its public half.
 pub(super) fn belong_together(certificate: &[u8], key: &[u8]) -> Option<bool> {
     let public = public_key(certificate)?;
     let mut fields = Reader::new(key).inside(SEQUENCE)?;

@@ -1,11 +1,11 @@
 //! TLS by the platform: OpenSSL on Linux and the BSDs, SChannel and Secure Transport (through `native-tls`) on Windows
 //! and macOS. One backend per platform, chosen by `cfg`, never by a feature.
 //!
-//! Both verify the certificate and the host name, send the host name (SNI) and speak TLS 1.2 or later. With
-//! `--cfg mongo_blocking_native_tls` in `RUSTFLAGS` the second one is used everywhere, so that it is tested on Linux too.
+//! Both verify the certificate and the host name, send the host name (SNI) and speak TLS 1.2 or later. With `--cfg
+//! mongo_blocking_native_tls` in `RUSTFLAGS` the second one is used everywhere, so that it is tested on Linux too.
 //!
-//! [`Connector`] makes a [`TlsStream`], both the same for all; a backend gives them its `Context` (one identity under one set of
-//! trust settings) and its `Channel`.
+//! [`Connector`] makes a [`TlsStream`], both the same for all; a backend gives them its `Context` (one identity under
+//! one set of trust settings) and its `Channel`.
 //!
 //! This part knows no sockets: it dresses any stream. A time limit is the stream's own business.
 

@@ -213,8 +213,8 @@ fn facts<S: Read + Write>(channel: &native_tls::TlsStream<S>) -> TlsInfo {
     }
 }
 
-/// The platform wants the leaf first and says nothing of which it is, so each certificate has its turn: with the wrong one
-/// the key does not match.
+/// The platform wants the leaf first and says nothing of which it is, so each certificate has its turn: with the wrong
+/// one the key does not match.
 fn build_with(
     builder: &mut TlsConnectorBuilder,
     material: &Material<'_>,

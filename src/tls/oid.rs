@@ -1,7 +1,7 @@
 //! The short names of what stands in the names of certificates.
 
-/// The short name of an object identifier (its DER, without tag and length), or its numbers with dots between where it has
-/// none. `None` where it is no identifier.
+/// The short name of an object identifier (its DER, without tag and length), or its numbers with dots between where it
+/// has none. `None` where it is no identifier.
 pub(super) fn name(identifier: &[u8]) -> Option<String> {
     let dotted = dotted(identifier)?;
     let known = SHORT_NAMES.iter().find(|(number, _)| *number == dotted);

@@ -70,7 +70,8 @@ pub(super) fn text(origin: Origin<'_>, bytes: &[u8]) -> Result<Zeroizing<String>
     if bytes.trim_ascii().is_empty() {
         return Err(origin.about("is empty"));
     }
-    // PEM is ASCII; what else a comment may hold does not matter. (No second copy is left behind, as of lossy decoding.)
+    // PEM is ASCII; what else a comment may hold does not matter. (No second copy is left behind, as of lossy
+    // decoding.)
     let text: Zeroizing<String> =
         Zeroizing::new(bytes.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect());
     if !text.contains(BEGIN) {

@@ -110,7 +110,8 @@ fn a_server_that_speaks_no_tls() {
     assert!(error.hint().unwrap().contains("does not seem to speak TLS"), "{error}");
 }
 
-/// A name goes to the server as it stands in the connection string, whatever is verified; an address does not (RFC 6066).
+/// A name goes to the server as it stands in the connection string, whatever is verified; an address does not (RFC
+/// 6066).
 #[test]
 fn the_server_is_told_which_name_is_meant() {
     let (folder, authority) = (Scratch::new("tls"), Authority::new());
@@ -195,7 +196,8 @@ fn hosts_as_they_stand_in_a_connection_string() {
     assert_eq!(peer_name("db.example."), PeerName::Dns("db.example"));
 }
 
-/// Files are read again when one of them changes, and a pipe to which nobody writes would keep whoever opens it for ever.
+/// Files are read again when one of them changes, and a pipe to which nobody writes would keep whoever opens it for
+/// ever.
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_no_file() {

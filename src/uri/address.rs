@@ -26,8 +26,8 @@ pub enum ServerAddress {
 }
 
 impl ServerAddress {
-    /// Reads `host`, `host:port`, `[IPv6]`, `[IPv6]:port`, a bare IPv6 address, or the path of a socket (it contains a `/`
-    /// and ends in `.sock`). Nothing is percent-decoded: this is for code, not for a URI.
+    /// Reads `host`, `host:port`, `[IPv6]`, `[IPv6]:port`, a bare IPv6 address, or the path of a socket (it contains a
+    /// `/` and ends in `.sock`). Nothing is percent-decoded: this is for code, not for a URI.
     ///
     /// ```
     /// use mongo_blocking::options::ServerAddress;
@@ -40,7 +40,8 @@ impl ServerAddress {
     pub fn parse(text: &str) -> Result<Self> {
         let piece = Piece { text, at: 0 };
         if text.contains("://") {
-            return Err(Error::invalid_argument("a host was expected, not a URI").with_hint("give a URI to uri(…)"));
+            return Err(Error::invalid_argument("a host was expected, not a connection string")
+                .with_hint("give a connection string to uri(…)"));
         }
         if text.contains('/') {
             return socket(text.to_owned(), 0);
@@ -104,13 +105,17 @@ fn split_port(piece: Piece<'_>) -> Result<(Piece<'_>, u16)> {
     let port = port.skip(1);
     if port.text.contains(':') {
         return Err(error_at(port.at, "a host has more than one ':'")
-            .with_hint("an IPv6 address stands in brackets, as in [::1]:27017"));
+            .with_hint("write an IPv6 address in brackets, as in [::1]:27017"));
+    }
+    if port.text.is_empty() {
+        return Err(error_at(port.at, "a host ends with ':' and no port")
+            .with_hint("write the port after the colon, or leave the colon out"));
     }
     let number = port.text.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.text.parse::<u16>().ok()).flatten();
     match number {
         Some(number) if number > 0 => Ok((host, number)),
         _ => Err(error_at(port.at, "a port is a number from 1 to 65535")
-            .with_hint("if this is a password, its user info must be followed by '@'")),
+            .with_hint("if this is a password, an '@' must follow the user info")),
     }
 }
 
@@ -118,7 +123,7 @@ fn host_name(name: String, at: usize) -> Result<String> {
     let bare = match name.strip_prefix('[') {
         Some(rest) => match rest.strip_suffix(']').filter(|inner| is_ipv6(inner)) {
             Some(inner) => inner,
-            None => return Err(error_at(at, "there is no IPv6 address between the brackets")),
+            None => return Err(error_at(at, "the brackets do not contain an IPv6 address")),
         },
         None => name.as_str(),
     };
@@ -127,20 +132,28 @@ fn host_name(name: String, at: usize) -> Result<String> {
         return Err(error_at(at, "a host is missing"));
     }
     if bare.len() > MAX_HOST_LENGTH {
-        return Err(error_at(at, "a host's name is longer than 255 bytes"));
+        return Err(error_at(at, "a host name is longer than 255 bytes"));
+    }
+    if bare.len() == name.len() && bare.contains(|c: char| c.is_whitespace()) {
+        return Err(error_at(at, "a host name contains a blank or a line break")
+            .with_hint("hosts are separated by commas alone"));
+    }
+    if bare.len() == name.len() && bare.contains(['<', '>']) {
+        return Err(error_at(at, "a host name is in angle brackets: it looks like a placeholder")
+            .with_hint("put the server's name in its place, without the brackets"));
     }
     if bare.len() == name.len() && (bare.contains(odd) || bare.contains(':')) {
-        return Err(error_at(at, "a host's name contains a character that it cannot have"));
+        return Err(error_at(at, "a host name contains a character that is not allowed"));
     }
     Ok(bare.to_lowercase())
 }
 
 fn socket(path: String, at: usize) -> Result<ServerAddress> {
     if !path.ends_with(".sock") {
-        return Err(error_at(at, "the path of a Unix socket ends in .sock"));
+        return Err(error_at(at, "the path of a Unix socket must end in .sock"));
     }
     if path.contains('\0') || path.len() > MAX_PATH_LENGTH {
-        return Err(error_at(at, "no Unix socket can have this path"));
+        return Err(error_at(at, "the path of a Unix socket is too long or contains a NUL character"));
     }
     Ok(ServerAddress::Unix { path: PathBuf::from(path) })
 }

@@ -1,7 +1,8 @@
-//! The connection string, taken apart: scheme, user info, hosts, database and options, as the Connection String specification
-//! has them. Pure: no look-up, no file, no meaning of options (that is the part of [`options`](crate::options)).
+//! The connection string, taken apart: scheme, user info, hosts, database and options, as the Connection String
+//! specification defines them. Pure: no look-up, no file, no meaning of options (that is the part of
+//! [`options`](crate::options)).
 //!
-//! Errors point at the byte where the trouble is and say what to do. They never show what stands there: a slip in the
+//! Errors point at the byte where the fault is and say what to do. They never show what stands there: a mistake in the
 //! escaping moves pieces of a password to other places.
 
 mod address;
@@ -38,7 +39,7 @@ pub struct ConnectionString {
     pub(crate) database: Option<String>,
     pub(crate) pairs: Vec<Pair>,
     pub(crate) warnings: Warnings,
-    /// Whether the names of unknown options may be shown: not where they look like the rest of a user info.
+    /// Whether the names of unknown options may be shown: not where they may be the rest of the user info.
     pub(crate) may_show_names: bool,
 }
 
@@ -67,25 +68,44 @@ impl std::fmt::Debug for Pair {
     }
 }
 
+impl UserInfo {
+    /// Whether the password is one of those that guides print, as `<password>` or `<db_password>`.
+    fn has_placeholder(&self) -> bool {
+        let Some(password) = self.password.as_ref().map(Secret::expose) else { return false };
+        let name = password.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+        name.is_some_and(|name| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_- ".contains(&byte))
+        })
+    }
+}
+
 impl ConnectionString {
     /// Takes a connection string apart.
     ///
-    /// Accepted with a [warning](ConnectionString::warnings): white space around the string, empty pairs in the query (`/?&w=1`),
-    /// and `;` between options where there is no `&`. A `+` is a plus everywhere, never a space.
+    /// Accepted with a [warning](ConnectionString::warnings): white space or a byte order mark around the string, a
+    /// scheme in capitals, empty pairs in the query (`/?&w=1`), and `;` between options where there is no `&`. A `+` is
+    /// a plus everywhere, never a space.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] at [`Stage::ConnectionString`], for what is no connection string, for one longer than
-    /// 65,536 bytes or with more than 256 hosts.
+    /// [`ErrorKind::InvalidArgument`] at [`Stage::ConnectionString`], where the string is no connection string, has
+    /// more than 65,536 bytes, or has more than 256 hosts.
     pub fn parse(text: &str) -> Result<Self> {
         let mut warnings = Warnings::default();
         let whole = trimmed(text, &mut warnings)?;
-        let (srv, rest) = scheme(whole)?;
+        let (srv, rest) = scheme(whole, &mut warnings)?;
         let (authority, tail) = rest.split_before(&['/', '?']);
         let (user_info, hosts) = match authority.rsplit_once('@') {
             Some((user_info, hosts)) => (Some(read_user_info(user_info)?), hosts),
             None => (None, authority),
         };
         let suspicious = user_info.is_none() && tail.text.contains('@');
+        refuse_second_scheme(hosts, tail)?;
+        if user_info.as_ref().is_some_and(UserInfo::has_placeholder) {
+            warnings.add(
+                WarningKind::Spelling,
+                "the password looks like a placeholder in angle brackets; put the password in its place, without the brackets",
+            );
+        }
         let hosts = address::read_list(hosts).map_err(|error| remind_of_escapes(error, suspicious, tail))?;
         if srv {
             check_srv_host(&hosts, authority)?;
@@ -96,7 +116,7 @@ impl ConnectionString {
         if suspicious {
             warnings.add(
                 WarningKind::Spelling,
-                "an '@' stands among the options and none before the hosts; if a password comes before it, \
+                "there is an '@' after the hosts and none before them; if a password comes before it, \
                  percent-encode '/' in it as %2F and '?' as %3F",
             );
         }
@@ -118,7 +138,7 @@ impl ConnectionString {
         self.user_info.as_ref()?.password.as_ref()
     }
 
-    /// The hosts, at least one. With [`is_srv`](Self::is_srv) the only one, whose port means nothing.
+    /// The hosts, at least one. With [`is_srv`](Self::is_srv) there is one, and its port has no meaning.
     pub fn hosts(&self) -> &[ServerAddress] {
         &self.hosts
     }
@@ -128,12 +148,12 @@ impl ConnectionString {
         self.database.as_deref()
     }
 
-    /// The options, as they stand there: name and value, both decoded.
+    /// The options in their order: name and value, both decoded.
     pub fn options(&self) -> impl Iterator<Item = (&str, &Secret)> {
         self.pairs.iter().map(|pair| (pair.name.as_str(), &pair.value))
     }
 
-    /// What was accepted although it is not quite right.
+    /// What was accepted although it is not spelt as it should be.
     pub fn warnings(&self) -> &[Warning] {
         self.warnings.as_slice()
     }
@@ -204,22 +224,71 @@ fn trimmed<'a>(text: &'a str, warnings: &mut Warnings) -> Result<Piece<'a>> {
         let message = format!("the connection string is {} bytes long, the limit is {MAX_LENGTH}", text.len());
         return Err(Error::new(ErrorKind::InvalidArgument, Stage::ConnectionString, message));
     }
-    let begins = text.trim_ascii_start();
-    let inner = begins.trim_ascii_end();
+    let begins = text.trim_start_matches(is_invisible);
+    let inner = begins.trim_end_matches(is_invisible);
     if inner.len() != text.len() {
-        warnings.add(WarningKind::Spelling, "white space around the connection string was left out");
+        let message = "white space or invisible characters around the connection string were ignored";
+        warnings.add(WarningKind::Spelling, message);
     }
     Ok(Piece { text: inner, at: text.len() - begins.len() })
 }
 
-fn scheme(whole: Piece<'_>) -> Result<(bool, Piece<'_>)> {
-    for (prefix, srv) in [("mongodb://", false), ("mongodb+srv://", true)] {
-        if whole.text.starts_with(prefix) {
-            return Ok((srv, whole.skip(prefix.len())));
+/// What a copied string brings along unseen: white space, control characters, a byte order mark, characters of no
+/// width.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+}
+
+fn scheme<'a>(whole: Piece<'a>, warnings: &mut Warnings) -> Result<(bool, Piece<'a>)> {
+    for (prefix, srv) in SCHEMES {
+        let Some(start) = whole.text.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix)) else {
+            continue;
+        };
+        if start != prefix {
+            warnings.add(WarningKind::Spelling, format!("the scheme is written in lower case: {prefix}"));
         }
+        let rest = whole.skip(prefix.len());
+        // An apostrophe is a character of URIs, and may be the end of a value.
+        return match rest.text.chars().next_back().filter(|last| *last != '\'' && QUOTES.contains(last)) {
+            Some(last) => {
+                let end = rest.at + rest.text.len() - last.len_utf8();
+                Err(error_at(end, "a quotation mark ends the connection string").with_hint(QUOTES_HINT))
+            }
+            None => Ok((srv, rest)),
+        };
+    }
+    let start = whole.text.to_ascii_lowercase();
+    if whole.text.starts_with(QUOTES) {
+        return Err(error_at(whole.at, "a quotation mark begins the connection string").with_hint(QUOTES_HINT));
+    }
+    if start.starts_with("mongodb:\\/") || start.starts_with("mongodb+srv:\\/") {
+        return Err(error_at(whole.at, "the connection string is escaped as in JSON: '\\/' stands for '/'")
+            .with_hint("write '/' without the backslash"));
+    }
+    // What comes first may be a secret of its own, so only its end is named.
+    let found = SCHEMES.iter().filter_map(|(prefix, _)| start.find(prefix)).min();
+    if let Some(index) = found {
+        return Err(error_at(whole.at, "other text comes before mongodb:// in the connection string").with_hint(
+            format!("begin at byte {}: a variable's name and the like are not part of it", whole.at + index),
+        ));
     }
     Err(error_at(whole.at, "a connection string begins with mongodb:// or mongodb+srv://")
         .with_hint("a host without a scheme can be given in code, with ClientOptions::builder().host(…)"))
+}
+
+/// `mongodb://user:password@http://host/`: the address of a web page in the place of a host.
+fn refuse_second_scheme(hosts: Piece<'_>, tail: Piece<'_>) -> Result<()> {
+    match hosts.text.rsplit(',').next().and_then(|host| host.strip_suffix(':')) {
+        Some(scheme)
+            if tail.text.starts_with("//")
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) =>
+        {
+            let at = hosts.at + hosts.text.len() - scheme.len() - 1;
+            Err(error_at(at, "a second scheme, such as http://, comes before the host")
+                .with_hint("after mongodb:// and the user info, write the host's name alone"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_user_info(info: Piece<'_>) -> Result<UserInfo> {
@@ -245,8 +314,8 @@ fn read_user_info(info: Piece<'_>) -> Result<UserInfo> {
 /// Where an `@` comes too late, a `/` or `?` of the password was taken for the end of the hosts.
 fn remind_of_escapes(error: Error, suspicious: bool, tail: Piece<'_>) -> Error {
     if suspicious {
-        let sign = if tail.text.starts_with('?') { "'?' in it as %3F" } else { "'/' in it as %2F" };
-        return error.with_hint(format!("if a user name or password comes before the '@', percent-encode {sign}"));
+        let what = if tail.text.starts_with('?') { "'?' in it as %3F" } else { "'/' in it as %2F" };
+        return error.with_hint(format!("if a user name or password comes before the '@', percent-encode {what}"));
     }
     error
 }
@@ -268,19 +337,19 @@ fn read_database(path: Piece<'_>) -> Result<Option<String>> {
         return Ok(None);
     }
     if let Some(index) = path.text.find(|c| forbidden_in_database(c) || c == '@') {
-        return Err(error_at(path.at + index, "the database's name contains a character that it cannot have").with_hint(
-            "'/', '\\', ' ', '\"' and '$' have no place in it; the path of a Unix socket, a user name or a password must have \
-             '/' percent-encoded as %2F; the source $external is given as authSource=$external",
+        return Err(error_at(path.at + index, "the name of the database contains a character that is not allowed").with_hint(
+            "'/', '\\', ' ', '\"' and '$' are not allowed in it; the path of a Unix socket, a user name or a password must have \
+             '/' percent-encoded as %2F; the source $external is written as authSource=$external",
         ));
     }
     let name = path.decoded()?;
     if name.contains(forbidden_in_database) {
-        return Err(error_at(path.at, "the database's name contains '/', '\\', ' ', '\"', '$' or NUL"));
+        return Err(error_at(path.at, "the name of the database contains '/', '\\', ' ', '\"', '$' or NUL"));
     }
     Ok(Some(name))
 }
 
-/// What no database's name can have, by the Connection String specification.
+/// The characters that the Connection String specification forbids in the name of a database.
 pub(crate) fn forbidden_in_database(c: char) -> bool {
     matches!(c, '/' | '\\' | ' ' | '"' | '$' | '\0')
 }
@@ -308,7 +377,7 @@ fn read_query(query: Piece<'_>, warnings: &mut Warnings) -> Result<Vec<Pair>> {
                 .with_hint("in a value, percent-encode '&' as %26 and ';' as %3B"));
         };
         if let Some(at) = mixed_separator(value) {
-            return Err(error_at(at, "options are separated by '&' here, and by ';' there")
+            return Err(error_at(at, "options are separated both by '&' and by ';'")
                 .with_hint("separate all by '&'; in a value, percent-encode ';' as %3B"));
         }
         pairs.push(Pair { name: name.decoded()?, value: Secret::from(value.decoded()?), at: pair.at });
@@ -324,7 +393,14 @@ fn mixed_separator(value: Piece<'_>) -> Option<usize> {
     like_a_name.then_some(before.at + before.text.len())
 }
 
-/// The longest connection string: room for hundreds of hosts and a session token, small enough to be nothing.
+/// For a host name with letters beyond ASCII.
+pub(crate) const ASCII_HOST_HINT: &str = "write the name in its ASCII form, which begins with xn--: a converter for internationalized domain names (IDNA) shows it";
+/// Quotation marks that a configuration file or a text editor puts around a string.
+const QUOTES: [char; 11] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '«', '»', '´'];
+const QUOTES_HINT: &str =
+    "leave the quotation marks out; where a file keeps them as part of the value, remove them there";
+const SCHEMES: [(&str, bool); 2] = [("mongodb://", false), ("mongodb+srv://", true)];
+/// The longest connection string: room for hundreds of hosts and a session token, and still little memory.
 const MAX_LENGTH: usize = 65_536;
 /// Several times as many as there are.
 const MAX_OPTIONS: usize = 500;

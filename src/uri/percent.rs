@@ -3,7 +3,7 @@
 use super::{Piece, error_at};
 use crate::error::{Error, Result};
 
-/// Percent-encodes a text for any place in a connection string: user name, password, socket path, value of an option.
+/// Percent-encodes a string for any part of a connection string: user name, password, socket path, value of an option.
 /// All but letters, digits and `-._~` is encoded; a space becomes `%20`.
 ///
 /// ```
@@ -61,7 +61,7 @@ pub(super) fn decode(piece: Piece<'_>) -> Result<String> {
         let high = bytes.next().and_then(|(_, digit)| hex(digit));
         let low = bytes.next().and_then(|(_, digit)| hex(digit));
         let (Some(high), Some(low)) = (high, low) else {
-            return Err(error_at(piece.at.saturating_add(index), "a '%' without two hexadecimal digits after it")
+            return Err(error_at(piece.at.saturating_add(index), "a '%' is not followed by two hexadecimal digits")
                 .with_hint("percent-encode '%' itself as %25"));
         };
         out.push(high << 4 | low);
@@ -73,7 +73,7 @@ pub(super) fn decode(piece: Piece<'_>) -> Result<String> {
 }
 
 fn not_utf8(at: usize) -> Error {
-    error_at(at, "what is percent-encoded here is not UTF-8")
+    error_at(at, "the percent-encoded bytes are not UTF-8")
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -2,7 +2,7 @@
 
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ReadConcern, ReadPreference, WriteConcern};
-use mongo_blocking::{Client, Error};
+use mongo_blocking::{Client, Error, WarningKind};
 use std::time::Duration;
 
 use super::{parse, refused};
@@ -240,4 +240,166 @@ fn names_that_kerberos_cannot_have() {
         let error = options.gssapi_credential_cache(cache).gssapi_client_keytab(keytab).build().unwrap_err();
         assert!(error.message().contains("must be a path"), "{error}");
     }
+}
+
+/// What `tlsCAFile=$CA` becomes where CA is unset, and other values that are none: never plain text.
+#[test]
+fn a_path_or_password_for_tls_that_is_empty_or_invalid() {
+    for name in [
+        "tlsCAFile",
+        "ssl_ca_certs",
+        "tlsCRLFile",
+        "ssl_crlfile",
+        "tlsCertificateKeyFile",
+        "ssl_certfile",
+        "ssl_keyfile",
+        "tlsCertificateKeyFilePassword",
+        "ssl_pem_passphrase",
+    ] {
+        for (prefix, value) in [("", ""), ("tls=true&", ""), ("", "%00")] {
+            if value == "%00" && name.to_lowercase().contains("pass") {
+                continue; // any text may be a password
+            }
+            let uri = format!("mongodb://ann:pencil@h/?authMechanism=PLAIN&{prefix}{name}={value}");
+            let error = refused(&uri);
+            assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{uri}: {error}");
+            assert!(error.message().contains(name), "{uri}: {error}");
+        }
+        let error = refused(&format!("mongodb://h/?{name}=a&{name}=b"));
+        assert!(error.message().contains("different values"), "{name}: {error}");
+    }
+    for value in ["", "none", "cert_none", "CERT_NON"] {
+        let error = refused(&format!("mongodb://h/?ssl_cert_reqs={value}"));
+        assert!(error.message().contains("ssl_cert_reqs must be CERT_NONE"), "{error}");
+    }
+}
+
+/// They are ignored with a warning, as the specification's fixtures have it, and TLS is on.
+#[test]
+fn a_switch_for_tls_that_is_mistyped_turns_tls_on() {
+    for option in [
+        "tlsInsecure=",
+        "tlsInsecure=invalid",
+        "tlsAllowInvalidCertificates=invalid",
+        "tlsAllowInvalidHostnames=no!",
+        "tlsDisableOCSPEndpointCheck=",
+        "tlsDisableCertificateRevocationCheck=flase",
+        "ssl_match_hostname=invalid",
+        "tlsCAFlie=/ca.pem",
+        "tlsCAFlie=",
+        "TLSx=1",
+        "sslCAFile=/ca.pem",
+        "useSSL=true",
+        "tsl=true",
+        "sls=true",
+    ] {
+        let options = parse(&format!("mongodb://h/?{option}"));
+        let tls = options.tls().unwrap_or_else(|| panic!("{option}: plain text"));
+        assert!(tls.is_verified(), "{option}");
+        let warned = options
+            .warnings()
+            .iter()
+            .any(|warning| matches!(warning.kind(), WarningKind::InvalidValue | WarningKind::UnknownOption));
+        assert!(warned, "{option}: {:?}", options.warnings());
+        let again = parse(&options.to_uri(false));
+        assert!(again.tls().is_some(), "{option}: written without TLS: {}", options.to_uri(false));
+        let later = options.clone().into_builder().app_name("x").build().unwrap();
+        assert!(later.tls().is_some(), "{option}");
+        for off in ["tls=false", "ssl=false"] {
+            for both in [format!("{off}&{option}"), format!("{option}&{off}")] {
+                let error = refused(&format!("mongodb://h/?{both}"));
+                assert!(error.message().contains("tls is false"), "{both}: {error}");
+            }
+        }
+    }
+    for option in ["fsync=true", "title=x", "lost=1"] {
+        assert!(parse(&format!("mongodb://h/?{option}")).tls().is_none(), "{option}");
+    }
+}
+
+/// Of two values one was mistyped: which of them counts is not guessed.
+#[test]
+fn a_switch_for_tls_given_twice_must_say_the_same() {
+    for options in [
+        "tlsInsecure=true&tlsInsecure=flase",
+        "tlsInsecure=flase&tlsInsecure=true",
+        "tlsAllowInvalidCertificates=true&tlsAllowInvalidCertificates=",
+        "tlsAllowInvalidHostnames=true&ssl_match_hostname=tru",
+        "ssl_match_hostname=tru&ssl_match_hostname=false",
+        "tlsAllowInvalidHostnames=maybe&ssl_cert_reqs=CERT_NONE",
+        "tlsInsecure=true&tlsInsecure=false",
+    ] {
+        let error = refused(&format!("mongodb://h/?{options}"));
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{options}: {error}");
+    }
+    for options in ["tlsInsecure=true&tlsInsecure=true", "tlsInsecure=invalid&tlsInsecure=invalid"] {
+        parse(&format!("mongodb://h/?{options}"));
+    }
+}
+
+/// Certificates given in code turn TLS on, and so does what is written of such options.
+#[test]
+fn tls_that_code_asks_for_is_written() {
+    let code = ClientOptions::builder().host("h").tls_ca_pem("x").build().unwrap();
+    assert_eq!(code.to_uri(false), "mongodb://h:27017/?tls=true");
+    let password = parse("mongodb://h/?tlsCertificateKeyFilePassword=pencil");
+    assert_eq!(password.to_uri(false), "mongodb://h:27017/?tls=true");
+}
+
+#[test]
+fn a_mechanism_given_twice_must_be_the_same() {
+    for mechanisms in ["SCRAM-SHA-256&authMechanism=SCRAM-SHA-1", "SCRAM-SHA-256&authMechanism=DEFAULT"] {
+        let error = refused(&format!("mongodb://u:p@h/?authMechanism={mechanisms}"));
+        assert!(error.message().contains("authMechanism is given more than once"), "{error}");
+    }
+    parse("mongodb://u:p@h/?authMechanism=SCRAM-SHA-256&authMechanism=SCRAM-SHA-256");
+}
+
+/// Dropped, they would send traffic past the proxy, or data without encryption.
+#[test]
+fn an_empty_proxy_or_encryption_is_refused() {
+    assert!(refused("mongodb://h/?proxyHost=").message().contains("proxyHost"));
+    assert!(refused("mongodb://h/?autoEncryption=").message().contains("autoEncryption"));
+    parse("mongodb://h/?proxyPassword=");
+}
+
+/// Each names what was pasted, and shows no part of it.
+#[test]
+fn what_is_pasted_wrongly_is_named() {
+    for (uri, message) in [
+        ("\"mongodb://u:p@h/\"", "a quotation mark begins"),
+        ("'mongodb://u:p@h/'", "a quotation mark begins"),
+        ("“mongodb://u:p@h/”", "a quotation mark begins"),
+        ("mongodb://u:p@h/?appName=x\"", "a quotation mark ends"),
+        ("MONGODB_URI=mongodb://u:p@h/", "other text comes before mongodb://"),
+        ("jdbc:mongodb://u:p@h/", "other text comes before mongodb://"),
+        ("mongodb:\\/\\/u:p@h\\/", "escaped as in JSON"),
+        ("mongodb://u:p@http://h/", "a second scheme"),
+        ("mongodb://https://h", "a second scheme"),
+        ("mongodb://u:p@h:/", "ends with ':' and no port"),
+        ("mongodb://h:", "ends with ':' and no port"),
+        ("mongodb://a:1,b:/db", "ends with ':' and no port"),
+        ("mongodb://[::1]:/db", "ends with ':' and no port"),
+        ("mongodb://u:p@a, b/", "a blank or a line break"),
+        ("mongodb://u:p@a,\nb/", "a blank or a line break"),
+        ("mongodb://u:p@<host>/", "placeholder"),
+        ("mongodb://u:p@h/?w=1&amp;tls=true", "escaped for HTML"),
+    ] {
+        let error = refused(uri);
+        assert_eq!(error.stage(), Stage::ConnectionString, "{uri}");
+        assert!(error.message().contains(message) && error.message().contains("(byte "), "{uri}: {error}");
+        assert!(error.hint().is_some(), "{uri}: {error}");
+    }
+    assert!(ClientOptions::builder().host("h:").build().is_err());
+}
+
+/// A certificate has the ASCII form of a name only; without TLS the system may know the name.
+#[test]
+fn a_host_name_beyond_ascii() {
+    for uri in ["mongodb://bücher.example/?tls=true", "mongodb://b%C3%BCcher.example/?tlsCAFile=/ca.pem"] {
+        let error = parse(uri).check_supported().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
+        assert!(error.message().contains("bücher.example") && error.hint().unwrap().contains("xn--"), "{error}");
+    }
+    assert!(parse("mongodb://bücher.example/").check_supported().is_ok());
 }

@@ -32,6 +32,39 @@ fn white_space_around_it_is_left_out() {
 }
 
 #[test]
+fn what_a_copied_connection_string_brings_along() {
+    for uri in [
+        "\u{feff}mongodb://h/?w=1",
+        "mongodb://h/?w=1\r\n",
+        "\u{a0}mongodb://h/?w=1\u{200b}",
+        "MONGODB://h/?w=1",
+        "MongoDB://h/?w=1",
+    ] {
+        let options = parse(uri);
+        assert_eq!(kinds(&options), [WarningKind::Spelling], "{uri}");
+        assert_eq!(options.to_uri(false), "mongodb://h:27017/?w=1");
+    }
+    let srv = parse("MONGODB+SRV://a.b.c/");
+    assert_eq!((srv.srv_host(), kinds(&srv)), (Some("a.b.c"), vec![WarningKind::Spelling]));
+    let placeholder = parse("mongodb://u:<db_password>@h/");
+    assert_eq!(kinds(&placeholder), [WarningKind::Spelling]);
+    assert_eq!(kinds(&parse("mongodb://u:<a1>@h/")), []);
+    assert_eq!(parse("mongodb://h/?appName=O'").app_name(), Some("O'"));
+}
+
+/// As MongoDB Compass copies it.
+#[test]
+fn the_default_mechanism_is_negotiated() {
+    let options = parse("mongodb://u:p@h/?authMechanism=DEFAULT");
+    assert_eq!(options.credential().unwrap().mechanism(), None);
+    assert_eq!(kinds(&options), [WarningKind::Spelling]);
+    let nobody = parse("mongodb://localhost:27017/?authMechanism=DEFAULT");
+    assert!(nobody.credential().is_none());
+    let code = ClientOptions::builder().username("u").password("p").auth_mechanism("DEFAULT").build().unwrap();
+    assert_eq!((code.credential().unwrap().mechanism(), kinds(&code)), (None, vec![WarningKind::Spelling]));
+}
+
+#[test]
 fn a_plus_stays_a_plus() {
     let options = parse("mongodb://a+b:c+d@h/?appName=e+f");
     let credential = options.credential().unwrap();

@@ -57,7 +57,8 @@ fn version(version: TlsVersion) -> SslVersion {
     }
 }
 
-/// Whom to trust, and whom no more: the authorities and the lists of what they revoked. `None` where it is all the system's.
+/// Whom to trust, and whom no more: the authorities and the lists of what they revoked. `None` where it is all the
+/// system's.
 pub(super) fn new_store(
     options: &TlsOptions,
     files: &Files,

@@ -1,7 +1,7 @@
 //! OpenSSL, through the crate that binds it.
 //!
-//! A plain `SslContext` and not `SslConnector`: that one reads the system's whole bundle each time it is built, while the
-//! default verify paths are a folder that is looked into on demand. The context is built once per client.
+//! A plain `SslContext` and not `SslConnector`: that one reads the system's whole bundle each time it is built, while
+//! the default verify paths are a folder that is looked into on demand. The context is built once per client.
 
 mod client_identity;
 mod context;
@@ -44,9 +44,11 @@ pub(super) struct Context {
     revocation: Option<RevocationChecker>,
     danger_accepts_any_certificate: bool,
     danger_accepts_any_hostname: bool,
+    danger_accepts_common_names: bool,
 }
 
-/// What an error tells of a stranger's certificate, and whether that promises a stapled answer: bounded work, whatever it says.
+/// What an error tells of a stranger's certificate, and whether that promises a stapled answer: bounded work, whatever
+/// it says.
 #[cfg(any(test, fuzzing))]
 pub(super) fn read_certificate(der: &[u8]) -> Option<String> {
     let promised = revocation::must_staple::is_promised(der);
@@ -80,6 +82,7 @@ impl Context {
                 .then(|| RevocationChecker::new(options, lists, ocsp_cache, warning_sink)),
             danger_accepts_any_certificate: options.danger_accepts_any_certificate(),
             danger_accepts_any_hostname: options.danger_accepts_any_hostname(),
+            danger_accepts_common_names: options.danger_accepts_common_names(),
         })
     }
 
@@ -150,15 +153,18 @@ impl Context {
             PeerName::Dns(name) if self.danger_accepts_any_hostname => ssl.set_hostname(name)?,
             PeerName::Dns(name) => {
                 ssl.set_hostname(name)?;
-                ssl.param_mut().set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+                let mut flags = X509CheckFlags::NO_PARTIAL_WILDCARDS;
+                // RFC 9525, 2: only the names in subjectAltName count. A certificate of a user may have any Common Name.
+                flags.set(X509CheckFlags::NEVER_CHECK_SUBJECT, !self.danger_accepts_common_names);
+                ssl.param_mut().set_hostflags(flags);
                 ssl.param_mut().set_host(name)?;
             }
         }
         Ok(())
     }
 
-    /// Why there is no channel. Some servers break off at a session that they have made themselves: unless time ran out, a
-    /// handshake without one is worth a try.
+    /// Why there is no channel. Some servers break off at a session that they have made themselves: unless time ran
+    /// out, a handshake without one is worth a try.
     fn failed<S>(
         &self,
         failed: MidHandshakeSslStream<S>,

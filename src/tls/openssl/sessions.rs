@@ -1,12 +1,13 @@
 //! Sessions that later channels of the same client take up again, which spares both sides the certificates.
 //!
-//! A session is the fruit of one verification, so it belongs to one server (name and port), one identity and one set of trust
-//! settings: it lives in the [`Context`](super::Context) that made it, and goes with it. OpenSSL does not look at the certificate
-//! again when a session is taken up, so what was verified holds for [`MAX_AGE`] at most, and not past the day on which a
-//! certificate of the chain or the word about its revocation runs out. A session that comes of a resumed channel inherits that limit.
+//! A session is the fruit of one verification, so it belongs to one server (name and port), one identity and one set of
+//! trust settings: it lives in the [`Context`](super::Context) that made it, and goes with it. OpenSSL does not look at
+//! the certificate again when a session is taken up, so what was verified holds for [`MAX_AGE`] at most, and not past
+//! the day on which a certificate of the chain or the word about its revocation runs out. A session that comes of a
+//! resumed channel inherits that limit.
 //!
-//! A TLS 1.3 ticket is used once, as RFC 8446 (C.4) asks: the server sends new ones on each channel. A TLS 1.2 session serves
-//! again and again. A child of `fork` begins anew, so that a ticket is not used by two processes.
+//! A TLS 1.3 ticket is used once, as RFC 8446 (C.4) asks: the server sends new ones on each channel. A TLS 1.2 session
+//! serves again and again. A child of `fork` begins anew, so that a ticket is not used by two processes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -75,8 +76,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Prepares a handshake: it takes up the newest session with that server, if there is one. Returns what its full handshake
-    /// had found out.
+    /// Prepares a handshake: it takes up the newest session with that server, if there is one. Returns what its full
+    /// handshake had found out.
     pub(super) fn offer(
         self: &Arc<Self>,
         ssl: &mut Ssl,
@@ -90,7 +91,8 @@ impl Sessions {
         Ok(Some(verified))
     }
 
-    /// The channel is accepted: its sessions may be kept. With TLS 1.3 they come later, with TLS 1.2 it has its own by now.
+    /// The channel is accepted: its sessions may be kept. With TLS 1.3 they come later, with TLS 1.2 it has its own by
+    /// now.
     pub(super) fn accept(ssl: &SslRef, verified: VerifiedUntil) {
         let Some(slot) = slot().ok().and_then(|index| ssl.ex_data(index)) else { return };
         if is_used_once(ssl.version2()) {

@@ -27,8 +27,8 @@ fn connect(connector: &Connector, host: &str, port: u16) -> Result<TlsStream<Tcp
     connector.connect(&target(host, port), TcpStream::connect(("127.0.0.1", port)).unwrap())
 }
 
-/// Whether the channel took up a session. It is used once, so that its tickets have arrived; without a goodbye, the last of them
-/// would be void.
+/// Whether the channel took up a session. It is used once, so that its tickets have arrived; without a goodbye, the
+/// last of them would be void.
 fn resumes(connector: &Connector, host: &str, port: u16) -> bool {
     let mut channel = connect(connector, host, port).unwrap();
     round_trip(&mut channel);

@@ -108,8 +108,8 @@ fn m2_4_and_2_5_options_that_exclude_each_other() {
         (builder().oidc_token_file("/t").username("u"), "takes a user name only"),
         (builder().oidc_token_command(Vec::<String>::new()), "the name of a program"),
         (builder(), "needs the mechanism property ENVIRONMENT, or a callback"),
-        (builder().auth_mechanism("MONGODB-X509").oidc_callback(token), "oidc_callback has no place"),
-        (builder().auth_mechanism("MONGODB-X509").oidc_token_file("/t"), "oidc_token_file has no place"),
+        (builder().auth_mechanism("MONGODB-X509").oidc_callback(token), "oidc_callback needs authMechanism"),
+        (builder().auth_mechanism("MONGODB-X509").oidc_token_file("/t"), "oidc_token_file needs authMechanism"),
     ] {
         let error = options.build().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");

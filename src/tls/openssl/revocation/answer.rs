@@ -69,7 +69,8 @@ impl OcspStatus {
     }
 }
 
-/// The signer must be the certificate's own issuer, or hold a certificate by it that is made out for signing OCSP answers.
+/// The signer must be the certificate's own issuer, or hold a certificate by it that is made out for signing OCSP
+/// answers.
 fn check_signature(basic: &OcspBasicResponse, subject: &CheckedCertificate<'_>) -> Result<(), String> {
     basic.verify(subject.chain, subject.trusted, OcspFlag::NO_EXPLICIT).map_err(|error| {
         let reasons: Vec<&str> = error.errors().iter().filter_map(|error| error.reason()).collect();
@@ -121,8 +122,8 @@ mod tests {
 
     use super::*;
 
-    /// What is not covered by the signature may be changed, and says nothing. All else makes the answer worthless: no changed
-    /// byte has it say something else, and none does harm.
+    /// What is not covered by the signature may be changed, and says nothing. All else makes the answer worthless: no
+    /// changed byte has it say something else, and none does harm.
     #[test]
     fn no_changed_byte_changes_the_word() {
         let authority = Authority::new();

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::answer::{CertificateStatus, OcspStatus};
 
-/// Answers by the name of the certificate that they are about. A client has one, which outlives its certificates: an answer's
-/// author is the certificate's issuer, whose key is part of that name, so it stays true whoever is trusted.
+/// Answers by the name of the certificate that they are about. A client has one, which outlives its certificates: an
+/// answer's author is the certificate's issuer, whose key is part of that name, so it stays true whoever is trusted.
 #[derive(Default)]
 pub(in crate::tls) struct OcspCache(Mutex<HashMap<Vec<u8>, OcspStatus>>);
 
@@ -17,8 +17,8 @@ impl OcspCache {
         self.lock().get(name).filter(|status| holds(status, now)).cloned()
     }
 
-    /// Keeps an answer that says something, and until when it holds; unless one is there already that holds as long. That a
-    /// certificate is revoked is kept in any case.
+    /// Keeps an answer that says something, and until when it holds; unless one is there already that holds as long.
+    /// That a certificate is revoked is kept in any case.
     pub(super) fn keep(&self, name: &[u8], status: &OcspStatus, now: SystemTime) {
         if status.certificate == CertificateStatus::Unknown || status.next_update.is_none() {
             return;

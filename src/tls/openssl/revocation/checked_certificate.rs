@@ -36,9 +36,9 @@ impl<'a> CheckedCertificate<'a> {
         digests.into_iter().filter_map(|digest| self.id(digest).ok())
     }
 
-    /// The request about it, DER, which is its name in the cache too: it holds the certificate's OCSP name and nothing else.
-    /// With SHA-1, since RFC 5019 has responders that know nothing else, and a name needs no more; where the system forbids that,
-    /// with SHA-256.
+    /// The request about it, DER, which is its name in the cache too: it holds the certificate's OCSP name and nothing
+    /// else. With SHA-1, since RFC 5019 has responders that know nothing else, and a name needs no more; where the
+    /// system forbids that, with SHA-256.
     pub(super) fn request(&self) -> Result<Vec<u8>, ErrorStack> {
         let mut request = OcspRequest::new()?;
         request.add_id(self.id(MessageDigest::sha1()).or_else(|_| self.id(MessageDigest::sha256()))?)?;

@@ -1,7 +1,7 @@
 //! The lists of `tlsCRLFile`.
 //!
-//! OpenSSL looks into them itself, during the handshake, for every certificate of the chain: each of its authorities needs a
-//! current list. Here they are read.
+//! OpenSSL looks into them itself, during the handshake, for every certificate of the chain: each of its authorities
+//! needs a current list. Here they are read.
 
 use std::path::Path;
 use std::time::SystemTime;

@@ -1,16 +1,16 @@
 //! Whether a server's certificate is revoked, as the drivers' OCSP specification has it.
 //!
-//! Lists (`tlsCRLFile`) are OpenSSL's own business, within the handshake. The rest is judged right after a full handshake, before
-//! the first byte of MongoDB's protocol: asking a responder takes time, and has no place in a callback. At that point the
-//! handshake is over, and nothing secret has been sent. In this order:
+//! Lists (`tlsCRLFile`) are OpenSSL's own business, within the handshake. The rest is judged right after a full
+//! handshake, before the first byte of MongoDB's protocol: asking a responder takes time, and has no place in a
+//! callback. At that point the handshake is over, and nothing secret has been sent. In this order:
 //! 1. a certificate that promises a stapled answer must come with one, and a stapled answer must count;
 //! 2. what an answer says, stapled or kept from earlier, is final;
 //! 3. with lists, the handshake has settled it;
 //! 4. the responders that the server's own certificate names are asked, all at once;
 //! 5. where nobody could tell, the channel is made all the same, with a warning.
 //!
-//! `answer` judges answers, `subject` is what they are about, `responder` asks, `cache` keeps, `must_staple` reads the promise,
-//! `crl` the lists.
+//! `answer` judges answers, `subject` is what they are about, `responder` asks, `cache` keeps, `must_staple` reads the
+//! promise, `crl` the lists.
 
 mod answer;
 mod cache;

@@ -19,16 +19,16 @@ pub(super) fn is_askable(url: &str) -> bool {
     url.len() <= MAX_URL && url.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
 }
 
-/// Until when answers are waited for. The other half of what is left stays for the server, so that a silent responder does not
-/// take the connection with it.
+/// Until when answers are waited for. The other half of what is left stays for the server, so that a silent responder
+/// does not take the connection with it.
 pub(super) fn limit(deadline: Deadline) -> Deadline {
     let half = deadline.remaining().map_or(LONGEST, |left| left / 2);
     // Zero would be no limit at all.
     Deadline::after(half.clamp(Duration::from_nanos(1), LONGEST)).named("the limit of asking an OCSP responder")
 }
 
-/// Asks all of them at once, the first few; the answers come in the order in which they arrive. Whoever has one that counts
-/// drops the rest: the threads end by themselves, at the limit at the latest.
+/// Asks all of them at once, the first few; the answers come in the order in which they arrive. Whoever has one that
+/// counts drops the rest: the threads end by themselves, at the limit at the latest.
 pub(super) fn ask(urls: Vec<String>, request: &[u8], limit: Deadline) -> Box<dyn Iterator<Item = ResponderReply>> {
     let mut urls: Vec<String> = urls.into_iter().take(MAX_RESPONDERS).collect();
     if urls.len() == 1 {

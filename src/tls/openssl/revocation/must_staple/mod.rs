@@ -1,10 +1,10 @@
-//! Whether a certificate promises that its server staples an OCSP answer (RFC 7633). The binding gives no access to that
-//! extension, so it is read from the certificate's DER.
+//! Whether a certificate promises that its server staples an OCSP answer (RFC 7633). The binding gives no access to
+//! that extension, so it is read from the certificate's DER.
 
 use crate::tls::der::{self, Reader, Value};
 
-/// Whether the certificate, DER, has the extension with the feature status_request. One whose content cannot be read counts as
-/// the promise: who put it there wanted something to be kept.
+/// Whether the certificate, DER, has the extension with the feature status_request. One whose content cannot be read
+/// counts as the promise: who put it there wanted something to be kept.
 pub(in crate::tls::openssl) fn is_promised(certificate: &[u8]) -> bool {
     let Some(extension) = extension(certificate) else { return false };
     match features(extension) {

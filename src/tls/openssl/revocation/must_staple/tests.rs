@@ -71,8 +71,8 @@ fn no_bytes_do_harm() {
     }
 }
 
-/// Outside of what the signature covers, no change takes the promise away; and none that leaves the extension's own bytes and all
-/// lengths around it alone.
+/// Outside of what the signature covers, no change takes the promise away; and none that leaves the extension's own
+/// bytes and all lengths around it alone.
 #[test]
 fn the_promise_stays_whatever_else_changes() {
     let whole = certificate(Some(PROMISE), false);
