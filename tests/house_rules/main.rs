@@ -8,6 +8,7 @@ mod imports;
 mod prose;
 mod rust_version;
 mod source;
+mod suites;
 mod unsafe_code;
 mod words;
 
