@@ -53,6 +53,8 @@
 
 mod auth;
 pub mod bson;
+#[cfg(test)]
+mod call_stack;
 mod certificate;
 mod client;
 mod collection;

@@ -487,3 +487,52 @@ impl Drop for ReservedSlot<'_> {
         state.wake_first();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mongo_blocking_test_server::fake_server::FakeServer;
+    use mongo_blocking_test_server::users::Mechanism;
+
+    use super::*;
+    use crate::call_stack;
+    use crate::options::ClientOptions;
+
+    /// A pool without connections to a server with the user `user`.
+    fn pool(server: &FakeServer, credential: &str) -> Pool {
+        let uri = format!("mongodb://{credential}{}/", server.address());
+        let options = ClientOptions::builder().uri(&uri).build().unwrap();
+        let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
+        let settings = PoolSettings { max_size: 1, min_size: 0, max_connecting: 1, max_idle_time: None, fill: true };
+        Pool::new(settings, factory, options.hosts.first().unwrap().clone())
+    }
+
+    #[test]
+    fn a_new_connection_reaches_scram_in_few_steps() {
+        let server = FakeServer::builder().user("user", "pencil", &[Mechanism::ScramSha256], "admin").start();
+        let pool = pool(&server, "user:pencil@");
+        let stack = call_stack::between("Pool::check_out", "Scram::step", || {
+            pool.check_out(Deadline::NEVER, Deadline::NEVER).unwrap();
+        });
+        println!("{stack:#?}");
+        assert!(stack.len() <= MOST_TO_SCRAM, "{stack:#?}");
+    }
+
+    #[test]
+    fn a_message_is_written_by_two_functions() {
+        let server = FakeServer::builder().start();
+        let pool = pool(&server, "");
+        let mut connection = pool.check_out(Deadline::NEVER, Deadline::NEVER).unwrap();
+        let body = bson::rawdoc! { "ping": 1 };
+        let message = crate::wire::Message { database: "admin", body: &body, sequence: None, more_to_come: false };
+        let stack = call_stack::between("Connection::run", "write", || {
+            connection.run(&message, Deadline::NEVER).unwrap();
+        });
+        assert_eq!(
+            stack,
+            ["mongo_blocking::connection::Connection::run", "mongo_blocking::transport::Transport::write_all",]
+        );
+    }
+
+    /// Check-out, connect, handshake, login, negotiation, conversation (two functions), SASL, SCRAM.
+    const MOST_TO_SCRAM: usize = 9;
+}

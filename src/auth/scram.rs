@@ -133,6 +133,8 @@ impl SaslClient for Scram {
     }
 
     fn step(&mut self, challenge: &[u8]) -> Result<SaslStep> {
+        #[cfg(test)]
+        crate::call_stack::reached("Scram::step");
         let stage = Stage::Authentication { mechanism: self.name(), step: self.step_name() };
         match mem::replace(&mut self.state, State::Over) {
             State::ServerFirst => self.on_server_first(challenge, stage),

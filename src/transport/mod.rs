@@ -84,6 +84,8 @@ impl Transport {
         let mut again = false;
         while !(head.is_empty() && tail.is_empty()) {
             socket.prepare(Direction::Write, again)?;
+            #[cfg(test)]
+            crate::call_stack::reached("write");
             let sent = if tail.is_empty() {
                 socket.raw().send_with_flags(head, SEND_FLAGS)
             } else {

@@ -1,4 +1,4 @@
-//! Streams against real sockets.
+//! Transports against real sockets.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -6,7 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mongo_blocking_test_server::child;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Scratch;
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::script::Script;
 
 use super::*;
@@ -161,6 +164,28 @@ fn liveness() {
 }
 
 #[test]
+fn a_peer_that_never_stops_sending_cannot_hold_a_look_at_it() {
+    let (mut stream, mut peer) = pair();
+    let flood = thread::spawn(move || while peer.write_all(&[0; 1000]).is_ok() {});
+    wait_for(|| !stream.is_alive());
+    let socket = stream.socket_mut();
+    socket.wait(false).unwrap();
+    let mut read = 0;
+    let error = loop {
+        match socket.read(&mut [0; 3000]) {
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("without end") && (20_000..40_000).contains(&read), "{read}: {error}");
+    socket.wait(true).unwrap();
+    stream.read_exact(&mut [0; 100_000]).unwrap();
+    drop(stream);
+    flood.join().unwrap();
+}
+
+#[test]
 fn a_shutdown_handle_wakes_a_reader() {
     let (mut stream, _peer) = pair();
     let closer = stream.shutdown_handle();
@@ -237,6 +262,54 @@ fn a_handshake_that_atlas_breaks_off() {
         let target = tls::Target { host, port: 27017, deadline: millis(5000) };
         let error = super::failure::tls_cut_off(io::ErrorKind::ConnectionReset.into(), &target);
         assert!(error.hint().unwrap().contains(hint), "{error}");
+    }
+}
+
+/// Were SIGPIPE raised, the process would end: this one has the signal at its default.
+#[cfg(unix)]
+#[test]
+fn no_write_raises_sigpipe() {
+    use std::os::unix::net::UnixListener;
+    if !child::alone(module_path!(), "no_write_raises_sigpipe") {
+        return;
+    }
+    #[expect(unsafe_code, reason = "the standard library sets SIGPIPE to be ignored and has no way back")]
+    // SAFETY: the default action is no function of ours, and this process runs this test only.
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    assert_eq!(before, libc::SIG_IGN);
+
+    let (tcp_transport, peer) = pair();
+    drop(peer);
+    write_until_it_fails(tcp_transport);
+
+    let folder = Scratch::new("sigpipe");
+    let path = folder.path().join("mongodb.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let transport = Transport::connect(&ServerAddress::Unix { path }, None, millis(5000)).unwrap();
+    drop(listener.accept().unwrap());
+    write_until_it_fails(transport);
+
+    let (ca_file, authority) = (folder.path().join("ca.pem"), Authority::new());
+    std::fs::write(&ca_file, authority.pem()).unwrap();
+    let issued = authority.issue(CertPurpose::Server, "localhost");
+    let front = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
+    let uri = format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}", front.port(), ca_file.display());
+    let options = crate::options::ClientOptions::builder().uri(&uri).build().unwrap();
+    let connector =
+        tls::Connector::new(options.tls.as_ref().unwrap(), &crate::warning::WarningSink::default()).unwrap();
+    let transport = Transport::connect(&options.hosts[0], Some(&connector), millis(5000)).unwrap();
+    front.hang_up();
+    write_until_it_fails(transport);
+}
+
+/// With one part and with two, since these are different system calls.
+#[cfg(unix)]
+fn write_until_it_fails(mut transport: Transport) {
+    for tail in [&[][..], &[0; 100]] {
+        transport.set_deadline(millis(5000));
+        wait_for(|| transport.write_all(&[0; 100], tail).is_err());
+        let error = transport.write_all(&[0; 100], tail).unwrap_err();
+        assert!(!matches!(error.kind(), io::ErrorKind::TimedOut), "{error}");
     }
 }
 

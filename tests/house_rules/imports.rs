@@ -17,6 +17,7 @@ const ORDER: &[&[&str]] = &[
         "fork",
         "locks",
         "helper_thread",
+        "call_stack",
         "event",
         "warning",
         "policy",

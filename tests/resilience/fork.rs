@@ -4,11 +4,13 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use mongo_blocking::Client;
-use mongo_blocking::bson::{Document, doc};
+use mongo_blocking::bson::spec::BinarySubtype;
+use mongo_blocking::bson::{Binary, Document, doc};
+use mongo_blocking::options::ClientOptions;
+use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Scratch;
@@ -50,6 +52,10 @@ fn numbering(killed: &Arc<AtomicUsize>) -> Script {
             let on = i32::try_from(number).unwrap();
             let reply = match request.name() {
                 "isMaster" => doc! { "ok": 1, "maxWireVersion": 17 },
+                // A token is accepted, whatever it is.
+                "saslStart" => doc! { "ok": 1, "conversationId": 1, "done": true, "payload": Binary {
+                    subtype: BinarySubtype::Generic, bytes: Vec::new(),
+                } },
                 "find" => doc! { "ok": 1, "cursor": { "id": 7_i64, "ns": "db.c", "firstBatch": [{}] } },
                 "killCursors" => {
                     killed.fetch_add(1, Ordering::SeqCst);
@@ -76,6 +82,8 @@ fn a_client_survives_fork() {
     parent_and_child_share_no_connection();
     what_the_child_drops_and_closes_stays_open_for_the_parent();
     a_cursor_that_ends_in_the_child_stays_open_for_the_parent();
+    a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(false);
+    a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(true);
 }
 
 fn parent_and_child_share_no_connection() {
@@ -121,4 +129,46 @@ fn a_cursor_that_ends_in_the_child_stays_open_for_the_parent() {
     assert!(in_child(|| client.clone().close()));
     assert_eq!(killed.load(Ordering::SeqCst), 0);
     assert_eq!(cursor.unwrap().map(Result::unwrap).collect::<Vec<_>>(), [doc! {}, doc! { "on": 1 }]);
+}
+
+/// The callback runs while a connection is being made. In the child that connection is the parent's; the pool, of which each
+/// has a copy, must connect again in both, also where the child uses the client within the callback.
+fn a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(used_within: bool) {
+    let peer = numbering(&Arc::default());
+    let (calls, child) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicI32::new(0)));
+    let within = Arc::new(OnceLock::<Client>::new());
+    let callback = {
+        let (calls, child, within) = (calls.clone(), child.clone(), within.clone());
+        move |_: &OidcCallbackContext| {
+            if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                child.store(fork(), Ordering::SeqCst);
+                if child.load(Ordering::SeqCst) == 0 {
+                    alarm(30);
+                    if used_within {
+                        assert_eq!(connection_of(within.get().unwrap()), 2);
+                    }
+                }
+            }
+            Ok(IdpServerResponse::new("token"))
+        }
+    };
+    let options = ClientOptions::builder().host(peer.address()).auth_mechanism("MONGODB-OIDC").max_pool_size(1);
+    let client = Client::with_options(options.oidc_callback(callback).build().unwrap()).unwrap();
+    within.set(client.clone()).unwrap();
+    let first = catch_unwind(AssertUnwindSafe(|| client.ping()));
+    let child = child.load(Ordering::SeqCst);
+    if child == 0 {
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let error = first.unwrap().unwrap_err();
+            assert!(error.to_string().contains("forked"), "{error}");
+            assert_eq!((connection_of(&client), connection_of(&client)), (2, 2));
+        }));
+        _exit(i32::from(done.is_err()));
+    }
+    let mut status = -1;
+    // SAFETY: `status` is an i32 that lives as long as the call.
+    assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+    first.unwrap().unwrap();
+    assert_eq!((connection_of(&client), peer.connections()), (1, 2));
 }

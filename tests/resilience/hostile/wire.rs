@@ -15,6 +15,7 @@ use mongo_blocking_test_server::fake_server::{Answer, Behaviour, FakeServer, For
 use mongo_blocking_test_server::peers::Scratch;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::script::Script;
+use mongo_blocking_test_server::tls_flood;
 use mongo_blocking_test_server::wire::{self, Request};
 
 use super::{MUCH, PROMPT, refused, stage_name, virtual_peak};
@@ -232,6 +233,30 @@ fn tls_that_is_cut_at_every_byte() {
     }
     seen.dedup();
     assert_eq!(seen, [Stage::Tls, Stage::Hello]);
+}
+
+/// The look at an idle connection must neither take long nor hold up other threads, whatever the server sends meanwhile.
+#[test]
+fn an_idle_tls_connection_that_is_flooded_is_given_up_at_once() {
+    let (folder, authority) = (Scratch::new("tls-flood"), Authority::new());
+    let ca_file = folder.path().join("ca.pem");
+    fs::write(&ca_file, authority.pem()).unwrap();
+    let issued = authority.issue(CertPurpose::Server, "localhost");
+    let server = tls_flood::start(&issued.certificate, &issued.key, 2);
+    let options = format!("tls=true&tlsCAFile={}&timeoutMS=3000", ca_file.display());
+    let client = Client::with_uri_str(format!("mongodb://localhost:{}/?{options}", server.port())).unwrap();
+    client.ping().unwrap();
+    // Connections are looked at once they have been idle for a second.
+    thread::sleep(Duration::from_millis(1100));
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| client.ping().unwrap());
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(1), "it took {:?}", began.elapsed());
+    assert!(server.connections() > 1);
+    client.close();
 }
 
 /// Pings through a relay that passes this many bytes of the server's and hangs up.

@@ -9,6 +9,7 @@
 //! - [`child`]: a test of the running program once more, in a process of its own.
 //! - [`report`]: what became of the drivers' common fixtures, folder by folder.
 //! - [`script`]: a peer whose every byte a test decides.
+//! - [`tls_flood`]: a TLS server that never stops sending records without data.
 //! - [`wire`]: messages, written from the protocol's description and sharing nothing with the driver.
 //! - [`peers`]: real servers, started and ended with the test.
 //!
@@ -26,6 +27,7 @@ pub mod peers;
 pub mod plain;
 pub mod report;
 pub mod script;
+pub mod tls_flood;
 pub mod users;
 pub mod wire;
 
