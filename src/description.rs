@@ -9,6 +9,7 @@ use bson::oid::ObjectId;
 use bson::{DateTime, RawArray, RawBsonRef, RawDocument};
 
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
+pub(crate) use crate::event::sdam::ServerType;
 use crate::uri::ServerAddress;
 
 /// A server, as its reply to `hello` describes it.
@@ -46,27 +47,6 @@ pub(crate) struct ServerDescription {
     pub(crate) hello_ok: bool,
 }
 
-/// The specification's server types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(dead_code, reason = "a reply never gives three of them; selection among several servers does")]
-pub(crate) enum ServerType {
-    /// Not checked yet, or the last check failed.
-    Unknown,
-    /// Another member reports it as primary, and it has not been checked yet.
-    PossiblePrimary,
-    /// A load balancer, whatever stands behind it.
-    LoadBalancer,
-    Standalone,
-    Mongos,
-    RsPrimary,
-    RsSecondary,
-    RsArbiter,
-    /// A member that is hidden, or in no state to be used.
-    RsOther,
-    /// A server that was started as a member and has no configuration yet.
-    RsGhost,
-}
-
 /// The version of the protocol between driver and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct WireVersion(i32);
@@ -95,6 +75,11 @@ impl WireVersion {
     pub(crate) const OLDEST_SUPPORTED: WireVersion = WireVersion::MONGODB_3_6;
     /// The newest version that this driver speaks. A newer server is usable as long as it still speaks this one.
     pub(crate) const NEWEST_SUPPORTED: WireVersion = WireVersion::MONGODB_8_2;
+
+    /// The number that the server sends.
+    pub(crate) const fn number(self) -> i32 {
+        self.0
+    }
 
     /// The version of this number.
     #[cfg(test)]

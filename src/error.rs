@@ -27,7 +27,8 @@ pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 /// Any failure of this driver. One word wide.
 ///
 /// [`Error::kind`] is there to branch on, [`Error::stage`] tells where it happened, [`Error::hint`] what to do about it.
-/// The `Display` form is one line with all of these; [`std::error::Error::source`] leads to the cause.
+/// The `Display` form is one line with all of these, and a line for each server where none could be selected;
+/// [`std::error::Error::source`] leads to the cause.
 ///
 /// ```
 /// use mongo_blocking::error::{ErrorKind, Stage};
@@ -48,6 +49,7 @@ struct Inner {
     address: Option<String>,
     elapsed: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    servers: Vec<String>,
 }
 
 /// What went wrong, to branch on.
@@ -140,6 +142,7 @@ impl Error {
             address: None,
             elapsed: None,
             source: None,
+            servers: Vec::new(),
         }))
     }
 
@@ -198,6 +201,29 @@ impl Error {
         self
     }
 
+    /// Adds a line for each server that could not be selected.
+    pub(crate) fn with_servers(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.0.servers = lines.into_iter().map(|line| harmless(line.into()).into_owned()).collect();
+        self
+    }
+
+    /// A copy for what is shared by many: the description of a server keeps the error, and the caller gets it too. The cause
+    /// is kept as text.
+    pub(crate) fn to_shared(&self) -> Self {
+        let inner = &*self.0;
+        Error(Box::new(Inner {
+            kind: inner.kind.clone(),
+            stage: inner.stage,
+            message: inner.message.clone(),
+            hint: inner.hint.clone(),
+            labels: inner.labels.clone(),
+            address: inner.address.clone(),
+            elapsed: inner.elapsed,
+            source: inner.source.as_ref().map(|source| source.to_string().into()),
+            servers: inner.servers.clone(),
+        }))
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
@@ -226,6 +252,12 @@ impl Error {
     /// How long the failed step took, where it was measured.
     pub fn elapsed(&self) -> Option<Duration> {
         self.0.elapsed
+    }
+
+    /// Where no server could be selected: a line for each server, with its address, its last error, the stage of that error,
+    /// and how long ago it was.
+    pub fn servers(&self) -> impl Iterator<Item = &str> {
+        self.0.servers.iter().map(String::as_str)
     }
 
     /// The error labels that the server or the driver attached.
@@ -303,7 +335,7 @@ impl fmt::Display for Error {
         if let Some(hint) = &self.0.hint {
             write!(f, " [{hint}]")?;
         }
-        Ok(())
+        self.servers().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
@@ -326,6 +358,9 @@ impl fmt::Debug for Error {
         }
         if let Some(source) = &inner.source {
             out.field("source", source);
+        }
+        if !inner.servers.is_empty() {
+            out.field("servers", &inner.servers);
         }
         out.finish()
     }

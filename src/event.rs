@@ -2,6 +2,7 @@
 //!
 //! Commands that carry credentials, and their replies, are shown empty, as the Command Logging and Monitoring specification asks.
 
+pub mod sdam;
 mod tls_info;
 
 use std::fmt;

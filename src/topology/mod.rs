@@ -2,6 +2,19 @@
 //!
 //! Today a client knows one server. What selects among several stands behind the same door, [`Topology::lease`].
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the runtime that uses it comes next"))]
+mod description;
+mod failure;
+mod round_trip;
+#[cfg_attr(not(test), expect(dead_code, reason = "the runtime that uses it comes next"))]
+mod selection;
+#[cfg_attr(not(test), expect(dead_code, reason = "the runtime that uses it comes next"))]
+mod selection_error;
+#[cfg(test)]
+mod tests;
+#[cfg_attr(not(test), expect(dead_code, reason = "the runtime that uses it comes next"))]
+mod transition;
+
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 

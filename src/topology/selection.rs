@@ -1,0 +1,437 @@
+//! Which of the known servers an operation goes to (Server Selection and Max Staleness), and what that server must be told
+//! about the read preference.
+//!
+//! [`select`] decides from a description alone. Chance and the counts of running operations are handed in.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bson::{DateTime, RawDocumentBuf, rawdoc};
+
+use super::description::{ServerEntry, TopologyDescription};
+use crate::description::{ServerType, WireVersion};
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::event::sdam::{self, ServerInfo, TopologyType};
+use crate::options::{ReadPreference, ReadPreferenceMode};
+use crate::uri::ServerAddress;
+
+/// How often an idle primary writes (idleWritePeriodMS).
+const IDLE_WRITE_PERIOD: Duration = Duration::from_secs(10);
+
+/// The least that a maximum staleness may be (smallestMaxStalenessSeconds).
+const SMALLEST_MAX_STALENESS: Duration = Duration::from_secs(90);
+
+/// What an operation wants of a server.
+#[derive(Clone, Copy)]
+pub(crate) enum Criteria<'a> {
+    /// It takes writes.
+    Write,
+    /// It suits a read preference.
+    Read(&'a ReadPreference),
+    /// It suits a read preference and can run an aggregation that writes its result: before MongoDB 5.0 only a primary can.
+    ReadAndWriteResult(&'a ReadPreference),
+    /// It is this one.
+    Address(&'a ServerAddress),
+    /// It is available and this function wants it.
+    Predicate(&'a (dyn Fn(&ServerInfo) -> bool + Sync)),
+}
+
+/// What selection looks at besides the description.
+pub(crate) struct Conditions<'a> {
+    pub(crate) criteria: Criteria<'a>,
+    /// Servers to be taken only if no other one suits: an operation has failed there.
+    pub(crate) deprioritised: &'a [ServerAddress],
+    /// `localThresholdMS`
+    pub(crate) local_threshold: Duration,
+    /// `heartbeatFrequencyMS`
+    pub(crate) heartbeat_frequency: Duration,
+}
+
+/// A server as selection looks at it.
+pub(crate) trait Candidate {
+    fn server_type(&self) -> ServerType;
+    fn tags(&self) -> &[(String, String)];
+    fn last_update(&self) -> Option<Instant>;
+    fn last_write_date(&self) -> Option<DateTime>;
+}
+
+/// The server for an operation, or `None` if no known server suits now. `operation_count` is the number of operations that a
+/// server runs at the moment; `below(n)` is a random number less than `n`.
+///
+/// # Errors
+/// What no other server and no later moment changes: a server without a common wire version, and a read preference that is
+/// invalid for this type of deployment.
+pub(crate) fn select(
+    description: &TopologyDescription,
+    conditions: &Conditions<'_>,
+    operation_count: &dyn Fn(&ServerAddress) -> usize,
+    below: &mut dyn FnMut(usize) -> usize,
+) -> Result<Option<Arc<ServerEntry>>> {
+    let suitable = suitable_servers(description, conditions)?;
+    let window = in_latency_window(suitable, conditions.local_threshold);
+    let chosen = match window.as_slice() {
+        [] => None,
+        [only] => Some(only),
+        several => {
+            let first = below(several.len()).min(several.len() - 1);
+            // One of the others: those from `first` on move up by one.
+            let other = below(several.len() - 1).min(several.len() - 2);
+            let second = if other >= first { other + 1 } else { other };
+            let busy = |place: usize| several.get(place).map(|server| operation_count(&server.address));
+            several.get(if busy(second) < busy(first) { second } else { first })
+        }
+    };
+    Ok(chosen.map(|server| Arc::clone(server)))
+}
+
+/// The servers that suit, wherever they are. Those that are deprioritised only if no other one does.
+///
+/// # Errors
+/// As [`select`].
+pub(crate) fn suitable_servers<'d>(
+    description: &'d TopologyDescription,
+    conditions: &Conditions<'_>,
+) -> Result<Vec<&'d Arc<ServerEntry>>> {
+    if let Some(incompatible) = &description.compatibility_error {
+        return Err(Error::new(ErrorKind::NotSupported, Stage::ServerSelection, incompatible.clone()));
+    }
+    if let Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) = conditions.criteria {
+        check_read_preference(preference, description.topology_type, conditions.heartbeat_frequency)?;
+    }
+    let all: Vec<&Arc<ServerEntry>> = description.servers.values().collect();
+    let preferred = all.iter().copied().filter(|server| !conditions.deprioritised.contains(&server.address)).collect();
+    let mut suitable = suitable_of(preferred, &all, description.topology_type, conditions);
+    if suitable.is_empty() && !conditions.deprioritised.is_empty() {
+        suitable = suitable_of(all.clone(), &all, description.topology_type, conditions);
+    }
+    Ok(suitable)
+}
+
+fn suitable_of<'d>(
+    candidates: Vec<&'d Arc<ServerEntry>>,
+    all: &[&'d Arc<ServerEntry>],
+    topology_type: TopologyType,
+    conditions: &Conditions<'_>,
+) -> Vec<&'d Arc<ServerEntry>> {
+    let heartbeat_frequency = conditions.heartbeat_frequency;
+    match conditions.criteria {
+        Criteria::Write => writable(candidates, topology_type),
+        Criteria::Read(preference) => readable(candidates, all, topology_type, preference, heartbeat_frequency),
+        Criteria::ReadAndWriteResult(preference) => {
+            let too_old = |server: &&Arc<ServerEntry>| {
+                server.max_wire_version().is_some_and(|version| version < WireVersion::MONGODB_5_0)
+            };
+            match all.iter().any(too_old) {
+                true => readable(candidates, all, topology_type, &ReadPreference::default(), heartbeat_frequency),
+                false => readable(candidates, all, topology_type, preference, heartbeat_frequency),
+            }
+        }
+        Criteria::Address(address) => candidates
+            .into_iter()
+            .filter(|server| server.address == *address && server.server_type.is_known())
+            .collect(),
+        Criteria::Predicate(wants) => candidates
+            .into_iter()
+            .filter(|server| server.server_type.is_known() && wants(&server.to_public()))
+            .collect(),
+    }
+}
+
+fn writable<'c, C: Candidate>(candidates: Vec<&'c C>, topology_type: TopologyType) -> Vec<&'c C> {
+    candidates.into_iter().filter(|server| takes_writes(server.server_type(), topology_type)).collect()
+}
+
+fn takes_writes(server_type: ServerType, topology_type: TopologyType) -> bool {
+    match topology_type {
+        TopologyType::Unknown | TopologyType::ReplicaSetNoPrimary => false,
+        TopologyType::Single | TopologyType::LoadBalanced => server_type.is_known(),
+        TopologyType::ReplicaSetWithPrimary => server_type == ServerType::RsPrimary,
+        TopologyType::Sharded => server_type == ServerType::Mongos,
+    }
+}
+
+/// The candidates that suit a read preference. `all` servers of the deployment tell how stale each of them is.
+fn readable<'c, C: Candidate>(
+    candidates: Vec<&'c C>,
+    all: &[&C],
+    topology_type: TopologyType,
+    preference: &ReadPreference,
+    heartbeat_frequency: Duration,
+) -> Vec<&'c C> {
+    match topology_type {
+        TopologyType::Unknown => return Vec::new(),
+        TopologyType::Single | TopologyType::LoadBalanced | TopologyType::Sharded => {
+            return candidates.into_iter().filter(|server| takes_writes(server.server_type(), topology_type)).collect();
+        }
+        TopologyType::ReplicaSetNoPrimary | TopologyType::ReplicaSetWithPrimary => {}
+    }
+    let of_type = |wanted: &[ServerType]| -> Vec<&'c C> {
+        candidates.iter().copied().filter(|server| wanted.contains(&server.server_type())).collect()
+    };
+    let eligible = |servers: Vec<&'c C>| match preference.max_staleness {
+        None => with_tags(servers, preference),
+        Some(limit) => {
+            let fresh = |server: &&C| {
+                staleness(*server, all, heartbeat_frequency).is_some_and(|millis| millis <= signed(limit))
+            };
+            with_tags(servers.into_iter().filter(fresh).collect(), preference)
+        }
+    };
+    let primary = of_type(&[ServerType::RsPrimary]);
+    let secondaries = || eligible(of_type(&[ServerType::RsSecondary]));
+    let or = |first: Vec<&'c C>, second: &dyn Fn() -> Vec<&'c C>| if first.is_empty() { second() } else { first };
+    match preference.mode {
+        ReadPreferenceMode::Primary => primary,
+        ReadPreferenceMode::Secondary => secondaries(),
+        ReadPreferenceMode::PrimaryPreferred => or(primary, &secondaries),
+        ReadPreferenceMode::SecondaryPreferred => or(secondaries(), &|| primary.clone()),
+        ReadPreferenceMode::Nearest => eligible(of_type(&[ServerType::RsPrimary, ServerType::RsSecondary])),
+    }
+}
+
+/// The servers that the first tag set with a match selects. Without tag sets, all.
+fn with_tags<'c, C: Candidate>(servers: Vec<&'c C>, preference: &ReadPreference) -> Vec<&'c C> {
+    if preference.tag_sets.is_empty() {
+        return servers;
+    }
+    let matching = preference.tag_sets.iter().map(|set| {
+        let has_all = |server: &&C| {
+            set.iter().all(|(key, value)| server.tags().iter().any(|(own, tag)| own == key && tag == value))
+        };
+        servers.iter().copied().filter(has_all).collect::<Vec<_>>()
+    });
+    matching.into_iter().find(|matching| !matching.is_empty()).unwrap_or_default()
+}
+
+/// How far a server is behind, at worst, in milliseconds. A secondary is compared with the primary, without one with the
+/// secondary that has the latest write. `None` for a secondary that does not report its last write.
+fn staleness<C: Candidate>(server: &C, all: &[&C], heartbeat_frequency: Duration) -> Option<i64> {
+    if server.server_type() != ServerType::RsSecondary {
+        return Some(0);
+    }
+    let written = server.last_write_date()?.timestamp_millis();
+    let primary = all.iter().find(|other| other.server_type() == ServerType::RsPrimary);
+    let behind = match primary.and_then(|primary| Some((primary, primary.last_write_date()?))) {
+        Some((primary, date)) => {
+            let checked_later = signed_between(primary.last_update()?, server.last_update()?);
+            checked_later.saturating_add(date.timestamp_millis().saturating_sub(written))
+        }
+        None => {
+            let secondaries = all.iter().filter(|other| other.server_type() == ServerType::RsSecondary);
+            let latest = secondaries.filter_map(|other| other.last_write_date()).max()?;
+            latest.timestamp_millis().saturating_sub(written)
+        }
+    };
+    Some(behind.saturating_add(signed(heartbeat_frequency)))
+}
+
+fn signed(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The milliseconds from `earlier` to `later`, less than zero if it is the other way round.
+fn signed_between(earlier: Instant, later: Instant) -> i64 {
+    match later.checked_duration_since(earlier) {
+        Some(after) => signed(after),
+        None => -signed(earlier.saturating_duration_since(later)),
+    }
+}
+
+/// The servers whose average round trip time is at most `local_threshold` longer than the shortest one.
+pub(crate) fn in_latency_window(suitable: Vec<&Arc<ServerEntry>>, local_threshold: Duration) -> Vec<&Arc<ServerEntry>> {
+    let average = |server: &Arc<ServerEntry>| server.round_trip_times.average().unwrap_or(Duration::MAX);
+    let Some(shortest) = suitable.iter().map(|server| average(server)).min() else { return suitable };
+    let longest = shortest.saturating_add(local_threshold);
+    suitable.into_iter().filter(|server| average(server) <= longest).collect()
+}
+
+/// Whether a read preference is valid for this type of deployment.
+fn check_read_preference(
+    preference: &ReadPreference,
+    topology_type: TopologyType,
+    heartbeat_frequency: Duration,
+) -> Result<()> {
+    let invalid = |message: String| Err(Error::new(ErrorKind::InvalidArgument, Stage::ServerSelection, message));
+    if preference.mode == ReadPreferenceMode::Primary {
+        if preference.max_staleness.is_some_and(|limit| !limit.is_zero()) {
+            return invalid("maxStalenessSeconds cannot be given with the read preference mode primary".to_owned());
+        }
+        if preference.tag_sets.iter().any(|set| !set.is_empty()) {
+            return invalid("tag sets cannot be given with the read preference mode primary".to_owned());
+        }
+    }
+    let is_replica_set =
+        matches!(topology_type, TopologyType::ReplicaSetNoPrimary | TopologyType::ReplicaSetWithPrimary);
+    let least = SMALLEST_MAX_STALENESS.max(heartbeat_frequency.saturating_add(IDLE_WRITE_PERIOD));
+    match preference.max_staleness {
+        Some(limit) if is_replica_set && limit < least => invalid(format!(
+            "maxStalenessSeconds is {} and must be at least {} for a replica set with heartbeatFrequencyMS={}",
+            limit.as_secs_f64(),
+            least.as_secs_f64(),
+            heartbeat_frequency.as_millis()
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What a server must be told about the read preference (`$readPreference`), by the type of the deployment and its own.
+///
+/// A router and a load balancer learn everything but mode primary; so does a member of a replica set, where primary is what
+/// every server assumes. A member that the client is directly connected to must answer whatever it is, so it gets
+/// primaryPreferred instead of primary. A standalone learns nothing.
+pub(crate) fn read_preference_document(
+    topology_type: TopologyType,
+    server_type: ServerType,
+    preference: &ReadPreference,
+) -> Option<RawDocumentBuf> {
+    let is_primary = preference.mode == ReadPreferenceMode::Primary;
+    match (topology_type, server_type) {
+        (TopologyType::Unknown, _) | (TopologyType::Single, ServerType::Standalone) => None,
+        (TopologyType::Single, server_type) if server_type != ServerType::Mongos && is_primary => {
+            Some(rawdoc! { "mode": "primaryPreferred" })
+        }
+        _ => (!is_primary).then(|| preference.to_document()),
+    }
+}
+
+/// The criteria in the words of an error.
+impl fmt::Display for Criteria<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let preference = match self {
+            Criteria::Write => return f.write_str("writes"),
+            Criteria::Address(address) => return write!(f, "an operation that must run on {address}"),
+            Criteria::Predicate(_) => return f.write_str("the predicate of the operation"),
+            Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) => preference,
+        };
+        write!(f, "query with ReadPreference {}", preference.mode.name())?;
+        if !preference.tag_sets.is_empty() {
+            let sets = preference.tag_sets.iter().map(|set| {
+                let tags: Vec<String> = set.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+                format!("{{{}}}", tags.join(", "))
+            });
+            write!(f, ", tag set list [{}]", sets.collect::<Vec<_>>().join(", "))?;
+        }
+        match preference.max_staleness {
+            Some(limit) => write!(f, ", and maxStalenessSeconds {}", limit.as_secs()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Candidate for Arc<ServerEntry> {
+    fn server_type(&self) -> ServerType {
+        self.server_type
+    }
+
+    fn tags(&self) -> &[(String, String)] {
+        self.hello.as_ref().map_or(&[], |hello| hello.tags.as_slice())
+    }
+
+    fn last_update(&self) -> Option<Instant> {
+        self.last_update
+    }
+
+    fn last_write_date(&self) -> Option<DateTime> {
+        self.hello.as_ref()?.last_write_date
+    }
+}
+
+impl Candidate for ServerInfo {
+    fn server_type(&self) -> ServerType {
+        self.server_type
+    }
+
+    fn tags(&self) -> &[(String, String)] {
+        &self.tags
+    }
+
+    fn last_update(&self) -> Option<Instant> {
+        self.last_update_time
+    }
+
+    fn last_write_date(&self) -> Option<DateTime> {
+        self.last_write_date
+    }
+}
+
+impl sdam::TopologyDescription {
+    /// Whether a read with this preference has a server to go to. `None` means the mode primary.
+    ///
+    /// Staleness is estimated with the default heartbeatFrequencyMS.
+    pub fn has_readable_server(&self, preference: Option<&ReadPreference>) -> bool {
+        let default = ReadPreference::default();
+        let servers: Vec<&ServerInfo> = self.servers.iter().collect();
+        let preference = preference.unwrap_or(&default);
+        !readable(servers.clone(), &servers, self.topology_type, preference, DEFAULT_HEARTBEAT_FREQUENCY).is_empty()
+    }
+
+    /// Whether a write has a server to go to.
+    pub fn has_writable_server(&self) -> bool {
+        self.servers.iter().any(|server| takes_writes(server.server_type, self.topology_type))
+    }
+}
+
+/// What heartbeatFrequencyMS is unless the options change it.
+const DEFAULT_HEARTBEAT_FREQUENCY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preference(mode: ReadPreferenceMode) -> ReadPreference {
+        ReadPreference { mode, ..ReadPreference::default() }
+    }
+
+    #[test]
+    fn the_read_preference_document_follows_both_types() {
+        let document = |topology, server, mode| {
+            read_preference_document(topology, server, &preference(mode))
+                .map(|document| document.get_str("mode").unwrap().to_owned())
+        };
+        let (primary, secondary) = (ReadPreferenceMode::Primary, ReadPreferenceMode::Secondary);
+        for (topology, server, of_primary, of_secondary) in [
+            (TopologyType::ReplicaSetWithPrimary, ServerType::RsPrimary, None, Some("secondary")),
+            (TopologyType::ReplicaSetNoPrimary, ServerType::RsSecondary, None, Some("secondary")),
+            (TopologyType::Sharded, ServerType::Mongos, None, Some("secondary")),
+            (TopologyType::LoadBalanced, ServerType::LoadBalancer, None, Some("secondary")),
+            (TopologyType::Single, ServerType::Mongos, None, Some("secondary")),
+            (TopologyType::Single, ServerType::Standalone, None, None),
+            (TopologyType::Single, ServerType::RsPrimary, Some("primaryPreferred"), Some("secondary")),
+            (TopologyType::Single, ServerType::RsSecondary, Some("primaryPreferred"), Some("secondary")),
+            (TopologyType::Single, ServerType::RsArbiter, Some("primaryPreferred"), Some("secondary")),
+        ] {
+            assert_eq!(document(topology, server, primary).as_deref(), of_primary, "{topology}, {server}");
+            assert_eq!(document(topology, server, secondary).as_deref(), of_secondary, "{topology}, {server}");
+        }
+    }
+
+    #[test]
+    fn tags_and_staleness_are_refused_with_mode_primary() {
+        let check = |preference: &ReadPreference| {
+            check_read_preference(preference, TopologyType::Sharded, Duration::from_secs(10)).is_ok()
+        };
+        let mut wanted = preference(ReadPreferenceMode::Primary);
+        assert!(check(&wanted));
+        wanted.max_staleness = Some(Duration::from_secs(120));
+        assert!(!check(&wanted));
+        wanted.max_staleness = None;
+        wanted.tag_sets = vec![[("dc".to_owned(), "ny".to_owned())].into()];
+        assert!(!check(&wanted));
+        wanted.tag_sets = vec![[].into()];
+        assert!(check(&wanted), "the empty tag set is the default of some programs");
+    }
+
+    #[test]
+    fn criteria_are_named_with_all_that_they_ask_for() {
+        let mut wanted = preference(ReadPreferenceMode::Secondary);
+        assert_eq!(Criteria::Read(&wanted).to_string(), "query with ReadPreference secondary");
+        wanted.tag_sets = vec![[("dc".to_owned(), "ny".to_owned())].into(), [].into()];
+        wanted.max_staleness = Some(Duration::from_secs(120));
+        assert_eq!(
+            Criteria::Read(&wanted).to_string(),
+            "query with ReadPreference secondary, tag set list [{dc: ny}, {}], and maxStalenessSeconds 120"
+        );
+        assert_eq!(Criteria::Write.to_string(), "writes");
+    }
+}
