@@ -138,7 +138,7 @@ fn suitable_of<'d>(
     }
 }
 
-fn writable<'c, C: Candidate>(candidates: Vec<&'c C>, topology_type: TopologyType) -> Vec<&'c C> {
+fn writable<C: Candidate>(candidates: Vec<&C>, topology_type: TopologyType) -> Vec<&C> {
     candidates.into_iter().filter(|server| takes_writes(server.server_type(), topology_type)).collect()
 }
 

@@ -587,10 +587,9 @@ impl<'a> Transition<'a> {
             return true;
         }
         if let (Some(set_version), Some(election_id)) = (hello.set_version, hello.election_id) {
-            if let (Some(max_set_version), Some(max_election_id)) = (after.max_set_version, after.max_election_id) {
-                if (max_set_version, max_election_id) > (set_version, election_id) {
-                    return false;
-                }
+            let newest = after.max_set_version.zip(after.max_election_id);
+            if newest.is_some_and(|newest| newest > (set_version, election_id)) {
+                return false;
             }
             after.max_election_id = Some(election_id);
         }
