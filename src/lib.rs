@@ -26,9 +26,9 @@
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `results` | the words that all others speak |
+//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `results` | the words that all others speak |
 //! | `uri`, `credential`, `options` | connection string and code become judged options |
-//! | `wire`, `json`, `http`, `auth` | messages, HTTP and JSON for credentials of clouds, and the mechanisms as machines that know no socket |
+//! | `dns`, `wire`, `json`, `http`, `auth` | names to hosts, messages, HTTP and JSON for credentials of clouds, and the mechanisms as machines that know no socket |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `topology`, `pool` | which server, and which of its connections |
 //! | `operation`, `client`, `cursor`, `collection`, `database` | a command for each action, and the public face |
@@ -64,6 +64,8 @@ mod cursor;
 mod database;
 mod deadline;
 mod description;
+#[cfg(feature = "srv")]
+mod dns;
 pub mod error;
 pub mod event;
 mod fork;
@@ -87,6 +89,7 @@ mod policy;
 mod pool;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 mod process;
+mod resolver;
 pub mod results;
 mod secret;
 mod system;
@@ -111,6 +114,7 @@ pub use cursor::Cursor;
 pub use database::{Database, DatabaseOptions};
 pub use error::{Error, Result};
 pub use policy::SecurityPolicy;
+pub use resolver::{Resolver, SrvRecord};
 pub use secret::Secret;
 pub use warning::{Warning, WarningKind};
 

@@ -94,6 +94,12 @@ impl WarningSink {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Warnings(Vec<Warning>);
 
+impl From<Vec<Warning>> for Warnings {
+    fn from(warnings: Vec<Warning>) -> Self {
+        Warnings(warnings)
+    }
+}
+
 impl Warnings {
     /// Adds a warning and logs it, unless the same is there already.
     pub(crate) fn add(&mut self, kind: WarningKind, message: impl Into<String>) {

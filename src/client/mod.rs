@@ -35,20 +35,28 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 pub struct Client(Arc<ClientInner>);
 
 impl Client {
-    /// A client for a connection string, `mongodb://…`. Nothing is connected yet.
+    /// A client for a connection string, `mongodb://…` or `mongodb+srv://…`. Nothing is connected yet; for `mongodb+srv`, DNS is
+    /// asked for the hosts, which takes `connectTimeoutMS` at most.
     ///
     /// # Errors
-    /// A connection string or an option that cannot be right, or names what is not supported.
+    /// A connection string or an option that cannot be right, or names what is not supported. For `mongodb+srv`,
+    /// [`ErrorKind::Dns`](crate::error::ErrorKind::Dns) and [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout) where DNS
+    /// names no hosts, and [`ErrorKind::InvalidReply`](crate::error::ErrorKind::InvalidReply) where its records break the rules of
+    /// the Initial DNS Seedlist Discovery specification.
     pub fn with_uri_str(uri: impl AsRef<str>) -> Result<Self> {
         Client::with_options(ClientOptions::parse(uri.as_ref())?)
     }
 
-    /// A client for options. Nothing is connected yet.
+    /// A client for options. Nothing is connected yet; for `mongodb+srv`, DNS is asked for the hosts, each time a client is made.
     ///
     /// # Errors
-    /// Options that contradict each other, or ask for what is not supported.
+    /// Options that contradict each other, or ask for what is not supported; for `mongodb+srv` as for
+    /// [`with_uri_str`](Client::with_uri_str).
     pub fn with_options(options: ClientOptions) -> Result<Self> {
         options.check_supported()?;
+        #[cfg(feature = "srv")]
+        let options = options.resolve_srv()?;
+        options.check_supported()?; // of several hosts, and what a TXT record asks for, only DNS tells
         let deployment = ClientInner::new(options)?;
         let options = deployment.options();
         let alarm = WarningSink::new(options.warning_handler().cloned());

@@ -1,5 +1,6 @@
 //! Options in code: one method for each line of the table.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::credential::{AllowedHosts, AwsCredentialProvider, AwsProvider, OidcCa
 use crate::error::{Error, Result};
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
+use crate::resolver::{Resolver, SharedResolver, name_server};
 use crate::secret::Secret;
 use crate::uri::ConnectionString;
 use crate::warning::Warning;
@@ -573,6 +575,48 @@ impl ClientOptionsBuilder {
     /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
     pub fn srv_service_name(self, name: impl Into<String>) -> Self {
         self.text(OptionId::SrvServiceName, name)
+    }
+
+    /// The domain that the hosts named by DNS must be below (`srvAllowedHostsSuffix`), in place of the domain of the name in the
+    /// connection string; a dot in front does not count. It must have two labels, unless the only one is reserved for private
+    /// use (`local`, `internal`). Whether the public may register names below it, as below `co.uk`, is not checked: the wider
+    /// it is, the more hosts a forged answer can lead to.
+    pub fn srv_allowed_hosts_suffix(mut self, domain: impl Into<String>) -> Self {
+        self.given.srv_allowed_hosts_suffix = Some(domain.into());
+        self
+    }
+
+    /// Answers questions about names in place of the driver and the system; [`Resolver`] has an example.
+    pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
+        self.given.resolver = Some(SharedResolver::new(resolver));
+        self
+    }
+
+    /// The name servers to ask for the records of a `mongodb+srv` connection string, in the order to ask them, in place of those
+    /// of the system: `10.0.0.53`, `10.0.0.53:5353`, `[::1]:5353`, `fe80::1%eth0`. The port is 53 unless given.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .uri("mongodb+srv://cluster.example.com/")
+    ///     .name_servers(["10.0.0.53", "[fd00::53]:53"])
+    ///     .build()?;
+    /// assert_eq!(options.name_servers().len(), 2);
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn name_servers<A: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
+        let servers: Option<Vec<SocketAddr>> =
+            addresses.into_iter().map(|address| name_server(address.as_ref())).collect();
+        match servers.filter(|servers| !servers.is_empty()) {
+            Some(servers) => self.given.name_servers = servers,
+            None => {
+                let message =
+                    "name_servers must be IP addresses, each with or without a port; an interface after '%' must exist";
+                self.problem = Some(message.to_owned());
+            }
+        }
+        self
     }
 
     /// Which members of a replica set to read from (`readPreference`, `readPreferenceTags`, `maxStalenessSeconds`): the

@@ -1,5 +1,6 @@
 //! What the options say, one getter for each line of the table.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::spec::OptionId;
@@ -9,6 +10,7 @@ use super::{
 use crate::credential::Credential;
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
+use crate::resolver::SharedResolver;
 use crate::secret::Secret;
 use crate::warning::Warning;
 
@@ -151,6 +153,21 @@ impl ClientOptions {
     /// `srvServiceName`.
     pub fn srv_service_name(&self) -> &str {
         self.given.settings.text(OptionId::SrvServiceName).unwrap_or_default()
+    }
+
+    /// The domain that the hosts named by DNS must be below, where it is not that of the connection string.
+    pub fn srv_allowed_hosts_suffix(&self) -> Option<&str> {
+        self.given.srv_allowed_hosts_suffix.as_deref()
+    }
+
+    /// The name servers to ask for the records of a `mongodb+srv` connection string; empty: those of the system.
+    pub fn name_servers(&self) -> &[SocketAddr] {
+        &self.given.name_servers
+    }
+
+    /// What answers questions about names in place of the driver and the system.
+    pub(crate) fn resolver(&self) -> Option<&SharedResolver> {
+        self.given.resolver.as_ref()
     }
 
     /// `readPreference`, `readPreferenceTags` and `maxStalenessSeconds`.

@@ -12,9 +12,11 @@ mod getters;
 mod kerberos;
 mod markdown;
 mod option_map;
+mod parent_domain;
 mod protection;
 mod query;
 mod raw;
+mod seedlist;
 mod spec;
 mod supported;
 mod table;
@@ -30,8 +32,12 @@ pub use action::*;
 pub use builder::ClientOptionsBuilder;
 pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPreferenceMode, WriteConcern};
 pub use markdown::options_table;
+#[cfg(feature = "srv")]
+pub(crate) use parent_domain::{ParentDomain, is_host_name, normalized};
 #[cfg(feature = "aws")]
 pub(crate) use protection::{AWS_SESSION_TOKEN, is_local, unprotected};
+#[cfg(feature = "srv")]
+pub(crate) use seedlist::Seedlist;
 pub(crate) use tls_types::TlsIdentity;
 pub use tls_types::{TlsOptions, TlsVersion};
 

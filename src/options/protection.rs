@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::policy::SecurityPolicy;
 use crate::warning::{WarningKind, Warnings};
 
-/// Checks a credential whose secret is sent in the clear. `hosts` is empty where DNS is yet to name them.
+/// Checks a credential whose secret is sent in the clear. Where DNS is yet to name the hosts, `hosts` is empty, and whether
+/// they are on this machine is checked once they are known.
 pub(super) fn check(
     credential: Option<&Credential>,
     tls: Option<&TlsOptions>,
@@ -17,7 +18,7 @@ pub(super) fn check(
     policy: &SecurityPolicy,
     warnings: &mut Warnings,
 ) -> Result<()> {
-    let local = !hosts.is_empty() && hosts.iter().all(is_local_address);
+    let local = hosts.iter().all(is_local_address);
     let what = match credential {
         // An LDAP password is often good for much more than the database, and a program on the same machine may listen.
         Some(Credential::Plain(_)) => "PLAIN sends the password unencrypted",

@@ -10,10 +10,10 @@ use super::table::find;
 use super::tls;
 use super::value::{Understood, Value, ValueKind};
 use crate::error::{Error, Result};
-use crate::uri::{ConnectionString, Pair, error_at};
+use crate::uri::{Pair, error_at};
 use crate::warning::{WarningKind, Warnings};
 
-/// What the query of a connection string sets.
+/// What the query of a connection string, or a TXT record, sets.
 #[derive(Debug, Default)]
 pub(super) struct Query {
     pub(super) options: OptionMap,
@@ -23,13 +23,13 @@ pub(super) struct Query {
 }
 
 /// Reads the query. Whether the options go together is checked later, when those in code are known too.
-pub(super) fn read(uri: &ConnectionString, warnings: &mut Warnings) -> Result<Query> {
+pub(super) fn read(pairs: &[Pair], may_show_names: bool, warnings: &mut Warnings) -> Result<Query> {
     let mut reader = Reader { query: Query::default(), ignored: Vec::new(), warnings };
     let mut old = Vec::new();
     let mut after_secret = false;
-    for pair in &uri.pairs {
+    for pair in pairs {
         let Some((spec, meaning)) = find(&pair.name) else {
-            reader.ignore_unknown(pair, uri.may_show_names && !after_secret)?;
+            reader.ignore_unknown(pair, may_show_names && !after_secret)?;
             continue;
         };
         after_secret = matches!(spec.kind, ValueKind::Secret | ValueKind::Properties);

@@ -1,8 +1,10 @@
 //! The options as they were given, in a connection string and in code, before they are validated.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::option_map::OptionMap;
+use super::seedlist::Seedlist;
 use super::spec::OptionId;
 use super::tls_types::{TlsBytes, TlsIdentity};
 use super::value::Value;
@@ -11,6 +13,7 @@ use crate::credential::{AllowedHosts, AwsProvider, OidcCommand, OidcProvider};
 use crate::error::Result;
 use crate::event::{CommandEvent, Handler};
 use crate::policy::SecurityPolicy;
+use crate::resolver::SharedResolver;
 use crate::uri::ConnectionString;
 use crate::warning::{Warning, Warnings};
 
@@ -23,6 +26,11 @@ pub(super) struct RawOptions {
     pub(super) hosts: Vec<ServerAddress>,
     /// The host name of a `mongodb+srv` connection string.
     pub(super) srv_host: Option<String>,
+    /// What the SRV records of that name said, once they were asked for.
+    pub(super) seedlist: Option<Seedlist>,
+    pub(super) srv_allowed_hosts_suffix: Option<String>,
+    pub(super) resolver: Option<SharedResolver>,
+    pub(super) name_servers: Vec<SocketAddr>,
     /// The connection string's own database, which is the users' source where `authSource` is not given. A default
     /// database that code sets is not.
     pub(super) uri_database: Option<String>,
@@ -72,7 +80,8 @@ impl RawOptions {
     /// Takes a connection string. Options given before win over it.
     pub(super) fn take_uri(&mut self, uri: ConnectionString) -> Result<()> {
         let mut warnings = uri.warnings.clone();
-        let query::Query { options: mut settings, ignored_tls_option } = query::read(&uri, &mut warnings)?;
+        let query::Query { options: mut settings, ignored_tls_option } =
+            query::read(&uri.pairs, uri.may_show_names, &mut warnings)?;
         self.ignored_tls_option = self.ignored_tls_option.take().or(ignored_tls_option);
         if let Some(database) = uri.database {
             self.uri_database.get_or_insert_with(|| database.clone());

@@ -20,11 +20,8 @@ impl ClientOptions {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn check_supported(&self) -> Result<()> {
-        if self.given.srv_host.is_some() {
-            return Err(match cfg!(feature = "srv") {
-                true => not_yet("mongodb+srv"),
-                false => needs_feature("mongodb+srv", "srv"),
-            });
+        if self.given.srv_host.is_some() && !cfg!(feature = "srv") {
+            return Err(needs_feature("mongodb+srv", "srv"));
         }
         if self.hosts.len() > 1 {
             return Err(not_yet("a list of several hosts").with_hint("name one of them; add directConnection=true"));

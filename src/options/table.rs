@@ -370,8 +370,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "srv_max_hosts",
         "How many of the hosts that DNS names to use, chosen at random; 0: all.",
     )
-    .default(DefaultValue::Number(0))
-    .not_supported_yet(),
+    .default(DefaultValue::Number(0)),
     query(
         OptionId::SrvServiceName,
         "srvServiceName",
@@ -379,8 +378,30 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "srv_service_name",
         "The service's name in the DNS question.",
     )
-    .default(DefaultValue::Text("mongodb"))
-    .not_supported_yet(),
+    .default(DefaultValue::Text("mongodb")),
+    code(
+        OptionId::SrvAllowedHostsSuffix,
+        "(SRV domain)",
+        "domain",
+        "srv_allowed_hosts_suffix",
+        "The domain that the hosts named by DNS must be below (srvAllowedHostsSuffix).",
+    )
+    .default(DefaultValue::Words("the domain of the name in the connection string")),
+    code(
+        OptionId::Resolver,
+        "(resolver)",
+        "Resolver",
+        "resolver",
+        "What answers questions about names in place of the driver and the system.",
+    ),
+    code(
+        OptionId::NameServers,
+        "(name servers)",
+        "IP addresses",
+        "name_servers",
+        "The name servers to ask for the records of mongodb+srv.",
+    )
+    .default(DefaultValue::Words("those of /etc/resolv.conf")),
     query(
         OptionId::ReadPreference,
         "readPreference",

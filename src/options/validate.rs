@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::option_map::OptionMap;
+use super::parent_domain::ParentDomain;
 use super::raw::RawOptions;
 use super::spec::{OptionId, State};
 use super::value::Value;
@@ -37,7 +38,12 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
             }
         });
     }
-    check_topology(&given)?;
+    let hosts = match &given.seedlist {
+        Some(seedlist) => &seedlist.hosts,
+        None => &given.hosts,
+    };
+    check_topology(&given, hosts.len())?;
+    check_names(&given)?;
     check_proxy(&given.settings)?;
     check_pool(&given.settings)?;
     let tls = tls::options(&given)?;
@@ -46,14 +52,16 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
     let read_preference = read_preference(&given.settings)?;
     let write_concern = write_concern(&given.settings)?;
     warn_of_no_effect(&given.settings, &mut warnings);
+    if given.srv_host.is_none() && !given.name_servers.is_empty() {
+        warnings.add(WarningKind::NoEffect, "name_servers has no effect without mongodb+srv");
+    }
     if let Some(tls) = &tls {
         tls::warn_of_danger(tls, matches!(credential, Some(Credential::X509(_))), &mut warnings);
     }
-    let known = if given.srv_host.is_some() { &[][..] } else { &given.hosts };
-    protection::check(credential.as_ref(), tls.as_ref(), known, &given.policy, &mut warnings)?;
+    protection::check(credential.as_ref(), tls.as_ref(), hosts, &given.policy, &mut warnings)?;
     let settings = &given.settings;
     Ok(ClientOptions {
-        hosts: given.hosts.clone(),
+        hosts: hosts.clone(),
         credential,
         default_database: text(settings, OptionId::DefaultDatabase),
         app_name: text(settings, OptionId::AppName),
@@ -88,18 +96,18 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
     })
 }
 
-fn check_topology(given: &RawOptions) -> Result<()> {
+fn check_topology(given: &RawOptions, hosts: usize) -> Result<()> {
     let settings = &given.settings;
     let srv = given.srv_host.is_some();
     let direct = settings.bool(OptionId::DirectConnection) == Some(true);
     let balanced = settings.bool(OptionId::LoadBalanced) == Some(true);
     let replica_set = settings.has(OptionId::ReplicaSet);
     let max_hosts = settings.number(OptionId::SrvMaxHosts).unwrap_or_default() > 0;
-    let refused = if direct && given.hosts.len() > 1 {
+    let refused = if direct && hosts > 1 {
         "directConnection=true allows only one host"
     } else if direct && srv {
         "directConnection=true cannot be used with mongodb+srv, which may name several hosts"
-    } else if balanced && given.hosts.len() > 1 {
+    } else if balanced && hosts > 1 {
         "loadBalanced=true allows only one host: the load balancer's"
     } else if balanced && replica_set {
         "loadBalanced=true and replicaSet exclude one another"
@@ -109,6 +117,8 @@ fn check_topology(given: &RawOptions) -> Result<()> {
         "srvMaxHosts can be used with mongodb+srv only"
     } else if !srv && settings.has(OptionId::SrvServiceName) {
         "srvServiceName can be used with mongodb+srv only"
+    } else if !srv && given.srv_allowed_hosts_suffix.is_some() {
+        "srv_allowed_hosts_suffix can be used with mongodb+srv only"
     } else if max_hosts && replica_set {
         "srvMaxHosts and replicaSet exclude one another"
     } else if max_hosts && balanced {
@@ -117,6 +127,16 @@ fn check_topology(given: &RawOptions) -> Result<()> {
         return Ok(());
     };
     Err(Error::invalid_argument(refused))
+}
+
+fn check_names(given: &RawOptions) -> Result<()> {
+    if given.resolver.is_some() && !given.name_servers.is_empty() {
+        return Err(Error::invalid_argument("resolver and name_servers exclude one another"));
+    }
+    match &given.srv_allowed_hosts_suffix {
+        Some(suffix) => ParentDomain::allowed(suffix).map(drop),
+        None => Ok(()),
+    }
 }
 
 fn check_proxy(settings: &OptionMap) -> Result<()> {

@@ -354,8 +354,16 @@ pub(crate) fn forbidden_in_database(c: char) -> bool {
     matches!(c, '/' | '\\' | ' ' | '"' | '$' | '\0')
 }
 
+/// Reads options that stand by themselves, without the question mark (a TXT record).
+pub(crate) fn read_options(text: &str, warnings: &mut Warnings) -> Result<Vec<Pair>> {
+    read_pairs(Piece { text, at: 0 }, warnings)
+}
+
 fn read_query(query: Piece<'_>, warnings: &mut Warnings) -> Result<Vec<Pair>> {
-    let query = query.skip(1); // the question mark
+    read_pairs(query.skip(1), warnings) // the question mark
+}
+
+fn read_pairs(query: Piece<'_>, warnings: &mut Warnings) -> Result<Vec<Pair>> {
     if query.text.is_empty() {
         return Ok(Vec::new());
     }

@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
         "locks",
         "helper_thread",
         "call_stack",
+        "resolver",
         "event",
         "warning",
         "policy",

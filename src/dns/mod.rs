@@ -1,0 +1,14 @@
+//! Names to hosts: what `mongodb+srv` asks of DNS.
+//!
+//! A client asks for SRV and TXT records itself, since the system's own resolver gives neither; addresses of hosts stay with
+//! the system. Names are absolute: no search list is applied to them.
+//!
+//! [`message`] writes questions and reads answers, [`ask`] sends them to name servers, [`seedlist`] makes hosts and options of
+//! the records; [`polling`] asks again for deployments of mongos.
+
+mod ask;
+mod message;
+#[allow(dead_code, reason = "the topology polls once it holds several servers")]
+mod polling;
+mod seedlist;
+mod servers;

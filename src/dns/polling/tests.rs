@@ -1,0 +1,169 @@
+//! The prose tests of the specification of polling, as far as they are about hosts and times: with a resolver whose answers
+//! change, and a clock that the tests set.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::resolver::{Resolver, SrvRecord};
+
+/// What DNS answers at the moment: ports of one host, or a failure.
+type Answers = Arc<Mutex<Result<Vec<SrvRecord>, &'static str>>>;
+
+struct Changing(Answers);
+
+impl Resolver for Changing {
+    fn srv(&self, name: &str, _within: Duration) -> Result<Vec<SrvRecord>, Box<dyn StdError + Send + Sync>> {
+        assert!(
+            ["_mongodb._tcp.test1.test.build.10gen.cc", "_customname._tcp.test22.test.build.10gen.cc"].contains(&name)
+        );
+        Ok(self.0.lock().unwrap().clone()?)
+    }
+
+    fn txt(&self, _name: &str, _within: Duration) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
+        Ok(Vec::new())
+    }
+}
+
+struct Polled {
+    polling: SrvPolling,
+    answers: Answers,
+    hosts: Vec<ServerAddress>,
+    now: Instant,
+}
+
+impl Polled {
+    fn new(uri: &str) -> Self {
+        let answers = Arc::new(Mutex::new(Ok(records(&[27017, 27018]))));
+        let options = ClientOptions::builder().uri(uri).resolver(Changing(Arc::clone(&answers))).build().unwrap();
+        let options = options.resolve_srv().unwrap();
+        let polling = SrvPolling::new(&options).unwrap().unwrap();
+        Polled { polling, answers, hosts: options.hosts().to_vec(), now: Instant::now() }
+    }
+
+    fn answer(&self, answer: Result<Vec<SrvRecord>, &'static str>) {
+        *self.answers.lock().unwrap() = answer;
+    }
+
+    /// A minute later: asks, and says whether anything changed.
+    fn poll(&mut self) -> bool {
+        self.now += Duration::from_secs(60);
+        assert!(self.polling.is_due(self.now));
+        let outcome = self.polling.lookup().rescan();
+        let changed = self.polling.hosts_after(outcome, &self.hosts, self.now);
+        let has_changed = changed.is_some();
+        self.hosts = changed.unwrap_or(std::mem::take(&mut self.hosts));
+        has_changed
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self.hosts.iter().map(port).collect();
+        ports.sort();
+        ports
+    }
+}
+
+fn port(address: &ServerAddress) -> u16 {
+    match address {
+        ServerAddress::Tcp { host, port } if host == "localhost.test.build.10gen.cc" => *port,
+        other => panic!("{other}"),
+    }
+}
+
+fn records(ports: &[u16]) -> Vec<SrvRecord> {
+    ports.iter().map(|port| SrvRecord::new("localhost.test.build.10gen.cc", *port)).collect()
+}
+
+/// The first five prose tests, the tenth and the thirteenth.
+#[test]
+fn records_come_and_go() {
+    const TEST_1: &str = "mongodb+srv://test1.test.build.10gen.cc/";
+    for (uri, ports) in [
+        (TEST_1, &[27017, 27018, 27019][..]),
+        (TEST_1, &[27017]),
+        (TEST_1, &[27017, 27019]),
+        (TEST_1, &[27019]),
+        (TEST_1, &[27019, 27020]),
+        ("mongodb+srv://test1.test.build.10gen.cc/?srvMaxHosts=0", &[27017, 27019, 27020]),
+        ("mongodb+srv://test22.test.build.10gen.cc/?srvServiceName=customname", &[27019, 27020]),
+    ] {
+        let mut polled = Polled::new(uri);
+        assert_eq!(polled.ports(), [27017, 27018]);
+        assert!(!polled.poll(), "nothing has changed yet");
+        polled.answer(Ok(records(ports)));
+        assert!(polled.poll());
+        assert_eq!(polled.ports(), ports);
+    }
+}
+
+/// The sixth to the eighth prose test: a failure and an empty answer change nothing, and the next question comes soon.
+#[test]
+fn failures_change_nothing() {
+    let mut polled = Polled::new("mongodb+srv://test1.test.build.10gen.cc/?heartbeatFrequencyMS=5000");
+    for answer in [Err("timed out"), Err("no such name"), Ok(Vec::new()), Ok(vec![SrvRecord::new("db.evil.com", 1)])] {
+        polled.answer(answer);
+        assert!(!polled.poll());
+        assert_eq!(polled.ports(), [27017, 27018]);
+        assert!(!polled.polling.is_due(polled.now + Duration::from_millis(4_999)));
+        assert!(polled.polling.is_due(polled.now + Duration::from_secs(5)));
+    }
+    polled.answer(Ok(records(&[27017])));
+    assert!(polled.poll());
+    assert!(!polled.polling.is_due(polled.now + Duration::from_secs(59)));
+}
+
+#[test]
+fn hosts_that_break_the_rules_are_left_out() {
+    let mut polled = Polled::new("mongodb+srv://test1.test.build.10gen.cc/");
+    let mut answer = records(&[27019]);
+    answer.extend([SrvRecord::new("db.evil.com", 27017), SrvRecord::new("localhost.test.build.10gen.cc", 0)]);
+    polled.answer(Ok(answer));
+    assert!(polled.poll());
+    assert_eq!(polled.ports(), [27019]);
+}
+
+/// The ninth prose test.
+#[test]
+fn a_load_balancer_is_not_polled() {
+    let answers = Arc::new(Mutex::new(Ok(records(&[27017]))));
+    let uri = "mongodb+srv://test1.test.build.10gen.cc/?loadBalanced=true";
+    let options = ClientOptions::builder().uri(uri).resolver(Changing(answers)).build().unwrap();
+    assert!(SrvPolling::new(&options.resolve_srv().unwrap()).unwrap().is_none());
+    let other = ClientOptions::parse("mongodb://localhost/").unwrap();
+    assert!(SrvPolling::new(&other).unwrap().is_none());
+}
+
+/// The eleventh and twelfth prose test.
+#[test]
+fn as_many_hosts_as_were_asked_for() {
+    let mut polled = Polled::new("mongodb+srv://test1.test.build.10gen.cc/?srvMaxHosts=2");
+    polled.answer(Ok(records(&[27019, 27020])));
+    assert!(polled.poll());
+    assert_eq!(polled.ports(), [27019, 27020]);
+    let mut seen = [0; 3];
+    for _ in 0..200 {
+        let mut polled = Polled::new("mongodb+srv://test1.test.build.10gen.cc/?srvMaxHosts=2");
+        polled.answer(Ok(records(&[27019, 27020, 27017])));
+        assert!(polled.poll());
+        let ports = polled.ports();
+        assert!(ports.len() == 2 && ports[0] == 27017, "{ports:?}");
+        seen[usize::from(ports[1] - 27018)] += 1;
+    }
+    assert!(seen[0] == 0 && seen[1] > 50 && seen[2] > 50, "{seen:?}");
+}
+
+#[test]
+fn the_shortest_time_to_live_counts() {
+    let mut polled = Polled::new("mongodb+srv://test1.test.build.10gen.cc/");
+    let mut answer = records(&[27017, 27018]);
+    for (first, second, interval) in [(300, 600, 300), (30, 600, 60), (0, 0, 60), (86_400, 86_401, 86_400)] {
+        answer[0].ttl = Duration::from_secs(first);
+        answer[1].ttl = Duration::from_secs(second);
+        polled.answer(Ok(answer.clone()));
+        polled.now += Duration::from_secs(86_400);
+        assert!(!polled.poll());
+        let interval = Duration::from_secs(interval);
+        assert!(!polled.polling.is_due(polled.now + interval - Duration::from_millis(1)));
+        assert!(polled.polling.is_due(polled.now + interval));
+    }
+}
