@@ -7,6 +7,7 @@ mod files;
 mod imports;
 mod prose;
 mod rust_version;
+mod siblings;
 mod source;
 mod suites;
 mod unsafe_code;
