@@ -5,16 +5,18 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
-use bson::{Document, RawBson, RawDocument};
+use bson::{Bson, Document, RawBson, RawDocument};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::Client;
+use crate::client::{Client, CursorHandle};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::operation::get_more::{GetMore, get_more};
+use crate::operation::CursorReply;
+use crate::operation::body::not_bson;
+use crate::operation::get_more::GetMore;
+use crate::operation::kill_cursors::KillCursors;
 use crate::operation::reply::malformed;
-use crate::operation::{CursorHandle, kill_cursors};
 use crate::wire::{Reply, check_nesting, check_typed_nesting};
 
 /// How long a dropped cursor waits for the server to confirm its end.
@@ -45,7 +47,8 @@ pub struct Cursor<T> {
     client: Client,
     /// 0 when the server has closed it.
     id: i64,
-    namespace: CursorHandle,
+    /// Where it is. `None` for a cursor on nothing.
+    handle: Option<CursorHandle>,
     batch: Batch,
     settings: CursorSettings,
     failed: bool,
@@ -65,6 +68,13 @@ pub(crate) struct CursorSettings {
     pub(crate) tailable: bool,
 }
 
+impl CursorSettings {
+    /// The comment as `getMore` sends it.
+    pub(crate) fn comment(comment: Option<&Bson>) -> Result<Option<RawBson>> {
+        comment.map(|comment| RawBson::try_from(comment.clone()).map_err(not_bson)).transpose()
+    }
+}
+
 /// A reply and how far it has been read.
 struct Batch {
     /// `None` once it has been given back.
@@ -75,23 +85,23 @@ struct Batch {
 }
 
 impl<T> Cursor<T> {
-    /// A cursor out of the reply that opened it.
-    pub(crate) fn new(client: &Client, reply: Reply, settings: CursorSettings) -> Result<Self> {
-        let opened = read_batch(reply.document(), "firstBatch")?;
-        let namespace = opened
+    /// A cursor from the reply that opened it.
+    pub(crate) fn new(client: &Client, opened: CursorReply, settings: CursorSettings) -> Result<Self> {
+        let CursorReply { reply, server } = opened;
+        let batch = read_batch(reply.document(), "firstBatch")?;
+        let (database, collection) = batch
             .namespace
             .and_then(|namespace| namespace.split_once('.'))
-            .map(|(database, collection)| CursorHandle::new(database, collection))
-            .ok_or_else(|| Error::invalid_reply(Stage::Decode, "the reply's cursor.ns is no namespace"))?;
-        let id = opened.id;
-        let rest = opened.documents;
+            .ok_or_else(|| Error::invalid_reply(Stage::Decode, "the reply's cursor.ns is not a namespace"))?;
+        let handle = CursorHandle::new(database, collection, server);
+        let (id, rest) = (batch.id, batch.documents);
         if id != 0 {
-            client.deployment().cursor_opened(id, namespace.clone());
+            client.inner().cursor_opened(id, handle.clone());
         }
         Ok(Cursor {
             client: client.clone(),
             id,
-            namespace,
+            handle: Some(handle),
             batch: Batch { reply: Some(reply), current: 0..0, rest },
             settings,
             failed: false,
@@ -104,7 +114,7 @@ impl<T> Cursor<T> {
         Cursor {
             client: client.clone(),
             id: 0,
-            namespace: CursorHandle::new("", ""),
+            handle: None,
             batch: Batch { reply: None, current: 0..0, rest: 0..0 },
             settings: CursorSettings::default(),
             failed: false,
@@ -168,7 +178,7 @@ impl<T> Cursor<T> {
         Cursor {
             client: self.client.clone(),
             id,
-            namespace: self.namespace.clone(),
+            handle: self.handle.take(),
             batch: Batch {
                 reply: self.batch.reply.take(),
                 current: self.batch.current.clone(),
@@ -190,7 +200,7 @@ impl<T> Cursor<T> {
             if self.id == 0 {
                 return Ok(false);
             }
-            let deadline = *limit.get_or_insert_with(|| self.client.deployment().operation_deadline());
+            let deadline = *limit.get_or_insert_with(|| self.client.inner().operation_deadline());
             self.fetch(deadline)?;
             if self.settings.tailable && !self.has_next() {
                 return Ok(false);
@@ -199,23 +209,20 @@ impl<T> Cursor<T> {
     }
 
     fn fetch(&mut self, deadline: Deadline) -> Result<()> {
-        let fetched = get_more(
-            self.client.deployment(),
-            GetMore {
-                database: &self.namespace.database,
-                collection: &self.namespace.collection,
-                id: self.id,
-                batch_size: self.settings.batch_size,
-                max_await_time: self.settings.max_await_time,
-                comment: self.settings.comment.as_ref(),
-                deadline,
-                spent: self.batch.reply.take().map(Reply::into_buffer),
-            },
-        );
-        let reply = match fetched {
+        let Some(handle) = &self.handle else { return Ok(()) };
+        let mut get_more = GetMore {
+            namespace: handle.namespace(),
+            server: &handle.server,
+            cursor_id: self.id,
+            batch_size: self.settings.batch_size,
+            max_await_time: self.settings.max_await_time,
+            comment: self.settings.comment.as_ref(),
+            reply_buffer: self.batch.reply.take().map(Reply::into_buffer),
+        };
+        let reply = match self.client.inner().execute(&mut get_more, deadline) {
             Ok(reply) => reply,
             Err(error) => {
-                // After an answer the server has closed the cursor itself; after a broken connection it may still hold it.
+                // A server that replied has closed the cursor itself; behind a broken connection it may still hold it.
                 if matches!(error.kind(), ErrorKind::Command(_)) {
                     self.ended();
                 }
@@ -235,7 +242,7 @@ impl<T> Cursor<T> {
     }
 
     fn ended(&mut self) {
-        self.client.deployment().cursor_ended(std::mem::take(&mut self.id));
+        self.client.inner().cursor_ended(std::mem::take(&mut self.id));
     }
 }
 
@@ -256,14 +263,12 @@ impl<T> Drop for Cursor<T> {
         if self.id == 0 {
             return;
         }
-        let id = self.id;
+        let ids = [self.id];
         self.ended();
-        if self.client.deployment().is_closed() || !self.namespace.is_ours() {
-            return;
-        }
-        if let Err(error) =
-            kill_cursors::kill(self.client.deployment(), id, &self.namespace, Deadline::after(KILL_LIMIT))
-        {
+        let inner = self.client.inner();
+        let Some(handle) = self.handle.as_ref().filter(|handle| handle.is_ours() && !inner.is_closed()) else { return };
+        let mut kill = KillCursors { namespace: handle.namespace(), server: &handle.server, ids: &ids };
+        if let Err(error) = inner.execute(&mut kill, Deadline::after(KILL_LIMIT)) {
             log::debug!("the cursor was left to the server's own time limit: {error}");
         }
     }
@@ -271,7 +276,7 @@ impl<T> Drop for Cursor<T> {
 
 impl<T> std::fmt::Debug for Cursor<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cursor").field("id", &self.id).field("namespace", &self.namespace).finish_non_exhaustive()
+        f.debug_struct("Cursor").field("id", &self.id).field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 
@@ -308,7 +313,7 @@ impl Batch {
     }
 }
 
-/// What a reply says of its cursor.
+/// What a reply reports about its cursor.
 struct Opened<'a> {
     id: i64,
     namespace: Option<&'a str>,

@@ -4,19 +4,20 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, Document, RawDocumentBuf};
 
 use crate::client::Client;
 use crate::collection::{
-    Aggregate, Collection, CollectionOptions, Settings, check_collection_name, check_database_name, comment,
+    Aggregate, Collection, CollectionOptions, Defaults, check_collection_name, check_database_name,
 };
 use crate::cursor::{Cursor, CursorSettings};
-use crate::error::{Error, Result, Stage};
-use crate::operation;
-use crate::operation::Namespace;
-use crate::operation::body::raw;
+use crate::error::Result;
 use crate::operation::reply::malformed;
-use crate::options::action::setters;
+use crate::operation::{Namespace, collections, databases, run_command};
+use crate::options::action::{
+    create_collection_setters, drop_database_setters, list_collections_setters, list_databases_setters,
+    run_command_setters, run_cursor_command_setters,
+};
 use crate::options::{
     AggregateOptions, Collation, CreateCollectionOptions, CursorType, DropDatabaseOptions, ListCollectionsOptions,
     ListDatabasesOptions, ReadConcern, ReadPreference, RunCommandOptions, RunCursorCommandOptions, WriteConcern,
@@ -35,7 +36,7 @@ pub type DatabaseOptions = CollectionOptions;
 struct Inner {
     client: Client,
     name: String,
-    settings: Settings,
+    defaults: Defaults,
 }
 
 impl Client {
@@ -46,19 +47,19 @@ impl Client {
 
     /// A handle on a database with a read preference or concerns of its own.
     pub fn database_with_options(&self, name: impl Into<String>, options: DatabaseOptions) -> Database {
-        let own = self.deployment().options();
-        let inherited = Settings {
+        let own = self.inner().options();
+        let inherited = Defaults {
             read_preference: own.read_preference.clone(),
             read_concern: own.read_concern.clone(),
             write_concern: own.write_concern.clone(),
         };
-        let settings = inherited.with(options);
-        Database(Arc::new(Inner { client: self.clone(), name: name.into(), settings }))
+        let defaults = inherited.with(options);
+        Database(Arc::new(Inner { client: self.clone(), name: name.into(), defaults }))
     }
 
     /// The database that the connection string names (`mongodb://host/name`), if it names one.
     pub fn default_database(&self) -> Option<Database> {
-        self.deployment().options().default_database.as_ref().map(|name| self.database(name))
+        self.inner().options().default_database.as_ref().map(|name| self.database(name))
     }
 
     /// Lists the databases with their sizes.
@@ -85,17 +86,17 @@ impl Database {
 
     /// The read concern of its operations, if one is set.
     pub fn read_concern(&self) -> Option<&ReadConcern> {
-        self.0.settings.read_concern.as_ref()
+        self.0.defaults.read_concern.as_ref()
     }
 
     /// The write concern of its operations, if one is set.
     pub fn write_concern(&self) -> Option<&WriteConcern> {
-        self.0.settings.write_concern.as_ref()
+        self.0.defaults.write_concern.as_ref()
     }
 
     /// The read preference of its operations.
     pub fn read_preference(&self) -> &ReadPreference {
-        &self.0.settings.read_preference
+        &self.0.defaults.read_preference
     }
 
     /// A handle on a collection whose documents are read and written as `T`.
@@ -105,8 +106,8 @@ impl Database {
 
     /// A handle on a collection with a read preference or concerns of its own.
     pub fn collection_with_options<T>(&self, name: impl Into<String>, options: CollectionOptions) -> Collection<T> {
-        let settings = self.0.settings.with(options);
-        Collection::new(self.0.client.clone(), self.0.name.clone(), name.into(), settings)
+        let defaults = self.0.defaults.with(options);
+        Collection::new(self.0.client.clone(), self.0.name.clone(), name.into(), defaults)
     }
 
     /// Runs a command as it is. It inherits nothing: neither concerns nor the read preference.
@@ -135,7 +136,7 @@ impl Database {
             client: &self.0.client,
             database: &self.0.name,
             collection: None,
-            settings: &self.0.settings,
+            defaults: &self.0.defaults,
             pipeline: pipeline.into_iter().collect(),
             options: AggregateOptions::default(),
             documents: PhantomData,
@@ -177,17 +178,16 @@ pub struct ListDatabases<'a> {
 }
 
 impl ListDatabases<'_> {
-    setters! {
-        ListDatabasesOptions { filter: Document, authorized_databases: bool, comment into Bson, }
-    }
+    list_databases_setters! {}
 
     /// Asks the server.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
     pub fn run(self) -> Result<Vec<DatabaseSpecification>> {
-        let reply = operation::collections::list_databases(self.client.deployment(), false, &self.options)?;
-        operation::collections::databases(&reply)?.map(|database| specification(database?)).collect()
+        let inner = self.client.inner();
+        let mut list = databases::ListDatabases { name_only: false, options: &self.options };
+        inner.execute(&mut list, inner.operation_deadline())
     }
 }
 
@@ -200,39 +200,17 @@ pub struct ListDatabaseNames<'a> {
 }
 
 impl ListDatabaseNames<'_> {
-    setters! {
-        ListDatabasesOptions { filter: Document, authorized_databases: bool, comment into Bson, }
-    }
+    list_databases_setters! {}
 
     /// Asks the server.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
     pub fn run(self) -> Result<Vec<String>> {
-        let reply = operation::collections::list_databases(self.client.deployment(), true, &self.options)?;
-        let names = operation::collections::databases(&reply)?;
-        names.map(|database| Ok(database?.get_str("name").unwrap_or_default().to_owned())).collect()
-    }
-}
-
-fn specification(database: &RawDocument) -> Result<DatabaseSpecification> {
-    let name = database.get_str("name").map_err(|_| {
-        Error::invalid_reply(Stage::Decode, "an entry of the reply to listDatabases has no text 'name'")
-    })?;
-    Ok(DatabaseSpecification {
-        name: name.to_owned(),
-        size_on_disk: whole(database.get("sizeOnDisk")),
-        empty: database.get_bool("empty").unwrap_or_default(),
-    })
-}
-
-/// A size, whichever number it comes as; what is none counts as nothing.
-fn whole(value: bson::error::Result<Option<RawBsonRef<'_>>>) -> u64 {
-    match value {
-        Ok(Some(RawBsonRef::Int32(number))) => u64::try_from(number).unwrap_or_default(),
-        Ok(Some(RawBsonRef::Int64(number))) => u64::try_from(number).unwrap_or_default(),
-        Ok(Some(RawBsonRef::Double(number))) if number > 0.0 => number as u64,
-        _ => 0,
+        let inner = self.client.inner();
+        let mut list = databases::ListDatabases { name_only: true, options: &self.options };
+        let listed = inner.execute(&mut list, inner.operation_deadline())?;
+        Ok(listed.into_iter().map(|database| database.name).collect())
     }
 }
 
@@ -246,9 +224,7 @@ pub struct RunCommand<'a> {
 }
 
 impl RunCommand<'_> {
-    setters! {
-        RunCommandOptions { read_preference: ReadPreference, }
-    }
+    run_command_setters! {}
 
     /// Sends it and returns the reply.
     ///
@@ -256,9 +232,11 @@ impl RunCommand<'_> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server answered `ok: 0`, and what keeps us from the
     /// server.
     pub fn run(self) -> Result<Document> {
-        let reply = self.run_raw()?;
-        check_nesting(&reply)?;
-        Document::try_from(&*reply).map_err(malformed)
+        let inner = self.database.0.client.inner();
+        let mut command = self.operation()?;
+        let reply = inner.execute(&mut command, inner.operation_deadline())?;
+        check_nesting(reply.document())?;
+        Document::try_from(reply.document()).map_err(malformed)
     }
 
     /// Sends it and returns the reply undecoded.
@@ -266,11 +244,15 @@ impl RunCommand<'_> {
     /// # Errors
     /// As [`RunCommand::run`].
     pub fn run_raw(self) -> Result<RawDocumentBuf> {
-        let deployment = self.database.0.client.deployment();
-        let name = self.database.checked_name()?;
-        let preference = self.options.read_preference.as_ref();
-        let reply = operation::run_command::run_command(deployment, name, raw(&self.command)?, preference)?;
+        let inner = self.database.0.client.inner();
+        let mut command = self.operation()?;
+        let reply = inner.execute(&mut command, inner.operation_deadline())?;
         Ok(reply.document().to_owned())
+    }
+
+    fn operation(&self) -> Result<run_command::RunCommand<'_>> {
+        let name = self.database.checked_name()?;
+        run_command::RunCommand::new(name, &self.command, self.options.read_preference.as_ref())
     }
 }
 
@@ -284,12 +266,7 @@ pub struct RunCursorCommand<'a> {
 }
 
 impl RunCursorCommand<'_> {
-    setters! {
-        RunCursorCommandOptions {
-            batch_size: u32, max_time: Duration, cursor_type: CursorType, comment into Bson,
-            read_preference: ReadPreference,
-        }
-    }
+    run_cursor_command_setters! {}
 
     /// Sends it and returns a cursor on its results.
     ///
@@ -299,14 +276,15 @@ impl RunCursorCommand<'_> {
         let client = &self.database.0.client;
         let name = self.database.checked_name()?;
         let preference = self.options.read_preference.as_ref();
-        let reply = operation::run_command::run_command(client.deployment(), name, raw(&self.command)?, preference)?;
         let settings = CursorSettings {
             batch_size: self.options.batch_size,
             max_await_time: self.options.max_time,
-            comment: comment(self.options.comment.as_ref())?,
+            comment: CursorSettings::comment(self.options.comment.as_ref())?,
             tailable: self.options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
         };
-        Cursor::new(client, reply, settings)
+        let command = run_command::RunCommand::new(name, &self.command, preference)?;
+        let mut command = run_command::RunCursorCommand(command);
+        Cursor::new(client, client.inner().execute(&mut command, client.inner().operation_deadline())?, settings)
     }
 }
 
@@ -319,11 +297,7 @@ pub struct ListCollections<'a> {
 }
 
 impl ListCollections<'_> {
-    setters! {
-        ListCollectionsOptions {
-            filter: Document, authorized_collections: bool, batch_size: u32, comment into Bson,
-        }
-    }
+    list_collections_setters! {}
 
     /// Opens a cursor on the specifications: `name`, `type`, `options`, `info`, `idIndex`.
     ///
@@ -343,11 +317,7 @@ pub struct ListCollectionNames<'a> {
 }
 
 impl ListCollectionNames<'_> {
-    setters! {
-        ListCollectionsOptions {
-            filter: Document, authorized_collections: bool, batch_size: u32, comment into Bson,
-        }
-    }
+    list_collections_setters! {}
 
     /// Asks the server.
     ///
@@ -369,12 +339,11 @@ fn list_collections(
     let client = &database.0.client;
     let settings = CursorSettings {
         batch_size: options.batch_size,
-        comment: comment(options.comment.as_ref())?,
+        comment: CursorSettings::comment(options.comment.as_ref())?,
         ..CursorSettings::default()
     };
-    let name = database.checked_name()?;
-    let reply = operation::collections::list_collections(client.deployment(), name, name_only, options)?;
-    Cursor::new(client, reply, settings)
+    let mut list = collections::ListCollections { database: database.checked_name()?, name_only, options };
+    Cursor::new(client, client.inner().execute(&mut list, client.inner().operation_deadline())?, settings)
 }
 
 /// What [`Database::create_collection`] returns.
@@ -387,27 +356,19 @@ pub struct CreateCollection<'a> {
 }
 
 impl CreateCollection<'_> {
-    setters! {
-        CreateCollectionOptions {
-            capped: bool, size: u64, max: u64, storage_engine: Document, validator: Document,
-            validation_level into String, validation_action into String, index_option_defaults: Document,
-            view_on into String, pipeline: Vec<Document>, collation: Collation, timeseries: Document,
-            expire_after: Duration, clustered_index: Document, change_stream_pre_and_post_images: Document,
-            comment into Bson, write_concern: WriteConcern,
-        }
-    }
+    create_collection_setters! {}
 
     /// Makes it.
     ///
     /// # Errors
     /// A collection of that name with other options; what keeps us from the server; and the server's refusal.
     pub fn run(mut self) -> Result<()> {
-        if self.options.write_concern.is_none() {
-            self.options.write_concern.clone_from(&self.database.0.settings.write_concern);
-        }
+        self.database.0.defaults.fill_in_write(&mut self.options.write_concern);
         check_collection_name(&self.name)?;
         let namespace = Namespace { database: self.database.checked_name()?, collection: &self.name };
-        operation::collections::create(self.database.0.client.deployment(), namespace, &self.options)
+        let mut create = collections::CreateCollection { namespace, options: &self.options };
+        let inner = self.database.0.client.inner();
+        inner.execute(&mut create, inner.operation_deadline())
     }
 }
 
@@ -420,19 +381,16 @@ pub struct DropDatabase<'a> {
 }
 
 impl DropDatabase<'_> {
-    setters! {
-        DropDatabaseOptions { comment into Bson, write_concern: WriteConcern, }
-    }
+    drop_database_setters! {}
 
     /// Drops it.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
     pub fn run(mut self) -> Result<()> {
-        if self.options.write_concern.is_none() {
-            self.options.write_concern.clone_from(&self.database.0.settings.write_concern);
-        }
-        let name = self.database.checked_name()?;
-        operation::collections::drop_database(self.database.0.client.deployment(), name, &self.options)
+        self.database.0.defaults.fill_in_write(&mut self.options.write_concern);
+        let mut drop = databases::DropDatabase { database: self.database.checked_name()?, options: &self.options };
+        let inner = self.database.0.client.inner();
+        inner.execute(&mut drop, inner.operation_deadline())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! No secret ever appears in an error. An error says exactly what went wrong and, where we know one, the remedy.
 
+pub(crate) mod codes;
 mod server;
 
 use std::borrow::Cow;

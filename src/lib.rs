@@ -53,6 +53,7 @@
 
 mod auth;
 pub mod bson;
+mod bson_ext;
 #[cfg(test)]
 mod call_stack;
 mod certificate;
@@ -92,6 +93,7 @@ mod process;
 mod resolver;
 pub mod results;
 mod secret;
+mod server;
 mod system;
 mod tls;
 mod topology;

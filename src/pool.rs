@@ -72,7 +72,7 @@ pub(crate) struct PooledConnection {
 struct Shared {
     settings: PoolSettings,
     factory: Arc<ConnectionFactory>,
-    address: ServerAddress,
+    address: Arc<ServerAddress>,
     state: Mutex<State>,
 }
 
@@ -115,7 +115,7 @@ enum Grant<'a> {
 }
 
 impl Pool {
-    pub(crate) fn new(settings: PoolSettings, factory: Arc<ConnectionFactory>, address: ServerAddress) -> Self {
+    pub(crate) fn new(settings: PoolSettings, factory: Arc<ConnectionFactory>, address: Arc<ServerAddress>) -> Self {
         let state = State {
             idle: VecDeque::new(),
             in_use: HashMap::new(),
@@ -193,7 +193,7 @@ impl Pool {
     }
 
     /// The server.
-    pub(crate) fn address(&self) -> &ServerAddress {
+    pub(crate) fn address(&self) -> &Arc<ServerAddress> {
         &self.shared.address
     }
 }
@@ -503,7 +503,7 @@ mod tests {
         let options = ClientOptions::builder().uri(&uri).build().unwrap();
         let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
         let settings = PoolSettings { max_size: 1, min_size: 0, max_connecting: 1, max_idle_time: None, fill: true };
-        Pool::new(settings, factory, options.hosts.first().unwrap().clone())
+        Pool::new(settings, factory, Arc::new(options.hosts.first().unwrap().clone()))
     }
 
     #[test]

@@ -1,13 +1,23 @@
-//! The client: the handle on a deployment that everything else comes from.
+//! The client: the handle on a deployment from which databases and collections are reached.
+//!
+//! [`inner`] is what the clones of a client share, [`execute`] how an operation is sent, and [`monitoring`] reports it.
+
+mod execute;
+mod inner;
+mod monitoring;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::operation::{self, ClientInner};
+use crate::operation::ping::Ping;
 use crate::options::{ClientOptions, DriverInfo};
 use crate::warning::{Warning, WarningSink};
+
+pub(crate) use inner::{ClientInner, CursorHandle};
 
 /// How long [`Client::close`] gives the server to end open cursors.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -57,11 +67,11 @@ impl Client {
         #[cfg(feature = "srv")]
         let options = options.resolve_srv()?;
         options.check_supported()?; // of several hosts, and what a TXT record asks for, only DNS tells
-        let deployment = ClientInner::new(options)?;
-        let options = deployment.options();
-        let alarm = WarningSink::new(options.warning_handler().cloned());
-        options.warnings().iter().for_each(|warning| alarm.notify(warning));
-        Ok(Client(Arc::new(deployment)))
+        let inner = ClientInner::new(options)?;
+        let options = inner.options();
+        let sink = WarningSink::new(options.warning_handler().cloned());
+        options.warnings().iter().for_each(|warning| sink.notify(warning));
+        Ok(Client(Arc::new(inner)))
     }
 
     /// Asks the server whether it is there (`ping` on `admin`). The first call connects and logs in.
@@ -69,7 +79,7 @@ impl Client {
     /// # Errors
     /// Whatever keeps us from the server.
     pub fn ping(&self) -> Result<()> {
-        operation::ping::ping(&self.0)
+        self.0.execute(&mut Ping, self.0.operation_deadline())
     }
 
     /// What the options were accepted with, and deserves a second look.
@@ -85,26 +95,24 @@ impl Client {
     /// # Errors
     /// A text that contains `|`, or an empty name.
     pub fn append_metadata(&self, info: DriverInfo) -> Result<()> {
-        self.0.topology().factory().append_metadata(info)
+        self.0.append_metadata(info)
     }
 
     /// Ends open cursors on the server and closes every connection, those in use included. Later operations of this client
     /// and its clones fail with [`ErrorKind::Closed`](crate::error::ErrorKind::Closed).
     pub fn close(self) {
-        if let Some(cursors) = self.0.begin_close() {
-            operation::kill_cursors::kill_all(&self.0, cursors, Deadline::after(CLOSE_LIMIT));
-            self.0.topology().close();
-        }
+        self.0.close(Deadline::after(CLOSE_LIMIT));
     }
 
-    /// What operations run against.
-    pub(crate) fn deployment(&self) -> &ClientInner {
+    /// What executes operations.
+    pub(crate) fn inner(&self) -> &ClientInner {
         &self.0
     }
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("address", &self.0.address().to_string()).finish_non_exhaustive()
+        let hosts: Vec<String> = self.0.options().hosts.iter().map(ToString::to_string).collect();
+        f.debug_struct("Client").field("hosts", &hosts).finish_non_exhaustive()
     }
 }

@@ -1,13 +1,15 @@
 //! `bulk_write` on a collection: many writes of all kinds in as few commands as the server's limits allow.
 
-use bson::{Bson, Document, RawDocumentBuf};
+use bson::{Bson, Document};
 use serde::Serialize;
 
 use super::Collection;
-use super::write::{NewForm, UpdateStatement, delete_statement, inherit, replacement, update_statement};
+use super::write::{
+    NewForm, delete_statement, give_up, replacement, send_full, send_rest, update_statement, with_defaults,
+};
 use crate::error::{Error, Result};
-use crate::operation::write::{Settings, WriteBatcher, WriteKind};
-use crate::options::action::setters;
+use crate::operation::write::{Statement, WriteBatcher, WriteKind};
+use crate::options::action::bulk_write_setters;
 use crate::options::{
     BulkWriteOptions, DeleteOptions, ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
 };
@@ -95,16 +97,6 @@ impl<T> WriteModel<T> {
     pub fn delete_many(filter: Document) -> Self {
         WriteModel::DeleteMany { filter, options: DeleteOptions::default() }
     }
-
-    fn kind(&self) -> WriteKind {
-        match self {
-            WriteModel::InsertOne(_) => WriteKind::Insert,
-            WriteModel::UpdateOne { .. } | WriteModel::UpdateMany { .. } | WriteModel::ReplaceOne { .. } => {
-                WriteKind::Update
-            }
-            WriteModel::DeleteOne { .. } | WriteModel::DeleteMany { .. } => WriteKind::Delete,
-        }
-    }
 }
 
 impl<T> Collection<T> {
@@ -141,12 +133,7 @@ pub struct BulkWrite<'a, T> {
 }
 
 impl<T: Serialize> BulkWrite<'_, T> {
-    setters! {
-        BulkWriteOptions {
-            ordered: bool, bypass_document_validation: bool, let_vars: Document, comment into Bson,
-            write_concern: WriteConcern,
-        }
-    }
+    bulk_write_setters! {}
 
     /// Sends them.
     ///
@@ -154,99 +141,94 @@ impl<T: Serialize> BulkWrite<'_, T> {
     /// [`ErrorKind::BulkWrite`](crate::error::ErrorKind::BulkWrite) where some were refused, with the place and reason of each
     /// and what was done all the same; no writes at all; a write that cannot be right, before anything is sent; and what keeps
     /// us from the server.
-    pub fn run(mut self) -> Result<BulkWriteResult> {
-        inherit(&mut self.options.write_concern, self.collection);
+    pub fn run(self) -> Result<BulkWriteResult> {
         if self.models.is_empty() {
             return Err(Error::invalid_argument("bulk_write was given no writes"));
         }
-        let statements = self.models.iter().map(statement).collect::<Result<Vec<_>>>()?;
-        let settings = Settings {
-            ordered: self.options.ordered.unwrap_or(true),
-            bypass_document_validation: self.options.bypass_document_validation,
-            let_vars: self.options.let_vars.as_ref(),
-            comment: self.options.comment.as_ref(),
-            write_concern: self.options.write_concern.as_ref(),
-        };
-        let mut order: Vec<usize> = (0..self.models.len()).collect();
-        if !settings.ordered {
+        let options = with_defaults(self.options, self.collection);
+        let writes = self.models.into_iter().enumerate();
+        let mut writes = writes.map(|(index, model)| Ok((index, Write::new(model)?))).collect::<Result<Vec<_>>>()?;
+        if options.ordered == Some(false) {
             // All of one kind travel together.
-            order.sort_by_key(|place| self.models.get(*place).map(|model| model.kind() as u8));
+            writes.sort_by_key(|(_, write)| write.kind());
         }
-        let mut writer =
-            WriteBatcher::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?;
-        for place in order {
-            let (Some(model), Some(statement)) = (self.models.get(place), statements.get(place)) else { continue };
-            let added = match (model, statement) {
-                (WriteModel::InsertOne(document), _) => writer.insert(place, document),
-                (_, Some(statement)) => writer.statement(place, model.kind(), statement),
-                (_, None) => Ok(true),
+        let inner = self.collection.client().inner();
+        let deadline = inner.operation_deadline();
+        let mut batch = WriteBatcher::new(self.collection.namespace()?, &options)?;
+        for (index, write) in &writes {
+            let added = match write {
+                Write::Insert(document) => batch.insert(*index, document),
+                Write::Statement(statement) => {
+                    batch.add(*index, statement);
+                    Ok(())
+                }
             };
-            match added {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => return writer.give_up(error).bulk_write(),
+            if let Err(error) = added {
+                return give_up(inner, batch, deadline, error).bulk_write();
+            }
+            send_full(inner, &mut batch, deadline);
+            if batch.has_stopped() {
+                break;
             }
         }
-        writer.finish().bulk_write()
+        send_rest(inner, batch, deadline).bulk_write()
     }
 }
 
-/// The write as an entry of its command; `None` for an insert, whose document goes straight into the message.
-fn statement<T: Serialize>(model: &WriteModel<T>) -> Result<Option<RawDocumentBuf>> {
-    Ok(Some(match model {
-        WriteModel::InsertOne(_) => return Ok(None),
-        WriteModel::UpdateOne { filter, update, options } => updating(filter, update, false, options)?,
-        WriteModel::UpdateMany { filter, update, options } => updating(filter, update, true, options)?,
-        WriteModel::ReplaceOne { filter, replacement: document, options } => {
-            let own = [options.comment.is_some(), options.let_vars.is_some(), options.write_concern.is_some()];
-            refuse_command_options(own, options.bypass_document_validation)?;
-            update_statement(&UpdateStatement {
-                filter,
-                update: NewForm::Replacement(replacement(document)?),
-                multi: false,
-                upsert: options.upsert,
-                collation: options.collation.as_ref(),
-                array_filters: None,
-                hint: options.hint.as_ref(),
-                sort: options.sort.as_ref(),
-            })?
+/// A write in its form for the server. A document to insert goes from the caller's value straight into the message.
+enum Write<T> {
+    Insert(T),
+    Statement(Statement),
+}
+
+impl<T: Serialize> Write<T> {
+    fn new(model: WriteModel<T>) -> Result<Self> {
+        Ok(Write::Statement(match model {
+            WriteModel::InsertOne(document) => return Ok(Write::Insert(document)),
+            WriteModel::UpdateOne { filter, update, options } => {
+                check_options(&options)?;
+                update_statement(&filter, NewForm::Update(&update), false, &options)?
+            }
+            WriteModel::UpdateMany { filter, update, options } => {
+                check_options(&options)?;
+                if options.sort.is_some() {
+                    return Err(Error::invalid_argument("sort is for UpdateOne: UpdateMany changes every match"));
+                }
+                update_statement(&filter, NewForm::Update(&update), true, &options)?
+            }
+            WriteModel::ReplaceOne { filter, replacement: document, options } => {
+                let options = options.into();
+                check_options(&options)?;
+                update_statement(&filter, NewForm::Replacement(replacement(&document)?), false, &options)?
+            }
+            WriteModel::DeleteOne { filter, options } => {
+                let statement = delete_statement(&filter, 1, &options)?;
+                check_options(&options.into())?;
+                statement
+            }
+            WriteModel::DeleteMany { filter, options } => {
+                let statement = delete_statement(&filter, 0, &options)?;
+                check_options(&options.into())?;
+                statement
+            }
+        }))
+    }
+
+    fn kind(&self) -> WriteKind {
+        match self {
+            Write::Insert(_) => WriteKind::Insert,
+            Write::Statement(statement) => statement.kind,
         }
-        WriteModel::DeleteOne { filter, options } => deleting(filter, 1, options)?,
-        WriteModel::DeleteMany { filter, options } => deleting(filter, 0, options)?,
-    }))
-}
-
-fn updating(
-    filter: &Document,
-    update: &UpdateModifications,
-    multi: bool,
-    options: &UpdateOptions,
-) -> Result<RawDocumentBuf> {
-    let own = [options.comment.is_some(), options.let_vars.is_some(), options.write_concern.is_some()];
-    refuse_command_options(own, options.bypass_document_validation)?;
-    if multi && options.sort.is_some() {
-        return Err(Error::invalid_argument("sort is for UpdateOne: UpdateMany changes every match"));
     }
-    update_statement(&UpdateStatement {
-        filter,
-        update: NewForm::Update(update),
-        multi,
-        upsert: options.upsert,
-        collation: options.collation.as_ref(),
-        array_filters: options.array_filters.as_ref(),
-        hint: options.hint.as_ref(),
-        sort: options.sort.as_ref(),
-    })
 }
 
-fn deleting(filter: &Document, limit: i32, options: &DeleteOptions) -> Result<RawDocumentBuf> {
-    let own = [options.comment.is_some(), options.let_vars.is_some(), options.write_concern.is_some()];
-    refuse_command_options(own, None)?;
-    delete_statement(filter, limit, options.collation.as_ref(), options.hint.as_ref())
-}
-
-fn refuse_command_options(set: [bool; 3], bypass: Option<bool>) -> Result<()> {
-    if set.contains(&true) || bypass.is_some() {
+/// Refuses options that one write of many cannot have of its own.
+fn check_options(options: &UpdateOptions) -> Result<()> {
+    let of_the_command = options.comment.is_some()
+        || options.let_vars.is_some()
+        || options.write_concern.is_some()
+        || options.bypass_document_validation.is_some();
+    if of_the_command {
         return Err(Error::invalid_argument(
             "comment, let_vars, write_concern and bypass_document_validation are options of the whole bulk write, not of one write in it",
         ));

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Collection;
-use super::write::{check_update, inherit, replacement};
+use super::write::{check_update, replacement};
 use crate::cursor::decode_owned;
 use crate::error::Result;
-use crate::operation::find_and_modify::{Change, FindAndModify, find_and_modify, value};
-use crate::options::action::setters;
+use crate::operation::find_and_modify::{Change, FindAndModify, value};
+use crate::options::action::{find_one_and_delete_setters, find_one_and_replace_setters, find_one_and_update_setters};
 use crate::options::{
     Collation, FindOneAndDeleteOptions, FindOneAndReplaceOptions, FindOneAndUpdateOptions, Hint, ReturnDocument,
     UpdateModifications, WriteConcern,
@@ -67,32 +67,14 @@ pub struct FindOneAndDelete<'a, T> {
 }
 
 impl<T: DeserializeOwned + 'static> FindOneAndDelete<'_, T> {
-    setters! {
-        FindOneAndDeleteOptions {
-            sort: Document, projection: Document, collation: Collation, hint into Hint, let_vars: Document,
-            max_time: Duration, comment into Bson, write_concern: WriteConcern,
-        }
-    }
+    find_one_and_delete_setters! {}
 
     /// The document that was deleted, or `None` where none matched or the write is not acknowledged.
     ///
     /// # Errors
     /// What keeps us from the server, the server's refusal, and a document that does not fit `T`.
-    pub fn run(mut self) -> Result<Option<T>> {
-        inherit(&mut self.options.write_concern, self.collection);
-        let options = &self.options;
-        let settings = FindAndModify {
-            sort: options.sort.as_ref(),
-            projection: options.projection.as_ref(),
-            collation: options.collation.as_ref(),
-            hint: options.hint.as_ref(),
-            let_vars: options.let_vars.as_ref(),
-            max_time: options.max_time,
-            comment: options.comment.as_ref(),
-            write_concern: options.write_concern.as_ref(),
-            ..FindAndModify::default()
-        };
-        run(self.collection, &self.filter, Change::Remove, &settings)
+    pub fn run(self) -> Result<Option<T>> {
+        run(self.collection, &self.filter, Change::Remove, self.options.into())
     }
 }
 
@@ -107,38 +89,16 @@ pub struct FindOneAndReplace<'a, T, D> {
 }
 
 impl<T: Serialize + DeserializeOwned + 'static, D: Borrow<T>> FindOneAndReplace<'_, T, D> {
-    setters! {
-        FindOneAndReplaceOptions {
-            bypass_document_validation: bool, return_document: ReturnDocument, upsert: bool, sort: Document,
-            projection: Document, collation: Collation, hint into Hint, let_vars: Document, max_time: Duration,
-            comment into Bson, write_concern: WriteConcern,
-        }
-    }
+    find_one_and_replace_setters! {}
 
     /// The document, or `None` where none matched or the write is not acknowledged.
     ///
     /// # Errors
     /// A replacement that begins with an operator; what keeps us from the server; the server's refusal; and a document that
     /// does not fit `T`.
-    pub fn run(mut self) -> Result<Option<T>> {
-        inherit(&mut self.options.write_concern, self.collection);
-        let options = &self.options;
-        let settings = FindAndModify {
-            bypass_document_validation: options.bypass_document_validation,
-            return_new: options.return_document == Some(ReturnDocument::After),
-            upsert: options.upsert,
-            sort: options.sort.as_ref(),
-            projection: options.projection.as_ref(),
-            collation: options.collation.as_ref(),
-            hint: options.hint.as_ref(),
-            let_vars: options.let_vars.as_ref(),
-            max_time: options.max_time,
-            comment: options.comment.as_ref(),
-            write_concern: options.write_concern.as_ref(),
-            ..FindAndModify::default()
-        };
-        let replacement = replacement(self.replacement.borrow())?;
-        run(self.collection, &self.filter, Change::Replace(replacement.into()), &settings)
+    pub fn run(self) -> Result<Option<T>> {
+        let change = Change::Replace(replacement(self.replacement.borrow())?);
+        run(self.collection, &self.filter, change, self.options.into())
     }
 }
 
@@ -153,38 +113,16 @@ pub struct FindOneAndUpdate<'a, T> {
 }
 
 impl<T: DeserializeOwned + 'static> FindOneAndUpdate<'_, T> {
-    setters! {
-        FindOneAndUpdateOptions {
-            array_filters: Vec<Document>, bypass_document_validation: bool, return_document: ReturnDocument,
-            upsert: bool, sort: Document, projection: Document, collation: Collation, hint into Hint,
-            let_vars: Document, max_time: Duration, comment into Bson, write_concern: WriteConcern,
-        }
-    }
+    find_one_and_update_setters! {}
 
     /// The document, or `None` where none matched or the write is not acknowledged.
     ///
     /// # Errors
     /// An update that has no operators; what keeps us from the server; the server's refusal; and a document that does not fit
     /// `T`.
-    pub fn run(mut self) -> Result<Option<T>> {
-        inherit(&mut self.options.write_concern, self.collection);
+    pub fn run(self) -> Result<Option<T>> {
         check_update(&self.update)?;
-        let options = &self.options;
-        let settings = FindAndModify {
-            array_filters: options.array_filters.as_ref(),
-            bypass_document_validation: options.bypass_document_validation,
-            return_new: options.return_document == Some(ReturnDocument::After),
-            upsert: options.upsert,
-            sort: options.sort.as_ref(),
-            projection: options.projection.as_ref(),
-            collation: options.collation.as_ref(),
-            hint: options.hint.as_ref(),
-            let_vars: options.let_vars.as_ref(),
-            max_time: options.max_time,
-            comment: options.comment.as_ref(),
-            write_concern: options.write_concern.as_ref(),
-        };
-        run(self.collection, &self.filter, Change::Update(&self.update), &settings)
+        run(self.collection, &self.filter, Change::Update(&self.update), self.options)
     }
 }
 
@@ -192,11 +130,12 @@ fn run<T: DeserializeOwned + 'static>(
     collection: &Collection<T>,
     filter: &Document,
     change: Change<'_>,
-    settings: &FindAndModify<'_>,
+    mut options: FindOneAndUpdateOptions,
 ) -> Result<Option<T>> {
-    let deployment = collection.client().deployment();
-    let Some(reply) = find_and_modify(deployment, collection.namespace()?, filter, change, settings)? else {
-        return Ok(None);
-    };
+    collection.shared.defaults.fill_in_write(&mut options.write_concern);
+    let mut find_and_modify = FindAndModify { namespace: collection.namespace()?, filter, change, options: &options };
+    let inner = collection.client().inner();
+    let reply = inner.execute(&mut find_and_modify, inner.operation_deadline())?;
+    let Some(reply) = reply else { return Ok(None) };
     value(&reply)?.map(decode_owned).transpose()
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 use bson::{Bson, Document};
 
 use super::Collection;
-use super::read::comment;
-use super::write::inherit;
 use crate::cursor::{Cursor, CursorSettings};
+use crate::error::codes::NAMESPACE_NOT_FOUND;
 use crate::error::{Error, Result};
-use crate::operation;
-use crate::options::action::setters;
+use crate::operation::indexes as operation;
+use crate::options::action::{create_index_setters, drop_index_setters, list_indexes_setters};
 use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, WriteConcern};
 use crate::results::{CreateIndexResult, CreateIndexesResult};
 
@@ -71,9 +70,7 @@ pub struct CreateIndex<'a, T> {
 }
 
 impl<T> CreateIndex<'_, T> {
-    setters! {
-        CreateIndexOptions { commit_quorum into Bson, max_time: Duration, comment into Bson, write_concern: WriteConcern, }
-    }
+    create_index_setters! {}
 
     /// Makes it.
     ///
@@ -95,9 +92,7 @@ pub struct CreateIndexes<'a, T> {
 }
 
 impl<T> CreateIndexes<'_, T> {
-    setters! {
-        CreateIndexOptions { commit_quorum into Bson, max_time: Duration, comment into Bson, write_concern: WriteConcern, }
-    }
+    create_index_setters! {}
 
     /// Makes them.
     ///
@@ -116,8 +111,10 @@ fn create<T>(
     indexes: &[IndexModel],
     mut options: CreateIndexOptions,
 ) -> Result<Vec<String>> {
-    inherit(&mut options.write_concern, collection);
-    operation::indexes::create(collection.client().deployment(), collection.namespace()?, indexes, &options)
+    collection.shared.defaults.fill_in_write(&mut options.write_concern);
+    let mut create = operation::CreateIndexes { namespace: collection.namespace()?, indexes, options: &options };
+    let inner = collection.client().inner();
+    inner.execute(&mut create, inner.operation_deadline())
 }
 
 /// What [`Collection::list_indexes`] returns.
@@ -129,9 +126,7 @@ pub struct ListIndexes<'a, T> {
 }
 
 impl<T> ListIndexes<'_, T> {
-    setters! {
-        ListIndexesOptions { batch_size: u32, max_time: Duration, comment into Bson, }
-    }
+    list_indexes_setters! {}
 
     /// Opens the cursor.
     ///
@@ -151,9 +146,7 @@ pub struct ListIndexNames<'a, T> {
 }
 
 impl<T> ListIndexNames<'_, T> {
-    setters! {
-        ListIndexesOptions { batch_size: u32, max_time: Duration, comment into Bson, }
-    }
+    list_indexes_setters! {}
 
     /// Asks the server.
     ///
@@ -169,12 +162,13 @@ fn list<T>(collection: &Collection<T>, options: &ListIndexesOptions) -> Result<C
     let client = collection.client();
     let settings = CursorSettings {
         batch_size: options.batch_size,
-        comment: comment(options.comment.as_ref())?,
+        comment: CursorSettings::comment(options.comment.as_ref())?,
         ..CursorSettings::default()
     };
-    match operation::indexes::list(client.deployment(), collection.namespace()?, options) {
-        Ok(reply) => Cursor::new(client, reply, settings),
-        Err(error) if operation::collections::namespace_not_found(&error) => Ok(Cursor::empty(client)),
+    let mut list = operation::ListIndexes { namespace: collection.namespace()?, options };
+    match client.inner().execute(&mut list, client.inner().operation_deadline()) {
+        Ok(opened) => Cursor::new(client, opened, settings),
+        Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(Cursor::empty(client)),
         Err(error) => Err(error),
     }
 }
@@ -190,22 +184,22 @@ pub struct DropIndexes<'a, T> {
 }
 
 impl<T> DropIndexes<'_, T> {
-    setters! {
-        DropIndexOptions { max_time: Duration, comment into Bson, write_concern: WriteConcern, }
-    }
+    drop_index_setters! {}
 
     /// Drops them.
     ///
     /// # Errors
     /// The name `*`, which would mean all; what keeps us from the server; and the server's refusal.
     pub fn run(mut self) -> Result<()> {
-        inherit(&mut self.options.write_concern, self.collection);
+        self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
         if self.index == Some(Hint::Name("*".to_owned())) {
             return Err(Error::invalid_argument("drop_index(\"*\") would drop all indexes")
                 .with_hint("if that is what you want, use drop_indexes"));
         }
         let index = self.index.unwrap_or_else(|| Hint::Name("*".to_owned()));
-        let deployment = self.collection.client().deployment();
-        operation::indexes::drop(deployment, self.collection.namespace()?, &index, &self.options)
+        let namespace = self.collection.namespace()?;
+        let mut drop = operation::DropIndexes { namespace, index: &index, options: &self.options };
+        let inner = self.collection.client().inner();
+        inner.execute(&mut drop, inner.operation_deadline())
     }
 }

@@ -19,7 +19,6 @@ use crate::options::{ReadConcern, ReadPreference, WriteConcern};
 pub use bulk::{BulkWrite, WriteModel};
 pub use find_and_modify::{FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate};
 pub use indexes::{CreateIndex, CreateIndexes, DropIndexes, ListIndexNames, ListIndexes};
-pub(crate) use read::comment;
 pub use read::{Aggregate, CountDocuments, Distinct, EstimatedDocumentCount, Find, FindOne};
 pub use write::{Delete, DropCollection, InsertMany, InsertOne, ReplaceOne, Update};
 
@@ -50,7 +49,7 @@ struct Shared {
     client: Client,
     database: String,
     name: String,
-    settings: Settings,
+    defaults: Defaults,
 }
 
 /// What a collection's operations use unless told otherwise.
@@ -85,28 +84,44 @@ impl CollectionOptions {
     }
 }
 
-/// Read preference and concerns, inherited from the client down.
+/// What the operations of a handle use unless their own options name something else: inherited from the client by the database,
+/// and from the database by the collection.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct Defaults {
     pub(crate) read_preference: ReadPreference,
     pub(crate) read_concern: Option<ReadConcern>,
     pub(crate) write_concern: Option<WriteConcern>,
 }
 
-impl Settings {
+impl Defaults {
     /// These, with what the options name in their place.
-    pub(crate) fn with(&self, options: CollectionOptions) -> Settings {
-        Settings {
+    pub(crate) fn with(&self, options: CollectionOptions) -> Defaults {
+        Defaults {
             read_preference: options.read_preference.unwrap_or_else(|| self.read_preference.clone()),
             read_concern: options.read_concern.or_else(|| self.read_concern.clone()),
             write_concern: options.write_concern.or_else(|| self.write_concern.clone()),
         }
     }
+
+    /// Fills in what a read does not name itself.
+    pub(crate) fn fill_in_read(&self, concern: &mut Option<ReadConcern>, preference: &mut Option<ReadPreference>) {
+        if concern.is_none() {
+            concern.clone_from(&self.read_concern);
+        }
+        preference.get_or_insert_with(|| self.read_preference.clone());
+    }
+
+    /// Fills in what a write does not name itself.
+    pub(crate) fn fill_in_write(&self, concern: &mut Option<WriteConcern>) {
+        if concern.is_none() {
+            concern.clone_from(&self.write_concern);
+        }
+    }
 }
 
 impl<T> Collection<T> {
-    pub(crate) fn new(client: Client, database: String, name: String, settings: Settings) -> Self {
-        Collection { shared: Arc::new(Shared { client, database, name, settings }), documents: PhantomData }
+    pub(crate) fn new(client: Client, database: String, name: String, defaults: Defaults) -> Self {
+        Collection { shared: Arc::new(Shared { client, database, name, defaults }), documents: PhantomData }
     }
 
     /// Its name within the database.
@@ -131,20 +146,20 @@ impl<T> Collection<T> {
 
     /// The read concern of its operations, if one is set.
     pub fn read_concern(&self) -> Option<&ReadConcern> {
-        self.shared.settings.read_concern.as_ref()
+        self.shared.defaults.read_concern.as_ref()
     }
 
     /// The write concern of its operations, if one is set.
     pub fn write_concern(&self) -> Option<&WriteConcern> {
-        self.shared.settings.write_concern.as_ref()
+        self.shared.defaults.write_concern.as_ref()
     }
 
     /// The read preference of its operations.
     pub fn read_preference(&self) -> &ReadPreference {
-        &self.shared.settings.read_preference
+        &self.shared.defaults.read_preference
     }
 
-    /// The full name, judged: the server would take some of what is no name for something else.
+    /// The full name, checked: a server would take some invalid names for something else.
     fn namespace(&self) -> Result<Namespace<'_>> {
         check_database_name(&self.shared.database)?;
         check_collection_name(&self.shared.name)?;
@@ -162,10 +177,10 @@ pub(crate) fn check_database_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A collection's name is not empty and ends nowhere before its end.
+/// A collection's name is not empty, and contains no NUL, at which a server would take it to end.
 pub(crate) fn check_collection_name(name: &str) -> Result<()> {
     if name.is_empty() || name.contains('\0') {
-        return Err(Error::invalid_argument("a collection's name is not empty and contains no NUL"));
+        return Err(Error::invalid_argument("a collection's name must not be empty nor contain NUL"));
     }
     Ok(())
 }

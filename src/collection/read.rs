@@ -3,17 +3,19 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
+use bson::{Bson, Document, RawDocumentBuf, doc};
 use serde::de::DeserializeOwned;
 
 use super::Collection;
+use crate::bson_ext;
 use crate::cursor::{Cursor, CursorSettings};
-use crate::error::Result;
+use crate::error::{Error, Result, Stage};
 use crate::operation;
-use crate::operation::body::not_bson;
-use crate::operation::count::number;
 use crate::operation::reply::malformed;
-use crate::options::action::setters;
+use crate::options::action::{
+    aggregate_setters, count_setters, distinct_setters, estimated_document_count_setters, find_one_setters,
+    find_setters,
+};
 use crate::options::{
     AggregateOptions, Collation, CountOptions, CursorType, DistinctOptions, EstimatedDocumentCountOptions,
     FindOneOptions, FindOptions, Hint, ReadConcern, ReadPreference, WriteConcern,
@@ -47,7 +49,7 @@ impl<T> Collection<T> {
             client: self.client(),
             database: &self.shared.database,
             collection: Some(&self.shared.name),
-            settings: &self.shared.settings,
+            defaults: &self.shared.defaults,
             pipeline: pipeline.into_iter().collect(),
             options: AggregateOptions::default(),
             documents: PhantomData,
@@ -80,34 +82,24 @@ pub struct Find<'a, T> {
 }
 
 impl<T> Find<'_, T> {
-    setters! {
-        FindOptions {
-            sort: Document, projection: Document, skip: u64, limit: i64, batch_size: u32, hint into Hint,
-            comment into Bson, max_time: Duration, max: Document, min: Document, return_key: bool,
-            show_record_id: bool, collation: Collation, let_vars: Document, allow_disk_use: bool,
-            cursor_type: CursorType, max_await_time: Duration, no_cursor_timeout: bool,
-            allow_partial_results: bool, read_concern: ReadConcern, read_preference: ReadPreference,
-        }
-    }
+    find_setters! {}
 
     /// Opens the cursor and fetches the first batch.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal of the query.
     pub fn run(mut self) -> Result<Cursor<T>> {
-        let settings = &self.collection.shared.settings;
-        self.options.read_concern = self.options.read_concern.or_else(|| settings.read_concern.clone());
-        self.options.read_preference.get_or_insert_with(|| settings.read_preference.clone());
-        let cursor_settings = CursorSettings {
+        let FindOptions { read_concern, read_preference, .. } = &mut self.options;
+        self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
+        let settings = CursorSettings {
             batch_size: self.options.batch_size,
             max_await_time: self.options.max_await_time,
-            comment: comment(self.options.comment.as_ref())?,
+            comment: CursorSettings::comment(self.options.comment.as_ref())?,
             tailable: self.options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
         };
         let client = self.collection.client();
-        let reply =
-            operation::find::find(client.deployment(), self.collection.namespace()?, &self.filter, &self.options)?;
-        Cursor::new(client, reply, cursor_settings)
+        let mut find = operation::find::Find::new(self.collection.namespace()?, &self.filter, &self.options)?;
+        Cursor::new(client, client.inner().execute(&mut find, client.inner().operation_deadline())?, settings)
     }
 }
 
@@ -121,14 +113,7 @@ pub struct FindOne<'a, T> {
 }
 
 impl<T> FindOne<'_, T> {
-    setters! {
-        FindOneOptions {
-            sort: Document, projection: Document, skip: u64, hint into Hint, comment into Bson, max_time: Duration,
-            max: Document, min: Document, return_key: bool, show_record_id: bool, collation: Collation,
-            let_vars: Document, allow_disk_use: bool, allow_partial_results: bool, read_concern: ReadConcern,
-            read_preference: ReadPreference,
-        }
-    }
+    find_one_setters! {}
 
     /// The document, or `None` where none matches.
     ///
@@ -138,27 +123,7 @@ impl<T> FindOne<'_, T> {
     where
         T: DeserializeOwned + 'static,
     {
-        let own = self.options;
-        let options = FindOptions {
-            sort: own.sort,
-            projection: own.projection,
-            skip: own.skip,
-            limit: Some(-1),
-            hint: own.hint,
-            comment: own.comment,
-            max_time: own.max_time,
-            max: own.max,
-            min: own.min,
-            return_key: own.return_key,
-            show_record_id: own.show_record_id,
-            collation: own.collation,
-            let_vars: own.let_vars,
-            allow_disk_use: own.allow_disk_use,
-            allow_partial_results: own.allow_partial_results,
-            read_concern: own.read_concern,
-            read_preference: own.read_preference,
-            ..FindOptions::default()
-        };
+        let options = FindOptions { limit: Some(-1), ..self.options.into() };
         Find { collection: self.collection, filter: self.filter, options }.run()?.next().transpose()
     }
 }
@@ -171,20 +136,14 @@ pub struct Aggregate<'a, T> {
     pub(crate) client: &'a crate::client::Client,
     pub(crate) database: &'a str,
     pub(crate) collection: Option<&'a str>,
-    pub(crate) settings: &'a super::Settings,
+    pub(crate) defaults: &'a super::Defaults,
     pub(crate) pipeline: Vec<Document>,
     pub(crate) options: AggregateOptions,
     pub(crate) documents: PhantomData<fn() -> T>,
 }
 
 impl<'a, T> Aggregate<'a, T> {
-    setters! {
-        AggregateOptions {
-            allow_disk_use: bool, batch_size: u32, bypass_document_validation: bool, collation: Collation,
-            comment into Bson, hint into Hint, let_vars: Document, max_time: Duration, max_await_time: Duration,
-            read_concern: ReadConcern, read_preference: ReadPreference, write_concern: WriteConcern,
-        }
-    }
+    aggregate_setters! {}
 
     /// The results as another type.
     pub fn with_type<U>(self) -> Aggregate<'a, U> {
@@ -192,7 +151,7 @@ impl<'a, T> Aggregate<'a, T> {
             client: self.client,
             database: self.database,
             collection: self.collection,
-            settings: self.settings,
+            defaults: self.defaults,
             pipeline: self.pipeline,
             options: self.options,
             documents: PhantomData,
@@ -204,25 +163,25 @@ impl<'a, T> Aggregate<'a, T> {
     /// # Errors
     /// What keeps us from the server, and the server's refusal of the pipeline.
     pub fn run(mut self) -> Result<Cursor<T>> {
-        self.options.read_concern = self.options.read_concern.or_else(|| self.settings.read_concern.clone());
-        self.options.write_concern = self.options.write_concern.or_else(|| self.settings.write_concern.clone());
-        self.options.read_preference.get_or_insert_with(|| self.settings.read_preference.clone());
-        let cursor_settings = CursorSettings {
+        let AggregateOptions { read_concern, read_preference, write_concern, .. } = &mut self.options;
+        self.defaults.fill_in_read(read_concern, read_preference);
+        self.defaults.fill_in_write(write_concern);
+        let settings = CursorSettings {
             batch_size: self.options.batch_size,
             max_await_time: self.options.max_await_time,
-            comment: comment(self.options.comment.as_ref())?,
+            comment: CursorSettings::comment(self.options.comment.as_ref())?,
             tailable: false,
         };
         super::check_database_name(self.database)?;
         self.collection.map_or(Ok(()), super::check_collection_name)?;
-        let reply = operation::aggregate::aggregate(
-            self.client.deployment(),
-            self.database,
-            self.collection,
-            &self.pipeline,
-            &self.options,
-        )?;
-        Cursor::new(self.client, reply, cursor_settings)
+        let mut aggregate = operation::aggregate::Aggregate {
+            database: self.database,
+            collection: self.collection,
+            pipeline: &self.pipeline,
+            options: &self.options,
+        };
+        let inner = self.client.inner();
+        Cursor::new(self.client, inner.execute(&mut aggregate, inner.operation_deadline())?, settings)
     }
 }
 
@@ -236,12 +195,7 @@ pub struct CountDocuments<'a, T> {
 }
 
 impl<T> CountDocuments<'_, T> {
-    setters! {
-        CountOptions {
-            skip: u64, limit: u64, hint into Hint, collation: Collation, comment into Bson, max_time: Duration,
-            read_concern: ReadConcern, read_preference: ReadPreference,
-        }
-    }
+    count_setters! {}
 
     /// How many there are.
     ///
@@ -273,8 +227,8 @@ impl<T> CountDocuments<'_, T> {
         if !counted.advance()? {
             return Ok(0);
         }
-        number(counted.current().get("n").map_err(malformed)?)
-            .ok_or_else(|| crate::Error::invalid_reply(crate::error::Stage::Decode, "the count is not a number"))
+        let count = counted.current().get("n").map_err(malformed)?.and_then(bson_ext::count);
+        count.ok_or_else(|| Error::invalid_reply(Stage::Decode, "the count is not a number"))
     }
 }
 
@@ -287,22 +241,18 @@ pub struct EstimatedDocumentCount<'a, T> {
 }
 
 impl<T> EstimatedDocumentCount<'_, T> {
-    setters! {
-        EstimatedDocumentCountOptions {
-            comment into Bson, max_time: Duration, read_concern: ReadConcern, read_preference: ReadPreference,
-        }
-    }
+    estimated_document_count_setters! {}
 
     /// How many there are, as far as the metadata know.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
     pub fn run(mut self) -> Result<u64> {
-        let settings = &self.collection.shared.settings;
-        self.options.read_concern = self.options.read_concern.or_else(|| settings.read_concern.clone());
-        self.options.read_preference.get_or_insert_with(|| settings.read_preference.clone());
-        let deployment = self.collection.client().deployment();
-        operation::count::count(deployment, self.collection.namespace()?, &self.options)
+        let EstimatedDocumentCountOptions { read_concern, read_preference, .. } = &mut self.options;
+        self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
+        let mut count = operation::count::Count { namespace: self.collection.namespace()?, options: &self.options };
+        let inner = self.collection.client().inner();
+        inner.execute(&mut count, inner.operation_deadline())
     }
 }
 
@@ -317,28 +267,22 @@ pub struct Distinct<'a, T> {
 }
 
 impl<T> Distinct<'_, T> {
-    setters! {
-        DistinctOptions {
-            collation: Collation, comment into Bson, hint into Hint, max_time: Duration, read_concern: ReadConcern,
-            read_preference: ReadPreference,
-        }
-    }
+    distinct_setters! {}
 
     /// The values, in no particular order.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
     pub fn run(mut self) -> Result<Vec<Bson>> {
-        let settings = &self.collection.shared.settings;
-        self.options.read_concern = self.options.read_concern.or_else(|| settings.read_concern.clone());
-        self.options.read_preference.get_or_insert_with(|| settings.read_preference.clone());
-        let deployment = self.collection.client().deployment();
-        let namespace = self.collection.namespace()?;
-        operation::distinct::distinct(deployment, namespace, &self.field, &self.filter, &self.options)
+        let DistinctOptions { read_concern, read_preference, .. } = &mut self.options;
+        self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
+        let mut distinct = operation::distinct::Distinct {
+            namespace: self.collection.namespace()?,
+            field: &self.field,
+            filter: &self.filter,
+            options: &self.options,
+        };
+        let inner = self.collection.client().inner();
+        inner.execute(&mut distinct, inner.operation_deadline())
     }
-}
-
-/// The comment as `getMore` sends it.
-pub(crate) fn comment(comment: Option<&Bson>) -> Result<Option<RawBson>> {
-    comment.map(|comment| RawBson::try_from(comment.clone()).map_err(not_bson)).transpose()
 }

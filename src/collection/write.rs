@@ -7,14 +7,19 @@ use bson::{Bson, Document, RawDocumentBuf};
 use serde::Serialize;
 
 use super::Collection;
+use crate::client::ClientInner;
+use crate::deadline::Deadline;
+use crate::error::codes::NAMESPACE_NOT_FOUND;
 use crate::error::{Error, Result};
-use crate::operation;
 use crate::operation::body::{Body, not_bson, raw, raw_array};
-use crate::operation::write::{Settings, WriteBatcher, WriteKind, WriteOutcome};
-use crate::options::action::setters;
+use crate::operation::collections as operation;
+use crate::operation::write::{Statement, WriteBatcher, WriteKind, WriteOutcome};
+use crate::options::action::{
+    delete_setters, drop_collection_setters, insert_many_setters, insert_one_setters, replace_setters, update_setters,
+};
 use crate::options::{
-    Collation, DeleteOptions, DropCollectionOptions, Hint, InsertManyOptions, InsertOneOptions, ReplaceOptions,
-    UpdateModifications, UpdateOptions, WriteConcern,
+    BulkWriteOptions, Collation, DeleteOptions, DropCollectionOptions, Hint, InsertManyOptions, InsertOneOptions,
+    ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
 };
 use crate::results::{DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
 
@@ -83,28 +88,19 @@ pub struct InsertOne<'a, T, D> {
 }
 
 impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
-    setters! {
-        InsertOneOptions { bypass_document_validation: bool, comment into Bson, write_concern: WriteConcern, }
-    }
+    insert_one_setters! {}
 
     /// Sends it.
     ///
     /// # Errors
     /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refused the document (11000: a duplicate key),
     /// and what keeps us from the server.
-    pub fn run(mut self) -> Result<InsertOneResult> {
-        inherit(&mut self.options.write_concern, self.collection);
-        let settings = Settings {
-            ordered: true,
-            bypass_document_validation: self.options.bypass_document_validation,
-            let_vars: None,
-            comment: self.options.comment.as_ref(),
-            write_concern: self.options.write_concern.as_ref(),
-        };
-        let mut writer =
-            WriteBatcher::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?;
-        writer.insert(0, self.document.borrow())?;
-        let mut result = writer.finish().single()?;
+    pub fn run(self) -> Result<InsertOneResult> {
+        let options = with_defaults(self.options.into(), self.collection);
+        let mut batch = WriteBatcher::new(self.collection.namespace()?, &options)?;
+        batch.insert(0, self.document.borrow())?;
+        let inner = self.collection.client().inner();
+        let mut result = send_rest(inner, batch, inner.operation_deadline()).single()?;
         let inserted_id = result.inserted_ids.remove(&0).unwrap_or(Bson::Null);
         Ok(InsertOneResult { inserted_id })
     }
@@ -120,41 +116,33 @@ pub struct InsertMany<'a, T, I> {
 }
 
 impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
-    setters! {
-        InsertManyOptions {
-            ordered: bool, bypass_document_validation: bool, comment into Bson, write_concern: WriteConcern,
-        }
-    }
+    insert_many_setters! {}
 
     /// Sends them.
     ///
     /// # Errors
     /// [`ErrorKind::InsertMany`](crate::error::ErrorKind::InsertMany) where some were refused, with the place and reason of
     /// each and what was inserted all the same; no documents at all; and what keeps us from the server.
-    pub fn run(mut self) -> Result<InsertManyResult> {
-        inherit(&mut self.options.write_concern, self.collection);
-        let settings = Settings {
-            ordered: self.options.ordered.unwrap_or(true),
-            bypass_document_validation: self.options.bypass_document_validation,
-            let_vars: None,
-            comment: self.options.comment.as_ref(),
-            write_concern: self.options.write_concern.as_ref(),
-        };
+    pub fn run(self) -> Result<InsertManyResult> {
+        let options = with_defaults(self.options.into(), self.collection);
         let mut documents = self.documents.into_iter().peekable();
         if documents.peek().is_none() {
             return Err(Error::invalid_argument("insert_many was given no documents"));
         }
-        let mut writer =
-            WriteBatcher::new(self.collection.client().deployment(), self.collection.namespace()?, settings)?
-                .between_commands_without_connection();
-        for (place, document) in documents.enumerate() {
-            match writer.insert(place, document.borrow()) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => return writer.give_up(error).insert_many(),
+        let inner = self.collection.client().inner();
+        let deadline = inner.operation_deadline();
+        let mut batch = WriteBatcher::new(self.collection.namespace()?, &options)?;
+        // No connection is held while the iterator runs: it may need one itself, to read what is inserted here.
+        for (index, document) in documents.enumerate() {
+            if let Err(error) = batch.insert(index, document.borrow()) {
+                return give_up(inner, batch, deadline, error).insert_many();
+            }
+            send_full(inner, &mut batch, deadline);
+            if batch.has_stopped() {
+                break;
             }
         }
-        writer.finish().insert_many()
+        send_rest(inner, batch, deadline).insert_many()
     }
 }
 
@@ -170,42 +158,19 @@ pub struct Update<'a, T> {
 }
 
 impl<T> Update<'_, T> {
-    setters! {
-        UpdateOptions {
-            array_filters: Vec<Document>, bypass_document_validation: bool, upsert: bool, collation: Collation,
-            hint into Hint, sort: Document, let_vars: Document, comment into Bson, write_concern: WriteConcern,
-        }
-    }
+    update_setters! {}
 
     /// Sends it.
     ///
     /// # Errors
     /// An update that has no operators; [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refused it; and
     /// what keeps us from the server.
-    pub fn run(mut self) -> Result<UpdateResult> {
-        inherit(&mut self.options.write_concern, self.collection);
+    pub fn run(self) -> Result<UpdateResult> {
         if self.multi && self.options.sort.is_some() {
             return Err(Error::invalid_argument("sort is for update_one: update_many changes every match"));
         }
-        let options = &self.options;
-        let statement = update_statement(&UpdateStatement {
-            filter: &self.filter,
-            update: NewForm::Update(&self.update),
-            multi: self.multi,
-            upsert: options.upsert,
-            collation: options.collation.as_ref(),
-            array_filters: options.array_filters.as_ref(),
-            hint: options.hint.as_ref(),
-            sort: options.sort.as_ref(),
-        })?;
-        let settings = Settings {
-            ordered: true,
-            bypass_document_validation: options.bypass_document_validation,
-            let_vars: options.let_vars.as_ref(),
-            comment: options.comment.as_ref(),
-            write_concern: options.write_concern.as_ref(),
-        };
-        update_result(single(self.collection, settings, WriteKind::Update, &statement)?)
+        let statement = update_statement(&self.filter, NewForm::Update(&self.update), self.multi, &self.options)?;
+        update_result(send_one(self.collection, self.options, &statement)?)
     }
 }
 
@@ -220,39 +185,18 @@ pub struct ReplaceOne<'a, T, D> {
 }
 
 impl<T: Serialize, D: Borrow<T>> ReplaceOne<'_, T, D> {
-    setters! {
-        ReplaceOptions {
-            bypass_document_validation: bool, upsert: bool, collation: Collation, hint into Hint, sort: Document,
-            let_vars: Document, comment into Bson, write_concern: WriteConcern,
-        }
-    }
+    replace_setters! {}
 
     /// Sends it.
     ///
     /// # Errors
     /// A replacement that begins with an operator; [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server
     /// refused it; and what keeps us from the server.
-    pub fn run(mut self) -> Result<UpdateResult> {
-        inherit(&mut self.options.write_concern, self.collection);
-        let options = &self.options;
-        let statement = update_statement(&UpdateStatement {
-            filter: &self.filter,
-            update: NewForm::Replacement(replacement(self.replacement.borrow())?),
-            multi: false,
-            upsert: options.upsert,
-            collation: options.collation.as_ref(),
-            array_filters: None,
-            hint: options.hint.as_ref(),
-            sort: options.sort.as_ref(),
-        })?;
-        let settings = Settings {
-            ordered: true,
-            bypass_document_validation: options.bypass_document_validation,
-            let_vars: options.let_vars.as_ref(),
-            comment: options.comment.as_ref(),
-            write_concern: options.write_concern.as_ref(),
-        };
-        update_result(single(self.collection, settings, WriteKind::Update, &statement)?)
+    pub fn run(self) -> Result<UpdateResult> {
+        let options = UpdateOptions::from(self.options);
+        let replacement = NewForm::Replacement(replacement(self.replacement.borrow())?);
+        let statement = update_statement(&self.filter, replacement, false, &options)?;
+        update_result(send_one(self.collection, options, &statement)?)
     }
 }
 
@@ -267,28 +211,15 @@ pub struct Delete<'a, T> {
 }
 
 impl<T> Delete<'_, T> {
-    setters! {
-        DeleteOptions {
-            collation: Collation, hint into Hint, let_vars: Document, comment into Bson, write_concern: WriteConcern,
-        }
-    }
+    delete_setters! {}
 
     /// Sends it.
     ///
     /// # Errors
     /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refused it, and what keeps us from the server.
-    pub fn run(mut self) -> Result<DeleteResult> {
-        inherit(&mut self.options.write_concern, self.collection);
-        let options = &self.options;
-        let statement = delete_statement(&self.filter, self.limit, options.collation.as_ref(), options.hint.as_ref())?;
-        let settings = Settings {
-            ordered: true,
-            bypass_document_validation: None,
-            let_vars: options.let_vars.as_ref(),
-            comment: options.comment.as_ref(),
-            write_concern: options.write_concern.as_ref(),
-        };
-        let result = single(self.collection, settings, WriteKind::Delete, &statement)?.single()?;
+    pub fn run(self) -> Result<DeleteResult> {
+        let statement = delete_statement(&self.filter, self.limit, &self.options)?;
+        let result = send_one(self.collection, self.options.into(), &statement)?.single()?;
         Ok(DeleteResult { deleted_count: result.deleted_count })
     }
 }
@@ -302,43 +233,39 @@ pub struct DropCollection<'a, T> {
 }
 
 impl<T> DropCollection<'_, T> {
-    setters! {
-        DropCollectionOptions { comment into Bson, write_concern: WriteConcern, }
-    }
+    drop_collection_setters! {}
 
     /// Drops it.
     ///
     /// # Errors
     /// What keeps us from the server, and the server's refusal.
     pub fn run(mut self) -> Result<()> {
-        inherit(&mut self.options.write_concern, self.collection);
-        let deployment = self.collection.client().deployment();
-        operation::collections::drop(deployment, self.collection.namespace()?, &self.options)
+        self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
+        let mut drop = operation::DropCollection { namespace: self.collection.namespace()?, options: &self.options };
+        let inner = self.collection.client().inner();
+        match inner.execute(&mut drop, inner.operation_deadline()) {
+            Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(()),
+            outcome => outcome,
+        }
     }
 }
 
-/// One entry of the `updates` of an update command.
-pub(super) struct UpdateStatement<'a> {
-    pub(super) filter: &'a Document,
-    pub(super) update: NewForm<'a>,
-    pub(super) multi: bool,
-    pub(super) upsert: Option<bool>,
-    pub(super) collation: Option<&'a Collation>,
-    pub(super) array_filters: Option<&'a Vec<Document>>,
-    pub(super) hint: Option<&'a Hint>,
-    pub(super) sort: Option<&'a Document>,
-}
-
-/// What the documents are to become.
+/// What takes the place of the documents.
 pub(super) enum NewForm<'a> {
     Update(&'a UpdateModifications),
     Replacement(RawDocumentBuf),
 }
 
-pub(super) fn update_statement(statement: &UpdateStatement<'_>) -> Result<RawDocumentBuf> {
+/// One entry of the `updates` of an update command.
+pub(super) fn update_statement(
+    filter: &Document,
+    update: NewForm<'_>,
+    multi: bool,
+    options: &UpdateOptions,
+) -> Result<Statement> {
     let mut body = Body::empty();
-    body.put(cstr!("q"), raw(statement.filter)?);
-    match &statement.update {
+    body.put(cstr!("q"), raw(filter)?);
+    match update {
         NewForm::Update(update) => {
             check_update(update)?;
             match update {
@@ -346,30 +273,25 @@ pub(super) fn update_statement(statement: &UpdateStatement<'_>) -> Result<RawDoc
                 UpdateModifications::Pipeline(stages) => body.put(cstr!("u"), raw_array(stages)?),
             }
         }
-        NewForm::Replacement(document) => body.put(cstr!("u"), document.clone()),
+        NewForm::Replacement(document) => body.put(cstr!("u"), document),
     }
-    body.flag(cstr!("multi"), statement.multi.then_some(true));
-    body.flag(cstr!("upsert"), statement.upsert);
-    body.collation(statement.collation);
-    body.documents(cstr!("arrayFilters"), statement.array_filters)?;
-    body.hint(statement.hint)?;
-    body.document(cstr!("sort"), statement.sort)?;
-    Ok(body.done())
+    body.flag(cstr!("multi"), multi.then_some(true));
+    body.flag(cstr!("upsert"), options.upsert);
+    body.collation(options.collation.as_ref());
+    body.documents(cstr!("arrayFilters"), options.array_filters.as_ref())?;
+    body.hint(options.hint.as_ref())?;
+    body.document(cstr!("sort"), options.sort.as_ref())?;
+    Ok(Statement { kind: WriteKind::Update, multi, document: body.finish() })
 }
 
 /// One entry of the `deletes` of a delete command. A limit of 0 means all.
-pub(super) fn delete_statement(
-    filter: &Document,
-    limit: i32,
-    collation: Option<&Collation>,
-    hint: Option<&Hint>,
-) -> Result<RawDocumentBuf> {
+pub(super) fn delete_statement(filter: &Document, limit: i32, options: &DeleteOptions) -> Result<Statement> {
     let mut body = Body::empty();
     body.put(cstr!("q"), raw(filter)?);
     body.put(cstr!("limit"), limit);
-    body.collation(collation);
-    body.hint(hint)?;
-    Ok(body.done())
+    body.collation(options.collation.as_ref());
+    body.hint(options.hint.as_ref())?;
+    Ok(Statement { kind: WriteKind::Delete, multi: limit == 0, document: body.finish() })
 }
 
 /// An update consists of operators: without them the server would take it for a replacement.
@@ -398,28 +320,67 @@ pub(super) fn replacement<T: Serialize>(document: &T) -> Result<RawDocumentBuf> 
     Ok(document)
 }
 
-/// The collection's own write concern, unless the action has one.
-pub(super) fn inherit<T>(write_concern: &mut Option<WriteConcern>, collection: &Collection<T>) {
-    if write_concern.is_none() {
-        write_concern.clone_from(&collection.shared.settings.write_concern);
+/// The options with the collection's write concern, unless they have one.
+pub(super) fn with_defaults<T>(mut options: BulkWriteOptions, collection: &Collection<T>) -> BulkWriteOptions {
+    collection.shared.defaults.fill_in_write(&mut options.write_concern);
+    options
+}
+
+/// Sends commands as long as the batch has more than one of them can hold.
+pub(super) fn send_full(inner: &ClientInner, batch: &mut WriteBatcher<'_>, deadline: Deadline) {
+    while batch.is_full() && !batch.has_stopped() {
+        if let Err(error) = inner.execute(batch, deadline) {
+            batch.fail(error);
+        }
     }
 }
 
-fn single<T>(
-    collection: &Collection<T>,
-    settings: Settings<'_>,
-    kind: WriteKind,
-    statement: &RawDocumentBuf,
-) -> Result<WriteOutcome> {
-    let mut writer = WriteBatcher::new(collection.client().deployment(), collection.namespace()?, settings)?;
-    writer.statement(0, kind, statement)?;
-    Ok(writer.finish())
+/// Sends what is left.
+pub(super) fn send_rest(inner: &ClientInner, mut batch: WriteBatcher<'_>, deadline: Deadline) -> WriteOutcome {
+    while batch.has_statements() && !batch.has_stopped() {
+        if let Err(error) = inner.execute(&mut batch, deadline) {
+            batch.fail(error);
+        }
+    }
+    batch.into_outcome()
+}
+
+/// Ends because of a statement that cannot be sent. In order, what stands before it is sent first.
+pub(super) fn give_up(
+    inner: &ClientInner,
+    mut batch: WriteBatcher<'_>,
+    deadline: Deadline,
+    error: Error,
+) -> WriteOutcome {
+    if !batch.is_ordered() {
+        batch.fail(error);
+        return batch.into_outcome();
+    }
+    let mut outcome = send_rest(inner, batch, deadline);
+    outcome.fail(error);
+    outcome
+}
+
+/// Sends an update or a delete by itself. Of the options, those of the whole command are used here.
+fn send_one<T>(collection: &Collection<T>, options: UpdateOptions, statement: &Statement) -> Result<WriteOutcome> {
+    let UpdateOptions { bypass_document_validation, let_vars, comment, write_concern, .. } = options;
+    let options = BulkWriteOptions {
+        bypass_document_validation,
+        let_vars,
+        comment,
+        write_concern,
+        ..BulkWriteOptions::default()
+    };
+    let options = with_defaults(options, collection);
+    let mut batch = WriteBatcher::new(collection.namespace()?, &options)?;
+    batch.add(0, statement);
+    let inner = collection.client().inner();
+    Ok(send_rest(inner, batch, inner.operation_deadline()))
 }
 
 fn update_result(outcome: WriteOutcome) -> Result<UpdateResult> {
     let mut result = outcome.single()?;
     Ok(UpdateResult {
-        // An upsert inserted what nothing matched.
         matched_count: result.matched_count,
         modified_count: result.modified_count,
         upserted_id: result.upserted_ids.remove(&0),

@@ -3,6 +3,7 @@
 use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::{Error, ErrorKind, Stage};
+use crate::bson_ext::error_code;
 use crate::results::{BulkWriteResult, InsertManyResult};
 
 /// A command that the server answered with `ok: 0`.
@@ -107,12 +108,7 @@ pub(crate) fn command_error(reply: &RawDocument, stage: Stage) -> Option<Error> 
 }
 
 fn refusal(reply: &RawDocument, stage: Stage) -> Error {
-    let code = match reply.get("code") {
-        Ok(Some(RawBsonRef::Int32(code))) => code,
-        Ok(Some(RawBsonRef::Int64(code))) => i32::try_from(code).unwrap_or(0),
-        Ok(Some(RawBsonRef::Double(code))) => code as i32,
-        _ => 0,
-    };
+    let code = error_code(reply.get("code").ok().flatten());
     let code_name = reply.get_str("codeName").unwrap_or_default().to_owned();
     let message = reply.get_str("errmsg").or_else(|_| reply.get_str("$err")).unwrap_or_default().to_owned();
     let words = match (shown(&message).as_str(), code, shown(&code_name).as_str()) {

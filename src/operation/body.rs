@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use bson::raw::CStr;
+use bson::raw::{CStr, cstr};
 use bson::{Bson, Document, RawArrayBuf, RawBson, RawDocumentBuf};
 
 use crate::deadline::{whole_millis, whole_seconds};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::{Collation, Hint, ReadConcern, WriteConcern};
-
-use bson::raw::cstr;
 
 /// Room for most bodies, so that they are not moved while they grow.
 const ROOM: usize = 256;
@@ -118,7 +116,7 @@ impl Body {
         }
     }
 
-    /// One that contradicts itself is refused: the server would not tell, where it is not to answer.
+    /// One that contradicts itself is refused here: unacknowledged, the server could not report it.
     pub(crate) fn write_concern(&mut self, value: Option<&WriteConcern>) -> Result<()> {
         if let Some(value) = value.filter(|concern| **concern != WriteConcern::default()) {
             value.check()?;
@@ -128,17 +126,17 @@ impl Body {
     }
 
     /// What has been written.
-    pub(crate) fn done(self) -> RawDocumentBuf {
+    pub(crate) fn finish(self) -> RawDocumentBuf {
         self.0
     }
 }
 
-/// The document as it goes over the wire.
+/// The document as BSON.
 pub(crate) fn raw(document: &Document) -> Result<RawDocumentBuf> {
     RawDocumentBuf::try_from(document).map_err(not_bson)
 }
 
-/// The documents as an array goes over the wire.
+/// The documents as an array of BSON.
 pub(crate) fn raw_array(documents: &[Document]) -> Result<RawArrayBuf> {
     let mut array = RawArrayBuf::new();
     for document in documents {
@@ -147,7 +145,7 @@ pub(crate) fn raw_array(documents: &[Document]) -> Result<RawArrayBuf> {
     Ok(array)
 }
 
-/// Something the caller gave has no form in BSON.
+/// A value of the caller's that has no form in BSON.
 pub(crate) fn not_bson(source: bson::error::Error) -> Error {
     Error::new(ErrorKind::Serialize, Stage::Encode, "a value cannot be turned into BSON").with_source(source)
 }

@@ -1,109 +1,114 @@
-//! `create`, `drop`, `dropDatabase`, `listCollections`, `listDatabases`: what exists, and what is to exist.
+//! `create`, `drop`, `listCollections`.
 
-use bson::RawDocument;
+use std::sync::Arc;
+
 use bson::raw::cstr;
 
-use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::options::{
-    CreateCollectionOptions, DropCollectionOptions, DropDatabaseOptions, ListCollectionsOptions, ListDatabasesOptions,
-};
+use super::body::Body;
+use super::reply::check_write_concern;
+use super::{Command, CursorReply, Namespace, Operation, Retry, Target};
+use crate::description::ServerDescription;
+use crate::error::Result;
+use crate::options::{CreateCollectionOptions, DropCollectionOptions, ListCollectionsOptions, ServerAddress};
 use crate::wire::Reply;
 
-use super::body::Body;
-use super::{ClientInner, Command, Namespace, check_write_concern, execute};
-
-/// The code of "there is no such collection".
-const NAMESPACE_NOT_FOUND: i32 = 26;
-
-pub(crate) fn create(
-    deployment: &ClientInner,
-    namespace: Namespace<'_>,
-    options: &CreateCollectionOptions,
-) -> Result<()> {
-    let mut body = Body::new(cstr!("create"), namespace.collection);
-    body.flag(cstr!("capped"), options.capped);
-    body.long(cstr!("size"), options.size);
-    body.long(cstr!("max"), options.max);
-    body.document(cstr!("storageEngine"), options.storage_engine.as_ref())?;
-    body.document(cstr!("validator"), options.validator.as_ref())?;
-    body.text(cstr!("validationLevel"), options.validation_level.as_ref());
-    body.text(cstr!("validationAction"), options.validation_action.as_ref());
-    body.document(cstr!("indexOptionDefaults"), options.index_option_defaults.as_ref())?;
-    body.text(cstr!("viewOn"), options.view_on.as_ref());
-    body.documents(cstr!("pipeline"), options.pipeline.as_ref())?;
-    body.collation(options.collation.as_ref());
-    body.document(cstr!("timeseries"), options.timeseries.as_ref())?;
-    body.seconds(cstr!("expireAfterSeconds"), options.expire_after);
-    body.document(cstr!("clusteredIndex"), options.clustered_index.as_ref())?;
-    body.document(cstr!("changeStreamPreAndPostImages"), options.change_stream_pre_and_post_images.as_ref())?;
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref())?;
-    let reply = execute(deployment, Command::new(deployment, "create", namespace.database, body.done()))?;
-    check_write_concern(reply.document())
+/// `create`: a collection or a view.
+pub(crate) struct CreateCollection<'a> {
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) options: &'a CreateCollectionOptions,
 }
 
-/// Dropping what is not there is no error.
-pub(crate) fn drop(deployment: &ClientInner, namespace: Namespace<'_>, options: &DropCollectionOptions) -> Result<()> {
-    let mut body = Body::new(cstr!("drop"), namespace.collection);
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref())?;
-    match execute(deployment, Command::new(deployment, "drop", namespace.database, body.done())) {
-        Ok(reply) => check_write_concern(reply.document()),
-        Err(error) if namespace_not_found(&error) => Ok(()),
-        Err(error) => Err(error),
+impl Operation for CreateCollection<'_> {
+    type Output = ();
+
+    fn target(&self) -> Target<'_> {
+        Target::Writable
+    }
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let options = self.options;
+        let mut body = Body::new(cstr!("create"), self.namespace.collection);
+        body.flag(cstr!("capped"), options.capped);
+        body.long(cstr!("size"), options.size);
+        body.long(cstr!("max"), options.max);
+        body.document(cstr!("storageEngine"), options.storage_engine.as_ref())?;
+        body.document(cstr!("validator"), options.validator.as_ref())?;
+        body.text(cstr!("validationLevel"), options.validation_level.as_ref());
+        body.text(cstr!("validationAction"), options.validation_action.as_ref());
+        body.document(cstr!("indexOptionDefaults"), options.index_option_defaults.as_ref())?;
+        body.text(cstr!("viewOn"), options.view_on.as_ref());
+        body.documents(cstr!("pipeline"), options.pipeline.as_ref())?;
+        body.collation(options.collation.as_ref());
+        body.document(cstr!("timeseries"), options.timeseries.as_ref())?;
+        body.seconds(cstr!("expireAfterSeconds"), options.expire_after);
+        body.document(cstr!("clusteredIndex"), options.clustered_index.as_ref())?;
+        body.document(cstr!("changeStreamPreAndPostImages"), options.change_stream_pre_and_post_images.as_ref())?;
+        body.any(cstr!("comment"), options.comment.as_ref())?;
+        body.write_concern(options.write_concern.as_ref())?;
+        Ok(Command::new("create", self.namespace.database, body.finish()))
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
+        check_write_concern(reply.document())
     }
 }
 
-pub(crate) fn drop_database(deployment: &ClientInner, database: &str, options: &DropDatabaseOptions) -> Result<()> {
-    let mut body = Body::new(cstr!("dropDatabase"), 1);
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref())?;
-    let reply = execute(deployment, Command::new(deployment, "dropDatabase", database, body.done()))?;
-    check_write_concern(reply.document())
+/// `drop`: a collection with its indexes.
+pub(crate) struct DropCollection<'a> {
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) options: &'a DropCollectionOptions,
 }
 
-/// Opens a cursor on the specifications of the collections, or on their names and types only.
-pub(crate) fn list_collections(
-    deployment: &ClientInner,
-    database: &str,
-    name_only: bool,
-    options: &ListCollectionsOptions,
-) -> Result<Reply> {
-    let mut body = Body::new(cstr!("listCollections"), 1);
-    body.document(cstr!("filter"), options.filter.as_ref())?;
-    body.flag(cstr!("nameOnly"), name_only.then_some(true));
-    body.flag(cstr!("authorizedCollections"), options.authorized_collections);
-    let mut cursor = Body::empty();
-    cursor.long(cstr!("batchSize"), options.batch_size.map(u64::from));
-    body.put(cstr!("cursor"), cursor.done());
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    execute(deployment, Command::new(deployment, "listCollections", database, body.done()))
+impl Operation for DropCollection<'_> {
+    type Output = ();
+
+    fn target(&self) -> Target<'_> {
+        Target::Writable
+    }
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let mut body = Body::new(cstr!("drop"), self.namespace.collection);
+        body.any(cstr!("comment"), self.options.comment.as_ref())?;
+        body.write_concern(self.options.write_concern.as_ref())?;
+        Ok(Command::new("drop", self.namespace.database, body.finish()))
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
+        check_write_concern(reply.document())
+    }
 }
 
-pub(crate) fn list_databases(
-    deployment: &ClientInner,
-    name_only: bool,
-    options: &ListDatabasesOptions,
-) -> Result<Reply> {
-    let mut body = Body::new(cstr!("listDatabases"), 1);
-    body.document(cstr!("filter"), options.filter.as_ref())?;
-    body.flag(cstr!("nameOnly"), name_only.then_some(true));
-    body.flag(cstr!("authorizedDatabases"), options.authorized_databases);
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    execute(deployment, Command::new(deployment, "listDatabases", "admin", body.done()))
+/// `listCollections`: a cursor on the descriptions of the collections, or on their names and types only.
+pub(crate) struct ListCollections<'a> {
+    pub(crate) database: &'a str,
+    pub(crate) name_only: bool,
+    pub(crate) options: &'a ListCollectionsOptions,
 }
 
-/// The documents of the reply to `listDatabases`.
-pub(crate) fn databases(reply: &Reply) -> Result<impl Iterator<Item = Result<&RawDocument>>> {
-    let missing = |_| Error::invalid_reply(Stage::Decode, "the reply to listDatabases has no array 'databases'");
-    let list = reply.document().get_array("databases").map_err(missing)?;
-    Ok(list.into_iter().map(|entry| match entry {
-        Ok(bson::RawBsonRef::Document(database)) => Ok(database),
-        _ => Err(Error::invalid_reply(Stage::Decode, "an entry of 'databases' is not a document")),
-    }))
-}
+impl Operation for ListCollections<'_> {
+    type Output = CursorReply;
 
-/// Whether the server says that there is no such collection.
-pub(crate) fn namespace_not_found(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Command(failure) if failure.code == NAMESPACE_NOT_FOUND)
+    fn target(&self) -> Target<'_> {
+        Target::Writable
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Read
+    }
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let mut body = Body::new(cstr!("listCollections"), 1);
+        body.document(cstr!("filter"), self.options.filter.as_ref())?;
+        body.flag(cstr!("nameOnly"), self.name_only.then_some(true));
+        body.flag(cstr!("authorizedCollections"), self.options.authorized_collections);
+        let mut cursor = Body::empty();
+        cursor.long(cstr!("batchSize"), self.options.batch_size.map(u64::from));
+        body.put(cstr!("cursor"), cursor.finish());
+        body.any(cstr!("comment"), self.options.comment.as_ref())?;
+        Ok(Command::new("listCollections", self.database, body.finish()))
+    }
+
+    fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {
+        Ok(CursorReply::new(reply, server))
+    }
 }

@@ -1,38 +1,46 @@
-//! `count`: how many documents the collection's metadata say there are.
+//! `count`: how many documents a collection has according to its metadata.
 
-use bson::RawBsonRef;
+use std::sync::Arc;
+
 use bson::raw::cstr;
-
-use crate::error::{Error, Result, Stage};
-use crate::options::EstimatedDocumentCountOptions;
 
 use super::body::Body;
 use super::reply::malformed;
-use super::{ClientInner, Command, Namespace, execute};
+use super::{Command, Namespace, Operation, Retry, Target};
+use crate::bson_ext;
+use crate::description::ServerDescription;
+use crate::error::{Error, Result, Stage};
+use crate::options::{EstimatedDocumentCountOptions, ServerAddress};
+use crate::wire::Reply;
 
-pub(crate) fn count(
-    deployment: &ClientInner,
-    namespace: Namespace<'_>,
-    options: &EstimatedDocumentCountOptions,
-) -> Result<u64> {
-    let mut body = Body::new(cstr!("count"), namespace.collection);
-    body.max_time(options.max_time);
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.read_concern(options.read_concern.as_ref());
-    let mut command = Command::new(deployment, "count", namespace.database, body.done());
-    command.read_preference = options.read_preference.as_ref();
-    let reply = execute(deployment, command)?;
-    number(reply.document().get("n").map_err(malformed)?)
-        .ok_or_else(|| Error::invalid_reply(Stage::Decode, "the reply to count has no number 'n'"))
+/// `count` without a filter.
+pub(crate) struct Count<'a> {
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) options: &'a EstimatedDocumentCountOptions,
 }
 
-/// A count, in whatever numeric type the server chose.
-pub(crate) fn number(value: Option<RawBsonRef<'_>>) -> Option<u64> {
-    match value? {
-        RawBsonRef::Int32(number) => u64::try_from(number).ok(),
-        RawBsonRef::Int64(number) => u64::try_from(number).ok(),
-        // The cast saturates, and a count is never so large that a double loses it.
-        RawBsonRef::Double(number) if number >= 0.0 => Some(number as u64),
-        _ => None,
+impl Operation for Count<'_> {
+    type Output = u64;
+
+    fn target(&self) -> Target<'_> {
+        Target::of(self.options.read_preference.as_ref())
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Read
+    }
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let mut body = Body::new(cstr!("count"), self.namespace.collection);
+        body.max_time(self.options.max_time);
+        body.any(cstr!("comment"), self.options.comment.as_ref())?;
+        body.read_concern(self.options.read_concern.as_ref());
+        let command = Command::new("count", self.namespace.database, body.finish());
+        Ok(Command { read_preference: self.options.read_preference.as_ref(), ..command })
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<u64> {
+        let count = reply.document().get("n").map_err(malformed)?.and_then(bson_ext::count);
+        count.ok_or_else(|| Error::invalid_reply(Stage::Decode, "the reply to count has no number 'n'"))
     }
 }

@@ -1,67 +1,87 @@
 //! `find`.
 
-use bson::raw::cstr;
-use bson::{Document, RawDocumentBuf};
+use std::sync::Arc;
 
-use crate::error::{Error, Result};
-use crate::options::{CursorType, FindOptions};
-use crate::wire::Reply;
+use bson::Document;
+use bson::raw::cstr;
 
 use super::body::{Body, raw};
-use super::{ClientInner, Command, Namespace, execute};
+use super::{Command, CursorReply, Namespace, Operation, Retry, Target};
+use crate::description::ServerDescription;
+use crate::error::{Error, Result};
+use crate::options::{CursorType, FindOptions, ServerAddress};
+use crate::wire::Reply;
 
-/// Opens a cursor on what matches.
-pub(crate) fn find(
-    deployment: &ClientInner,
-    namespace: Namespace<'_>,
-    filter: &Document,
-    options: &FindOptions,
-) -> Result<Reply> {
-    let body = body(namespace, filter, options)?;
-    let mut command = Command::new(deployment, "find", namespace.database, body);
-    command.read_preference = options.read_preference.as_ref();
-    if options.cursor_type == Some(CursorType::TailableAwait) {
-        command.await_time = options.max_await_time;
-    }
-    execute(deployment, command)
+/// `find`, which opens a cursor on the documents that match the filter.
+pub(crate) struct Find<'a> {
+    namespace: Namespace<'a>,
+    filter: &'a Document,
+    options: &'a FindOptions,
 }
 
-fn body(namespace: Namespace<'_>, filter: &Document, options: &FindOptions) -> Result<RawDocumentBuf> {
-    let cursor_type = options.cursor_type.unwrap_or_default();
-    if options.max_await_time.is_some() && cursor_type != CursorType::TailableAwait {
-        return Err(Error::invalid_argument("max_await_time is for a cursor of type TailableAwait only"));
+impl<'a> Find<'a> {
+    /// Fails on options that contradict each other.
+    pub(crate) fn new(namespace: Namespace<'a>, filter: &'a Document, options: &'a FindOptions) -> Result<Self> {
+        if options.max_await_time.is_some() && options.cursor_type != Some(CursorType::TailableAwait) {
+            return Err(Error::invalid_argument("max_await_time is for a cursor of type TailableAwait only"));
+        }
+        Ok(Find { namespace, filter, options })
     }
-    let mut body = Body::new(cstr!("find"), namespace.collection);
-    body.put(cstr!("filter"), raw(filter)?);
-    body.document(cstr!("sort"), options.sort.as_ref())?;
-    body.document(cstr!("projection"), options.projection.as_ref())?;
-    body.hint(options.hint.as_ref())?;
-    body.long(cstr!("skip"), options.skip);
-    let limit = options.limit.unwrap_or(0);
-    if options.limit.is_some() {
-        body.put(cstr!("limit"), i64::try_from(limit.unsigned_abs()).unwrap_or(i64::MAX));
+}
+
+impl Operation for Find<'_> {
+    type Output = CursorReply;
+
+    fn target(&self) -> Target<'_> {
+        Target::of(self.options.read_preference.as_ref())
     }
-    if let Some(size) = options.batch_size {
-        // A batch as large as the limit would leave the cursor open for nothing: one more lets the server close it.
-        let size = i64::from(size);
-        body.put(cstr!("batchSize"), if limit > 0 && limit == size { size + 1 } else { size });
+
+    fn retry(&self) -> Retry {
+        Retry::Read
     }
-    if limit < 0 {
-        body.put(cstr!("singleBatch"), true);
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let options = self.options;
+        let mut body = Body::new(cstr!("find"), self.namespace.collection);
+        body.put(cstr!("filter"), raw(self.filter)?);
+        body.document(cstr!("sort"), options.sort.as_ref())?;
+        body.document(cstr!("projection"), options.projection.as_ref())?;
+        body.hint(options.hint.as_ref())?;
+        body.long(cstr!("skip"), options.skip);
+        let limit = options.limit.unwrap_or(0);
+        if options.limit.is_some() {
+            body.put(cstr!("limit"), i64::try_from(limit.unsigned_abs()).unwrap_or(i64::MAX));
+        }
+        if let Some(size) = options.batch_size {
+            // A batch as large as the limit would leave the cursor open for nothing: one more lets the server close it.
+            let size = i64::from(size);
+            body.put(cstr!("batchSize"), if limit > 0 && limit == size { size + 1 } else { size });
+        }
+        if limit < 0 {
+            body.put(cstr!("singleBatch"), true);
+        }
+        body.any(cstr!("comment"), options.comment.as_ref())?;
+        body.max_time(options.max_time);
+        body.document(cstr!("max"), options.max.as_ref())?;
+        body.document(cstr!("min"), options.min.as_ref())?;
+        body.flag(cstr!("returnKey"), options.return_key);
+        body.flag(cstr!("showRecordId"), options.show_record_id);
+        let cursor_type = options.cursor_type.unwrap_or_default();
+        body.flag(cstr!("tailable"), (cursor_type != CursorType::NonTailable).then_some(true));
+        body.flag(cstr!("awaitData"), (cursor_type == CursorType::TailableAwait).then_some(true));
+        body.flag(cstr!("noCursorTimeout"), options.no_cursor_timeout);
+        body.flag(cstr!("allowPartialResults"), options.allow_partial_results);
+        body.flag(cstr!("allowDiskUse"), options.allow_disk_use);
+        body.collation(options.collation.as_ref());
+        body.document(cstr!("let"), options.let_vars.as_ref())?;
+        body.read_concern(options.read_concern.as_ref());
+        let mut command = Command::new("find", self.namespace.database, body.finish());
+        command.read_preference = options.read_preference.as_ref();
+        command.await_time = options.max_await_time;
+        Ok(command)
     }
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.max_time(options.max_time);
-    body.document(cstr!("max"), options.max.as_ref())?;
-    body.document(cstr!("min"), options.min.as_ref())?;
-    body.flag(cstr!("returnKey"), options.return_key);
-    body.flag(cstr!("showRecordId"), options.show_record_id);
-    body.flag(cstr!("tailable"), (cursor_type != CursorType::NonTailable).then_some(true));
-    body.flag(cstr!("awaitData"), (cursor_type == CursorType::TailableAwait).then_some(true));
-    body.flag(cstr!("noCursorTimeout"), options.no_cursor_timeout);
-    body.flag(cstr!("allowPartialResults"), options.allow_partial_results);
-    body.flag(cstr!("allowDiskUse"), options.allow_disk_use);
-    body.collation(options.collation.as_ref());
-    body.document(cstr!("let"), options.let_vars.as_ref())?;
-    body.read_concern(options.read_concern.as_ref());
-    Ok(body.done())
+
+    fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {
+        Ok(CursorReply::new(reply, server))
+    }
 }

@@ -1,91 +1,93 @@
-//! `findAndModify`: change one document, and return it as it was or as it is.
+//! `findAndModify`: changes one document and returns it as it was before or as it is afterwards.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bson::raw::cstr;
-use bson::{Bson, Document, RawBson, RawBsonRef};
-
-use crate::error::{Error, Result, Stage};
-use crate::options::{Collation, Hint, WriteConcern};
-use crate::wire::Reply;
+use bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::body::{Body, raw, raw_array};
-use super::reply::malformed;
+use super::reply::{check_write_concern, malformed};
 use super::write::check_hint;
-use super::{ClientInner, Command, Namespace, check_write_concern, run_on, send_on};
-use crate::options::UpdateModifications;
+use super::{Command, Namespace, Operation, Retry, Target};
+use crate::description::{ServerDescription, WireVersion};
+use crate::error::{Error, Result, Stage};
+use crate::options::{FindOneAndUpdateOptions, ReturnDocument, ServerAddress, UpdateModifications, WriteConcern};
+use crate::wire::Reply;
 
-/// What is to become of the document.
+/// The change.
 pub(crate) enum Change<'a> {
     Remove,
-    /// Operators, a pipeline, or a whole replacement already in its form for the wire.
     Update(&'a UpdateModifications),
-    Replace(RawBson),
+    Replace(RawDocumentBuf),
 }
 
-/// Everything the three actions can say.
-#[derive(Default)]
+/// One of `find_one_and_delete`, `find_one_and_replace` and `find_one_and_update`. The options of the last are those of all
+/// three.
 pub(crate) struct FindAndModify<'a> {
-    pub(crate) array_filters: Option<&'a Vec<Document>>,
-    pub(crate) bypass_document_validation: Option<bool>,
-    pub(crate) return_new: bool,
-    pub(crate) upsert: Option<bool>,
-    pub(crate) sort: Option<&'a Document>,
-    pub(crate) projection: Option<&'a Document>,
-    pub(crate) collation: Option<&'a Collation>,
-    pub(crate) hint: Option<&'a Hint>,
-    pub(crate) let_vars: Option<&'a Document>,
-    pub(crate) max_time: Option<Duration>,
-    pub(crate) comment: Option<&'a Bson>,
-    pub(crate) write_concern: Option<&'a WriteConcern>,
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) filter: &'a Document,
+    pub(crate) change: Change<'a>,
+    pub(crate) options: &'a FindOneAndUpdateOptions,
 }
 
-/// The reply, of which [`value`] is the document; `None` where the write is not acknowledged.
-pub(crate) fn find_and_modify(
-    deployment: &ClientInner,
-    namespace: Namespace<'_>,
-    filter: &Document,
-    change: Change<'_>,
-    options: &FindAndModify<'_>,
-) -> Result<Option<Reply>> {
-    let mut body = Body::new(cstr!("findAndModify"), namespace.collection);
-    body.put(cstr!("query"), raw(filter)?);
-    match change {
-        Change::Remove => body.put(cstr!("remove"), true),
-        Change::Update(UpdateModifications::Document(update)) => body.put(cstr!("update"), raw(update)?),
-        Change::Update(UpdateModifications::Pipeline(stages)) => body.put(cstr!("update"), raw_array(stages)?),
-        Change::Replace(document) => body.put(cstr!("update"), document),
+impl FindAndModify<'_> {
+    fn is_acknowledged(&self) -> bool {
+        self.options.write_concern.as_ref().is_none_or(WriteConcern::is_acknowledged)
     }
-    body.flag(cstr!("new"), options.return_new.then_some(true));
-    body.flag(cstr!("upsert"), options.upsert);
-    body.document(cstr!("sort"), options.sort)?;
-    body.document(cstr!("fields"), options.projection)?;
-    body.documents(cstr!("arrayFilters"), options.array_filters)?;
-    body.flag(cstr!("bypassDocumentValidation"), options.bypass_document_validation);
-    body.collation(options.collation);
-    body.hint(options.hint)?;
-    body.document(cstr!("let"), options.let_vars)?;
-    body.max_time(options.max_time);
-    body.any(cstr!("comment"), options.comment)?;
-    body.write_concern(options.write_concern)?;
+}
 
-    let acknowledged = options.write_concern.is_none_or(WriteConcern::is_acknowledged);
-    let command = Command::new(deployment, "findAndModify", namespace.database, body.done());
-    let mut lease = deployment.lease(command.deadline)?;
-    if options.hint.is_some() {
-        check_hint(acknowledged, lease.description().max_wire_version, super::write::WriteKind::Delete)?;
+impl Operation for FindAndModify<'_> {
+    /// The reply, of which [`value`] is the document; `None` where the write is not acknowledged.
+    type Output = Option<Reply>;
+
+    fn target(&self) -> Target<'_> {
+        Target::Writable
     }
-    if !acknowledged {
-        send_on(deployment, &mut lease, command)?;
-        return Ok(None);
+
+    fn retry(&self) -> Retry {
+        if self.is_acknowledged() { Retry::Write } else { Retry::Never }
     }
-    let reply = run_on(deployment, &mut lease, command)?;
-    check_write_concern(reply.document())?;
-    Ok(Some(reply))
+
+    fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
+        let options = self.options;
+        if options.hint.is_some() {
+            check_hint(self.is_acknowledged(), server.max_wire_version, WireVersion::MONGODB_4_4)?;
+        }
+        let mut body = Body::new(cstr!("findAndModify"), self.namespace.collection);
+        body.put(cstr!("query"), raw(self.filter)?);
+        match &self.change {
+            Change::Remove => body.put(cstr!("remove"), true),
+            Change::Update(UpdateModifications::Document(update)) => body.put(cstr!("update"), raw(update)?),
+            Change::Update(UpdateModifications::Pipeline(stages)) => body.put(cstr!("update"), raw_array(stages)?),
+            Change::Replace(document) => body.put(cstr!("update"), document.clone()),
+        }
+        body.flag(cstr!("new"), (options.return_document == Some(ReturnDocument::After)).then_some(true));
+        body.flag(cstr!("upsert"), options.upsert);
+        body.document(cstr!("sort"), options.sort.as_ref())?;
+        body.document(cstr!("fields"), options.projection.as_ref())?;
+        body.documents(cstr!("arrayFilters"), options.array_filters.as_ref())?;
+        body.flag(cstr!("bypassDocumentValidation"), options.bypass_document_validation);
+        body.collation(options.collation.as_ref());
+        body.hint(options.hint.as_ref())?;
+        body.document(cstr!("let"), options.let_vars.as_ref())?;
+        body.max_time(options.max_time);
+        body.any(cstr!("comment"), options.comment.as_ref())?;
+        body.write_concern(options.write_concern.as_ref())?;
+        let command = Command::new("findAndModify", self.namespace.database, body.finish());
+        Ok(Command { acknowledged: self.is_acknowledged(), ..command })
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Option<Reply>> {
+        if !self.is_acknowledged() {
+            return Ok(None);
+        }
+        check_write_concern(reply.document())?;
+        Ok(Some(reply))
+    }
 }
 
 /// The document of the reply, if there was one.
-pub(crate) fn value(reply: &Reply) -> Result<Option<&bson::RawDocument>> {
+pub(crate) fn value(reply: &Reply) -> Result<Option<&RawDocument>> {
     match reply.document().get("value").map_err(malformed)? {
         Some(RawBsonRef::Document(document)) => Ok(Some(document)),
         None | Some(RawBsonRef::Null) => Ok(None),

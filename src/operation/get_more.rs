@@ -1,50 +1,56 @@
 //! `getMore`: the next batch of a cursor.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::raw::cstr;
 use bson::{RawBson, rawdoc};
 
-use crate::deadline::{Deadline, whole_millis};
-use crate::description::WireVersion;
+use super::{Command, Namespace, Operation, Target};
+use crate::deadline::whole_millis;
+use crate::description::{ServerDescription, WireVersion};
 use crate::error::Result;
+use crate::options::ServerAddress;
 use crate::wire::Reply;
 
-use super::{ClientInner, Command, run_on};
-
-/// What a `getMore` asks for.
+/// `getMore` on the server that holds the cursor.
 pub(crate) struct GetMore<'a> {
-    pub(crate) database: &'a str,
-    pub(crate) collection: &'a str,
-    pub(crate) id: i64,
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) server: &'a ServerAddress,
+    pub(crate) cursor_id: i64,
     pub(crate) batch_size: Option<u32>,
     pub(crate) max_await_time: Option<Duration>,
     pub(crate) comment: Option<&'a RawBson>,
-    pub(crate) deadline: Deadline,
-    /// A spent batch, whose memory the next one may use.
-    pub(crate) spent: Option<Vec<u8>>,
+    /// The buffer of a batch that has been read, whose memory the next one may use.
+    pub(crate) reply_buffer: Option<Vec<u8>>,
 }
 
-pub(crate) fn get_more(deployment: &ClientInner, request: GetMore<'_>) -> Result<Reply> {
-    let mut body = rawdoc! { "getMore": request.id, "collection": request.collection };
-    if let Some(size) = request.batch_size.filter(|size| *size > 0) {
-        body.append(cstr!("batchSize"), i64::from(size));
-    }
-    if let Some(limit) = request.max_await_time {
-        body.append(cstr!("maxTimeMS"), whole_millis(limit));
-    }
-    let mut lease = deployment.lease(request.deadline)?;
-    if let Some(comment) = request.comment.filter(|_| lease.description().max_wire_version >= GET_MORE_COMMENT) {
-        body.append(cstr!("comment"), comment.as_raw_bson_ref());
-    }
-    let mut command = Command::new(deployment, "getMore", request.database, body);
-    command.await_time = request.max_await_time;
-    command.deadline = request.deadline;
-    if let Some(buffer) = request.spent {
-        lease.recycle(buffer);
-    }
-    run_on(deployment, &mut lease, command)
-}
+impl Operation for GetMore<'_> {
+    type Output = Reply;
 
-/// The version from which `getMore` takes a comment; before, a server refuses the command for it.
-const GET_MORE_COMMENT: WireVersion = WireVersion::MONGODB_4_4;
+    fn target(&self) -> Target<'_> {
+        Target::Pinned(self.server)
+    }
+
+    fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
+        let mut body = rawdoc! { "getMore": self.cursor_id, "collection": self.namespace.collection };
+        if let Some(size) = self.batch_size.filter(|size| *size > 0) {
+            body.append(cstr!("batchSize"), i64::from(size));
+        }
+        if let Some(limit) = self.max_await_time {
+            body.append(cstr!("maxTimeMS"), whole_millis(limit));
+        }
+        // An older server refuses the command because of a comment.
+        if let Some(comment) = self.comment.filter(|_| server.max_wire_version >= WireVersion::MONGODB_4_4) {
+            body.append(cstr!("comment"), comment.as_raw_bson_ref());
+        }
+        let mut command = Command::new("getMore", self.namespace.database, body);
+        command.await_time = self.max_await_time;
+        command.reply_buffer = self.reply_buffer.take();
+        Ok(command)
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Reply> {
+        Ok(reply)
+    }
+}

@@ -1,84 +1,124 @@
 //! `createIndexes`, `listIndexes`, `dropIndexes`.
 
+use std::sync::Arc;
+
 use bson::raw::cstr;
 use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf};
 
-use crate::description::WireVersion;
+use super::body::{Body, raw};
+use super::reply::check_write_concern;
+use super::{Command, CursorReply, Namespace, Operation, Retry, Target};
+use crate::description::{ServerDescription, WireVersion};
 use crate::error::{Error, Result};
-use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions};
+use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, ServerAddress};
 use crate::wire::Reply;
 
-use super::body::{Body, raw};
-use super::{ClientInner, Command, Namespace, check_write_concern, execute, run_on};
-
-/// The first version that knows `commitQuorum`.
-const COMMIT_QUORUM: WireVersion = WireVersion::MONGODB_4_4;
-
-/// Makes the indexes and returns their names.
-pub(crate) fn create(
-    deployment: &ClientInner,
-    namespace: Namespace<'_>,
-    indexes: &[IndexModel],
-    options: &CreateIndexOptions,
-) -> Result<Vec<String>> {
-    let mut list = RawArrayBuf::new();
-    let mut names = Vec::with_capacity(indexes.len());
-    for index in indexes {
-        let name = index.options.name.clone().unwrap_or_else(|| name_of(&index.keys));
-        list.push(specification(index, &name)?);
-        names.push(name);
-    }
-    let mut body = Body::new(cstr!("createIndexes"), namespace.collection);
-    body.put(cstr!("indexes"), list);
-    body.any(cstr!("commitQuorum"), options.commit_quorum.as_ref())?;
-    body.max_time(options.max_time);
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref())?;
-    let command = Command::new(deployment, "createIndexes", namespace.database, body.done());
-    let mut lease = deployment.lease(command.deadline)?;
-    if options.commit_quorum.is_some() && lease.description().max_wire_version < COMMIT_QUORUM {
-        return Err(Error::not_supported("commitQuorum needs MongoDB 4.4 or later"));
-    }
-    let reply = run_on(deployment, &mut lease, command)?;
-    check_write_concern(reply.document())?;
-    Ok(names)
+/// `createIndexes`, which returns the names of the indexes.
+pub(crate) struct CreateIndexes<'a> {
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) indexes: &'a [IndexModel],
+    pub(crate) options: &'a CreateIndexOptions,
 }
 
-/// Opens a cursor on the indexes.
-pub(crate) fn list(deployment: &ClientInner, namespace: Namespace<'_>, options: &ListIndexesOptions) -> Result<Reply> {
-    let mut body = Body::new(cstr!("listIndexes"), namespace.collection);
-    let mut cursor = Body::empty();
-    cursor.long(cstr!("batchSize"), options.batch_size.map(u64::from));
-    body.put(cstr!("cursor"), cursor.done());
-    body.max_time(options.max_time);
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    execute(deployment, Command::new(deployment, "listIndexes", namespace.database, body.done()))
-}
+impl Operation for CreateIndexes<'_> {
+    type Output = Vec<String>;
 
-/// Drops an index, or all but the one on `_id` (`"*"`).
-pub(crate) fn drop(
-    deployment: &ClientInner,
-    namespace: Namespace<'_>,
-    index: &Hint,
-    options: &DropIndexOptions,
-) -> Result<()> {
-    let mut body = Body::new(cstr!("dropIndexes"), namespace.collection);
-    match index {
-        Hint::Name(name) => body.put(cstr!("index"), name.as_str()),
-        Hint::Keys(keys) => body.put(cstr!("index"), raw(keys)?),
+    fn target(&self) -> Target<'_> {
+        Target::Writable
     }
-    body.max_time(options.max_time);
-    body.any(cstr!("comment"), options.comment.as_ref())?;
-    body.write_concern(options.write_concern.as_ref())?;
-    let reply = execute(deployment, Command::new(deployment, "dropIndexes", namespace.database, body.done()))?;
-    check_write_concern(reply.document())
+
+    fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
+        let options = self.options;
+        if options.commit_quorum.is_some() && server.max_wire_version < WireVersion::MONGODB_4_4 {
+            return Err(Error::not_supported("commitQuorum needs MongoDB 4.4 or later"));
+        }
+        let mut list = RawArrayBuf::new();
+        for index in self.indexes {
+            list.push(specification(index)?);
+        }
+        let mut body = Body::new(cstr!("createIndexes"), self.namespace.collection);
+        body.put(cstr!("indexes"), list);
+        body.any(cstr!("commitQuorum"), options.commit_quorum.as_ref())?;
+        body.max_time(options.max_time);
+        body.any(cstr!("comment"), options.comment.as_ref())?;
+        body.write_concern(options.write_concern.as_ref())?;
+        Ok(Command::new("createIndexes", self.namespace.database, body.finish()))
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Vec<String>> {
+        check_write_concern(reply.document())?;
+        Ok(self.indexes.iter().map(index_name).collect())
+    }
 }
 
-fn specification(index: &IndexModel, name: &str) -> Result<RawDocumentBuf> {
+/// `listIndexes`: a cursor on the descriptions of the indexes.
+pub(crate) struct ListIndexes<'a> {
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) options: &'a ListIndexesOptions,
+}
+
+impl Operation for ListIndexes<'_> {
+    type Output = CursorReply;
+
+    fn target(&self) -> Target<'_> {
+        Target::Writable
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Read
+    }
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let mut body = Body::new(cstr!("listIndexes"), self.namespace.collection);
+        let mut cursor = Body::empty();
+        cursor.long(cstr!("batchSize"), self.options.batch_size.map(u64::from));
+        body.put(cstr!("cursor"), cursor.finish());
+        body.max_time(self.options.max_time);
+        body.any(cstr!("comment"), self.options.comment.as_ref())?;
+        Ok(Command::new("listIndexes", self.namespace.database, body.finish()))
+    }
+
+    fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {
+        Ok(CursorReply::new(reply, server))
+    }
+}
+
+/// `dropIndexes`: one index, or all but the one on `_id` (`"*"`).
+pub(crate) struct DropIndexes<'a> {
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) index: &'a Hint,
+    pub(crate) options: &'a DropIndexOptions,
+}
+
+impl Operation for DropIndexes<'_> {
+    type Output = ();
+
+    fn target(&self) -> Target<'_> {
+        Target::Writable
+    }
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let mut body = Body::new(cstr!("dropIndexes"), self.namespace.collection);
+        match self.index {
+            Hint::Name(name) => body.put(cstr!("index"), name.as_str()),
+            Hint::Keys(keys) => body.put(cstr!("index"), raw(keys)?),
+        }
+        body.max_time(self.options.max_time);
+        body.any(cstr!("comment"), self.options.comment.as_ref())?;
+        body.write_concern(self.options.write_concern.as_ref())?;
+        Ok(Command::new("dropIndexes", self.namespace.database, body.finish()))
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
+        check_write_concern(reply.document())
+    }
+}
+
+fn specification(index: &IndexModel) -> Result<RawDocumentBuf> {
     let options = &index.options;
     let mut body = Body::empty();
     body.put(cstr!("key"), raw(&index.keys)?);
-    body.put(cstr!("name"), name);
+    body.put(cstr!("name"), index_name(index));
     body.flag(cstr!("unique"), options.unique);
     body.flag(cstr!("sparse"), options.sparse);
     body.seconds(cstr!("expireAfterSeconds"), options.expire_after);
@@ -101,10 +141,14 @@ fn specification(index: &IndexModel, name: &str) -> Result<RawDocumentBuf> {
         body.put(cstr!("min"), min);
     }
     body.flag(cstr!("background"), options.background);
-    Ok(body.done())
+    Ok(body.finish())
 }
 
-/// The name that the server's own tools would give: keys and directions, joined by underscores.
+/// The name of an index: its own, or the one that MongoDB's tools give, keys and directions joined by underscores.
+fn index_name(index: &IndexModel) -> String {
+    index.options.name.clone().unwrap_or_else(|| name_of(&index.keys))
+}
+
 fn name_of(keys: &Document) -> String {
     let parts: Vec<String> = keys
         .iter()

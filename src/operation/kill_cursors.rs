@@ -1,41 +1,39 @@
-//! `killCursors`: the server need not keep a cursor any longer.
+//! `killCursors`: lets the server close cursors that are not needed any longer.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use bson::{RawArrayBuf, rawdoc};
 
-use crate::deadline::Deadline;
+use super::{Command, Namespace, Operation, Target};
+use crate::description::ServerDescription;
 use crate::error::Result;
+use crate::options::ServerAddress;
+use crate::wire::Reply;
 
-use super::{ClientInner, Command, CursorHandle, execute};
-
-/// Ends one cursor.
-pub(crate) fn kill(deployment: &ClientInner, id: i64, cursor: &CursorHandle, deadline: Deadline) -> Result<()> {
-    kill_some(deployment, &[id], cursor, deadline)
+/// `killCursors` on the server that holds the cursors.
+pub(crate) struct KillCursors<'a> {
+    pub(crate) namespace: Namespace<'a>,
+    pub(crate) server: &'a ServerAddress,
+    pub(crate) ids: &'a [i64],
 }
 
-/// Ends all of these, as far as the server can be reached in time.
-pub(crate) fn kill_all(deployment: &ClientInner, cursors: HashMap<i64, CursorHandle>, deadline: Deadline) {
-    let mut by_collection: HashMap<(String, String), Vec<i64>> = HashMap::new();
-    for (id, cursor) in cursors.into_iter().filter(|(_, cursor)| cursor.is_ours()) {
-        by_collection.entry((cursor.database, cursor.collection)).or_default().push(id);
+impl Operation for KillCursors<'_> {
+    type Output = ();
+
+    fn target(&self) -> Target<'_> {
+        Target::Pinned(self.server)
     }
-    for ((database, collection), ids) in by_collection {
-        if let Err(error) = kill_some(deployment, &ids, &CursorHandle::new(database, collection), deadline) {
-            log::debug!("cursors were left to the server's own time limit: {error}");
-            return;
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let mut ids = RawArrayBuf::new();
+        for id in self.ids {
+            ids.push(*id);
         }
+        let body = rawdoc! { "killCursors": self.namespace.collection, "cursors": ids };
+        Ok(Command::new("killCursors", self.namespace.database, body))
     }
-}
 
-fn kill_some(deployment: &ClientInner, ids: &[i64], cursor: &CursorHandle, deadline: Deadline) -> Result<()> {
-    let mut list = RawArrayBuf::new();
-    for id in ids {
-        list.push(*id);
+    fn read(&mut self, _reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
+        Ok(())
     }
-    let body = rawdoc! { "killCursors": cursor.collection.as_str(), "cursors": list };
-    let mut command = Command::new(deployment, "killCursors", &cursor.database, body);
-    command.deadline = deadline;
-    execute(deployment, command)?;
-    Ok(())
 }

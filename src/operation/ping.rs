@@ -1,13 +1,31 @@
-//! `ping`: is the server there?
+//! `ping`: does the server answer?
+
+use std::sync::Arc;
 
 use bson::raw::cstr;
 
-use crate::error::Result;
-
 use super::body::Body;
-use super::{ClientInner, Command, execute};
+use super::{Command, Operation, Target};
+use crate::description::ServerDescription;
+use crate::error::Result;
+use crate::options::ServerAddress;
+use crate::wire::Reply;
 
-pub(crate) fn ping(deployment: &ClientInner) -> Result<()> {
-    execute(deployment, Command::new(deployment, "ping", "admin", Body::new(cstr!("ping"), 1).done()))?;
-    Ok(())
+/// `ping` on `admin`.
+pub(crate) struct Ping;
+
+impl Operation for Ping {
+    type Output = ();
+
+    fn target(&self) -> Target<'_> {
+        Target::Writable
+    }
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        Ok(Command::new("ping", "admin", Body::new(cstr!("ping"), 1).finish()))
+    }
+
+    fn read(&mut self, _reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
+        Ok(())
+    }
 }

@@ -1,8 +1,8 @@
-//! What every reply to a write may carry besides success.
+//! The errors that a reply to a write may carry although it has `ok: 1`.
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
-use super::count;
+use crate::bson_ext;
 use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError, error_labels, shown};
 
 /// The value of a reply's `writeConcernError`.
@@ -11,7 +11,7 @@ pub(crate) fn write_concern_error(value: RawBsonRef<'_>) -> Result<WriteConcernE
         return Err(Error::invalid_reply(Stage::Decode, "the reply's writeConcernError is not a document"));
     };
     Ok(WriteConcernError {
-        code: number(error, "code")?,
+        code: bson_ext::error_code(error.get("code").map_err(malformed)?),
         code_name: text(error, "codeName")?.unwrap_or_default(),
         message: text(error, "errmsg")?.unwrap_or_default(),
         details: details(error)?,
@@ -26,15 +26,15 @@ pub(crate) fn check_write_concern(reply: &RawDocument) -> Result<()> {
         Some(value) => {
             let mut error = write_concern_error(value)?;
             error.response = Some(reply.to_owned());
-            let message = concern_words(&error);
+            let message = describe_concern_error(&error);
             let failure = Error::new(ErrorKind::WriteConcern(error), Stage::Command, message);
             Err(error_labels(reply).fold(failure, Error::with_label))
         }
     }
 }
 
-/// A write concern error in words.
-pub(crate) fn concern_words(error: &WriteConcernError) -> String {
+/// A write concern error as a message.
+pub(crate) fn describe_concern_error(error: &WriteConcernError) -> String {
     format!("write concern error {} {}: {}", error.code, shown(&error.code_name), shown(&error.message))
 }
 
@@ -48,13 +48,16 @@ pub(crate) fn write_errors(value: RawBsonRef<'_>) -> Result<Vec<WriteError>> {
         let RawBsonRef::Document(error) = element.map_err(malformed)? else {
             return Err(Error::invalid_reply(Stage::Decode, "an entry of the reply's writeErrors is not a document"));
         };
-        // Without it a write would be blamed at random.
-        let index = count::number(error.get("index").map_err(malformed)?)
+        // Without its index an error cannot be assigned to a write.
+        let index = error
+            .get("index")
+            .map_err(malformed)?
+            .and_then(bson_ext::count)
             .and_then(|index| usize::try_from(index).ok())
             .ok_or_else(|| Error::invalid_reply(Stage::Decode, "a write error without an index"))?;
         errors.push(WriteError {
             index,
-            code: number(error, "code")?,
+            code: bson_ext::error_code(error.get("code").map_err(malformed)?),
             code_name: text(error, "codeName")?,
             message: text(error, "errmsg")?.unwrap_or_default(),
             details: details(error)?,
@@ -64,19 +67,9 @@ pub(crate) fn write_errors(value: RawBsonRef<'_>) -> Result<Vec<WriteError>> {
     Ok(errors)
 }
 
-/// The reply is no valid BSON where we looked.
+/// The reply is not valid BSON.
 pub(crate) fn malformed(source: bson::error::Error) -> Error {
     Error::invalid_reply(Stage::Decode, "the reply is not valid BSON").with_source(source)
-}
-
-fn number(document: &RawDocument, key: &str) -> Result<i32> {
-    Ok(match document.get(key).map_err(malformed)? {
-        Some(RawBsonRef::Int32(number)) => number,
-        Some(RawBsonRef::Int64(number)) => i32::try_from(number).unwrap_or(0),
-        // Servers have sent codes as doubles; the cast saturates.
-        Some(RawBsonRef::Double(number)) => number as i32,
-        _ => 0,
-    })
 }
 
 fn text(document: &RawDocument, key: &str) -> Result<Option<String>> {

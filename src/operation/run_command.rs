@@ -1,30 +1,71 @@
-//! A command in the caller's own words.
+//! A command that the program composed itself.
 
-use bson::{RawDocument, RawDocumentBuf};
+use std::sync::Arc;
 
+use bson::Document;
+
+use super::body::raw;
+use super::{Command, CursorReply, Operation, Target};
+use crate::description::ServerDescription;
 use crate::error::{Error, Result};
-use crate::options::ReadPreference;
+use crate::options::{ReadPreference, ServerAddress};
 use crate::wire::Reply;
 
-use super::{ClientInner, Command, execute};
-
-/// Runs the document as it is. Its first key is the command's name.
-pub(crate) fn run_command(
-    deployment: &ClientInner,
-    database: &str,
-    body: RawDocumentBuf,
-    read_preference: Option<&ReadPreference>,
-) -> Result<Reply> {
-    let name = command_name(&body)?.to_owned();
-    let mut command = Command::new(deployment, &name, database, body);
-    command.read_preference = read_preference;
-    execute(deployment, command)
+/// The document as it is. Its first key is the command's name.
+pub(crate) struct RunCommand<'a> {
+    name: &'a str,
+    database: &'a str,
+    command: &'a Document,
+    read_preference: Option<&'a ReadPreference>,
 }
 
-fn command_name(body: &RawDocument) -> Result<&str> {
-    match body.iter().next() {
-        Some(Ok((name, _))) => Ok(name.as_str()),
-        Some(Err(error)) => Err(Error::invalid_argument("the command is not valid BSON").with_source(error)),
-        None => Err(Error::invalid_argument("the command is empty: its first key must be the command's name")),
+impl<'a> RunCommand<'a> {
+    /// Fails on an empty document, which names no command.
+    pub(crate) fn new(
+        database: &'a str,
+        command: &'a Document,
+        read_preference: Option<&'a ReadPreference>,
+    ) -> Result<Self> {
+        let name = command
+            .keys()
+            .next()
+            .ok_or_else(|| Error::invalid_argument("the command is empty: its first key must be the command's name"))?;
+        Ok(RunCommand { name, database, command, read_preference })
+    }
+}
+
+impl Operation for RunCommand<'_> {
+    type Output = Reply;
+
+    fn target(&self) -> Target<'_> {
+        Target::of(self.read_preference)
+    }
+
+    fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
+        let command = Command::new(self.name, self.database, raw(self.command)?);
+        Ok(Command { read_preference: self.read_preference, ..command })
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Reply> {
+        Ok(reply)
+    }
+}
+
+/// The same for a command whose reply is a cursor.
+pub(crate) struct RunCursorCommand<'a>(pub(crate) RunCommand<'a>);
+
+impl Operation for RunCursorCommand<'_> {
+    type Output = CursorReply;
+
+    fn target(&self) -> Target<'_> {
+        self.0.target()
+    }
+
+    fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
+        self.0.build(server)
+    }
+
+    fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {
+        Ok(CursorReply::new(reply, server))
     }
 }

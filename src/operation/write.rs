@@ -1,269 +1,319 @@
 //! `insert`, `update`, `delete`: writes, gathered into as few commands as the server's limits allow.
 //!
-//! A [`WriteBatcher`] takes one statement after the other and sends a command whenever the next statement is of another kind or would
-//! not fit. One buffer serves all of its commands, and each statement is turned into BSON once.
+//! A [`WriteBatcher`] collects statements. Each time it is executed, it makes one command of those at the front: as many as are
+//! of one kind and fit within the limits of the server at hand. One buffer serves all commands, and each statement is turned into
+//! BSON once.
 
 mod outcome;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bson::oid::ObjectId;
 use bson::raw::cstr;
-use bson::{Bson, Document, RawDocument};
+use bson::{Bson, RawDocument, RawDocumentBuf};
 use serde::Serialize;
 
-use crate::deadline::Deadline;
-use crate::description::WireVersion;
-use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::options::WriteConcern;
-use crate::pool::PooledConnection;
-use crate::wire::Sequence;
-
 use super::body::{Body, not_bson};
-use super::{ClientInner, Command, Namespace, run_on, send_on};
+use super::{Command, Namespace, Operation, Retry, Target};
+use crate::description::{ServerDescription, WireVersion};
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::options::{BulkWriteOptions, ServerAddress, WriteConcern};
+use crate::wire::{Reply, Sequence};
 
 pub(crate) use outcome::WriteOutcome;
 
-/// What a statement other than an inserted document may be longer than a document (its operators and options).
+/// By how much an update or a delete may exceed the limit on documents: its operators and options.
 const STATEMENT_ALLOWANCE: usize = 16 * 1024;
-/// What a message may hold beside body and statements: headers, flags, lengths, names, and what is added when it is sent.
+/// Room in a message beside body and statements: headers, flags, lengths, names, and what is added when it is sent.
 const MESSAGE_ALLOWANCE: usize = 16 * 1024;
 /// Room for the statements to begin with, so that a document of usual size is written without moving it several times.
 const FIRST_ROOM: usize = 2048;
-/// Updates understand `hint` from the first of these versions on, deletes and findAndModify from the second.
-const UPDATE_HINT: WireVersion = WireVersion::MONGODB_4_2;
-const DELETE_HINT: WireVersion = WireVersion::MONGODB_4_4;
 /// Type, key and value of an `_id` that is an ObjectId.
 const ID_FIELD: usize = 1 + 4 + 12;
+/// What servers of all supported releases accept: the limits until the first server has been selected.
+const USUAL_LIMITS: Limits = Limits {
+    document: 16 * 1024 * 1024,
+    message: 48_000_000,
+    statements: 100_000,
+    wire_version: WireVersion::OLDEST_SUPPORTED,
+};
 
 /// The three commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WriteKind {
     Insert,
     Update,
     Delete,
 }
 
-/// What all commands of a writer have in common.
-#[derive(Clone, Copy)]
-pub(crate) struct Settings<'a> {
-    pub(crate) ordered: bool,
-    pub(crate) bypass_document_validation: Option<bool>,
-    pub(crate) let_vars: Option<&'a Document>,
-    pub(crate) comment: Option<&'a Bson>,
-    pub(crate) write_concern: Option<&'a WriteConcern>,
+/// An update or a delete as an entry of its command.
+pub(crate) struct Statement {
+    pub(crate) kind: WriteKind,
+    /// Whether it may change several documents.
+    pub(crate) multi: bool,
+    pub(crate) document: RawDocumentBuf,
 }
 
-impl Settings<'_> {
-    /// The bytes of what the caller put into them, which every command carries.
-    fn length(&self) -> Result<usize> {
-        if self.let_vars.is_none() && self.comment.is_none() {
-            return Ok(0);
-        }
-        let mut body = Body::empty();
-        body.document(cstr!("let"), self.let_vars)?;
-        body.any(cstr!("comment"), self.comment)?;
-        Ok(body.done().as_bytes().len())
-    }
-}
-
-/// Writes in progress.
+/// Writes that are sent command by command.
 pub(crate) struct WriteBatcher<'a> {
-    deployment: &'a ClientInner,
     namespace: Namespace<'a>,
-    settings: Settings<'a>,
-    deadline: Deadline,
-    /// The connection, unless it is given back between two commands.
-    lease: Option<PooledConnection>,
-    keeps_lease: bool,
+    options: &'a BulkWriteOptions,
+    /// The bytes of those options that every command carries.
+    options_length: usize,
     limits: Limits,
-    kind: WriteKind,
-    /// The statements that wait to be sent, one BSON document behind the other.
+    /// The statements, one BSON document behind the other; the first `sent_bytes` of it have been sent.
     statements: Vec<u8>,
-    /// For each of them its place in the caller's list and, for an insert, the document's `_id`.
-    places: Vec<(usize, Option<Bson>)>,
+    sent_bytes: usize,
+    /// What is known of each statement; the first `sent` of them have been sent.
+    entries: Vec<Entry>,
+    sent: usize,
+    /// How many of the others are in the command that was built last.
+    in_command: usize,
     outcome: WriteOutcome,
 }
 
-/// What the server allows.
+/// A statement in the buffer.
+struct Entry {
+    kind: WriteKind,
+    /// The index in the caller's list.
+    index: usize,
+    /// The `_id` of a document to insert.
+    id: Option<Bson>,
+    length: usize,
+    has_hint: bool,
+    multi: bool,
+}
+
+/// What a server accepts.
+#[derive(Clone, Copy)]
 struct Limits {
-    /// How many bytes of statements a message has room for.
-    room: usize,
     document: usize,
+    message: usize,
     statements: usize,
     wire_version: WireVersion,
 }
 
 impl<'a> WriteBatcher<'a> {
-    /// Takes a connection, whose server's limits count.
-    pub(crate) fn new(deployment: &'a ClientInner, namespace: Namespace<'a>, settings: Settings<'a>) -> Result<Self> {
-        settings.write_concern.map_or(Ok(()), WriteConcern::check)?;
-        let beside = MESSAGE_ALLOWANCE + settings.length()?;
-        let deadline = deployment.operation_deadline();
-        let lease = deployment.lease(deadline)?;
-        let server = lease.description();
-        let limits = Limits {
-            room: server.max_message_size_bytes.saturating_sub(beside),
-            document: server.max_bson_object_size,
-            statements: server.max_write_batch_size,
-            wire_version: server.max_wire_version,
-        };
+    pub(crate) fn new(namespace: Namespace<'a>, options: &'a BulkWriteOptions) -> Result<Self> {
+        options.write_concern.as_ref().map_or(Ok(()), WriteConcern::check)?;
+        let mut options_length = 0;
+        if options.let_vars.is_some() || options.comment.is_some() {
+            let mut repeated = Body::empty();
+            repeated.document(cstr!("let"), options.let_vars.as_ref())?;
+            repeated.any(cstr!("comment"), options.comment.as_ref())?;
+            options_length = repeated.finish().as_bytes().len();
+        }
         Ok(WriteBatcher {
-            deployment,
             namespace,
-            settings,
-            deadline,
-            lease: Some(lease),
-            keeps_lease: true,
-            limits,
-            kind: WriteKind::Insert,
+            options,
+            options_length,
+            limits: USUAL_LIMITS,
             statements: Vec::with_capacity(FIRST_ROOM),
-            places: Vec::new(),
+            sent_bytes: 0,
+            entries: Vec::new(),
+            sent: 0,
+            in_command: 0,
             outcome: WriteOutcome::default(),
         })
     }
 
-    /// Holds a connection only while a command is sent: the caller's iterator may need one itself, to read what we write.
-    pub(crate) fn between_commands_without_connection(mut self) -> Self {
-        self.lease = None;
-        self.keeps_lease = false;
-        self
-    }
-
-    /// Adds a document to insert. `false`: a write before it failed, and the rest is to be left out.
-    pub(crate) fn insert<T: Serialize>(&mut self, place: usize, document: &T) -> Result<bool> {
-        if !self.begin(WriteKind::Insert) {
-            return Ok(false);
-        }
+    /// Adds a document to insert.
+    pub(crate) fn insert<T: Serialize>(&mut self, index: usize, document: &T) -> Result<()> {
+        self.forget_sent();
         let start = self.statements.len();
-        let id = append_with_id(document, &mut self.statements);
-        self.added(place, start, id.map(Some))
+        match append_with_id(document, &mut self.statements) {
+            Ok(id) => {
+                let length = self.statements.len() - start;
+                let kind = WriteKind::Insert;
+                self.entries.push(Entry { kind, index, id: Some(id), length, has_hint: false, multi: false });
+                Ok(())
+            }
+            Err(error) => {
+                self.statements.truncate(start);
+                Err(error)
+            }
+        }
     }
 
-    /// Adds an update or a delete. `false`: as for [`WriteBatcher::insert`].
-    pub(crate) fn statement(&mut self, place: usize, kind: WriteKind, statement: &RawDocument) -> Result<bool> {
-        if !self.begin(kind) {
-            return Ok(false);
-        }
-        if matches!(statement.get("hint"), Ok(Some(_))) {
-            check_hint(self.is_acknowledged(), self.limits.wire_version, kind)?;
-        }
-        let start = self.statements.len();
-        self.statements.extend_from_slice(statement.as_bytes());
-        self.added(place, start, Ok(None))
+    /// Adds an update or a delete.
+    pub(crate) fn add(&mut self, index: usize, statement: &Statement) {
+        self.forget_sent();
+        let bytes = statement.document.as_bytes();
+        self.statements.extend_from_slice(bytes);
+        self.entries.push(Entry {
+            kind: statement.kind,
+            index,
+            id: None,
+            length: bytes.len(),
+            has_hint: matches!(statement.document.get("hint"), Ok(Some(_))),
+            multi: statement.multi,
+        });
     }
 
-    /// Sends what is left, and tells what came of it all.
-    pub(crate) fn finish(mut self) -> WriteOutcome {
-        if !self.stopped() {
-            self.send(self.statements.len());
-        }
+    /// Whether there are more statements than one command can hold, so that one should be sent before more are added.
+    pub(crate) fn is_full(&self) -> bool {
+        let waiting = self.waiting();
+        let mixed = waiting.first().map(|entry| entry.kind) != waiting.last().map(|entry| entry.kind);
+        mixed || waiting.len() > self.limits.statements || self.statements.len() - self.sent_bytes > self.room()
+    }
+
+    /// Whether there are statements to send.
+    pub(crate) fn has_statements(&self) -> bool {
+        !self.waiting().is_empty()
+    }
+
+    /// Whether the rest is not to be sent, because of a failure before it.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.outcome.failure.is_some() || (self.is_ordered() && !self.outcome.write_errors.is_empty())
+    }
+
+    /// Whether the first failure ends all.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.options.ordered.unwrap_or(true)
+    }
+
+    /// Ends all because of a command that failed as a whole, or a statement that cannot be sent. The first of them counts.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.outcome.fail(error);
+    }
+
+    /// What the writes have led to.
+    pub(crate) fn into_outcome(self) -> WriteOutcome {
         self.outcome
     }
 
-    /// Gives up because of a statement that cannot be sent. What was sent before has happened.
-    pub(crate) fn give_up(mut self, error: Error) -> WriteOutcome {
-        if !self.stopped() && self.settings.ordered {
-            self.send(self.statements.len());
-        }
-        self.outcome.failure.get_or_insert(error);
-        self.outcome
+    fn waiting(&self) -> &[Entry] {
+        self.entries.get(self.sent..).unwrap_or_default()
     }
 
     fn is_acknowledged(&self) -> bool {
-        self.settings.write_concern.is_none_or(WriteConcern::is_acknowledged)
+        self.options.write_concern.as_ref().is_none_or(WriteConcern::is_acknowledged)
     }
 
-    fn stopped(&self) -> bool {
-        self.outcome.failure.is_some() || (self.settings.ordered && !self.outcome.write_errors.is_empty())
+    /// How many bytes of statements a message has room for.
+    fn room(&self) -> usize {
+        self.limits.message.saturating_sub(MESSAGE_ALLOWANCE + self.options_length)
     }
 
-    /// Makes way for a statement of this kind.
-    fn begin(&mut self, kind: WriteKind) -> bool {
-        if self.kind != kind {
-            self.send(self.statements.len());
-            self.kind = kind;
+    /// Makes room where statements that have been sent were. Done before more are added, not after each command: what follows
+    /// is moved to the front only once.
+    fn forget_sent(&mut self) {
+        if self.sent > 0 {
+            self.entries.drain(..self.sent);
+            self.statements.drain(..self.sent_bytes);
+            (self.sent, self.sent_bytes) = (0, 0);
         }
-        !self.stopped()
     }
 
-    /// Judges the statement that stands in the buffer from `start` on, and sends what it does not fit in with.
-    fn added(&mut self, place: usize, start: usize, id: Result<Option<Bson>>) -> Result<bool> {
-        let largest = self.limits.document + if self.kind == WriteKind::Insert { 0 } else { STATEMENT_ALLOWANCE };
-        let length = self.statements.len() - start;
-        let id = id.and_then(|id| if length > largest { Err(too_large(length, largest)) } else { Ok(id) });
-        let id = match id {
-            Ok(id) => id,
-            Err(error) => {
-                self.statements.truncate(start);
-                return Err(error);
+    /// How many of the waiting statements go into one command, and how many bytes they have. Fails if not even the first can
+    /// be sent.
+    fn next_command(&self) -> Result<(usize, usize)> {
+        let waiting = self.waiting();
+        let room = self.room();
+        let mut bytes = 0;
+        for (count, entry) in waiting.iter().enumerate() {
+            let fits = count < self.limits.statements
+                && bytes + entry.length <= room
+                && waiting.first().is_some_and(|first| first.kind == entry.kind);
+            let checked = self.check(entry);
+            if count > 0 && (!fits || checked.is_err()) {
+                return Ok((count, bytes));
             }
+            checked?;
+            bytes += entry.length;
+        }
+        Ok((waiting.len(), bytes))
+    }
+
+    /// Whether this server accepts the statement.
+    fn check(&self, entry: &Entry) -> Result<()> {
+        let (allowance, hint_since) = match entry.kind {
+            WriteKind::Insert => (0, WireVersion::OLDEST_SUPPORTED),
+            WriteKind::Update => (STATEMENT_ALLOWANCE, WireVersion::MONGODB_4_2),
+            WriteKind::Delete => (STATEMENT_ALLOWANCE, WireVersion::MONGODB_4_4),
         };
-        if start > 0 && (self.places.len() >= self.limits.statements || self.statements.len() > self.limits.room) {
-            self.send(start);
-            if self.stopped() {
-                return Ok(false);
-            }
+        if entry.has_hint {
+            check_hint(self.is_acknowledged(), self.limits.wire_version, hint_since)?;
         }
-        self.places.push((place, id));
-        Ok(true)
+        let largest = self.limits.document + allowance;
+        if entry.length > largest { Err(too_large(entry.length, largest)) } else { Ok(()) }
+    }
+}
+
+impl Operation for WriteBatcher<'_> {
+    type Output = ();
+
+    fn target(&self) -> Target<'_> {
+        Target::Writable
     }
 
-    /// Sends the first `length` bytes of the statements as one command and reads what came of them.
-    fn send(&mut self, length: usize) {
-        if self.places.is_empty() || self.stopped() {
-            return;
-        }
-        let places = std::mem::take(&mut self.places);
-        if let Err(error) = self.run(length, &places) {
-            self.outcome.failure = Some(error);
-        }
-        self.statements.drain(..length);
+    /// A command with a statement that may change several documents is not recognised when it comes a second time.
+    fn retry(&self) -> Retry {
+        let kind = self.waiting().first().map(|entry| entry.kind);
+        let mut same = self.waiting().iter().take_while(|entry| Some(entry.kind) == kind);
+        if self.is_acknowledged() && same.all(|entry| !entry.multi) { Retry::Write } else { Retry::Never }
     }
 
-    fn run(&mut self, length: usize, places: &[(usize, Option<Bson>)]) -> Result<()> {
-        let (name, key, identifier) = match self.kind {
+    fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
+        self.limits = Limits {
+            document: server.max_bson_object_size,
+            message: server.max_message_size_bytes,
+            statements: server.max_write_batch_size,
+            wire_version: server.max_wire_version,
+        };
+        let (count, bytes) = self.next_command()?;
+        self.in_command = count;
+        let kind = self.waiting().first().map_or(WriteKind::Insert, |entry| entry.kind);
+        let (name, key, identifier) = match kind {
             WriteKind::Insert => ("insert", cstr!("insert"), "documents"),
             WriteKind::Update => ("update", cstr!("update"), "updates"),
             WriteKind::Delete => ("delete", cstr!("delete"), "deletes"),
         };
+        let options = self.options;
         let mut body = Body::new(key, self.namespace.collection);
-        body.put(cstr!("ordered"), self.settings.ordered);
-        if self.kind != WriteKind::Delete {
-            body.flag(cstr!("bypassDocumentValidation"), self.settings.bypass_document_validation);
+        body.put(cstr!("ordered"), self.is_ordered());
+        if kind != WriteKind::Delete {
+            body.flag(cstr!("bypassDocumentValidation"), options.bypass_document_validation);
         }
-        if self.kind != WriteKind::Insert {
-            body.document(cstr!("let"), self.settings.let_vars)?;
+        if kind != WriteKind::Insert {
+            body.document(cstr!("let"), options.let_vars.as_ref())?;
         }
-        body.any(cstr!("comment"), self.settings.comment)?;
-        body.write_concern(self.settings.write_concern)?;
-        let mut command = Command::new(self.deployment, name, self.namespace.database, body.done());
-        command.deadline = self.deadline;
-        let documents = self.statements.get(..length).unwrap_or_default();
-        command.sequence = Some(Sequence { identifier, documents, count: places.len() });
-        let mut lease = match self.lease.take() {
-            Some(lease) => lease,
-            None => self.deployment.lease(self.deadline)?,
+        body.any(cstr!("comment"), options.comment.as_ref())?;
+        body.write_concern(options.write_concern.as_ref())?;
+        let documents = self.statements.get(self.sent_bytes..self.sent_bytes + bytes).unwrap_or_default();
+        let mut command = Command::new(name, self.namespace.database, body.finish());
+        command.sequence = Some(Sequence { identifier, documents, count });
+        command.acknowledged = self.is_acknowledged();
+        Ok(command)
+    }
+
+    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
+        let (acknowledged, ordered) = (self.is_acknowledged(), self.is_ordered());
+        let end = self.sent + self.in_command;
+        let sent = self.entries.get(self.sent..end).unwrap_or_default();
+        let read = match sent.first() {
+            Some(first) if acknowledged => self.outcome.read(first.kind, reply.document(), sent, ordered),
+            _ => {
+                self.outcome.inserted(sent, &HashSet::new(), ordered);
+                Ok(())
+            }
         };
-        if !self.is_acknowledged() {
-            send_on(self.deployment, &mut lease, command)?;
-            self.lease = self.keeps_lease.then_some(lease);
-            self.outcome.inserted(places, &HashSet::new(), self.settings.ordered);
-            return Ok(());
-        }
-        let reply = run_on(self.deployment, &mut lease, command)?;
-        self.lease = self.keeps_lease.then_some(lease);
-        self.outcome.read(self.kind, reply.document(), places, self.settings.ordered)
+        self.sent_bytes += sent.iter().map(|entry| entry.length).sum::<usize>();
+        self.sent = end;
+        self.in_command = 0;
+        read
     }
 }
 
-/// Before servers knew `hint` they ignored it: with an acknowledgment they would at least have to say so.
-pub(crate) fn check_hint(acknowledged: bool, wire_version: WireVersion, kind: WriteKind) -> Result<()> {
-    let since = if kind == WriteKind::Update { UPDATE_HINT } else { DELETE_HINT };
-    if acknowledged || wire_version >= since {
+/// Refuses `hint` for a server that ignores it and, because the write is not acknowledged, cannot report that.
+pub(crate) fn check_hint(acknowledged: bool, server: WireVersion, since: WireVersion) -> Result<()> {
+    if acknowledged || server >= since {
         return Ok(());
     }
-    Err(Error::not_supported("this server does not know hint for this command, and unacknowledged it could not say so"))
+    Err(Error::not_supported(
+        "this server does not know hint for this command, and unacknowledged it could not report that",
+    ))
 }
 
 /// Appends the document to the buffer, with an `_id` in front if it has none, and returns its `_id`.
@@ -297,7 +347,7 @@ fn too_large(length: usize, largest: usize) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use bson::doc;
+    use bson::{Document, doc};
 
     use super::*;
 

@@ -1,6 +1,6 @@
-//! Which server an operation goes to.
+//! The servers of a deployment, and which of them an operation goes to.
 //!
-//! Today a client knows one server. What selects among several stands behind the same door, [`Topology::lease`].
+//! Today a deployment is one server. It is discovered by the first connection of an operation, not by a connection of its own.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "the runtime that uses it comes next"))]
 mod description;
@@ -15,35 +15,51 @@ mod tests;
 #[cfg_attr(not(test), expect(dead_code, reason = "the runtime that uses it comes next"))]
 mod transition;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
-use crate::description::ServerType;
+use crate::description::{ServerDescription, ServerType};
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::locks;
+use crate::locks::{lock, unpoisoned};
+use crate::operation::Target;
 use crate::options::{ClientOptions, ServerAddress};
-use crate::pool::{Pool, PoolSettings, PooledConnection};
+use crate::pool::{Pool, PoolSettings};
+use crate::server::Server;
 
 /// A server that could not be reached is not tried again sooner than this (minHeartbeatFrequencyMS).
 const MIN_HEARTBEAT_FREQUENCY: Duration = Duration::from_millis(500);
 
-/// The servers of a deployment, and what is known about them.
+/// The servers of a deployment.
 pub(crate) struct Topology {
-    pool: Pool,
-    factory: Arc<ConnectionFactory>,
+    servers: HashMap<ServerAddress, Arc<Server>>,
     replica_set: Option<String>,
+    authenticates: bool,
     server_selection_timeout: Duration,
     try_once: bool,
-    wait_queue_timeout: Option<Duration>,
     closed: Mutex<bool>,
     closing: Condvar,
 }
 
+/// The selection of a server for one operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selection {
+    began: Instant,
+    deadline: Deadline,
+}
+
+impl Selection {
+    /// When it must be over.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+}
+
 impl Topology {
-    /// Judges what the options name; connects nothing.
-    pub(crate) fn new(options: &ClientOptions) -> Result<Self> {
+    /// The servers that the options name. Connects to none.
+    pub(crate) fn new(options: &ClientOptions, factory: &Arc<ConnectionFactory>) -> Result<Self> {
         let [address] = options.hosts.as_slice() else {
             return Err(Error::not_supported(format!(
                 "{} hosts in one connection string: a deployment of several servers is not supported yet",
@@ -51,7 +67,6 @@ impl Topology {
             ))
             .with_hint("name one server; for a replica set, its primary"));
         };
-        let factory = Arc::new(ConnectionFactory::new(options)?);
         let settings = PoolSettings {
             max_size: options.max_pool_size,
             min_size: options.min_pool_size,
@@ -59,128 +74,100 @@ impl Topology {
             max_idle_time: options.max_idle_time,
             fill: !factory.asks_a_person(),
         };
+        let pool = Pool::new(settings, factory.clone(), Arc::new(address.clone()));
+        let server = Arc::new(Server::new(pool));
         Ok(Topology {
-            pool: Pool::new(settings, factory.clone(), address.clone()),
-            factory,
+            servers: HashMap::from([(address.clone(), server)]),
             replica_set: options.replica_set.clone(),
+            authenticates: factory.authenticates(),
             server_selection_timeout: options.server_selection_timeout,
             try_once: options.server_selection_try_once,
-            wait_queue_timeout: options.wait_queue_timeout,
             closed: Mutex::new(false),
             closing: Condvar::new(),
         })
     }
 
-    /// A connection to a server that suits the operation, by `operation` at the latest.
-    ///
-    /// A server that cannot be reached is an error at once, or with `serverSelectionTryOnce=false` after
-    /// `serverSelectionTimeoutMS`.
-    pub(crate) fn lease(&self, operation: Deadline) -> Result<PooledConnection> {
+    /// Begins the selection for an operation that must end by `operation`.
+    pub(crate) fn begin_selection(&self, operation: Deadline) -> Selection {
         let began = Instant::now();
-        let selection = Deadline::counted_from(began, self.server_selection_timeout)
+        let deadline = Deadline::counted_from(began, self.server_selection_timeout)
             .named("serverSelectionTimeoutMS")
             .earliest(operation);
-        // With a limit on the whole operation, that one counts; without it, each step has its own.
-        let (queue, connect) = match operation.instant() {
-            Some(_) => (operation, selection),
-            None => (Deadline::after_option(self.wait_queue_timeout).named("waitQueueTimeoutMS"), Deadline::NEVER),
+        Selection { began, deadline }
+    }
+
+    /// A server that suits the target.
+    pub(crate) fn select(&self, target: Target<'_>) -> Result<Arc<Server>> {
+        let server = match target {
+            Target::Pinned(address) => self.servers.get(address),
+            Target::Writable | Target::Readable(_) => self.servers.values().next(),
         };
-        loop {
-            let generation = self.pool.generation();
-            let error = match self.pool.check_out(queue, connect) {
-                Ok(lease) => return self.check_login(self.check_set_name(lease)?),
-                Err(error) => error,
-            };
-            self.failed_to_connect(&error, generation);
-            if self.try_once || !error.is_network_error() {
-                return Err(error);
+        server.cloned().ok_or_else(|| {
+            let error = Error::new(
+                ErrorKind::ServerSelection,
+                Stage::ServerSelection,
+                "the server that the operation needs no longer belongs to the deployment",
+            );
+            match target {
+                Target::Pinned(address) => error.with_address(address),
+                Target::Writable | Target::Readable(_) => error,
             }
-            if !self.pause(selection) {
-                return Err(no_server(error, began));
-            }
+        })
+    }
+
+    /// Whether operations may go to a server with this description, which its connection has just been made or taken for.
+    pub(crate) fn check(&self, server: &Server, description: &ServerDescription) -> Result<()> {
+        let refused = |message: String, hint: &'static str| {
+            let error = Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message);
+            Err(error.with_address(server.address()).with_hint(hint))
+        };
+        let set_name = description.set_name.as_deref();
+        if let Some(wanted) = &self.replica_set
+            && set_name != Some(wanted)
+        {
+            let seen =
+                set_name.map_or("is not a member of a replica set".to_owned(), |name| format!("belongs to '{name}'"));
+            return refused(
+                format!("the server {seen}, and replicaSet asks for '{wanted}'"),
+                "correct replicaSet, or the host",
+            );
         }
-    }
-
-    /// What a failed operation says about its server: after a network error no connection of that time is used again.
-    ///
-    /// A time limit is no such sign: the server may just be slow with this one command.
-    pub(crate) fn failed(&self, error: &Error, generation: u64) {
-        if error.is_network_error() && !error.is_network_timeout() {
-            self.pool.clear(generation);
+        // An arbiter has no users, so the handshake skips the login there. It has no data either, and a server that claims to
+        // be one has not proved that it knows the password: with a credential, no operation goes there.
+        if description.server_type == ServerType::RsArbiter && self.authenticates {
+            return refused(
+                "the server says it is an arbiter, which holds no data, and where nobody can log in".to_owned(),
+                "name a member that holds data; to ask an arbiter about itself, leave the user name out",
+            );
         }
+        Ok(())
     }
 
-    /// What a login that failed on a connection in use says about its server.
-    pub(crate) fn login_failed(&self, generation: u64) {
-        self.pool.clear(generation);
-    }
-
-    /// What the client makes its connections with.
-    pub(crate) fn factory(&self) -> &ConnectionFactory {
-        &self.factory
-    }
-
-    /// The server.
-    pub(crate) fn address(&self) -> &ServerAddress {
-        self.pool.address()
+    /// Waits before a server is tried again that could not be reached. The error, if there is no other try: it is not one of
+    /// the network, `serverSelectionTryOnce` is set, time is up, or the client was closed.
+    pub(crate) fn wait_to_try_again(&self, error: Error, selection: Selection) -> Result<()> {
+        if self.try_once || !error.is_network_error() {
+            return Err(error);
+        }
+        let left = selection.deadline.remaining().unwrap_or(MIN_HEARTBEAT_FREQUENCY);
+        let closed = lock(&self.closed);
+        let wait = left.min(MIN_HEARTBEAT_FREQUENCY);
+        let (closed, _) = unpoisoned(self.closing.wait_timeout_while(closed, wait, |closed| !*closed));
+        if !*closed && !selection.deadline.expired() {
+            return Ok(());
+        }
+        let message = "no server could be reached in time";
+        Err(Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message)
+            .with_elapsed(selection.began.elapsed())
+            .with_source(error))
     }
 
     /// Ends every connection and every wait.
     pub(crate) fn close(&self) {
-        *locks::lock(&self.closed) = true;
+        *lock(&self.closed) = true;
         self.closing.notify_all();
-        self.pool.close();
-        self.factory.close();
-    }
-
-    /// A refusal to let us in concerns every connection; an overloaded network does not (mechanisms' labels tell).
-    fn failed_to_connect(&self, error: &Error, generation: u64) {
-        let connection_failed = !matches!(error.stage(), Stage::CheckOut | Stage::Options);
-        if connection_failed && !error.contains_label(crate::error::SYSTEM_OVERLOADED_ERROR) {
-            self.pool.clear(generation);
+        for server in self.servers.values() {
+            server.close();
         }
     }
-
-    fn check_set_name(&self, lease: PooledConnection) -> Result<PooledConnection> {
-        let Some(wanted) = &self.replica_set else { return Ok(lease) };
-        let seen = lease.description().set_name.as_deref();
-        if seen == Some(wanted) {
-            return Ok(lease);
-        }
-        let seen = seen.map_or("is not a member of a replica set".to_owned(), |name| format!("belongs to '{name}'"));
-        Err(Error::new(
-            ErrorKind::ServerSelection,
-            Stage::ServerSelection,
-            format!("the server {seen}, and replicaSet asks for '{wanted}'"),
-        )
-        .with_address(self.pool.address())
-        .with_hint("correct replicaSet, or the host"))
-    }
-
-    /// An arbiter holds no users, so the handshake skips the login there. It holds no data either, and whoever calls itself
-    /// one has not proved that it knows the password: with a credential, no operation goes there.
-    fn check_login(&self, lease: PooledConnection) -> Result<PooledConnection> {
-        if lease.description().server_type != ServerType::RsArbiter || !self.factory.authenticates() {
-            return Ok(lease);
-        }
-        let message = "the server says it is an arbiter, which holds no data, and where nobody can log in";
-        Err(Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message)
-            .with_address(self.pool.address())
-            .with_hint("name a member that holds data; to ask an arbiter about itself, leave the user name out"))
-    }
-
-    /// Waits before the next try. False: there is none, because time is up or the client was closed.
-    fn pause(&self, deadline: Deadline) -> bool {
-        let left = deadline.remaining().unwrap_or(MIN_HEARTBEAT_FREQUENCY);
-        let closed = locks::lock(&self.closed);
-        let wait = left.min(MIN_HEARTBEAT_FREQUENCY);
-        let (closed, _) = locks::unpoisoned(self.closing.wait_timeout_while(closed, wait, |closed| !*closed));
-        !*closed && !deadline.expired()
-    }
-}
-
-fn no_server(last: Error, began: Instant) -> Error {
-    Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, "no server could be reached in time")
-        .with_elapsed(began.elapsed())
-        .with_source(last)
 }

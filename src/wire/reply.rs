@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use bson::RawDocument;
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
 use crate::error::Result;
 use crate::wire::header::{broken, int_at};
@@ -28,6 +28,17 @@ impl Reply {
         };
         check_document(message.get(document.clone()).unwrap_or_default())?;
         Ok(Reply { bytes, document })
+    }
+
+    /// What stands for the reply to a command that the server does not reply to: `{ ok: 1 }`.
+    pub(crate) fn of_unacknowledged() -> Reply {
+        Reply::of(rawdoc! { "ok": 1 })
+    }
+
+    /// A reply with this document, which no server has sent.
+    pub(crate) fn of(document: RawDocumentBuf) -> Reply {
+        let bytes = document.into_bytes();
+        Reply { document: 0..bytes.len(), bytes }
     }
 
     /// The document.

@@ -10,6 +10,8 @@ use crate::source::{Token, tokens};
 const ORDER: &[&[&str]] = &[
     &[
         "bson",
+        "bson_ext",
+        "call_stack",
         "results",
         "secret",
         "error",
@@ -26,10 +28,10 @@ const ORDER: &[&[&str]] = &[
         "hex",
     ],
     &["uri", "credential", "options"],
-    &["description", "dns", "wire", "json", "http", "process", "system", "auth"],
+    &["description", "dns", "wire", "operation", "json", "http", "process", "system", "auth"],
     &["tls", "transport", "handshake", "connection"],
-    &["pool", "topology"],
-    &["operation", "client", "cursor", "collection", "database"],
+    &["pool", "server", "topology"],
+    &["client", "cursor", "collection", "database"],
     &["diagnose", "ffi", "fuzzing", "guide"],
 ];
 

@@ -1,17 +1,16 @@
-//! What many writes have led to: replies read and added up, and the result or the error that comes of them.
+//! What a series of write commands has led to: their replies added up, and the result or the error at the end.
 
 use std::collections::HashSet;
 
 use bson::{Bson, RawArray, RawDocument, RawDocumentBuf};
 
-use super::WriteKind;
+use super::{Entry, WriteKind};
+use crate::bson_ext;
 use crate::error::{
     BulkWriteError, Error, ErrorKind, InsertManyError, Result, Stage, WriteConcernError, WriteError, error_labels,
     shown,
 };
-use crate::operation::count::number;
-use crate::operation::reply::{concern_words, malformed};
-use crate::operation::{write_concern_error, write_errors};
+use crate::operation::reply::{describe_concern_error, malformed, write_concern_error, write_errors};
 use crate::results::{BulkWriteResult, InsertManyResult};
 use crate::wire::check_nesting;
 
@@ -29,24 +28,18 @@ pub(crate) struct WriteOutcome {
 
 impl WriteOutcome {
     /// Adds the reply to one command.
-    pub(super) fn read(
-        &mut self,
-        kind: WriteKind,
-        reply: &RawDocument,
-        places: &[(usize, Option<Bson>)],
-        ordered: bool,
-    ) -> Result<()> {
-        // All of it is judged before any of it counts.
+    pub(super) fn read(&mut self, kind: WriteKind, reply: &RawDocument, sent: &[Entry], ordered: bool) -> Result<()> {
+        // The whole reply is checked before any of it counts.
         let mut answer = WriteReply::read(kind, reply)?;
         let failed: HashSet<usize> = answer.errors.iter().map(|error| error.index).collect();
         for error in &mut answer.errors {
-            error.index = place(places, error.index)?;
+            error.index = callers_index(sent, error.index)?;
         }
-        let upserted = upserted(answer.upserted, places)?;
+        let upserted = upserted(answer.upserted, sent)?;
         match kind {
             WriteKind::Insert => {
                 self.result.inserted_count += answer.n;
-                self.inserted(places, &failed, ordered);
+                self.inserted(sent, &failed, ordered);
             }
             WriteKind::Delete => self.result.deleted_count += answer.n,
             WriteKind::Update => {
@@ -66,17 +59,22 @@ impl WriteOutcome {
         Ok(())
     }
 
-    /// Books the `_id` of each document that was inserted.
-    pub(super) fn inserted(&mut self, places: &[(usize, Option<Bson>)], failed: &HashSet<usize>, ordered: bool) {
-        // In order, nothing behind the first failure was tried.
-        let tried = failed.iter().min().copied().filter(|_| ordered).unwrap_or(places.len());
-        for (number, (place, id)) in places.iter().enumerate().take(tried) {
-            if let Some(id) = id
+    /// Notes the `_id` of each document that was inserted.
+    pub(super) fn inserted(&mut self, sent: &[Entry], failed: &HashSet<usize>, ordered: bool) {
+        // In order, nothing after the first failure was tried.
+        let tried = failed.iter().min().copied().filter(|_| ordered).unwrap_or(sent.len());
+        for (number, entry) in sent.iter().enumerate().take(tried) {
+            if let Some(id) = &entry.id
                 && !failed.contains(&number)
             {
-                self.result.inserted_ids.insert(*place, id.clone());
+                self.result.inserted_ids.insert(entry.index, id.clone());
             }
         }
+    }
+
+    /// Ends all because of a command that failed as a whole, or a statement that cannot be sent. The first of them counts.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
     }
 
     /// The result of a single write, whose errors stand alone.
@@ -90,7 +88,7 @@ impl WriteOutcome {
             Error::new(ErrorKind::Write(error), Stage::Command, message)
         } else if let Some(mut error) = self.write_concern_errors.pop() {
             error.response = self.response;
-            let message = concern_words(&error);
+            let message = describe_concern_error(&error);
             Error::new(ErrorKind::WriteConcern(error), Stage::Command, message)
         } else {
             return Ok(self.result);
@@ -103,7 +101,7 @@ impl WriteOutcome {
         if self.is_clean() {
             return Ok(InsertManyResult { inserted_ids: self.result.inserted_ids });
         }
-        self.fail(|write_errors, mut write_concern_errors, result| {
+        self.into_error(|write_errors, mut write_concern_errors, result| {
             ErrorKind::InsertMany(InsertManyError {
                 write_errors,
                 write_concern_error: write_concern_errors.pop(),
@@ -117,7 +115,7 @@ impl WriteOutcome {
         if self.is_clean() {
             return Ok(self.result);
         }
-        self.fail(|write_errors, write_concern_errors, partial_result| {
+        self.into_error(|write_errors, write_concern_errors, partial_result| {
             ErrorKind::BulkWrite(BulkWriteError { write_errors, write_concern_errors, partial_result })
         })
     }
@@ -126,7 +124,7 @@ impl WriteOutcome {
         self.failure.is_none() && self.write_errors.is_empty() && self.write_concern_errors.is_empty()
     }
 
-    fn fail<T>(
+    fn into_error<T>(
         mut self,
         kind: impl FnOnce(Vec<WriteError>, Vec<WriteConcernError>, BulkWriteResult) -> ErrorKind,
     ) -> Result<T> {
@@ -142,7 +140,7 @@ impl WriteOutcome {
                 error.code,
                 shown(&error.message)
             ),
-            (None, Some(error), _) => concern_words(error),
+            (None, Some(error), _) => describe_concern_error(error),
             (None, None, _) => "a part of the writes was not done".to_owned(),
         };
         let failure = match self.failure {
@@ -162,7 +160,7 @@ impl WriteOutcome {
     }
 }
 
-/// What a reply says of the writes.
+/// What a reply to a write command reports.
 #[derive(Default)]
 struct WriteReply<'a> {
     n: u64,
@@ -180,8 +178,8 @@ impl<'a> WriteReply<'a> {
         for field in reply.iter() {
             let (key, value) = field.map_err(malformed)?;
             match key.as_str() {
-                "n" => n = number(Some(value)),
-                "nModified" => modified = number(Some(value)),
+                "n" => n = bson_ext::count(value),
+                "nModified" => modified = bson_ext::count(value),
                 "upserted" => answer.upserted = value.as_array(),
                 "writeErrors" => answer.errors = write_errors(value)?,
                 "writeConcernError" => answer.concern_error = Some(write_concern_error(value)?),
@@ -198,25 +196,24 @@ impl<'a> WriteReply<'a> {
     }
 }
 
-/// The place and the `_id` of each document that an upsert inserted.
-fn upserted(list: Option<&RawArray>, places: &[(usize, Option<Bson>)]) -> Result<Vec<(usize, Bson)>> {
+/// The index in the caller's list and the `_id` of each document that an upsert inserted.
+fn upserted(list: Option<&RawArray>, sent: &[Entry]) -> Result<Vec<(usize, Bson)>> {
     let wrong = || Error::invalid_reply(Stage::Decode, "an entry of the reply's 'upserted' lacks index or _id");
     let mut upserted = Vec::new();
     for entry in list.into_iter().flatten() {
         let entry = entry.map_err(malformed)?.as_document().ok_or_else(wrong)?;
-        let index = number(entry.get("index").map_err(malformed)?).ok_or_else(wrong)?;
+        let index = entry.get("index").map_err(malformed)?.and_then(bson_ext::count).ok_or_else(wrong)?;
         let id = entry.get("_id").map_err(malformed)?.ok_or_else(wrong)?;
         check_nesting(entry)?;
-        let place = place(places, usize::try_from(index).map_err(|_| wrong())?)?;
-        upserted.push((place, Bson::try_from(id).map_err(malformed)?));
+        let index = callers_index(sent, usize::try_from(index).map_err(|_| wrong())?)?;
+        upserted.push((index, Bson::try_from(id).map_err(malformed)?));
     }
     Ok(upserted)
 }
 
-/// Where the caller put the statement that the server calls number `index` of its command.
-fn place(places: &[(usize, Option<Bson>)], index: usize) -> Result<usize> {
-    match places.get(index) {
-        Some((place, _)) => Ok(*place),
-        None => Err(Error::invalid_reply(Stage::Decode, "the reply speaks of a statement that was not sent")),
-    }
+/// The index in the caller's list of the statement with this index in its command.
+fn callers_index(sent: &[Entry], index: usize) -> Result<usize> {
+    let entry = sent.get(index);
+    let unknown = || Error::invalid_reply(Stage::Decode, "the reply mentions a statement that was not sent");
+    entry.map(|entry| entry.index).ok_or_else(unknown)
 }

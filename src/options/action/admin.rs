@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bson::{Bson, Document};
 
-use super::action_options;
+use super::{CursorType, action_options};
 use crate::options::{Collation, ReadPreference, WriteConcern};
 
 action_options! {
     /// Options of [`Database::run_command`](crate::Database::run_command).
-    RunCommandOptions {
+    RunCommandOptions with run_command_setters {
         /// The read preference. A command has none of its own: the primary, unless this says otherwise.
         read_preference: ReadPreference,
     }
@@ -18,13 +18,13 @@ action_options! {
 action_options! {
     /// Options of [`Database::run_cursor_command`](crate::Database::run_cursor_command). They concern the batches after the
     /// first; what the first is to hold, the command itself says.
-    RunCursorCommandOptions {
+    RunCursorCommandOptions with run_cursor_command_setters {
         /// Documents in a batch.
         batch_size: u32,
         /// How long the server waits for news, where the cursor is tailable.
         max_time: Duration,
         /// What the cursor does at the end; must fit the command.
-        cursor_type: super::CursorType,
+        cursor_type: CursorType,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The read preference.
@@ -34,7 +34,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Client::list_databases`](crate::Client::list_databases).
-    ListDatabasesOptions {
+    ListDatabasesOptions with list_databases_setters {
         /// Which databases.
         filter: Document,
         /// Only those that the user may use.
@@ -46,7 +46,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Database::list_collections`](crate::Database::list_collections).
-    ListCollectionsOptions {
+    ListCollectionsOptions with list_collections_setters {
         /// Which collections.
         filter: Document,
         /// Only those that the user may use.
@@ -60,7 +60,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Database::create_collection`](crate::Database::create_collection).
-    CreateCollectionOptions {
+    CreateCollectionOptions with create_collection_setters {
         /// A fixed size, beyond which the oldest documents go; needs `size`.
         capped: bool,
         /// The size in bytes.
@@ -100,7 +100,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::drop`](crate::Collection::drop).
-    DropCollectionOptions {
+    DropCollectionOptions with drop_collection_setters {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
@@ -110,7 +110,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Database::drop`](crate::Database::drop).
-    DropDatabaseOptions {
+    DropDatabaseOptions with drop_database_setters {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the database's.
@@ -195,7 +195,7 @@ impl IndexModel {
 
 action_options! {
     /// Options of making indexes.
-    CreateIndexOptions {
+    CreateIndexOptions with create_index_setters {
         /// How many members must be ready: a number or `"votingMembers"`.
         commit_quorum into Bson,
         /// How long the server may work on it.
@@ -209,7 +209,7 @@ action_options! {
 
 action_options! {
     /// Options of listing indexes.
-    ListIndexesOptions {
+    ListIndexesOptions with list_indexes_setters {
         /// Documents in a batch.
         batch_size: u32,
         /// How long the server may work on it.
@@ -221,7 +221,7 @@ action_options! {
 
 action_options! {
     /// Options of dropping indexes.
-    DropIndexOptions {
+    DropIndexOptions with drop_index_setters {
         /// How long the server may work on it.
         max_time: Duration,
         /// A note for the server's logs and profiler.

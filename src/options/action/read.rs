@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::{Bson, Document};
 
 use super::{Hint, action_options};
-use crate::options::{Collation, ReadConcern, ReadPreference};
+use crate::options::{Collation, ReadConcern, ReadPreference, WriteConcern};
 
 /// What a cursor does at the end of its results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum CursorType {
 
 action_options! {
     /// Options of [`Collection::find`](crate::Collection::find).
-    FindOptions {
+    FindOptions with find_setters {
         /// The order.
         sort: Document,
         /// The fields to return.
@@ -70,7 +70,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::find_one`](crate::Collection::find_one).
-    FindOneOptions {
+    FindOneOptions into FindOptions with find_one_setters {
         /// The order, of which the first is returned.
         sort: Document,
         /// The fields to return.
@@ -108,7 +108,7 @@ action_options! {
 
 action_options! {
     /// Options of `aggregate` on a collection or a database.
-    AggregateOptions {
+    AggregateOptions with aggregate_setters {
         /// Whether the server may use temporary files.
         allow_disk_use: bool,
         /// Documents in a batch.
@@ -132,13 +132,13 @@ action_options! {
         /// The read preference, instead of the collection's.
         read_preference: ReadPreference,
         /// The write concern of `$out` and `$merge`, instead of the collection's.
-        write_concern: crate::options::WriteConcern,
+        write_concern: WriteConcern,
     }
 }
 
 action_options! {
     /// Options of [`Collection::count_documents`](crate::Collection::count_documents).
-    CountOptions {
+    CountOptions with count_setters {
         /// How many documents to leave out first.
         skip: u64,
         /// The most to count.
@@ -160,7 +160,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::estimated_document_count`](crate::Collection::estimated_document_count).
-    EstimatedDocumentCountOptions {
+    EstimatedDocumentCountOptions with estimated_document_count_setters {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// How long the server may work on it.
@@ -174,7 +174,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::distinct`](crate::Collection::distinct).
-    DistinctOptions {
+    DistinctOptions with distinct_setters {
         /// How strings are compared.
         collation: Collation,
         /// A note for the server's logs and profiler.

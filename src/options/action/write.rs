@@ -40,7 +40,7 @@ impl From<Vec<Document>> for UpdateModifications {
 
 action_options! {
     /// Options of [`Collection::insert_one`](crate::Collection::insert_one).
-    InsertOneOptions {
+    InsertOneOptions into BulkWriteOptions with insert_one_setters {
         /// Write what the collection's validator refuses.
         bypass_document_validation: bool,
         /// A note for the server's logs and profiler.
@@ -52,7 +52,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::insert_many`](crate::Collection::insert_many).
-    InsertManyOptions {
+    InsertManyOptions into BulkWriteOptions with insert_many_setters {
         /// Stop at the first failure (the default), or go on with the rest.
         ordered: bool,
         /// Write what the collection's validator refuses.
@@ -66,7 +66,7 @@ action_options! {
 
 action_options! {
     /// Options of `update_one` and `update_many`.
-    UpdateOptions {
+    UpdateOptions with update_setters {
         /// Which elements of arrays `$[name]` means.
         array_filters: Vec<Document>,
         /// Write what the collection's validator refuses.
@@ -90,7 +90,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::replace_one`](crate::Collection::replace_one).
-    ReplaceOptions {
+    ReplaceOptions into UpdateOptions with replace_setters {
         /// Write what the collection's validator refuses.
         bypass_document_validation: bool,
         /// Insert the document if none matches.
@@ -112,7 +112,7 @@ action_options! {
 
 action_options! {
     /// Options of `delete_one` and `delete_many`.
-    DeleteOptions {
+    DeleteOptions into UpdateOptions with delete_setters {
         /// How strings are compared.
         collation: Collation,
         /// The index to use.
@@ -128,7 +128,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::find_one_and_delete`](crate::Collection::find_one_and_delete).
-    FindOneAndDeleteOptions {
+    FindOneAndDeleteOptions into FindOneAndUpdateOptions with find_one_and_delete_setters {
         /// Which of several matches is taken.
         sort: Document,
         /// The fields to return.
@@ -150,7 +150,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::find_one_and_replace`](crate::Collection::find_one_and_replace).
-    FindOneAndReplaceOptions {
+    FindOneAndReplaceOptions into FindOneAndUpdateOptions with find_one_and_replace_setters {
         /// Write what the collection's validator refuses.
         bypass_document_validation: bool,
         /// Which form to return.
@@ -178,7 +178,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::find_one_and_update`](crate::Collection::find_one_and_update).
-    FindOneAndUpdateOptions {
+    FindOneAndUpdateOptions with find_one_and_update_setters {
         /// Which elements of arrays `$[name]` means.
         array_filters: Vec<Document>,
         /// Write what the collection's validator refuses.
@@ -208,7 +208,7 @@ action_options! {
 
 action_options! {
     /// Options of [`Collection::bulk_write`](crate::Collection::bulk_write).
-    BulkWriteOptions {
+    BulkWriteOptions with bulk_write_setters {
         /// Stop at the first failure (the default), or go on with the rest, in whatever order suits.
         ordered: bool,
         /// Write what the collection's validator refuses.

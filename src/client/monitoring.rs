@@ -8,9 +8,8 @@ use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
 
 use crate::error::{CommandError, Error, ErrorKind, Stage};
 use crate::event::{CommandEvent, CommandFailed, CommandStarted, CommandSucceeded, ConnectionInfo, Handler};
+use crate::operation::Command;
 use crate::pool::PooledConnection;
-
-use super::Command;
 
 /// Commands whose body, reply and failure may carry credentials.
 const SENSITIVE: &[&str] = &[
@@ -27,10 +26,11 @@ const SENSITIVE: &[&str] = &[
 /// Commands that are sensitive only if they carry `speculativeAuthenticate`.
 const HELLO: &[&str] = &["hello", "isMaster", "ismaster"];
 
-/// Watches one command, if anyone wants to know.
-pub(super) struct ActiveCommand<'a>(Option<Watch<'a>>);
+/// A command under way, whose end is reported to the event handler; `None` without a handler.
+pub(super) struct ActiveCommand<'a>(Option<Reported<'a>>);
 
-struct Watch<'a> {
+/// What all events of one command have in common.
+struct Reported<'a> {
     handler: &'a Handler<CommandEvent>,
     database: String,
     command_name: String,
@@ -41,58 +41,56 @@ struct Watch<'a> {
 }
 
 impl<'a> ActiveCommand<'a> {
-    /// Tells that the command is about to be sent.
+    /// Reports that the command is about to be sent.
     pub(super) fn started(
         handler: Option<&'a Handler<CommandEvent>>,
-        lease: &PooledConnection,
+        connection: &PooledConnection,
         command: &Command<'_>,
     ) -> Self {
         let Some(handler) = handler else { return ActiveCommand(None) };
         let sensitive = is_sensitive(command.name, &command.body);
-        let watch = Watch {
+        let reported = Reported {
             handler,
             database: command.database.to_owned(),
             command_name: command.name.to_owned(),
-            request_id: lease.next_request_id(),
-            connection: lease.info().clone(),
+            request_id: connection.next_request_id(),
+            connection: connection.info().clone(),
             sensitive,
             began: Instant::now(),
         };
         handler.call(&CommandEvent::Started(CommandStarted {
             command: if sensitive { RawDocumentBuf::new() } else { full_command(command) },
-            database: watch.database.clone(),
-            command_name: watch.command_name.clone(),
-            request_id: watch.request_id,
-            connection: watch.connection.clone(),
+            database: reported.database.clone(),
+            command_name: reported.command_name.clone(),
+            request_id: reported.request_id,
+            connection: reported.connection.clone(),
         }));
-        ActiveCommand(Some(watch))
+        ActiveCommand(Some(reported))
     }
 
-    /// Tells that it succeeded.
+    /// Reports that it succeeded.
     pub(super) fn succeeded(self, reply: &RawDocument) {
-        let Some(watch) = self.0 else { return };
-        watch.handler.call(&CommandEvent::Succeeded(CommandSucceeded {
-            duration: watch.began.elapsed(),
-            reply: if watch.sensitive { RawDocumentBuf::new() } else { reply.to_owned() },
-            database: watch.database,
-            command_name: watch.command_name,
-            request_id: watch.request_id,
-            connection: watch.connection,
+        let Some(reported) = self.0 else { return };
+        reported.handler.call(&CommandEvent::Succeeded(CommandSucceeded {
+            duration: reported.began.elapsed(),
+            reply: if reported.sensitive { RawDocumentBuf::new() } else { reply.to_owned() },
+            database: reported.database,
+            command_name: reported.command_name,
+            request_id: reported.request_id,
+            connection: reported.connection,
         }));
     }
 
-    /// Tells that it failed, and gives the error back.
-    ///
-    /// The event must hold the error, and so must the caller; an `Error` is not cloned, so the event gets one that says the same.
+    /// Reports that it failed, and returns the error. An [`Error`] cannot be cloned, so the event gets one with the same facts.
     pub(super) fn failed(self, error: Error) -> Error {
-        let Some(watch) = self.0 else { return error };
-        watch.handler.call(&CommandEvent::Failed(CommandFailed {
-            duration: watch.began.elapsed(),
-            failure: Arc::new(redact_error(&error, watch.sensitive)),
-            database: watch.database,
-            command_name: watch.command_name,
-            request_id: watch.request_id,
-            connection: watch.connection,
+        let Some(reported) = self.0 else { return error };
+        reported.handler.call(&CommandEvent::Failed(CommandFailed {
+            duration: reported.began.elapsed(),
+            failure: Arc::new(redact_error(&error, reported.sensitive)),
+            database: reported.database,
+            command_name: reported.command_name,
+            request_id: reported.request_id,
+            connection: reported.connection,
         }));
         error
     }
@@ -127,21 +125,21 @@ fn redact_error(error: &Error, sensitive: bool) -> Error {
             code: failure.code,
             code_name: failure.code_name.clone(),
             message: String::new(),
-            response: redacted(failure),
+            response: redact_response(failure),
         };
     }
     let message = if sensitive { "(not shown: the command carries credentials)" } else { error.message() };
-    let mut told = Error::new(kind, Stage::Command, message.to_owned());
+    let mut redacted = Error::new(kind, Stage::Command, message.to_owned());
     for label in error.labels() {
-        told = told.with_label(label.to_owned());
+        redacted = redacted.with_label(label.to_owned());
     }
     match error.address() {
-        Some(address) => told.with_address(address),
-        None => told,
+        Some(address) => redacted.with_address(address),
+        None => redacted,
     }
 }
 
-fn redacted(failure: &CommandError) -> RawDocumentBuf {
+fn redact_response(failure: &CommandError) -> RawDocumentBuf {
     let mut document = RawDocumentBuf::new();
     for key in [cstr!("code"), cstr!("codeName"), cstr!("errorLabels")] {
         if let Ok(Some(value)) = failure.response.get(key.as_str()) {

@@ -1,0 +1,170 @@
+//! How an operation is executed, from the choice of a server to the reply: [`ClientInner::execute`], top to bottom.
+
+use std::sync::Arc;
+
+use bson::raw::cstr;
+use bson::{RawDocumentBuf, rawdoc};
+
+use super::inner::ClientInner;
+use super::monitoring::ActiveCommand;
+use crate::deadline::Deadline;
+use crate::description::{ServerDescription, ServerType};
+use crate::error::codes::REAUTHENTICATION_REQUIRED;
+use crate::error::{Error, ErrorKind, Result, Stage, command_error};
+use crate::handshake::append_server_api;
+use crate::operation::{Command, Operation, Target};
+use crate::options::{ReadPreference, ReadPreferenceMode};
+use crate::pool::PooledConnection;
+use crate::server::Server;
+use crate::wire::{Message, Reply};
+
+const MAX_TIME: &str = "maxTimeMS";
+
+impl ClientInner {
+    /// Executes an operation, by `deadline` at the latest.
+    ///
+    /// A reply with `ok: 0` is an error; what a reply with `ok: 1` means is up to the operation. Where the server asks for
+    /// another login, the connection is logged in again and the command is sent once more.
+    pub(crate) fn execute<O: Operation>(&self, operation: &mut O, deadline: Deadline) -> Result<O::Output> {
+        // A server that suits the operation, a connection to it, and the command as this server understands it.
+        let (server, mut connection) = self.check_out(operation.target(), deadline)?;
+        let mut command = operation.build(connection.description())?;
+        let limits_server = self.complete(&mut command, connection.description(), deadline)?;
+        if let Some(buffer) = command.reply_buffer.take() {
+            connection.recycle(buffer);
+        }
+
+        let mut logged_in_again = false;
+        let reply = loop {
+            // Out and back.
+            let active = ActiveCommand::started(self.options().command_event_handler.as_ref(), &connection, &command);
+            let limit = self.command_deadline(deadline, command.await_time);
+            let message = Message {
+                database: command.database,
+                body: &command.body,
+                sequence: command.sequence,
+                more_to_come: !command.acknowledged,
+            };
+            let generation = connection.generation();
+            let received = if command.acknowledged {
+                connection.run(&message, limit)
+            } else {
+                connection.send(&message, limit).map(|()| Reply::of_unacknowledged())
+            };
+
+            // What the reply, or its absence, means: for the command, for the server, and for the login.
+            let outcome = received.and_then(|reply| match command_error(reply.document(), Stage::Command) {
+                Some(refused) => Err(refused.with_address(&connection.info().address)),
+                None => Ok(reply),
+            });
+            let error = match outcome {
+                Ok(reply) => {
+                    active.succeeded(reply.document());
+                    break reply;
+                }
+                Err(error) => error,
+            };
+            server.failed(&error, generation);
+            let error = active.failed(error);
+            if error.code() != Some(REAUTHENTICATION_REQUIRED) || logged_in_again {
+                return Err(error);
+            }
+            self.reauthenticate(&server, &mut connection, deadline)?;
+            logged_in_again = true;
+            if limits_server {
+                // The second time the server has less time than at first.
+                replace_max_time(&mut command, time_left(deadline)?);
+            }
+        };
+        // Other threads may use the connection while the reply is read.
+        drop(connection);
+        operation.read(reply, server.address())
+    }
+
+    /// A server that suits the target, and a connection to it.
+    ///
+    /// A server that cannot be reached is an error at once, or with `serverSelectionTryOnce=false` after
+    /// `serverSelectionTimeoutMS`.
+    fn check_out(&self, target: Target<'_>, operation: Deadline) -> Result<(Arc<Server>, PooledConnection)> {
+        let selection = self.topology().begin_selection(operation);
+        // With a limit on the whole operation, that one counts; without it, each step has its own.
+        let (queue, connect) = match operation.instant() {
+            Some(_) => (operation, selection.deadline()),
+            None => {
+                let queue = Deadline::after_option(self.options().wait_queue_timeout).named("waitQueueTimeoutMS");
+                (queue, Deadline::NEVER)
+            }
+        };
+        loop {
+            let server = self.topology().select(target)?;
+            match server.check_out(queue, connect) {
+                Ok(connection) => {
+                    self.topology().check(&server, connection.description())?;
+                    return Ok((server, connection));
+                }
+                Err(error) => self.topology().wait_to_try_again(error, selection)?,
+            }
+        }
+    }
+
+    /// Adds to a command what depends on the client, the server and the moment. True: it got a `maxTimeMS` from `timeoutMS`.
+    fn complete(&self, command: &mut Command<'_>, server: &ServerDescription, deadline: Deadline) -> Result<bool> {
+        if let Some(preference) = command.read_preference
+            && let Some(document) = read_preference_document(preference, server.server_type)
+        {
+            command.body.append(cstr!("$readPreference"), document);
+        }
+        if let Some(api) = &self.options().server_api {
+            append_server_api(&mut command.body, api);
+        }
+        let limited = self.options().timeout.is_some_and(|limit| !limit.is_zero());
+        if !limited || command.name == "getMore" || !command.acknowledged {
+            return Ok(false);
+        }
+        let left = time_left(deadline)?;
+        if matches!(command.body.get(MAX_TIME), Ok(Some(_))) {
+            return Ok(false);
+        }
+        command.body.append(cstr!("maxTimeMS"), left);
+        Ok(true)
+    }
+
+    /// Logs the connection in again. A login that fails means for the server what it means on a new connection: no other
+    /// connection of that generation is used again.
+    fn reauthenticate(&self, server: &Server, connection: &mut PooledConnection, deadline: Deadline) -> Result<()> {
+        let generation = connection.generation();
+        self.factory().reauthenticate(connection, deadline).inspect_err(|_| server.login_failed(generation))
+    }
+}
+
+/// How long the server may work on a command that must end by this deadline, in milliseconds.
+fn time_left(deadline: Deadline) -> Result<i64> {
+    let left = deadline.remaining().unwrap_or_default();
+    if left.is_zero() {
+        return Err(Error::new(ErrorKind::Timeout, Stage::Command, "timeoutMS ran out before the command was sent"));
+    }
+    Ok(i64::try_from(left.as_millis().max(1)).unwrap_or(i64::MAX))
+}
+
+fn replace_max_time(command: &mut Command<'_>, left: i64) {
+    let mut body = RawDocumentBuf::new();
+    for (key, value) in command.body.iter().flatten() {
+        if key.as_str() == MAX_TIME {
+            body.append(key, left);
+        } else {
+            body.append(key, value);
+        }
+    }
+    command.body = body;
+}
+
+/// The `$readPreference` for a server of this type: none for a standalone server; for a mongos all but `primary`. A member of a
+/// replica set that is the only server of the deployment is told that any member will do.
+fn read_preference_document(preference: &ReadPreference, server: ServerType) -> Option<RawDocumentBuf> {
+    match server {
+        ServerType::Standalone => None,
+        ServerType::Mongos => (*preference != ReadPreference::default()).then(|| preference.to_document()),
+        _ if preference.mode == ReadPreferenceMode::Primary => Some(rawdoc! { "mode": "primaryPreferred" }),
+        _ => Some(preference.to_document()),
+    }
+}
