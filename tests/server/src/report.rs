@@ -68,14 +68,24 @@ pub enum Part {
     Encryption,
     /// Files in GridFS buckets.
     GridFs,
+    /// The `mapReduce` helper of old.
+    MapReduce,
+    /// Lists of databases and collections as objects of the driver.
+    ObjectLists,
+    /// `timeoutMS` of one operation, database or collection.
+    OperationTimeouts,
     /// Structured log messages.
     LogMessages,
     /// Events of the connection pool.
     PoolEvents,
     /// The `rawData` option.
     RawData,
+    /// Renaming a collection.
+    Rename,
     /// Retryable reads and writes.
     Retries,
+    /// Search indexes.
+    SearchIndexes,
     /// Sessions of the program.
     Sessions,
     /// Events of server discovery and monitoring.
@@ -195,9 +205,14 @@ impl fmt::Display for Part {
             Part::Encryption => "client-side encryption",
             Part::GridFs => "GridFS",
             Part::LogMessages => "log messages",
+            Part::MapReduce => "mapReduce",
+            Part::ObjectLists => "lists of objects",
+            Part::OperationTimeouts => "timeoutMS of an operation, database or collection",
             Part::PoolEvents => "events of the connection pool",
             Part::RawData => "rawData",
+            Part::Rename => "renaming a collection",
             Part::Retries => "retries",
+            Part::SearchIndexes => "search indexes",
             Part::Sessions => "sessions",
             Part::TopologyEvents => "events of discovery and monitoring",
             Part::Tracing => "tracing",

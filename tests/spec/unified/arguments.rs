@@ -116,6 +116,15 @@ impl Arguments {
         self.document(key)?.map(|document| collation(&document).map_err(Trouble::of_runner)).transpose()
     }
 
+    pub fn read_concern(&mut self, key: &str) -> Taken<Option<ReadConcern>> {
+        let given = self.document(key)?.map(|document| read_concern(&document).map_err(Trouble::of_runner));
+        given.transpose().map(Option::flatten)
+    }
+
+    pub fn write_concern(&mut self, key: &str) -> Taken<Option<WriteConcern>> {
+        self.document(key)?.map(|document| write_concern(&document).map_err(Trouble::of_runner)).transpose()
+    }
+
     pub fn read_preference(&mut self, key: &str) -> Taken<Option<ReadPreference>> {
         self.document(key)?.map(|document| read_preference(&document).map_err(Trouble::of_runner)).transpose()
     }
@@ -127,11 +136,14 @@ impl Arguments {
     }
 }
 
-pub fn read_concern(document: &Document) -> Result<ReadConcern, String> {
+/// An empty read concern is the server's default: the driver has none to send.
+pub fn read_concern(document: &Document) -> Result<Option<ReadConcern>, String> {
     only(document, &["level"])?;
-    // An empty read concern is the server's default, which no level stands for.
+    if document.is_empty() {
+        return Ok(None);
+    }
     let level = document.get_str("level").map_err(|e| format!("readConcern: {e}"))?;
-    Ok(ReadConcern::custom(level))
+    Ok(Some(ReadConcern::custom(level)))
 }
 
 pub fn write_concern(document: &Document) -> Result<WriteConcern, String> {

@@ -72,6 +72,7 @@ impl Case {
                 Outcome::Value(value) => match_root(expected, Some(value), &self.entities)?,
                 Outcome::Documents(documents) => match_documents(expected, documents, &self.entities)?,
                 Outcome::Cursor(_) => return Err("a cursor can't be compared with a result".to_owned()),
+                Outcome::Collection(_) => return Err("a collection can't be compared with a result".to_owned()),
             }
         }
         let Some(name) = &operation.save_as else { return Ok(()) };
@@ -79,6 +80,7 @@ impl Case {
             Outcome::Nothing => return Err("there is no result to save".to_owned()),
             Outcome::Value(value) => Entity::Value(value),
             Outcome::Documents(documents) => Entity::Value(documents.into_iter().map(Bson::Document).collect()),
+            Outcome::Collection(collection) => Entity::Collection(*collection),
             Outcome::Cursor(cursor) => Entity::Cursor(Arc::new(Mutex::new(Some(*cursor)))),
         };
         self.entities.store(name, entity)

@@ -170,7 +170,7 @@ fn scope_options(options: &ScopeOptions) -> Result<CollectionOptions, String> {
         return Err("a database or collection has no timeoutMS of its own".to_owned());
     }
     let mut own = CollectionOptions::default();
-    own.read_concern = options.read_concern.as_ref().map(arguments::read_concern).transpose()?;
+    own.read_concern = options.read_concern.as_ref().map(arguments::read_concern).transpose()?.flatten();
     own.write_concern = options.write_concern.as_ref().map(arguments::write_concern).transpose()?;
     own.read_preference = options.read_preference.as_ref().map(arguments::read_preference).transpose()?;
     Ok(own)
@@ -209,9 +209,31 @@ fn texts(key: &str, value: &Bson) -> Result<Vec<String>, String> {
     match value {
         Bson::String(text) => Ok(vec![text.clone()]),
         Bson::Boolean(_) | Bson::Int32(_) | Bson::Int64(_) => Ok(vec![value.to_string()]),
+        Bson::Double(number) if number.fract() == 0.0 => Ok(vec![format!("{number:.0}")]),
         Bson::Array(tag_sets) if key == "readPreferenceTags" => {
-            tag_sets.iter().map(|set| set.as_str().map(str::to_owned).ok_or_else(|| format!("{key}: {set}"))).collect()
+            tag_sets.iter().map(|set| one_text(set).ok_or_else(|| format!("{key}: {set}"))).collect()
         }
+        Bson::Array(items) => {
+            let texts = items.iter().map(|item| item.as_str().ok_or_else(|| format!("{key}: {item}")));
+            Ok(vec![texts.collect::<Result<Vec<_>, _>>()?.join(",")])
+        }
+        Bson::Document(_) => one_text(value).map(|text| vec![text]).ok_or_else(|| format!("{key}: {value}")),
         other => Err(format!("the option {key} can't be {other}")),
+    }
+}
+
+/// A string, or the pairs of a document in the form `key:value,key:value`.
+fn one_text(value: &Bson) -> Option<String> {
+    match value {
+        Bson::String(text) => Some(text.clone()),
+        Bson::Document(pairs) => {
+            let pair = |(key, value): (&String, &Bson)| match value {
+                Bson::String(text) => Some(format!("{key}:{text}")),
+                Bson::Boolean(_) | Bson::Int32(_) | Bson::Int64(_) => Some(format!("{key}:{value}")),
+                _ => None,
+            };
+            Some(pairs.iter().map(pair).collect::<Option<Vec<_>>>()?.join(","))
+        }
+        _ => None,
     }
 }

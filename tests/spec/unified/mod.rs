@@ -12,6 +12,7 @@ mod errors;
 mod events;
 pub mod file;
 mod invalid;
+pub mod known_operations;
 mod matching;
 mod operations;
 mod results;
@@ -19,6 +20,7 @@ mod threads;
 mod unbuilt;
 
 pub use invalid::refuse_all;
+pub use unbuilt::operations_of;
 
 use mongo_blocking_test_server::peers::Mongod;
 

@@ -4,41 +4,73 @@
 use bson::{Bson, Document, doc};
 
 use super::file::{ClientEntity, Entity, EventKind, ExpectedEvent, Operation, Test, TestFile};
+use super::known_operations::{Status, status};
 use mongo_blocking_test_server::report::Part;
 
 /// The part that a case needs and the driver lacks.
 pub fn missing_part(file: &TestFile, test: &Test) -> Option<Part> {
     let operations = flatten(&test.operations);
+    let entities = all_entities(file, &operations);
     operations
         .iter()
-        .find_map(part_of_operation)
-        .or_else(|| part_of_entities(file, test, &operations))
+        .find_map(|operation| part_of_operation(&entities, operation))
+        .or_else(|| part_of_entities(&entities, test, &operations))
         .or_else(|| test.events.iter().find_map(|expected| part_of_events(expected.kind)))
         .or_else(|| test.events.iter().flat_map(|expected| &expected.events).find_map(part_of_event))
-        .or_else(|| needs_retries(file, &operations).then_some(Part::Retries))
+        .or_else(|| needs_retries(&entities, &operations).then_some(Part::Retries))
         .or_else(|| test.expects_logs.then_some(Part::LogMessages))
         .or_else(|| test.expects_traces.then_some(Part::Tracing))
 }
 
-fn part_of_operation(operation: &Document) -> Option<Part> {
+/// The entities of the file, and those that the test makes while it runs.
+fn all_entities(file: &TestFile, operations: &[Document]) -> Vec<Entity> {
+    let created = operations.iter().filter(|operation| is_named(operation, "createEntities"));
+    let described = created.filter_map(|operation| operation.get_document("arguments").ok()?.get("entities"));
+    let created = described.filter_map(|described| super::file::read_entities(described).ok()).flatten();
+    file.entities.iter().cloned().chain(created).collect()
+}
+
+/// The operations of a test with the kind of object each is called on, where that is known before the test runs.
+pub fn operations_of(file: &TestFile, test: &Test) -> Vec<(&'static str, String)> {
+    let operations = flatten(&test.operations);
+    let entities = all_entities(file, &operations);
+    let of_kind = operations.iter().filter_map(|operation| {
+        let kind = kind_of(&entities, operation.get_str("object").ok()?)?;
+        Some((kind, operation.get_str("name").ok()?.to_owned()))
+    });
+    of_kind.collect()
+}
+
+fn is_named(operation: &Document, name: &str) -> bool {
+    operation.get_str("name").is_ok_and(|own| own == name)
+}
+
+fn part_of_operation(entities: &[Entity], operation: &Document) -> Option<Part> {
     let arguments = operation.get_document("arguments").ok();
     let has = |key: &str| arguments.is_some_and(|arguments| arguments.contains_key(key));
-    match operation.get_str("name").unwrap_or_default() {
-        "startTransaction" | "commitTransaction" | "abortTransaction" | "withTransaction" => Some(Part::Transactions),
-        "assertSessionTransactionState" | "assertSessionPinned" | "assertSessionUnpinned" => Some(Part::Transactions),
-        "targetedFailPoint" => Some(Part::Transactions),
-        "assertSameLsidOnLastTwoCommands" | "assertDifferentLsidOnLastTwoCommands" => Some(Part::Sessions),
-        "createChangeStream" => Some(Part::ChangeStreams),
-        "clientBulkWrite" => Some(Part::ClientBulkWrite),
-        "assertNumberConnectionsCheckedOut" if has("client") && has("connections") => Some(Part::PoolEvents),
-        "recordTopologyDescription" | "assertTopologyType" | "waitForPrimaryChange" => Some(Part::TopologyEvents),
-        "waitForEvent" | "assertEventCount" => part_of_awaited_event(arguments?),
+    let name = operation.get_str("name").unwrap_or_default();
+    let kind = kind_of(entities, operation.get_str("object").unwrap_or_default())?;
+    match (status(kind, name), name) {
+        // Without its arguments it is an error, whatever is built.
+        (Status::NotBuilt(_), "assertNumberConnectionsCheckedOut") if !has("client") || !has("connections") => None,
+        (Status::NotBuilt(part), _) => Some(part),
+        (_, "waitForEvent" | "assertEventCount") => part_of_awaited_event(arguments?),
         // Lists the session that the command itself belongs to, if it belongs to one.
-        "aggregate" if arguments.is_some_and(|all| first_stage(all) == Some("$listLocalSessions")) => {
+        (_, "aggregate") if arguments.is_some_and(|all| first_stage(all) == Some("$listLocalSessions")) => {
             Some(Part::Sessions)
         }
-        _ if has("rawData") => Some(Part::RawData),
+        (Status::Runs, _) if has("rawData") => Some(Part::RawData),
+        (Status::Runs, _) if has("encryptedFields") => Some(Part::Encryption),
+        (Status::Runs, _) if has("timeoutMS") || has("timeoutMode") => Some(Part::OperationTimeouts),
         _ => None,
+    }
+}
+
+/// The kind of object that an operation is called on; `None` for what an earlier operation saved.
+fn kind_of(entities: &[Entity], object: &str) -> Option<&'static str> {
+    match object {
+        "testRunner" => Some("testRunner"),
+        _ => entities.iter().find(|entity| entity.id() == object).map(Entity::kind),
     }
 }
 
@@ -78,10 +110,10 @@ fn is_absent(value: &Bson) -> bool {
 
 /// Entities of a kind that is not built are declared all the same: only a case that names one, or one that hangs on it, needs
 /// the part.
-fn part_of_entities(file: &TestFile, test: &Test, operations: &[Document]) -> Option<Part> {
-    let known = |id: &str| file.entities.iter().any(|entity| entity.id() == id);
+fn part_of_entities(entities: &[Entity], test: &Test, operations: &[Document]) -> Option<Part> {
+    let known = |id: &str| entities.iter().any(|entity| entity.id() == id);
     let mut unbuilt: Vec<(&str, Part)> = Vec::new();
-    for entity in &file.entities {
+    for entity in entities {
         let of_parent = unbuilt.iter().find(|(id, _)| entity.parent() == Some(id)).map(|(_, part)| *part);
         if let Some(part) = part_of_entity(entity, &known).or(of_parent) {
             unbuilt.push((entity.id(), part));
@@ -101,6 +133,12 @@ pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<P
         Entity::Session { client, .. } if known(client) => Some(Part::Sessions),
         Entity::Bucket { database, .. } if known(database) => Some(Part::GridFs),
         Entity::ClientEncryption { client, .. } if known(client) => Some(Part::Encryption),
+        Entity::Database { client, options, .. } if known(client) && options.has_timeout => {
+            Some(Part::OperationTimeouts)
+        }
+        Entity::Collection { database, options, .. } if known(database) && options.has_timeout => {
+            Some(Part::OperationTimeouts)
+        }
         _ => None,
     }
 }
@@ -108,7 +146,8 @@ pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<P
 /// Whether the test speaks of this entity anywhere.
 fn names(test: &Test, operations: &[Document], id: &str) -> bool {
     let events = test.events.iter().flat_map(|expected| &expected.events);
-    let mut commands = operations.iter().chain(events.filter_map(|event| event.facts.command.as_ref()));
+    let operations = operations.iter().filter(|operation| !is_named(operation, "createEntities"));
+    let mut commands = operations.chain(events.filter_map(|event| event.facts.command.as_ref()));
     commands.any(|command| mentions(&Bson::Document(command.clone()), id))
 }
 
@@ -123,16 +162,16 @@ fn mentions(value: &Bson, id: &str) -> bool {
 
 /// Whether a fail point breaks a read in a way that the driver must try it again, and a client that may do so is at work.
 /// (A standalone's writes are never retried.)
-fn needs_retries(file: &TestFile, operations: &[Document]) -> bool {
-    let mut at_work = operations.iter().filter_map(|operation| client_of(file, operation.get_str("object").ok()?));
+fn needs_retries(entities: &[Entity], operations: &[Document]) -> bool {
+    let mut at_work = operations.iter().filter_map(|operation| client_of(entities, operation.get_str("object").ok()?));
     operations.iter().any(breaks_a_read) && at_work.any(|client| !says_no(&client.uri_options, "retryReads"))
 }
 
 /// The client that an entity comes from.
-fn client_of<'a>(file: &'a TestFile, id: &str) -> Option<&'a ClientEntity> {
-    match file.entities.iter().find(|entity| entity.id() == id)? {
+fn client_of<'a>(entities: &'a [Entity], id: &str) -> Option<&'a ClientEntity> {
+    match entities.iter().find(|entity| entity.id() == id)? {
         Entity::Client(client) => Some(client),
-        other => client_of(file, other.parent()?),
+        other => client_of(entities, other.parent()?),
     }
 }
 

@@ -26,6 +26,19 @@ impl Entity {
         }
     }
 
+    /// Its kind, as files name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Entity::Client(_) => "client",
+            Entity::Database { .. } => "database",
+            Entity::Collection { .. } => "collection",
+            Entity::Session { .. } => "session",
+            Entity::Bucket { .. } => "bucket",
+            Entity::Thread { .. } => "thread",
+            Entity::ClientEncryption { .. } => "clientEncryption",
+        }
+    }
+
     /// The entity it is made from.
     pub fn parent(&self) -> Option<&str> {
         match self {

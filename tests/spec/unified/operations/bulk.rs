@@ -13,6 +13,7 @@ pub fn bulk_write(collection: &Collection<Document>, arguments: &mut Arguments) 
     let models = requests.iter().map(model).collect::<Result<Vec<_>, _>>()?;
     let mut action = collection.bulk_write(models);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "bypassDocumentValidation" => bypass_document_validation(boolean),
         "comment" => comment(any),
         "let" => let_vars(document),

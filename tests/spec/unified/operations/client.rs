@@ -14,11 +14,21 @@ pub fn run(handle: &ClientHandle, name: &str, arguments: &mut Arguments) -> Ran 
             handle.close();
             Ok(Outcome::Nothing)
         }
+        "dropDatabase" => drop_database(handle, arguments),
         "listDatabases" => list_databases(handle, arguments),
         "listDatabaseNames" => list_database_names(handle, arguments),
         "appendMetadata" => append_metadata(handle, arguments),
         _ => unknown("client", name),
     }
+}
+
+fn drop_database(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
+    let database = handle.client().map_err(Trouble::OfRunner)?.database(arguments.need("database", Arguments::string)?);
+    let mut action = database.drop();
+    set!(arguments, action, { "comment" => comment(any), "writeConcern" => write_concern(write_concern) });
+    arguments.end()?;
+    action.run()?;
+    Ok(Outcome::Nothing)
 }
 
 fn list_databases(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {

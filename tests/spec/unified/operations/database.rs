@@ -58,13 +58,17 @@ fn aggregate(database: &Database, arguments: &mut Arguments) -> Ran {
         "hint" => hint(hint),
         "let" => let_vars(document),
         "maxTimeMS" => max_time(milliseconds),
+        "readConcern" => read_concern(read_concern),
+        "readPreference" => read_preference(read_preference),
+        "writeConcern" => write_concern(write_concern),
     });
     arguments.end()?;
     all(action.run()?)
 }
 
 fn create_collection(database: &Database, arguments: &mut Arguments) -> Ran {
-    let mut action = database.create_collection(arguments.need("collection", Arguments::string)?);
+    let name = arguments.need("collection", Arguments::string)?;
+    let mut action = database.create_collection(&name);
     set!(arguments, action, {
         "capped" => capped(boolean),
         "size" => size(u64),
@@ -81,7 +85,7 @@ fn create_collection(database: &Database, arguments: &mut Arguments) -> Ran {
     });
     arguments.end()?;
     action.run()?;
-    Ok(Outcome::Nothing)
+    Ok(Outcome::Collection(Box::new(database.collection(&name))))
 }
 
 fn drop_collection(database: &Database, arguments: &mut Arguments) -> Ran {

@@ -12,7 +12,7 @@ mod write;
 use std::sync::Arc;
 
 use bson::{Bson, Document};
-use mongo_blocking::{Cursor, Error};
+use mongo_blocking::{Collection, Cursor, Error};
 
 use super::arguments::Arguments;
 use super::case::Case;
@@ -26,6 +26,7 @@ pub enum Outcome {
     /// What a cursor gave, read to its end.
     Documents(Vec<Document>),
     Cursor(Box<Cursor<Document>>),
+    Collection(Box<Collection<Document>>),
 }
 
 /// Why an operation gave nothing.
@@ -66,7 +67,7 @@ pub fn run(case: &Arc<Case>, operation: &Operation) -> Ran {
 }
 
 fn unknown(kind: &str, name: &str) -> Ran {
-    Err(Trouble::OfRunner(format!("a {kind} has no operation {name}")))
+    Err(Trouble::OfRunner(format!("the specifications have no operation {name} on a {kind}")))
 }
 
 /// Reads a cursor to its end.

@@ -44,6 +44,8 @@ fn find(collection: &Collection<Document>, arguments: &mut Arguments) -> Result<
         "showRecordId" => show_record_id(boolean),
         "skip" => skip(u64),
         "sort" => sort(document),
+        "readConcern" => read_concern(read_concern),
+        "readPreference" => read_preference(read_preference),
     });
     arguments.end()?;
     Ok(action.run()?)
@@ -52,6 +54,14 @@ fn find(collection: &Collection<Document>, arguments: &mut Arguments) -> Result<
 fn find_one(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     let mut action = collection.find_one(arguments.need("filter", Arguments::document)?);
     set!(arguments, action, {
+        "allowDiskUse" => allow_disk_use(boolean),
+        "allowPartialResults" => allow_partial_results(boolean),
+        "max" => max(document),
+        "min" => min(document),
+        "readConcern" => read_concern(read_concern),
+        "readPreference" => read_preference(read_preference),
+        "returnKey" => return_key(boolean),
+        "showRecordId" => show_record_id(boolean),
         "collation" => collation(collation),
         "comment" => comment(any),
         "hint" => hint(hint),
@@ -75,7 +85,11 @@ fn aggregate(collection: &Collection<Document>, arguments: &mut Arguments) -> Ra
         "comment" => comment(any),
         "hint" => hint(hint),
         "let" => let_vars(document),
+        "maxAwaitTimeMS" => max_await_time(milliseconds),
         "maxTimeMS" => max_time(milliseconds),
+        "readConcern" => read_concern(read_concern),
+        "readPreference" => read_preference(read_preference),
+        "writeConcern" => write_concern(write_concern),
     });
     arguments.end()?;
     all(action.run()?)
@@ -90,6 +104,8 @@ fn distinct(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran
         "comment" => comment(any),
         "hint" => hint(hint),
         "maxTimeMS" => max_time(milliseconds),
+        "readConcern" => read_concern(read_concern),
+        "readPreference" => read_preference(read_preference),
     });
     arguments.end()?;
     value(Bson::Array(action.run()?))
@@ -103,6 +119,8 @@ fn count_documents(collection: &Collection<Document>, arguments: &mut Arguments)
         "hint" => hint(hint),
         "limit" => limit(u64),
         "maxTimeMS" => max_time(milliseconds),
+        "readConcern" => read_concern(read_concern),
+        "readPreference" => read_preference(read_preference),
         "skip" => skip(u64),
     });
     arguments.end()?;
@@ -111,7 +129,12 @@ fn count_documents(collection: &Collection<Document>, arguments: &mut Arguments)
 
 fn estimated_document_count(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     let mut action = collection.estimated_document_count();
-    set!(arguments, action, { "comment" => comment(any), "maxTimeMS" => max_time(milliseconds) });
+    set!(arguments, action, {
+        "comment" => comment(any),
+        "maxTimeMS" => max_time(milliseconds),
+        "readConcern" => read_concern(read_concern),
+        "readPreference" => read_preference(read_preference),
+    });
     arguments.end()?;
     value(results::count(action.run()?))
 }

@@ -30,6 +30,7 @@ fn insert_one(collection: &Collection<Document>, arguments: &mut Arguments) -> R
     let document = arguments.need("document", Arguments::document)?;
     let mut action = collection.insert_one(document);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "bypassDocumentValidation" => bypass_document_validation(boolean),
         "comment" => comment(any),
     });
@@ -41,6 +42,7 @@ fn insert_many(collection: &Collection<Document>, arguments: &mut Arguments) -> 
     let documents = arguments.need("documents", Arguments::documents)?;
     let mut action = collection.insert_many(documents);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "bypassDocumentValidation" => bypass_document_validation(boolean),
         "comment" => comment(any),
         "ordered" => ordered(boolean),
@@ -53,6 +55,7 @@ fn update_one(collection: &Collection<Document>, arguments: &mut Arguments) -> R
     let filter = arguments.need("filter", Arguments::document)?;
     let mut action = collection.update_one(filter, arguments.need("update", Arguments::update)?);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "arrayFilters" => array_filters(documents),
         "bypassDocumentValidation" => bypass_document_validation(boolean),
         "collation" => collation(collation),
@@ -70,6 +73,7 @@ fn update_many(collection: &Collection<Document>, arguments: &mut Arguments) -> 
     let filter = arguments.need("filter", Arguments::document)?;
     let mut action = collection.update_many(filter, arguments.need("update", Arguments::update)?);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "arrayFilters" => array_filters(documents),
         "bypassDocumentValidation" => bypass_document_validation(boolean),
         "collation" => collation(collation),
@@ -86,6 +90,7 @@ fn replace_one(collection: &Collection<Document>, arguments: &mut Arguments) -> 
     let filter = arguments.need("filter", Arguments::document)?;
     let mut action = collection.replace_one(filter, arguments.need("replacement", Arguments::document)?);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "bypassDocumentValidation" => bypass_document_validation(boolean),
         "collation" => collation(collation),
         "comment" => comment(any),
@@ -101,6 +106,7 @@ fn replace_one(collection: &Collection<Document>, arguments: &mut Arguments) -> 
 fn delete_one(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     let mut action = collection.delete_one(arguments.need("filter", Arguments::document)?);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "collation" => collation(collation),
         "comment" => comment(any),
         "hint" => hint(hint),
@@ -113,6 +119,7 @@ fn delete_one(collection: &Collection<Document>, arguments: &mut Arguments) -> R
 fn delete_many(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     let mut action = collection.delete_many(arguments.need("filter", Arguments::document)?);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "collation" => collation(collation),
         "comment" => comment(any),
         "hint" => hint(hint),
@@ -126,6 +133,7 @@ fn find_one_and_update(collection: &Collection<Document>, arguments: &mut Argume
     let filter = arguments.need("filter", Arguments::document)?;
     let mut action = collection.find_one_and_update(filter, arguments.need("update", Arguments::update)?);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "arrayFilters" => array_filters(documents),
         "bypassDocumentValidation" => bypass_document_validation(boolean),
         "collation" => collation(collation),
@@ -146,6 +154,7 @@ fn find_one_and_replace(collection: &Collection<Document>, arguments: &mut Argum
     let filter = arguments.need("filter", Arguments::document)?;
     let mut action = collection.find_one_and_replace(filter, arguments.need("replacement", Arguments::document)?);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "bypassDocumentValidation" => bypass_document_validation(boolean),
         "collation" => collation(collation),
         "comment" => comment(any),
@@ -164,6 +173,7 @@ fn find_one_and_replace(collection: &Collection<Document>, arguments: &mut Argum
 fn find_one_and_delete(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     let mut action = collection.find_one_and_delete(arguments.need("filter", Arguments::document)?);
     set!(arguments, action, {
+        "writeConcern" => write_concern(write_concern),
         "collation" => collation(collation),
         "comment" => comment(any),
         "hint" => hint(hint),
