@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A client asks it for the SRV and the TXT records of a `mongodb+srv` connection string, and, where it implements
 /// [`addresses`](Resolver::addresses), for the addresses of hosts too. Names are absolute, without a dot at the end, and come
 /// as they stand in the connection string or in a record. It is called on short-lived threads of the driver's, by several at
-/// once; a call that takes longer than `within` is abandoned.
+/// once; a call that takes longer than `within` ([`Duration::MAX`] where there is no limit) is abandoned.
 ///
 /// ```
 /// use std::error::Error;

@@ -32,7 +32,7 @@ pub enum WarningKind {
     Insecure,
     /// A spelling that was understood, and is not quite right.
     Spelling,
-    /// A look-up that failed, and what is used instead.
+    /// A look-up of a name that failed, and what is used instead; or one that does not go through the proxy.
     LookUp,
     /// Whether a server's certificate is revoked could not be found out; the connection was made all the same.
     Revocation,

@@ -13,12 +13,13 @@ use crate::handshake::Handshake;
 use crate::options::{ClientOptions, DriverInfo, ServerAddress, TlsOptions};
 use crate::system::{RealSystem, System};
 use crate::tls::Connector;
-use crate::transport::{ShutdownHandle, Transport};
+use crate::transport::{Route, ShutdownHandle, Transport};
 use crate::warning::{Warning, WarningSink};
 
-/// The TLS context, the handshake with its credential, and the time limits of a client. It names no server.
+/// The way to servers, the TLS context, the handshake with its credential, and the time limits of a client. It names no server.
 #[derive(Debug)]
 pub(crate) struct ConnectionFactory {
+    route: Route,
     tls: Option<Connector>,
     handshake: Handshake,
     /// Whether TLS verifies the server's certificate and its name.
@@ -37,6 +38,7 @@ impl ConnectionFactory {
         let warnings = WarningSink::new(options.warning_handler.clone());
         let tls = options.tls.as_ref().map(|tls| Connector::new(tls, &warnings)).transpose()?;
         Ok(ConnectionFactory {
+            route: Route::of(options),
             tls,
             handshake,
             verified: options.tls.as_ref().is_some_and(TlsOptions::is_verified),
@@ -60,7 +62,7 @@ impl ConnectionFactory {
     ) -> Result<Connection> {
         let began = Instant::now();
         let connecting = self.connect_deadline(deadline);
-        let transport = Transport::connect(address, self.tls.as_ref(), connecting)?;
+        let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting)?;
         opened(transport.shutdown_handle());
         let presented = transport.presented().cloned();
         let mut connection = Connection::new(transport, address, id);

@@ -11,12 +11,13 @@ use mongo_blocking_test_server::wire::{self, Forge, Request};
 
 use super::*;
 use crate::options::ServerAddress;
+use crate::transport::Route;
 use crate::wire::Sequence;
 
 /// A connection as it is after its handshake.
 fn connect(peer: &Script) -> Connection {
     let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: peer.port() };
-    let transport = Transport::connect(&address, None, Deadline::NEVER).unwrap();
+    let transport = Transport::connect(&address, &Route::default(), None, Deadline::NEVER).unwrap();
     let mut connection = Connection::new(transport, &address, 1);
     connection.max_reply_bytes = MAX_MESSAGE_BYTES;
     connection

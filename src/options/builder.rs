@@ -686,7 +686,8 @@ impl ClientOptionsBuilder {
         self.number(OptionId::ZlibCompressionLevel, level)
     }
 
-    /// A SOCKS5 proxy to connect through (`proxyHost`).
+    /// A SOCKS5 proxy to connect through (`proxyHost`): a name or an address. It looks up the servers' names, too. Unix sockets
+    /// are connected to without it.
     pub fn proxy_host(self, host: impl Into<String>) -> Self {
         self.text(OptionId::ProxyHost, host)
     }
@@ -696,14 +697,18 @@ impl ClientOptionsBuilder {
         self.number(OptionId::ProxyPort, port)
     }
 
-    /// Who logs in to the proxy (`proxyUsername`).
+    /// Who logs in to the proxy (`proxyUsername`), at most 255 bytes. An empty name is none.
     pub fn proxy_username(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::ProxyUsername, name)
+        let name = name.into();
+        if name.is_empty() { self } else { self.text(OptionId::ProxyUsername, name) }
     }
 
-    /// The password for the proxy (`proxyPassword`).
+    /// The password for the proxy (`proxyPassword`), at most 255 bytes. An empty password is none.
     pub fn proxy_password(mut self, password: impl Into<Secret>) -> Self {
-        self.code.set(OptionId::ProxyPassword, Value::Secret(password.into()));
+        let password = password.into();
+        if !password.is_empty() {
+            self.code.set(OptionId::ProxyPassword, Value::Secret(password));
+        }
         self
     }
 

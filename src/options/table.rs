@@ -510,8 +510,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     .not_supported_yet(),
     query(OptionId::ProxyHost, "proxyHost", ANY_TEXT, "proxy_host", "A SOCKS5 proxy to connect through.")
         .invalid(Invalid::Error)
-        .repeated(Repeated::Error)
-        .not_supported_yet(),
+        .repeated(Repeated::Error),
     query(
         OptionId::ProxyPort,
         "proxyPort",
@@ -520,14 +519,11 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "Its port.",
     )
     .default(DefaultValue::Number(1_080))
-    .repeated(Repeated::Error)
-    .not_supported_yet(),
+    .repeated(Repeated::Error),
     query(OptionId::ProxyUsername, "proxyUsername", ANY_TEXT, "proxy_username", "Who logs in to the proxy.")
-        .repeated(Repeated::Error)
-        .not_supported_yet(),
+        .repeated(Repeated::Error),
     query(OptionId::ProxyPassword, "proxyPassword", ValueKind::Secret, "proxy_password", "The password for the proxy.")
-        .repeated(Repeated::Error)
-        .not_supported_yet(),
+        .repeated(Repeated::Error),
     query(
         OptionId::AutoEncryption,
         "autoEncryption",

@@ -1,5 +1,6 @@
 //! The one place where options are validated together, once connection string and code are known.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::option_map::OptionMap;
@@ -11,7 +12,7 @@ use super::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ServerAddress, WriteConcern,
     credential, protection, tls,
 };
-use crate::credential::{Credential, ScramMechanism};
+use crate::credential::{CanonicalizeHostName, Credential, ScramMechanism};
 use crate::error::{Error, Result};
 use crate::policy::SecurityPolicy;
 use crate::warning::{WarningKind, Warnings};
@@ -52,6 +53,9 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
     let read_preference = read_preference(&given.settings)?;
     let write_concern = write_concern(&given.settings)?;
     warn_of_no_effect(&given.settings, &mut warnings);
+    if given.settings.has(OptionId::ProxyHost) {
+        warn_of_look_ups(credential.as_ref(), &mut warnings);
+    }
     if given.srv_host.is_none() && !given.name_servers.is_empty() {
         warnings.add(WarningKind::NoEffect, "name_servers has no effect without mongodb+srv");
     }
@@ -148,6 +152,19 @@ fn check_proxy(settings: &OptionMap) -> Result<()> {
     if username != password {
         return Err(Error::invalid_argument("proxyUsername and proxyPassword must be given together"));
     }
+    let username = settings.text(OptionId::ProxyUsername).map(str::len);
+    let password = settings.secret(OptionId::ProxyPassword).map(|password| password.expose().len());
+    if username.max(password).is_some_and(|length| length > MAX_PROXY_LOGIN) {
+        return Err(Error::invalid_argument(format!(
+            "proxyUsername and proxyPassword have at most {MAX_PROXY_LOGIN} bytes each"
+        )));
+    }
+    let host = settings.text(OptionId::ProxyHost).unwrap_or_default();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.contains([':', '/', '@']) && address.parse::<Ipv6Addr>().is_err() {
+        return Err(Error::invalid_argument("proxyHost must be a host name or an IP address")
+            .with_hint("the port is given as proxyPort, the login as proxyUsername and proxyPassword"));
+    }
     Ok(())
 }
 
@@ -230,6 +247,15 @@ fn warn_of_no_effect(settings: &OptionMap, warnings: &mut Warnings) {
     }
 }
 
+/// A proxy looks up the servers' names, and hides them from the name servers of this machine.
+fn warn_of_look_ups(credential: Option<&Credential>, warnings: &mut Warnings) {
+    let Some(Credential::Gssapi(gssapi)) = credential else { return };
+    if !matches!(gssapi.canonicalize_host_name, None | Some(CanonicalizeHostName::None)) {
+        let message = "CANONICALIZE_HOST_NAME looks up the server's name on this machine, and not through the proxy";
+        warnings.add(WarningKind::LookUp, message);
+    }
+}
+
 fn text(settings: &OptionMap, option: OptionId) -> Option<String> {
     settings.text(option).map(str::to_owned)
 }
@@ -249,3 +275,5 @@ fn count(settings: &OptionMap, option: OptionId) -> u32 {
 
 /// How often an idle primary writes, by the Max Staleness specification.
 const IDLE_WRITE_PERIOD: Duration = Duration::from_secs(10);
+/// RFC 1929: what one byte of length can announce.
+const MAX_PROXY_LOGIN: usize = 255;

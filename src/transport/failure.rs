@@ -54,23 +54,23 @@ pub(super) fn tls_cut_off(error: io::Error, target: &Target<'_>) -> Error {
 }
 
 /// Marks a failure of TCP or of the TLS handshake's input and output: the server may be overloaded, trying again is safe.
-fn overload(error: Error) -> Error {
+pub(super) fn overload(error: Error) -> Error {
     error.with_label(SYSTEM_OVERLOADED_ERROR).with_label(RETRYABLE_ERROR)
 }
 
-/// No address of the host could be connected to.
+/// No address of the host could be connected to; without labels.
 pub(super) fn connect_failed(failures: Vec<Failed>, deadline: Deadline) -> Error {
     let told: Vec<String> =
         failures.iter().map(|(address, error)| format!("{} by {address}", reason(error))).take(MAX_TOLD).collect();
     let Some((_, cause)) = failures.into_iter().find(|(_, error)| !is_ours(error)) else {
-        return overload(timeout(Stage::Connect, deadline).with_hint(LATE_HINT));
+        return timeout(Stage::Connect, deadline).with_hint(LATE_HINT);
     };
     let hint = hint(&cause);
     let error = Error::new(ErrorKind::Io, Stage::Connect, told.join(", ")).with_source(cause);
-    overload(match hint {
+    match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
-    })
+    }
 }
 
 /// A Unix socket could not be connected to.
@@ -104,7 +104,7 @@ fn timeout(stage: Stage, deadline: Deadline) -> Error {
 }
 
 /// Whether it is our deadline; the system's own time limits have a code.
-fn is_ours(error: &io::Error) -> bool {
+pub(super) fn is_ours(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
 }
 

@@ -3,14 +3,16 @@
 mod failure;
 mod happy_eyeballs;
 mod resolve;
+mod route;
 mod socket;
+mod socks5;
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) use failure::network_error;
+pub(crate) use route::Route;
 pub(crate) use socket::{ShutdownHandle, Socket};
 
 use crate::certificate::PresentedCertificate;
@@ -34,17 +36,20 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Looks the name up, connects, and does the TLS handshake if there is a connector, all within `deadline`.
+    /// Looks the name up, connects, and does the TLS handshake if there is a connector, all within `deadline`. With a proxy,
+    /// that looks the name up and connects. A Unix socket needs none.
     ///
     /// Errors name the stage, the server and the time it took. Those of TCP and of the TLS handshake's input and output
-    /// carry the labels `SystemOverloadedError` and `RetryableError`; those of names and certificates do not.
+    /// carry the labels `SystemOverloadedError` and `RetryableError`; those of names, proxies and certificates do not.
     pub(crate) fn connect(
         address: &ServerAddress,
+        route: &Route,
         tls: Option<&tls::Connector>,
         deadline: Deadline,
     ) -> Result<Transport> {
         let began = Instant::now();
-        connect(address, tls, deadline).map_err(|error| error.with_address(address).with_elapsed(began.elapsed()))
+        connect(address, route, tls, deadline)
+            .map_err(|error| error.with_address(address).with_elapsed(began.elapsed()))
     }
 
     /// From now on no read or write waits longer than until then.
@@ -151,7 +156,12 @@ impl Drop for Transport {
     }
 }
 
-fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Deadline) -> Result<Transport> {
+fn connect(
+    address: &ServerAddress,
+    route: &Route,
+    tls: Option<&tls::Connector>,
+    deadline: Deadline,
+) -> Result<Transport> {
     let (host, port) = match address {
         ServerAddress::Tcp { host, port } => (host, *port),
         ServerAddress::Unix { path } if tls.is_none() => {
@@ -166,24 +176,18 @@ fn connect(address: &ServerAddress, tls: Option<&tls::Connector>, deadline: Dead
             .with_hint("leave tls out for a Unix socket; the socket's file permissions guard it"));
         }
     };
-    let addresses = resolve::resolve(host, port, deadline)?;
-    let socket = connect_tcp(&addresses, deadline)?;
+    let path = route.find(host, port, deadline)?;
+    let socket = path.connect(deadline)?;
     let Some(tls) = tls else { return Ok(Transport::Tcp(socket)) };
     let target = Target { host, port, deadline };
     let done = match tls.connect(&target, socket) {
-        Err(tls::Failure::Resumption(_)) => tls.connect(&target, connect_tcp(&addresses, deadline)?),
+        Err(tls::Failure::Resumption(_)) => tls.connect(&target, path.connect(deadline)?),
         done => done,
     };
     match done {
         Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
         Err(failure) => Err(tls_failed(failure, &target)),
     }
-}
-
-fn connect_tcp(addresses: &[SocketAddr], deadline: Deadline) -> Result<Socket> {
-    let tcp =
-        happy_eyeballs::connect(addresses, deadline).map_err(|failed| failure::connect_failed(failed, deadline))?;
-    Socket::from_tcp(tcp, deadline).map_err(|error| network_error(error, Stage::Connect, deadline))
 }
 
 fn tls_failed(failed: tls::Failure, target: &Target<'_>) -> Error {

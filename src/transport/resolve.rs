@@ -4,17 +4,24 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::helper_thread::{HelperError, HelperThreads};
+use crate::resolver::SharedResolver;
 
 /// All addresses of a host, in the order to try them: as the system sorts them (RFC 6724), families alternating (RFC 8305).
-pub(super) fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+pub(super) fn resolve(
+    host: &str,
+    port: u16,
+    resolver: Option<&SharedResolver>,
+    deadline: Deadline,
+) -> Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let found = look_up(host, port, deadline)?;
+    let found = look_up(host, port, resolver, deadline)?;
     if found.is_empty() {
         return Err(Error::new(ErrorKind::Dns, Stage::Dns, format!("the name {host} has no address")));
     }
@@ -23,12 +30,12 @@ pub(super) fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<S
     Ok(addresses)
 }
 
-fn look_up(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>> {
-    let name = host.to_owned();
-    let found = match LOOK_UPS.run_with_deadline(deadline, move || ask_system(&name, port)) {
+fn look_up(host: &str, port: u16, resolver: Option<&SharedResolver>, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+    let (name, asked) = (host.to_owned(), resolver.cloned());
+    let found = match LOOK_UPS.run_with_deadline(deadline, move || ask(&name, port, asked.as_ref(), deadline)) {
         Ok(found) => found,
         // Without a helper thread the look-up may come late, which is better than not at all.
-        Err(HelperError::NotStarted(_)) => ask_system(host, port),
+        Err(HelperError::NotStarted(_)) => ask(host, port, resolver, deadline),
         Err(HelperError::TimedOut) => return Err(too_late(host, deadline)),
         Err(HelperError::TooMany(running)) => return Err(too_many(host, running)),
         Err(HelperError::Panicked) => {
@@ -38,8 +45,14 @@ fn look_up(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>>
     found.map_err(|error| not_found(host, error))
 }
 
-fn ask_system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    (host, port).to_socket_addrs().map(Iterator::collect)
+/// Asks the program's resolver where there is one that answers such questions, and otherwise the system.
+fn ask(host: &str, port: u16, resolver: Option<&SharedResolver>, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
+    let within = deadline.remaining().unwrap_or(Duration::MAX);
+    match resolver.and_then(|resolver| resolver.get().addresses(host, within)) {
+        Some(Ok(found)) => Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
+        Some(Err(error)) => Err(io::Error::other(error)),
+        None => (host, port).to_socket_addrs().map(Iterator::collect),
+    }
 }
 
 fn not_found(host: &str, error: io::Error) -> Error {
@@ -109,14 +122,14 @@ mod tests {
 
     #[test]
     fn an_address_needs_no_look_up() {
-        assert_eq!(resolve("::1", 5, Deadline::NEVER).unwrap(), addresses(&["[::1]:5"]));
-        let found = resolve("localhost", 5, Deadline::NEVER).unwrap();
+        assert_eq!(resolve("::1", 5, None, Deadline::NEVER).unwrap(), addresses(&["[::1]:5"]));
+        let found = resolve("localhost", 5, None, Deadline::NEVER).unwrap();
         assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 5));
     }
 
     #[test]
     fn an_unknown_name_says_so() {
-        let error = resolve("no-such-host.invalid", 5, Deadline::NEVER).unwrap_err();
+        let error = resolve("no-such-host.invalid", 5, None, Deadline::NEVER).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Dns), "{error}");
         assert!(error.message().contains("no-such-host.invalid") && error.hint().is_some(), "{error}");
         assert_eq!(error.labels().count(), 0);
@@ -125,7 +138,7 @@ mod tests {
     #[test]
     fn a_look_up_ends_with_its_deadline() {
         let spent = Deadline::after(std::time::Duration::from_nanos(1)).named("connectTimeoutMS");
-        let error = look_up("no-such-host.invalid", 5, spent).unwrap_err();
+        let error = look_up("no-such-host.invalid", 5, None, spent).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Dns), "{error}");
         assert_eq!(error.stage(), Stage::Dns);
     }

@@ -26,14 +26,16 @@ fn millis(count: u64) -> Deadline {
 /// Both ends of a connection; the other end is ours to play with.
 fn pair() -> (Transport, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let stream = Transport::connect(&tcp(listener.local_addr().unwrap().port()), None, Deadline::NEVER).unwrap();
+    let stream =
+        Transport::connect(&tcp(listener.local_addr().unwrap().port()), &Route::default(), None, Deadline::NEVER)
+            .unwrap();
     (stream, listener.accept().unwrap().0)
 }
 
 #[test]
 fn a_refused_connection_says_where_and_what_to_do() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = Transport::connect(&tcp(port), None, millis(5000)).unwrap_err();
+    let error = Transport::connect(&tcp(port), &Route::default(), None, millis(5000)).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Io) && error.is_network_error(), "{error}");
     assert_eq!((error.stage(), error.address()), (Stage::Connect, Some(&*format!("127.0.0.1:{port}"))));
     assert!(error.message().contains("connection refused by 127.0.0.1"), "{error}");
@@ -49,14 +51,14 @@ fn localhost_is_found_whichever_family_listens() {
         let listener = TcpListener::bind(ip).unwrap();
         let port = listener.local_addr().unwrap().port();
         let address = ServerAddress::Tcp { host: "localhost".to_owned(), port };
-        Transport::connect(&address, None, millis(5000)).unwrap();
+        Transport::connect(&address, &Route::default(), None, millis(5000)).unwrap();
     }
 }
 
 #[test]
 fn a_name_that_does_not_exist_is_no_sign_of_overload() {
     let address = ServerAddress::Tcp { host: "no-such-host.invalid".to_owned(), port: 1 };
-    let error = Transport::connect(&address, None, millis(20_000)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), None, millis(20_000)).unwrap_err();
     assert_eq!((error.stage(), error.labels().count()), (Stage::Dns, 0), "{error}");
 }
 
@@ -208,11 +210,11 @@ fn unix_sockets() {
     let path = folder.path().join("mongodb-27017.sock");
     let address = ServerAddress::Unix { path: path.clone() };
 
-    let error = Transport::connect(&address, None, millis(1000)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), None, millis(1000)).unwrap_err();
     assert!(error.message().starts_with("there is no socket"), "{error}");
 
     let listener = UnixListener::bind(&path).unwrap();
-    let mut stream = Transport::connect(&address, None, millis(1000)).unwrap();
+    let mut stream = Transport::connect(&address, &Route::default(), None, millis(1000)).unwrap();
     let (mut peer, _) = listener.accept().unwrap();
     assert!(stream.is_alive());
     peer.write_all(b"hello").unwrap();
@@ -222,12 +224,12 @@ fn unix_sockets() {
     assert_eq!(stream.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::TimedOut);
 
     drop(listener);
-    let error = Transport::connect(&address, None, millis(1000)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), None, millis(1000)).unwrap_err();
     assert!(error.message().starts_with("nobody listens on the socket"), "{error}");
 
     let connector =
         tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
-    let error = Transport::connect(&address, Some(&connector), millis(1000)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), Some(&connector), millis(1000)).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotSupported), "{error}");
 }
 
@@ -238,7 +240,7 @@ fn a_tls_handshake_ends_with_its_deadline() {
         tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
     let limit = Deadline::after(Duration::from_millis(150)).named("connectTimeoutMS");
     let began = Instant::now();
-    let error = Transport::connect(&tcp(silent.port()), Some(&connector), limit).unwrap_err();
+    let error = Transport::connect(&tcp(silent.port()), &Route::default(), Some(&connector), limit).unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(1));
     assert_eq!(error.stage(), Stage::Tls);
     assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
@@ -251,7 +253,7 @@ fn a_peer_that_hangs_up_in_the_tls_handshake() {
     let rude = Script::start(|_, _| {});
     let connector =
         tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
-    let error = Transport::connect(&tcp(rude.port()), Some(&connector), millis(5000)).unwrap_err();
+    let error = Transport::connect(&tcp(rude.port()), &Route::default(), Some(&connector), millis(5000)).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Io), "{error}");
     assert!(error.stage() == Stage::Tls && error.contains_label(RETRYABLE_ERROR), "{error}");
 }
@@ -285,7 +287,7 @@ fn no_write_raises_sigpipe() {
     let folder = Scratch::new("sigpipe");
     let path = folder.path().join("mongodb.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let transport = Transport::connect(&ServerAddress::Unix { path }, None, millis(5000)).unwrap();
+    let transport = Transport::connect(&ServerAddress::Unix { path }, &Route::default(), None, millis(5000)).unwrap();
     drop(listener.accept().unwrap());
     write_until_it_fails(transport);
 
@@ -297,7 +299,7 @@ fn no_write_raises_sigpipe() {
     let options = crate::options::ClientOptions::builder().uri(&uri).build().unwrap();
     let connector =
         tls::Connector::new(options.tls.as_ref().unwrap(), &crate::warning::WarningSink::default()).unwrap();
-    let transport = Transport::connect(&options.hosts[0], Some(&connector), millis(5000)).unwrap();
+    let transport = Transport::connect(&options.hosts[0], &Route::default(), Some(&connector), millis(5000)).unwrap();
     front.hang_up();
     write_until_it_fails(transport);
 }

@@ -170,7 +170,6 @@ fn what_comes_later_is_refused_by_name() {
     for (uri, name) in [
         ("mongodb://a,b/", "several hosts"),
         ("mongodb://h/?compressors=snappy,zlib", "compressors"),
-        ("mongodb://h/?proxyHost=p", "proxyHost"),
         ("mongodb://h/?loadBalanced=true", "loadBalanced"),
         ("mongodb://h/?autoEncryption=x", "autoEncryption"),
         ("mongodb://h/?auto_encryption_opts=x", "autoEncryption"),
