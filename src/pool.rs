@@ -25,7 +25,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::connection::{Connection, ConnectionFactory, ShutdownHandle};
+use crate::connection::{Buffers, Connection, ConnectionFactory, ShutdownHandle};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::fork;
@@ -37,6 +37,10 @@ const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// How long `minPoolSize` is left alone after a connection towards it could not be made: the caller waits meanwhile.
 const FILL_PAUSE: Duration = Duration::from_secs(10);
+
+/// How many connections' buffers wait for the next check-out: about as many connections as are in use at a time where there is
+/// steady work. More than that would be memory at rest; a connection beyond it allocates its own.
+const KEPT_BUFFERS: usize = 4;
 
 /// The limits of a pool.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +83,8 @@ struct Shared {
 struct State {
     /// The last one back is the first one out, so that a pool that has grown too large goes idle at the other end.
     idle: VecDeque<Idle>,
+    /// Idle connections have no buffers. These are for the next ones in use.
+    buffers: Vec<Buffers>,
     /// What can end the connections in use, by connection id.
     in_use: HashMap<u64, ShutdownHandle>,
     /// The connections that are being made, by id.
@@ -118,6 +124,7 @@ impl Pool {
     pub(crate) fn new(settings: PoolSettings, factory: Arc<ConnectionFactory>, address: Arc<ServerAddress>) -> Self {
         let state = State {
             idle: VecDeque::new(),
+            buffers: Vec::new(),
             in_use: HashMap::new(),
             connecting: HashMap::new(),
             waiting: VecDeque::new(),
@@ -250,7 +257,7 @@ impl Shared {
         if state.closed {
             return Err(closed());
         }
-        while let Some(idle) = state.idle.pop_back() {
+        while let Some(mut idle) = state.idle.pop_back() {
             let limit = self.settings.max_idle_time.filter(|limit| !limit.is_zero());
             let too_old = limit.is_some_and(|limit| idle.since.elapsed() > limit);
             if too_old || idle.connection.generation() != state.generation {
@@ -258,6 +265,7 @@ impl Shared {
                 continue;
             }
             state.in_use.insert(idle.id, idle.connection.shutdown_handle());
+            idle.connection.set_buffers(state.buffers.pop().unwrap_or_default());
             return Ok(Some(Grant::Reuse(idle)));
         }
         let full = self.settings.max_size != 0 && state.total() >= self.settings.max_size;
@@ -335,8 +343,11 @@ impl Shared {
 
     /// Takes a connection back, and makes one more if there are fewer than `minPoolSize`.
     fn check_in(self: &Arc<Self>, mut connection: Box<Connection>, id: u64, connect: Deadline) {
-        connection.shrink_buffers();
+        let mut buffers = connection.take_buffers();
+        buffers.shrink();
         let mut state = self.lock();
+        // Dropped after the guard where they are not kept.
+        let buffers = state.keep(buffers);
         state.in_use.remove(&id);
         let usable = !state.closed && !connection.is_broken() && connection.generation() == state.generation;
         let mut unusable = None;
@@ -348,7 +359,7 @@ impl Shared {
         state.wake_first();
         let missing = usable && state.total() < self.settings.min_size && state.waiting.is_empty();
         drop(state);
-        drop(unusable);
+        drop((unusable, buffers));
         if missing && self.settings.fill && !std::thread::panicking() {
             self.fill_one(connect);
         }
@@ -371,6 +382,9 @@ impl Shared {
             // Back without another look at minPoolSize, so that one check-in makes one connection at the most.
             Ok(mut leased) => {
                 let mut connection = leased.connection.take();
+                if let Some(connection) = &mut connection {
+                    drop(connection.take_buffers());
+                }
                 let mut state = self.lock();
                 state.in_use.remove(&id);
                 if !state.closed
@@ -406,6 +420,15 @@ impl State {
         self.in_use.clear();
         self.connecting.clear();
         self.waiting.clear();
+    }
+
+    /// Keeps buffers for later, or gives them back where there are enough.
+    fn keep(&mut self, buffers: Buffers) -> Option<Buffers> {
+        if self.buffers.len() >= KEPT_BUFFERS {
+            return Some(buffers);
+        }
+        self.buffers.push(buffers);
+        None
     }
 
     fn connecting(&self) -> u32 {
@@ -531,6 +554,26 @@ mod tests {
             stack,
             ["mongo_blocking::connection::Connection::run", "mongo_blocking::transport::Transport::write_all",]
         );
+    }
+
+    #[test]
+    fn idle_connections_have_no_buffers() {
+        let server = FakeServer::builder().start();
+        let uri = format!("mongodb://{}/", server.address());
+        let options = ClientOptions::builder().uri(&uri).build().unwrap();
+        let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
+        let settings = PoolSettings { max_size: 0, min_size: 0, max_connecting: 2, max_idle_time: None, fill: true };
+        let pool = Pool::new(settings, factory, Arc::new(options.hosts.first().unwrap().clone()));
+        let in_use: Vec<_> = (0..10).map(|_| pool.check_out(Deadline::NEVER, Deadline::NEVER).unwrap()).collect();
+        drop(in_use);
+        let mut state = pool.shared.lock();
+        assert_eq!((state.idle.len(), state.buffers.len()), (10, KEPT_BUFFERS));
+        for idle in &mut state.idle {
+            assert!(idle.connection.take_buffers().is_empty());
+        }
+        drop(state);
+        let mut reused = pool.check_out(Deadline::NEVER, Deadline::NEVER).unwrap();
+        assert!(!reused.take_buffers().is_empty());
     }
 
     /// Check-out, connect, handshake, login, negotiation, conversation (two functions), SASL, SCRAM.

@@ -4,6 +4,7 @@
 //! in the common case, one read. A connection is `broken` from the moment a command goes out until its reply has arrived
 //! whole and fits, so whatever goes wrong in between, it is not used again.
 
+mod buffers;
 mod factory;
 
 use std::io::{self, Read};
@@ -25,6 +26,7 @@ pub(crate) use crate::transport::ShutdownHandle;
 use crate::transport::{Transport, network_error};
 use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, OP_MSG, OP_REPLY, Reply, encode_query};
 
+pub(crate) use buffers::Buffers;
 pub(crate) use factory::ConnectionFactory;
 
 /// A connection, with its buffers and what the server said when it was made.
@@ -42,12 +44,8 @@ pub(crate) struct Connection {
     next_request_id: i32,
     max_reply_bytes: usize,
     broken: bool,
-    /// The message that is sent; kept for its capacity.
-    outgoing: Vec<u8>,
-    /// The first part of a reply, and all of a short one.
-    incoming: Vec<u8>,
-    /// A buffer for a long reply, if one was given back.
-    spare: Vec<u8>,
+    /// Empty while the connection is idle.
+    buffers: Buffers,
 }
 
 impl Connection {
@@ -71,9 +69,7 @@ impl Connection {
             next_request_id: new_request_id(),
             max_reply_bytes: MAX_HANDSHAKE_REPLY,
             broken: false,
-            outgoing: Vec::with_capacity(FIRST_OUTGOING),
-            incoming: vec![0; INCOMING],
-            spare: Vec::new(),
+            buffers: Buffers::default(),
         }
     }
 
@@ -90,7 +86,7 @@ impl Connection {
     pub(crate) fn run(&mut self, message: &Message<'_>, deadline: Deadline) -> Result<Reply> {
         let began = Instant::now();
         let outcome = match self.encode(message, false, deadline) {
-            Ok((request_id, tail)) => match self.transport.write_all(&self.outgoing, tail) {
+            Ok((request_id, tail)) => match self.transport.write_all(&self.buffers.outgoing, tail) {
                 Ok(()) => self.receive(request_id, OP_MSG, deadline),
                 Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
             },
@@ -103,7 +99,7 @@ impl Connection {
     pub(crate) fn send(&mut self, message: &Message<'_>, deadline: Deadline) -> Result<()> {
         let began = Instant::now();
         let outcome = match self.encode(message, true, deadline) {
-            Ok((_, tail)) => match self.transport.write_all(&self.outgoing, tail) {
+            Ok((_, tail)) => match self.transport.write_all(&self.buffers.outgoing, tail) {
                 Ok(()) => Ok(self.broken = false),
                 Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
             },
@@ -122,7 +118,7 @@ impl Connection {
     ) -> Result<RawDocumentBuf> {
         let (begun, reply_code) = match format {
             MessageFormat::OpQuery => {
-                encode_query(&mut self.outgoing, self.next_request_id, command);
+                encode_query(&mut self.buffers.outgoing, self.next_request_id, command);
                 (self.begin(deadline), OP_REPLY)
             }
             MessageFormat::OpMsg => {
@@ -131,13 +127,13 @@ impl Connection {
             }
         };
         let outcome = match begun {
-            Ok(request_id) => match self.transport.write_all(&self.outgoing, &[]) {
+            Ok(request_id) => match self.transport.write_all(&self.buffers.outgoing, &[]) {
                 Ok(()) => self.receive(request_id, reply_code, deadline),
                 Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
             },
             Err(error) => Err(error),
         };
-        self.outgoing.zeroize();
+        self.buffers.outgoing.zeroize();
         Ok(outcome?.document().to_owned())
     }
 
@@ -146,7 +142,7 @@ impl Connection {
     fn encode<'a>(&mut self, message: &Message<'a>, more_to_come: bool, deadline: Deadline) -> Result<(i32, &'a [u8])> {
         let message = Message { more_to_come, ..*message };
         let limit = self.description.max_message_size_bytes;
-        let tail = message.encode(&mut self.outgoing, self.next_request_id, limit)?;
+        let tail = message.encode(&mut self.buffers.outgoing, self.next_request_id, limit)?;
         Ok((self.begin(deadline)?, tail))
     }
 
@@ -165,6 +161,7 @@ impl Connection {
             return Err(Error::new(ErrorKind::Timeout, Stage::Command, message));
         }
         self.broken = true;
+        self.buffers.prepare();
         self.transport.set_deadline(deadline);
         Ok(mem::replace(&mut self.next_request_id, new_request_id()))
     }
@@ -176,19 +173,19 @@ impl Connection {
 
     /// Gives the buffer of a spent reply back, for the next long one.
     pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
-        if buffer.len() > self.spare.len() {
-            self.spare = buffer;
+        if buffer.len() > self.buffers.spare.len() {
+            self.buffers.spare = buffer;
         }
     }
 
-    /// Gives large buffers back before the connection is left idle.
-    pub(crate) fn shrink_buffers(&mut self) {
-        if self.spare.capacity() > KEPT_AT_REST {
-            self.spare = Vec::new();
-        }
-        if self.outgoing.capacity() > KEPT_AT_REST {
-            self.outgoing = Vec::with_capacity(FIRST_OUTGOING);
-        }
+    /// The buffers, before the connection is left idle.
+    pub(crate) fn take_buffers(&mut self) -> Buffers {
+        mem::take(&mut self.buffers)
+    }
+
+    /// Buffers that another connection had before.
+    pub(crate) fn set_buffers(&mut self, buffers: Buffers) {
+        self.buffers = buffers;
     }
 
     /// Whether something went wrong during a command, so that it must not be used again.
@@ -237,7 +234,7 @@ impl Connection {
                 format!("the server announces a reply of {length} bytes before the login; {most} are allowed");
             return Err(Error::invalid_reply(Stage::Decode, message));
         }
-        let bytes = if header.length <= self.incoming.len() {
+        let bytes = if header.length <= self.buffers.incoming.len() {
             self.read_short(header.length, filled, deadline)
         } else {
             self.read_long(header.length, filled, deadline)
@@ -251,8 +248,8 @@ impl Connection {
     fn read_header(&mut self, deadline: Deadline) -> Result<(Header, usize)> {
         let mut filled = 0;
         loop {
-            filled += read(&mut self.transport, self.incoming.get_mut(filled..), filled, deadline)?;
-            if let Some(header) = Header::read(self.incoming.get(..filled).unwrap_or_default())? {
+            filled += read(&mut self.transport, self.buffers.incoming.get_mut(filled..), filled, deadline)?;
+            if let Some(header) = Header::read(self.buffers.incoming.get(..filled).unwrap_or_default())? {
                 return Ok((header, filled));
             }
         }
@@ -261,23 +258,23 @@ impl Connection {
     /// The rest of a reply that has room where its header is. It is copied out, so that the room stays.
     fn read_short(&mut self, length: usize, mut filled: usize, deadline: Deadline) -> Result<Vec<u8>> {
         while filled < length {
-            filled += read(&mut self.transport, self.incoming.get_mut(filled..), filled, deadline)?;
+            filled += read(&mut self.transport, self.buffers.incoming.get_mut(filled..), filled, deadline)?;
         }
         if filled > length {
             let message = format!("the server sent {} bytes after its reply", filled - length);
             return Err(Error::invalid_reply(Stage::Decode, message));
         }
-        Ok(self.incoming.get(..length).unwrap_or_default().to_vec())
+        Ok(self.buffers.incoming.get(..length).unwrap_or_default().to_vec())
     }
 
     /// The rest of a long reply, into a buffer of its own. That grows as the bytes arrive: an announcement alone costs
     /// no more than [`FIRST_ROOM`].
     fn read_long(&mut self, length: usize, mut filled: usize, deadline: Deadline) -> Result<Vec<u8>> {
-        let buffer = &mut self.spare;
+        let buffer = &mut self.buffers.spare;
         if buffer.len() < length.min(FIRST_ROOM) {
             buffer.resize(length.min(FIRST_ROOM), 0);
         }
-        let first = self.incoming.get(..filled).unwrap_or_default();
+        let first = self.buffers.incoming.get(..filled).unwrap_or_default();
         if let Some(room) = buffer.get_mut(..filled) {
             room.copy_from_slice(first);
         }
@@ -288,7 +285,7 @@ impl Connection {
             let end = buffer.len().min(length);
             filled += read(&mut self.transport, buffer.get_mut(filled..end), filled, deadline)?;
         }
-        Ok(mem::take(&mut self.spare))
+        Ok(mem::take(&mut self.buffers.spare))
     }
 
     /// Names the server and the time that it took.
@@ -324,16 +321,10 @@ fn new_request_id() -> i32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Room for most commands.
-const FIRST_OUTGOING: usize = 1024;
-/// Room for most replies, read in one go.
-const INCOMING: usize = 16 * 1024;
 /// How much room a long reply gets on its announcement alone.
 const FIRST_ROOM: usize = 1024 * 1024;
 /// The longest reply before authentication is over: the server has proved nothing until then.
 const MAX_HANDSHAKE_REPLY: usize = 1024 * 1024;
-/// A larger buffer is given back before the connection is left idle.
-const KEPT_AT_REST: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -75,23 +75,23 @@ fn an_insert_takes_two_system_calls_and_is_not_copied_when_long() {
         .run(&Message { database: "db", body: &body, sequence: Some(sequence), more_to_come: false }, Deadline::NEVER)
         .unwrap();
     assert!(connection.transport.socket_mut().calls <= 4, "{}", connection.transport.socket_mut().calls);
-    assert!(connection.outgoing.capacity() < 10_000);
+    assert!(connection.buffers.outgoing.capacity() < 10_000);
 }
 
 #[test]
 fn replies_of_every_size() {
     let peer = honest();
     let mut connection = connect(&peer);
-    let edge = INCOMING as i32;
+    let edge = buffers::INCOMING as i32;
     for size in [0, 1, edge - 100, edge - 60, edge - 50, edge - 40, edge, 100_000, 3_000_000, 15_000_000] {
         let reply = ask(&mut connection, size, second(20)).unwrap();
         assert_eq!(reply.document().get_str("text").unwrap().len(), size as usize);
         assert!(!connection.is_broken());
         connection.recycle(reply.into_buffer());
     }
-    assert!(connection.spare.capacity() > 15_000_000);
-    connection.shrink_buffers();
-    assert_eq!(connection.spare.capacity(), 0);
+    assert!(connection.buffers.spare.capacity() > 15_000_000);
+    connection.buffers.shrink();
+    assert_eq!(connection.buffers.spare.capacity(), 0);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn an_announcement_alone_costs_little_room() {
     let limit = Deadline::after(Duration::from_millis(100)).named("socketTimeoutMS");
     let error = ping(&mut connection, limit).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
-    assert_eq!(connection.spare.capacity(), FIRST_ROOM);
+    assert_eq!(connection.buffers.spare.capacity(), FIRST_ROOM);
 }
 
 #[test]
