@@ -34,9 +34,12 @@ fn complaints(path: &str, text: &str, allowed: bool) -> Vec<String> {
     found
 }
 
-/// `unsafe {`, `unsafe impl`, `unsafe extern`; not `unsafe fn` (whose callers give the reason) nor `#[unsafe(…)]`.
+/// `unsafe {`, `unsafe impl`, `unsafe extern {`; not `unsafe fn` and `unsafe extern fn` (whose callers give the reason) nor
+/// `#[unsafe(…)]`.
 fn is_block(tokens: &[Token], at: usize) -> bool {
-    tokens.get(at + 1).is_some_and(|next| next.is_mark('{') || next.is_word("impl") || next.is_word("extern"))
+    let next = tokens.get(at + 1);
+    let is_function = tokens.get(at + 2).is_some_and(|token| token.is_word("fn"));
+    next.is_some_and(|next| next.is_mark('{') || next.is_word("impl") || (next.is_word("extern") && !is_function))
 }
 
 /// Whether the comment that ends right above the statement's line begins a line with `SAFETY:`.
@@ -81,5 +84,11 @@ fn planted_violations_are_found() {
     assert_eq!(complaints("a.rs", "// SAFETY: why,\n// at length.\nlet x =\n    unsafe { f() };", true).len(), 0);
     assert_eq!(complaints("a.rs", "// SAFETY: for the first.\nunsafe { f() };\nunsafe { f() };", true).len(), 1);
     assert_eq!(complaints("a.rs", "unsafe impl Send for S {}", true).len(), 1);
+    assert_eq!(complaints("a.rs", "unsafe extern \"C\" { fn f(); }", true).len(), 1);
+    assert_eq!(
+        complaints("a.rs", "struct S { f: unsafe extern \"system\" fn(i32) } unsafe extern \"C\" fn g() {}", true)
+            .len(),
+        0
+    );
     assert_eq!(complaints("a.rs", "// unsafe { } and \"unsafe {\"\nconst S: &str = \"unsafe {\";", true).len(), 0);
 }

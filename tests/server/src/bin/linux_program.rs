@@ -69,7 +69,7 @@ fn program(own: &Path, stand_ins: &str) -> io::Result<String> {
 
 /// A text as a Linux program takes it: paths on the drive `Z:` are its own, and so are those of the stand-ins.
 fn linux_text(text: &str, stand_ins: &str) -> String {
-    let folder = format!("{}/root/", unix_text(stand_ins));
+    let folder = [unix_text(stand_ins).as_str(), "root", ""].join("/");
     let linux = unix_text(text);
     // A path of Linux that the tests went on with has backslashes at its end.
     let linux = if linux.starts_with('/') && !linux.contains('=') { linux.replace('\\', "/") } else { linux };
