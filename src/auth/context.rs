@@ -1,45 +1,34 @@
-//! What the mechanisms of one client share: caches, limits, the policy, and the way to the system.
+//! What the logins of one client share.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::scram::KeyCache;
+#[cfg(feature = "aws")]
+use super::aws::AwsState;
+#[cfg(feature = "gssapi")]
+use super::gssapi::GssapiState;
+#[cfg(feature = "oidc")]
+use super::oidc::OidcState;
+use super::scram::ScramState;
 use crate::error::Result;
 use crate::options::ClientOptions;
 use crate::policy::SecurityPolicy;
 use crate::system::System;
+#[cfg(any(feature = "aws", feature = "gssapi"))]
 use crate::warning::WarningSink;
 
-/// What is made once for a client and handed to each of its logins.
+/// What is made once for a client and handed to each of its logins; each mechanism gets its own part.
 #[derive(Clone)]
 pub(crate) struct AuthContext {
-    /// The source of nonces.
-    pub(super) system: Arc<dyn System>,
-    /// The keys of earlier SCRAM conversations of this client.
-    pub(super) keys: KeyCache,
-    /// How many iterations a SCRAM server may ask for.
-    pub(super) scram_max_iterations: u32,
     /// Which risks are refused.
     pub(super) policy: SecurityPolicy,
-    /// Where warnings go.
-    #[allow(dead_code, reason = "mechanisms behind features warn")]
-    pub(super) alarm: WarningSink,
-    /// What MONGODB-AWS finds its keys with.
+    pub(super) scram: ScramState,
     #[cfg(feature = "aws")]
-    pub(super) aws: super::aws::AwsState,
-    /// What MONGODB-OIDC gets and keeps its tokens with.
+    pub(super) aws: AwsState,
     #[cfg(feature = "oidc")]
-    pub(super) oidc: super::oidc::OidcState,
-}
-
-/// What one connection keeps of its login, for the next one on it: a server may ask for another in mid-life.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LoginState {
-    /// The mechanism that logged it in.
-    pub(crate) mechanism: Option<&'static str>,
-    /// The number of the token that was used, where the mechanism has tokens that are kept.
-    #[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "no mechanism has such tokens"))]
-    pub(super) token: Option<u64>,
+    pub(super) oidc: OidcState,
+    #[cfg(feature = "gssapi")]
+    pub(super) gssapi: GssapiState,
 }
 
 impl AuthContext {
@@ -47,20 +36,21 @@ impl AuthContext {
     ///
     /// Fails where the operating system has no random bytes to give.
     pub(crate) fn new(options: &ClientOptions, system: &Arc<dyn System>) -> Result<Self> {
+        #[cfg(any(feature = "aws", feature = "gssapi"))]
+        let warnings = WarningSink::new(options.warning_handler.clone());
         Ok(AuthContext {
-            system: system.clone(),
-            keys: KeyCache::new(&**system)?,
-            scram_max_iterations: options.scram_max_iterations,
             policy: options.policy.clone(),
-            alarm: WarningSink::new(options.warning_handler.clone()),
+            scram: ScramState::new(system.clone(), options.scram_max_iterations)?,
             #[cfg(feature = "aws")]
-            aws: super::aws::AwsState::new(system.clone()),
+            aws: AwsState::new(system.clone(), options.policy.clone(), warnings.clone()),
             #[cfg(feature = "oidc")]
-            oidc: super::oidc::OidcState::new(system.clone()),
+            oidc: OidcState::new(system.clone()),
+            #[cfg(feature = "gssapi")]
+            gssapi: GssapiState::new(system.clone(), warnings),
         })
     }
 
-    /// The client is closed: nobody waits for a token any more.
+    /// The client is closed: no thread waits for a token any more.
     pub(crate) fn close(&self) {
         #[cfg(feature = "oidc")]
         self.oidc.close();
@@ -74,7 +64,7 @@ impl AuthContext {
     }
 
     pub(crate) fn remembered_keys(&self) -> usize {
-        self.keys.len()
+        self.scram.keys.len()
     }
 }
 

@@ -1,101 +1,82 @@
-//! Runs a machine: carries its commands through whatever exchange it is given, and judges refusals.
+//! Runs a login's conversation with the server.
 
 use bson::{RawDocument, RawDocumentBuf};
 use zeroize::Zeroize;
 
-use super::{LoginState, Mechanism, Step};
-use crate::error::{Error, ErrorKind, Result, Stage, command_error};
+use super::login::LoginState;
+use super::mechanism::{Mechanism, Step};
+use crate::error::{Error, ErrorKind, Result, Stage, codes, command_error};
 
-/// One round trip: a command for a database, and the server's whole reply. `ok: 0` is not judged by it.
-pub(crate) type Exchange<'a> = dyn FnMut(&str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
+/// One round trip: a command for a database, and the server's whole reply, which may say `ok: 0`.
+pub(crate) type SendAuthCommand<'a> = dyn FnMut(&str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
 
-/// Runs a conversation to its end. With `first`, the server's answer to what [`Mechanism::speculative`] gave, the machine goes
-/// on from there.
-pub(super) fn run(
-    mut machine: Box<dyn Mechanism>,
-    first: Option<&RawDocument>,
-    exchange: &mut Exchange<'_>,
+/// Runs a conversation to its end. With `speculative`, the server's answer to a start that travelled with `hello`, it goes on from
+/// there.
+///
+/// A mechanism may try again with a fresh credential after a refusal. The last refusal is explained.
+pub(crate) fn authenticate(
+    mut mechanism: Box<dyn Mechanism>,
+    speculative: Option<&RawDocument>,
+    send: &mut SendAuthCommand<'_>,
 ) -> Result<LoginState> {
-    let mut first = first;
-    for _ in 0..MAX_RETRIES {
-        match converse(machine.as_mut(), first.take(), exchange) {
-            Err(refused) => match machine.retry(&refused) {
-                Some(fresh) => machine = fresh,
-                None => return Err(machine.explain_refusal(refused)),
-            },
-            Ok(()) => return Ok(state(machine.as_ref())),
+    let mut reply = speculative.map(RawDocument::to_owned);
+    let (mut retries, mut rounds) = (0, 0);
+    loop {
+        let step = match &reply {
+            Some(reply) => mechanism.step(reply),
+            None => mechanism.start().map(Step::Send),
+        };
+        let error = match step {
+            Ok(Step::Done) => {
+                return Ok(LoginState { mechanism: Some(mechanism.name()), forget: mechanism.forget() });
+            }
+            Ok(Step::Send(_)) if rounds == MAX_ROUNDS => {
+                Error::invalid_reply(stage(&*mechanism), "the server does not come to an end")
+            }
+            Ok(Step::Send(command)) => {
+                rounds += 1;
+                let sent = send(mechanism.source(), &command);
+                command.into_bytes().zeroize(); // It may hold a password or a token as it is.
+                match accepted(&*mechanism, sent) {
+                    Ok(accepted) => {
+                        reply = Some(accepted);
+                        continue;
+                    }
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        match if retries < MAX_RETRIES { mechanism.retry(&error) } else { None } {
+            Some(fresh) => (mechanism, reply, rounds, retries) = (fresh, None, 0, retries + 1),
+            None => return Err(mechanism.explain_refusal(error)),
         }
     }
-    match converse(machine.as_mut(), None, exchange) {
-        Err(refused) => Err(machine.explain_refusal(refused)),
-        Ok(()) => Ok(state(machine.as_ref())),
-    }
 }
 
-/// What the connection keeps of a login by this machine.
-fn state(machine: &dyn Mechanism) -> LoginState {
-    LoginState { mechanism: Some(machine.name()), token: machine.token() }
-}
-
-fn converse(machine: &mut dyn Mechanism, first: Option<&RawDocument>, exchange: &mut Exchange<'_>) -> Result<()> {
-    let mut next = match first {
-        Some(reply) => machine.step(reply)?,
-        None => Step::Send(machine.start()?),
-    };
-    for _ in 0..MAX_ROUNDS {
-        let Step::Send(command) = next else { return Ok(()) };
-        let reply = exchange(machine.source(), &command);
-        command.into_bytes().zeroize(); // PLAIN's password, and tokens, stand in it as they are.
-        let reply = reply.map_err(|error| error.with_stage(stage(machine)))?;
-        if let Some(refused) = command_error(&reply, Stage::Command) {
-            return Err(not_accepted(machine, refused));
-        }
-        next = machine.step(&reply)?;
-    }
-    match next {
-        Step::Done => Ok(()),
-        Step::Send(_) => Err(Error::invalid_reply(stage(machine), "the server does not come to an end")),
-    }
-}
-
-fn not_accepted(machine: &dyn Mechanism, refused: Error) -> Error {
+/// The reply, unless the server refuses the command.
+fn accepted(mechanism: &dyn Mechanism, sent: Result<RawDocumentBuf>) -> Result<RawDocumentBuf> {
+    let stage = stage(mechanism);
+    let reply = sent.map_err(|error| error.with_stage(stage))?;
+    let Some(refused) = command_error(&reply, Stage::Command) else { return Ok(reply) };
     if !matches!(refused.kind(), ErrorKind::Command(_)) {
-        return refused.with_stage(stage(machine));
+        return Err(refused.with_stage(stage));
     }
     let code = refused.code();
-    let error = Error::new(ErrorKind::Authentication, stage(machine), "the server refused the credentials");
-    let error = error.with_source(refused);
-    match code {
-        Some(MECHANISM_UNAVAILABLE) => error.with_hint(unavailable(machine.name())),
+    let error = Error::new(ErrorKind::Authentication, stage, "the server refused the credentials").with_source(refused);
+    Err(match code {
+        Some(codes::MECHANISM_UNAVAILABLE) => error.with_hint(mechanism.explain_unavailable()),
         _ => error,
-    }
+    })
 }
 
-/// What a server needs to have the mechanism that it lacks.
-fn unavailable(mechanism: &str) -> String {
-    match mechanism {
-        "GSSAPI" | "PLAIN" | "MONGODB-OIDC" => {
-            format!(
-                "{mechanism} needs MongoDB Enterprise or Atlas, with {mechanism} among its authenticationMechanisms"
-            )
-        }
-        "MONGODB-AWS" => "MONGODB-AWS needs MongoDB Atlas, or MongoDB Enterprise with it among its \
-                          authenticationMechanisms"
-            .to_owned(),
-        _ => format!("this server does not offer {mechanism} (authenticationMechanisms)"),
-    }
+fn stage(mechanism: &dyn Mechanism) -> Stage {
+    Stage::Authentication { mechanism: mechanism.name(), step: mechanism.step_name() }
 }
-
-fn stage(machine: &dyn Mechanism) -> Stage {
-    Stage::Authentication { mechanism: machine.name(), step: machine.step_name() }
-}
-
-/// The server's code for a mechanism that it lacks.
-pub(super) const MECHANISM_UNAVAILABLE: i32 = 334;
 
 /// How often a mechanism may try again with a fresh credential: a token that another thread got, one by a refresh token, and one
 /// by asking are three.
 const MAX_RETRIES: usize = 3;
 
-/// A bound above each mechanism's own, so that no machine can be kept talking.
+/// A bound above each mechanism's own, so that no conversation goes on for ever.
 const MAX_ROUNDS: usize = 16;

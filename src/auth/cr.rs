@@ -9,10 +9,10 @@ use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
+use super::mechanism::{Mechanism, Step};
 use super::scram::mongo_digest;
-use super::{Mechanism, Step};
 use crate::credential::CrCredential;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Result, Stage, codes};
 use crate::hex::hex;
 
 /// One conversation.
@@ -94,7 +94,7 @@ impl Mechanism for Cr {
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);
         match code {
-            AUTHENTICATION_FAILED => refused.with_hint(
+            codes::AUTHENTICATION_FAILED => refused.with_hint(
                 "check the user name, the password and authSource; a user whose credentials are those of SCRAM cannot log in by \
                  MONGODB-CR, and nobody can from MongoDB 4.0 on, which removed it: SCRAM-SHA-1 takes the same password",
             ),
@@ -125,9 +125,12 @@ const NAME: &str = "MONGODB-CR";
 /// Servers send 16 digits at the most.
 const MAX_NONCE: usize = 64;
 
-/// The server's code for a login that it refuses.
-const AUTHENTICATION_FAILED: i32 = 18;
-
-/// What servers say that do not have the mechanism any more: BadValue, FailedToParse, CommandNotFound, MechanismUnavailable, and two
-/// for a command with a field too many or too few.
-const REMOVED: [i32; 6] = [2, 9, 59, 334, 40414, 40415];
+/// What servers answer that do not have the mechanism any more.
+const REMOVED: [i32; 6] = [
+    codes::BAD_VALUE,
+    codes::FAILED_TO_PARSE,
+    codes::COMMAND_NOT_FOUND,
+    codes::MECHANISM_UNAVAILABLE,
+    codes::FIELD_MISSING,
+    codes::FIELD_UNKNOWN,
+];

@@ -6,9 +6,9 @@ use std::mem;
 
 use zeroize::Zeroizing;
 
-use super::sasl::{SaslClient, SaslStep};
+use super::sasl::{SaslClient, SaslStep, explain_missing_from_community};
 use crate::credential::PlainCredential;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Result, Stage, codes};
 use crate::secret::Secret;
 
 /// One conversation.
@@ -78,11 +78,15 @@ impl SaslClient for Plain {
         true
     }
 
+    fn explain_unavailable(&self) -> String {
+        explain_missing_from_community(NAME)
+    }
+
     fn explain_refusal(&self, refused: Error) -> Error {
         let (ErrorKind::Authentication, Some(code)) = (refused.kind(), refused.code()) else { return refused };
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);
-        match WRONG.contains(&code) {
+        match [codes::AUTHENTICATION_FAILED, codes::ATLAS_ERROR].contains(&code) {
             true => refused.with_hint(
                 "check the user name and the password, as the LDAP directory behind the server has them, and authSource",
             ),
@@ -97,6 +101,3 @@ fn broken(what: &'static str) -> Error {
 
 /// The mechanism's name.
 const NAME: &str = "PLAIN";
-
-/// The codes for a login that is refused: MongoDB's (AuthenticationFailed) and Atlas'.
-const WRONG: [i32; 2] = [18, 8000];

@@ -1,7 +1,7 @@
 //! SASL over commands: `saslStart`, then `saslContinue` until the server is done.
 //!
-//! The byte mechanisms (SCRAM, and others to come) know nothing of commands; [`Sasl`] dresses one of them as a
-//! [`Mechanism`]. It holds the server to the form of the exchange: one conversation id from first to last, an end within
+//! The byte mechanisms (SCRAM, PLAIN, GSSAPI, MONGODB-AWS, MONGODB-OIDC) know nothing of commands; [`Sasl`] makes a
+//! [`Mechanism`] of one. It holds the server to the form of the exchange: one conversation id from first to last, an end within
 //! [`MAX_STEPS`], and no success before the byte mechanism says that the server has been verified.
 
 use std::mem;
@@ -13,18 +13,18 @@ use bson::spec::BinarySubtype;
 use bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use zeroize::Zeroizing;
 
-use super::{Mechanism, Step};
+use super::mechanism::{Forget, Mechanism, Step};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// A byte mechanism's side of a conversation.
 pub(super) trait SaslClient: Send + 'static {
     /// The mechanism's name.
     fn name(&self) -> &'static str;
-    /// What it waits for now, in words.
+    /// The step that an error names: what it waits for now.
     fn step_name(&self) -> &'static str;
     /// Its first message.
     fn start(&mut self) -> Result<Zeroizing<Vec<u8>>>;
-    /// Judges the server's message. Any error ends the conversation for good.
+    /// Validates the server's message and answers it. Any error ends the conversation for good.
     fn step(&mut self, challenge: &[u8]) -> Result<SaslStep>;
     /// The `options` of `saslStart`.
     fn options(&self) -> Option<RawDocumentBuf> {
@@ -34,8 +34,8 @@ pub(super) trait SaslClient: Send + 'static {
     fn may_speculate(&mut self) -> bool {
         false
     }
-    /// Whether a server that says `done` now is wrong, whatever else it says: judged before [`step`](SaslClient::step), for one
-    /// that costs something, as asking a person does.
+    /// Whether a server that says `done` now is wrong, whatever else it says: looked at before [`step`](SaslClient::step), for
+    /// a step that costs something, as asking a person does.
     fn refuses_early_done(&self) -> bool {
         false
     }
@@ -50,12 +50,16 @@ pub(super) trait SaslClient: Send + 'static {
     {
         None
     }
-    /// A refusal in this mechanism's words.
+    /// The refusal as an error of this mechanism.
     fn explain_refusal(&self, refused: Error) -> Error {
         refused
     }
-    /// The number of the token that was used, where the mechanism has tokens that are kept.
-    fn token(&self) -> Option<u64> {
+    /// What a server needs that lacks this mechanism.
+    fn explain_unavailable(&self) -> String {
+        format!("this server does not offer {} (authenticationMechanisms)", self.name())
+    }
+    /// What to do before another login on the same connection, where this one used something that is kept for later logins.
+    fn forget(&self) -> Option<Forget> {
         None
     }
 }
@@ -153,8 +157,12 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
         self.client.explain_refusal(refused)
     }
 
-    fn token(&self) -> Option<u64> {
-        self.client.token()
+    fn explain_unavailable(&self) -> String {
+        self.client.explain_unavailable()
+    }
+
+    fn forget(&self) -> Option<Forget> {
+        self.client.forget()
     }
 
     fn speculative(&mut self) -> Result<Option<RawDocumentBuf>> {
@@ -213,6 +221,11 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
     }
 }
 
+/// What a server needs for a mechanism that MongoDB Community does not have.
+pub(super) fn explain_missing_from_community(name: &str) -> String {
+    format!("{name} needs MongoDB Enterprise or Atlas, with {name} among its authenticationMechanisms")
+}
+
 /// What counts in the reply to `saslStart` and `saslContinue`.
 struct Reply {
     conversation: RawDocumentBuf,
@@ -265,10 +278,10 @@ fn payload_bytes(value: RawBsonRef<'_>) -> Result<Zeroizing<Vec<u8>>, &'static s
             Ok(Zeroizing::new(bytes.to_vec()))
         }
         RawBsonRef::String(text) if text.len() <= MAX_PAYLOAD => {
-            STANDARD.decode(text).map(Zeroizing::new).map_err(|_| "the server's payload is a text that is not base64")
+            STANDARD.decode(text).map(Zeroizing::new).map_err(|_| "the server's payload is a string that is not base64")
         }
         RawBsonRef::Binary(_) | RawBsonRef::String(_) => Err("the server's payload is longer than 64 KiB"),
-        _ => Err("the server's payload is neither binary nor text"),
+        _ => Err("the server's payload is neither binary data nor a string"),
     }
 }
 

@@ -8,23 +8,45 @@ mod avx;
 mod cache;
 mod crypto;
 mod messages;
+mod pbkdf2;
 
 use std::mem;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bson::{RawDocumentBuf, rawdoc};
 use zeroize::Zeroizing;
 
-use super::AuthContext;
 use super::sasl::{SaslClient, SaslStep};
 use crate::credential::{ScramCredential, ScramMechanism};
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::secret::Secret;
+use crate::system::System;
 use messages::{ServerFinal, ServerFirst};
 
-pub(super) use cache::KeyCache;
+use cache::KeyCache;
 pub(super) use crypto::mongo_digest;
+
+/// What the SCRAM conversations of one client share.
+#[derive(Clone)]
+pub(super) struct ScramState {
+    /// The source of nonces.
+    system: Arc<dyn System>,
+    /// The keys of earlier conversations.
+    pub(super) keys: KeyCache,
+    /// How many iterations a server may ask for.
+    pub(super) max_iterations: u32,
+}
+
+impl ScramState {
+    /// Fails where the operating system has no random bytes to give.
+    pub(super) fn new(system: Arc<dyn System>, max_iterations: u32) -> Result<Self> {
+        let keys = KeyCache::new(&*system)?;
+        Ok(ScramState { system, keys, max_iterations })
+    }
+}
 
 /// The client's side of one SCRAM conversation.
 pub(super) struct Scram {
@@ -33,8 +55,9 @@ pub(super) struct Scram {
     password: Secret,
     client_first_bare: String,
     nonce: String,
-    keys: KeyCache,
-    max_iterations: u32,
+    shared: ScramState,
+    /// When the keys must be derived.
+    deadline: Deadline,
     state: State,
 }
 
@@ -49,17 +72,23 @@ impl Scram {
     /// A conversation with a fresh nonce.
     ///
     /// Fails where the password has no prepared form (SCRAM-SHA-256, RFC 4013), or no random bytes can be had.
-    pub(super) fn new(credential: &ScramCredential, mechanism: ScramMechanism, context: &AuthContext) -> Result<Self> {
+    pub(super) fn new(
+        credential: &ScramCredential,
+        mechanism: ScramMechanism,
+        shared: &ScramState,
+        deadline: Deadline,
+    ) -> Result<Self> {
         let mut random = [0; NONCE_LENGTH];
-        context.system.random(&mut random)?;
-        Scram::with_nonce(credential, mechanism, context, STANDARD.encode(random))
+        shared.system.random(&mut random)?;
+        let scram = Scram::with_nonce(credential, mechanism, shared, STANDARD.encode(random))?;
+        Ok(Scram { deadline, ..scram })
     }
 
     /// A conversation with a nonce that is known beforehand, for test vectors and recorded conversations.
     pub(super) fn with_nonce(
         credential: &ScramCredential,
         mechanism: ScramMechanism,
-        context: &AuthContext,
+        shared: &ScramState,
         nonce: String,
     ) -> Result<Self> {
         Ok(Scram {
@@ -67,16 +96,18 @@ impl Scram {
             password: crypto::prepared_password(mechanism, &credential.username, &credential.password)?,
             client_first_bare: format!("n={},r={nonce}", messages::escaped(&credential.username)),
             nonce,
-            keys: context.keys.clone(),
-            max_iterations: context.scram_max_iterations,
+            shared: shared.clone(),
+            deadline: Deadline::NEVER,
             state: State::Unstarted,
         })
     }
 
     fn on_server_first(&mut self, message: &[u8], stage: Stage) -> Result<SaslStep> {
         let broken = |message| Error::invalid_reply(stage, message);
-        let first = ServerFirst::parse(message, &self.nonce, self.max_iterations).map_err(broken)?;
-        let keys = self.keys.get_or_derive(self.mechanism, &self.password, &first.salt, first.iterations);
+        let first = ServerFirst::parse(message, &self.nonce, self.shared.max_iterations).map_err(broken)?;
+        let ServerFirst { salt, iterations, .. } = &first;
+        let keys = self.shared.keys.get_or_derive(self.mechanism, &self.password, salt, *iterations, self.deadline);
+        let keys = keys.ok_or_else(|| self.too_slow(*iterations, stage))?;
         let without_proof = format!("c={CHANNEL_BINDING},r={}", first.nonce);
         let auth_message = format!("{},{},{without_proof}", self.client_first_bare, first.text);
         let proof = crypto::client_proof(self.mechanism, &keys.client, &auth_message);
@@ -155,6 +186,13 @@ impl SaslClient for Scram {
 }
 
 impl Scram {
+    fn too_slow(&self, iterations: u32, stage: Stage) -> Error {
+        let message = format!("{} ran out while the key was derived ({iterations} iterations)", self.deadline.name());
+        Error::new(ErrorKind::Timeout, stage, message).with_hint(
+            "the server chooses the iterations (scramIterationCount); scram_max_iterations limits what is accepted",
+        )
+    }
+
     fn over(&self) -> Error {
         let stage = Stage::Authentication { mechanism: self.name(), step: "end" };
         Error::invalid_reply(stage, "this SCRAM conversation is over")
@@ -172,13 +210,15 @@ const NONCE_LENGTH: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::auth::tests::{context, credential};
 
     #[test]
     fn a_dead_machine_stays_dead() {
         let user = credential("user", "pencil");
-        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha256, &context(), "abc".to_owned()).unwrap();
+        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha256, &context().scram, "abc".to_owned()).unwrap();
         assert_eq!(scram.start().unwrap().as_slice(), b"n,,n=user,r=abc");
         scram.step(b"r=abcd,s=AAAA,i=1").unwrap_err();
         for _ in 0..3 {
@@ -188,18 +228,33 @@ mod tests {
     }
 
     #[test]
+    fn the_deadline_ends_the_derivation_of_keys() {
+        let user = credential("user", "pencil");
+        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha256, &context().scram, "abc".to_owned()).unwrap();
+        scram.deadline = Deadline::after(Duration::from_millis(5)).named("timeoutMS");
+        scram.start().unwrap();
+        let began = Instant::now();
+        let error = scram.step(b"r=abcd,s=AAAA,i=1000000").unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout), "{error:?}");
+        assert!(error.message().contains("timeoutMS ran out") && error.message().contains("1000000"), "{error}");
+        assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
+        assert_eq!(context().remembered_keys(), 0);
+        assert!(scram.step(b"r=abcd,s=AAAA,i=4096").unwrap_err().message().contains("is over"));
+    }
+
+    #[test]
     fn nonces_are_fresh_and_long() {
         let user = credential("user", "pencil");
-        let nonce = || Scram::new(&user, ScramMechanism::Sha256, &context()).unwrap().nonce;
+        let nonce = || Scram::new(&user, ScramMechanism::Sha256, &context().scram, Deadline::NEVER).unwrap().nonce;
         let (one, two) = (nonce(), nonce());
         assert_ne!(one, two);
         assert_eq!(STANDARD.decode(one).unwrap().len(), NONCE_LENGTH);
     }
 
     #[test]
-    fn names_with_signs_of_the_grammar_are_escaped() {
+    fn names_with_characters_of_the_grammar_are_escaped() {
         let user = credential("a=b,c=2C", "pencil");
-        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha1, &context(), "abc".to_owned()).unwrap();
+        let mut scram = Scram::with_nonce(&user, ScramMechanism::Sha1, &context().scram, "abc".to_owned()).unwrap();
         assert_eq!(scram.start().unwrap().as_slice(), b"n,,n=a=3Db=2Cc=3D2C,r=abc");
     }
 }

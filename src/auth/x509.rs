@@ -5,11 +5,10 @@ use std::mem;
 use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
-use super::conversation::MECHANISM_UNAVAILABLE;
-use super::{Mechanism, Step};
+use super::mechanism::{Mechanism, Step};
 use crate::certificate::PresentedCertificate;
 use crate::credential::{EXTERNAL, X509Credential};
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Result, Stage, codes};
 
 /// The one command, and what it waits for.
 pub(super) struct X509 {
@@ -101,7 +100,7 @@ impl Mechanism for X509 {
         }
         let error = error.with_message(message);
         match code {
-            MECHANISM_UNAVAILABLE => error,
+            codes::MECHANISM_UNAVAILABLE => error,
             _ if self.username.is_some() => error.with_hint(
                 "the user name must be the certificate's subject as RFC 2253 writes it; better leave it out",
             ),

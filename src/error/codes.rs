@@ -1,6 +1,19 @@
 //! The server's error codes that the driver acts on, by the names in the server's own list.
 
+pub(crate) const BAD_VALUE: i32 = 2;
+pub(crate) const FAILED_TO_PARSE: i32 = 9;
+/// The server refuses a login.
+pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
 /// A collection, or a database, that does not exist.
 pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
+pub(crate) const COMMAND_NOT_FOUND: i32 = 59;
+/// The server does not have the mechanism of a login.
+pub(crate) const MECHANISM_UNAVAILABLE: i32 = 334;
 /// The login of a connection is no longer valid; the server wants another one on the same connection.
 pub(crate) const REAUTHENTICATION_REQUIRED: i32 = 391;
+/// What Atlas answers in place of `AUTHENTICATION_FAILED`, among other things.
+pub(crate) const ATLAS_ERROR: i32 = 8000;
+/// A required field of a command is missing.
+pub(crate) const FIELD_MISSING: i32 = 40414;
+/// A command has a field that it does not know.
+pub(crate) const FIELD_UNKNOWN: i32 = 40415;

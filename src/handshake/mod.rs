@@ -16,7 +16,7 @@ use zeroize::Zeroize;
 use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState};
 use crate::credential::Credential;
 use crate::description::ServerType;
-use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
 use crate::options::{ClientOptions, DriverInfo, ServerApi};
 use crate::system::System;
 
@@ -95,11 +95,13 @@ impl Handshake {
         let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.context, target));
         let mut done = self.say_hello(login.as_mut(), send)?;
 
-        if let Some(login) = login.filter(|_| done.hello.description.server_type != ServerType::RsArbiter) {
+        if let Some(mut login) = login.filter(|_| done.hello.description.server_type != ServerType::RsArbiter) {
             let speculative = done.hello.speculative.take();
             let offered = done.hello.supported_mechanisms.as_deref();
             let exchange = &mut |database: &str, command: &RawDocument| self.send_auth_command(database, command, send);
-            done.login = login.finish(offered, speculative.as_deref(), exchange)?;
+            let (mechanism, speculative) = login.begin(offered, speculative.as_deref())?;
+            let outcome = auth::authenticate(mechanism, speculative, exchange);
+            done.login = outcome.map_err(|error| login.explain_refusal(error, offered))?;
         }
         Ok(done)
     }
@@ -112,9 +114,11 @@ impl Handshake {
         send: &mut SendCommand<'_>,
     ) -> Result<()> {
         let Some(credential) = &self.credential else { return Err(no_credential()) };
-        let login = Login::again(credential, &self.context, target, state);
+        let mut login = Login::again(credential, &self.context, target, state);
         let exchange = &mut |database: &str, command: &RawDocument| self.send_auth_command(database, command, send);
-        *state = login.finish(None, None, exchange)?;
+        let (mechanism, _) = login.begin(None, None)?;
+        let outcome = auth::authenticate(mechanism, None, exchange);
+        *state = outcome.map_err(|error| login.explain_refusal(error, None))?;
         Ok(())
     }
 
@@ -164,7 +168,7 @@ impl Handshake {
             command.append(cstr!("loadBalanced"), true);
         }
         if let Some(login) = login {
-            if let Some(user) = login.supported_mechanisms() {
+            if let Some(user) = login.user_to_ask_about() {
                 command.append(cstr!("saslSupportedMechs"), user);
             }
             if let Some(start) = login.speculate()? {
@@ -215,7 +219,7 @@ fn no_credential() -> Error {
 /// Only what needs the modern `hello` sends it first, and old servers do not know it.
 fn no_such_command(error: Error, format: MessageFormat) -> Error {
     match (format, error.code()) {
-        (MessageFormat::OpMsg, Some(COMMAND_NOT_FOUND)) => {
+        (MessageFormat::OpMsg, Some(codes::COMMAND_NOT_FOUND)) => {
             error.with_hint("the server is too old for what was asked: a server API version needs MongoDB 5.0 or later")
         }
         _ => error,
@@ -230,9 +234,6 @@ fn overload(error: Error) -> Error {
     }
     error.with_label(SYSTEM_OVERLOADED_ERROR).with_label(RETRYABLE_ERROR)
 }
-
-/// The server's code for a command that it does not know.
-const COMMAND_NOT_FOUND: i32 = 59;
 
 #[cfg(test)]
 mod tests;

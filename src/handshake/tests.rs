@@ -5,7 +5,7 @@ use std::error::Error as _;
 use super::environment::Environment;
 use super::*;
 use crate::auth::tests::noise::Noise;
-use crate::auth::tests::peer::Peer;
+use crate::auth::tests::scram_server::ScramServer;
 use crate::auth::tests::{context, credential, localhost};
 use crate::credential::{ScramCredential, ScramMechanism, X509Credential};
 use crate::description::ServerType;
@@ -30,21 +30,21 @@ fn user() -> ScramCredential {
     credential("user", "pencil")
 }
 
-fn run(handshake: &Handshake, peer: &mut Peer) -> Result<Established> {
+fn run(handshake: &Handshake, server: &mut ScramServer) -> Result<Established> {
     handshake.run(&localhost(), &mut |form, database, command| {
-        let first = peer.got.is_empty() && command.get("isMaster").unwrap().is_some();
+        let first = server.got.is_empty() && command.get("isMaster").unwrap().is_some();
         assert_eq!(form, if first { MessageFormat::OpQuery } else { MessageFormat::OpMsg });
-        Ok(peer.answer(database, command))
+        Ok(server.answer(database, command))
     })
 }
 
-/// The names of the commands that the peer got.
-fn names(peer: &Peer) -> Vec<&str> {
-    peer.got.iter().map(|(_, command)| command.iter().next().unwrap().unwrap().0.as_str()).collect()
+/// The names of the commands that the server got.
+fn names(server: &ScramServer) -> Vec<&str> {
+    server.got.iter().map(|(_, command)| command.iter().next().unwrap().unwrap().0.as_str()).collect()
 }
 
-fn start_of(peer: &Peer, at: usize) -> (String, String) {
-    let command = &peer.got[at].1;
+fn start_of(server: &ScramServer, at: usize) -> (String, String) {
+    let command = &server.got[at].1;
     let start = command.get_document("speculativeAuthenticate").unwrap_or(command);
     let payload = start.get_binary("payload").unwrap().bytes.to_vec();
     (start.get_str("mechanism").unwrap().to_owned(), String::from_utf8(payload).unwrap())
@@ -52,11 +52,11 @@ fn start_of(peer: &Peer, at: usize) -> (String, String) {
 
 #[test]
 fn without_a_user_there_is_only_a_hello() {
-    let mut peer = Peer::new(&[]);
-    let done = run(&handshake(None), &mut peer).unwrap();
+    let mut server = ScramServer::new(&[]);
+    let done = run(&handshake(None), &mut server).unwrap();
     assert_eq!((done.login.mechanism, done.hello.description.server_type), (None, ServerType::Standalone));
-    assert_eq!(names(&peer), ["isMaster"]);
-    let (database, hello) = &peer.got[0];
+    assert_eq!(names(&server), ["isMaster"]);
+    let (database, hello) = &server.got[0];
     assert_eq!(database, "admin");
     assert_eq!(hello.get_i32("isMaster").unwrap(), 1);
     assert!(hello.get_bool("helloOk").unwrap());
@@ -73,19 +73,19 @@ fn without_a_user_there_is_only_a_hello() {
 
 #[test]
 fn speculation_saves_a_round_trip() {
-    let mut peer = Peer::new(&[SHA_1, SHA_256]);
-    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().login.mechanism, Some(SHA_256));
-    assert_eq!(names(&peer), ["isMaster", "saslContinue"]);
-    assert_eq!(peer.got[0].1.get_str("saslSupportedMechs").unwrap(), "admin.user");
+    let mut server = ScramServer::new(&[SHA_1, SHA_256]);
+    assert_eq!(run(&handshake(Some(user())), &mut server).unwrap().login.mechanism, Some(SHA_256));
+    assert_eq!(names(&server), ["isMaster", "saslContinue"]);
+    assert_eq!(server.got[0].1.get_str("saslSupportedMechs").unwrap(), "admin.user");
 }
 
 #[test]
 fn a_speculation_without_an_answer_starts_again_with_a_fresh_nonce() {
-    let mut peer = Peer::new(&[SHA_256]);
-    peer.speculates = false;
-    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().login.mechanism, Some(SHA_256));
-    assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue"]);
-    let (speculated, started) = (start_of(&peer, 0), start_of(&peer, 1));
+    let mut server = ScramServer::new(&[SHA_256]);
+    server.speculates = false;
+    assert_eq!(run(&handshake(Some(user())), &mut server).unwrap().login.mechanism, Some(SHA_256));
+    assert_eq!(names(&server), ["isMaster", "saslStart", "saslContinue"]);
+    let (speculated, started) = (start_of(&server, 0), start_of(&server, 1));
     assert_eq!((speculated.0.as_str(), started.0.as_str()), (SHA_256, SHA_256));
     assert_ne!(speculated.1, started.1);
 }
@@ -93,46 +93,46 @@ fn a_speculation_without_an_answer_starts_again_with_a_fresh_nonce() {
 #[test]
 fn a_user_of_the_older_mechanism_is_logged_in_by_it() {
     for tells in [true, false] {
-        let mut peer = Peer::new(&[SHA_1]);
-        peer.tells = tells;
-        peer.empty_exchange = true;
-        assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().login.mechanism, Some(SHA_1));
-        assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue", "saslContinue"]);
+        let mut server = ScramServer::new(&[SHA_1]);
+        server.tells = tells;
+        server.empty_exchange = true;
+        assert_eq!(run(&handshake(Some(user())), &mut server).unwrap().login.mechanism, Some(SHA_1));
+        assert_eq!(names(&server), ["isMaster", "saslStart", "saslContinue", "saslContinue"]);
     }
 }
 
 #[test]
 fn a_server_that_answers_the_speculation_and_offers_only_the_older_one_gets_the_older_one() {
-    let mut peer = Peer::new(&[SHA_1, SHA_256]);
-    peer.tells = false;
-    peer.hello.append(cstr!("saslSupportedMechs"), RawArrayBuf::from_iter([SHA_1, "PLAIN", "NEW-ONE"]));
-    assert_eq!(run(&handshake(Some(user())), &mut peer).unwrap().login.mechanism, Some(SHA_1));
-    assert_eq!(names(&peer), ["isMaster", "saslStart", "saslContinue"]);
+    let mut server = ScramServer::new(&[SHA_1, SHA_256]);
+    server.tells = false;
+    server.hello.append(cstr!("saslSupportedMechs"), RawArrayBuf::from_iter([SHA_1, "PLAIN", "NEW-ONE"]));
+    assert_eq!(run(&handshake(Some(user())), &mut server).unwrap().login.mechanism, Some(SHA_1));
+    assert_eq!(names(&server), ["isMaster", "saslStart", "saslContinue"]);
 }
 
 #[test]
 fn an_explicit_mechanism_is_honoured_and_speculated() {
     for (mechanism, name) in [(ScramMechanism::Sha1, SHA_1), (ScramMechanism::Sha256, SHA_256)] {
-        let mut peer = Peer::new(&[SHA_1, SHA_256]);
+        let mut server = ScramServer::new(&[SHA_1, SHA_256]);
         let explicit = ScramCredential { mechanism: Some(mechanism), ..user() };
-        assert_eq!(run(&handshake(Some(explicit)), &mut peer).unwrap().login.mechanism, Some(name));
-        assert_eq!(names(&peer), ["isMaster", "saslContinue"]);
-        assert!(peer.got[0].1.get("saslSupportedMechs").unwrap().is_none());
-        assert_eq!(start_of(&peer, 0).0, name);
+        assert_eq!(run(&handshake(Some(explicit)), &mut server).unwrap().login.mechanism, Some(name));
+        assert_eq!(names(&server), ["isMaster", "saslContinue"]);
+        assert!(server.got[0].1.get("saslSupportedMechs").unwrap().is_none());
+        assert_eq!(start_of(&server, 0).0, name);
     }
 }
 
 #[test]
 fn the_source_is_where_the_commands_go() {
-    let mut peer = Peer::new(&[SHA_256]);
-    peer.source = "people";
-    peer.speculates = false;
+    let mut server = ScramServer::new(&[SHA_256]);
+    server.source = "people";
+    server.speculates = false;
     let elsewhere = ScramCredential { source: "people".to_owned(), ..user() };
-    run(&handshake(Some(elsewhere)), &mut peer).unwrap();
-    let databases: Vec<&str> = peer.got.iter().map(|(database, _)| database.as_str()).collect();
+    run(&handshake(Some(elsewhere)), &mut server).unwrap();
+    let databases: Vec<&str> = server.got.iter().map(|(database, _)| database.as_str()).collect();
     assert_eq!(databases, ["admin", "people", "people"]);
-    assert_eq!(peer.got[0].1.get_document("speculativeAuthenticate").unwrap().get_str("db").unwrap(), "people");
-    assert_eq!(peer.got[0].1.get_str("saslSupportedMechs").unwrap(), "people.user");
+    assert_eq!(server.got[0].1.get_document("speculativeAuthenticate").unwrap().get_str("db").unwrap(), "people");
+    assert_eq!(server.got[0].1.get_str("saslSupportedMechs").unwrap(), "people.user");
 }
 
 #[test]
@@ -144,29 +144,29 @@ fn names_and_passwords_of_every_kind_log_in() {
         ("\u{2168}", "\u{2163}", "IV"),
         ("user", "", ""),
     ] {
-        let mut peer = Peer::new(&[SHA_256]);
-        (peer.username, peer.password) = (username, prepared);
-        run(&handshake(Some(credential(username, password))), &mut peer).unwrap();
+        let mut server = ScramServer::new(&[SHA_256]);
+        (server.username, server.password) = (username, prepared);
+        run(&handshake(Some(credential(username, password))), &mut server).unwrap();
     }
 }
 
 #[test]
 fn a_password_that_has_no_prepared_form_still_serves_the_older_mechanism() {
-    let mut peer = Peer::new(&[SHA_1]);
-    peer.password = "\u{1F511}";
-    let done = run(&handshake(Some(credential("user", "\u{1F511}"))), &mut peer).unwrap();
+    let mut server = ScramServer::new(&[SHA_1]);
+    server.password = "\u{1F511}";
+    let done = run(&handshake(Some(credential("user", "\u{1F511}"))), &mut server).unwrap();
     assert_eq!(done.login.mechanism, Some(SHA_1));
-    assert!(peer.got[0].1.get("speculativeAuthenticate").unwrap().is_none());
+    assert!(server.got[0].1.get("speculativeAuthenticate").unwrap().is_none());
 
-    let mut strong = Peer::new(&[SHA_256]);
+    let mut strong = ScramServer::new(&[SHA_256]);
     let error = run(&handshake(Some(credential("user", "\u{1F511}"))), &mut strong).unwrap_err();
     assert!(error.message().contains("cannot be used with SCRAM-SHA-256"), "{error}");
 }
 
 #[test]
 fn a_wrong_password_names_the_user_and_hides_the_password() {
-    let mut peer = Peer::new(&[SHA_1, SHA_256]);
-    let error = run(&handshake(Some(credential("user", "penc+il"))), &mut peer).unwrap_err();
+    let mut server = ScramServer::new(&[SHA_1, SHA_256]);
+    let error = run(&handshake(Some(credential("user", "penc+il"))), &mut server).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Authentication));
     assert_eq!(error.stage(), Stage::Authentication { mechanism: SHA_256, step: "server-final message" });
     assert_eq!((error.code(), error.code_name()), (Some(18), Some("AuthenticationFailed")));
@@ -179,15 +179,15 @@ fn a_wrong_password_names_the_user_and_hides_the_password() {
     }
 
     let pasted = ScramCredential { plus_in_uri: true, ..credential("user", "penc+il") };
-    let error = run(&handshake(Some(pasted)), &mut Peer::new(&[SHA_256])).unwrap_err();
+    let error = run(&handshake(Some(pasted)), &mut ScramServer::new(&[SHA_256])).unwrap_err();
     assert!(error.hint().unwrap().contains("%20"), "{error}");
 }
 
 #[test]
 fn an_unknown_user_is_an_ordinary_failure() {
-    let mut peer = Peer::new(&[SHA_256]);
-    let error = run(&handshake(Some(credential("nobody", "pencil"))), &mut peer).unwrap_err();
-    assert_eq!((error.code(), names(&peer).as_slice()), (Some(18), ["isMaster", "saslStart"].as_slice()));
+    let mut server = ScramServer::new(&[SHA_256]);
+    let error = run(&handshake(Some(credential("nobody", "pencil"))), &mut server).unwrap_err();
+    assert_eq!((error.code(), names(&server).as_slice()), (Some(18), ["isMaster", "saslStart"].as_slice()));
     assert!(error.hint().unwrap().contains("may not exist"), "{error}");
 }
 
@@ -198,12 +198,12 @@ fn the_policy_against_weak_mechanisms_is_kept() {
         handshake.context.set_policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
         handshake
     };
-    let mut weak = Peer::new(&[SHA_1]);
+    let mut weak = ScramServer::new(&[SHA_1]);
     let error = run(&strict(user()), &mut weak).unwrap_err();
     assert!(error.message().contains("refuse_weak_mechanisms"), "{error}");
     assert_eq!(names(&weak), ["isMaster"]);
 
-    let mut silent = Peer::new(&[SHA_1, SHA_256]);
+    let mut silent = ScramServer::new(&[SHA_1, SHA_256]);
     silent.tells = false;
     assert_eq!(run(&strict(user()), &mut silent).unwrap().login.mechanism, Some(SHA_256));
 
@@ -256,22 +256,22 @@ fn what_cannot_work_is_refused_before_anything_is_connected() {
 
 #[test]
 fn an_arbiter_is_not_logged_in_to() {
-    let mut peer = Peer::new(&[SHA_256]);
-    peer.hello = rawdoc! { "setName": "rs", "arbiterOnly": true, "maxWireVersion": 17 };
-    let done = run(&handshake(Some(user())), &mut peer).unwrap();
+    let mut server = ScramServer::new(&[SHA_256]);
+    server.hello = rawdoc! { "setName": "rs", "arbiterOnly": true, "maxWireVersion": 17 };
+    let done = run(&handshake(Some(user())), &mut server).unwrap();
     assert_eq!((done.login.mechanism, done.hello.description.server_type), (None, ServerType::RsArbiter));
-    assert_eq!(names(&peer), ["isMaster"]);
+    assert_eq!(names(&server), ["isMaster"]);
 }
 
 #[test]
 fn a_declared_api_version_goes_with_every_command() {
     let mut modern = handshake(Some(user()));
     modern.server_api = Some(ServerApi { version: "1".to_owned(), strict: Some(true), deprecation_errors: None });
-    let mut peer = Peer::new(&[SHA_256]);
-    peer.speculates = false;
-    run(&modern, &mut peer).unwrap();
-    assert_eq!(names(&peer), ["hello", "saslStart", "saslContinue"]);
-    for (_, command) in &peer.got {
+    let mut server = ScramServer::new(&[SHA_256]);
+    server.speculates = false;
+    run(&modern, &mut server).unwrap();
+    assert_eq!(names(&server), ["hello", "saslStart", "saslContinue"]);
+    for (_, command) in &server.got {
         assert_eq!(command.get_str("apiVersion").unwrap(), "1");
         assert!(command.get_bool("apiStrict").unwrap());
         assert!(command.get("apiDeprecationErrors").unwrap().is_none());
@@ -292,15 +292,15 @@ fn an_api_version_on_an_old_server_is_explained() {
 fn behind_a_load_balancer_a_service_id_is_needed() {
     let mut balanced = handshake(None);
     balanced.load_balanced = true;
-    let mut peer = Peer::new(&[]);
-    let error = run(&balanced, &mut peer).unwrap_err();
+    let mut server = ScramServer::new(&[]);
+    let error = run(&balanced, &mut server).unwrap_err();
     assert!(error.message().contains("serviceId"), "{error}");
-    assert!(peer.got[0].1.get_bool("loadBalanced").unwrap());
-    assert_eq!(names(&peer), ["hello"]);
+    assert!(server.got[0].1.get_bool("loadBalanced").unwrap());
+    assert_eq!(names(&server), ["hello"]);
 
-    let mut peer = Peer::new(&[]);
-    peer.hello.append(cstr!("serviceId"), bson::oid::ObjectId::from_bytes([1; 12]));
-    assert!(run(&balanced, &mut peer).unwrap().hello.service_id.is_some());
+    let mut server = ScramServer::new(&[]);
+    server.hello.append(cstr!("serviceId"), bson::oid::ObjectId::from_bytes([1; 12]));
+    assert!(run(&balanced, &mut server).unwrap().hello.service_id.is_some());
 }
 
 #[test]
@@ -310,9 +310,9 @@ fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
     assert_eq!(error.stage(), Stage::Hello);
     assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));
 
-    let mut peer = Peer::new(&[SHA_256]);
+    let mut server = ScramServer::new(&[SHA_256]);
     let later = &mut |_: MessageFormat, database: &str, command: &RawDocument| {
-        if peer.got.is_empty() { Ok(peer.answer(database, command)) } else { Err(gone()) }
+        if server.got.is_empty() { Ok(server.answer(database, command)) } else { Err(gone()) }
     };
     let error = handshake(Some(user())).run(&localhost(), later).unwrap_err();
     assert_eq!(error.stage(), Stage::Authentication { mechanism: SHA_256, step: "server-final message" });
@@ -333,7 +333,7 @@ fn a_hello_that_is_refused_is_the_servers_own_error() {
 fn the_second_connection_does_not_derive_again() {
     let client = handshake(Some(user()));
     for _ in 0..3 {
-        run(&client, &mut Peer::new(&[SHA_256])).unwrap();
+        run(&client, &mut ScramServer::new(&[SHA_256])).unwrap();
     }
     assert_eq!(client.context.remembered_keys(), 1);
 }
@@ -341,11 +341,11 @@ fn the_second_connection_does_not_derive_again() {
 #[test]
 fn what_a_wrapper_adds_is_told_by_the_next_connection() {
     let client = handshake(None);
-    let name = |peer: &Peer| {
-        let driver = peer.got[0].1.get_document("client").unwrap().get_document("driver").unwrap();
+    let name = |server: &ScramServer| {
+        let driver = server.got[0].1.get_document("client").unwrap().get_document("driver").unwrap();
         driver.get_str("name").unwrap().to_owned()
     };
-    let (mut before, mut after) = (Peer::new(&[]), Peer::new(&[]));
+    let (mut before, mut after) = (ScramServer::new(&[]), ScramServer::new(&[]));
     run(&client, &mut before).unwrap();
     client.append_metadata(DriverInfo { name: "framework".to_owned(), version: None, platform: None }).unwrap();
     run(&client, &mut after).unwrap();

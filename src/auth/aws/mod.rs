@@ -24,7 +24,7 @@ use bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf};
 use zeroize::Zeroizing;
 
 use super::sasl::{SaslClient, SaslStep};
-use super::{AuthContext, AuthTarget};
+use super::target::AuthTarget;
 use crate::credential::{AwsCredential, AwsKeys, AwsProvider, AwsSource, AwsSourceReport};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -68,7 +68,7 @@ pub(crate) fn find_aws_keys(system: &dyn System) -> Result<AwsKeys> {
     sources::find(system, SearchScope::Everywhere, Deadline::NEVER).map(|found| found.keys)
 }
 
-/// What a machine of this mechanism needs from outside: one for each client.
+/// What the MONGODB-AWS conversations of one client share.
 #[derive(Clone)]
 pub(super) struct AwsState {
     system: Arc<dyn System>,
@@ -76,13 +76,17 @@ pub(super) struct AwsState {
     found: Arc<Cache>,
     /// Keys that the client's provider gave.
     provided: Arc<Cache>,
+    /// Which risks are refused.
+    policy: SecurityPolicy,
+    warnings: WarningSink,
     /// Whether the program was warned that a session token is sent where others may read it.
     warned: Arc<AtomicBool>,
 }
 
 impl AwsState {
-    pub(super) fn new(system: Arc<dyn System>) -> Self {
-        AwsState { system, found: Cache::of_this_process(), provided: Arc::default(), warned: Arc::default() }
+    pub(super) fn new(system: Arc<dyn System>, policy: SecurityPolicy, warnings: WarningSink) -> Self {
+        let (found, provided) = (Cache::of_this_process(), Arc::default());
+        AwsState { system, found, provided, policy, warnings, warned: Arc::default() }
     }
 }
 
@@ -91,8 +95,8 @@ pub(super) struct Aws {
     keys: Keys,
     shared: AwsState,
     deadline: Deadline,
-    /// What is to be done about a session token, where others may read it.
-    exposed: Option<(SecurityPolicy, WarningSink)>,
+    /// Whether others may read a session token on the way.
+    exposed: bool,
     /// Whether an earlier try with the same credential was refused.
     again: bool,
     /// The keys that this conversation used.
@@ -118,7 +122,7 @@ enum State {
 
 impl Aws {
     /// A login with this credential. Given keys that cannot be sent are refused here, before anything is connected.
-    pub(super) fn new(credential: &AwsCredential, context: &AuthContext, target: &AuthTarget<'_>) -> Result<Self> {
+    pub(super) fn new(credential: &AwsCredential, shared: &AwsState, target: &AuthTarget<'_>) -> Result<Self> {
         let keys = match (&credential.keys, &credential.provider) {
             (Some(keys), _) => {
                 check_keys(keys, AwsSource::Options).map_err(|error| error.with_stage(Stage::Options))?;
@@ -129,9 +133,8 @@ impl Aws {
         };
         let deadline =
             Deadline::after(LONGEST_SEARCH).named("the limit of a search for AWS keys").earliest(target.deadline);
-        let shared = context.aws.clone();
+        let shared = shared.clone();
         let exposed = !target.verified && !is_local(target.host) && !matches!(keys, Keys::Given(_)); // those were judged with the options
-        let exposed = exposed.then(|| (context.policy.clone(), context.alarm.clone()));
         Ok(Aws { keys, shared, deadline, exposed, again: false, used: None, state: State::Unstarted })
     }
 
@@ -153,12 +156,13 @@ impl Aws {
 
     /// A session token travels as it is. On a channel that does not protect it the program is warned, once; or nothing is sent.
     fn check_channel(&self, keys: &AwsKeys) -> Result<()> {
-        let (Some((policy, alarm)), Some(_)) = (&self.exposed, &keys.session_token) else {
+        if !self.exposed || keys.session_token.is_none() {
             return Ok(());
-        };
-        let warning = unprotected(AWS_SESSION_TOKEN, policy).map_err(|error| error.with_stage(stage(SEARCH)))?;
+        }
+        let warning =
+            unprotected(AWS_SESSION_TOKEN, &self.shared.policy).map_err(|error| error.with_stage(stage(SEARCH)))?;
         if !self.shared.warned.swap(true, Ordering::Relaxed) {
-            alarm.warn(WarningKind::Insecure, warning);
+            self.shared.warnings.warn(WarningKind::Insecure, warning);
         }
         Ok(())
     }
@@ -266,11 +270,15 @@ impl SaslClient for Aws {
             keys: self.keys.clone(),
             shared: self.shared.clone(),
             deadline: self.deadline,
-            exposed: self.exposed.clone(),
+            exposed: self.exposed,
             again: true,
             used: None,
             state: State::Unstarted,
         })
+    }
+
+    fn explain_unavailable(&self) -> String {
+        "MONGODB-AWS needs MongoDB Atlas, or MongoDB Enterprise with it among its authenticationMechanisms".to_owned()
     }
 
     fn explain_refusal(&self, refused: Error) -> Error {

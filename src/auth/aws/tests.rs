@@ -13,7 +13,7 @@ use crate::system::TestSystem;
 
 /// A machine with these keys in this system.
 pub(in crate::auth) fn machine(keys: AwsKeys, system: TestSystem) -> Aws {
-    let mut aws = Aws::new(&AwsCredential { keys: Some(keys), provider: None }, &context(), &localhost()).unwrap();
+    let mut aws = Aws::new(&AwsCredential { keys: Some(keys), provider: None }, &context().aws, &localhost()).unwrap();
     aws.shared.system = Arc::new(system);
     aws
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::credential::CanonicalizeHostName;
 
 /// The look-ups.
-pub(super) trait Directory {
+pub(super) trait NameResolver {
     /// The host's canonical name (following aliases), and its first address.
     fn forward(&self, host: &str) -> Result<(Option<String>, Option<IpAddr>), String>;
     /// The name that an address has.
@@ -13,18 +13,22 @@ pub(super) trait Directory {
 }
 
 /// The name to use for `host`, and what went wrong on the way if anything did. Where a look-up fails, the name before it stays.
-pub(super) fn canonical(host: &str, how: CanonicalizeHostName, directory: &dyn Directory) -> (String, Option<String>) {
+pub(super) fn canonical(
+    host: &str,
+    how: CanonicalizeHostName,
+    resolver: &dyn NameResolver,
+) -> (String, Option<String>) {
     if how == CanonicalizeHostName::None {
         return (host.to_owned(), None);
     }
-    let (name, address) = match directory.forward(host) {
+    let (name, address) = match resolver.forward(host) {
         Ok(found) => found,
         Err(problem) => return (host.to_owned(), Some(problem)),
     };
     let forward = name.as_deref().and_then(usable);
     if how == CanonicalizeHostName::ForwardAndReverse {
         let reverse =
-            address.ok_or_else(|| format!("{host} has no address")).and_then(|address| directory.reverse(address));
+            address.ok_or_else(|| format!("{host} has no address")).and_then(|address| resolver.reverse(address));
         let problem = match &reverse {
             Ok(name) => match usable(name) {
                 Some(name) => return (name, None),
@@ -48,10 +52,10 @@ fn usable(name: &str) -> Option<String> {
 
 /// The system's look-ups.
 #[cfg(feature = "gssapi")]
-pub(super) struct System;
+pub(super) struct SystemResolver;
 
 #[cfg(feature = "gssapi")]
-impl Directory for System {
+impl NameResolver for SystemResolver {
     fn forward(&self, host: &str) -> Result<(Option<String>, Option<IpAddr>), String> {
         let hints =
             dns_lookup::AddrInfoHints { flags: AI_CANONNAME, address: 0, socktype: SOCK_STREAM, protocol: IPPROTO_TCP };
@@ -97,7 +101,7 @@ mod tests {
         reverse: Result<String, String>,
     }
 
-    impl Directory for Book {
+    impl NameResolver for Book {
         fn forward(&self, host: &str) -> Result<(Option<String>, Option<IpAddr>), String> {
             assert_eq!(host, "alias");
             self.forward.clone()
@@ -146,9 +150,9 @@ mod tests {
     #[cfg(feature = "gssapi")]
     #[test]
     fn the_system_knows_localhost() {
-        let (name, address) = System.forward("localhost").unwrap();
+        let (name, address) = SystemResolver.forward("localhost").unwrap();
         assert_eq!(name.as_deref(), Some("localhost"));
         assert!(address.unwrap().is_loopback());
-        assert!(System.forward("no-such-host.invalid").is_err());
+        assert!(SystemResolver.forward("no-such-host.invalid").is_err());
     }
 }

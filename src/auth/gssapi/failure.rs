@@ -1,6 +1,8 @@
 //! What the Kerberos library says when it fails, with the names that were tried and a remedy.
 
-use crate::error::{Error, ErrorKind, Stage};
+use super::TICKET_STAGE;
+use crate::error::{Error, ErrorKind, Stage, codes};
+use crate::helper_thread::HelperError;
 
 /// A call of the library that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +101,7 @@ impl Tried {
 
     /// A refusal by the server, which tells nothing itself.
     pub(super) fn explain_refusal(&self, refused: Error) -> Error {
-        if refused.code() != Some(AUTHENTICATION_FAILED) {
+        if refused.code() != Some(codes::AUTHENTICATION_FAILED) {
             return refused;
         }
         self.name(refused).with_hint(format!(
@@ -205,6 +207,23 @@ pub(super) fn cause(major: u32, minor: u32, acquiring: bool) -> Cause {
     }
 }
 
+/// Why the helper thread gave no ticket.
+pub(super) fn no_ticket(error: HelperError, limit: &str) -> Error {
+    let failed = |kind, message: String| Error::new(kind, TICKET_STAGE, message);
+    match error {
+        HelperError::TimedOut => failed(ErrorKind::Timeout, format!("{limit} ran out while a ticket was fetched"))
+            .with_hint("do the KDC of the realm and this machine's name servers answer?"),
+        HelperError::TooMany(waiting) => {
+            let message = format!("{waiting} logins still wait for a KDC, so this one was not begun");
+            failed(ErrorKind::Authentication, message).with_hint("does the KDC of the realm answer?")
+        }
+        HelperError::NotStarted(source) => {
+            failed(ErrorKind::Io, "no thread to get a ticket on".to_owned()).with_source(source)
+        }
+        HelperError::Panicked => failed(ErrorKind::Io, "the thread that fetches tickets ended early".to_owned()),
+    }
+}
+
 /// Where the Kerberos library's table of codes begins.
 const KERBEROS_CODES: i32 = -1_765_328_384;
 
@@ -219,9 +238,6 @@ const BAD_SIGNATURE: u32 = 6 << 16;
 const NO_CRED: u32 = 7 << 16;
 const DEFECTIVE_TOKEN: u32 = 9 << 16;
 const CREDENTIALS_EXPIRED: u32 = 11 << 16;
-
-/// The server's code for a login that it refuses.
-const AUTHENTICATION_FAILED: i32 = 18;
 
 #[cfg(test)]
 mod tests {
@@ -341,5 +357,16 @@ mod tests {
     fn only_a_refusal_by_the_server_is_explained() {
         let other = Error::new(ErrorKind::Io, STAGE, "closed");
         assert_eq!(tried().explain_refusal(other).message(), "closed");
+    }
+
+    #[test]
+    fn each_reason_for_no_ticket_is_named() {
+        let timeout = no_ticket(HelperError::TimedOut, "connectTimeoutMS");
+        assert!(matches!(timeout.kind(), ErrorKind::Timeout), "{timeout}");
+        assert!(timeout.message().contains("connectTimeoutMS") && timeout.hint().is_some(), "{timeout}");
+        let many = no_ticket(HelperError::TooMany(256), "timeoutMS");
+        assert!(many.message().contains("256 logins still wait for a KDC") && many.hint().is_some(), "{many}");
+        let panicked = no_ticket(HelperError::Panicked, "timeoutMS");
+        assert!(panicked.message().contains("early"), "{panicked}");
     }
 }

@@ -9,27 +9,27 @@ use std::collections::hash_map::DefaultHasher;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
-use std::{env, ptr, slice};
+use std::{ptr, slice};
 
 use gssapi_sys as sys;
 use zeroize::Zeroizing;
 
+use super::cache_locks::{CacheLock, CacheLocks};
 use super::failure::{Cause, cause};
 use super::names::Service;
-use super::turns::{Turn, Turns};
 use super::{Context, Failure, Progress, Tried};
 use crate::credential::GssapiCredential;
 
-/// Where the credentials come from, in words.
-pub(super) fn credentials(credential: &GssapiCredential) -> String {
+/// Where the credentials come from, in words. `cache_variable` is the value of `KRB5CCNAME`.
+pub(super) fn credentials(credential: &GssapiCredential, cache_variable: Option<&str>) -> String {
     match (&credential.password, &credential.credential_cache, &credential.client_keytab) {
         (Some(_), _, _) => "the password".to_owned(),
         (None, Some(cache), None) => format!("the ticket cache {cache}"),
         (None, Some(cache), Some(keytab)) => format!("the keytab {keytab} and the ticket cache {cache}"),
         (None, None, Some(keytab)) => format!("the keytab {keytab}"),
-        (None, None, None) => match env::var("KRB5CCNAME") {
-            Ok(cache) => format!("the ticket cache {cache} (KRB5CCNAME)"),
-            Err(_) => "the system's ticket cache".to_owned(),
+        (None, None, None) => match cache_variable {
+            Some(cache) => format!("the ticket cache {cache} (KRB5CCNAME)"),
+            None => SYSTEM_CACHE.to_owned(),
         },
     }
 }
@@ -56,8 +56,10 @@ fn attempt(
 ) -> Result<(Box<dyn Context>, Progress), Failure> {
     let user = Name::import(&credential.username, &USER_NAME)?;
     let credentials = {
-        let _turn = turn(credential);
-        if let Some(cache) = system_cache(credential) {
+        let _lock = lock_cache(credential);
+        if tried.credentials == SYSTEM_CACHE
+            && let Some(cache) = system_cache()
+        {
             tried.credentials = format!("the ticket cache {cache} (the system's)");
         }
         let credentials = Credentials::acquire(credential, &user)?;
@@ -77,23 +79,19 @@ fn attempt(
     Ok((Box::new(context), first))
 }
 
-/// The turn at the cache of these credentials. What is asked of the KDC meanwhile is about the user alone, not about any service.
-fn turn(credential: &GssapiCredential) -> Option<Turn<'static>> {
+/// The lock of the cache of these credentials. What is asked of the KDC meanwhile is about the user alone, not about any service.
+fn lock_cache(credential: &GssapiCredential) -> Option<CacheLock<'static>> {
     let cache = match (&credential.password, &credential.credential_cache, &credential.client_keytab) {
         (Some(_), _, _) => return None, // They get a cache of their own.
         (None, None, Some(keytab)) => Some(memory_cache(keytab, &credential.username)),
         (None, cache, _) => cache.clone(),
     };
-    Some(TURNS.wait(&cache, PATIENCE))
+    Some(CACHE_LOCKS.wait(&cache, LONGEST_WAIT))
 }
 
-/// The name of the system's cache, where the environment does not tell it.
+/// The name of the system's cache.
 #[cfg(not(target_os = "macos"))]
-fn system_cache(credential: &GssapiCredential) -> Option<String> {
-    let given = [&credential.credential_cache, &credential.client_keytab].iter().any(|store| store.is_some());
-    if given || credential.password.is_some() || env::var("KRB5CCNAME").is_ok() {
-        return None;
-    }
+fn system_cache() -> Option<String> {
     let (mut minor, mut name) = (0, ptr::null());
     // SAFETY: null asks for the system's cache and leaves it the one of this thread; the library sets the name to a text of its own
     // with a zero at its end, which stays until this thread asks again.
@@ -106,7 +104,7 @@ fn system_cache(credential: &GssapiCredential) -> Option<String> {
 }
 
 #[cfg(target_os = "macos")]
-fn system_cache(_: &GssapiCredential) -> Option<String> {
+fn system_cache() -> Option<String> {
     None // macOS keeps tickets in places without such a name.
 }
 
@@ -529,9 +527,12 @@ unsafe extern "C" {
     ) -> sys::OM_uint32;
 }
 
-static TURNS: Turns = Turns::new();
+/// The credentials where none are named.
+const SYSTEM_CACHE: &str = "the system's ticket cache";
+
+static CACHE_LOCKS: CacheLocks = CacheLocks::new();
 /// Half of what a login may take by default.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Mutual authentication is required; integrity is what signing the choice of layer needs.
 const FLAGS: u32 = sys::GSS_C_MUTUAL_FLAG | sys::GSS_C_INTEG_FLAG;

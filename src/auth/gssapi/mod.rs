@@ -3,33 +3,33 @@
 //!
 //! The machine in this file knows no library: it speaks through [`Context`], which `gss` implements for the Kerberos of Unix
 //! systems and `sspi` for Windows, and which a test replays. [`names`] makes the service's principal, [`canonical`] the host in
-//! it, [`failure`] turns the library's codes into words and remedies, [`patience`] bounds calls that may wait for a KDC,
-//! `turns` orders those that share a ticket cache.
+//! it, [`failure`] turns the library's codes into messages and remedies, `ticket` gets the ticket under a deadline,
+//! `cache_locks` orders logins that share a ticket cache.
 
+#[cfg(all(feature = "gssapi", unix))]
+mod cache_locks;
 mod canonical;
 mod failure;
 #[cfg(all(feature = "gssapi", unix))]
 mod gss;
 mod names;
-mod opening;
-mod patience;
 #[cfg(all(feature = "gssapi", any(windows, mongo_blocking_sspi_check)))]
 mod sspi;
 #[cfg(test)]
 pub(super) mod tests;
-#[cfg(all(feature = "gssapi", unix))]
-mod turns;
+#[cfg(feature = "gssapi")]
+mod ticket;
 
 use std::mem;
 
 use zeroize::Zeroizing;
 
-use super::sasl::{SaslClient, SaslStep};
+use super::sasl::{SaslClient, SaslStep, explain_missing_from_community};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 pub(super) use failure::{Failure, Tried};
 #[cfg(feature = "gssapi")]
-pub(super) use opening::machine;
+pub(super) use ticket::{GssapiState, conversation};
 
 /// The client's side of a Kerberos context, whichever library has it.
 pub(super) trait Context: Send {
@@ -190,6 +190,10 @@ impl SaslClient for Gssapi {
         true
     }
 
+    fn explain_unavailable(&self) -> String {
+        explain_missing_from_community(NAME)
+    }
+
     fn explain_refusal(&self, refused: Error) -> Error {
         self.tried.explain_refusal(refused)
     }
@@ -210,6 +214,9 @@ pub(super) const NAME: &str = "GSSAPI";
 
 /// The step before the first message.
 pub(super) const TICKET: &str = "the ticket";
+
+/// The stage of an error before the first message.
+pub(super) const TICKET_STAGE: Stage = Stage::Authentication { mechanism: NAME, step: TICKET };
 
 // The layers' bits (RFC 4752, section 3.3).
 const NO_LAYER: u8 = 1;

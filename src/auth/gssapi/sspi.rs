@@ -25,7 +25,7 @@ use crate::credential::GssapiCredential;
 use crate::secret::Secret;
 
 /// Where the credentials come from, in words.
-pub(super) fn credentials(credential: &GssapiCredential) -> String {
+pub(super) fn credentials(credential: &GssapiCredential, _cache_variable: Option<&str>) -> String {
     match credential.password {
         Some(_) => "the password".to_owned(),
         None => "the account of this Windows session".to_owned(),

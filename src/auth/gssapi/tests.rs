@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 use super::failure::{Cause, Origin};
 use super::{Context, Failure, Gssapi, Opened, Progress, Tried};
+use crate::auth::mechanism::{Mechanism, Step};
 use crate::auth::sasl::{Sasl, SaslClient, SaslStep};
 use crate::auth::tests::noise::Noise;
-use crate::auth::{Mechanism, Step};
 use crate::credential::GssapiCredential;
 use crate::error::{ErrorKind, Stage};
 

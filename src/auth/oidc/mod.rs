@@ -20,18 +20,19 @@ use bson::raw::cstr;
 use bson::{RawDocumentBuf, rawdoc};
 use zeroize::Zeroizing;
 
-use super::sasl::{SaslClient, SaslStep};
-use super::{AuthContext, AuthTarget};
+use super::mechanism::Forget;
+use super::sasl::{SaslClient, SaslStep, explain_missing_from_community};
+use super::target::AuthTarget;
 use crate::credential::{AllowedHosts, IdpServerInfo, OidcCredential, OidcProvider, OidcSource};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Result, Stage, codes};
 use crate::secret::Secret;
 use crate::system::System;
 
 use cache::{Cache, Call, Kept, Turn};
 use callback::Asked;
 
-/// What a machine of this mechanism needs from outside: one for each client.
+/// What the MONGODB-OIDC conversations of one client share.
 #[derive(Clone)]
 pub(super) struct OidcState {
     system: Arc<dyn System>,
@@ -48,8 +49,8 @@ impl OidcState {
         self.cache.close();
     }
 
-    /// The server wants a new login on a connection that this token had logged in.
-    pub(super) fn forget(&self, token: Option<u64>) {
+    /// The server does not take this token any more.
+    fn forget(&self, token: Option<u64>) {
         if let Some(number) = token {
             self.cache.invalidate(number);
         }
@@ -111,7 +112,7 @@ enum State {
 }
 
 impl Oidc {
-    pub(super) fn new(credential: &OidcCredential, context: &AuthContext, target: &AuthTarget<'_>) -> Self {
+    pub(super) fn new(credential: &OidcCredential, shared: &OidcState, target: &AuthTarget<'_>) -> Self {
         let machine = match target.deadline.instant() {
             Some(_) => target.connect_deadline,
             None => Deadline::after(MACHINE_LIMIT).named("the limit of a MONGODB-OIDC token request"),
@@ -122,7 +123,7 @@ impl Oidc {
         };
         Oidc::with(Login {
             credential: credential.clone(),
-            shared: context.oidc.clone(),
+            shared: shared.clone(),
             host: target.host.to_owned(),
             limits: Limits { machine, wait },
             tries: 0,
@@ -302,7 +303,9 @@ impl SaslClient for Oidc {
 
     /// A kept token that the server refuses has expired, most likely; so has a refresh token whose token it refuses.
     fn retry(&self, refused: &Error) -> Option<Self> {
-        let (Some(AUTHENTICATION_FAILED | REAUTHENTICATION_REQUIRED), Some(used)) = (refused.code(), &self.used) else {
+        let (Some(codes::AUTHENTICATION_FAILED | codes::REAUTHENTICATION_REQUIRED), Some(used)) =
+            (refused.code(), &self.used)
+        else {
             return None;
         };
         let human = matches!(self.login.credential.source, OidcSource::HumanCallback { .. });
@@ -316,7 +319,7 @@ impl SaslClient for Oidc {
     }
 
     fn explain_refusal(&self, refused: Error) -> Error {
-        let (Some(AUTHENTICATION_FAILED), Some(_)) = (refused.code(), &self.used) else { return refused };
+        let (Some(codes::AUTHENTICATION_FAILED), Some(_)) = (refused.code(), &self.used) else { return refused };
         let from = match &self.login.credential.source {
             OidcSource::Environment(environment) => format!("ENVIRONMENT {}", environment.name()),
             OidcSource::Callback(_) => "the callback".to_owned(),
@@ -334,8 +337,14 @@ impl SaslClient for Oidc {
         }
     }
 
-    fn token(&self) -> Option<u64> {
-        self.used.as_ref().and_then(|used| used.number)
+    fn explain_unavailable(&self) -> String {
+        explain_missing_from_community(NAME)
+    }
+
+    fn forget(&self) -> Option<Forget> {
+        let number = self.used.as_ref()?.number?;
+        let cache = self.login.shared.cache.clone();
+        Some(Forget::new(move || cache.invalidate(number)))
     }
 }
 
@@ -367,12 +376,6 @@ const NAME: &str = "MONGODB-OIDC";
 const TOKEN: &str = "getting a token";
 
 const IDP: &str = "identity provider";
-
-/// The server's code for a token that it does not take.
-const AUTHENTICATION_FAILED: i32 = 18;
-
-/// The server's code for a login that has run out.
-const REAUTHENTICATION_REQUIRED: i32 = 391;
 
 /// How long a service may take for a token where the operation has no limit.
 const MACHINE_LIMIT: Duration = Duration::from_secs(60);

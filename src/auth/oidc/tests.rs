@@ -38,11 +38,10 @@ fn services_at(url: String) -> TestSystem {
 /// What is sent to the server as the token, or why there is none.
 fn token(source: OidcSource, username: Option<&str>, system: TestSystem, limit: Duration) -> Result<String> {
     let shared = OidcState { system: Arc::new(system), cache: Arc::default() };
-    let context = AuthContext { oidc: shared, ..context() };
     let deadline = Deadline::after(limit).named("timeoutMS");
     let target = AuthTarget { deadline, connect_deadline: deadline, ..localhost() };
     let credential = OidcCredential { username: username.map(str::to_owned), source };
-    let payload = Oidc::new(&credential, &context, &target).start()?;
+    let payload = Oidc::new(&credential, &shared, &target).start()?;
     let message = bson::Document::from_reader(payload.as_slice()).unwrap();
     assert_eq!(message.len(), 1);
     Ok(message.get_str("jwt").unwrap().to_owned())
@@ -404,12 +403,12 @@ fn allowed_hosts() {
 #[test]
 fn only_tokens_of_some_length_travel_with_hello() {
     for (length, speculates) in [(1, true), (MAX_SPECULATIVE, true), (MAX_SPECULATIVE + 1, false), (MAX_TOKEN, false)] {
-        let context = context();
-        let Ok(Turn::Call(call)) = context.oidc.cache.turn(false, Deadline::NEVER) else { panic!("nothing is kept") };
+        let shared = context().oidc;
+        let Ok(Turn::Call(call)) = shared.cache.turn(false, Deadline::NEVER) else { panic!("nothing is kept") };
         call.finish(IdpServerResponse::new("x".repeat(length)), None);
         let callback = OidcProvider::new(|_: &OidcCallbackContext| Err("the token is kept".into()));
         let credential = OidcCredential { username: None, source: OidcSource::Callback(callback) };
-        let mut machine = Oidc::new(&credential, &context, &localhost());
+        let mut machine = Oidc::new(&credential, &shared, &localhost());
         assert_eq!(machine.may_speculate(), speculates, "{length}");
         // Either way it is the kept one that is shown.
         assert!(machine.start().unwrap().len() > length);
@@ -424,7 +423,7 @@ fn messages_to_the_byte() {
     assert_eq!(base64(&jwt(&Secret::from("abcd1234"))), "FwAAAAJqd3QACQAAAGFiY2QxMjM0AAA=");
     let credential =
         OidcCredential { username: Some("myidp".to_owned()), source: OidcSource::Environment(OidcEnvironment::K8s) };
-    let login = Oidc::new(&credential, &context(), &localhost()).login;
+    let login = Oidc::new(&credential, &context().oidc, &localhost()).login;
     assert_eq!(base64(&login.principal()), "EgAAAAJuAAYAAABteWlkcAAA");
 }
 

@@ -1,6 +1,6 @@
 //! The keys of earlier conversations, so that only a client's first connection pays for the derivation.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 
 use super::crypto::{self, Keys};
 use crate::credential::ScramMechanism;
+use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::locks::lock;
 use crate::secret::Secret;
 use crate::system::System;
 
@@ -33,30 +35,31 @@ impl KeyCache {
         Ok(KeyCache(Arc::new(Inner { key, entries: Mutex::default() })))
     }
 
-    /// The keys, remembered or derived. Two threads that miss at once both derive: no lock is held meanwhile.
+    /// The keys, remembered or derived; nothing where the deadline passes meanwhile. Two threads that miss at once both derive: no lock is held meanwhile.
     pub(super) fn get_or_derive(
         &self,
         mechanism: ScramMechanism,
         password: &Secret,
         salt: &[u8],
         iterations: u32,
-    ) -> Keys {
+        deadline: Deadline,
+    ) -> Option<Keys> {
         let tag = self.tag(mechanism, password, salt, iterations);
         if let Some(keys) = self.find(&tag) {
-            return keys;
+            return Some(keys);
         }
-        let keys = crypto::derive(mechanism, password, salt, iterations);
+        let keys = crypto::derive(mechanism, password, salt, iterations, deadline)?;
         self.remember(tag, keys.clone());
-        keys
+        Some(keys)
     }
 
     #[cfg(test)]
     pub(in crate::auth) fn len(&self) -> usize {
-        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
+        lock(&self.0.entries).len()
     }
 
     fn find(&self, tag: &Tag) -> Option<Keys> {
-        let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.0.entries);
         let at = entries.iter().position(|(own, _)| own == tag)?;
         let entry = entries.remove(at);
         let keys = entry.1.clone();
@@ -65,7 +68,7 @@ impl KeyCache {
     }
 
     fn remember(&self, tag: Tag, keys: Keys) {
-        let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.0.entries);
         entries.retain(|(own, _)| *own != tag);
         if entries.len() >= MAX_ENTRIES {
             entries.remove(0);
@@ -102,7 +105,11 @@ mod tests {
     fn equal_questions_are_derived_once() {
         let cache = cache();
         let ask = |mechanism, password: &str, salt: &[u8], iterations| {
-            cache.get_or_derive(mechanism, &Secret::from(password), salt, iterations).client.to_vec()
+            cache
+                .get_or_derive(mechanism, &Secret::from(password), salt, iterations, Deadline::NEVER)
+                .unwrap()
+                .client
+                .to_vec()
         };
         let first = ask(ScramMechanism::Sha256, "a", b"salt", 10);
         assert_eq!(ask(ScramMechanism::Sha256, "a", b"salt", 10), first);
@@ -125,14 +132,17 @@ mod tests {
         let tag = cache.tag(ScramMechanism::Sha256, &password, b"salt", 4096);
         let planted = Keys { client: Zeroizing::new(vec![1]), server: Zeroizing::new(vec![2]) };
         cache.remember(tag, planted);
-        assert_eq!(*cache.get_or_derive(ScramMechanism::Sha256, &password, b"salt", 4096).client, vec![1]);
+        assert_eq!(
+            *cache.get_or_derive(ScramMechanism::Sha256, &password, b"salt", 4096, Deadline::NEVER).unwrap().client,
+            vec![1]
+        );
     }
 
     #[test]
     fn the_cache_is_bounded_and_forgets_the_least_used() {
         let cache = cache();
         let password = Secret::from("a");
-        let ask = |salt: u8| cache.get_or_derive(ScramMechanism::Sha1, &password, &[salt], 1);
+        let ask = |salt: u8| cache.get_or_derive(ScramMechanism::Sha1, &password, &[salt], 1, Deadline::NEVER).unwrap();
         for salt in 0..u8::try_from(MAX_ENTRIES).unwrap() {
             ask(salt);
         }

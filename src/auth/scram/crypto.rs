@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 use stringprep::{saslprep, tables};
 use zeroize::Zeroizing;
 
-use super::avx::clear_upper_halves;
+use super::pbkdf2;
 use crate::credential::ScramMechanism;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::hex::hex;
 use crate::secret::Secret;
@@ -65,20 +66,22 @@ fn prepared(password: &str) -> Result<Secret, &'static str> {
     }
 }
 
-/// Derives the keys: the expensive part, once for a user, a salt and an iteration count.
-pub(super) fn derive(mechanism: ScramMechanism, password: &Secret, salt: &[u8], iterations: u32) -> Keys {
-    let mut salted = Zeroizing::new(vec![0; output_length(mechanism)]);
-    clear_upper_halves();
-    // HMAC takes keys of any length, so there is no error to meet; were there one, the zero key would fail to log in.
-    let _ = match mechanism {
-        ScramMechanism::Sha1 => {
-            pbkdf2::pbkdf2::<Hmac<Sha1>>(password.expose().as_bytes(), salt, iterations, &mut salted)
-        }
-        ScramMechanism::Sha256 => {
-            pbkdf2::pbkdf2::<Hmac<Sha256>>(password.expose().as_bytes(), salt, iterations, &mut salted)
-        }
-    };
-    Keys { client: hmac(mechanism, &salted, b"Client Key"), server: hmac(mechanism, &salted, b"Server Key") }
+/// Derives the keys: the expensive part, once for a user, a salt and an iteration count. Nothing once the deadline has passed.
+pub(super) fn derive(
+    mechanism: ScramMechanism,
+    password: &Secret,
+    salt: &[u8],
+    iterations: u32,
+    deadline: Deadline,
+) -> Option<Keys> {
+    // A fuzzer shall spend its time on messages.
+    let iterations = if cfg!(fuzzing) { 1 } else { iterations };
+    let password = password.expose().as_bytes();
+    let salted = match mechanism {
+        ScramMechanism::Sha1 => pbkdf2::sha1(password, salt, iterations, deadline),
+        ScramMechanism::Sha256 => pbkdf2::sha256(password, salt, iterations, deadline),
+    }?;
+    Some(Keys { client: hmac(mechanism, &salted, b"Client Key"), server: hmac(mechanism, &salted, b"Server Key") })
 }
 
 /// `ClientKey XOR HMAC(H(ClientKey), AuthMessage)`.
@@ -115,13 +118,6 @@ fn hmac(mechanism: ScramMechanism, key: &[u8], message: &[u8]) -> Zeroizing<Vec<
         }
     };
     Zeroizing::new(tag.unwrap_or_default())
-}
-
-fn output_length(mechanism: ScramMechanism) -> usize {
-    match mechanism {
-        ScramMechanism::Sha1 => 20,
-        ScramMechanism::Sha256 => 32,
-    }
 }
 
 #[cfg(test)]
@@ -182,7 +178,7 @@ mod tests {
     fn only_the_right_signature_verifies() {
         for mechanism in [ScramMechanism::Sha1, ScramMechanism::Sha256] {
             let tag = hmac(mechanism, b"key", b"message");
-            assert_eq!(tag.len(), output_length(mechanism));
+            assert_eq!(tag.len(), if mechanism == ScramMechanism::Sha1 { 20 } else { 32 });
             assert!(verifies(mechanism, b"key", b"message", &tag));
             assert!(!verifies(mechanism, b"key", b"massage", &tag));
             assert!(!verifies(mechanism, b"kay", b"message", &tag));

@@ -1,32 +1,22 @@
 //! Tests of the mechanisms from outside: recorded conversations, negotiation, noise; and what such tests share.
 
 pub(crate) mod noise;
-pub(crate) mod peer;
 mod replay;
+pub(crate) mod scram_server;
 
 use std::sync::Arc;
 
-use super::scram::KeyCache;
 use super::{AuthContext, AuthTarget};
 use crate::credential::ScramCredential;
-use crate::policy::SecurityPolicy;
+use crate::options::ClientOptions;
 use crate::secret::Secret;
-use crate::system::RealSystem;
-use crate::warning::WarningSink;
+use crate::system::{RealSystem, System};
 
+/// The context of a client with no more than defaults.
 pub(crate) fn context() -> AuthContext {
-    AuthContext {
-        system: Arc::new(RealSystem),
-        keys: KeyCache::new(&RealSystem).unwrap(),
-        scram_max_iterations: 1_000_000,
-        policy: SecurityPolicy::default(),
-
-        alarm: WarningSink::default(),
-        #[cfg(feature = "aws")]
-        aws: super::aws::AwsState::new(Arc::new(RealSystem)),
-        #[cfg(feature = "oidc")]
-        oidc: super::oidc::OidcState::new(Arc::new(RealSystem)),
-    }
+    let options = ClientOptions::builder().host("localhost").build().unwrap();
+    let system: Arc<dyn System> = Arc::new(RealSystem);
+    AuthContext::new(&options, &system).unwrap()
 }
 
 pub(crate) fn credential(username: &str, password: &str) -> ScramCredential {

@@ -5,9 +5,10 @@ use bson::spec::BinarySubtype;
 use bson::{RawBinaryRef, RawDocument, RawDocumentBuf, rawdoc};
 
 use super::{context, credential};
+use crate::auth::AuthContext;
+use crate::auth::mechanism::{Mechanism, Step};
 use crate::auth::sasl::Sasl;
 use crate::auth::scram::Scram;
-use crate::auth::{AuthContext, Mechanism, Step};
 use crate::credential::ScramMechanism;
 
 const NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
@@ -59,7 +60,7 @@ impl Noise {
 
 fn machine(context: &AuthContext) -> Sasl<Scram> {
     let user = credential("user", "pencil");
-    let scram = Scram::with_nonce(&user, ScramMechanism::Sha256, context, NONCE.to_owned()).unwrap();
+    let scram = Scram::with_nonce(&user, ScramMechanism::Sha256, &context.scram, NONCE.to_owned()).unwrap();
     let mut machine = Sasl::new(scram, "admin");
     machine.start().unwrap();
     machine
@@ -73,7 +74,9 @@ fn reply(payload: &[u8], done: bool) -> RawDocumentBuf {
 
 /// A few iterations more than the least, so that a spoiled count can't keep the test busy.
 fn quick() -> AuthContext {
-    AuthContext { scram_max_iterations: 4200, ..context() }
+    let mut context = context();
+    context.scram.max_iterations = 4200;
+    context
 }
 
 #[test]

@@ -15,13 +15,13 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, RawDocument, RawDocumentBuf};
 
 use super::{context, credential};
-use crate::auth::conversation::run;
+use crate::auth::authenticate;
 use crate::auth::cr::Cr;
+use crate::auth::mechanism::{Mechanism, Step};
 use crate::auth::plain::Plain;
 use crate::auth::sasl::Sasl;
 use crate::auth::scram::Scram;
 use crate::auth::x509::X509;
-use crate::auth::{Mechanism, Step};
 use crate::credential::{CrCredential, PlainCredential, ScramCredential, ScramMechanism, X509Credential};
 use crate::error::{Result, Stage};
 
@@ -135,9 +135,9 @@ impl Conversation {
         }
         let mut context = context();
         if let Some(limit) = self.settings.get("max iterations") {
-            context.scram_max_iterations = limit.parse().unwrap();
+            context.scram.max_iterations = limit.parse().unwrap();
         }
-        let scram = Scram::with_nonce(&user, self.mechanism(), &context, self.settings["nonce"].clone()).unwrap();
+        let scram = Scram::with_nonce(&user, self.mechanism(), &context.scram, self.settings["nonce"].clone()).unwrap();
         Box::new(Sasl::new(scram, "admin"))
     }
 
@@ -169,7 +169,7 @@ impl Conversation {
             false => OidcSource::Callback(callback),
         };
         let credential = OidcCredential { username: self.settings.get("user").cloned(), source };
-        let machine = Oidc::new(&credential, &context(), &crate::auth::tests::localhost());
+        let machine = Oidc::new(&credential, &context().oidc, &crate::auth::tests::localhost());
         Box::new(Sasl::new(machine, crate::credential::EXTERNAL))
     }
 
@@ -187,7 +187,7 @@ impl Conversation {
             assert_eq!(Some(&self.begin(machine.as_mut())), client.next(), "{}", self.name);
             first = server.next().map(|reply| &**reply);
         }
-        let outcome = run(machine, first, &mut |database: &str, command: &RawDocument| {
+        let outcome = authenticate(machine, first, &mut |database: &str, command: &RawDocument| {
             assert_eq!(database, source);
             assert_eq!(Some(command), client.next().map(|own| &**own), "{}", self.name);
             Ok(server.next().expect("an answer").clone())

@@ -13,11 +13,13 @@ use mongo_blocking_test_server::http::{HttpStub, Reply};
 
 use super::super::{Aws, AwsState};
 use super::*;
-use crate::auth::conversation::run;
+use crate::auth::authenticate;
 use crate::auth::sasl::Sasl;
-use crate::auth::tests::{context, localhost};
+use crate::auth::tests::localhost;
 use crate::credential::{AwsCredential, EXTERNAL};
+use crate::policy::SecurityPolicy;
 use crate::system::TestSystem;
+use crate::warning::WarningSink;
 
 /// A process with a cache, the endpoint that it would fetch from, and a server that knows the keys which the endpoint gives.
 struct Scene {
@@ -40,10 +42,8 @@ impl Scene {
         });
         let system = Arc::new(TestSystem::at(NOW));
         let shared = AwsState {
-            system: system.clone(),
             found: Arc::default(),
-            provided: Arc::default(),
-            warned: Arc::default(),
+            ..AwsState::new(system.clone(), SecurityPolicy::default(), WarningSink::default())
         };
         let scene = Scene { system, shared, endpoint, given };
         scene.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", &scene.endpoint.url("/keys"));
@@ -83,11 +83,9 @@ impl Scene {
 
     /// A new client's first command: a login, at a server that knows these ids by their beginning.
     fn find(&self, known: &str) -> Result<String> {
-        let mut context = context();
-        context.aws = self.shared.clone();
-        let aws = Aws::new(&AwsCredential { keys: None, provider: None }, &context, &localhost()).unwrap();
+        let aws = Aws::new(&AwsCredential { keys: None, provider: None }, &self.shared, &localhost()).unwrap();
         let mut last = String::new();
-        run(Box::new(Sasl::new(aws, EXTERNAL)), None, &mut |_, command| {
+        authenticate(Box::new(Sasl::new(aws, EXTERNAL)), None, &mut |_, command| {
             let payload = payload(command);
             let reply = match payload.get_str("a") {
                 Err(_) => first_reply(&payload),

@@ -13,7 +13,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 /// A server with one user.
-pub(crate) struct Peer {
+pub(crate) struct ScramServer {
     pub(crate) username: &'static str,
     /// The password, as SCRAM-SHA-256 prepares it.
     pub(crate) password: &'static str,
@@ -30,19 +30,19 @@ pub(crate) struct Peer {
     pub(crate) hello: RawDocumentBuf,
     /// The commands it got, with the database of each.
     pub(crate) got: Vec<(String, RawDocumentBuf)>,
-    conversations: HashMap<i32, Talk>,
+    conversations: HashMap<i32, Conversation>,
 }
 
-struct Talk {
+struct Conversation {
     mechanism: String,
     bare: String,
     first: String,
     proved: bool,
 }
 
-impl Peer {
+impl ScramServer {
     pub(crate) fn new(mechanisms: &[&'static str]) -> Self {
-        Peer {
+        ScramServer {
             username: "user",
             password: "pencil",
             source: "admin",
@@ -98,26 +98,26 @@ impl Peer {
         let first = format!("r={nonce}SERVER,s={},i=4096", STANDARD.encode(SALT));
         let id = i32::try_from(self.conversations.len()).unwrap() + 1;
         let reply = answer(id, false, &first);
-        self.conversations.insert(id, Talk { mechanism, bare, first, proved: false });
+        self.conversations.insert(id, Conversation { mechanism, bare, first, proved: false });
         Some(reply)
     }
 
     fn on_continue(&mut self, command: &RawDocument) -> Option<RawDocumentBuf> {
         let id = command.get_i32("conversationId").unwrap();
         let (username, password, empty_exchange) = (self.username, self.password, self.empty_exchange);
-        let talk = self.conversations.get_mut(&id).unwrap();
-        if talk.proved {
+        let conversation = self.conversations.get_mut(&id).unwrap();
+        if conversation.proved {
             assert_eq!(payload(command), "");
             return Some(answer(id, true, ""));
         }
         let message = payload(command);
         let (without_proof, proof) = message.split_once(",p=").unwrap();
-        let auth_message = format!("{},{},{without_proof}", talk.bare, talk.first);
-        let (expected, signature) = expected(&talk.mechanism, username, password, &auth_message);
+        let auth_message = format!("{},{},{without_proof}", conversation.bare, conversation.first);
+        let (expected, signature) = expected(&conversation.mechanism, username, password, &auth_message);
         if STANDARD.decode(proof).unwrap() != expected {
             return None;
         }
-        talk.proved = true;
+        conversation.proved = true;
         Some(answer(id, !empty_exchange, &format!("v={}", STANDARD.encode(signature))))
     }
 }
