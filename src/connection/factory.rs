@@ -1,11 +1,11 @@
 //! Makes connections: what a client needs for that, made once and shared by the pools of all its servers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Connection;
 use crate::auth::AuthTarget;
-use crate::certificate::PresentedCertificate;
+use crate::certificate::{NO_CLIENT_CERTIFICATE_HINT, PresentedCertificate};
 use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -24,7 +24,8 @@ pub(crate) struct ConnectionFactory {
     handshake: Handshake,
     /// Whether TLS verifies the server's certificate and its name.
     verified: bool,
-    connect_timeout: Duration,
+    /// The limit on connecting, and the option that sets it.
+    connect_timeout: (Duration, &'static str),
     socket_timeout: Option<Duration>,
     timeout: Option<Duration>,
     asks_a_person: bool,
@@ -75,9 +76,9 @@ impl ConnectionFactory {
                 connection.establish(established);
                 Ok(connection)
             }
-            Err(error) => {
-                Err(hint_at_tls(error, self.tls.is_some()).with_address(address).with_elapsed(began.elapsed()))
-            }
+            Err(error) => Err(hint_at_tls(error, self.tls.is_some(), presented.as_ref())
+                .with_address(address)
+                .with_elapsed(began.elapsed())),
         }
     }
 
@@ -141,7 +142,8 @@ impl ConnectionFactory {
 
     /// When the connecting that begins now must end.
     fn connect_deadline(&self, operation: Deadline) -> Deadline {
-        Deadline::after(self.connect_timeout).named("connectTimeoutMS").earliest(operation)
+        let (limit, name) = self.connect_timeout;
+        Deadline::after(limit).named(name).earliest(operation)
     }
 
     /// When one command of the handshake must end. With `timeoutMS` it is the operation's own deadline (or, for a connection
@@ -156,7 +158,7 @@ impl ConnectionFactory {
             (Some(_), _) if operation.instant().is_some() => return operation,
             (Some(limit), _) => Deadline::after(limit).named("timeoutMS"),
             (None, Some(limit)) => Deadline::after(limit).named("socketTimeoutMS"),
-            (None, None) => Deadline::after(self.connect_timeout).named("connectTimeoutMS"),
+            (None, None) => Deadline::after(self.connect_timeout.0).named(self.connect_timeout.1),
         };
         own.earliest(operation)
     }
@@ -171,21 +173,24 @@ fn host(address: &ServerAddress) -> &str {
 }
 
 /// Connecting is how a server is selected here, so it has no longer than `serverSelectionTimeoutMS`. Zero means no limit.
-fn shorter(connect: Duration, selection: Duration) -> Duration {
-    match (connect.is_zero(), selection.is_zero()) {
-        (false, false) => connect.min(selection),
-        (true, _) => selection,
-        (_, true) => connect,
+fn shorter(connect: Duration, selection: Duration) -> (Duration, &'static str) {
+    let selection_is_shorter = !selection.is_zero() && (connect.is_zero() || selection < connect);
+    match selection_is_shorter {
+        true => (selection, "serverSelectionTimeoutMS"),
+        false => (connect, "connectTimeoutMS"),
     }
 }
 
 /// A server that expects TLS closes a plain connection without a reply, and one that expects a certificate does the same to
 /// a client that has none.
-fn hint_at_tls(error: Error, tls: bool) -> Error {
+fn hint_at_tls(error: Error, tls: bool, presented: Option<&PresentedCertificate>) -> Error {
     match (error.stage(), error.kind(), error.hint()) {
-        (Stage::Hello, ErrorKind::Io, None) if tls => {
-            error.with_hint("does the server want a client certificate? Its log says why it closed the connection")
+        // With TLS 1.3 a server refuses a certificate when the handshake is over for the client.
+        (_, ErrorKind::Tls, _) | (Stage::Hello, ErrorKind::Io, None) if tls && presented.is_some() => {
+            let hint = presented.map(|presented| presented.refusal_hint(SystemTime::now()));
+            error.with_hint(hint.unwrap_or_default())
         }
+        (Stage::Hello, ErrorKind::Io, None) if tls => error.with_hint(NO_CLIENT_CERTIFICATE_HINT),
         (Stage::Hello, ErrorKind::Io, None) => error.with_hint("does the server want TLS (tls=true)?"),
         _ => error,
     }

@@ -11,6 +11,8 @@ use crate::certificate::PresentedCertificate;
 pub(super) struct Certificate {
     /// The subject, as RFC 2253 writes it and MongoDB names its users.
     pub(super) subject: String,
+    /// The authority that issued it, likewise.
+    issuer: String,
     /// The moments as `2026-11-23 05:00:00`, in UTC: so written, the later one is the greater text.
     begins: String,
     ends: String,
@@ -25,15 +27,24 @@ impl Certificate {
             signed.inside(INTEGER)?;
         }
         signed.inside(SEQUENCE)?; // the signature's algorithm
-        signed.inside(SEQUENCE)?; // the issuer
+        let issuer = distinguished_name(signed.inside(SEQUENCE)?)?;
         let mut validity = signed.inside(SEQUENCE)?;
         let (begins, ends) = (moment(validity.next()?)?, moment(validity.next()?)?);
-        Some(Certificate { subject: distinguished_name(signed.inside(SEQUENCE)?)?, begins, ends })
+        let subject = distinguished_name(signed.inside(SEQUENCE)?)?;
+        Some(Certificate { subject, issuer, begins, ends })
     }
 
-    /// What a refusal tells of it.
-    pub(super) fn presented(&self) -> PresentedCertificate {
-        PresentedCertificate { subject: self.subject.clone(), expires: format!("{} UTC", self.ends) }
+    /// What an error says of it where a server refuses it. `der` is the certificate itself, `issuers_sent` the number
+    /// of certificates that are sent with it.
+    pub(super) fn presented(&self, der: &[u8], issuers_sent: usize) -> PresentedCertificate {
+        PresentedCertificate {
+            subject: self.subject.clone(),
+            issuer: self.issuer.clone(),
+            begins: format!("{} UTC", self.begins),
+            expires: format!("{} UTC", self.ends),
+            not_for_clients: is_not_for_clients(der),
+            issuers_sent,
+        }
     }
 
     /// What keeps it from being valid now, if anything does.
@@ -52,6 +63,47 @@ impl Certificate {
             None
         }
     }
+}
+
+/// What an extension of a certificate (DER) holds: Certificate, TBSCertificate, the context's tag 3, Extensions,
+/// Extension with that identifier. An extension whose value is no OCTET STRING is returned as empty.
+pub(super) fn extension<'a>(certificate: &'a [u8], identifier: &[u8]) -> Option<&'a [u8]> {
+    let mut fields = Reader::new(certificate).inside(SEQUENCE)?.inside(SEQUENCE)?;
+    let mut extensions = loop {
+        let Value { tag, body } = fields.next()?;
+        if tag == EXTENSIONS {
+            break Reader::new(body).inside(SEQUENCE)?;
+        }
+    };
+    loop {
+        let mut extension = extensions.inside(SEQUENCE)?;
+        if extension.next()? != (Value { tag: OBJECT_IDENTIFIER, body: identifier }) {
+            continue;
+        }
+        let mut value = extension.next()?;
+        if value.tag == BOOLEAN {
+            value = extension.next()?; // after whether it is critical
+        }
+        return Some(if value.tag == OCTET_STRING { value.body } else { &[] });
+    }
+}
+
+/// Whether a certificate (DER) has a DNS name in subjectAltName (RFC 5280, 4.2.1.6).
+pub(super) fn has_dns_name(certificate: &[u8]) -> bool {
+    let Some(mut names) =
+        extension(certificate, SUBJECT_ALT_NAME).and_then(|value| Reader::new(value).inside(SEQUENCE))
+    else {
+        return false;
+    };
+    std::iter::from_fn(|| names.next()).any(|name| name.tag == DNS_NAME)
+}
+
+/// Whether a certificate (DER) has an extendedKeyUsage that lacks clientAuth.
+fn is_not_for_clients(certificate: &[u8]) -> bool {
+    let usage = extension(certificate, EXTENDED_KEY_USAGE).and_then(|value| Reader::new(value).inside(SEQUENCE));
+    usage.is_some_and(|mut purposes| {
+        !std::iter::from_fn(|| purposes.next()).any(|purpose| [CLIENT_AUTH, ANY_PURPOSE].contains(&purpose.body))
+    })
 }
 
 /// A name (its DER) as RFC 2253 writes it: the last part first, commas between, what is special escaped. As in the
@@ -149,6 +201,20 @@ fn moment(value: Value<'_>) -> Option<String> {
     Some(format!("{}-{}-{} {}:{}:{}", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14)))
 }
 
+/// `[3] EXPLICIT`
+const EXTENSIONS: u8 = 0xa3;
+const BOOLEAN: u8 = 1;
+const OCTET_STRING: u8 = 4;
+/// `[2] IMPLICIT`, among the kinds of names.
+const DNS_NAME: u8 = 0x82;
+/// 2.5.29.17
+const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
+/// 2.5.29.37
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
+/// 1.3.6.1.5.5.7.3.2
+const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+/// anyExtendedKeyUsage, 2.5.29.37.0
+const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 37, 0];
 const T61_STRING: u8 = 0x14;
 const UNIVERSAL_STRING: u8 = 0x1c;
 const BMP_STRING: u8 = 0x1e;
@@ -196,6 +262,7 @@ mod tests {
     fn validity() {
         let certificate = Certificate {
             subject: String::new(),
+            issuer: String::new(),
             begins: "2001-09-09 01:46:40".to_owned(),
             ends: "2001-09-09 01:46:42".to_owned(),
         };

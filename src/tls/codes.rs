@@ -1,4 +1,5 @@
-//! The codes with which SChannel, the certificate and key stores of Windows, and Secure Transport fail, and what they mean.
+//! The codes with which SChannel, the certificate and key stores of Windows, and Secure Transport fail, and what they
+//! mean.
 //!
 //! The text that belongs to a code is in the user's language, so a verdict is read from the code alone.
 
@@ -90,7 +91,7 @@ impl Meaning {
             }
             Meaning::NotValidNow => "check this machine's clock; if it is right, the server needs a new certificate",
             Meaning::WrongName => {
-                "connect by one of the names that the certificate bears, or give the server a certificate for this one"
+                "connect by one of the names in the certificate, or give the server a certificate for this one"
             }
             Meaning::Revoked => "the server needs a new certificate",
             Meaning::RevocationUnknown => {
@@ -134,7 +135,8 @@ pub(super) fn known(code: i32) -> Option<Known> {
     Some(Known { name, meaning })
 }
 
-/// A code as errors tell it: its name, if it is known, and the number. Codes of macOS are looked up by their decimal number.
+/// A code as errors tell it: its name, if it is known, and the number. Codes of macOS are looked up by their decimal
+/// number.
 pub(super) fn told(code: i32) -> String {
     let number = match is_of_macos(code) {
         true => format!("{code:#010x}, {code}"),
@@ -146,8 +148,8 @@ pub(super) fn told(code: i32) -> String {
     }
 }
 
-/// The code in an error of the platform, whose crates tell it in their texts alone: that of the standard library ends with
-/// `(os error -2146893048)`, that of macOS is written `Error { code: -9807, …` for programmers.
+/// The code in an error of the platform, whose crates tell it in their texts alone: that of the standard library ends
+/// with `(os error -2146893048)`, that of macOS is written `Error { code: -9807, …` for programmers.
 pub(super) fn code_in(display: &str, debug: &str) -> Option<i32> {
     let after = |(_, rest): (&str, &str)| {
         let end = rest.find(|character: char| !character.is_ascii_digit() && character != '-').unwrap_or(rest.len());

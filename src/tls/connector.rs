@@ -5,9 +5,11 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::channel::TlsStream;
+use super::failure::Failure;
 use super::files::{Files, Seen};
-use super::{Context, Failure, OcspCache, TlsStream, identity};
-use crate::deadline::Deadline;
+use super::target::Target;
+use super::{Context, OcspCache, identity};
 use crate::error::Result;
 use crate::options::TlsOptions;
 use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
@@ -34,21 +36,6 @@ struct Current {
     seen: Seen,
     /// What was said last about files that cannot be used.
     complaint: Option<String>,
-}
-
-/// The server that a channel is to lead to.
-#[derive(Clone, Copy)]
-pub(crate) struct Target<'a> {
-    /// Its name or address as the connection string has it: what its certificate must bear.
-    pub(crate) host: &'a str,
-    /// Its port.
-    #[cfg_attr(
-        any(windows, target_os = "macos", mongo_blocking_native_tls),
-        expect(dead_code, reason = "it keeps no sessions")
-    )]
-    pub(crate) port: u16,
-    /// Until when the channel must be there. The stream beneath keeps it by itself; what else is asked has to, too.
-    pub(crate) deadline: Deadline,
 }
 
 impl Connector {

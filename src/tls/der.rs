@@ -26,6 +26,13 @@ impl<'a> Reader<'a> {
         (tag & LONG_TAG != LONG_TAG).then_some(Value { tag: *tag, body })
     }
 
+    /// The first value of `bytes`, with its tag and length, and what follows it.
+    pub(super) fn split_first(bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let mut reader = Reader::new(bytes);
+        reader.next()?;
+        bytes.split_at_checked(bytes.len() - reader.0.len())
+    }
+
     /// The inside of the next value, which must have this tag.
     pub(super) fn inside(&mut self, tag: u8) -> Option<Reader<'a>> {
         self.next().filter(|value| value.tag == tag).map(|value| Reader(value.body))

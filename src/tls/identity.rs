@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::certificate::Certificate;
 use super::files::{CERTIFICATE_KEY_FILE, Files, KEY_FILE};
-use super::pem::{self, Origin};
+use super::pem::{self, Block, Origin};
 use crate::error::{Error, Result};
 use crate::options::{TlsIdentity, TlsOptions};
 use crate::secret::Secret;
@@ -99,7 +99,7 @@ impl<'a> Material<'a> {
         let key_text = pem::text(key_from, key)?;
         let key = pem::private_key(key_from, pem::blocks(&key_text))?;
         let material = Material {
-            certificates: certificates.iter().map(|block| block.text.to_owned()).collect(),
+            certificates: certificates.iter().map(Block::without_trust_settings).collect(),
             encrypted: key.is_encrypted(),
             key: Zeroizing::new(key.text.to_owned()),
             password: password.filter(|password| !password.is_empty()),

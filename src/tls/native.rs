@@ -12,20 +12,24 @@ use crate::event::{Revocation, TlsInfo};
 use crate::options::{TlsOptions, TlsVersion};
 use crate::tls::certificate;
 use crate::tls::codes::{Known, Meaning};
+use crate::tls::failure::{
+    self, ATLAS_HINT, Failure, certificate_hint, handshake_failed, is_atlas, no_common_tls, set_up_failed,
+};
 use crate::tls::files::Files;
 use crate::tls::identity::{self, Bundle, Material, Own};
 use crate::tls::pem::Origin;
+use crate::tls::target::{PeerName, Target, peer_name};
 use crate::tls::trust_anchors::TrustAnchors;
-use crate::tls::{
-    ATLAS_HINT, Failure, PeerName, Target, certificate_hint, codes, handshake_failed, is_atlas, key_match,
-    no_common_tls, peer_name, pem,
-};
+use crate::tls::{codes, key_match, pem};
 use crate::warning::{WarningSink, Warnings};
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
     connector: TlsConnector,
     presented: Option<Arc<PresentedCertificate>>,
+    /// Whether a certificate without a DNS name in subjectAltName is refused. The platforms have no such switch, and
+    /// some of them accept a Common Name.
+    needs_dns_name: bool,
 }
 
 /// What a client remembers of servers: here, nothing.
@@ -128,9 +132,14 @@ impl Context {
         let (connector, presented) = match identity::read(options, files, warnings)? {
             Some(Own::Pem(material)) => build_with(&mut builder, &material, warnings)?,
             Some(Own::Pkcs12(bundle)) => (build_with_bundle(&mut builder, &bundle)?, None),
-            None => (builder.build().map_err(|error| super::set_up_failed(SET_UP_FAILED, error))?, None),
+            None => (builder.build().map_err(|error| set_up_failed(SET_UP_FAILED, error))?, None),
         };
-        Ok(Context { connector, presented: presented.map(Arc::new) })
+        let is_verified = !options.danger_accepts_any_certificate() && !options.danger_accepts_any_hostname();
+        Ok(Context {
+            connector,
+            presented: presented.map(Arc::new),
+            needs_dns_name: is_verified && !options.danger_accepts_common_names(),
+        })
     }
 
     /// The certificate that servers get to see. Of a PKCS#12 bundle this backend does not tell.
@@ -151,7 +160,13 @@ impl Context {
         let failed = Arc::default();
         match self.connector.connect(&name, Watched { stream, failed: Arc::clone(&failed) }) {
             Ok(channel) => {
-                let facts = facts(&channel);
+                let presented = channel.peer_certificate().ok().flatten().and_then(|own| own.to_der().ok());
+                if let (PeerName::Dns(name), true, Some(der)) =
+                    (peer_name(target.host), self.needs_dns_name, presented.as_ref())
+                {
+                    refuse_common_name(name, der)?;
+                }
+                let facts = facts(presented.as_deref());
                 Ok((Channel(channel), facts))
             }
             Err(HandshakeError::WouldBlock(_)) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
@@ -159,6 +174,21 @@ impl Context {
                 let stream_failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
                 Err(stream_failed.map_or_else(|| judge(&error, target), Failure::Io))
             }
+        }
+    }
+}
+
+/// The platform accepted the certificate; by its Common Name where it has no DNS name, which RFC 9525 no longer allows.
+/// Where the platform does not show the certificate, its own rules decide.
+fn refuse_common_name(host: &str, certificate: &[u8]) -> std::result::Result<(), Failure> {
+    match certificate::has_dns_name(certificate) {
+        true => Ok(()),
+        false => {
+            let message = format!(
+                "the server's certificate was refused: hostname mismatch. Expected: a certificate for {host}. Presented: no DNS \
+                 name in subjectAltName"
+            );
+            Err(handshake_failed(message, Some(failure::no_dns_name_hint(host))))
         }
     }
 }
@@ -200,9 +230,8 @@ fn version(version: TlsVersion) -> Result<Protocol> {
 }
 
 /// All that the platform tells.
-fn facts<S: Read + Write>(channel: &native_tls::TlsStream<S>) -> TlsInfo {
-    let der = channel.peer_certificate().ok().flatten().and_then(|certificate| certificate.to_der().ok());
-    let subject = der.and_then(|der| certificate::Certificate::read(&der)).map(|certificate| certificate.subject);
+fn facts(presented: Option<&[u8]>) -> TlsInfo {
+    let subject = presented.and_then(certificate::Certificate::read).map(|certificate| certificate.subject);
     TlsInfo {
         backend: BACKEND.to_owned(),
         protocol: None,
@@ -254,7 +283,9 @@ fn build_with(
             Ok(connector) => {
                 let facts = material.facts(leaf);
                 facts.iter().for_each(|facts| identity::warn_of_validity(facts, warnings));
-                return Ok((connector, facts.map(|facts| facts.presented())));
+                let der = pem::blocks(&first(material, leaf)).first().and_then(pem::Block::der).unwrap_or_default();
+                let issuers = material.certificates.len() - 1;
+                return Ok((connector, facts.map(|facts| facts.presented(&der, issuers))));
             }
             Err(error) => refused = Some(error),
         }
@@ -317,8 +348,8 @@ const BACKEND: &str = match () {
 };
 const SET_UP_FAILED: &str = "the platform's TLS could not be set up";
 
-/// Tells a refused certificate from all else that ends a handshake, by the platform's code. What the crates between add of their
-/// own is in English.
+/// Tells a refused certificate from all else that ends a handshake, by the platform's code. What the crates between add
+/// of their own is in English.
 fn judge(error: &native_tls::Error, target: &Target<'_>) -> Failure {
     let reason = error.to_string();
     let lower = reason.to_ascii_lowercase();

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::der::Reader;
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// Where a text comes from: what an error about it names.
@@ -42,6 +43,11 @@ impl Block<'_> {
         matches!(self.label, "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE")
     }
 
+    /// Whether it is a certificate with OpenSSL's trust settings.
+    pub(super) fn is_trusted_certificate(&self) -> bool {
+        self.label == "TRUSTED CERTIFICATE"
+    }
+
     #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
     pub(super) fn is_crl(&self) -> bool {
         self.label == "X509 CRL"
@@ -57,12 +63,92 @@ impl Block<'_> {
         self.label == "ENCRYPTED PRIVATE KEY" || self.text.lines().any(says_so)
     }
 
+    /// What stands between its first and its last line.
+    fn body(&self) -> &str {
+        let begin = BEGIN.len() + self.label.len() + DASHES.len();
+        let end = END.len() + self.label.len() + DASHES.len();
+        self.text.get(begin..self.text.len().saturating_sub(end)).unwrap_or_default()
+    }
+
+    /// Writes it with the line breaks that PEM asks for, each character of the content kept.
+    ///
+    /// They get lost where a block goes through a variable of the environment (`\n` as two characters, or blanks) or a
+    /// YAML file (blanks before each line). Base64 has neither blanks nor backslashes, so nothing is guessed. The lines
+    /// with an encrypted key's parameters in the older form are another matter: without their line breaks, they are an
+    /// error.
+    fn write(&self, origin: Origin<'_>, out: &mut String) -> Result<()> {
+        let body = with_line_breaks(self.body());
+        let lines = || body.lines().map(str::trim).filter(|line| !line.is_empty());
+        let (headers, content): (Vec<&str>, Vec<&str>) = lines().partition(|line| line.contains(':'));
+        if headers.iter().any(|line| line.matches(':').count() > 1 || line.split_ascii_whitespace().count() > 2) {
+            return Err(origin
+                .about("holds an encrypted key whose line breaks were lost")
+                .with_hint("copy the file anew, with its lines as they are; in YAML, write it as a block (`|`)"));
+        }
+        out.push_str(&format!("{BEGIN}{}{DASHES}\n", self.label));
+        for header in &headers {
+            out.push_str(header);
+            out.push('\n');
+        }
+        if !headers.is_empty() {
+            out.push('\n');
+        }
+        let characters = content.iter().flat_map(|line| line.chars()).filter(|c| !c.is_ascii_whitespace());
+        for (index, character) in characters.enumerate() {
+            if index > 0 && index % LINE_LENGTH == 0 {
+                out.push('\n');
+            }
+            out.push(character);
+        }
+        out.push_str(&format!("\n{END}{}{DASHES}\n", self.label));
+        Ok(())
+    }
+
+    /// The same certificate without trust settings, as PEM.
+    pub(super) fn without_trust_settings(&self) -> String {
+        let plain = || {
+            let der = self.der()?;
+            let (certificate, _) = Reader::split_first(&der)?;
+            let content = STANDARD.encode(certificate);
+            let mut out = String::new();
+            let text = format!("{BEGIN}CERTIFICATE{DASHES}\n{content}\n{END}CERTIFICATE{DASHES}");
+            Block { label: "CERTIFICATE", text: &text }.write(Origin::Code(""), &mut out).ok()?;
+            Some(out)
+        };
+        match self.is_trusted_certificate() {
+            true => plain().unwrap_or_else(|| self.text.to_owned()),
+            false => self.text.to_owned(),
+        }
+    }
+
     /// The bytes that it holds; `None` where they are no base64, or have lines before them.
     pub(super) fn der(&self) -> Option<Zeroizing<Vec<u8>>> {
         let body = self.text.lines().skip(1).take_while(|line| !line.starts_with(END));
         let body: Zeroizing<String> = Zeroizing::new(body.flat_map(str::split_ascii_whitespace).collect());
         STANDARD.decode(body.as_bytes()).ok().map(Zeroizing::new)
     }
+}
+
+/// A block's content in which every line break is one, written as an escape (`\n`) or not. In one buffer, since it may
+/// be a key.
+fn with_line_breaks(body: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(body.len()));
+    let mut escaped = false;
+    for character in body.chars() {
+        match character {
+            '\\' => escaped = true,
+            'n' | 'r' if escaped => {
+                out.push('\n');
+                escaped = false;
+            }
+            '\r' => out.push('\n'),
+            character => {
+                out.push(character);
+                escaped = false;
+            }
+        }
+    }
+    out
 }
 
 /// Bytes as PEM text, judged by what they look like.
@@ -87,7 +173,12 @@ pub(super) fn text(origin: Origin<'_>, bytes: &[u8]) -> Result<Zeroizing<String>
             .about("is cut short: a -----BEGIN line has no -----END line of its own")
             .with_hint("copy it anew, from the first -----BEGIN line to the last -----END line"));
     }
-    Ok(text)
+    // Room for all of it at once: a buffer that grows leaves copies of a key behind.
+    let mut whole = Zeroizing::new(String::with_capacity(text.len() * 2));
+    for block in blocks(&text) {
+        block.write(origin, &mut whole)?;
+    }
+    Ok(whole)
 }
 
 /// The certificates among the blocks, at least one.
@@ -95,6 +186,14 @@ pub(super) fn certificates<'a>(origin: Origin<'_>, blocks: Vec<Block<'a>>) -> Re
     let (certificates, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(Block::is_certificate);
     if certificates.iter().any(Block::is_encrypted) {
         return Err(encrypted(origin, "certificate"));
+    }
+    if cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls))
+        && certificates.iter().any(Block::is_trusted_certificate)
+    {
+        let what = "holds a TRUSTED CERTIFICATE block, whose trust settings this platform's TLS does not apply";
+        return Err(Error::not_supported(origin.about(what).message().to_owned()).with_hint(
+            "`openssl x509 -in FILE -out FILE.pem` writes the certificate alone, which is then trusted for servers",
+        ));
     }
     if !certificates.is_empty() {
         return Ok(certificates);
@@ -195,3 +294,5 @@ const MAX_LABELS: usize = 5;
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
+/// RFC 7468, 2: lines of the content have 64 characters.
+const LINE_LENGTH: usize = 64;

@@ -13,8 +13,10 @@ use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire;
 
+use super::target::{PeerName, peer_name};
 use super::*;
 use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Stage};
 use crate::options::TlsOptions;
 use crate::warning::WarningSink;
 
@@ -94,7 +96,7 @@ fn the_certificate_must_bear_the_name() {
         let error = refusal(&options, host, front.port());
         assert!(error.to_string().to_lowercase().contains("mismatch"), "{error}");
         assert!(error.message().contains(host), "{error}");
-        assert!(error.hint().unwrap().contains("names that the certificate bears"), "{error}");
+        assert!(error.hint().unwrap().contains("names in the certificate"), "{error}");
     }
     round_trip(&mut connect(&options, "other.example", front.port()).unwrap());
 }

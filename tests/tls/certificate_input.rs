@@ -32,6 +32,64 @@ fn refused(options: ClientOptionsBuilder) -> Error {
     Client::with_options(options.host("h").build().unwrap()).unwrap_err()
 }
 
+/// Ways in which the line breaks of a PEM text get lost: in a variable of the environment, in YAML, in a form.
+fn without_line_breaks(pem: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("escaped", pem.replace('\n', "\\n")),
+        ("escaped twice", pem.replace('\n', "\\\\n")),
+        ("escaped, with carriage returns", pem.replace('\n', "\\r\\n")),
+        ("one line", pem.replace('\n', " ")),
+        ("no separator at all", pem.replace('\n', "")),
+        ("indented", pem.lines().map(|line| format!("    {line}\n")).collect()),
+        ("blank lines", pem.replace('\n', "\n\n")),
+        ("carriage returns", pem.replace('\n', "\r\n")),
+        ("old carriage returns", pem.replace('\n', "\r")),
+    ]
+}
+
+#[test]
+fn line_breaks_that_were_lost_are_found_again() {
+    let (folder, authority) = (Scratch::new("material"), Authority::new());
+    let (server, own) =
+        (authority.issue(CertPurpose::Server, "localhost"), authority.issue(CertPurpose::Client, "ann"));
+    let front = FakeServer::builder().tls(&server.certificate, &server.key).start();
+    let host = format!("localhost:{}", front.port());
+    let both = without_line_breaks(&own.both());
+    for ((how, ca), (_, own)) in without_line_breaks(&authority.pem()).into_iter().zip(both) {
+        let in_code = ClientOptions::builder().tls_ca_pem(&ca).tls_identity_pem(&own, &own, None);
+        let (ca, own) = (write(&folder, "ca.pem", &ca), write(&folder, "own.pem", &own));
+        let as_files = ClientOptions::builder().tls_ca_file(ca).tls_certificate_key_file(own);
+        for options in [in_code, as_files] {
+            let client = Client::with_options(options.host(&host).build().unwrap());
+            client.and_then(|client| client.ping()).unwrap_or_else(|error| panic!("{how}: {error}"));
+        }
+    }
+}
+
+/// The older form of an encrypted key has lines beside the base64; with them on one line, nothing tells where they end.
+#[test]
+fn line_breaks_that_cannot_be_found_again_are_an_error() {
+    if NATIVE {
+        return;
+    }
+    let (folder, authority) = (Scratch::new("material"), Authority::new());
+    let own = authority.issue_rsa(CertPurpose::Client, "ann");
+    let key = write(&folder, "key.pem", &own.key);
+    let arguments = ["rsa", "-traditional", "-aes256", "-in", &key, "-passout", "pass:pencil"];
+    let encrypted = String::from_utf8(openssl(&folder, &arguments)).unwrap();
+    assert!(encrypted.contains("DEK-Info"), "{encrypted}");
+    for (how, key) in without_line_breaks(&encrypted) {
+        let identity = ClientOptions::builder().tls_identity_pem(&own.certificate, &key, Some("pencil".into()));
+        let made = Client::with_options(identity.host("h").build().unwrap());
+        if how == "one line" || how == "no separator at all" {
+            let error = made.map(drop).unwrap_err();
+            assert!(error.message().contains("line breaks were lost"), "{how}: {error}");
+        } else {
+            made.unwrap_or_else(|error| panic!("{how}: {error}"));
+        }
+    }
+}
+
 #[test]
 fn from_memory() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());

@@ -125,6 +125,27 @@ fn logins_by_certificate() {
     }
 }
 
+/// The hint looks at what was presented, and does not ask for a certificate where there is one.
+#[test]
+fn a_refused_client_certificate_is_named_with_its_fault() {
+    let Some(place) = place("6.0", "localhost") else { return };
+    let middle = place.authority.intermediate();
+    for (name, issued, words) in [
+        ("expired", place.authority.issue_expired(CertPurpose::Client, "ann"), "expired on"),
+        ("purpose", place.authority.issue(CertPurpose::Server, "ann"), "lacks clientAuth"),
+        ("middle", middle.issue(CertPurpose::Client, "ann"), "without its issuer CN=mongo-blocking intermediate"),
+        ("stranger", Authority::named("stranger").issue(CertPurpose::Client, "ann"), "CN=stranger"),
+    ] {
+        let file = place.file(&format!("{name}.pem"), issued.both());
+        let error = place.x509(&format!("tlsCertificateKeyFile={file}")).unwrap_err();
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("the client certificate CN=ann") && hint.contains(words), "{name}: {error}");
+        assert!(!hint.contains("want a client certificate"), "{name}: {error}");
+    }
+    let error = who(&place.uri("")).unwrap_err();
+    assert!(error.hint().unwrap().contains("want a client certificate"), "{error}");
+}
+
 #[test]
 fn without_a_certificate_nothing_is_connected() {
     for (options, words) in [("tls=true", "none is given"), ("", "TLS is off")] {

@@ -169,6 +169,30 @@ fn tls_where_plain_mongodb_is_expected() {
     }
 }
 
+/// Of two limits on connecting, the error names the one that ran out: on a listener that takes connections and never answers.
+#[test]
+fn the_limit_that_ran_out_is_named() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    for (limits, name) in [
+        ("serverSelectionTimeoutMS=300&connectTimeoutMS=60000", "serverSelectionTimeoutMS"),
+        ("serverSelectionTimeoutMS=300&connectTimeoutMS=0", "serverSelectionTimeoutMS"),
+        ("serverSelectionTimeoutMS=60000&connectTimeoutMS=300", "connectTimeoutMS"),
+        ("serverSelectionTimeoutMS=60000&timeoutMS=300", "timeoutMS"),
+        ("serverSelectionTimeoutMS=60000&connectTimeoutMS=60000&socketTimeoutMS=300", "socketTimeoutMS"),
+    ] {
+        for tls in [false, true] {
+            if tls && name == "socketTimeoutMS" {
+                continue; // that one begins when TLS is there
+            }
+            let uri = format!("mongodb://127.0.0.1:{port}/?{limits}&tls={tls}");
+            let error = Client::with_uri_str(&uri).unwrap().ping().unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Timeout), "{uri}: {error:?}");
+            assert!(error.message().starts_with(&format!("{name} ran out")), "{uri}: {error}");
+        }
+    }
+}
+
 /// More records than a handshake, a hello and a ping have.
 const MANY: usize = 30;
 /// Well below any other limit, and above the ones set here.

@@ -1,7 +1,9 @@
 //! TLS: certificates on both sides, sessions, versions, revocation, faults in the handshake, and the connections that TLS runs on.
 
+mod certificate_hints;
 mod certificate_input;
 mod client_certificates;
+mod common_names;
 mod handshake_faults;
 mod matrix;
 mod min_version;
@@ -10,4 +12,5 @@ mod refused_certificates;
 mod resumption;
 mod rotation;
 mod transports;
+mod trusted_certificates;
 mod x509_subjects;

@@ -10,10 +10,11 @@ use super::revocation::crl::Lists;
 use super::revocation::{self, crl};
 use super::roots;
 use super::sessions::Sessions;
+use super::trust_settings::{self, TrustSettings};
 use crate::error::Result;
 use crate::options::{TlsOptions, TlsVersion};
+use crate::tls::failure::set_up_failed;
 use crate::tls::files::Files;
-use crate::tls::set_up_failed;
 use crate::tls::trust_anchors::TrustAnchors;
 use crate::warning::Warnings;
 
@@ -57,22 +58,30 @@ fn version(version: TlsVersion) -> SslVersion {
     }
 }
 
-/// Whom to trust, and whom no more: the authorities and the lists of what they revoked. `None` where it is all the
-/// system's.
-pub(super) fn new_store(
-    options: &TlsOptions,
-    files: &Files,
-    warnings: &mut Warnings,
-) -> Result<(Option<X509Store>, Option<Lists>)> {
+/// The certificates that decide about a server's: the authorities, and the lists of what they revoked.
+pub(super) struct Store {
+    /// `None` where everything is the system's.
+    pub(super) store: Option<X509Store>,
+    pub(super) lists: Option<Lists>,
+    /// The authorities' certificates, where they were given.
+    pub(super) authorities: Vec<X509>,
+    pub(super) trust_settings: TrustSettings,
+}
+
+/// Reads what the options name.
+pub(super) fn new_store(options: &TlsOptions, files: &Files, warnings: &mut Warnings) -> Result<Store> {
     let revoked = options.crl_file.as_deref().zip(files.revoked.as_deref()).filter(|_| revocation::is_on(options));
+    let (mut authorities, mut trust_settings) = (Vec::new(), TrustSettings::default());
     let mut builder = match (TrustAnchors::read(options, files)?, revoked) {
-        (Some(authorities), _) => given_authorities(&authorities, warnings)?,
+        (Some(anchors), _) => given_authorities(&anchors, warnings, &mut authorities, &mut trust_settings)?,
         // The system's OpenSSL finds the system's authorities by itself.
-        (None, None) if cfg!(not(feature = "openssl-vendored")) => return Ok((None, None)),
+        (None, None) if cfg!(not(feature = "openssl-vendored")) => {
+            return Ok(Store { store: None, lists: None, authorities, trust_settings });
+        }
         (None, _) => system_authorities().map_err(|error| set_up_failed(SET_UP_FAILED, error))?,
     };
     let lists = revoked.map(|(path, bytes)| crl::add(&mut builder, path, bytes)).transpose()?;
-    Ok((Some(builder.build()), lists))
+    Ok(Store { store: Some(builder.build()), lists, authorities, trust_settings })
 }
 
 fn system_authorities() -> Result<X509StoreBuilder, ErrorStack> {
@@ -81,11 +90,19 @@ fn system_authorities() -> Result<X509StoreBuilder, ErrorStack> {
     Ok(builder)
 }
 
-fn given_authorities(authorities: &TrustAnchors<'_>, warnings: &mut Warnings) -> Result<X509StoreBuilder> {
-    let certificates = authorities.each(warnings, |block| X509::from_pem(block.text.as_bytes()))?;
-    let refused = |error: ErrorStack| authorities.origin.about("holds what OpenSSL does not take").with_source(error);
+fn given_authorities(
+    anchors: &TrustAnchors<'_>,
+    warnings: &mut Warnings,
+    authorities: &mut Vec<X509>,
+    trust_settings: &mut TrustSettings,
+) -> Result<X509StoreBuilder> {
+    let refused =
+        |error: ErrorStack| anchors.origin.about("holds a certificate that OpenSSL does not accept").with_source(error);
     let mut builder = X509StoreBuilder::new().map_err(refused)?;
-    for certificate in certificates {
+    for (certificate, setting) in anchors.each(warnings, trust_settings::read)? {
+        // One that is rejected is added too: OpenSSL must find it, so that a chain with it is refused.
+        trust_settings.add(&certificate, setting).map_err(refused)?;
+        authorities.push(certificate.clone());
         builder.add_cert(certificate).map_err(refused)?;
     }
     Ok(builder)

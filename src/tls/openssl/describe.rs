@@ -1,10 +1,9 @@
 //! A certificate in words, for an error: what it says of itself, bounded, since a stranger wrote it.
 
 use ::openssl::hash::MessageDigest;
-use ::openssl::x509::{GeneralNameRef, X509Ref};
+use ::openssl::x509::{GeneralNameRef, X509NameRef, X509Ref};
 
-use super::name::rfc2253;
-use crate::tls::certificate::printable;
+use crate::tls::certificate::{name_text, printable};
 
 /// Its names, subject, issuer, validity and SHA-256 fingerprint.
 pub(super) fn describe(certificate: &X509Ref) -> String {
@@ -12,15 +11,30 @@ pub(super) fn describe(certificate: &X509Ref) -> String {
         "{}, {}, issuer {}, SHA-256 fingerprint {}",
         names(certificate),
         name_and_validity(certificate),
-        cut(&rfc2253(certificate.issuer_name())),
+        issuer(certificate),
         fingerprint(certificate)
     )
 }
 
 /// Its subject, and from when to when it holds.
 pub(super) fn name_and_validity(certificate: &X509Ref) -> String {
-    let subject = cut(&rfc2253(certificate.subject_name()));
+    let subject = subject(certificate);
     format!("subject {subject}, valid from {} until {}", certificate.not_before(), certificate.not_after())
+}
+
+/// Its subject.
+pub(super) fn subject(certificate: &X509Ref) -> String {
+    cut(&rfc2253(certificate.subject_name()))
+}
+
+/// The authority that issued it.
+pub(super) fn issuer(certificate: &X509Ref) -> String {
+    cut(&rfc2253(certificate.issuer_name()))
+}
+
+/// A name as RFC 2253 writes it.
+pub(super) fn rfc2253(name: &X509NameRef) -> String {
+    name.to_der().ok().and_then(|der| name_text(&der)).unwrap_or_else(|| "(a name that cannot be read)".to_owned())
 }
 
 /// The names that count for a server: those of the extension subjectAltName.

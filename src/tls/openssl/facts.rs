@@ -3,7 +3,7 @@
 use ::openssl::ssl::SslRef;
 use ::openssl::version;
 
-use super::name::rfc2253;
+use super::describe::rfc2253;
 use crate::event::{Revocation, TlsInfo};
 
 /// The facts of a channel whose handshake is over.

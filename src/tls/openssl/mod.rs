@@ -7,12 +7,12 @@ mod client_identity;
 mod context;
 mod describe;
 mod facts;
-mod name;
 mod refusal;
 mod resume;
 mod revocation;
 mod roots;
 mod sessions;
+mod trust_settings;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -26,13 +26,16 @@ pub(super) use revocation::OcspCache;
 use revocation::RevocationChecker;
 use roots::Trust;
 use sessions::{Sessions, VerifiedUntil};
+use trust_settings::TrustSettings;
 
 use crate::certificate::PresentedCertificate;
 use crate::error::Result;
 use crate::event::{Revocation, TlsInfo};
 use crate::options::TlsOptions;
+use crate::tls::failure::{Failure, set_up_failed};
 use crate::tls::files::Files;
-use crate::tls::{Failure, PeerName, Target, identity, peer_name, set_up_failed};
+use crate::tls::identity;
+use crate::tls::target::{PeerName, Target, peer_name};
 use crate::warning::{WarningSink, Warnings};
 
 /// One identity under one set of trust settings.
@@ -40,6 +43,7 @@ pub(super) struct Context {
     context: SslContext,
     presented: Option<Arc<PresentedCertificate>>,
     trust: Trust,
+    trust_settings: Arc<TrustSettings>,
     sessions: Arc<Sessions>,
     revocation: Option<RevocationChecker>,
     danger_accepts_any_certificate: bool,
@@ -68,7 +72,8 @@ impl Context {
         warning_sink: &WarningSink,
         warnings: &mut Warnings,
     ) -> Result<Context> {
-        let (store, lists) = context::new_store(options, files, warnings)?;
+        let context::Store { store, lists, authorities, trust_settings } =
+            context::new_store(options, files, warnings)?;
         let own = identity::read(options, files, warnings)?;
         let own = own.map(|own| client_identity::ClientIdentity::new(&own, warnings)).transpose()?;
         let context = context::new_context(store, own.as_ref(), options)
@@ -76,7 +81,8 @@ impl Context {
         Ok(Context {
             context,
             presented: own.and_then(|own| own.presented()).map(Arc::new),
-            trust: Trust::new(options),
+            trust: Trust::new(options, authorities),
+            trust_settings: Arc::new(trust_settings),
             sessions: Arc::default(),
             revocation: revocation::is_on(options)
                 .then(|| RevocationChecker::new(options, lists, ocsp_cache, warning_sink)),
@@ -136,7 +142,7 @@ impl Context {
         let mut ssl = Ssl::new(&self.context)?;
         self.expect_name(&mut ssl, target.host)?;
         if !self.danger_accepts_any_certificate {
-            capture.watch(&mut ssl);
+            capture.watch(&mut ssl, &self.trust_settings);
         }
         if let Some(checker) = &self.revocation {
             checker.prepare(&mut ssl)?;
@@ -154,7 +160,8 @@ impl Context {
             PeerName::Dns(name) => {
                 ssl.set_hostname(name)?;
                 let mut flags = X509CheckFlags::NO_PARTIAL_WILDCARDS;
-                // RFC 9525, 2: only the names in subjectAltName count. A certificate of a user may have any Common Name.
+                // RFC 9525, 2: only the names in subjectAltName count. A certificate of a user may have any Common
+                // Name.
                 flags.set(X509CheckFlags::NEVER_CHECK_SUBJECT, !self.danger_accepts_common_names);
                 ssl.param_mut().set_hostflags(flags);
                 ssl.param_mut().set_host(name)?;
@@ -173,7 +180,7 @@ impl Context {
         target: &Target<'_>,
     ) -> Failure {
         let certificate_refused = refusal::is_refusal(&failed);
-        let failure = refusal::judge(failed, capture, &self.trust, target);
+        let failure = refusal::explain(failed, capture, &self.trust, self.presented.as_deref(), target);
         if !took_up_session {
             return failure;
         }

@@ -10,6 +10,7 @@ use ::openssl::error::ErrorStack;
 #[cfg(feature = "openssl-vendored")]
 use ::openssl::ssl::SslFiletype;
 use ::openssl::version;
+use ::openssl::x509::X509;
 #[cfg(feature = "openssl-vendored")]
 use ::openssl::x509::store::X509Lookup;
 use ::openssl::x509::store::X509StoreBuilder;
@@ -19,22 +20,40 @@ use crate::tls::pem;
 
 /// Whom a context trusts.
 pub(super) enum Trust {
-    /// The authorities that the program or the connection string names.
-    Given(String),
+    /// The authorities that the program or the connection string names: where, in words, and their certificates.
+    Given { what: String, option: &'static str, authorities: Vec<X509> },
     /// Those of the system: a file and a folder, as OpenSSL was built or the environment says.
     System { file: PathBuf, folder: OsString },
 }
 
 impl Trust {
-    pub(super) fn new(options: &TlsOptions) -> Trust {
+    pub(super) fn new(options: &TlsOptions, authorities: Vec<X509>) -> Trust {
         if options.ca_pem.is_some() {
-            return Trust::Given("an authority given in code".to_owned());
+            let what = "an authority given in code".to_owned();
+            return Trust::Given { what, option: "tls_ca_pem", authorities };
         }
         if let Some(path) = &options.ca_file {
-            return Trust::Given(format!("an authority in tlsCAFile {}", path.display()));
+            let what = format!("an authority in tlsCAFile {}", path.display());
+            return Trust::Given { what, option: "tlsCAFile", authorities };
         }
         let Places { file, folder } = Places::of_system();
         Trust::System { file, folder }
+    }
+
+    /// The certificates that were named; none where the system's authorities are trusted.
+    pub(super) fn given(&self) -> &[X509] {
+        match self {
+            Trust::Given { authorities, .. } => authorities,
+            Trust::System { .. } => &[],
+        }
+    }
+
+    /// Where they were given, by the name of the option.
+    pub(super) fn option(&self) -> &'static str {
+        match self {
+            Trust::Given { option, .. } => option,
+            Trust::System { .. } => "the system's bundle",
+        }
     }
 
     /// Says so where the system has no authority at all. It looks into the file and the folder.
@@ -60,7 +79,7 @@ impl Trust {
 impl fmt::Display for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trust::Given(what) => f.write_str(what),
+            Trust::Given { what, .. } => f.write_str(what),
             Trust::System { .. } => f.write_str("an authority that this system trusts"),
         }
     }
@@ -89,7 +108,8 @@ impl Places {
         Places { file: built_in.join("cert.pem"), folder: built_in.join("certs").into_os_string() }
     }
 
-    /// An OpenSSL that was built from source knows a folder of its build alone, so that the places of all systems are tried.
+    /// An OpenSSL that was built from source knows a folder of its build alone, so that the places of all systems are
+    /// tried.
     #[cfg(feature = "openssl-vendored")]
     fn usual() -> Places {
         let built_in = built_in_folder();
@@ -105,8 +125,8 @@ impl Places {
     }
 }
 
-/// Trusts the system's authorities: those of a folder are looked up on demand. A file is read as a whole, so that one that nobody
-/// named is left alone where a folder has them.
+/// Trusts the system's authorities: those of a folder are looked up on demand. A file is read as a whole, so that one
+/// that nobody named is left alone where a folder has them.
 #[cfg(feature = "openssl-vendored")]
 pub(super) fn add_system(builder: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
     let Places { file, folder } = Places::of_system();

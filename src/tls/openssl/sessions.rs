@@ -21,7 +21,7 @@ use ::openssl::ssl::{Ssl, SslContextBuilder, SslRef, SslSession, SslSessionCache
 use super::resume;
 use crate::event::Revocation;
 use crate::fork;
-use crate::tls::Target;
+use crate::tls::target::Target;
 
 /// The sessions of one context.
 #[derive(Default)]

@@ -35,7 +35,7 @@ use crl::Lists;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::{Revocation, RevocationSource};
 use crate::options::TlsOptions;
-use crate::tls::Target;
+use crate::tls::target::Target;
 use crate::warning::{WarningKind, WarningSink};
 
 /// What one context checks.

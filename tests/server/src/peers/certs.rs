@@ -55,6 +55,10 @@ pub struct Extras {
     pub responders: Vec<String>,
     /// Whether it promises a stapled OCSP answer (must-staple).
     pub must_staple: bool,
+    /// Whether it has no name in subjectAltName and no extendedKeyUsage, as certificates had long ago: its common name is all.
+    pub common_name_only: bool,
+    /// An email address in subjectAltName, in place of the host's name.
+    pub email: Option<String>,
 }
 
 /// When a certificate is valid.
@@ -81,6 +85,55 @@ impl Authority {
     /// As [`Authority::new`].
     pub fn with_rsa_key() -> Authority {
         make_authority("mongo-blocking test authority", None, new_rsa_key()).expect("a test authority")
+    }
+
+    /// The same as [`Authority::new`], of this name.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn named(name: &str) -> Authority {
+        make_authority(name, None, new_key()).expect("a test authority")
+    }
+
+    /// The same authority, with a certificate by another one that expired yesterday.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn expired_below(&self, above: &Authority) -> Authority {
+        self.certified(Some(above), -3).expect("a test authority")
+    }
+
+    /// The same authority, with a certificate of its own that expired yesterday.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn expired(&self) -> Authority {
+        self.certified(None, -3).expect("a test authority")
+    }
+
+    /// The same authority, with a certificate by another one.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn cross_signed_by(&self, other: &Authority) -> Authority {
+        self.certified(Some(other), 0).expect("a test authority")
+    }
+
+    /// The same name and key in another certificate, which begins so many days from now and lasts for two.
+    fn certified(&self, above: Option<&Authority>, begins: i64) -> Result<Authority, ErrorStack> {
+        let name = self.certificate.subject_name();
+        let mut builder =
+            start(&self.key, &name.to_owned()?, above.map_or(name, |above| above.certificate.subject_name()))?;
+        let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let day = |days: i64| Asn1Time::from_unix(i64::try_from(now).unwrap_or_default() + days * 86_400);
+        builder.set_not_before(&*day(begins)?)?;
+        builder.set_not_after(&*day(begins + 2)?)?;
+        builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+        builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
+        let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(identifier)?;
+        builder.sign(above.map_or(&self.key, |above| &above.key), MessageDigest::sha256())?;
+        Ok(Authority { certificate: builder.build(), key: self.key.clone() })
     }
 
     /// Its certificate, PEM.
@@ -241,8 +294,13 @@ impl Authority {
             }
         }
         builder.append_extension(BasicConstraints::new().build()?)?;
-        builder.append_extension(usage.build()?)?;
-        if purpose == CertPurpose::Server {
+        if !extras.common_name_only {
+            builder.append_extension(usage.build()?)?;
+        }
+        if let Some(email) = &extras.email {
+            let names = SubjectAlternativeName::new().email(email).build(&builder.x509v3_context(None, None))?;
+            builder.append_extension(names)?;
+        } else if purpose == CertPurpose::Server && !extras.common_name_only {
             let mut names = SubjectAlternativeName::new();
             names.dns(name);
             if name == "localhost" {

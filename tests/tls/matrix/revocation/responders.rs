@@ -56,7 +56,7 @@ fn responder(place: &Arc<Place>) -> HttpStub {
 }
 
 fn naming(urls: &[String]) -> Extras {
-    Extras { responders: urls.to_vec(), must_staple: false }
+    Extras { responders: urls.to_vec(), ..Extras::default() }
 }
 
 #[test]
