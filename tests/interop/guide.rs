@@ -201,7 +201,7 @@ fn row_20_ocsp_off() {
     let (folder, authority) = (Scratch::new("guide-20"), Authority::new());
     let Some(ocsp_responder) = OcspResponder::new(&authority) else { return };
     let responder = HttpStub::start(|_| Reply::status(503, "out of order"));
-    let names = Extras { responders: vec![responder.url("/")], must_staple: false };
+    let names = Extras { responders: vec![responder.url("/")], must_staple: false, ..Extras::default() };
     let issued = authority.issue_with(CertPurpose::Server, "localhost", &names);
     ocsp_responder.enter(&issued, CertStatus::Good);
     let (ca_file, key_file) = (folder.path().join("ca.pem"), folder.path().join("server.pem"));
