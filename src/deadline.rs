@@ -60,7 +60,7 @@ impl Deadline {
     }
 }
 
-/// A limit that nobody gave a name.
+/// A limit without a name.
 const UNNAMED: &str = "the time limit";
 
 /// A time limit as a command carries it: begun milliseconds count in full, for 0 would mean no limit.

@@ -1,7 +1,7 @@
-//! Tells a process from its children, without a system call each time.
+//! Distinguishes a process from its children, without a system call each time.
 //!
-//! A child of `fork` has copies of its parent's sockets, and must not use them. Asking for the process' number would tell, and
-//! cost every command a third system call; the C library counts instead.
+//! A child of `fork` has copies of its parent's sockets, and must not use them. The process id would distinguish them,
+//! at the cost of a third system call for every command; so the C library counts the forks instead.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};

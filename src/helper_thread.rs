@@ -1,7 +1,7 @@
 //! Calls that take no time limit (the system's resolver, Kerberos, reading from a program), run under one.
 //!
 //! Such a call runs on a short-lived helper thread. At the deadline the caller stops waiting for it; the thread ends when the
-//! call returns. Threads that nobody waits for still count, so their number stays bounded.
+//! call returns. Threads that are no longer waited for still count, so their number stays bounded.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

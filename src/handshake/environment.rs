@@ -1,4 +1,4 @@
-//! What the client metadata wants to know of the machine and the process.
+//! The facts about the machine and the process that client metadata contains.
 
 use std::path::Path;
 

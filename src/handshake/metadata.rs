@@ -1,4 +1,4 @@
-//! Who the client is: the `client` document of the first hello, at most 512 bytes of it.
+//! The client metadata: the `client` document of the first hello, at most 512 bytes.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -13,13 +13,13 @@ use crate::options::DriverInfo;
 /// The client metadata of one client. Wrapping libraries may add to it while the client lives.
 #[derive(Debug)]
 pub(crate) struct Metadata {
-    facts: Facts,
-    told: Mutex<Told>,
+    fixed: Fixed,
+    appended: Mutex<Appended>,
 }
 
-/// What never changes.
+/// The parts that never change.
 #[derive(Debug)]
-struct Facts {
+struct Fixed {
     app_name: Option<String>,
     os_name: Option<String>,
     env_name: Option<&'static str>,
@@ -27,9 +27,9 @@ struct Facts {
     env_rest: RawDocumentBuf,
 }
 
-/// What wrapping libraries said, and the document that comes of it.
+/// What wrapping libraries added, and the document with it.
 #[derive(Debug)]
-struct Told {
+struct Appended {
     infos: Vec<DriverInfo>,
     document: Arc<RawDocumentBuf>,
 }
@@ -45,41 +45,42 @@ impl Metadata {
                 "the application name (appName) is longer than {MAX_APP_NAME} bytes"
             )));
         }
-        let facts = Facts {
+        let fixed = Fixed {
             app_name: app_name.map(str::to_owned),
             os_name: environment.os_name(),
             env_name: environment.function_service(),
             env_rest: env_rest(environment),
         };
-        let document = Arc::new(fitted(&facts, &[])?);
-        let metadata = Metadata { facts, told: Mutex::new(Told { infos: Vec::new(), document }) };
+        let document = Arc::new(truncate_to_limit(&fixed, &[])?);
+        let metadata = Metadata { fixed, appended: Mutex::new(Appended { infos: Vec::new(), document }) };
         infos.iter().try_for_each(|info| metadata.append(info.clone()))?;
         Ok(metadata)
     }
 
-    /// Adds what a wrapping library says of itself. The same said twice counts once, and an empty text counts as none.
+    /// Adds the information of a wrapping library. The same information twice counts once; an empty string counts as absent.
     ///
-    /// Fails, and changes nothing, on a text with the separator `|` in it, and where there is no room left.
+    /// Fails, and changes nothing, on a string that contains the separator `|`, and where there is no room left.
     pub(crate) fn append(&self, info: DriverInfo) -> Result<()> {
         let info = normalized(info)?;
-        let mut told = self.told();
-        if told.infos.contains(&info) || (info.name.is_empty() && info.version.is_none() && info.platform.is_none()) {
+        let mut appended = self.appended();
+        if appended.infos.contains(&info) || (info.name.is_empty() && info.version.is_none() && info.platform.is_none())
+        {
             return Ok(());
         }
-        let mut infos = told.infos.clone();
+        let mut infos = appended.infos.clone();
         infos.push(info);
-        let document = Arc::new(fitted(&self.facts, &infos)?);
-        *told = Told { infos, document };
+        let document = Arc::new(truncate_to_limit(&self.fixed, &infos)?);
+        *appended = Appended { infos, document };
         Ok(())
     }
 
     /// The document as it stands.
     pub(super) fn document(&self) -> Arc<RawDocumentBuf> {
-        Arc::clone(&self.told().document)
+        Arc::clone(&self.appended().document)
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        locks::lock(&self.told)
+    fn appended(&self) -> MutexGuard<'_, Appended> {
+        locks::lock(&self.appended)
     }
 }
 
@@ -94,16 +95,16 @@ fn normalized(info: DriverInfo) -> Result<DriverInfo> {
 }
 
 /// The fullest document that the limit allows; the specification says what goes first.
-fn fitted(facts: &Facts, infos: &[DriverInfo]) -> Result<RawDocumentBuf> {
+fn truncate_to_limit(fixed: &Fixed, infos: &[DriverInfo]) -> Result<RawDocumentBuf> {
     let mut platform = joined(PLATFORM, infos.iter().filter_map(|info| info.platform.as_deref()));
     for detail in [Detail::All, Detail::ShortEnv, Detail::ShortOs, Detail::NoEnv] {
-        let document = document(facts, infos, detail, &platform);
+        let document = document(fixed, infos, detail, &platform);
         if document.as_bytes().len() <= MAX_DOCUMENT {
             return Ok(document);
         }
     }
     while platform.pop().is_some() {
-        let document = document(facts, infos, Detail::NoEnv, &platform);
+        let document = document(fixed, infos, Detail::NoEnv, &platform);
         if document.as_bytes().len() <= MAX_DOCUMENT {
             return Ok(document);
         }
@@ -113,7 +114,7 @@ fn fitted(facts: &Facts, infos: &[DriverInfo]) -> Result<RawDocumentBuf> {
     Err(Error::invalid_argument(message))
 }
 
-/// How much is told; each leaves out what those before it do, and more.
+/// How much the document contains; each level leaves out what those before it do, and more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Detail {
     All,
@@ -124,51 +125,51 @@ enum Detail {
     NoEnv,
 }
 
-fn document(facts: &Facts, infos: &[DriverInfo], detail: Detail, platform: &str) -> RawDocumentBuf {
+fn document(fixed: &Fixed, infos: &[DriverInfo], detail: Detail, platform: &str) -> RawDocumentBuf {
     let mut document = RawDocumentBuf::new();
-    if let Some(name) = &facts.app_name {
+    if let Some(name) = &fixed.app_name {
         document.append(cstr!("application"), rawdoc! { "name": name.as_str() });
     }
     let name = joined(NAME, infos.iter().map(|info| info.name.as_str()).filter(|name| !name.is_empty()));
     let version = joined(VERSION, infos.iter().filter_map(|info| info.version.as_deref()));
     document.append(cstr!("driver"), rawdoc! { "name": name, "version": version });
-    document.append(cstr!("os"), os(facts, detail));
+    document.append(cstr!("os"), os(fixed, detail));
     if !platform.is_empty() {
         document.append(cstr!("platform"), platform);
     }
-    let env = env(facts, detail);
+    let env = env(fixed, detail);
     if !env.is_empty() {
         document.append(cstr!("env"), env);
     }
     document
 }
 
-fn os(facts: &Facts, detail: Detail) -> RawDocumentBuf {
+fn os(fixed: &Fixed, detail: Detail) -> RawDocumentBuf {
     let mut os = rawdoc! { "type": os_type() };
     if detail >= Detail::ShortOs {
         return os;
     }
-    if let Some(name) = &facts.os_name {
+    if let Some(name) = &fixed.os_name {
         os.append(cstr!("name"), name.as_str());
     }
     os.append(cstr!("architecture"), std::env::consts::ARCH);
     os
 }
 
-fn env(facts: &Facts, detail: Detail) -> RawDocumentBuf {
+fn env(fixed: &Fixed, detail: Detail) -> RawDocumentBuf {
     let mut env = RawDocumentBuf::new();
-    if let Some(name) = facts.env_name.filter(|_| detail < Detail::NoEnv) {
+    if let Some(name) = fixed.env_name.filter(|_| detail < Detail::NoEnv) {
         env.append(cstr!("name"), name);
     }
     if detail == Detail::All {
-        for (key, value) in facts.env_rest.iter().flatten() {
+        for (key, value) in fixed.env_rest.iter().flatten() {
             env.append(key, value);
         }
     }
     env
 }
 
-/// What is known of the function service and the container, but for the service's name.
+/// What is known of the function service (without its name) and the container.
 fn env_rest(environment: &Environment<'_>) -> RawDocumentBuf {
     let (timeout, memory, region) = match environment.function_service() {
         Some("aws.lambda") => (None, Some("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), Some("AWS_REGION")),
@@ -221,7 +222,7 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const PLATFORM: &str = "Rust (blocking)";
 
-/// Between our word and those of the libraries that wrap us.
+/// Between the driver's own value and those of wrapping libraries.
 const SEPARATOR: char = '|';
 
 /// The server refuses more (handshake specification, limitations).

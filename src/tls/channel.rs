@@ -50,7 +50,7 @@ impl<S: Read + Write> TlsStream<S> {
     }
 
     /// Tells the peer that no more will come. The stream beneath must not wait just now; failing is fine.
-    pub(crate) fn say_goodbye(&mut self) {
+    pub(crate) fn send_close_notify(&mut self) {
         let _ = self.channel.shutdown();
     }
 }

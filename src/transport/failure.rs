@@ -1,4 +1,4 @@
-//! What a network failure means, in words, and what to do about it.
+//! Errors for network failures: what happened, and what to do about it.
 
 use std::io;
 #[cfg(unix)]
@@ -11,12 +11,12 @@ use crate::transport::happy_eyeballs::Failed;
 
 /// A failure of the socket at `stage`; a deadline that passed is a timeout that names its limit.
 pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) -> Error {
-    if is_ours(&error) {
+    if is_deadline(&error) {
         return timeout(stage, deadline);
     }
     let new = |message| Error::new(ErrorKind::Io, stage, message);
     match error.kind() {
-        io::ErrorKind::Other if error.raw_os_error().is_none() => said_by_tls(error, stage),
+        io::ErrorKind::Other if error.raw_os_error().is_none() => tls_failure(error, stage),
         io::ErrorKind::UnexpectedEof => new("the server closed the connection"),
         io::ErrorKind::ConnectionReset => new("the server reset the connection").with_source(error),
         io::ErrorKind::BrokenPipe => new("the server has closed the connection").with_source(error),
@@ -25,17 +25,19 @@ pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) 
     }
 }
 
-/// A failure that the TLS backend tells of. With TLS 1.3 a server refuses our certificate, or the lack of one, only when
+/// A failure that the TLS backend reports. With TLS 1.3 a server refuses our certificate, or the lack of one, only when
 /// the handshake is over for us, so that it shows here.
-fn said_by_tls(error: io::Error, stage: Stage) -> Error {
-    let words = error.to_string().to_ascii_lowercase();
-    if words.contains("unexpected eof") {
+fn tls_failure(error: io::Error, stage: Stage) -> Error {
+    let text = error.to_string().to_ascii_lowercase();
+    if text.contains("unexpected eof") {
         return Error::new(ErrorKind::Io, stage, "the server closed the connection").with_source(error);
     }
-    if words.contains("alert") && (words.contains("certificate") || words.contains("unknown ca")) {
-        return Error::new(ErrorKind::Tls, stage, "the server refused our side of TLS").with_source(error).with_hint(
-            "the server wants a client certificate (tlsCertificateKeyFile), or does not accept the one that it got",
-        );
+    if text.contains("alert") && (text.contains("certificate") || text.contains("unknown ca")) {
+        return Error::new(ErrorKind::Tls, stage, "the server refused the client's side of TLS")
+            .with_source(error)
+            .with_hint(
+                "the server wants a client certificate (tlsCertificateKeyFile), or does not accept the one that it got",
+            );
     }
     Error::new(ErrorKind::Io, stage, "the TLS channel broke").with_source(error)
 }
@@ -60,13 +62,13 @@ pub(super) fn overload(error: Error) -> Error {
 
 /// No address of the host could be connected to; without labels.
 pub(super) fn connect_failed(failures: Vec<Failed>, deadline: Deadline) -> Error {
-    let told: Vec<String> =
-        failures.iter().map(|(address, error)| format!("{} by {address}", reason(error))).take(MAX_TOLD).collect();
-    let Some((_, cause)) = failures.into_iter().find(|(_, error)| !is_ours(error)) else {
+    let reasons: Vec<String> =
+        failures.iter().map(|(address, error)| format!("{} by {address}", reason(error))).take(MAX_REASONS).collect();
+    let Some((_, cause)) = failures.into_iter().find(|(_, error)| !is_deadline(error)) else {
         return timeout(Stage::Connect, deadline).with_hint(LATE_HINT);
     };
     let hint = hint(&cause);
-    let error = Error::new(ErrorKind::Io, Stage::Connect, told.join(", ")).with_source(cause);
+    let error = Error::new(ErrorKind::Io, Stage::Connect, reasons.join(", ")).with_source(cause);
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -76,7 +78,7 @@ pub(super) fn connect_failed(failures: Vec<Failed>, deadline: Deadline) -> Error
 /// A Unix socket could not be connected to.
 #[cfg(unix)]
 pub(super) fn unix_failed(error: io::Error, path: &Path, deadline: Deadline) -> Error {
-    if is_ours(&error) {
+    if is_deadline(&error) {
         return overload(timeout(Stage::Connect, deadline));
     }
     let failed = |message: String| Error::new(ErrorKind::Io, Stage::Connect, message);
@@ -84,7 +86,7 @@ pub(super) fn unix_failed(error: io::Error, path: &Path, deadline: Deadline) -> 
     let known = match error.kind() {
         io::ErrorKind::NotFound => failed(format!("there is no socket {path}"))
             .with_hint("is the server running, and does its unixSocketPrefix name this folder?"),
-        io::ErrorKind::ConnectionRefused => failed(format!("nobody listens on the socket {path}"))
+        io::ErrorKind::ConnectionRefused => failed(format!("no process listens on the socket {path}"))
             .with_hint("the file may be left over from a server that is gone"),
         io::ErrorKind::PermissionDenied => failed(format!("this user may not connect to the socket {path}"))
             .with_hint("the server sets the socket's permissions by filePermissions (0700 by default)"),
@@ -96,15 +98,15 @@ pub(super) fn unix_failed(error: io::Error, path: &Path, deadline: Deadline) -> 
 
 fn timeout(stage: Stage, deadline: Deadline) -> Error {
     let what = match stage {
-        Stage::Connect => "before the server took the connection",
-        Stage::Tls => "before the TLS handshake was through",
+        Stage::Connect => "before the server accepted the connection",
+        Stage::Tls => "before the TLS handshake was complete",
         _ => "before the server had answered",
     };
     Error::new(ErrorKind::Timeout, stage, format!("{} ran out {what}", deadline.name()))
 }
 
-/// Whether it is our deadline; the system's own time limits have a code.
-pub(super) fn is_ours(error: &io::Error) -> bool {
+/// Whether the deadline passed; a time limit of the system's own has a code.
+pub(super) fn is_deadline(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
 }
 
@@ -112,7 +114,7 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way to reach it".to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to it".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -133,5 +135,5 @@ fn hint(error: &io::Error) -> Option<&'static str> {
 
 const LATE_HINT: &str =
     "a firewall may be dropping the packets, or the host is down; on Atlas, check the IP access list";
-/// How many addresses an error tells of.
-const MAX_TOLD: usize = 4;
+/// How many addresses an error names.
+const MAX_REASONS: usize = 4;

@@ -16,7 +16,7 @@ pub(super) type Failed = (SocketAddr, io::Error);
 
 type Outcome = Result<TcpStream, Failed>;
 
-/// Connects to one of the addresses, or tells why each of them failed.
+/// Connects to one of the addresses, or returns why each of them failed.
 pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Vec<Failed>> {
     if let [only] = addresses {
         return attempt(*only, deadline).map_err(|failed| vec![failed]);
@@ -38,7 +38,7 @@ pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<Tc
                 failures.push(failed);
                 running -= 1;
             }
-            Err(RecvTimeoutError::Timeout) if deadline.expired() => return Err(all_late(addresses, failures)),
+            Err(RecvTimeoutError::Timeout) if deadline.expired() => return Err(all_timed_out(addresses, failures)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
     }
@@ -75,8 +75,8 @@ fn attempt(address: SocketAddr, deadline: Deadline) -> Outcome {
     }
 }
 
-/// What failed, and for the rest that the time ran out.
-fn all_late(addresses: &[SocketAddr], mut failures: Vec<Failed>) -> Vec<Failed> {
+/// The failures, and for the rest of the addresses that the time ran out.
+fn all_timed_out(addresses: &[SocketAddr], mut failures: Vec<Failed>) -> Vec<Failed> {
     for address in addresses {
         if !failures.iter().any(|(failed, _)| failed == address) {
             failures.push((*address, io::ErrorKind::TimedOut.into()));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn all_refusals_are_told() {
+    fn all_refusals_are_returned() {
         let addresses = [closed_port(), closed_port()];
         let failures = connect(&addresses, Deadline::NEVER).unwrap_err();
         assert_eq!(failures.len(), 2);

@@ -151,7 +151,7 @@ impl Drop for Transport {
             && !stream.get_ref().shutdown_handle().is_inherited()
             && stream.get_mut().wait(false).is_ok()
         {
-            stream.say_goodbye();
+            stream.send_close_notify();
         }
     }
 }

@@ -80,17 +80,17 @@ fn too_many(host: &str, running: usize) -> Error {
 /// Without repetitions, the two families alternating, beginning with that of the first.
 fn alternating(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let Some(first) = found.first().copied() else { return found };
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut same, mut other) = (Vec::new(), Vec::new());
     for address in found {
-        let family = if address.is_ipv4() == first.is_ipv4() { &mut ours } else { &mut theirs };
+        let family = if address.is_ipv4() == first.is_ipv4() { &mut same } else { &mut other };
         if !family.contains(&address) {
             family.push(address);
         }
     }
-    let mut mixed = Vec::with_capacity(ours.len() + theirs.len());
-    let (mut ours, mut theirs) = (ours.into_iter(), theirs.into_iter());
+    let mut mixed = Vec::with_capacity(same.len() + other.len());
+    let (mut same, mut other) = (same.into_iter(), other.into_iter());
     loop {
-        let (a, b) = (ours.next(), theirs.next());
+        let (a, b) = (same.next(), other.next());
         if a.is_none() && b.is_none() {
             return mixed;
         }

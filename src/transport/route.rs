@@ -78,7 +78,7 @@ fn proxy_failed(failure: Failure, proxy: &Proxy, deadline: Deadline) -> Error {
                 None => error,
             }
         }
-        Failure::Io(error) if failure::is_ours(&error) => {
+        Failure::Io(error) if failure::is_deadline(&error) => {
             let message = format!("{} ran out before the SOCKS5 proxy {proxy} had connected", deadline.name());
             failed(ErrorKind::Timeout, message)
         }

@@ -274,7 +274,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 #[cfg(not(windows))]
 const KEEPALIVE_PROBES: u32 = 9;
-/// What the system can tell apart; less is cut to zero, and zero means no limit at all.
+/// The shortest timeout that the system knows; less would be cut to zero, and zero means no limit at all.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Between two attempts at a Unix socket whose queue is full.
 #[cfg(unix)]

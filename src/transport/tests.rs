@@ -23,7 +23,7 @@ fn millis(count: u64) -> Deadline {
     Deadline::after(Duration::from_millis(count)).named("socketTimeoutMS")
 }
 
-/// Both ends of a connection; the other end is ours to play with.
+/// Both ends of a connection; the test drives the other end.
 fn pair() -> (Transport, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream =
@@ -225,7 +225,7 @@ fn unix_sockets() {
 
     drop(listener);
     let error = Transport::connect(&address, &Route::default(), None, millis(1000)).unwrap_err();
-    assert!(error.message().starts_with("nobody listens on the socket"), "{error}");
+    assert!(error.message().starts_with("no process listens on the socket"), "{error}");
 
     let connector =
         tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();

@@ -22,7 +22,7 @@ impl Header {
 
     /// Reads the header that `bytes` starts with. `Ok(None)`: not all of it is there yet.
     ///
-    /// The length is judged here, before anybody makes room for it.
+    /// The length is validated here, before memory is allocated for it.
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Header>> {
         let (Some(length), Some(request_id), Some(response_to), Some(op_code)) =
             (int_at(bytes, 0), int_at(bytes, 4), int_at(bytes, 8), int_at(bytes, 12))

@@ -30,7 +30,7 @@ pub(super) fn document_in_reply(message: &[u8]) -> Result<Range<usize>> {
         return Err(broken(format!("the legacy reply has only {} bytes", message.len())));
     };
     if flags & CURSOR_NOT_FOUND != 0 || (low, high) != (0, 0) {
-        return Err(broken("the legacy reply to hello speaks of a cursor"));
+        return Err(broken("the legacy reply to hello names a cursor"));
     }
     if count != 1 {
         return Err(broken(format!("the legacy reply has {count} documents, not one")));
@@ -41,7 +41,7 @@ pub(super) fn document_in_reply(message: &[u8]) -> Result<Range<usize>> {
     Ok(DOCUMENT_AT..message.len())
 }
 
-/// The words of a query failure, as far as they can be read.
+/// The message of a query failure, as far as it can be read.
 fn failure_text(message: &[u8]) -> String {
     let document = message.get(DOCUMENT_AT..).and_then(|bytes| RawDocument::from_bytes(bytes).ok());
     let text = document.and_then(|document| document.get_str("$err").ok());
@@ -54,7 +54,7 @@ const DOCUMENT_AT: usize = Header::BYTES + 4 + 8 + 4 + 4;
 const SECONDARY_OK: i32 = 4;
 const CURSOR_NOT_FOUND: i32 = 1;
 const QUERY_FAILURE: i32 = 2;
-/// How many characters of a server's words go into an error.
+/// How many characters of a server's message go into an error.
 const MAX_FAILURE_TEXT: usize = 1000;
 
 #[cfg(test)]

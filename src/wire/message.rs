@@ -15,7 +15,7 @@ pub(crate) struct Message<'a> {
     pub(crate) body: &'a RawDocument,
     /// Documents that belong to it.
     pub(crate) sequence: Option<Sequence<'a>>,
-    /// Whether the server shall send no reply.
+    /// Whether the server is to send no reply.
     pub(crate) more_to_come: bool,
 }
 
@@ -82,7 +82,7 @@ impl<'a> Message<'a> {
         &[]
     }
 
-    /// How many bytes the message has, told another way than by writing it.
+    /// How many bytes the message has, computed without writing it.
     #[cfg(test)]
     fn length(&self) -> usize {
         let sequence = self.sequence.map_or(0, |s| 1 + 4 + s.identifier.len() + 1 + s.documents.len());

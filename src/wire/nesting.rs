@@ -1,4 +1,4 @@
-//! How deep documents may lie within each other before somebody recurses into them.
+//! How deep documents may lie within each other before code recurses into them.
 
 use bson::spec::ElementType;
 use bson::{RawBsonRef, RawDocument};

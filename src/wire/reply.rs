@@ -1,4 +1,4 @@
-//! A reply: a whole message that has been judged, and the one document in it.
+//! A reply: a whole message that has been validated, and the one document in it.
 
 use std::fmt;
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Judges a reply that arrived whole: the first `header.length` bytes of `bytes`, which may be longer.
+    /// Validates a reply that arrived whole: the first `header.length` bytes of `bytes`, which may be longer.
     pub(crate) fn decode(bytes: Vec<u8>, header: &Header) -> Result<Reply> {
         let message = bytes
             .get(..header.length)
@@ -43,7 +43,7 @@ impl Reply {
 
     /// The document.
     pub(crate) fn document(&self) -> &RawDocument {
-        RawDocument::from_bytes(self.document_bytes()).expect("judged when it was decoded")
+        RawDocument::from_bytes(self.document_bytes()).expect("validated when it was decoded")
     }
 
     /// The document's bytes, without another look at whether they are one.
@@ -57,7 +57,7 @@ impl Reply {
     }
 }
 
-/// A reply may carry what a log must not show, so only its size is told.
+/// A reply may carry what a log must not show, so only its size is shown.
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Reply({} bytes)", self.document.len())
@@ -97,7 +97,7 @@ fn check_flags(flags: u32) -> Result<()> {
     Ok(())
 }
 
-/// The length of the body in the first section, judged against what is there.
+/// The length of the body in the first section, checked against the bytes that are there.
 fn check_body(sections: &[u8]) -> Result<usize> {
     let (kind, rest) = sections.split_first().ok_or_else(|| broken("the reply has no section"))?;
     match *kind {
@@ -112,7 +112,7 @@ fn check_body(sections: &[u8]) -> Result<usize> {
         .ok_or_else(|| broken(format!("the reply's document announces {length} bytes, but {} follow", rest.len())))
 }
 
-/// Length, end and top level of a document. What lies deeper is judged when it is used.
+/// Length, end and top level of a document. What lies deeper is checked when it is used.
 fn check_document(bytes: &[u8]) -> Result<()> {
     let document = RawDocument::from_bytes(bytes).map_err(invalid_bson)?;
     for element in document.iter_elements() {

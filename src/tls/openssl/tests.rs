@@ -32,7 +32,7 @@ fn connect(connector: &Connector, host: &str, port: u16) -> Result<TlsStream<Tcp
 fn resumes(connector: &Connector, host: &str, port: u16) -> bool {
     let mut channel = connect(connector, host, port).unwrap();
     round_trip(&mut channel);
-    channel.say_goodbye();
+    channel.send_close_notify();
     channel.facts().resumed.unwrap()
 }
 
@@ -60,7 +60,7 @@ fn a_session_does_not_outlive_the_certificate() {
         panic!("three seconds were too short")
     };
     round_trip(&mut channel);
-    channel.say_goodbye();
+    channel.send_close_notify();
     thread::sleep(Duration::from_secs(4));
     match connect(&connector, "localhost", server.port()) {
         Err(Failure::Tls(error)) => assert!(error.message().contains("expired"), "{error}"),
