@@ -622,12 +622,13 @@ impl ClientOptionsBuilder {
     /// Which members of a replica set to read from (`readPreference`, `readPreferenceTags`, `maxStalenessSeconds`): the
     /// whole of it, so tags and staleness of a connection string do not hold any more.
     pub fn read_preference(mut self, preference: ReadPreference) -> Self {
-        let ReadPreference { mode, tag_sets, max_staleness } = preference;
+        let ReadPreference { mode, tag_sets, max_staleness, hedge } = preference;
         debug_assert!(MODES.contains(&mode.name()));
         self.code.set(OptionId::ReadPreference, Value::Text(mode.name().to_owned()));
         self.code.set(OptionId::ReadPreferenceTags, Value::TagSets(tag_sets));
         let seconds = max_staleness.map_or(-1, |limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
         self.code.set(OptionId::MaxStalenessSeconds, Value::Number(seconds));
+        self.given.hedge = hedge;
         self
     }
 

@@ -174,6 +174,9 @@ pub struct ReadPreference {
     pub tag_sets: Vec<BTreeMap<String, String>>,
     /// How far behind a secondary may be.
     pub max_staleness: Option<Duration>,
+    /// Whether a router of a sharded cluster may ask two members and take the faster reply (`hedge`). `None`: the server
+    /// decides. Not with mode primary. MongoDB 8.0 has deprecated it, and later releases remove it.
+    pub hedge: Option<bool>,
 }
 
 impl ReadPreference {
@@ -193,6 +196,9 @@ impl ReadPreference {
         }
         if let Some(limit) = self.max_staleness {
             document.append(cstr!("maxStalenessSeconds"), i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
+        }
+        if let Some(enabled) = self.hedge {
+            document.append(cstr!("hedge"), rawdoc! { "enabled": enabled });
         }
         document
     }

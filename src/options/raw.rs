@@ -40,6 +40,8 @@ pub(super) struct RawOptions {
     pub(super) plus_in_uri: bool,
     pub(super) driver_info: Vec<DriverInfo>,
     pub(super) server_api: Option<ServerApi>,
+    /// `hedge` of the read preference, which no connection string has.
+    pub(super) hedge: Option<bool>,
     pub(super) command_event_handler: Option<Handler<CommandEvent>>,
     pub(super) warning_handler: Option<Handler<Warning>>,
     pub(super) aws_provider: Option<AwsProvider>,

@@ -260,6 +260,9 @@ fn check_read_preference(
         if preference.tag_sets.iter().any(|set| !set.is_empty()) {
             return invalid("tag sets cannot be given with the read preference mode primary".to_owned());
         }
+        if preference.hedge.is_some() {
+            return invalid("hedge cannot be given with the read preference mode primary".to_owned());
+        }
     }
     let is_replica_set =
         matches!(topology_type, TopologyType::ReplicaSetNoPrimary | TopologyType::ReplicaSetWithPrimary);
@@ -378,6 +381,7 @@ const DEFAULT_HEARTBEAT_FREQUENCY: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::ClientOptions;
 
     fn preference(mode: ReadPreferenceMode) -> ReadPreference {
         ReadPreference { mode, ..ReadPreference::default() }
@@ -407,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_staleness_are_refused_with_mode_primary() {
+    fn tags_staleness_and_hedge_are_refused_with_mode_primary() {
         let check = |preference: &ReadPreference| {
             check_read_preference(preference, TopologyType::Sharded, Duration::from_secs(10)).is_ok()
         };
@@ -420,6 +424,28 @@ mod tests {
         assert!(!check(&wanted));
         wanted.tag_sets = vec![[].into()];
         assert!(check(&wanted), "the empty tag set is the default of some programs");
+        wanted.hedge = Some(true);
+        assert!(!check(&wanted));
+        let error = ClientOptions::builder().host("localhost").read_preference(wanted).build().unwrap_err();
+        assert!(error.message().contains("hedge"), "{error}");
+    }
+
+    #[test]
+    fn a_router_learns_tags_staleness_and_hedge() {
+        let mut wanted = preference(ReadPreferenceMode::Nearest);
+        wanted.tag_sets = vec![[("dc".to_owned(), "ny".to_owned())].into()];
+        wanted.max_staleness = Some(Duration::from_secs(120));
+        wanted.hedge = Some(false);
+        let options = ClientOptions::builder().host("localhost").read_preference(wanted).build().unwrap();
+        let document =
+            read_preference_document(TopologyType::Sharded, ServerType::Mongos, options.read_preference()).unwrap();
+        let expected = rawdoc! {
+            "mode": "nearest",
+            "tags": [{ "dc": "ny" }],
+            "maxStalenessSeconds": 120_i64,
+            "hedge": { "enabled": false },
+        };
+        assert_eq!(document, expected);
     }
 
     #[test]

@@ -55,7 +55,7 @@ struct Client {
     clock: Instant,
 }
 
-fn run(fixture: &Document) -> Verdict {
+pub(super) fn run(fixture: &Document) -> Verdict {
     check_keys(fixture, &["description", "uri", "phases"])?;
     let uri = fixture.get_str("uri").map_err(|error| error.to_string())?;
     let options = ClientOptions::parse(uri).map_err(|error| error.to_string())?;
@@ -113,7 +113,7 @@ impl Client {
         self.clock += Duration::from_millis(500);
         let at = self.clock;
         let hello = match reply.is_empty() {
-            true => Err(Error::new(ErrorKind::Io, Stage::Hello, "the server closed the connection")),
+            true => Err(Error::new(ErrorKind::Io, Stage::Hello, "the server reset the connection")),
             false => ServerDescription::read(&raw(reply)?),
         };
         let outcome = match hello {
@@ -143,7 +143,7 @@ impl Client {
         let stage = if handshake_completed { Stage::Command } else { Stage::Hello };
         let reply = failure.get_document("response").ok().map(raw).transpose()?;
         let error = match (text("type")?, &reply) {
-            ("network", None) => Error::new(ErrorKind::Io, stage, "the server closed the connection"),
+            ("network", None) => Error::new(ErrorKind::Io, stage, "the server reset the connection"),
             ("timeout", None) => Error::new(ErrorKind::Timeout, stage, "socketTimeoutMS ran out"),
             ("command", Some(reply)) => command_error(reply, stage)
                 .unwrap_or_else(|| Error::new(ErrorKind::InvalidReply, stage, "an error within a reply with ok: 1")),

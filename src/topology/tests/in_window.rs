@@ -16,7 +16,7 @@ fn choices() {
     run_folder("server-selection/tests/in_window", 7, run);
 }
 
-fn run(fixture: &Document) -> Verdict {
+pub(super) fn run(fixture: &Document) -> Verdict {
     let known = ["description", "topology_description", "mocked_topology_state", "iterations", "outcome"];
     check_keys(fixture, &known)?;
     let topology = fixture.get_document("topology_description").map_err(|error| error.to_string())?;

@@ -4,6 +4,7 @@ mod discovery;
 mod hostile;
 mod in_window;
 mod round_trip;
+mod runners;
 mod selection;
 mod server_selection;
 

@@ -21,7 +21,7 @@ fn maximum_staleness() {
     run_folder("max-staleness/tests", 22, run);
 }
 
-fn run(fixture: &Document) -> Verdict {
+pub(super) fn run(fixture: &Document) -> Verdict {
     let known = [
         "description",
         "topology_description",
