@@ -30,8 +30,12 @@ main() {
     oidc) npm_peer "OIDC mock provider" @mongodb-js/oidc-mock-provider 0.13.18 ;;
     libmongoc) libmongoc ;;
     slapd) slapd ;;
+    nsd) nsd ;;
+    dnsmasq) system_packages dnsmasq dnsmasq-base ;;
+    microsocks) system_packages microsocks "microsocks libnss-wrapper" ;;
+    dante) dante ;;
     cargo-deny) cargo_deny ;;
-    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node oidc libmongoc kdc python-gssapi slapd cargo-deny ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node oidc libmongoc kdc python-gssapi slapd nsd dnsmasq microsocks dante cargo-deny ;;
     *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
     esac
 }
@@ -151,6 +155,25 @@ kdc() {
 slapd() {
     preseed="slapd slapd/no_configuration boolean true"
     system_packages "OpenLDAP" "slapd ldap-utils"
+}
+
+# NSD, an authoritative name server. Where its package starts it as a service, it is stopped. Nothing is printed.
+nsd() {
+    system_packages NSD nsd
+    stop_service nsd
+}
+
+# Dante, a SOCKS5 proxy. Nothing is printed.
+dante() {
+    system_packages Dante "dante-server libnss-wrapper"
+    stop_service danted
+}
+
+# stop_service NAME: the tests start servers of their own.
+stop_service() {
+    if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ]; then
+        systemctl disable --quiet --now "$1" >/dev/null 2>&1 || true
+    fi
 }
 
 # A Python with PyPI's gssapi, which is built here, and PyMongo with Kerberos.

@@ -6,16 +6,19 @@
 //! `CI=true` it is a failure.
 
 pub mod certs;
+mod daemon;
 mod idp;
 mod kdc;
 mod linux;
 mod mongod;
 mod moto;
+mod name_server;
 mod ocsp_responder;
 mod reference;
 mod s_server;
 mod scramp;
 mod slapd;
+mod socks_proxy;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,11 +29,13 @@ pub use kdc::{Kdc, OTHER_REALM, REALM};
 pub use linux::{unix_path, unix_text};
 pub use mongod::{Mongod, ROOT, free_port, run_command};
 pub use moto::{Iam, Moto, aws_python};
+pub use name_server::NameServer;
 pub use ocsp_responder::{CertStatus, OcspResponder};
 pub use reference::{Reference, run, script};
 pub use s_server::SServer;
 pub use scramp::ScrampServer;
 pub use slapd::Slapd;
+pub use socks_proxy::{DANTE_LOGIN, SocksProxy};
 
 /// Says that the running test is skipped, and why. The caller returns after it.
 ///

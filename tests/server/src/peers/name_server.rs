@@ -1,0 +1,76 @@
+//! Real name servers with records of a test's own: NSD, which answers for zones, and dnsmasq, as home routers have it.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::daemon::{Daemon, Invocation, system_program};
+
+/// A running name server, over UDP and TCP. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct NameServer(Daemon);
+
+impl NameServer {
+    /// NSD with these records, in the form of a zone file with absolute names, one a line. `None`, after a
+    /// [`skip`](super::skip), where NSD isn't installed.
+    ///
+    /// # Panics
+    /// If it is there but does not start.
+    pub fn nsd(records: &str) -> Option<NameServer> {
+        let program = system_program("/usr/sbin/nsd", "nsd")?;
+        Some(NameServer(Daemon::start("nsd", |folder, port| {
+            // It answers for the root, so for every name there is.
+            let zone = format!(
+                ". 86400 IN SOA ns.invalid. root.invalid. 1 3600 600 86400 60\n. 86400 IN NS ns.invalid.\n{records}\n"
+            );
+            fs::write(folder.join("zone"), zone).expect("a file of nsd");
+            let folder = folder.to_str().expect("a path in UTF-8");
+            let conf = format!(
+                "server:\n ip-address: 127.0.0.1@{port}\n username: \"\"\n zonesdir: \"{folder}\"\n database: \"\"\n \
+                 pidfile: \"{folder}/pid\"\n xfrdfile: \"{folder}/xfrd.state\"\n xfrdir: \"{folder}\"\n \
+                 zonelistfile: \"{folder}/zone.list\"\n server-count: 1\n\
+                 remote-control:\n control-enable: no\nzone:\n name: \".\"\n zonefile: \"zone\"\n"
+            );
+            let conf_file = format!("{folder}/nsd.conf");
+            fs::write(&conf_file, conf).expect("a file of nsd");
+            let arguments = ["-d", "-c", &conf_file].map(Into::into).to_vec();
+            Invocation { program: program.clone(), arguments, environment: Vec::new() }
+        })))
+    }
+
+    /// dnsmasq with these options (`--srv-host=…`, `--txt-record=…`), which knows nothing else. `None`, after a
+    /// [`skip`](super::skip), where it isn't installed.
+    ///
+    /// # Panics
+    /// If it is there but does not start.
+    pub fn dnsmasq(options: &[&str]) -> Option<NameServer> {
+        let program = system_program("/usr/sbin/dnsmasq", "dnsmasq")?;
+        Some(NameServer(Daemon::start("dnsmasq", |folder, port| {
+            let usual = [
+                "--keep-in-foreground",
+                "--conf-file=/dev/null",
+                "--no-resolv",
+                "--no-hosts",
+                "--bind-interfaces",
+                "--listen-address=127.0.0.1",
+                "--log-queries",
+                "--log-facility=-",
+                "--user=",
+                "--local=//",
+            ];
+            let mut arguments: Vec<_> = usual.iter().chain(options).map(Into::into).collect();
+            arguments.push(format!("--port={port}").into());
+            arguments.push(format!("--pid-file={}", folder.join("pid").display()).into());
+            Invocation { program: program.clone(), arguments, environment: Vec::new() }
+        })))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.0.port).into()
+    }
+
+    /// What it has written to its log; dnsmasq notes each question.
+    pub fn log(&self) -> String {
+        self.0.log()
+    }
+}
