@@ -98,11 +98,9 @@ impl<'a> Login<'a> {
             _ => ScramMechanism::Sha256, // not used
         };
         self.scram = Some(scram);
-        let is_chosen = |speculation: &Box<dyn Mechanism>| match self.credential {
-            Credential::Scram(_) => speculation.name() == scram.name(),
-            _ => true,
-        };
-        match (self.speculation.take().filter(is_chosen), speculative.filter(|answer| is_accepted(answer))) {
+        let negotiated = matches!(self.credential, Credential::Scram(_));
+        let speculation = self.speculation.take().filter(|chosen| !negotiated || chosen.name() == scram.name());
+        match (speculation, speculative.filter(|answer| is_accepted(answer))) {
             (Some(mechanism), Some(answer)) => Ok((mechanism, Some(answer))),
             _ => Ok((self.conversation(scram)?, None)),
         }

@@ -100,7 +100,10 @@ impl Connection {
         let began = Instant::now();
         let outcome = match self.encode(message, true, deadline) {
             Ok((_, tail)) => match self.transport.write_all(&self.buffers.outgoing, tail) {
-                Ok(()) => Ok(self.broken = false),
+                Ok(()) => {
+                    self.broken = false;
+                    Ok(())
+                }
                 Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
             },
             Err(error) => Err(error),
