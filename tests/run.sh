@@ -117,6 +117,8 @@ run_step() {
     case $1 in
     gssapi:*) kerberos_is_missing "$1" || run_tests "${1#gssapi:}" --features gssapi ;;
     native:*) on_native_tls run_tests "${1#native:}" ;;
+    windows:*) on_windows "${1#windows:}" ;;
+    sspi:*) with_windows_program "${1#sspi:}" ;;
     doc) cargo_test --doc ;;
     server) cargo_test --package mongo-blocking-test-server ;;
     lib* | test:*) run_tests "$1" ;;
@@ -166,6 +168,42 @@ on_native_tls() {
         echo "$passed $failed $skipped" >"$log.counts"
     )
     read -r passed failed skipped <"$log.counts"
+}
+
+# For Windows, and under Wine. Tests that cannot run there are named in tests/windows/left_out.tsv, each with its reason.
+on_windows() {
+    (
+        . tests/windows/environment.sh
+        case $1 in
+        lib) program=lib && set -- --lib ;;
+        test:*) program=${1#test:} && set -- --test "$program" ;;
+        esac
+        if prepare_windows >"$log" 2>&1; then
+            left_out "$program" | sed 's/\t/: /; s/^/IGNORED /' >>"$skips"
+            skipped=$((skipped + $(left_out "$program" | wc -l)))
+            # shellcheck disable=SC2046
+            cargo_test --target "$WINDOWS" --features gssapi "$@" -- --exact $(left_out "$program" | sed 's/\t.*//; s/^/--skip /')
+        else
+            failed=$((failed + 1))
+            show_failure "the equipment of tests/windows" 1
+        fi
+        echo "$passed $failed $skipped" >"$log.counts"
+    )
+    read -r passed failed skipped <"$log.counts"
+}
+
+# run_tests, with the Windows build of the same test program in MONGO_BLOCKING_KERBEROS_EXE.
+with_windows_program() {
+    program=${1#test:}
+    if exe=$(
+        . tests/windows/environment.sh
+        prepare_windows >"$log" 2>&1 && build_windows "${program%%:*}" 2>>"$log"
+    ); then
+        MONGO_BLOCKING_WINE=${CARGO_TARGET_DIR:-$root/target}/windows/wine MONGO_BLOCKING_KERBEROS_EXE=$exe run_tests "$1" --features gssapi
+    else
+        failed=$((failed + 1))
+        show_failure "the Windows build for $1" 1
+    fi
 }
 
 cargo_test() {

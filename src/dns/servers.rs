@@ -1,8 +1,12 @@
 //! The name servers to ask where the program names none: those of the system.
 
+#[cfg(unix)]
 use std::fs::File;
+#[cfg(unix)]
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr};
+#[cfg(unix)]
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 #[cfg(unix)]

@@ -17,5 +17,8 @@ pub mod options {}
 #[doc = include_str!("features.md")]
 pub mod features {}
 
+#[doc = include_str!("platforms.md")]
+pub mod platforms {}
+
 #[doc = include_str!("benchmarks.md")]
 pub mod benchmarks {}

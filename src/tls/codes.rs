@@ -20,7 +20,7 @@ pub(super) enum Meaning {
     NoCommonProtocol,
     NotTls,
     ServerRefused,
-    ServerFailed,
+    InternalError,
     ConnectionClosed,
     ChangedOnTheWay,
     // The client's own certificate.
@@ -72,7 +72,7 @@ impl Meaning {
             Meaning::NoCommonProtocol => "client and server have no protocol version or cipher in common",
             Meaning::NotTls => "the server answered with something that is not TLS",
             Meaning::ServerRefused => "the server broke off with an alert",
-            Meaning::ServerFailed => "the server broke off with an alert: internal error",
+            Meaning::InternalError => "an internal error, of the server or of the platform's TLS",
             Meaning::ConnectionClosed => "the connection was closed",
             Meaning::ChangedOnTheWay => "a message was changed on the way, or one side computes wrongly",
             Meaning::OwnCertificateWanted => "the server wants a client certificate",
@@ -111,7 +111,10 @@ impl Meaning {
                  otherwise), or want a client certificate"
             }
             Meaning::NotTls => "the server does not seem to speak TLS on this port: is tls=true right, and the port?",
-            Meaning::ServerFailed => "the server's log tells more",
+            Meaning::InternalError => {
+                "the server's log tells more; it may speak older versions of TLS only (1.2 and later are accepted here), or want a \
+                 client certificate"
+            }
             Meaning::ConnectionClosed => "does the server speak TLS on this port (tls=true), and TLS 1.2 or later?",
             Meaning::ChangedOnTheWay => {
                 "try again; if it happens each time, something between client and server changes messages"
@@ -201,10 +204,10 @@ const CODES: &[(i32, &str, Meaning)] = &[
     (hresult(0x8009_2012), "CRYPT_E_NO_REVOCATION_CHECK", RevocationUnknown),
     (hresult(0x8009_2013), "CRYPT_E_REVOCATION_OFFLINE", RevocationUnknown),
     (hresult(0x8009_2014), "CRYPT_E_NOT_IN_REVOCATION_DATABASE", RevocationUnknown),
-    // SChannel.
+    // SChannel. It leaves the server's certificate to us, so what it says of certificates is an alert of the server about ours.
     (hresult(0x8009_0301), "SEC_E_INVALID_HANDLE", PlatformFailed),
     (hresult(0x8009_0302), "SEC_E_UNSUPPORTED_FUNCTION", NoCommonProtocol),
-    (hresult(0x8009_0304), "SEC_E_INTERNAL_ERROR", PlatformFailed),
+    (hresult(0x8009_0304), "SEC_E_INTERNAL_ERROR", InternalError),
     (hresult(0x8009_0305), "SEC_E_SECPKG_NOT_FOUND", PlatformFailed),
     (hresult(0x8009_0308), "SEC_E_INVALID_TOKEN", NotTls),
     (hresult(0x8009_030d), "SEC_E_UNKNOWN_CREDENTIALS", OwnKeyUnusable),
@@ -215,15 +218,15 @@ const CODES: &[(i32, &str, Meaning)] = &[
     (hresult(0x8009_0320), "SEC_E_INCOMPLETE_CREDENTIALS", OwnCertificateWanted),
     (0x0009_0320, "SEC_I_INCOMPLETE_CREDENTIALS", OwnCertificateWanted),
     (hresult(0x8009_0322), "SEC_E_WRONG_PRINCIPAL", WrongName),
-    (hresult(0x8009_0325), "SEC_E_UNTRUSTED_ROOT", UnknownAuthority),
+    (hresult(0x8009_0325), "SEC_E_UNTRUSTED_ROOT", OwnCertificateRefused),
     (hresult(0x8009_0326), "SEC_E_ILLEGAL_MESSAGE", ServerRefused),
     (hresult(0x8009_0327), "SEC_E_CERT_UNKNOWN", OwnCertificateRefused),
-    (hresult(0x8009_0328), "SEC_E_CERT_EXPIRED", NotValidNow),
+    (hresult(0x8009_0328), "SEC_E_CERT_EXPIRED", OwnCertificateRefused),
     (hresult(0x8009_0329), "SEC_E_ENCRYPT_FAILURE", PlatformFailed),
     (hresult(0x8009_0330), "SEC_E_DECRYPT_FAILURE", ChangedOnTheWay),
     (hresult(0x8009_0331), "SEC_E_ALGORITHM_MISMATCH", NoCommonProtocol),
-    (hresult(0x8009_0349), "SEC_E_CERT_WRONG_USAGE", WrongPurpose),
-    (hresult(0x8009_0352), "SEC_E_ISSUING_CA_UNTRUSTED", UnknownAuthority),
+    (hresult(0x8009_0349), "SEC_E_CERT_WRONG_USAGE", OwnCertificateRefused),
+    (hresult(0x8009_0352), "SEC_E_ISSUING_CA_UNTRUSTED", OwnCertificateRefused),
     (hresult(0x8009_035d), "SEC_E_INVALID_PARAMETER", PlatformFailed),
     // Stores of keys and certificates: what the client's own goes through.
     (hresult(0x8009_0003), "NTE_BAD_KEY", OwnKeyUnusable),
@@ -275,7 +278,7 @@ const CODES: &[(i32, &str, Meaning)] = &[
     (-9834, "errSSLPeerDecryptError", ServerRefused),
     (-9836, "errSSLPeerProtocolVersion", NoCommonProtocol),
     (-9837, "errSSLPeerInsufficientSecurity", NoCommonProtocol),
-    (-9838, "errSSLPeerInternalError", ServerFailed),
+    (-9838, "errSSLPeerInternalError", InternalError),
     (-9839, "errSSLPeerUserCancelled", ServerRefused),
     (-9840, "errSSLPeerNoRenegotiation", ServerRefused),
     (-9842, "errSSLClientCertRequested", OwnCertificateWanted),

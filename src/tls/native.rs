@@ -377,7 +377,7 @@ fn judge_code(code: i32, reason: &str, target: &Target<'_>) -> Failure {
     let words = format!("{} ({told})", meaning.words());
     match meaning {
         Meaning::ConnectionClosed => Failure::Io(io::ErrorKind::UnexpectedEof.into()),
-        Meaning::ServerFailed if is_atlas(target.host) => {
+        Meaning::InternalError if is_atlas(target.host) => {
             handshake_failed(format!("no common TLS: {words}"), Some(ATLAS_HINT))
         }
         meaning if meaning.is_of_server_certificate() => refused_certificate(&words, meaning.hint(), target),

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The driver compiles for Windows and macOS, without a warning: their parts are behind `cfg`, and nothing else here sees them.
-# It compiles only; nothing runs. Where rustup cannot fetch a target's standard library, a line says so.
+# The driver compiles for Windows, macOS and Linux on 64-bit ARM, without a warning: their parts are behind `cfg`. It compiles only;
+# nothing runs. (For Windows the suite `windows` runs the tests.) Where rustup cannot fetch a target's standard library, a line says so.
 set -eu
 cd "$(dirname -- "$0")/../.."
 
@@ -21,7 +21,12 @@ check() {
     fi
 }
 
-for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
+# What is compiled for 64-bit ARM is never linked, so that this machine's OpenSSL does for its headers.
+libraries=$(pkg-config --variable=libdir openssl) headers=$(pkg-config --variable=includedir openssl)
+export AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_LIB_DIR="$libraries" AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_INCLUDE_DIR="$headers"
+export CC_aarch64_unknown_linux_gnu=cc
+
+for target in x86_64-pc-windows-gnu aarch64-apple-darwin aarch64-unknown-linux-gnu; do
     if ! rustup target list --installed 2>/dev/null | grep -qx "$target" &&
         ! why=$(rustup target add "$target" 2>&1); then
         echo "$target: not checked, its standard library cannot be had: $(printf '%s\n' "$why" | tail -n 1)"

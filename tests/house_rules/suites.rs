@@ -55,7 +55,7 @@ fn steps(table: &str) -> (Vec<Step<'_>>, Vec<String>) {
             continue;
         };
         for step in list.split(' ') {
-            let step = step.strip_prefix("native:").or(step.strip_prefix("gssapi:")).unwrap_or(step);
+            let step = PREFIXES.iter().find_map(|prefix| step.strip_prefix(prefix)).unwrap_or(step);
             let Some(step) = step.strip_prefix("test:") else { continue };
             let (program, filters) = step
                 .split_once(':')
@@ -65,6 +65,9 @@ fn steps(table: &str) -> (Vec<Step<'_>>, Vec<String>) {
     }
     (steps, malformed)
 }
+
+/// What may stand in front of a step.
+const PREFIXES: [&str; 4] = ["native:", "gssapi:", "windows:", "sspi:"];
 
 fn complaints(table: &str, programs: &[Program]) -> Vec<String> {
     let (steps, mut found) = steps(table);

@@ -10,12 +10,12 @@ use mongo_blocking::options::{ClientOptions, percent_encode};
 use mongo_blocking::{Client, Error, WarningKind};
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::FakeServer;
-#[cfg(not(mongo_blocking_native_tls))]
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 use mongo_blocking_test_server::http::{HttpStub, Reply};
-#[cfg(not(mongo_blocking_native_tls))]
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 use mongo_blocking_test_server::peers::certs::Extras;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
-#[cfg(not(mongo_blocking_native_tls))]
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 use mongo_blocking_test_server::peers::{CertStatus, OcspResponder};
 use mongo_blocking_test_server::peers::{Mongod, ROOT, Scratch, Slapd};
 use mongo_blocking_test_server::plain;
@@ -195,7 +195,7 @@ fn row_19_ca_file() {
 }
 
 /// On the other platforms the system decides about revocation, and the rows are refused: tests/tls/matrix shows it.
-#[cfg(not(mongo_blocking_native_tls))]
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 #[test]
 fn row_20_ocsp_off() {
     let (folder, authority) = (Scratch::new("guide-20"), Authority::new());
@@ -222,7 +222,7 @@ fn row_20_ocsp_off() {
     assert_eq!(responder.seen().len(), 1, "without the option it is asked");
 }
 
-#[cfg(not(mongo_blocking_native_tls))]
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 #[test]
 fn row_21_crl() {
     let (folder, authority) = (Scratch::new("guide-21"), Authority::new());

@@ -1,6 +1,7 @@
 //! The process that logs in: this test program once more, with an environment of its own.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Barrier;
 use std::{env, fs, thread};
@@ -31,6 +32,8 @@ pub struct Login {
     pub threads: usize,
     /// A program to run it under, with arguments.
     pub under: Vec<String>,
+    /// Another build of this test program.
+    pub program: Option<PathBuf>,
 }
 
 /// A login written in code: host, user, and the mechanism's properties as one text.
@@ -103,7 +106,7 @@ impl Login {
 
     /// The same, where the process itself may fail: then what it said.
     pub fn try_run(&self) -> Result<Outcome, String> {
-        let this = env::current_exe().unwrap();
+        let this = self.program.clone().unwrap_or_else(|| env::current_exe().unwrap());
         let mut program = self.under.iter().map(OsString::from).chain([this.into_os_string()]);
         let mut command = Command::new(program.next().unwrap());
         command.args(program).args(["--exact", PROGRAM, "--nocapture", "--test-threads", "1"]);

@@ -10,3 +10,5 @@ mod leaks;
 mod names;
 mod others;
 mod realm;
+#[cfg(unix)]
+mod windows;

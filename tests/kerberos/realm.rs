@@ -35,6 +35,10 @@ const SERVICES: &[&str] = &[
     "mongodb/reverse.test.local@TEST.LOCAL",
     "mongodb/rotated.test.local@TEST.LOCAL",
     "mongodb/localhost@OTHER.LOCAL",
+    "mongodb/windows.test.local@TEST.LOCAL",
+    "windows/localhost@TEST.LOCAL",
+    "windows/localhost@OTHER.LOCAL",
+    "windows/db.test.local@OTHER.LOCAL",
     "mongodb/db.other.local@OTHER.LOCAL",
 ];
 

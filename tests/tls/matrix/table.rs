@@ -54,7 +54,10 @@ impl Table {
 
     /// The same as [`Table::row`], for a row about revocation: `word` must be in what the channel's facts say of it (where the
     /// listener speaks MongoDB, so that there are facts) and in whether there was a warning. Returns how long it took.
-    #[cfg_attr(mongo_blocking_native_tls, expect(dead_code, reason = "revocation is the platform's there"))]
+    #[cfg_attr(
+        any(windows, target_os = "macos", mongo_blocking_native_tls),
+        expect(dead_code, reason = "revocation is the platform's there")
+    )]
     pub fn row_of_revocation(
         &mut self,
         case: &str,
@@ -97,7 +100,11 @@ impl Table {
     /// # Panics
     /// If a row came to something else than expected.
     pub fn finish(self) {
-        let backend = if cfg!(mongo_blocking_native_tls) { "native-tls" } else { "OpenSSL" };
+        let backend = match () {
+            () if cfg!(windows) => "SChannel",
+            () if cfg!(any(target_os = "macos", mongo_blocking_native_tls)) => "native-tls",
+            () => "OpenSSL",
+        };
         let head = "case | listener | options | expected | seen";
         peers::report(&format!("{} ({backend})\n{head}\n{}\n", self.title, self.rows.join("\n")));
         assert!(self.wrong.is_empty(), "{} rows are wrong:\n{}", self.wrong.len(), self.wrong.join("\n"));
