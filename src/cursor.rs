@@ -55,14 +55,14 @@ pub struct Cursor<T> {
     documents: PhantomData<fn() -> T>,
 }
 
-/// How a cursor goes on after its first batch.
+/// What a cursor asks for in each batch after the first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CursorSettings {
     /// Documents a batch.
     pub(crate) batch_size: Option<u32>,
-    /// How long the server waits for news (tailable cursors with awaitData).
+    /// How long the server waits for new documents (tailable cursors with awaitData).
     pub(crate) max_await_time: Option<Duration>,
-    /// What to send along with each `getMore`.
+    /// The comment of each `getMore`.
     pub(crate) comment: Option<RawBson>,
     /// Whether an empty batch means "nothing now" instead of "ask again".
     pub(crate) tailable: bool,
@@ -124,8 +124,19 @@ impl<T> Cursor<T> {
 
     /// Moves to the next document, which [`Cursor::current`] then lends. False: there is none (for a tailable cursor: none now).
     ///
+    /// ```no_run
+    /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// while cursor.advance()? {
+    ///     println!("{:?}", cursor.current().get_str("name"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// A failed `getMore`, after which the cursor has ended, or a reply that is not valid BSON.
+    /// A failed `getMore`, after which the cursor has ended: [`ErrorKind::Command`](crate::error::ErrorKind::Command), or
+    /// [the errors of every action](crate::action#errors);
+    /// [`ErrorKind::InvalidReply`](crate::error::ErrorKind::InvalidReply) for a batch that is not valid BSON.
     pub fn advance(&mut self) -> Result<bool> {
         if self.failed {
             return Ok(false);
@@ -139,6 +150,15 @@ impl<T> Cursor<T> {
 
     /// The document that [`Cursor::advance`] moved to, in the batch's own memory.
     ///
+    /// ```no_run
+    /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// if cursor.advance()? {
+    ///     println!("{} bytes", cursor.current().as_bytes().len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Panics
     /// Before `advance` has returned `true`.
     pub fn current(&self) -> &RawDocument {
@@ -150,8 +170,28 @@ impl<T> Cursor<T> {
     /// It goes through serde, which reads a stored `{ "$oid": ".." }` and its like as Extended JSON where the type leaves it the
     /// choice; the iterator takes a [`Document`] over as it is.
     ///
+    /// ```no_run
+    /// # fn f() -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::Client;
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Animal<'a> {
+    ///     name: &'a str,
+    /// }
+    ///
+    /// let client = Client::with_uri_str("mongodb://localhost/")?;
+    /// let animals = client.database("zoo").collection::<Animal>("animals");
+    /// let mut cursor = animals.find(doc! {}).run()?;
+    /// while cursor.advance()? {
+    ///     println!("{}", cursor.deserialize_current()?.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// The document does not fit the type.
+    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) where the document does not fit the type.
     ///
     /// # Panics
     /// Before `advance` has returned `true`.
@@ -163,16 +203,46 @@ impl<T> Cursor<T> {
     }
 
     /// Whether the server still holds the cursor, so that there may be more to come.
+    ///
+    /// ```no_run
+    /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// let document = cursor.next().transpose()?;
+    /// if document.is_none() && cursor.is_alive() {
+    ///     println!("there may be more later");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_alive(&self) -> bool {
         self.id != 0 && !self.failed
     }
 
     /// Whether documents of the present batch are left, which cost no round trip.
+    ///
+    /// ```no_run
+    /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// while cursor.has_next() {
+    ///     println!("{:?}", cursor.next().transpose()?); // without asking the server
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn has_next(&self) -> bool {
         !self.failed && self.batch.rest.len() > 1
     }
 
     /// The same cursor with another type to decode into.
+    ///
+    /// ```no_run
+    /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::RawDocumentBuf;
+    ///
+    /// for document in cursor.with_type::<RawDocumentBuf>() {
+    ///     println!("{} bytes", document?.as_bytes().len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_type<U>(mut self) -> Cursor<U> {
         let id = std::mem::take(&mut self.id);
         Cursor {
@@ -356,6 +426,6 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(document: &'a RawDocument) -> Resul
 }
 
 fn does_not_fit(source: bson::error::Error) -> Error {
-    Error::new(ErrorKind::Deserialize, Stage::Decode, "a document does not fit the type it was to become")
+    Error::new(ErrorKind::Deserialize, Stage::Decode, "a document does not fit the type that was asked for")
         .with_source(source)
 }

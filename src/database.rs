@@ -29,7 +29,7 @@ use crate::wire::check_nesting;
 #[derive(Clone, Debug)]
 pub struct Database(Arc<Inner>);
 
-/// What a database's operations, and its collections', use unless told otherwise.
+/// What the operations of a database and of its collections use unless their own options say otherwise.
 pub type DatabaseOptions = CollectionOptions;
 
 #[derive(Debug)]
@@ -40,12 +40,31 @@ struct Inner {
 }
 
 impl Client {
-    /// A handle on a database. Nothing is sent; a name that cannot be one is refused when an operation runs.
+    /// A handle on a database. Nothing is sent; an invalid name is an error when an operation runs.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// let library = client.database("library");
+    /// assert_eq!(library.name(), "library");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn database(&self, name: impl Into<String>) -> Database {
         self.database_with_options(name, DatabaseOptions::default())
     }
 
     /// A handle on a database with a read preference or concerns of its own.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::DatabaseOptions;
+    /// use mongo_blocking::options::WriteConcern;
+    ///
+    /// let options = DatabaseOptions::default().write_concern(WriteConcern::majority());
+    /// let library = client.database_with_options("library", options);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn database_with_options(&self, name: impl Into<String>, options: DatabaseOptions) -> Database {
         let own = self.inner().options();
         let inherited = Defaults {
@@ -58,59 +77,143 @@ impl Client {
     }
 
     /// The database that the connection string names (`mongodb://host/name`), if it names one.
+    ///
+    /// ```no_run
+    /// # fn f() -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::Client;
+    ///
+    /// let client = Client::with_uri_str("mongodb://localhost/library")?;
+    /// let library = client.default_database().expect("the connection string names one");
+    /// assert_eq!(library.name(), "library");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn default_database(&self) -> Option<Database> {
         self.inner().options().default_database.as_ref().map(|name| self.database(name))
     }
 
     /// Lists the databases with their sizes.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// for database in client.list_databases().run()? {
+    ///     println!("{}: {} bytes", database.name, database.size_on_disk);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list_databases(&self) -> ListDatabases<'_> {
         ListDatabases { client: self, options: ListDatabasesOptions::default() }
     }
 
     /// Lists the names of the databases.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// let names = client.list_database_names().run()?;
+    /// assert!(names.contains(&"admin".to_owned()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list_database_names(&self) -> ListDatabaseNames<'_> {
         ListDatabaseNames { client: self, options: ListDatabasesOptions::default() }
     }
 }
 
 impl Database {
-    /// Its name.
+    /// The name of the database.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// assert_eq!(client.database("library").name(), "library");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The client it belongs to.
+    /// The client that the database belongs to.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// library.client().ping()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client(&self) -> &Client {
         &self.0.client
     }
 
     /// The read concern of its operations, if one is set.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// println!("{:?}", library.read_concern());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_concern(&self) -> Option<&ReadConcern> {
         self.0.defaults.read_concern.as_ref()
     }
 
     /// The write concern of its operations, if one is set.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// println!("{:?}", library.write_concern());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_concern(&self) -> Option<&WriteConcern> {
         self.0.defaults.write_concern.as_ref()
     }
 
     /// The read preference of its operations.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// println!("{:?}", library.read_preference().mode);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_preference(&self) -> &ReadPreference {
         &self.0.defaults.read_preference
     }
 
     /// A handle on a collection whose documents are read and written as `T`.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::Document;
+    ///
+    /// let books = library.collection::<Document>("books");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn collection<T>(&self, name: impl Into<String>) -> Collection<T> {
         self.collection_with_options(name, CollectionOptions::default())
     }
 
     /// A handle on a collection with a read preference or concerns of its own.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::CollectionOptions;
+    /// use mongo_blocking::bson::Document;
+    /// use mongo_blocking::options::ReadConcern;
+    ///
+    /// let options = CollectionOptions::default().read_concern(ReadConcern::majority());
+    /// let books = library.collection_with_options::<Document>("books", options);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn collection_with_options<T>(&self, name: impl Into<String>, options: CollectionOptions) -> Collection<T> {
         let defaults = self.0.defaults.with(options);
         Collection::new(self.0.client.clone(), self.0.name.clone(), name.into(), defaults)
     }
 
-    /// Runs a command as it is. It inherits nothing: neither concerns nor the read preference.
+    /// Runs a command as it is. It inherits neither the concerns nor the read preference of the database.
     ///
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
@@ -126,11 +229,32 @@ impl Database {
     }
 
     /// Runs a command whose reply is a cursor.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// for book in library.run_cursor_command(doc! { "find": "books", "limit": 3 }).run()? {
+    ///     println!("{}", book?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run_cursor_command(&self, command: Document) -> RunCursorCommand<'_> {
         RunCursorCommand { database: self, command, options: RunCursorCommandOptions::default() }
     }
 
     /// Runs the stages of a pipeline that needs no collection (`$currentOp`, `$documents`, `$listLocalSessions`).
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let operations = client.database("admin").aggregate([doc! { "$currentOp": {} }]).run()?;
+    /// println!("{} operations", operations.count());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn aggregate(&self, pipeline: impl IntoIterator<Item = Document>) -> Aggregate<'_, Document> {
         Aggregate {
             client: &self.0.client,
@@ -144,21 +268,51 @@ impl Database {
     }
 
     /// Lists the collections and views, as the server describes them.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// for collection in library.list_collections().run()? {
+    ///     println!("{}", collection?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list_collections(&self) -> ListCollections<'_> {
         ListCollections { database: self, options: ListCollectionsOptions::default() }
     }
 
     /// Lists the names of the collections and views.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// let names = library.list_collection_names().run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list_collection_names(&self) -> ListCollectionNames<'_> {
         ListCollectionNames { database: self, options: ListCollectionsOptions::default() }
     }
 
-    /// Makes a collection or a view. An ordinary collection need not be made: the first insert does it.
+    /// Creates a collection or a view. An ordinary collection need not be created: the first insert does that.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// library.create_collection("log").capped(true).size(1_000_000).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn create_collection(&self, name: impl Into<String>) -> CreateCollection<'_> {
         CreateCollection { database: self, name: name.into(), options: CreateCollectionOptions::default() }
     }
 
     /// Drops the database with all its collections.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// library.drop().run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drop(&self) -> DropDatabase<'_> {
         DropDatabase { database: self, options: DropDatabaseOptions::default() }
     }
@@ -169,7 +323,7 @@ impl Database {
     }
 }
 
-/// What [`Client::list_databases`] returns.
+/// The action that [`Client::list_databases`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct ListDatabases<'a> {
@@ -180,10 +334,11 @@ pub struct ListDatabases<'a> {
 impl ListDatabases<'_> {
     list_databases_setters! {}
 
-    /// Asks the server.
+    /// Asks the server for the list.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<DatabaseSpecification>> {
         let inner = self.client.inner();
         let mut list = databases::ListDatabases { name_only: false, options: &self.options };
@@ -191,7 +346,7 @@ impl ListDatabases<'_> {
     }
 }
 
-/// What [`Client::list_database_names`] returns.
+/// The action that [`Client::list_database_names`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct ListDatabaseNames<'a> {
@@ -202,10 +357,11 @@ pub struct ListDatabaseNames<'a> {
 impl ListDatabaseNames<'_> {
     list_databases_setters! {}
 
-    /// Asks the server.
+    /// Asks the server for the list.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<String>> {
         let inner = self.client.inner();
         let mut list = databases::ListDatabases { name_only: true, options: &self.options };
@@ -214,7 +370,7 @@ impl ListDatabaseNames<'_> {
     }
 }
 
-/// What [`Database::run_command`] returns.
+/// The action that [`Database::run_command`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct RunCommand<'a> {
@@ -226,11 +382,12 @@ pub struct RunCommand<'a> {
 impl RunCommand<'_> {
     run_command_setters! {}
 
-    /// Sends it and returns the reply.
+    /// Sends the command and returns the reply.
     ///
     /// # Errors
-    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server answered `ok: 0`, and what keeps us from the
-    /// server.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server replies with `ok: 0`,
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an empty command; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<Document> {
         let inner = self.database.0.client.inner();
         let mut command = self.operation()?;
@@ -239,7 +396,7 @@ impl RunCommand<'_> {
         Document::try_from(reply.document()).map_err(malformed)
     }
 
-    /// Sends it and returns the reply undecoded.
+    /// Sends the command and returns the reply undecoded.
     ///
     /// # Errors
     /// As [`RunCommand::run`].
@@ -256,7 +413,7 @@ impl RunCommand<'_> {
     }
 }
 
-/// What [`Database::run_cursor_command`] returns.
+/// The action that [`Database::run_cursor_command`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct RunCursorCommand<'a> {
@@ -268,10 +425,12 @@ pub struct RunCursorCommand<'a> {
 impl RunCursorCommand<'_> {
     run_cursor_command_setters! {}
 
-    /// Sends it and returns a cursor on its results.
+    /// Sends the command and returns a cursor on its results.
     ///
     /// # Errors
-    /// A reply without a cursor; the server's refusal; and what keeps us from the server.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
+    /// [`ErrorKind::InvalidReply`](crate::error::ErrorKind::InvalidReply) for a reply without a cursor; [the errors of
+    /// every action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<Document>> {
         let client = &self.database.0.client;
         let name = self.database.checked_name()?;
@@ -288,7 +447,7 @@ impl RunCursorCommand<'_> {
     }
 }
 
-/// What [`Database::list_collections`] returns.
+/// The action that [`Database::list_collections`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct ListCollections<'a> {
@@ -302,13 +461,14 @@ impl ListCollections<'_> {
     /// Opens a cursor on the specifications: `name`, `type`, `options`, `info`, `idIndex`.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<Document>> {
         list_collections(self.database, &self.options, false)
     }
 }
 
-/// What [`Database::list_collection_names`] returns.
+/// The action that [`Database::list_collection_names`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct ListCollectionNames<'a> {
@@ -319,10 +479,11 @@ pub struct ListCollectionNames<'a> {
 impl ListCollectionNames<'_> {
     list_collections_setters! {}
 
-    /// Asks the server.
+    /// Asks the server for the list.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<String>> {
         // A filter on more than the name needs more than the name.
         let name_only = self.options.filter.as_ref().is_none_or(|filter| filter.keys().all(|key| key == "name"));
@@ -346,7 +507,7 @@ fn list_collections(
     Cursor::new(client, client.inner().execute(&mut list, client.inner().operation_deadline())?, settings)
 }
 
-/// What [`Database::create_collection`] returns.
+/// The action that [`Database::create_collection`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct CreateCollection<'a> {
@@ -358,10 +519,11 @@ pub struct CreateCollection<'a> {
 impl CreateCollection<'_> {
     create_collection_setters! {}
 
-    /// Makes it.
+    /// Creates it.
     ///
     /// # Errors
-    /// A collection of that name with other options; what keeps us from the server; and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses, which it does where a collection
+    /// of that name has other options; [the errors of every action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
         self.database.0.defaults.fill_in_write(&mut self.options.write_concern);
         check_collection_name(&self.name)?;
@@ -372,7 +534,7 @@ impl CreateCollection<'_> {
     }
 }
 
-/// What [`Database::drop`] returns.
+/// The action that [`Database::drop`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct DropDatabase<'a> {
@@ -383,10 +545,11 @@ pub struct DropDatabase<'a> {
 impl DropDatabase<'_> {
     drop_database_setters! {}
 
-    /// Drops it.
+    /// Drops the database.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
         self.database.0.defaults.fill_in_write(&mut self.options.write_concern);
         let mut drop = databases::DropDatabase { database: self.database.checked_name()?, options: &self.options };

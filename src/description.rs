@@ -8,6 +8,7 @@ use std::fmt;
 use bson::oid::ObjectId;
 use bson::{DateTime, RawArray, RawBsonRef, RawDocument};
 
+use crate::bson_ext::whole_number;
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
 pub(crate) use crate::event::sdam::ServerType;
 use crate::uri::ServerAddress;
@@ -251,10 +252,7 @@ fn field<'a>(reply: &'a RawDocument, name: &str) -> Result<Option<RawBsonRef<'a>
 pub(crate) fn number(reply: &RawDocument, name: &str) -> Result<Option<i64>> {
     match field(reply, name)? {
         None => Ok(None),
-        Some(RawBsonRef::Int32(value)) => Ok(Some(value.into())),
-        Some(RawBsonRef::Int64(value)) => Ok(Some(value)),
-        Some(RawBsonRef::Double(value)) if value.fract() == 0.0 && value.abs() < EXACT => Ok(Some(value as i64)),
-        Some(_) => Err(wrong(name, "a whole number")),
+        Some(value) => whole_number(value).map(Some).ok_or_else(|| wrong(name, "a whole number")),
     }
 }
 
@@ -385,9 +383,6 @@ pub(crate) const MAX_MEMBERS: usize = 1000;
 
 /// A DNS name has at most 255 bytes, and a port and a set's name are shorter.
 const MAX_NAME: usize = 1024;
-
-/// Below this a double holds every whole number exactly.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]
 mod tests {

@@ -21,16 +21,16 @@ use crate::error::Error;
 /// It should be quick, and must not call back into the same client.
 ///
 /// ```
-/// use mongo_blocking::event::{CommandEvent, Handler};
+/// use mongo_blocking::event::{CommandEvent, EventHandler};
 ///
-/// let handler = Handler::new(|event: &CommandEvent| println!("{}", event.command_name()));
+/// let handler = EventHandler::new(|event: &CommandEvent| println!("{}", event.command_name()));
 /// ```
-pub struct Handler<E>(Arc<dyn Fn(&E) + Send + Sync>);
+pub struct EventHandler<E>(Arc<dyn Fn(&E) + Send + Sync>);
 
-impl<E> Handler<E> {
+impl<E> EventHandler<E> {
     /// Takes the function to call.
     pub fn new(function: impl Fn(&E) + Send + Sync + 'static) -> Self {
-        Handler(Arc::new(function))
+        EventHandler(Arc::new(function))
     }
 
     pub(crate) fn call(&self, event: &E) {
@@ -38,15 +38,15 @@ impl<E> Handler<E> {
     }
 }
 
-impl<E> Clone for Handler<E> {
+impl<E> Clone for EventHandler<E> {
     fn clone(&self) -> Self {
-        Handler(self.0.clone())
+        EventHandler(self.0.clone())
     }
 }
 
-impl<E> fmt::Debug for Handler<E> {
+impl<E> fmt::Debug for EventHandler<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Handler")
+        f.write_str("EventHandler")
     }
 }
 
@@ -71,17 +71,17 @@ pub struct ConnectionInfo {
 #[non_exhaustive]
 pub enum CommandEvent {
     /// It is about to be sent.
-    Started(CommandStarted),
+    Started(CommandStartedEvent),
     /// The server answered `ok: 1`.
-    Succeeded(CommandSucceeded),
+    Succeeded(CommandSucceededEvent),
     /// The server answered `ok: 0`, or no answer came.
-    Failed(CommandFailed),
+    Failed(CommandFailedEvent),
 }
 
 /// A command that is about to be sent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct CommandStarted {
+pub struct CommandStartedEvent {
     /// The whole command, document sequences included; empty for a command with credentials.
     pub command: RawDocumentBuf,
     /// The database it runs on.
@@ -97,7 +97,7 @@ pub struct CommandStarted {
 /// A command that succeeded.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct CommandSucceeded {
+pub struct CommandSucceededEvent {
     /// From just before it was sent until the reply was read.
     pub duration: Duration,
     /// The server's whole reply; empty for a command with credentials.
@@ -115,7 +115,7 @@ pub struct CommandSucceeded {
 /// A command that failed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct CommandFailed {
+pub struct CommandFailedEvent {
     /// From just before it was sent until it had failed.
     pub duration: Duration,
     /// Why; for a command with credentials only code, code name and labels are kept.

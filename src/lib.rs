@@ -26,15 +26,15 @@
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `results` | the words that all others speak |
-//! | `uri`, `credential`, `options` | connection string and code become judged options |
-//! | `dns`, `wire`, `json`, `http`, `auth` | names to hosts, messages, HTTP and JSON for credentials of clouds, and the mechanisms as machines that know no socket |
+//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `results` | types that all others use |
+//! | `uri`, `credential`, `options` | connection string and code become validated options |
+//! | `description`, `dns`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a socket |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
-//! | `topology`, `pool` | which server, and which of its connections |
-//! | `operation`, `client`, `cursor`, `collection`, `database` | a command for each action, and the public face |
+//! | `pool`, `server`, `topology` | which server, and which of its connections |
+//! | `client`, `cursor`, `collection`, `database` | `client/execute.rs` runs an operation from the choice of a server to the reply; the rest is the public face |
 //!
-//! A command passes through five of them on its way to the socket: the action, its function in `operation`, `run_on`,
-//! `Connection::run`, and the line that writes and reads.
+//! On a connection that is open, `database.run_command(..).run()` reaches the call that writes to the socket through four
+//! functions: `RunCommand::run`, `ClientInner::execute`, `Connection::run` and `Transport::write_all`. A test holds this list.
 //!
 //! # Reference
 //!
@@ -129,6 +129,19 @@ pub mod sync {
 }
 
 /// The actions: values that collect options and are sent by their `run`.
+///
+/// # Errors
+///
+/// Besides the errors that its `run` names, each action can fail with these [kinds](crate::error::ErrorKind):
+///
+/// - `InvalidArgument` for an invalid name of a database or collection, or options that contradict each other; `Serialize` for a
+///   value that BSON cannot hold. Nothing was sent.
+/// - `ServerSelection`, `Dns`, `Io`, `Tls` and `Authentication` where no connection could be made, `Pool` where none became free
+///   in time. Nothing was sent.
+/// - `Io` and `Timeout` where the connection broke or a time limit ran out. [`Error::stage`](crate::Error::stage) tells whether the command had been
+///   sent ([`Stage::Command`](crate::error::Stage::Command)): a write may then have happened.
+/// - `NotSupported` for an option that the server at hand is too old for, `InvalidReply` for a reply that breaks the protocol.
+/// - `Closed` after [`Client::close`](crate::Client::close).
 pub mod action {
     pub use crate::collection::{
         Aggregate, BulkWrite, CountDocuments, CreateIndex, CreateIndexes, Delete, Distinct, DropCollection,

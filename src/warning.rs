@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::Handler;
+use crate::event::EventHandler;
 
 /// Something that was accepted, and that its writer may not have meant.
 ///
@@ -69,10 +69,10 @@ impl fmt::Display for Warning {
 
 /// Where warnings go that arise while a client works: to the log, and to the program's own handler.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct WarningSink(Option<Handler<Warning>>);
+pub(crate) struct WarningSink(Option<EventHandler<Warning>>);
 
 impl WarningSink {
-    pub(crate) fn new(handler: Option<Handler<Warning>>) -> Self {
+    pub(crate) fn new(handler: Option<EventHandler<Warning>>) -> Self {
         WarningSink(handler)
     }
 

@@ -59,6 +59,17 @@ impl Client {
 
     /// A client for options. Nothing is connected yet; for `mongodb+srv`, DNS is asked for the hosts, each time a client is made.
     ///
+    /// ```no_run
+    /// # fn f() -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::Client;
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder().uri("mongodb://localhost/").app_name("reports").build()?;
+    /// let client = Client::with_options(options)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Options that contradict each other, or ask for what is not supported; for `mongodb+srv` as for
     /// [`with_uri_str`](Client::with_uri_str).
@@ -76,13 +87,30 @@ impl Client {
 
     /// Asks the server whether it is there (`ping` on `admin`). The first call connects and logs in.
     ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// client.ping()?;
+    /// println!("the server answers");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// Whatever keeps us from the server.
+    /// [The errors of every action](crate::action#errors).
     pub fn ping(&self) -> Result<()> {
         self.0.execute(&mut Ping, self.0.operation_deadline())
     }
 
     /// What the options were accepted with, and deserves a second look.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// for warning in client.warnings() {
+    ///     eprintln!("{warning}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn warnings(&self) -> &[Warning] {
         self.0.options().warnings()
     }
@@ -90,16 +118,34 @@ impl Client {
     /// Adds the name of a library that wraps this driver to the client metadata of the connections made from now on.
     ///
     /// Open connections stay as they are. What was added before is not added again; an empty version or platform counts as
-    /// none.
+    /// absent.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::options::DriverInfo;
+    ///
+    /// client.append_metadata(DriverInfo { name: "my-wrapper".into(), version: Some("1.2".into()), platform: None })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// A text that contains `|`, or an empty name.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a string that contains `|`, and for an
+    /// empty name.
     pub fn append_metadata(&self, info: DriverInfo) -> Result<()> {
         self.0.append_metadata(info)
     }
 
     /// Ends open cursors on the server and closes every connection, those in use included. Later operations of this client
     /// and its clones fail with [`ErrorKind::Closed`](crate::error::ErrorKind::Closed).
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// client.clone().close();
+    /// assert!(client.ping().is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(self) {
         self.0.close(Deadline::after(CLOSE_LIMIT));
     }

@@ -7,7 +7,9 @@ use bson::raw::{CStr, cstr};
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
 
 use crate::error::{CommandError, Error, ErrorKind, Stage};
-use crate::event::{CommandEvent, CommandFailed, CommandStarted, CommandSucceeded, ConnectionInfo, Handler};
+use crate::event::{
+    CommandEvent, CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, ConnectionInfo, EventHandler,
+};
 use crate::operation::Command;
 use crate::pool::PooledConnection;
 
@@ -31,7 +33,7 @@ pub(super) struct ActiveCommand<'a>(Option<Reported<'a>>);
 
 /// What all events of one command have in common.
 struct Reported<'a> {
-    handler: &'a Handler<CommandEvent>,
+    handler: &'a EventHandler<CommandEvent>,
     database: String,
     command_name: String,
     request_id: i32,
@@ -43,7 +45,7 @@ struct Reported<'a> {
 impl<'a> ActiveCommand<'a> {
     /// Reports that the command is about to be sent.
     pub(super) fn started(
-        handler: Option<&'a Handler<CommandEvent>>,
+        handler: Option<&'a EventHandler<CommandEvent>>,
         connection: &PooledConnection,
         command: &Command<'_>,
     ) -> Self {
@@ -58,7 +60,7 @@ impl<'a> ActiveCommand<'a> {
             sensitive,
             began: Instant::now(),
         };
-        handler.call(&CommandEvent::Started(CommandStarted {
+        handler.call(&CommandEvent::Started(CommandStartedEvent {
             command: if sensitive { RawDocumentBuf::new() } else { full_command(command) },
             database: reported.database.clone(),
             command_name: reported.command_name.clone(),
@@ -71,7 +73,7 @@ impl<'a> ActiveCommand<'a> {
     /// Reports that it succeeded.
     pub(super) fn succeeded(self, reply: &RawDocument) {
         let Some(reported) = self.0 else { return };
-        reported.handler.call(&CommandEvent::Succeeded(CommandSucceeded {
+        reported.handler.call(&CommandEvent::Succeeded(CommandSucceededEvent {
             duration: reported.began.elapsed(),
             reply: if reported.sensitive { RawDocumentBuf::new() } else { reply.to_owned() },
             database: reported.database,
@@ -84,7 +86,7 @@ impl<'a> ActiveCommand<'a> {
     /// Reports that it failed, and returns the error. An [`Error`] cannot be cloned, so the event gets one with the same facts.
     pub(super) fn failed(self, error: Error) -> Error {
         let Some(reported) = self.0 else { return error };
-        reported.handler.call(&CommandEvent::Failed(CommandFailed {
+        reported.handler.call(&CommandEvent::Failed(CommandFailedEvent {
             duration: reported.began.elapsed(),
             failure: Arc::new(redact_error(&error, reported.sensitive)),
             database: reported.database,

@@ -30,7 +30,7 @@ pub enum WriteModel<T> {
         filter: Document,
         /// The change.
         update: UpdateModifications,
-        /// The rest.
+        /// Further options of this write.
         options: UpdateOptions,
     },
     /// Change all matches.
@@ -39,30 +39,30 @@ pub enum WriteModel<T> {
         filter: Document,
         /// The change.
         update: UpdateModifications,
-        /// The rest.
+        /// Further options of this write.
         options: UpdateOptions,
     },
     /// Replace the first match.
     ReplaceOne {
         /// What must match.
         filter: Document,
-        /// What takes its place.
+        /// The document that takes its place.
         replacement: T,
-        /// The rest.
+        /// Further options of this write.
         options: ReplaceOptions,
     },
     /// Delete the first match.
     DeleteOne {
         /// What must match.
         filter: Document,
-        /// The rest.
+        /// Further options of this write.
         options: DeleteOptions,
     },
     /// Delete all matches.
     DeleteMany {
         /// What must match.
         filter: Document,
-        /// The rest.
+        /// Further options of this write.
         options: DeleteOptions,
     },
 }
@@ -100,7 +100,7 @@ impl<T> WriteModel<T> {
 }
 
 impl<T> Collection<T> {
-    /// Does many writes, in order or in whatever order suits.
+    /// Performs many writes, in their order or, with `ordered(false)`, in any order.
     ///
     /// ```no_run
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
@@ -123,7 +123,7 @@ impl<T> Collection<T> {
     }
 }
 
-/// What [`Collection::bulk_write`] returns.
+/// The action that [`Collection::bulk_write`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct BulkWrite<'a, T> {
@@ -135,12 +135,12 @@ pub struct BulkWrite<'a, T> {
 impl<T: Serialize> BulkWrite<'_, T> {
     bulk_write_setters! {}
 
-    /// Sends them.
+    /// Sends the writes.
     ///
     /// # Errors
-    /// [`ErrorKind::BulkWrite`](crate::error::ErrorKind::BulkWrite) where some were refused, with the place and reason of each
-    /// and what was done all the same; no writes at all; a write that cannot be right, before anything is sent; and what keeps
-    /// us from the server.
+    /// [`ErrorKind::BulkWrite`](crate::error::ErrorKind::BulkWrite) where some writes failed, with index and reason for
+    /// each and with what was done; [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where there
+    /// are no writes, or one is invalid, before anything is sent; [the errors of every action](crate::action#errors).
     pub fn run(self) -> Result<BulkWriteResult> {
         if self.models.is_empty() {
             return Err(Error::invalid_argument("bulk_write was given no writes"));

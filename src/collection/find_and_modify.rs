@@ -20,11 +20,29 @@ use crate::options::{
 
 impl<T> Collection<T> {
     /// Deletes the first document that matches the filter, and returns it.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let deleted = animals.find_one_and_delete(doc! { "legs": 0 }).sort(doc! { "name": 1 }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find_one_and_delete(&self, filter: Document) -> FindOneAndDelete<'_, T> {
         FindOneAndDelete { collection: self, filter, options: FindOneAndDeleteOptions::default() }
     }
 
     /// Replaces the first document that matches the filter, and returns it as it was, or as it is now.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let before = animals.find_one_and_replace(doc! { "name": "Zoe" }, doc! { "name": "Zoe", "legs": 3 }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find_one_and_replace<D: Borrow<T>>(&self, filter: Document, replacement: D) -> FindOneAndReplace<'_, T, D> {
         FindOneAndReplace { collection: self, filter, replacement, options: FindOneAndReplaceOptions::default() }
     }
@@ -57,7 +75,7 @@ impl<T> Collection<T> {
     }
 }
 
-/// What [`Collection::find_one_and_delete`] returns.
+/// The action that [`Collection::find_one_and_delete`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct FindOneAndDelete<'a, T> {
@@ -72,13 +90,15 @@ impl<T: DeserializeOwned + 'static> FindOneAndDelete<'_, T> {
     /// The document that was deleted, or `None` where none matched or the write is not acknowledged.
     ///
     /// # Errors
-    /// What keeps us from the server, the server's refusal, and a document that does not fit `T`.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
+    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) for a document that does not fit `T`; [the errors
+    /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
         run(self.collection, &self.filter, Change::Remove, self.options.into())
     }
 }
 
-/// What [`Collection::find_one_and_replace`] returns.
+/// The action that [`Collection::find_one_and_replace`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct FindOneAndReplace<'a, T, D> {
@@ -94,15 +114,17 @@ impl<T: Serialize + DeserializeOwned + 'static, D: Borrow<T>> FindOneAndReplace<
     /// The document, or `None` where none matched or the write is not acknowledged.
     ///
     /// # Errors
-    /// A replacement that begins with an operator; what keeps us from the server; the server's refusal; and a document that
-    /// does not fit `T`.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a replacement that begins with an
+    /// operator, [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
+    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) for a document that does not fit `T`; [the errors
+    /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
         let change = Change::Replace(replacement(self.replacement.borrow())?);
         run(self.collection, &self.filter, change, self.options.into())
     }
 }
 
-/// What [`Collection::find_one_and_update`] returns.
+/// The action that [`Collection::find_one_and_update`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct FindOneAndUpdate<'a, T> {
@@ -118,8 +140,10 @@ impl<T: DeserializeOwned + 'static> FindOneAndUpdate<'_, T> {
     /// The document, or `None` where none matched or the write is not acknowledged.
     ///
     /// # Errors
-    /// An update that has no operators; what keeps us from the server; the server's refusal; and a document that does not fit
-    /// `T`.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an update without operators,
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
+    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) for a document that does not fit `T`; [the errors
+    /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
         check_update(&self.update)?;
         run(self.collection, &self.filter, Change::Update(&self.update), self.options)

@@ -1,4 +1,4 @@
-//! Indexes: make, list, drop.
+//! Indexes: create, list, drop.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, Lis
 use crate::results::{CreateIndexResult, CreateIndexesResult};
 
 impl<T> Collection<T> {
-    /// Makes an index.
+    /// Creates an index.
     ///
     /// ```no_run
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
@@ -30,7 +30,18 @@ impl<T> Collection<T> {
         CreateIndex { collection: self, index, options: CreateIndexOptions::default() }
     }
 
-    /// Makes several indexes at once.
+    /// Creates several indexes at once.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    /// use mongo_blocking::options::IndexModel;
+    ///
+    /// let indexes = [IndexModel::new(doc! { "name": 1 }), IndexModel::new(doc! { "legs": -1 })];
+    /// assert_eq!(animals.create_indexes(indexes).run()?.index_names, ["name_1", "legs_-1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn create_indexes(&self, indexes: impl IntoIterator<Item = IndexModel>) -> CreateIndexes<'_, T> {
         CreateIndexes {
             collection: self,
@@ -40,27 +51,60 @@ impl<T> Collection<T> {
     }
 
     /// Lists the indexes, as the server describes them. A collection that does not exist has none.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// for index in animals.list_indexes().run()? {
+    ///     println!("{}", index?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list_indexes(&self) -> ListIndexes<'_, T> {
         ListIndexes { collection: self, options: ListIndexesOptions::default() }
     }
 
     /// Lists the names of the indexes. A collection that does not exist has none.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// assert_eq!(animals.list_index_names().run()?, ["_id_", "name_1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list_index_names(&self) -> ListIndexNames<'_, T> {
         ListIndexNames { collection: self, options: ListIndexesOptions::default() }
     }
 
     /// Drops an index, by its name or its keys.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// animals.drop_index("name_1").run()?;
+    /// animals.drop_index(doc! { "legs": -1 }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drop_index(&self, index: impl Into<Hint>) -> DropIndexes<'_, T> {
         DropIndexes { collection: self, index: Some(index.into()), options: DropIndexOptions::default() }
     }
 
     /// Drops all indexes but the one on `_id`.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// animals.drop_indexes().run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drop_indexes(&self) -> DropIndexes<'_, T> {
         DropIndexes { collection: self, index: None, options: DropIndexOptions::default() }
     }
 }
 
-/// What [`Collection::create_index`] returns.
+/// The action that [`Collection::create_index`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct CreateIndex<'a, T> {
@@ -72,17 +116,18 @@ pub struct CreateIndex<'a, T> {
 impl<T> CreateIndex<'_, T> {
     create_index_setters! {}
 
-    /// Makes it.
+    /// Creates the index.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<CreateIndexResult> {
         let names = create(self.collection, &[self.index], self.options)?;
         Ok(CreateIndexResult { index_name: names.into_iter().next().unwrap_or_default() })
     }
 }
 
-/// What [`Collection::create_indexes`] returns.
+/// The action that [`Collection::create_indexes`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct CreateIndexes<'a, T> {
@@ -94,10 +139,12 @@ pub struct CreateIndexes<'a, T> {
 impl<T> CreateIndexes<'_, T> {
     create_index_setters! {}
 
-    /// Makes them.
+    /// Creates the indexes.
     ///
     /// # Errors
-    /// An empty list, what keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an empty list,
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<CreateIndexesResult> {
         if self.indexes.is_empty() {
             return Err(Error::invalid_argument("create_indexes was given no indexes"));
@@ -117,7 +164,7 @@ fn create<T>(
     inner.execute(&mut create, inner.operation_deadline())
 }
 
-/// What [`Collection::list_indexes`] returns.
+/// The action that [`Collection::list_indexes`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct ListIndexes<'a, T> {
@@ -131,13 +178,14 @@ impl<T> ListIndexes<'_, T> {
     /// Opens the cursor.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<Document>> {
         list(self.collection, &self.options)
     }
 }
 
-/// What [`Collection::list_index_names`] returns.
+/// The action that [`Collection::list_index_names`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct ListIndexNames<'a, T> {
@@ -148,10 +196,11 @@ pub struct ListIndexNames<'a, T> {
 impl<T> ListIndexNames<'_, T> {
     list_indexes_setters! {}
 
-    /// Asks the server.
+    /// Asks the server for the list.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<String>> {
         let name = |index: Result<Document>| Ok(index?.get_str("name").unwrap_or_default().to_owned());
         list(self.collection, &self.options)?.map(name).collect()
@@ -173,7 +222,7 @@ fn list<T>(collection: &Collection<T>, options: &ListIndexesOptions) -> Result<C
     }
 }
 
-/// What [`Collection::drop_index`] and [`Collection::drop_indexes`] return.
+/// The action that [`Collection::drop_index`] and [`Collection::drop_indexes`] make.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct DropIndexes<'a, T> {
@@ -186,10 +235,12 @@ pub struct DropIndexes<'a, T> {
 impl<T> DropIndexes<'_, T> {
     drop_index_setters! {}
 
-    /// Drops them.
+    /// Drops the indexes.
     ///
     /// # Errors
-    /// The name `*`, which would mean all; what keeps us from the server; and the server's refusal.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for the name `*`, which would mean all
+    /// indexes, [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
         self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
         if self.index == Some(Hint::Name("*".to_owned())) {

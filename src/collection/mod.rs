@@ -1,6 +1,6 @@
-//! A collection, and what can be done with the documents in it.
+//! A collection and the actions on its documents and indexes.
 //!
-//! Each action is a small value that collects options and does nothing until its `run`: `collection.find(filter).limit(5).run()?`.
+//! An action is a small value that collects options and does nothing until its `run`: `collection.find(filter).limit(5).run()?`.
 
 mod bulk;
 mod find_and_modify;
@@ -52,7 +52,7 @@ struct Shared {
     defaults: Defaults,
 }
 
-/// What a collection's operations use unless told otherwise.
+/// What the operations of a collection use unless their own options say otherwise.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CollectionOptions {
@@ -124,37 +124,92 @@ impl<T> Collection<T> {
         Collection { shared: Arc::new(Shared { client, database, name, defaults }), documents: PhantomData }
     }
 
-    /// Its name within the database.
+    /// The name of the collection within the database.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::Document;
+    ///
+    /// assert_eq!(library.collection::<Document>("books").name(), "books");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         &self.shared.name
     }
 
-    /// Its full name, `database.collection`.
+    /// The full name, `database.collection`.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::Document;
+    ///
+    /// assert_eq!(library.collection::<Document>("books").full_name(), "library.books");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.shared.database, self.shared.name)
     }
 
-    /// The client it belongs to.
+    /// The client that the collection belongs to.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// animals.client().ping()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client(&self) -> &Client {
         &self.shared.client
     }
 
     /// The same collection with documents of another type.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::RawDocumentBuf;
+    ///
+    /// let undecoded = animals.clone_with_type::<RawDocumentBuf>();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clone_with_type<U>(&self) -> Collection<U> {
         Collection { shared: self.shared.clone(), documents: PhantomData }
     }
 
     /// The read concern of its operations, if one is set.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// println!("{:?}", animals.read_concern());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_concern(&self) -> Option<&ReadConcern> {
         self.shared.defaults.read_concern.as_ref()
     }
 
     /// The write concern of its operations, if one is set.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// println!("{:?}", animals.write_concern());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_concern(&self) -> Option<&WriteConcern> {
         self.shared.defaults.write_concern.as_ref()
     }
 
     /// The read preference of its operations.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// println!("{:?}", animals.read_preference().mode);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_preference(&self) -> &ReadPreference {
         &self.shared.defaults.read_preference
     }

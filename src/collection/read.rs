@@ -39,11 +39,32 @@ impl<T> Collection<T> {
     }
 
     /// Finds the first document that matches the filter.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let zoe = animals.find_one(doc! { "name": "Zoe" }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find_one(&self, filter: Document) -> FindOne<'_, T> {
         FindOne { collection: self, filter, options: FindOneOptions::default() }
     }
 
     /// Runs the stages of a pipeline over the collection.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let by_legs = animals.aggregate([doc! { "$group": { "_id": "$legs", "count": { "$sum": 1 } } }]).run()?;
+    /// for group in by_legs {
+    ///     println!("{}", group?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn aggregate(&self, pipeline: impl IntoIterator<Item = Document>) -> Aggregate<'_, Document> {
         Aggregate {
             client: self.client(),
@@ -57,22 +78,47 @@ impl<T> Collection<T> {
     }
 
     /// Counts the documents that match the filter, one by one (an aggregation).
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let spiders = animals.count_documents(doc! { "legs": 8 }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn count_documents(&self, filter: Document) -> CountDocuments<'_, T> {
         CountDocuments { collection: self, filter, options: CountOptions::default() }
     }
 
     /// How many documents the collection has according to its metadata: quick, and after an unclean stop not quite exact.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// let about = animals.estimated_document_count().run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn estimated_document_count(&self) -> EstimatedDocumentCount<'_, T> {
         EstimatedDocumentCount { collection: self, options: EstimatedDocumentCountOptions::default() }
     }
 
     /// The different values that a field has among the documents that match the filter.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let names = animals.distinct("name", doc! { "legs": 4 }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn distinct(&self, field: impl Into<String>, filter: Document) -> Distinct<'_, T> {
         Distinct { collection: self, field: field.into(), filter, options: DistinctOptions::default() }
     }
 }
 
-/// What [`Collection::find`] returns.
+/// The action that [`Collection::find`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct Find<'a, T> {
@@ -87,7 +133,8 @@ impl<T> Find<'_, T> {
     /// Opens the cursor and fetches the first batch.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal of the query.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses the query; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Cursor<T>> {
         let FindOptions { read_concern, read_preference, .. } = &mut self.options;
         self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
@@ -103,7 +150,7 @@ impl<T> Find<'_, T> {
     }
 }
 
-/// What [`Collection::find_one`] returns.
+/// The action that [`Collection::find_one`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct FindOne<'a, T> {
@@ -118,7 +165,9 @@ impl<T> FindOne<'_, T> {
     /// The document, or `None` where none matches.
     ///
     /// # Errors
-    /// What keeps us from the server, the server's refusal, and a document that does not fit `T`.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
+    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) for a document that does not fit `T`; [the errors
+    /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>>
     where
         T: DeserializeOwned + 'static,
@@ -161,7 +210,9 @@ impl<'a, T> Aggregate<'a, T> {
     /// Runs the pipeline and fetches the first batch of its results.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal of the pipeline.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses the pipeline,
+    /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) after `$out` or `$merge`; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Cursor<T>> {
         let AggregateOptions { read_concern, read_preference, write_concern, .. } = &mut self.options;
         self.defaults.fill_in_read(read_concern, read_preference);
@@ -185,7 +236,7 @@ impl<'a, T> Aggregate<'a, T> {
     }
 }
 
-/// What [`Collection::count_documents`] returns.
+/// The action that [`Collection::count_documents`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct CountDocuments<'a, T> {
@@ -200,7 +251,8 @@ impl<T> CountDocuments<'_, T> {
     /// How many there are.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal of the filter.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses the filter; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(self) -> Result<u64> {
         let own = self.options;
         let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -232,7 +284,7 @@ impl<T> CountDocuments<'_, T> {
     }
 }
 
-/// What [`Collection::estimated_document_count`] returns.
+/// The action that [`Collection::estimated_document_count`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct EstimatedDocumentCount<'a, T> {
@@ -246,7 +298,8 @@ impl<T> EstimatedDocumentCount<'_, T> {
     /// How many there are, as far as the metadata know.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(mut self) -> Result<u64> {
         let EstimatedDocumentCountOptions { read_concern, read_preference, .. } = &mut self.options;
         self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
@@ -256,7 +309,7 @@ impl<T> EstimatedDocumentCount<'_, T> {
     }
 }
 
-/// What [`Collection::distinct`] returns.
+/// The action that [`Collection::distinct`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct Distinct<'a, T> {
@@ -272,7 +325,8 @@ impl<T> Distinct<'_, T> {
     /// The values, in no particular order.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Vec<Bson>> {
         let DistinctOptions { read_concern, read_preference, .. } = &mut self.options;
         self.collection.shared.defaults.fill_in_read(read_concern, read_preference);

@@ -24,7 +24,7 @@ use crate::options::{
 use crate::results::{DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
 
 impl<T> Collection<T> {
-    /// Inserts a document. One without `_id` gets a new [`ObjectId`](bson::oid::ObjectId), which the result tells.
+    /// Inserts a document. One without `_id` gets a new [`ObjectId`](bson::oid::ObjectId), which the result holds.
     ///
     /// ```no_run
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
@@ -40,6 +40,16 @@ impl<T> Collection<T> {
     }
 
     /// Inserts documents, in as few commands as the server's limits allow. The iterator is read while they are sent.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let inserted = animals.insert_many([doc! { "name": "Zoe" }, doc! { "name": "Yan" }]).run()?;
+    /// assert_eq!(inserted.inserted_ids.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn insert_many<I>(&self, documents: I) -> InsertMany<'_, T, I>
     where
         I: IntoIterator<Item: Borrow<T>>,
@@ -48,37 +58,92 @@ impl<T> Collection<T> {
     }
 
     /// Changes the first document that matches the filter.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let updated = animals.update_one(doc! { "name": "Zoe" }, doc! { "$set": { "legs": 4 } }).upsert(true).run()?;
+    /// println!("{:?}", updated.upserted_id);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn update_one(&self, filter: Document, update: impl Into<UpdateModifications>) -> Update<'_, T> {
         Update { collection: self, filter, update: update.into(), multi: false, options: UpdateOptions::default() }
     }
 
     /// Changes all documents that match the filter.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let updated = animals.update_many(doc! { "legs": 4 }, doc! { "$inc": { "visits": 1 } }).run()?;
+    /// println!("{} changed", updated.modified_count);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn update_many(&self, filter: Document, update: impl Into<UpdateModifications>) -> Update<'_, T> {
         Update { collection: self, filter, update: update.into(), multi: true, options: UpdateOptions::default() }
     }
 
     /// Replaces the first document that matches the filter by another.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// animals.replace_one(doc! { "name": "Zoe" }, doc! { "name": "Zoe", "legs": 3 }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn replace_one<D: Borrow<T>>(&self, filter: Document, replacement: D) -> ReplaceOne<'_, T, D> {
         ReplaceOne { collection: self, filter, replacement, options: ReplaceOptions::default() }
     }
 
     /// Deletes the first document that matches the filter.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// animals.delete_one(doc! { "name": "Zoe" }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn delete_one(&self, filter: Document) -> Delete<'_, T> {
         Delete { collection: self, filter, limit: 1, options: DeleteOptions::default() }
     }
 
     /// Deletes all documents that match the filter.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let deleted = animals.delete_many(doc! { "legs": 0 }).run()?;
+    /// println!("{} deleted", deleted.deleted_count);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn delete_many(&self, filter: Document) -> Delete<'_, T> {
         Delete { collection: self, filter, limit: 0, options: DeleteOptions::default() }
     }
 
     /// Drops the collection with its indexes. It is no error if there is none.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// animals.drop().run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drop(&self) -> DropCollection<'_, T> {
         DropCollection { collection: self, options: DropCollectionOptions::default() }
     }
 }
 
-/// What [`Collection::insert_one`] returns.
+/// The action that [`Collection::insert_one`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct InsertOne<'a, T, D> {
@@ -90,11 +155,12 @@ pub struct InsertOne<'a, T, D> {
 impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
     insert_one_setters! {}
 
-    /// Sends it.
+    /// Sends the write.
     ///
     /// # Errors
-    /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refused the document (11000: a duplicate key),
-    /// and what keeps us from the server.
+    /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses the document (code 11000: a duplicate
+    /// key), [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern;
+    /// [the errors of every action](crate::action#errors).
     pub fn run(self) -> Result<InsertOneResult> {
         let options = with_defaults(self.options.into(), self.collection);
         let mut batch = WriteBatcher::new(self.collection.namespace()?, &options)?;
@@ -106,7 +172,7 @@ impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
     }
 }
 
-/// What [`Collection::insert_many`] returns.
+/// The action that [`Collection::insert_many`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct InsertMany<'a, T, I> {
@@ -118,11 +184,13 @@ pub struct InsertMany<'a, T, I> {
 impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
     insert_many_setters! {}
 
-    /// Sends them.
+    /// Sends the documents.
     ///
     /// # Errors
-    /// [`ErrorKind::InsertMany`](crate::error::ErrorKind::InsertMany) where some were refused, with the place and reason of
-    /// each and what was inserted all the same; no documents at all; and what keeps us from the server.
+    /// [`ErrorKind::InsertMany`](crate::error::ErrorKind::InsertMany) where some documents were not inserted, with index
+    /// and reason for each and with what was inserted;
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where there are no documents; [the errors
+    /// of every action](crate::action#errors).
     pub fn run(self) -> Result<InsertManyResult> {
         let options = with_defaults(self.options.into(), self.collection);
         let mut documents = self.documents.into_iter().peekable();
@@ -146,7 +214,7 @@ impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
     }
 }
 
-/// What [`Collection::update_one`] and [`Collection::update_many`] return.
+/// The action that [`Collection::update_one`] and [`Collection::update_many`] make.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct Update<'a, T> {
@@ -160,11 +228,13 @@ pub struct Update<'a, T> {
 impl<T> Update<'_, T> {
     update_setters! {}
 
-    /// Sends it.
+    /// Sends the write.
     ///
     /// # Errors
-    /// An update that has no operators; [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refused it; and
-    /// what keeps us from the server.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an update without operators,
+    /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses the update,
+    /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern; [the
+    /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<UpdateResult> {
         if self.multi && self.options.sort.is_some() {
             return Err(Error::invalid_argument("sort is for update_one: update_many changes every match"));
@@ -174,7 +244,7 @@ impl<T> Update<'_, T> {
     }
 }
 
-/// What [`Collection::replace_one`] returns.
+/// The action that [`Collection::replace_one`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct ReplaceOne<'a, T, D> {
@@ -187,11 +257,13 @@ pub struct ReplaceOne<'a, T, D> {
 impl<T: Serialize, D: Borrow<T>> ReplaceOne<'_, T, D> {
     replace_setters! {}
 
-    /// Sends it.
+    /// Sends the write.
     ///
     /// # Errors
-    /// A replacement that begins with an operator; [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server
-    /// refused it; and what keeps us from the server.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a replacement that begins with an
+    /// operator, [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses it,
+    /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern; [the
+    /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<UpdateResult> {
         let options = UpdateOptions::from(self.options);
         let replacement = NewForm::Replacement(replacement(self.replacement.borrow())?);
@@ -200,7 +272,7 @@ impl<T: Serialize, D: Borrow<T>> ReplaceOne<'_, T, D> {
     }
 }
 
-/// What [`Collection::delete_one`] and [`Collection::delete_many`] return.
+/// The action that [`Collection::delete_one`] and [`Collection::delete_many`] make.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct Delete<'a, T> {
@@ -213,10 +285,12 @@ pub struct Delete<'a, T> {
 impl<T> Delete<'_, T> {
     delete_setters! {}
 
-    /// Sends it.
+    /// Sends the write.
     ///
     /// # Errors
-    /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refused it, and what keeps us from the server.
+    /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses it,
+    /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern; [the
+    /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<DeleteResult> {
         let statement = delete_statement(&self.filter, self.limit, &self.options)?;
         let result = send_one(self.collection, self.options.into(), &statement)?.single()?;
@@ -224,7 +298,7 @@ impl<T> Delete<'_, T> {
     }
 }
 
-/// What [`Collection::drop`] returns.
+/// The action that [`Collection::drop`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct DropCollection<'a, T> {
@@ -235,10 +309,11 @@ pub struct DropCollection<'a, T> {
 impl<T> DropCollection<'_, T> {
     drop_collection_setters! {}
 
-    /// Drops it.
+    /// Drops the collection.
     ///
     /// # Errors
-    /// What keeps us from the server, and the server's refusal.
+    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
         self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
         let mut drop = operation::DropCollection { namespace: self.collection.namespace()?, options: &self.options };

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::credential::{AllowedHosts, AwsCredentialProvider, AwsProvider, OidcCallback, OidcCommand, OidcProvider};
 use crate::error::{Error, Result};
-use crate::event::{CommandEvent, Handler};
+use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::{Resolver, SharedResolver, name_server};
 use crate::secret::Secret;
@@ -203,7 +203,7 @@ impl ClientOptionsBuilder {
     }
 
     /// A function that is called with each command that starts, succeeds or fails.
-    pub fn command_event_handler(mut self, handler: Handler<CommandEvent>) -> Self {
+    pub fn command_event_handler(mut self, handler: EventHandler<CommandEvent>) -> Self {
         self.given.command_event_handler = Some(handler);
         self
     }
@@ -214,14 +214,14 @@ impl ClientOptionsBuilder {
     ///
     /// ```
     /// use mongo_blocking::Warning;
-    /// use mongo_blocking::event::Handler;
+    /// use mongo_blocking::event::EventHandler;
     /// use mongo_blocking::options::ClientOptions;
     ///
-    /// let handler = Handler::new(|warning: &Warning| eprintln!("{warning}"));
+    /// let handler = EventHandler::new(|warning: &Warning| eprintln!("{warning}"));
     /// let options = ClientOptions::builder().host("localhost").warning_handler(handler).build()?;
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
-    pub fn warning_handler(mut self, handler: Handler<Warning>) -> Self {
+    pub fn warning_handler(mut self, handler: EventHandler<Warning>) -> Self {
         self.given.warning_handler = Some(handler);
         self
     }

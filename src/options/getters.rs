@@ -8,7 +8,7 @@ use super::{
     ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsOptions, WriteConcern,
 };
 use crate::credential::Credential;
-use crate::event::{CommandEvent, Handler};
+use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
 use crate::secret::Secret;
@@ -242,12 +242,12 @@ impl ClientOptions {
     }
 
     /// The function that is called with each command that starts, succeeds or fails.
-    pub fn command_event_handler(&self) -> Option<&Handler<CommandEvent>> {
+    pub fn command_event_handler(&self) -> Option<&EventHandler<CommandEvent>> {
         self.command_event_handler.as_ref()
     }
 
     /// The function that is called with each warning.
-    pub fn warning_handler(&self) -> Option<&Handler<Warning>> {
+    pub fn warning_handler(&self) -> Option<&EventHandler<Warning>> {
         self.warning_handler.as_ref()
     }
 

@@ -45,7 +45,7 @@ pub use crate::uri::{ServerAddress, percent_decode, percent_encode};
 
 use crate::credential::Credential;
 use crate::error::Result;
-use crate::event::{CommandEvent, Handler};
+use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::warning::Warning;
 
@@ -93,8 +93,8 @@ pub struct ClientOptions {
     pub(crate) retry_reads: Option<bool>,
     pub(crate) retry_writes: Option<bool>,
     pub(crate) scram_max_iterations: u32,
-    pub(crate) command_event_handler: Option<Handler<CommandEvent>>,
-    pub(crate) warning_handler: Option<Handler<Warning>>,
+    pub(crate) command_event_handler: Option<EventHandler<CommandEvent>>,
+    pub(crate) warning_handler: Option<EventHandler<Warning>>,
     pub(crate) policy: SecurityPolicy,
     pub(crate) warnings: Vec<Warning>,
     /// What was given, from which all of the above was made.

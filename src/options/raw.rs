@@ -11,7 +11,7 @@ use super::value::Value;
 use super::{DriverInfo, ServerAddress, ServerApi, TlsVersion, query};
 use crate::credential::{AllowedHosts, AwsProvider, OidcCommand, OidcProvider};
 use crate::error::Result;
-use crate::event::{CommandEvent, Handler};
+use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
 use crate::uri::ConnectionString;
@@ -42,8 +42,8 @@ pub(super) struct RawOptions {
     pub(super) server_api: Option<ServerApi>,
     /// `hedge` of the read preference, which no connection string has.
     pub(super) hedge: Option<bool>,
-    pub(super) command_event_handler: Option<Handler<CommandEvent>>,
-    pub(super) warning_handler: Option<Handler<Warning>>,
+    pub(super) command_event_handler: Option<EventHandler<CommandEvent>>,
+    pub(super) warning_handler: Option<EventHandler<Warning>>,
     pub(super) aws_provider: Option<AwsProvider>,
     pub(super) tls_ca_pem: Option<TlsBytes>,
     pub(super) tls_identity: Option<TlsIdentity>,

@@ -604,7 +604,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     code(
         OptionId::WarningHandler,
         "(warnings)",
-        "Handler",
+        "EventHandler",
         "warning_handler",
         "A function that is called with each warning: those about the options when a client \
         is made, others as they arise.",
@@ -612,7 +612,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     code(
         OptionId::CommandEventHandler,
         "(command events)",
-        "Handler",
+        "EventHandler",
         "command_event_handler",
         "A function that is called with each command that starts, succeeds or fails.",
     ),

@@ -8,7 +8,7 @@ use std::thread::ThreadId;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::event::Handler;
+use mongo_blocking::event::EventHandler;
 use mongo_blocking::options::{ClientOptions, percent_encode};
 use mongo_blocking::{Client, Error, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::child;
@@ -224,7 +224,9 @@ fn the_warning_is_logged_and_handed_to_the_programs_handler() {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let handler = {
             let heard = heard.clone();
-            Handler::new(move |warning: &Warning| heard.lock().unwrap().push((warning.kind(), warning.to_string())))
+            EventHandler::new(move |warning: &Warning| {
+                heard.lock().unwrap().push((warning.kind(), warning.to_string()))
+            })
         };
         let uri = format!("mongodb://ann:pencil@{}/?authMechanism={mechanism}", fake_server.address());
         let options = ClientOptions::builder().uri(uri).warning_handler(handler).build().unwrap();

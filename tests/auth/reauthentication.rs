@@ -7,7 +7,7 @@ use std::time::Duration;
 use bson::{Document, doc};
 use mongo_blocking::bson;
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Collection};
 use mongo_blocking_test_server::fake_server::{Behaviour, FakeServer, Mechanism};
@@ -35,7 +35,7 @@ fn place(options: &str, mechanisms: &[Mechanism]) -> Place {
 fn watched(uri: &str) -> (Client, Arc<Mutex<Vec<String>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let own = seen.clone();
-    let handler = Handler::new(move |event: &CommandEvent| {
+    let handler = EventHandler::new(move |event: &CommandEvent| {
         let how = match event {
             CommandEvent::Started(_) => return,
             CommandEvent::Succeeded(_) => "ok",

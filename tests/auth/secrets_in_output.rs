@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use log::{LevelFilter, Log, Metadata, Record};
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::{FakeServer, Mechanism};
@@ -56,7 +56,7 @@ fn a_password_shows_nowhere() {
             fake_server.address()
         );
         let events = Arc::clone(&seen);
-        let handler = Handler::new(move |event: &CommandEvent| {
+        let handler = EventHandler::new(move |event: &CommandEvent| {
             let _ = writeln!(events.lock().unwrap(), "{event:?}");
         });
         let options = ClientOptions::parse(&uri).unwrap();

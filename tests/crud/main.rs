@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, WriteError};
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Collection, Database, Error};
 use mongo_blocking_test_server::peers::Mongod;
@@ -49,7 +49,7 @@ fn place_with(name: &str, options: &str) -> Option<Place> {
     let mongod = Mongod::shared("6.0")?;
     let sent: Arc<Mutex<Vec<Document>>> = Arc::default();
     let log = sent.clone();
-    let handler = Handler::new(move |event: &CommandEvent| {
+    let handler = EventHandler::new(move |event: &CommandEvent| {
         if let CommandEvent::Started(started) = event {
             log.lock().unwrap().push(Document::try_from(&*started.command).unwrap());
         }

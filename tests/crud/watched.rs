@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use mongo_blocking::bson::{Document, doc};
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Collection};
 use mongo_blocking_test_server::peers::Mongod;
@@ -19,7 +19,7 @@ impl Watched {
     pub fn new(mongod: &Mongod, options: &str) -> Watched {
         let started = Arc::new(Mutex::new(Vec::new()));
         let kept = started.clone();
-        let handler = Handler::new(move |event: &CommandEvent| {
+        let handler = EventHandler::new(move |event: &CommandEvent| {
             if let CommandEvent::Started(event) = event {
                 kept.lock().unwrap().push(Document::try_from(event.command.clone()).unwrap());
             }

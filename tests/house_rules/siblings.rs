@@ -27,8 +27,7 @@ fn module_of(file: &str) -> Path {
 
 /// All paths of a use tree that begins at a token, after `prefix`; and where the tree ends.
 fn expand(tokens: &[Token], mut at: usize, mut prefix: Path, found: &mut Vec<Path>) -> usize {
-    loop {
-        let Some(token) = tokens.get(at) else { break };
+    while let Some(token) = tokens.get(at) {
         if token.is_mark('{') {
             at += 1;
             while tokens.get(at).is_some_and(|token| !token.is_mark('}')) {

@@ -8,7 +8,7 @@ use std::{env, fs, thread};
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::doc;
-use mongo_blocking::event::Handler;
+use mongo_blocking::event::EventHandler;
 use mongo_blocking::options::ClientOptions;
 
 /// A login to try.
@@ -197,7 +197,8 @@ fn who(uri: &str, cache: Option<&str>) -> mongo_blocking::Result<String> {
     if let Ok(password) = env::var(PASSWORD) {
         options = options.password(password);
     }
-    options = options.warning_handler(Handler::new(|warning: &mongo_blocking::Warning| println!("{WARNING}{warning}")));
+    options =
+        options.warning_handler(EventHandler::new(|warning: &mongo_blocking::Warning| println!("{WARNING}{warning}")));
     if let Some(cache) = cache {
         options = options.gssapi_credential_cache(cache);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
-use mongo_blocking::event::{CommandEvent, Handler, TlsInfo};
+use mongo_blocking::event::{CommandEvent, EventHandler, TlsInfo};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::fake_server::{Answer, FakeServer, FakeServerBuilder};
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
@@ -116,7 +116,7 @@ fn none_after_the_identity_changed() {
 fn one_by_one(uri: &str, command: &Document, count: usize) -> (Vec<Document>, Vec<TlsInfo>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let of_handler = seen.clone();
-    let handler = Handler::new(move |event: &CommandEvent| {
+    let handler = EventHandler::new(move |event: &CommandEvent| {
         if let CommandEvent::Succeeded(event) = event {
             of_handler.lock().unwrap().push(event.connection.tls.as_deref().unwrap().clone());
         }

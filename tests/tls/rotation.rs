@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use mongo_blocking::bson::doc;
-use mongo_blocking::event::Handler;
+use mongo_blocking::event::EventHandler;
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Error, Warning, WarningKind};
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -77,7 +77,7 @@ fn on_a_new_connection(client: &Client) -> Result<(), Error> {
 
 fn client(uri: &str, warnings: &Arc<Mutex<Vec<Warning>>>) -> Client {
     let warnings = warnings.clone();
-    let handler = Handler::new(move |warning: &Warning| warnings.lock().unwrap().push(warning.clone()));
+    let handler = EventHandler::new(move |warning: &Warning| warnings.lock().unwrap().push(warning.clone()));
     let options = ClientOptions::builder().uri(uri).warning_handler(handler);
     Client::with_options(options.build().unwrap()).unwrap()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::event::{CommandEvent, Handler, Revocation, TlsInfo};
+use mongo_blocking::event::{CommandEvent, EventHandler, Revocation, TlsInfo};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Error};
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
@@ -62,7 +62,7 @@ fn tls_with_a_private_authority() {
 fn facts(uri: String) -> Option<TlsInfo> {
     let seen = Arc::new(Mutex::new(None));
     let of_handler = seen.clone();
-    let handler = Handler::new(move |event: &CommandEvent| {
+    let handler = EventHandler::new(move |event: &CommandEvent| {
         if let CommandEvent::Succeeded(event) = event {
             *of_handler.lock().unwrap() = event.connection.tls.as_deref().cloned();
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::event::Handler;
+use mongo_blocking::event::EventHandler;
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{AwsKeys, Client, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::aws::AwsServer;
@@ -55,7 +55,9 @@ fn tokens_that_a_login_finds() {
             ClientOptions::builder()
                 .host(format!("{host}:{}", fake_server.port()))
                 .auth_mechanism("MONGODB-AWS")
-                .warning_handler(Handler::new(move |warning: &Warning| heard.lock().unwrap().push(warning.clone())))
+                .warning_handler(EventHandler::new(move |warning: &Warning| {
+                    heard.lock().unwrap().push(warning.clone())
+                }))
                 .aws_credential_provider(move |_within: Duration| {
                     let keys = AwsKeys::new("AKIAPROVIDED", "secret");
                     Ok(token.map_or(keys.clone(), |token| keys.session_token(token)))

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{AwsKeys, Client};
 use mongo_blocking_test_server::aws::{AwsServer, AwsTamper};
@@ -73,7 +73,7 @@ fn show_everything() {
             .aws_credential_provider(|_within: Duration| Ok(AwsKeys::new("AKIDEXAMPLE", SECRET).session_token(TOKEN)));
         for builder in [given, provided, found] {
             let events = seen.clone();
-            let handler = Handler::new(move |event: &CommandEvent| {
+            let handler = EventHandler::new(move |event: &CommandEvent| {
                 let _ = writeln!(events.lock().unwrap(), "{event:?}");
             });
             let options = builder.command_event_handler(handler).build().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -230,7 +230,7 @@ fn h4_1_reauthentication_and_its_events() {
     let (callback, told) = callback(idp, "test_user1");
     let events: Arc<Mutex<Vec<String>>> = Arc::default();
     let noted = events.clone();
-    let handler = Handler::new(move |event: &CommandEvent| {
+    let handler = EventHandler::new(move |event: &CommandEvent| {
         let what = match event {
             CommandEvent::Started(_) => "started",
             CommandEvent::Succeeded(_) => "succeeded",

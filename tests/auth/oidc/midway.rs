@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use mongo_blocking::bson::{Document, doc};
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext, WriteModel};
 use mongo_blocking_test_server::fake_server::{Answer, FakeServer};
 use mongo_blocking_test_server::oidc::{OidcServer, Seen};
@@ -92,7 +92,7 @@ fn in_an_aggregation_and_what_the_events_tell() {
         FakeServer::builder().mechanism("MONGODB-OIDC", server.start()).forward_to(&mongod.address(), None).start();
     let heard: Arc<Mutex<Vec<String>>> = Arc::default();
     let hears = heard.clone();
-    let handler = Handler::new(move |event: &CommandEvent| {
+    let handler = EventHandler::new(move |event: &CommandEvent| {
         let what = match event {
             CommandEvent::Started(_) => "started",
             CommandEvent::Succeeded(_) => "succeeded",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use log::{LevelFilter, Log, Metadata, Record};
 use mongo_blocking::error::Stage;
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder};
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext, SecurityPolicy, WarningKind};
 use mongo_blocking_test_server::child;
@@ -78,7 +78,7 @@ fn no_token_shows() {
 fn show_everything(builder: ClientOptionsBuilder, fake_server: &FakeServer, seen: &Arc<Mutex<String>>) {
     let show = |thing: &dyn Debug| writeln!(seen.lock().unwrap(), "{thing:?}").unwrap();
     let events = seen.clone();
-    let builder = builder.command_event_handler(Handler::new(move |event: &CommandEvent| {
+    let builder = builder.command_event_handler(EventHandler::new(move |event: &CommandEvent| {
         let _ = writeln!(events.lock().unwrap(), "{event:?}");
     }));
     show(&builder);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bson::{Bson, Document, RawDocument, doc};
-use mongo_blocking::event::{CommandEvent, ConnectionInfo, Handler};
+use mongo_blocking::event::{CommandEvent, ConnectionInfo, EventHandler};
 
 use super::file::{ClientEntity, EventFacts, ExpectedEvent, ExpectedEvents, StoredEvents};
 use super::matching::{Lookup, match_root};
@@ -29,9 +29,9 @@ impl EventLog {
         })
     }
 
-    pub fn handler(self: &Arc<Self>) -> Handler<CommandEvent> {
+    pub fn handler(self: &Arc<Self>) -> EventHandler<CommandEvent> {
         let log = self.clone();
-        Handler::new(move |event| log.keep(event))
+        EventHandler::new(move |event| log.keep(event))
     }
 
     /// The events so far that the file wants to see.

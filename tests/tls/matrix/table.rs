@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Warning, WarningKind};
 
@@ -68,12 +68,12 @@ impl Table {
     ) -> Duration {
         let facts = Arc::new(Mutex::new((None, 0)));
         let (of_events, of_warnings) = (facts.clone(), facts.clone());
-        let on_event = Handler::new(move |event: &CommandEvent| {
+        let on_event = EventHandler::new(move |event: &CommandEvent| {
             if let CommandEvent::Succeeded(event) = event {
                 of_events.lock().unwrap().0 = event.connection.tls.as_ref().map(|facts| facts.revocation.clone());
             }
         });
-        let on_warning = Handler::new(move |warning: &Warning| {
+        let on_warning = EventHandler::new(move |warning: &Warning| {
             of_warnings.lock().unwrap().1 += i32::from(warning.kind() == WarningKind::Revocation);
         });
         let began = Instant::now();

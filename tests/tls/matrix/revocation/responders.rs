@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mongo_blocking::Client;
 use mongo_blocking::error::Stage;
-use mongo_blocking::event::{CommandEvent, Handler, Revocation, RevocationSource};
+use mongo_blocking::event::{CommandEvent, EventHandler, Revocation, RevocationSource};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::http::{HttpStub, Reply, Seen, SendMode};
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Extras, Issued};
@@ -212,7 +212,7 @@ fn a_resumed_channel() {
     let Some(listener) = Listener::fake_server(&issued) else { return };
     let seen = Arc::new(Mutex::new(Vec::new()));
     let of_handler = seen.clone();
-    let handler = Handler::new(move |event: &CommandEvent| {
+    let handler = EventHandler::new(move |event: &CommandEvent| {
         if let CommandEvent::Succeeded(event) = event {
             let facts = event.connection.tls.as_deref().unwrap();
             of_handler.lock().unwrap().push((facts.resumed, facts.revocation.clone()));
