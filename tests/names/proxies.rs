@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::event::{CommandEvent, Handler};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder};
 use mongo_blocking::{Client, Error, WarningKind};
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -120,7 +120,7 @@ fn tls_and_events_name_the_server() {
     let fake_server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&seen);
-    let handler = Handler::new(move |event: &CommandEvent| {
+    let handler = EventHandler::new(move |event: &CommandEvent| {
         if let CommandEvent::Succeeded(event) = event {
             noted.lock().unwrap().push(event.connection.address.clone());
         }
