@@ -94,6 +94,8 @@ mod resolver;
 pub mod results;
 mod secret;
 mod server;
+#[cfg(any(feature = "aws", feature = "oidc"))]
+mod single_flight;
 mod system;
 mod tls;
 mod topology;

@@ -26,6 +26,7 @@ const ORDER: &[&[&str]] = &[
         "policy",
         "certificate",
         "hex",
+        "single_flight",
     ],
     &["uri", "credential", "options"],
     &["description", "dns", "wire", "operation", "json", "http", "process", "system", "auth"],

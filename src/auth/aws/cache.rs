@@ -5,7 +5,7 @@
 //! only, never while anything is fetched. Keys that a server refused are dropped.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
@@ -15,7 +15,8 @@ use super::{SEARCH, stage};
 use crate::credential::{AwsKeys, AwsSearchFailed, AwsSource};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::fork;
+use crate::locks;
+use crate::single_flight::{Leader, NoOutcome, Role, SingleFlight, Waiter};
 use crate::system::System;
 
 /// Keys for logins, by what would fetch them.
@@ -37,23 +38,14 @@ pub(super) struct CachedKeys {
 #[derive(Default)]
 struct Entry {
     held: Option<Arc<CachedKeys>>,
-    fetch_in_progress: Option<Arc<Fetch>>,
+    fetches: SingleFlight<Result<Arc<CachedKeys>, SharedError>>,
     /// After a refresh that failed: no other before this.
     pause: Option<SystemTime>,
-    /// A child process cannot wait for a thread of its parent.
-    process: u64,
-}
-
-/// One fetch, and those who wait for it.
-#[derive(Default)]
-struct Fetch {
-    outcome: Mutex<Option<Result<Arc<CachedKeys>, Failure>>>,
-    landed: Condvar,
 }
 
 /// An error that several threads get.
 #[derive(Clone)]
-struct Failure {
+struct SharedError {
     kind: ErrorKind,
     stage: Stage,
     message: String,
@@ -65,8 +57,13 @@ struct Failure {
 /// What a thread does that needs keys.
 enum Lookup {
     Use(Arc<CachedKeys>),
-    Wait(Arc<Fetch>),
-    Fetcher { fetch_in_progress: Arc<Fetch>, look: SearchScope, valid: Option<Arc<CachedKeys>> },
+    Wait(Waiter<Result<Arc<CachedKeys>, SharedError>>),
+    Fetch {
+        leader: Leader<Result<Arc<CachedKeys>, SharedError>>,
+        scope: SearchScope,
+        /// Keys that are still valid, if the fetch fails.
+        valid: Option<Arc<CachedKeys>>,
+    },
 }
 
 /// What fetches keys.
@@ -87,15 +84,53 @@ impl Cache {
         deadline: Deadline,
         fetch: &Fetcher<'_>,
     ) -> Result<Arc<CachedKeys>> {
-        match self.look_up(key, system.now()) {
+        match self.look_up(key, system.now())? {
             Lookup::Use(held) => Ok(held),
-            Lookup::Wait(fetch_in_progress) => fetch_in_progress.wait(deadline),
-            Lookup::Fetcher { fetch_in_progress, look, valid } => {
-                let mut landing = FetchGuard { cache: self, key, fetch_in_progress, landed: false };
-                let fetched = fetch(look);
-                landing.land(fetched, valid, system.now())
+            Lookup::Wait(waiter) => match waiter.wait(deadline) {
+                Ok(outcome) => outcome.map_err(SharedError::into_error),
+                Err(NoOutcome::TimedOut) => {
+                    let message = format!("another thread did not get AWS keys within {}", deadline.name());
+                    Err(Error::new(ErrorKind::Timeout, stage(SEARCH), message))
+                }
+                Err(NoOutcome::Abandoned) => {
+                    let message = "the thread that fetched AWS keys for all panicked";
+                    Err(Error::new(ErrorKind::Authentication, stage(SEARCH), message))
+                }
+            },
+            // Where the fetch panics the leader is dropped, and no thread goes on waiting.
+            Lookup::Fetch { leader, scope, valid } => {
+                let fetched = fetch(scope);
+                self.keep(key, leader, fetched, valid, system.now())
             }
         }
+    }
+
+    /// Keeps what was fetched if it expires, and hands it to those who wait. Where the fetch failed, keys that are still `valid` do.
+    fn keep(
+        &self,
+        key: Key,
+        leader: Leader<Result<Arc<CachedKeys>, SharedError>>,
+        fetched: Result<Found>,
+        valid: Option<Arc<CachedKeys>>,
+        now: SystemTime,
+    ) -> Result<Arc<CachedKeys>> {
+        let (kept, pause, outcome) = match (fetched, valid) {
+            (Ok(Found { keys, source, .. }), _) => {
+                let fresh = Arc::new(CachedKeys::new(keys.clone(), source));
+                let kept = keys.expires.is_some().then(|| Arc::new(CachedKeys { keys, source, kept: true }));
+                (kept, None, Ok(fresh))
+            }
+            (Err(error), Some(valid)) => {
+                log::warn!("AWS keys could not be refreshed, and those that are kept are still valid: {error}");
+                (Some(valid.clone()), Some(now + REFRESH_PAUSE), Ok(valid))
+            }
+            (Err(error), None) => (None, None, Err(error)),
+        };
+        if let Some(entry) = self.lock().get_mut(&key) {
+            (entry.held, entry.pause) = (kept, pause);
+        }
+        leader.publish(outcome.as_ref().map(Arc::clone).map_err(SharedError::of));
+        outcome
     }
 
     /// Forgets these keys, unless others have taken their context.
@@ -108,35 +143,33 @@ impl Cache {
         }
     }
 
-    fn look_up(&self, key: Key, now: SystemTime) -> Lookup {
+    fn look_up(&self, key: Key, now: SystemTime) -> Result<Lookup> {
         let mut entries = self.lock();
         if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
-            entries.retain(|_, entry| entry.fetch_in_progress.is_some());
+            entries.retain(|_, entry| entry.fetches.is_under_way());
         }
         let entry = entries.entry(key).or_default();
-        if entry.process != fork::process() {
-            *entry = Entry { held: entry.held.take(), process: fork::process(), ..Entry::default() };
-        }
         let left = |held: &CachedKeys, margin| held.keys.expires.is_some_and(|at| now + margin < at);
         let valid = entry.held.clone().filter(|held| left(held, Duration::ZERO));
         if let Some(held) = &valid {
             let paused = entry.pause.is_some_and(|until| now < until);
-            if left(held, REFRESH_BEFORE) || entry.fetch_in_progress.is_some() || paused {
-                return Lookup::Use(held.clone());
+            if left(held, REFRESH_BEFORE) || entry.fetches.is_under_way() || paused {
+                return Ok(Lookup::Use(held.clone()));
             }
         }
-        if let Some(fetch_in_progress) = &entry.fetch_in_progress {
-            return Lookup::Wait(fetch_in_progress.clone());
+        match entry.fetches.begin() {
+            Role::Waiter(waiter) => Ok(Lookup::Wait(waiter)),
+            Role::OwnThread => Err(own_client()),
+            Role::Leader(leader) => {
+                let refresh = entry.held.is_some();
+                let scope = if refresh { SearchScope::SkipEnvironment } else { SearchScope::Everywhere };
+                Ok(Lookup::Fetch { leader, scope, valid })
+            }
         }
-        let look = if entry.held.is_some() { SearchScope::SkipEnvironment } else { SearchScope::Everywhere };
-        let fetch_in_progress = Arc::<Fetch>::default();
-        entry.fetch_in_progress = Some(fetch_in_progress.clone());
-        Lookup::Fetcher { fetch_in_progress, look, valid }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
-        // Every change under the lock is complete by itself, so a panic elsewhere leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locks::lock(&self.0)
     }
 }
 
@@ -168,91 +201,13 @@ impl CachedKeys {
     }
 }
 
-/// Ends a fetch_in_progress, also where the fetch panics: those who wait must not wait for ever.
-struct FetchGuard<'a> {
-    cache: &'a Cache,
-    key: Key,
-    fetch_in_progress: Arc<Fetch>,
-    landed: bool,
-}
-
-impl FetchGuard<'_> {
-    /// Keeps what was fetched if it expires, and hands it to those who wait. Without it, keys that are still `valid` do.
-    fn land(
-        &mut self,
-        fetched: Result<Found>,
-        valid: Option<Arc<CachedKeys>>,
-        now: SystemTime,
-    ) -> Result<Arc<CachedKeys>> {
-        let (kept, pause, outcome) = match (fetched, valid) {
-            (Ok(Found { keys, source, .. }), _) => {
-                let fresh = Arc::new(CachedKeys::new(keys.clone(), source));
-                let kept = keys.expires.is_some().then(|| Arc::new(CachedKeys { keys, source, kept: true }));
-                (kept, None, Ok(fresh))
-            }
-            (Err(error), Some(valid)) => {
-                log::warn!("AWS keys could not be refreshed, and those that are kept are still valid: {error}");
-                (Some(valid.clone()), Some(now + REFRESH_PAUSE), Ok(valid))
-            }
-            (Err(error), None) => (None, None, Err(error)),
-        };
-        if let Some(entry) = self.cache.lock().get_mut(&self.key) {
-            (entry.held, entry.pause, entry.fetch_in_progress) = (kept, pause, None);
-        }
-        self.landed = true;
-        self.fetch_in_progress.land(outcome.as_ref().map(Arc::clone).map_err(Failure::of));
-        outcome
-    }
-}
-
-impl Drop for FetchGuard<'_> {
-    fn drop(&mut self) {
-        if self.landed {
-            return;
-        }
-        if let Some(entry) = self.cache.lock().get_mut(&self.key) {
-            entry.fetch_in_progress = None;
-        }
-        let message = "the thread that fetched AWS keys for all panicked".to_owned();
-        self.fetch_in_progress.land(Err(Failure {
-            kind: ErrorKind::Authentication,
-            stage: stage(SEARCH),
-            message,
-            hint: None,
-            search: None,
-        }));
-    }
-}
-
-impl Fetch {
-    fn land(&self, outcome: Result<Arc<CachedKeys>, Failure>) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-        self.landed.notify_all();
-    }
-
-    fn wait(&self, deadline: Deadline) -> Result<Arc<CachedKeys>> {
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(outcome) = &*outcome {
-                return outcome.clone().map_err(Failure::into_error);
-            }
-            let left = deadline.remaining().unwrap_or(Duration::MAX).min(Duration::from_secs(3600));
-            if left.is_zero() {
-                let message = format!("another thread did not get AWS keys within {}", deadline.name());
-                return Err(Error::new(ErrorKind::Timeout, stage(SEARCH), message));
-            }
-            outcome = self.landed.wait_timeout(outcome, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-impl Failure {
-    fn of(error: &Error) -> Failure {
+impl SharedError {
+    fn of(error: &Error) -> SharedError {
         let cause = std::error::Error::source(error);
         let search = cause.and_then(|cause| cause.downcast_ref::<AwsSearchFailed>()).cloned();
-        // A cause of another kind stays with the thread that fetched; the others get its words.
+        // A cause of another kind stays with the thread that fetched; the others get its message.
         let causes = std::iter::successors(cause.filter(|_| search.is_none()), |cause| cause.source());
-        Failure {
+        SharedError {
             kind: error.kind().clone(),
             stage: error.stage(),
             message: causes.fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}")),
@@ -273,6 +228,13 @@ impl Failure {
     }
 }
 
+/// The provider would wait for itself.
+fn own_client() -> Error {
+    let message = "the AwsCredentialProvider uses the client that waits for its keys";
+    Error::new(ErrorKind::InvalidArgument, stage(SEARCH), message)
+        .with_hint("give the provider a client of its own, with another credential")
+}
+
 /// How long before their expiry keys are fetched anew.
 const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
 
@@ -282,7 +244,5 @@ const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 /// How many different environments a process is in, in all reason.
 const MAX_ENTRIES: usize = 64;
 
-#[cfg(test)]
-mod prose;
 #[cfg(test)]
 mod tests;

@@ -52,7 +52,8 @@ use sources::{Found, SearchScope};
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```
 pub fn aws_source_report(within: Duration) -> Result<AwsSourceReport> {
-    let Found { keys, source, skipped } = sources::find(&RealSystem, SearchScope::Everywhere, Deadline::after(within))?;
+    let found = sources::find(&RealSystem, SearchScope::Everywhere, Deadline::after(within))?;
+    let Found { keys, source, skipped } = checked(found)?;
     Ok(AwsSourceReport {
         source,
         session_token: keys.session_token.is_some(),

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::environment::{failed_answer, http_failed, sendable, too_long};
-use super::failed;
+use super::error::failed;
+use super::metadata_service::{failed_answer, http_failed, too_long};
+use super::token_text::sendable;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::http::{Method, Request};

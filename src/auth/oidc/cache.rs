@@ -1,99 +1,97 @@
 //! Keeps a client's token, and lets one callback at a time get the next.
 //!
-//! The lock is held for moments only. Who gets a [`Call`] may call the callback; the others wait, no longer than their own time
-//! limit, and use the token that comes of it. Between the end of one call and the next there are 100 ms.
+//! A thread that gets a [`Call`] may call the callback; the others wait, no longer than their own time limit, and use the token that
+//! it brings. Between the end of one call and the next there are 100 ms.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::failed;
+use super::error::failed;
 use crate::credential::{IdpServerInfo, IdpServerResponse};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fork;
+use crate::locks;
 use crate::secret::Secret;
+use crate::single_flight::{Leader, NoOutcome, Role, SingleFlight};
 
-/// What a client keeps.
+/// What a client keeps. Its lock is held for moments only.
 #[derive(Default)]
 pub(super) struct Cache {
     state: Mutex<State>,
-    landed: Condvar,
+    /// Each call of the callback, and whether it gave a token.
+    calls: SingleFlight<bool>,
 }
 
 /// A token, and which it is: a later one has another number, even if it has the same text.
-pub(super) struct Kept {
+pub(super) struct Token {
     pub(super) number: u64,
     pub(super) text: Secret,
 }
 
 #[derive(Default)]
 struct State {
-    token: Option<Arc<Kept>>,
+    token: Option<Arc<Token>>,
     refresh_token: Option<Secret>,
     idp_info: Option<IdpServerInfo>,
     last_number: u64,
-    /// Who has the [`Call`], if somebody has.
-    busy: Option<ThreadId>,
     last_call: Option<Instant>,
-    /// How many calls of the callback gave no token.
-    vain_calls: u64,
-    /// The client was closed: nobody needs a token any more.
+    /// The client was closed: no thread needs a token any more.
     closed: bool,
-    /// A child process cannot wait for a thread of its parent.
-    process: u64,
 }
 
 /// What a thread does that needs a token.
-pub(super) enum Turn<'a> {
-    Use(Arc<Kept>),
+pub(super) enum Lookup<'a> {
+    Use(Arc<Token>),
     Call(Call<'a>),
 }
 
-/// The right to call the callback. Given back when it is dropped, also by a panic.
+/// The right to call the callback. It ends when this is dropped, also by a panic.
 pub(super) struct Call<'a> {
     cache: &'a Cache,
-    process: u64,
+    leader: Option<Leader<bool>>,
+    gave_none: Cell<bool>,
 }
 
 impl Cache {
     /// The token that is kept.
-    pub(super) fn kept(&self) -> Option<Arc<Kept>> {
+    pub(super) fn kept(&self) -> Option<Arc<Token>> {
         self.lock().token.clone()
     }
 
-    /// The token that is kept, or the right to get one. A person who has said no while this thread waited is not asked again on
+    /// The token that is kept, or the right to get one. A person who has refused while this thread waited is not asked again on
     /// its behalf.
-    pub(super) fn turn(&self, person: bool, deadline: Deadline) -> Result<Turn<'_>> {
-        let mut state = self.lock();
-        let vain_calls = state.vain_calls;
+    pub(super) fn look_up(&self, person: bool, deadline: Deadline) -> Result<Lookup<'_>> {
         loop {
+            let state = self.lock();
             if state.closed {
                 return Err(failed(ErrorKind::Closed, "the client was closed"));
             }
             if let Some(token) = &state.token {
-                return Ok(Turn::Use(token.clone()));
+                return Ok(Lookup::Use(token.clone()));
             }
-            if person && state.vain_calls != vain_calls {
-                let message = "the human callback was called for another connection meanwhile, and gave no token";
-                return Err(failed(ErrorKind::Authentication, message));
+            let role = self.calls.begin();
+            drop(state);
+            let waiter = match role {
+                Role::Leader(leader) => {
+                    return Ok(Lookup::Call(Call { cache: self, leader: Some(leader), gave_none: Cell::new(false) }));
+                }
+                Role::OwnThread => return Err(own_client()),
+                Role::Waiter(waiter) => waiter,
+            };
+            match waiter.wait(deadline) {
+                Ok(false) if person => {
+                    let message = "the human callback was called for another connection meanwhile, and gave no token";
+                    return Err(failed(ErrorKind::Authentication, message));
+                }
+                Err(NoOutcome::TimedOut) => {
+                    let message = format!("another thread's callback gave no token within {}", deadline.name());
+                    return Err(failed(ErrorKind::Timeout, message));
+                }
+                Ok(_) | Err(NoOutcome::Abandoned) => {}
             }
-            match state.busy {
-                None => break,
-                Some(thread) if thread == thread::current().id() => return Err(own_client()),
-                Some(_) => {}
-            }
-            let left = deadline.remaining().unwrap_or(LONGEST_WAIT);
-            if left.is_zero() {
-                let message = format!("another thread's callback gave no token within {}", deadline.name());
-                return Err(failed(ErrorKind::Timeout, message));
-            }
-            state = self.landed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.busy = Some(thread::current().id());
-        let call = Call { cache: self, process: state.process };
-        drop(state);
-        Ok(Turn::Call(call))
     }
 
     /// Ends every wait, and forgets all secrets. A callback that runs goes on.
@@ -101,7 +99,7 @@ impl Cache {
         let mut state = self.lock();
         (state.closed, state.token, state.refresh_token) = (true, None, None);
         drop(state);
-        self.landed.notify_all();
+        self.calls.release_waiters();
     }
 
     /// Forgets a token, unless another has taken its place.
@@ -119,13 +117,7 @@ impl Cache {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change under the lock is complete by itself, so a panic elsewhere leaves nothing half done.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.process != fork::process() {
-            state.process = fork::process();
-            state.busy = None;
-        }
-        state
+        locks::lock(&self.state)
     }
 }
 
@@ -145,22 +137,25 @@ impl Call<'_> {
     }
 
     /// Keeps what the callback gave.
-    pub(super) fn finish(self, response: IdpServerResponse, idp_info: Option<IdpServerInfo>) -> Arc<Kept> {
+    pub(super) fn finish(mut self, response: IdpServerResponse, idp_info: Option<IdpServerInfo>) -> Arc<Token> {
         let mut state = self.cache.lock();
         state.last_number += 1;
-        let token = Arc::new(Kept { number: state.last_number, text: response.access_token });
-        if state.closed {
-            return token;
+        let token = Arc::new(Token { number: state.last_number, text: response.access_token });
+        if !state.closed {
+            state.token = Some(token.clone());
+            state.refresh_token = response.refresh_token;
+            state.idp_info = idp_info;
         }
-        state.token = Some(token.clone());
-        state.refresh_token = response.refresh_token;
-        state.idp_info = idp_info;
+        drop(state);
+        if let Some(leader) = self.leader.take() {
+            leader.publish(true);
+        }
         token
     }
 
     /// The callback gave nothing that could be kept.
-    pub(super) fn was_vain(&self) {
-        self.cache.lock().vain_calls += 1;
+    pub(super) fn gave_none(&self) {
+        self.gave_none.set(true);
     }
 
     /// The callback was called just now.
@@ -171,12 +166,11 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        let mut state = self.cache.lock();
-        if state.process == self.process {
-            state.busy = None;
+        if let Some(leader) = self.leader.take()
+            && self.gave_none.get()
+        {
+            leader.publish(false);
         }
-        drop(state);
-        self.cache.landed.notify_all();
     }
 }
 
@@ -189,9 +183,6 @@ fn own_client() -> Error {
 /// Between two calls of the callback (the specification's figure).
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
-/// A wait without a limit looks around this often.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,11 +191,13 @@ mod tests {
     fn a_callback_that_needs_its_own_token_is_told_so_at_once() {
         let cache = Cache::default();
         let limit = Deadline::after(Duration::from_secs(5));
-        let Ok(Turn::Call(call)) = cache.turn(false, limit) else { panic!("nothing is kept, and nobody else calls") };
-        let Err(error) = cache.turn(false, limit) else { panic!("it has its turn already") };
+        let Ok(Lookup::Call(call)) = cache.look_up(false, limit) else {
+            panic!("nothing is kept, and nobody else calls")
+        };
+        let Err(error) = cache.look_up(false, limit) else { panic!("it has the call already") };
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
         assert!(error.message().contains("uses the client"), "{error}");
         drop(call);
-        assert!(matches!(cache.turn(false, limit), Ok(Turn::Call(_))));
+        assert!(matches!(cache.look_up(false, limit), Ok(Lookup::Call(_))));
     }
 }

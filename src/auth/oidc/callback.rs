@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::cache::Call;
-use super::{MAX_TOKEN, failed};
+use super::error::failed;
+use super::token_text::MAX_TOKEN;
 use crate::credential::{IdpServerInfo, IdpServerResponse, OidcCallbackContext, OidcProvider};
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
@@ -46,7 +47,7 @@ pub(super) fn ask(
         Err(_) => Err(refused("the OIDC callback panicked")),
     };
     if response.is_err() {
-        call.was_vain();
+        call.gave_none();
     }
     response
 }

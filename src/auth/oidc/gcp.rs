@@ -1,7 +1,8 @@
 //! Google Cloud's metadata server: an identity token for the service account of a virtual machine.
 
-use super::environment::{failed_answer, http_failed, text};
-use super::{MAX_TOKEN, failed};
+use super::error::failed;
+use super::metadata_service::{failed_answer, http_failed};
+use super::token_text::{MAX_TOKEN, text};
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::http::{Method, Request};

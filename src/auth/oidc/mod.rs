@@ -9,8 +9,11 @@ mod azure;
 mod cache;
 mod callback;
 mod environment;
+mod error;
 mod gcp;
 mod idp;
+mod metadata_service;
+mod token_text;
 
 use std::mem;
 use std::sync::Arc;
@@ -25,12 +28,13 @@ use super::sasl::{SaslClient, SaslStep, explain_missing_from_community};
 use super::target::AuthTarget;
 use crate::credential::{AllowedHosts, IdpServerInfo, OidcCredential, OidcProvider, OidcSource};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result, Stage, codes};
+use crate::error::{Error, ErrorKind, Result, codes};
 use crate::secret::Secret;
 use crate::system::System;
 
-use cache::{Cache, Call, Kept, Turn};
+use cache::{Cache, Call, Lookup, Token};
 use callback::Asked;
+use error::{IDP, NAME, TOKEN, broken, stage};
 
 /// What the MONGODB-OIDC conversations of one client share.
 #[derive(Clone)]
@@ -59,9 +63,9 @@ impl OidcState {
 
 /// One side of the conversation: ours.
 pub(super) struct Oidc {
-    login: Login,
+    tokens: TokenSource,
     /// Taken from the cache to travel with `hello`.
-    speculative: Option<Arc<Kept>>,
+    speculative: Option<Arc<Token>>,
     /// What this conversation used.
     used: Option<Used>,
     state: State,
@@ -69,7 +73,7 @@ pub(super) struct Oidc {
 
 /// What stays the same from one try to the next.
 #[derive(Clone)]
-struct Login {
+struct TokenSource {
     credential: OidcCredential,
     shared: OidcState,
     host: String,
@@ -121,7 +125,7 @@ impl Oidc {
             OidcSource::HumanCallback { .. } => human_limit().earliest(target.deadline),
             _ => machine,
         };
-        Oidc::with(Login {
+        Oidc::with(TokenSource {
             credential: credential.clone(),
             shared: shared.clone(),
             host: target.host.to_owned(),
@@ -130,23 +134,23 @@ impl Oidc {
         })
     }
 
-    fn with(login: Login) -> Self {
-        Oidc { login, speculative: None, used: None, state: State::Unstarted }
+    fn with(tokens: TokenSource) -> Self {
+        Oidc { tokens, speculative: None, used: None, state: State::Unstarted }
     }
 
-    fn show(&mut self, token: &Kept, how: How) -> Zeroizing<Vec<u8>> {
+    fn show(&mut self, token: &Token, how: How) -> Zeroizing<Vec<u8>> {
         self.used = Some(Used { number: Some(token.number), how });
         self.state = State::Verdict;
         jwt(&token.text)
     }
 }
 
-impl Login {
+impl TokenSource {
     /// A service's token: a kept one, or the one that its callback or environment gives now.
-    fn of_machine(&self) -> Result<(Arc<Kept>, How)> {
-        let call = match self.shared.cache.turn(false, self.limits.wait)? {
-            Turn::Use(token) => return Ok((token, How::Cached)),
-            Turn::Call(call) => call,
+    fn workload_token(&self) -> Result<(Arc<Token>, How)> {
+        let call = match self.shared.cache.look_up(false, self.limits.wait)? {
+            Lookup::Use(token) => return Ok((token, How::Cached)),
+            Lookup::Call(call) => call,
         };
         let response = match &self.credential.source {
             OidcSource::Callback(provider) => {
@@ -165,12 +169,12 @@ impl Login {
     }
 
     /// A person's token: a kept one, or one by a refresh token; `None`: the server is to be asked for its identity provider.
-    fn of_person(&self) -> Result<Option<(Arc<Kept>, How)>> {
+    fn human_token(&self) -> Result<Option<(Arc<Token>, How)>> {
         let (provider, allowed_hosts) = self.human()?;
         self.check_host(&allowed_hosts)?;
-        match self.shared.cache.turn(true, self.limits.wait)? {
-            Turn::Use(token) => Ok(Some((token, How::Cached))),
-            Turn::Call(call) => match call.refresh() {
+        match self.shared.cache.look_up(true, self.limits.wait)? {
+            Lookup::Use(token) => Ok(Some((token, How::Cached))),
+            Lookup::Call(call) => match call.refresh() {
                 Some((info, refresh)) => {
                     let token = self.ask_person(provider, call, info, Some(refresh))?;
                     Ok(Some((token, How::Refreshed)))
@@ -181,11 +185,11 @@ impl Login {
     }
 
     /// The server has named its identity provider; meanwhile another thread may have got a token.
-    fn of_person_at(&self, info: IdpServerInfo) -> Result<(Arc<Kept>, How)> {
+    fn human_token_from(&self, info: IdpServerInfo) -> Result<(Arc<Token>, How)> {
         let (provider, _) = self.human()?;
-        match self.shared.cache.turn(true, self.limits.wait)? {
-            Turn::Use(token) => Ok((token, How::Cached)),
-            Turn::Call(call) => Ok((self.ask_person(provider, call, info, None)?, How::Fresh)),
+        match self.shared.cache.look_up(true, self.limits.wait)? {
+            Lookup::Use(token) => Ok((token, How::Cached)),
+            Lookup::Call(call) => Ok((self.ask_person(provider, call, info, None)?, How::Fresh)),
         }
     }
 
@@ -212,7 +216,7 @@ impl Login {
         call: Call<'_>,
         info: IdpServerInfo,
         refresh: Option<Secret>,
-    ) -> Result<Arc<Kept>> {
+    ) -> Result<Arc<Token>> {
         let username = self.credential.username.as_deref();
         let asked = Asked { username, idp_info: Some(info.clone()), refresh_token: refresh };
         let response = callback::ask(&provider, &call, asked, human_limit())?;
@@ -248,26 +252,26 @@ impl SaslClient for Oidc {
             return Err(broken("end", "this conversation was started before"));
         };
         if let Some(token) = self.speculative.take() {
-            if let OidcSource::HumanCallback { allowed_hosts, .. } = &self.login.credential.source {
-                self.login.check_host(allowed_hosts)?;
+            if let OidcSource::HumanCallback { allowed_hosts, .. } = &self.tokens.credential.source {
+                self.tokens.check_host(allowed_hosts)?;
             }
             return Ok(self.show(&token, How::Cached));
         }
-        let (token, how) = match &self.login.credential.source {
+        let (token, how) = match &self.tokens.credential.source {
             OidcSource::TokenFile(_) | OidcSource::TokenCommand(_) => {
-                let token = self.login.read_anew()?;
+                let token = self.tokens.read_anew()?;
                 self.used = Some(Used { number: None, how: How::Fresh });
                 self.state = State::Verdict;
                 return Ok(jwt(&token));
             }
-            OidcSource::HumanCallback { .. } => match self.login.of_person()? {
+            OidcSource::HumanCallback { .. } => match self.tokens.human_token()? {
                 Some(got) => got,
                 None => {
                     self.state = State::Idp;
-                    return Ok(self.login.principal());
+                    return Ok(self.tokens.principal());
                 }
             },
-            OidcSource::Environment(_) | OidcSource::Callback(_) => self.login.of_machine()?,
+            OidcSource::Environment(_) | OidcSource::Callback(_) => self.tokens.workload_token()?,
         };
         Ok(self.show(&token, how))
     }
@@ -276,7 +280,7 @@ impl SaslClient for Oidc {
         match mem::replace(&mut self.state, State::Over) {
             State::Idp => {
                 let info = idp::read(challenge).map_err(|what| broken(IDP, what))?;
-                let (token, how) = self.login.of_person_at(info)?;
+                let (token, how) = self.tokens.human_token_from(info)?;
                 Ok(SaslStep::Payload(self.show(&token, how)))
             }
             State::Verdict => Ok(SaslStep::Finished),
@@ -295,8 +299,8 @@ impl SaslClient for Oidc {
 
     /// Only a token that is kept: nobody is asked before the server has said that it is one.
     fn may_speculate(&mut self) -> bool {
-        let keeps = !matches!(self.login.credential.source, OidcSource::TokenFile(_) | OidcSource::TokenCommand(_));
-        let kept = self.login.shared.cache.kept();
+        let keeps = !matches!(self.tokens.credential.source, OidcSource::TokenFile(_) | OidcSource::TokenCommand(_));
+        let kept = self.tokens.shared.cache.kept();
         self.speculative = kept.filter(|token| keeps && token.text.expose().len() <= MAX_SPECULATIVE);
         self.speculative.is_some()
     }
@@ -308,19 +312,19 @@ impl SaslClient for Oidc {
         else {
             return None;
         };
-        let human = matches!(self.login.credential.source, OidcSource::HumanCallback { .. });
-        let tries = self.login.tries + 1;
+        let human = matches!(self.tokens.credential.source, OidcSource::HumanCallback { .. });
+        let tries = self.tokens.tries + 1;
         match (used.how, used.number) {
-            (How::Cached, number) if tries == 1 || human => self.login.shared.forget(number),
-            (How::Refreshed, Some(number)) => self.login.shared.cache.invalidate_with_refresh_token(number),
+            (How::Cached, number) if tries == 1 || human => self.tokens.shared.forget(number),
+            (How::Refreshed, Some(number)) => self.tokens.shared.cache.invalidate_with_refresh_token(number),
             _ => return None,
         }
-        Some(Oidc::with(Login { tries, ..self.login.clone() }))
+        Some(Oidc::with(TokenSource { tries, ..self.tokens.clone() }))
     }
 
     fn explain_refusal(&self, refused: Error) -> Error {
         let (Some(codes::AUTHENTICATION_FAILED), Some(_)) = (refused.code(), &self.used) else { return refused };
-        let from = match &self.login.credential.source {
+        let from = match &self.tokens.credential.source {
             OidcSource::Environment(environment) => format!("ENVIRONMENT {}", environment.name()),
             OidcSource::Callback(_) => "the callback".to_owned(),
             OidcSource::HumanCallback { .. } => "the human callback".to_owned(),
@@ -343,7 +347,7 @@ impl SaslClient for Oidc {
 
     fn forget(&self) -> Option<Forget> {
         let number = self.used.as_ref()?.number?;
-        let cache = self.login.shared.cache.clone();
+        let cache = self.tokens.shared.cache.clone();
         Some(Forget::new(move || cache.invalidate(number)))
     }
 }
@@ -357,34 +361,11 @@ fn jwt(token: &Secret) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(rawdoc! { "jwt": token.expose() }.into_bytes())
 }
 
-fn stage(step: &'static str) -> Stage {
-    Stage::Authentication { mechanism: NAME, step }
-}
-
-fn failed(kind: ErrorKind, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(kind, stage(TOKEN), message)
-}
-
-fn broken(step: &'static str, what: &'static str) -> Error {
-    Error::invalid_reply(stage(step), what)
-}
-
-/// The mechanism's name.
-const NAME: &str = "MONGODB-OIDC";
-
-/// The step before anything is sent.
-const TOKEN: &str = "getting a token";
-
-const IDP: &str = "identity provider";
-
 /// How long a service may take for a token where the operation has no limit.
 const MACHINE_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a person may take.
 const HUMAN_LIMIT: Duration = Duration::from_secs(5 * 60);
-
-/// The longest token, in bytes. A server may take less from whoever has not logged in yet (`preAuthMaximumMessageSizeBytes`).
-const MAX_TOKEN: usize = 48 * 1024;
 
 /// The longest token that travels with `hello`. That message is larger than the one that is nothing but the token, so a
 /// server could close each new connection over a token that it takes otherwise.

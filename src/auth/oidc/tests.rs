@@ -7,6 +7,7 @@ use std::time::Instant;
 use mongo_blocking_test_server::http::{HttpStub, Reply, Seen, SendMode};
 use mongo_blocking_test_server::peers::{Scratch, report};
 
+use super::token_text::MAX_TOKEN;
 use super::*;
 use crate::auth::tests::{context, localhost};
 use crate::credential::{IdpServerResponse, OidcCallbackContext, OidcCommand, OidcEnvironment};
@@ -404,7 +405,7 @@ fn allowed_hosts() {
 fn only_tokens_of_some_length_travel_with_hello() {
     for (length, speculates) in [(1, true), (MAX_SPECULATIVE, true), (MAX_SPECULATIVE + 1, false), (MAX_TOKEN, false)] {
         let shared = context().oidc;
-        let Ok(Turn::Call(call)) = shared.cache.turn(false, Deadline::NEVER) else { panic!("nothing is kept") };
+        let Ok(Lookup::Call(call)) = shared.cache.look_up(false, Deadline::NEVER) else { panic!("nothing is kept") };
         call.finish(IdpServerResponse::new("x".repeat(length)), None);
         let callback = OidcProvider::new(|_: &OidcCallbackContext| Err("the token is kept".into()));
         let credential = OidcCredential { username: None, source: OidcSource::Callback(callback) };
@@ -423,8 +424,8 @@ fn messages_to_the_byte() {
     assert_eq!(base64(&jwt(&Secret::from("abcd1234"))), "FwAAAAJqd3QACQAAAGFiY2QxMjM0AAA=");
     let credential =
         OidcCredential { username: Some("myidp".to_owned()), source: OidcSource::Environment(OidcEnvironment::K8s) };
-    let login = Oidc::new(&credential, &context().oidc, &localhost()).login;
-    assert_eq!(base64(&login.principal()), "EgAAAAJuAAYAAABteWlkcAAA");
+    let tokens = Oidc::new(&credential, &context().oidc, &localhost()).tokens;
+    assert_eq!(base64(&tokens.principal()), "EgAAAAJuAAYAAABteWlkcAAA");
 }
 
 const A_WHILE: Duration = Duration::from_secs(20);

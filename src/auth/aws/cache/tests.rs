@@ -1,3 +1,5 @@
+mod prose;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -167,7 +169,7 @@ fn those_who_wait_get_the_failure_and_a_panic_strands_nobody() {
                 catch_unwind(AssertUnwindSafe(|| {
                     get(&cache, &system, &|_| {
                         begun.send(()).unwrap();
-                        while waiting.load(Ordering::SeqCst) == 0 || Arc::strong_count(&fetch_in_progress(&cache)) < 4 {
+                        while waiting.load(Ordering::SeqCst) == 0 || cache.lock()[&KEY].fetches.waiters() == 0 {
                             thread::yield_now();
                         }
                         assert!(!panics, "on purpose");
@@ -196,16 +198,24 @@ fn those_who_wait_get_the_failure_and_a_panic_strands_nobody() {
     }
 }
 
-/// The fetch_in_progress under way; with the one that looks, the one in the cache and the one that flies, 3 know it.
-fn fetch_in_progress(cache: &Cache) -> Arc<Fetch> {
-    cache.lock()[&KEY].fetch_in_progress.clone().expect("a fetch_in_progress")
-}
-
 #[test]
 fn a_child_process_waits_for_no_thread_of_its_parent() {
     let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
-    let stranded = Entry { fetch_in_progress: Some(Arc::default()), process: fork::process() + 1, ..Entry::default() };
+    let stranded = Entry { fetches: SingleFlight::of_another_process(), ..Entry::default() };
     cache.lock().insert(KEY, stranded);
+    assert_eq!(id(&get(&cache, &system, &|_| found(1, &system)).unwrap()), "AKIA1");
+}
+
+/// As a provider does that uses the client which waits for its keys.
+#[test]
+fn a_fetch_that_needs_its_own_keys_is_refused_at_once() {
+    let (cache, system) = (Cache::default(), TestSystem::at(1_000_000));
+    let error = get(&cache, &system, &|_| {
+        get(&cache, &system, &|_| found(1, &system)).map(|_| panic!("it would have waited for itself"))
+    });
+    let error = error.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
+    assert!(error.message().contains("uses the client") && error.hint().is_some(), "{error}");
     assert_eq!(id(&get(&cache, &system, &|_| found(1, &system)).unwrap()), "AKIA1");
 }
 

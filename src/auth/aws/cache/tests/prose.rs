@@ -11,9 +11,9 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, Document, RawDocument, RawDocumentBuf, doc};
 use mongo_blocking_test_server::http::{HttpStub, Reply};
 
-use super::super::{Aws, AwsState};
-use super::*;
+use super::super::*;
 use crate::auth::authenticate;
+use crate::auth::aws::{Aws, AwsState};
 use crate::auth::sasl::Sasl;
 use crate::auth::tests::localhost;
 use crate::credential::{AwsCredential, EXTERNAL};
@@ -77,7 +77,7 @@ impl Scene {
     fn put(&self, id: &str, expires: SystemTime) {
         let keys = AwsKeys::new(id, "s").expires(expires);
         let held = Some(Arc::new(CachedKeys { keys, source: AwsSource::Container, kept: true }));
-        let entry = Entry { held, process: fork::process(), ..Entry::default() };
+        let entry = Entry { held, ..Entry::default() };
         self.shared.found.lock().insert(Key::of(&*self.system), entry);
     }
 
