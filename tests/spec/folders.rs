@@ -2,7 +2,7 @@
 
 use mongo_blocking_test_server::report::Report;
 
-use crate::{auth_legacy, connection_string, read_write_concern, unified, uri_options};
+use crate::{auth_legacy, connection_string, read_write_concern, seedlist, unified, uri_options};
 
 #[test]
 fn unified_test_format_invalid() {
@@ -68,6 +68,24 @@ fn uri_options() {
     let Some(mut report) = Report::on("uri-options/tests", 12) else { return };
     uri_options::run(&mut report);
     report.finish();
+}
+
+#[test]
+fn initial_dns_seedlist_discovery() {
+    for (folder, files) in [
+        ("initial-dns-seedlist-discovery/tests/replica-set", 28),
+        ("initial-dns-seedlist-discovery/tests/load-balanced", 9),
+    ] {
+        let Some(mut report) = Report::on(folder, files) else { return };
+        if seedlist::run(&mut report).is_none() {
+            return;
+        }
+        report.finish();
+        let Some(report) = Report::on(folder, files) else { return };
+        let mut report = report.titled(format!("{folder}, live"));
+        seedlist::run_live(&mut report);
+        report.finish();
+    }
 }
 
 #[test]

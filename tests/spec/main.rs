@@ -9,6 +9,7 @@ mod oidc;
 mod options;
 mod read_write_concern;
 mod runner;
+mod seedlist;
 mod server_versions;
 mod unified;
 mod uri_options;

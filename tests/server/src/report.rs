@@ -64,6 +64,8 @@ pub enum Part {
     ChangeStreams,
     /// The `bulkWrite` command of a client.
     ClientBulkWrite,
+    /// Discovery of several servers, and load balancers.
+    Discovery,
     /// Client-side field level encryption.
     Encryption,
     /// Files in GridFS buckets.
@@ -202,6 +204,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Part::ChangeStreams => "change streams",
             Part::ClientBulkWrite => "bulkWrite of a client",
+            Part::Discovery => "discovery of several servers",
             Part::Encryption => "client-side encryption",
             Part::GridFs => "GridFS",
             Part::LogMessages => "log messages",
