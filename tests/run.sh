@@ -146,8 +146,8 @@ run_tests() {
         esac
         ;;
     esac
-    # shellcheck disable=SC2086,SC2046
-    cargo_test "$@" $(echo "${filter:-}" | tr ',' ' ')
+    # shellcheck disable=SC2046
+    cargo_test "$@" $(echo "${filter:-}" | tr ',' '\n' | sed 's/^-/--skip /')
     filter=
 }
 

@@ -69,8 +69,17 @@ fn steps(table: &str) -> (Vec<Step<'_>>, Vec<String>) {
 /// What may stand in front of a step.
 const PREFIXES: [&str; 4] = ["native:", "gssapi:", "windows:", "sspi:"];
 
+/// Each part of the library's tests that one step leaves out is run by another.
+fn left_out(table: &str) -> Vec<String> {
+    let steps = table.lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split(['\t', ' ']));
+    let filters: Vec<&str> = steps.filter_map(|step| step.strip_prefix("lib:")).flat_map(|f| f.split(',')).collect();
+    let left_out = filters.iter().filter_map(|filter| filter.strip_prefix('-'));
+    left_out.filter(|part| !filters.contains(part)).map(|part| format!("no suite has the step lib:{part}")).collect()
+}
+
 fn complaints(table: &str, programs: &[Program]) -> Vec<String> {
     let (steps, mut found) = steps(table);
+    found.extend(left_out(table));
     for step in &steps {
         let Some(program) = programs.iter().find(|program| program.name == step.program) else {
             found.push(format!("{}: there is no tests/{}/main.rs", step.suite, step.program));
@@ -156,6 +165,8 @@ fn planted_gaps_are_found() {
     };
     let good = "# comment\none\tshows\tpeers\tlib test:whole doc\ntwo\tshows\t\ttest:parts:a:: native:test:parts:b:: test:main\n";
     assert_eq!(complaints(good, &programs()), Vec::<String>::new());
+    assert_eq!(left_out("a\tb\tc\tlib:-x::,y:: lib:z::,x::"), Vec::<String>::new());
+    assert_eq!(left_out("a\tb\tc\tlib:-x:: lib:y::"), ["no suite has the step lib:x::"]);
     let bad = "one\tshows\tpeers\ttest:none test:whole:a::,c:: test:parts:a\ntwo\tshows\ttest:main:a::\nthree\tshows\t\ttest:main:a::";
     assert_eq!(
         complaints(bad, &programs()),
