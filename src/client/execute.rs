@@ -164,7 +164,7 @@ fn read_preference_document(preference: &ReadPreference, server: ServerType) -> 
     match server {
         ServerType::Standalone => None,
         ServerType::Mongos => (*preference != ReadPreference::default()).then(|| preference.to_document()),
-        _ if preference.mode == ReadPreferenceMode::Primary => Some(rawdoc! { "mode": "primaryPreferred" }),
+        _ if preference.mode() == ReadPreferenceMode::Primary => Some(rawdoc! { "mode": "primaryPreferred" }),
         _ => Some(preference.to_document()),
     }
 }

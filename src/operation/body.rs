@@ -111,7 +111,7 @@ impl Body {
     }
 
     pub(crate) fn read_concern(&mut self, value: Option<&ReadConcern>) {
-        if let Some(value) = value.filter(|concern| !concern.level.is_empty()) {
+        if let Some(value) = value.filter(|concern| !concern.level.as_str().is_empty()) {
             self.0.append(cstr!("readConcern"), value.to_document());
         }
     }

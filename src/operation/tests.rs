@@ -34,7 +34,7 @@ fn address() -> Arc<ServerAddress> {
 }
 
 fn secondary() -> ReadPreference {
-    ReadPreference { mode: ReadPreferenceMode::Secondary, ..ReadPreference::default() }
+    ReadPreference::with_mode(ReadPreferenceMode::Secondary, None)
 }
 
 /// The body that the operation builds for a server, as a document.

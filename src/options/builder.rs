@@ -622,19 +622,20 @@ impl ClientOptionsBuilder {
     /// Which members of a replica set to read from (`readPreference`, `readPreferenceTags`, `maxStalenessSeconds`): the
     /// whole of it, so tags and staleness of a connection string do not hold any more.
     pub fn read_preference(mut self, preference: ReadPreference) -> Self {
-        let ReadPreference { mode, tag_sets, max_staleness, hedge } = preference;
-        debug_assert!(MODES.contains(&mode.name()));
-        self.code.set(OptionId::ReadPreference, Value::Text(mode.name().to_owned()));
-        self.code.set(OptionId::ReadPreferenceTags, Value::TagSets(tag_sets));
-        let seconds = max_staleness.map_or(-1, |limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
+        let mode = preference.mode().name();
+        debug_assert!(MODES.contains(&mode));
+        self.code.set(OptionId::ReadPreference, Value::Text(mode.to_owned()));
+        let tag_sets = preference.tag_sets().iter().map(|set| set.clone().into_iter().collect());
+        self.code.set(OptionId::ReadPreferenceTags, Value::TagSets(tag_sets.collect()));
+        self.given.hedged_reads = preference.options().and_then(|options| options.hedge.clone());
+        let seconds = preference.max_staleness().map_or(-1, |limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
         self.code.set(OptionId::MaxStalenessSeconds, Value::Number(seconds));
-        self.given.hedge = hedge;
         self
     }
 
     /// How well replicated the data that a read sees must be (`readConcernLevel`).
     pub fn read_concern(self, concern: ReadConcern) -> Self {
-        self.text(OptionId::ReadConcernLevel, concern.level)
+        self.text(OptionId::ReadConcernLevel, concern.level.as_str())
     }
 
     /// What a write must achieve before it counts as done (`w`, `wTimeoutMS`, `journal`), as far as it says something.

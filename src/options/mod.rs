@@ -6,6 +6,7 @@
 
 pub(crate) mod action;
 mod builder;
+mod builder_macro;
 mod concern;
 mod credential;
 mod getters;
@@ -17,6 +18,7 @@ mod protection;
 mod query;
 mod raw;
 mod seedlist;
+mod serde_util;
 mod spec;
 mod supported;
 mod table;
@@ -30,7 +32,12 @@ use std::time::Duration;
 
 pub use action::*;
 pub use builder::ClientOptionsBuilder;
-pub use concern::{Acknowledgment, Collation, ReadConcern, ReadPreference, ReadPreferenceMode, WriteConcern};
+pub use concern::{
+    Acknowledgment, Collation, CollationAlternate, CollationBuilder, CollationCaseFirst, CollationMaxVariable,
+    CollationStrength, HedgedReadOptions, HedgedReadOptionsBuilder, ReadConcern, ReadConcernLevel, ReadPreference,
+    ReadPreferenceMode, ReadPreferenceOptions, ReadPreferenceOptionsBuilder, SelectionCriteria, TagSet, WriteConcern,
+    WriteConcernBuilder,
+};
 pub use markdown::options_table;
 #[cfg(feature = "srv")]
 pub(crate) use parent_domain::{ParentDomain, is_host_name, normalized};

@@ -8,7 +8,7 @@ use super::seedlist::Seedlist;
 use super::spec::OptionId;
 use super::tls_types::{TlsBytes, TlsIdentity};
 use super::value::Value;
-use super::{DriverInfo, ServerAddress, ServerApi, TlsVersion, query};
+use super::{DriverInfo, HedgedReadOptions, ServerAddress, ServerApi, TlsVersion, query};
 use crate::credential::{AllowedHosts, AwsProvider, OidcCommand, OidcProvider};
 use crate::error::Result;
 use crate::event::{CommandEvent, EventHandler};
@@ -40,8 +40,8 @@ pub(super) struct RawOptions {
     pub(super) plus_in_uri: bool,
     pub(super) driver_info: Vec<DriverInfo>,
     pub(super) server_api: Option<ServerApi>,
-    /// `hedge` of the read preference, which no connection string has.
-    pub(super) hedge: Option<bool>,
+    /// Of the read preference that code gives: no option of a connection string says it.
+    pub(super) hedged_reads: Option<HedgedReadOptions>,
     pub(super) command_event_handler: Option<EventHandler<CommandEvent>>,
     pub(super) warning_handler: Option<EventHandler<Warning>>,
     pub(super) aws_provider: Option<AwsProvider>,

@@ -9,8 +9,8 @@ use super::raw::RawOptions;
 use super::spec::{OptionId, State};
 use super::value::Value;
 use super::{
-    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ServerAddress, WriteConcern,
-    credential, protection, tls,
+    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
+    ServerAddress, TagSet, WriteConcern, credential, protection, tls,
 };
 use crate::credential::{CanonicalizeHostName, Credential, ScramMechanism};
 use crate::error::{Error, Result};
@@ -50,7 +50,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
     let tls = tls::options(&given)?;
     let credential = credential::credential(&given, &mut warnings)?;
     check_strength(credential.as_ref(), &given.policy)?;
-    let read_preference = read_preference(&given.settings, given.hedge)?;
+    let read_preference = read_preference(&given)?;
     let write_concern = write_concern(&given.settings)?;
     warn_of_no_effect(&given.settings, &mut warnings);
     if given.settings.has(OptionId::ProxyHost) {
@@ -188,7 +188,8 @@ fn check_strength(credential: Option<&Credential>, policy: &SecurityPolicy) -> R
     Ok(())
 }
 
-fn read_preference(settings: &OptionMap, hedge: Option<bool>) -> Result<ReadPreference> {
+fn read_preference(given: &RawOptions) -> Result<ReadPreference> {
+    let settings = &given.settings;
     let mode = match settings.text(OptionId::ReadPreference) {
         Some("primaryPreferred") => ReadPreferenceMode::PrimaryPreferred,
         Some("secondary") => ReadPreferenceMode::Secondary,
@@ -205,14 +206,18 @@ fn read_preference(settings: &OptionMap, hedge: Option<bool>) -> Result<ReadPref
     if mode == ReadPreferenceMode::Primary && max_staleness.is_some() {
         return Err(Error::invalid_argument("maxStalenessSeconds cannot be used with the read preference primary"));
     }
-    if mode == ReadPreferenceMode::Primary && hedge.is_some() {
-        return Err(Error::invalid_argument("hedge cannot be used with the read preference primary"));
-    }
     let heartbeat = millis(settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default();
     if max_staleness.is_some_and(|limit| limit < heartbeat + IDLE_WRITE_PERIOD) {
         return Err(Error::invalid_argument("maxStalenessSeconds is less than heartbeatFrequencyMS plus 10 seconds"));
     }
-    Ok(ReadPreference { mode, tag_sets, max_staleness, hedge })
+    let tag_sets: Vec<TagSet> = tag_sets.into_iter().map(|set| set.into_iter().collect()).collect();
+    let options = ReadPreferenceOptions {
+        tag_sets: (!tag_sets.is_empty()).then_some(tag_sets),
+        max_staleness,
+        hedge: given.hedged_reads.clone(),
+    };
+    let set = options != ReadPreferenceOptions::default();
+    Ok(ReadPreference::with_mode(mode, set.then_some(options)))
 }
 
 fn write_concern(settings: &OptionMap) -> Result<Option<WriteConcern>> {

@@ -169,7 +169,7 @@ fn readable<'c, C: Candidate>(
     let of_type = |wanted: &[ServerType]| -> Vec<&'c C> {
         candidates.iter().copied().filter(|server| wanted.contains(&server.server_type())).collect()
     };
-    let eligible = |servers: Vec<&'c C>| match preference.max_staleness {
+    let eligible = |servers: Vec<&'c C>| match preference.max_staleness() {
         None => with_tags(servers, preference),
         Some(limit) => {
             let fresh = |server: &&C| {
@@ -181,7 +181,7 @@ fn readable<'c, C: Candidate>(
     let primary = of_type(&[ServerType::RsPrimary]);
     let secondaries = || eligible(of_type(&[ServerType::RsSecondary]));
     let or = |first: Vec<&'c C>, second: &dyn Fn() -> Vec<&'c C>| if first.is_empty() { second() } else { first };
-    match preference.mode {
+    match preference.mode() {
         ReadPreferenceMode::Primary => primary,
         ReadPreferenceMode::Secondary => secondaries(),
         ReadPreferenceMode::PrimaryPreferred => or(primary, &secondaries),
@@ -192,10 +192,10 @@ fn readable<'c, C: Candidate>(
 
 /// The servers that the first tag set with a match selects. Without tag sets, all.
 fn with_tags<'c, C: Candidate>(servers: Vec<&'c C>, preference: &ReadPreference) -> Vec<&'c C> {
-    if preference.tag_sets.is_empty() {
+    if preference.tag_sets().is_empty() {
         return servers;
     }
-    let matching = preference.tag_sets.iter().map(|set| {
+    let matching = preference.tag_sets().iter().map(|set| {
         let has_all = |server: &&C| {
             set.iter().all(|(key, value)| server.tags().iter().any(|(own, tag)| own == key && tag == value))
         };
@@ -253,21 +253,10 @@ fn check_read_preference(
     heartbeat_frequency: Duration,
 ) -> Result<()> {
     let invalid = |message: String| Err(Error::new(ErrorKind::InvalidArgument, Stage::ServerSelection, message));
-    if preference.mode == ReadPreferenceMode::Primary {
-        if preference.max_staleness.is_some_and(|limit| !limit.is_zero()) {
-            return invalid("maxStalenessSeconds cannot be given with the read preference mode primary".to_owned());
-        }
-        if preference.tag_sets.iter().any(|set| !set.is_empty()) {
-            return invalid("tag sets cannot be given with the read preference mode primary".to_owned());
-        }
-        if preference.hedge.is_some() {
-            return invalid("hedge cannot be given with the read preference mode primary".to_owned());
-        }
-    }
     let is_replica_set =
         matches!(topology_type, TopologyType::ReplicaSetNoPrimary | TopologyType::ReplicaSetWithPrimary);
     let least = SMALLEST_MAX_STALENESS.max(heartbeat_frequency.saturating_add(IDLE_WRITE_PERIOD));
-    match preference.max_staleness {
+    match preference.max_staleness() {
         Some(limit) if is_replica_set && limit < least => invalid(format!(
             "maxStalenessSeconds is {} and must be at least {} for a replica set with heartbeatFrequencyMS={}",
             limit.as_secs_f64(),
@@ -288,7 +277,7 @@ pub(crate) fn read_preference_document(
     server_type: ServerType,
     preference: &ReadPreference,
 ) -> Option<RawDocumentBuf> {
-    let is_primary = preference.mode == ReadPreferenceMode::Primary;
+    let is_primary = preference.mode() == ReadPreferenceMode::Primary;
     match (topology_type, server_type) {
         (TopologyType::Unknown, _) | (TopologyType::Single, ServerType::Standalone) => None,
         (TopologyType::Single, server_type) if server_type != ServerType::Mongos && is_primary => {
@@ -307,15 +296,15 @@ impl fmt::Display for Criteria<'_> {
             Criteria::Predicate(_) => return f.write_str("the predicate of the operation"),
             Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) => preference,
         };
-        write!(f, "query with ReadPreference {}", preference.mode.name())?;
-        if !preference.tag_sets.is_empty() {
-            let sets = preference.tag_sets.iter().map(|set| {
+        write!(f, "query with ReadPreference {}", preference.mode().name())?;
+        if !preference.tag_sets().is_empty() {
+            let sets = preference.tag_sets().iter().map(|set| {
                 let tags: Vec<String> = set.iter().map(|(key, value)| format!("{key}: {value}")).collect();
                 format!("{{{}}}", tags.join(", "))
             });
             write!(f, ", tag set list [{}]", sets.collect::<Vec<_>>().join(", "))?;
         }
-        match preference.max_staleness {
+        match preference.max_staleness() {
             Some(limit) => write!(f, ", and maxStalenessSeconds {}", limit.as_secs()),
             None => Ok(()),
         }
@@ -381,10 +370,10 @@ const DEFAULT_HEARTBEAT_FREQUENCY: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::ClientOptions;
+    use crate::options::{ClientOptions, HedgedReadOptions, ReadPreferenceOptions};
 
     fn preference(mode: ReadPreferenceMode) -> ReadPreference {
-        ReadPreference { mode, ..ReadPreference::default() }
+        ReadPreference::with_mode(mode, None)
     }
 
     #[test]
@@ -411,31 +400,27 @@ mod tests {
     }
 
     #[test]
-    fn tags_staleness_and_hedge_are_refused_with_mode_primary() {
-        let check = |preference: &ReadPreference| {
-            check_read_preference(preference, TopologyType::Sharded, Duration::from_secs(10)).is_ok()
+    fn staleness_is_checked_for_a_replica_set_only() {
+        let wanted = |seconds| {
+            ReadPreference::nearest(
+                ReadPreferenceOptions::builder().max_staleness(Duration::from_secs(seconds)).build(),
+            )
         };
-        let mut wanted = preference(ReadPreferenceMode::Primary);
-        assert!(check(&wanted));
-        wanted.max_staleness = Some(Duration::from_secs(120));
-        assert!(!check(&wanted));
-        wanted.max_staleness = None;
-        wanted.tag_sets = vec![[("dc".to_owned(), "ny".to_owned())].into()];
-        assert!(!check(&wanted));
-        wanted.tag_sets = vec![[].into()];
-        assert!(check(&wanted), "the empty tag set is the default of some programs");
-        wanted.hedge = Some(true);
-        assert!(!check(&wanted));
-        let error = ClientOptions::builder().host("localhost").read_preference(wanted).build().unwrap_err();
-        assert!(error.message().contains("hedge"), "{error}");
+        let check = |topology_type, seconds| {
+            check_read_preference(&wanted(seconds), topology_type, Duration::from_secs(10)).is_ok()
+        };
+        assert!(check(TopologyType::Sharded, 1));
+        assert!(check(TopologyType::ReplicaSetWithPrimary, 90));
+        assert!(!check(TopologyType::ReplicaSetWithPrimary, 89));
     }
 
     #[test]
     fn a_router_learns_tags_staleness_and_hedge() {
-        let mut wanted = preference(ReadPreferenceMode::Nearest);
-        wanted.tag_sets = vec![[("dc".to_owned(), "ny".to_owned())].into()];
-        wanted.max_staleness = Some(Duration::from_secs(120));
-        wanted.hedge = Some(false);
+        let wanted = ReadPreferenceOptions::builder()
+            .tag_sets(vec![[("dc".to_owned(), "ny".to_owned())].into()])
+            .max_staleness(Duration::from_secs(120))
+            .hedge(HedgedReadOptions::with_enabled(false));
+        let wanted = ReadPreference::nearest(wanted.build());
         let options = ClientOptions::builder().host("localhost").read_preference(wanted).build().unwrap();
         let document =
             read_preference_document(TopologyType::Sharded, ServerType::Mongos, options.read_preference()).unwrap();
@@ -450,10 +435,12 @@ mod tests {
 
     #[test]
     fn criteria_are_named_with_all_that_they_ask_for() {
-        let mut wanted = preference(ReadPreferenceMode::Secondary);
+        let wanted = ReadPreference::secondary(None);
         assert_eq!(Criteria::Read(&wanted).to_string(), "query with ReadPreference secondary");
-        wanted.tag_sets = vec![[("dc".to_owned(), "ny".to_owned())].into(), [].into()];
-        wanted.max_staleness = Some(Duration::from_secs(120));
+        let options = ReadPreferenceOptions::builder()
+            .tag_sets(vec![[("dc".to_owned(), "ny".to_owned())].into(), [].into()])
+            .max_staleness(Duration::from_secs(120));
+        let wanted = ReadPreference::secondary(options.build());
         assert_eq!(
             Criteria::Read(&wanted).to_string(),
             "query with ReadPreference secondary, tag set list [{dc: ny}, {}], and maxStalenessSeconds 120"

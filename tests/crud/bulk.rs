@@ -2,7 +2,9 @@
 
 use mongo_blocking::bson::{Bson, Document, doc};
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{BulkWriteOptions, Collation, DeleteOptions, Hint, ReplaceOptions, UpdateOptions};
+use mongo_blocking::options::{
+    BulkWriteOptions, Collation, CollationStrength, DeleteOptions, Hint, ReplaceOptions, UpdateOptions,
+};
 use mongo_blocking::{Error, WriteModel};
 
 use super::{DUPLICATE_KEY, all, ids, is_argument_error, numbered, place, places};
@@ -116,7 +118,7 @@ fn each_write_has_its_own_options() {
     let collection = place.collection("c");
     collection.insert_many([doc! {"_id": 0, "s": "A", "l": [1, 9]}, doc! {"_id": 1, "s": "b"}]).run().unwrap();
     let mut blind = Collation::new("en");
-    blind.strength = Some(1);
+    blind.strength = Some(CollationStrength::Primary);
     let done = collection
         .bulk_write([
             WriteModel::UpdateMany {

@@ -130,7 +130,7 @@ fn a_write_concern_that_contradicts_itself_is_refused() {
 fn handles_tell_what_they_use() {
     let Some(place) = place_with("concerns_told", "w=1&readPreference=nearest") else { return };
     assert_eq!(place.database.write_concern(), Some(&WriteConcern::nodes(1)));
-    assert_eq!(place.database.read_preference().mode, ReadPreferenceMode::Nearest);
+    assert_eq!(place.database.read_preference().mode(), ReadPreferenceMode::Nearest);
     assert_eq!(place.database.read_concern(), None);
     let words = CollectionOptions::default()
         .read_preference(ReadPreference::default())

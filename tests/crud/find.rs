@@ -5,7 +5,7 @@ use std::time::Duration;
 use mongo_blocking::Collection;
 use mongo_blocking::bson::{Document, RawDocumentBuf, doc};
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{Collation, CursorType, FindOptions, ReadConcern, ReadPreference, ReadPreferenceMode};
+use mongo_blocking::options::{Collation, CollationStrength, CursorType, FindOptions, ReadConcern, ReadPreference};
 use serde::Deserialize;
 
 use super::{Place, ids, is_argument_error, place};
@@ -95,7 +95,7 @@ fn collation_and_variables() {
         .unwrap();
     collection.insert_one(doc! {"_id": 3, "s": "9"}).run().unwrap();
     let mut base = Collation::new("en");
-    base.strength = Some(1);
+    base.strength = Some(CollationStrength::Primary);
     let alike = collection.find(doc! {"s": "A"}).collation(base.clone()).sort(doc! {"_id": 1}).run();
     assert_eq!(ids(&found(alike)), [0, 1]);
     let last = collection.find_one(doc! {"s": "A"}).collation(base).sort(doc! {"_id": -1}).run().unwrap();
@@ -115,8 +115,7 @@ fn collation_and_variables() {
 #[test]
 fn options_have_their_names_on_the_wire() {
     let Some((place, collection)) = ten("find_names") else { return };
-    let mut secondary = ReadPreference::default();
-    secondary.mode = ReadPreferenceMode::SecondaryPreferred;
+    let secondary = ReadPreference::secondary_preferred(None);
     let cursor = collection
         .find(doc! {"_id": 1})
         .allow_disk_use(true)

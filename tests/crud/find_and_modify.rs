@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongo_blocking::bson::{Bson, doc};
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{Collation, ReturnDocument};
+use mongo_blocking::options::{Collation, CollationStrength, ReturnDocument};
 
 use super::{FAILED_VALIDATION, all, place};
 
@@ -49,7 +49,7 @@ fn sort_projection_collation_and_array_filters() {
         .run()
         .unwrap();
     let mut blind = Collation::new("en");
-    blind.strength = Some(2);
+    blind.strength = Some(CollationStrength::Secondary);
     let last = collection
         .find_one_and_update(doc! {"s": "a"}, doc! {"$set": {"hit": true}})
         .sort(doc! {"_id": -1})

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use mongo_blocking::bson::{Bson, Document, doc};
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{Collation, ReadConcern, WriteConcern};
+use mongo_blocking::options::{Collation, CollationStrength, ReadConcern, WriteConcern};
 use serde::Deserialize;
 
 use super::{all, is_argument_error, numbered, place};
 
 fn case_blind() -> Collation {
     let mut collation = Collation::new("en");
-    collation.strength = Some(2);
+    collation.strength = Some(CollationStrength::Secondary);
     collation
 }
 

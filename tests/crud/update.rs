@@ -1,13 +1,13 @@
 //! `update_one`, `update_many`, `replace_one`, `delete_one`, `delete_many`.
 
 use mongo_blocking::bson::{Bson, Document, doc};
-use mongo_blocking::options::{Collation, Hint, UpdateModifications, UpdateOptions};
+use mongo_blocking::options::{Collation, CollationStrength, Hint, UpdateModifications, UpdateOptions};
 
 use super::{DUPLICATE_KEY, FAILED_VALIDATION, all, ids, is_argument_error, numbered, place, write_error};
 
 fn case_blind() -> Collation {
     let mut collation = Collation::new("en");
-    collation.strength = Some(2);
+    collation.strength = Some(CollationStrength::Secondary);
     collation
 }
 

@@ -1,7 +1,9 @@
 //! What cannot be right, with the place and the remedy; what is understood and cannot be done yet.
 
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ReadConcern, ReadPreference, WriteConcern};
+use mongo_blocking::options::{
+    ClientOptions, ClientOptionsBuilder, ReadConcern, ReadPreference, ReadPreferenceOptions, WriteConcern,
+};
 use mongo_blocking::{Client, Error, WarningKind};
 use std::time::Duration;
 
@@ -80,8 +82,8 @@ fn hard_errors() {
 #[test]
 fn in_code_a_value_that_makes_no_sense_is_an_error() {
     let builder = ClientOptions::builder;
-    let mut stale = ReadPreference::default();
-    stale.max_staleness = Some(Duration::from_secs(100));
+    let stale = ReadPreferenceOptions::builder().max_staleness(Duration::from_secs(10)).build();
+    let stale = ReadPreference::secondary(stale);
     for builder in [
         builder().username(""),
         builder().auth_mechanism("SCRAM"),

@@ -99,7 +99,7 @@ fn code_wins_over_the_connection_string() {
     let again = options.into_builder().read_concern(ReadConcern::majority()).uri("mongodb://h2/?appName=later").build();
     let again = again.unwrap();
     assert_eq!((again.app_name(), again.hosts()[0].to_string().as_str()), (Some("uri"), "other:27017"));
-    assert_eq!(again.read_preference().mode, ReadPreferenceMode::Nearest);
+    assert_eq!(again.read_preference().mode(), ReadPreferenceMode::Nearest);
     assert_eq!(again.read_concern(), Some(&ReadConcern::majority()));
 }
 

@@ -38,7 +38,7 @@ fn judge_uri(case: &Value) -> Result<(), String> {
     }
     same_warning(case, &options)?;
     if !case["readConcern"].is_null() {
-        let found = options.read_concern().map_or(json!({}), |concern| json!({ "level": concern.level }));
+        let found = options.read_concern().map_or(json!({}), |concern| json!({ "level": concern.level.as_str() }));
         same("readConcern", &case["readConcern"], &found)?;
     }
     if !case["writeConcern"].is_null() {

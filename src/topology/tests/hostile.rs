@@ -427,7 +427,7 @@ fn criteria_beyond_the_fixtures() {
     let known = answer(&known, "b", &member(&hosts, secondary.clone())).description;
     let (a, b, c) = (address("a"), address("b"), address("c"));
     let is_secondary = |server: &ServerInfo| server.server_type() == ServerType::RsSecondary;
-    let secondaries = ReadPreference { mode: ReadPreferenceMode::Secondary, ..ReadPreference::default() };
+    let secondaries = ReadPreference::with_mode(ReadPreferenceMode::Secondary, None);
     let chosen = |description: &TopologyDescription, criteria, deprioritised: &[ServerAddress]| {
         choose(description, criteria, deprioritised).unwrap().map(|server| server.address.clone())
     };

@@ -27,7 +27,7 @@ pub(super) fn run(fixture: &Document) -> Verdict {
         let count = state.get("operation_count").and_then(number).ok_or("operation_count is missing")?;
         counts.insert(address(state)?, count as usize);
     }
-    let nearest = ReadPreference { mode: ReadPreferenceMode::Nearest, ..ReadPreference::default() };
+    let nearest = ReadPreference::with_mode(ReadPreferenceMode::Nearest, None);
     let conditions = Conditions {
         criteria: Criteria::Read(&nearest),
         deprioritised: &[],

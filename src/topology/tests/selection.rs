@@ -1,6 +1,5 @@
 //! What the fixtures of selection share: a description and a read preference made from a fixture.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use bson::{Bson, DateTime, Document, rawdoc};
 use super::{check_keys, documents, number};
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::event::sdam::TopologyType;
-use crate::options::{ReadPreference, ReadPreferenceMode};
+use crate::options::{ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, TagSet};
 use crate::topology::description::{ServerEntry, TopologyDescription};
 use crate::topology::round_trip::RoundTripTimes;
 use crate::uri::ServerAddress;
@@ -59,21 +58,29 @@ fn entry(server: &Document, origin: Instant) -> Result<ServerEntry, String> {
     })
 }
 
-/// The read preference that a fixture gives.
-pub(super) fn read_preference(fixture: &Document) -> Result<ReadPreference, String> {
+/// The read preference that a fixture gives. Mode primary takes no options: where the fixture gives some, there is no such value, which is
+/// the error that the fixture expects.
+pub(super) fn read_preference(fixture: &Document) -> Result<Option<ReadPreference>, String> {
     check_keys(fixture, &["mode", "tag_sets", "maxStalenessSeconds"])?;
-    let mut preference = ReadPreference::default();
+    let mut preference_mode = ReadPreferenceMode::Primary;
     if let Ok(mode) = fixture.get_str("mode") {
         let same = |known: &&ReadPreferenceMode| known.name().eq_ignore_ascii_case(mode);
-        preference.mode = *MODES.iter().find(same).ok_or_else(|| format!("unknown mode: {mode}"))?;
+        preference_mode = *MODES.iter().find(same).ok_or_else(|| format!("unknown mode: {mode}"))?;
     }
-    for set in documents(fixture, "tag_sets") {
-        let tags = set.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()));
-        preference.tag_sets.push(tags.collect::<BTreeMap<_, _>>());
-    }
+    let tag_sets: Vec<TagSet> = documents(fixture, "tag_sets")
+        .into_iter()
+        .map(|set| {
+            set.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+        })
+        .collect();
     let seconds = fixture.get("maxStalenessSeconds").and_then(number).filter(|seconds| *seconds >= 0.0);
-    preference.max_staleness = seconds.map(Duration::from_secs_f64);
-    Ok(preference)
+    let mut options = ReadPreferenceOptions::default();
+    options.max_staleness = seconds.map(Duration::from_secs_f64);
+    let narrowed =
+        options.max_staleness.is_some_and(|limit| !limit.is_zero()) || tag_sets.iter().any(|set| !set.is_empty());
+    options.tag_sets = (!tag_sets.is_empty()).then_some(tag_sets);
+    let possible = preference_mode != ReadPreferenceMode::Primary || !narrowed;
+    Ok(possible.then(|| ReadPreference::with_mode(preference_mode, options)))
 }
 
 /// The addresses of a list of servers, sorted.

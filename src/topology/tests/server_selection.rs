@@ -36,7 +36,13 @@ pub(super) fn run(fixture: &Document) -> Verdict {
     check_keys(fixture, &known)?;
     let topology = fixture.get_document("topology_description").map_err(|error| error.to_string())?;
     let description = description(topology, Instant::now())?;
-    let preference = fixture.get_document("read_preference").map(read_preference).unwrap_or(Ok(Default::default()))?;
+    let expects_error = fixture.get_bool("error").unwrap_or(false);
+    let given = fixture.get_document("read_preference").map(read_preference).unwrap_or(Ok(Some(Default::default())))?;
+    let preference = match given {
+        Some(preference) => preference,
+        None if expects_error => return Ok(()),
+        None => return Err("a read preference that cannot exist is given, and no error is expected".to_owned()),
+    };
     let criteria = match fixture.get_str("operation") {
         Ok("write") => Criteria::Write,
         Ok("read") | Err(_) => Criteria::Read(&preference),
@@ -51,7 +57,7 @@ pub(super) fn run(fixture: &Document) -> Verdict {
         heartbeat_frequency: Duration::from_secs_f64(heartbeat.unwrap_or(10_000.0) / 1e3),
     };
     let suitable = suitable_servers(&description, &conditions);
-    if fixture.get_bool("error").unwrap_or(false) {
+    if expects_error {
         return match suitable {
             Err(_) => Ok(()),
             Ok(suitable) => Err(format!("an error is expected, and {:?} suit", found(&suitable))),

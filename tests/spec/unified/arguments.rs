@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bson::{Bson, Document};
 use mongo_blocking::options::{
-    Acknowledgment, Collation, CursorType, Hint, ReadConcern, ReadPreference, ReadPreferenceMode, ReturnDocument,
-    UpdateModifications, WriteConcern,
+    Acknowledgment, Collation, CursorType, Hint, ReadConcern, ReadPreference, ReadPreferenceMode,
+    ReadPreferenceOptions, ReturnDocument, TagSet, UpdateModifications, WriteConcern,
 };
 
 use super::operations::Trouble;
@@ -167,9 +167,8 @@ fn acknowledgment(value: &Bson) -> Result<Acknowledgment, String> {
 
 pub fn read_preference(document: &Document) -> Result<ReadPreference, String> {
     only(document, &["mode", "tagSets", "maxStalenessSeconds"])?;
-    let mut preference = ReadPreference::default();
     let mode = document.get_str("mode").map_err(|e| format!("readPreference: {e}"))?.to_lowercase();
-    preference.mode = match mode.as_str() {
+    let mode = match mode.as_str() {
         "primary" => ReadPreferenceMode::Primary,
         "primarypreferred" => ReadPreferenceMode::PrimaryPreferred,
         "secondary" => ReadPreferenceMode::Secondary,
@@ -178,29 +177,24 @@ pub fn read_preference(document: &Document) -> Result<ReadPreference, String> {
         other => return Err(format!("there is no read preference {other}")),
     };
     let seconds = document.get("maxStalenessSeconds").and_then(whole).and_then(|n| n.try_into().ok());
-    preference.max_staleness = seconds.map(Duration::from_secs);
-    for tags in document.get("tagSets").cloned().and_then(as_documents).unwrap_or_default() {
-        let texts = tags.into_iter().map(|(key, value)| (key, value.as_str().unwrap_or_default().to_owned()));
-        preference.tag_sets.push(texts.collect());
-    }
-    Ok(preference)
+    let mut options = ReadPreferenceOptions::default();
+    options.max_staleness = seconds.map(Duration::from_secs);
+    let tag_sets = document.get("tagSets").cloned().and_then(as_documents).map(|sets| {
+        let texts = |tags: Document| {
+            tags.into_iter()
+                .map(|(key, value)| (key, value.as_str().unwrap_or_default().to_owned()))
+                .collect::<TagSet>()
+        };
+        sets.into_iter().map(texts).collect::<Vec<_>>()
+    });
+    options.tag_sets = tag_sets;
+    let given = options != ReadPreferenceOptions::default();
+    Ok(ReadPreference::with_mode(mode, given.then_some(options)))
 }
 
 fn collation(document: &Document) -> Result<Collation, String> {
     only(document, COLLATION_KEYS)?;
-    let text = |key: &str| document.get_str(key).ok().map(str::to_owned);
-    let flag = |key: &str| document.get_bool(key).ok();
-    let mut collation = Collation::default();
-    collation.locale = text("locale").unwrap_or_default();
-    collation.strength = document.get("strength").and_then(whole).and_then(|n| n.try_into().ok());
-    collation.case_level = flag("caseLevel");
-    collation.case_first = text("caseFirst");
-    collation.numeric_ordering = flag("numericOrdering");
-    collation.alternate = text("alternate");
-    collation.max_variable = text("maxVariable");
-    collation.normalization = flag("normalization");
-    collation.backwards = flag("backwards");
-    Ok(collation)
+    bson::deserialize_from_document(document.clone()).map_err(|error| format!("collation: {error}"))
 }
 
 fn only(document: &Document, known: &[&str]) -> Result<(), String> {

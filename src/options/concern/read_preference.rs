@@ -1,0 +1,351 @@
+//! Which server a read may go to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::Duration;
+
+use bson::raw::{CString, cstr};
+use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::builder;
+
+/// Tags that a member must have, by name and value. An empty set matches every member.
+pub type TagSet = HashMap<String, String>;
+
+/// What decides which server an operation goes to.
+///
+/// ```
+/// use mongo_blocking::options::{ReadPreference, SelectionCriteria};
+///
+/// let nearest: SelectionCriteria = ReadPreference::nearest(None).into();
+/// assert_eq!(nearest.as_read_preference(), Some(&ReadPreference::Nearest { options: None }));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum SelectionCriteria {
+    /// A read preference.
+    ReadPreference(ReadPreference),
+}
+
+impl SelectionCriteria {
+    /// The read preference, if that is what the criteria are.
+    pub fn as_read_preference(&self) -> Option<&ReadPreference> {
+        let SelectionCriteria::ReadPreference(preference) = self;
+        Some(preference)
+    }
+}
+
+impl From<ReadPreference> for SelectionCriteria {
+    fn from(preference: ReadPreference) -> Self {
+        SelectionCriteria::ReadPreference(preference)
+    }
+}
+
+/// Which members of a deployment a read may go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReadPreferenceMode {
+    /// The primary only.
+    #[default]
+    Primary,
+    /// The primary, or a secondary if no primary is available.
+    PrimaryPreferred,
+    /// Secondaries only.
+    Secondary,
+    /// A secondary, or the primary if no secondary is suitable.
+    SecondaryPreferred,
+    /// Any member.
+    Nearest,
+}
+
+impl ReadPreferenceMode {
+    /// Its name in a connection string and in a command.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReadPreferenceMode::Primary => "primary",
+            ReadPreferenceMode::PrimaryPreferred => "primaryPreferred",
+            ReadPreferenceMode::Secondary => "secondary",
+            ReadPreferenceMode::SecondaryPreferred => "secondaryPreferred",
+            ReadPreferenceMode::Nearest => "nearest",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        let modes = [
+            ReadPreferenceMode::Primary,
+            ReadPreferenceMode::PrimaryPreferred,
+            ReadPreferenceMode::Secondary,
+            ReadPreferenceMode::SecondaryPreferred,
+            ReadPreferenceMode::Nearest,
+        ];
+        modes.into_iter().find(|mode| mode.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// Which server a read goes to
+/// ([`readPreference`](https://github.com/mongodb/specifications/blob/master/source/server-selection/server-selection.md)).
+///
+/// ```
+/// use std::time::Duration;
+/// use mongo_blocking::options::{ReadPreference, ReadPreferenceMode, ReadPreferenceOptions};
+///
+/// let reports = ReadPreferenceOptions::builder()
+///     .tag_sets(vec![[("use".to_string(), "reports".to_string())].into()])
+///     .max_staleness(Duration::from_secs(120))
+///     .build();
+/// let preference = ReadPreference::secondary(reports);
+/// assert_eq!(preference.mode(), ReadPreferenceMode::Secondary);
+/// assert_eq!(preference.max_staleness(), Some(Duration::from_secs(120)));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadPreference {
+    /// The primary only.
+    #[default]
+    Primary,
+    /// Secondaries only.
+    Secondary {
+        /// Which of them.
+        options: Option<ReadPreferenceOptions>,
+    },
+    /// The primary, or a secondary if no primary is available.
+    PrimaryPreferred {
+        /// Which of the secondaries.
+        options: Option<ReadPreferenceOptions>,
+    },
+    /// A secondary, or the primary if no secondary is suitable.
+    SecondaryPreferred {
+        /// Which of the secondaries.
+        options: Option<ReadPreferenceOptions>,
+    },
+    /// Any member.
+    Nearest {
+        /// Which of them.
+        options: Option<ReadPreferenceOptions>,
+    },
+}
+
+/// What narrows down the members that a read may go to.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ReadPreferenceOptions {
+    /// Tag sets. The first set that some member matches counts.
+    #[serde(alias = "tag_sets", skip_serializing_if = "Option::is_none")]
+    pub tag_sets: Option<Vec<TagSet>>,
+    /// How far behind the primary a secondary may be; at least 90 seconds.
+    #[serde(
+        rename = "maxStalenessSeconds",
+        with = "crate::options::serde_util::optional_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub max_staleness: Option<Duration>,
+    /// Whether mongos may send the read to two members. MongoDB 8.0 deprecates hedged reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<HedgedReadOptions>,
+}
+
+builder! {
+    ReadPreferenceOptions,
+    ReadPreferenceOptionsBuilder { tag_sets: Vec<TagSet>, max_staleness: Duration, hedge: HedgedReadOptions }
+}
+
+/// Tags in one order, so that equal options look equal.
+impl fmt::Debug for ReadPreferenceOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sorted =
+            |sets: &Vec<TagSet>| sets.iter().map(|set| set.iter().collect::<BTreeMap<_, _>>()).collect::<Vec<_>>();
+        f.debug_struct("ReadPreferenceOptions")
+            .field("tag_sets", &self.tag_sets.as_ref().map(sorted))
+            .field("max_staleness", &self.max_staleness)
+            .field("hedge", &self.hedge)
+            .finish()
+    }
+}
+
+/// Whether mongos may send a read to two members and use the first answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct HedgedReadOptions {
+    /// Whether it may.
+    pub enabled: bool,
+}
+
+impl HedgedReadOptions {
+    /// With hedged reads on or off.
+    pub fn with_enabled(enabled: bool) -> Self {
+        HedgedReadOptions { enabled }
+    }
+
+    /// A builder. Hedged reads are off unless they are switched on.
+    pub fn builder() -> HedgedReadOptionsBuilder {
+        HedgedReadOptionsBuilder(HedgedReadOptions::default())
+    }
+}
+
+/// The builder that [`HedgedReadOptions::builder`] returns.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct HedgedReadOptionsBuilder(HedgedReadOptions);
+
+impl HedgedReadOptionsBuilder {
+    /// Sets [`enabled`](HedgedReadOptions::enabled).
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.0.enabled = enabled;
+        self
+    }
+
+    /// The options.
+    pub fn build(self) -> HedgedReadOptions {
+        self.0
+    }
+}
+
+impl ReadPreference {
+    /// The primary only.
+    pub fn primary() -> Self {
+        ReadPreference::Primary
+    }
+
+    /// Secondaries only.
+    pub fn secondary(options: impl Into<Option<ReadPreferenceOptions>>) -> Self {
+        ReadPreference::Secondary { options: options.into() }
+    }
+
+    /// The primary, or a secondary if no primary is available.
+    pub fn primary_preferred(options: impl Into<Option<ReadPreferenceOptions>>) -> Self {
+        ReadPreference::PrimaryPreferred { options: options.into() }
+    }
+
+    /// A secondary, or the primary if no secondary is suitable.
+    pub fn secondary_preferred(options: impl Into<Option<ReadPreferenceOptions>>) -> Self {
+        ReadPreference::SecondaryPreferred { options: options.into() }
+    }
+
+    /// Any member.
+    pub fn nearest(options: impl Into<Option<ReadPreferenceOptions>>) -> Self {
+        ReadPreference::Nearest { options: options.into() }
+    }
+
+    /// The preference with this mode. [`ReadPreferenceMode::Primary`] takes no options and drops them.
+    pub fn with_mode(mode: ReadPreferenceMode, options: impl Into<Option<ReadPreferenceOptions>>) -> Self {
+        match mode {
+            ReadPreferenceMode::Primary => ReadPreference::primary(),
+            ReadPreferenceMode::PrimaryPreferred => ReadPreference::primary_preferred(options),
+            ReadPreferenceMode::Secondary => ReadPreference::secondary(options),
+            ReadPreferenceMode::SecondaryPreferred => ReadPreference::secondary_preferred(options),
+            ReadPreferenceMode::Nearest => ReadPreference::nearest(options),
+        }
+    }
+
+    /// Its mode.
+    pub fn mode(&self) -> ReadPreferenceMode {
+        match self {
+            ReadPreference::Primary => ReadPreferenceMode::Primary,
+            ReadPreference::Secondary { .. } => ReadPreferenceMode::Secondary,
+            ReadPreference::PrimaryPreferred { .. } => ReadPreferenceMode::PrimaryPreferred,
+            ReadPreference::SecondaryPreferred { .. } => ReadPreferenceMode::SecondaryPreferred,
+            ReadPreference::Nearest { .. } => ReadPreferenceMode::Nearest,
+        }
+    }
+
+    /// Its options. The mode primary has none.
+    pub fn options(&self) -> Option<&ReadPreferenceOptions> {
+        match self {
+            ReadPreference::Primary => None,
+            ReadPreference::Secondary { options }
+            | ReadPreference::PrimaryPreferred { options }
+            | ReadPreference::SecondaryPreferred { options }
+            | ReadPreference::Nearest { options } => options.as_ref(),
+        }
+    }
+
+    /// Its tag sets, in the order in which they are tried.
+    pub fn tag_sets(&self) -> &[TagSet] {
+        self.options().and_then(|options| options.tag_sets.as_deref()).unwrap_or_default()
+    }
+
+    /// How far behind the primary a secondary may be.
+    pub fn max_staleness(&self) -> Option<Duration> {
+        self.options().and_then(|options| options.max_staleness)
+    }
+
+    /// The `$readPreference` of a command.
+    pub(crate) fn to_document(&self) -> RawDocumentBuf {
+        let mut document = rawdoc! { "mode": self.mode().name() };
+        if !self.tag_sets().is_empty() {
+            let mut sets = RawArrayBuf::new();
+            for set in self.tag_sets() {
+                // In one order, so that equal preferences send equal commands.
+                let mut sorted: Vec<_> = set.iter().collect();
+                sorted.sort();
+                let mut tags = RawDocumentBuf::new();
+                for (name, value) in sorted {
+                    // No member has a tag with a zero byte in its name, and BSON cannot say it.
+                    if let Ok(name) = CString::try_from(name.as_str()) {
+                        tags.append(name, value.as_str());
+                    }
+                }
+                sets.push(tags);
+            }
+            document.append(cstr!("tags"), sets);
+        }
+        if let Some(limit) = self.max_staleness() {
+            document.append(cstr!("maxStalenessSeconds"), i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
+        }
+        if let Some(hedge) = self.options().and_then(|options| options.hedge.as_ref()) {
+            document.append(cstr!("hedge"), rawdoc! { "enabled": hedge.enabled });
+        }
+        document
+    }
+}
+
+impl fmt::Display for ReadPreference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.mode().name())?;
+        if !self.tag_sets().is_empty() {
+            write!(f, ", tag sets {:?}", self.tag_sets())?;
+        }
+        if let Some(limit) = self.max_staleness() {
+            write!(f, ", max staleness {} s", limit.as_secs())?;
+        }
+        Ok(())
+    }
+}
+
+/// How a preference is written in documents.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    mode: String,
+    #[serde(flatten)]
+    options: ReadPreferenceOptions,
+}
+
+impl Serialize for ReadPreference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let written =
+            Written { mode: self.mode().name().to_owned(), options: self.options().cloned().unwrap_or_default() };
+        written.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReadPreference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Written { mode, options } = Written::deserialize(deserializer)?;
+        let mode = ReadPreferenceMode::from_name(&mode).ok_or_else(|| {
+            D::Error::custom(format!(
+                "the mode of a read preference must be primary, primaryPreferred, secondary, secondaryPreferred or \
+                 nearest, not {mode:?}"
+            ))
+        })?;
+        let given = options != ReadPreferenceOptions::default();
+        if mode == ReadPreferenceMode::Primary && given {
+            return Err(D::Error::custom("the read preference primary takes no options"));
+        }
+        Ok(ReadPreference::with_mode(mode, given.then_some(options)))
+    }
+}
