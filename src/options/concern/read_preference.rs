@@ -156,10 +156,10 @@ builder! {
 /// Tags in one order, so that equal options look equal.
 impl fmt::Debug for ReadPreferenceOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sorted =
-            |sets: &Vec<TagSet>| sets.iter().map(|set| set.iter().collect::<BTreeMap<_, _>>()).collect::<Vec<_>>();
+        let sorted: Option<Vec<BTreeMap<_, _>>> =
+            self.tag_sets.as_ref().map(|sets| sets.iter().map(|set| set.iter().collect()).collect());
         f.debug_struct("ReadPreferenceOptions")
-            .field("tag_sets", &self.tag_sets.as_ref().map(sorted))
+            .field("tag_sets", &sorted)
             .field("max_staleness", &self.max_staleness)
             .field("hedge", &self.hedge)
             .finish()
