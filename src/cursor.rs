@@ -134,9 +134,9 @@ impl<T> Cursor<T> {
     /// ```
     ///
     /// # Errors
-    /// A failed `getMore`, after which the cursor has ended: [`ErrorKind::Command`](crate::error::ErrorKind::Command), or
+    /// A failed `getMore`, after which the cursor has ended: [`ErrorKind::Command`], or
     /// [the errors of every action](crate::action#errors);
-    /// [`ErrorKind::InvalidReply`](crate::error::ErrorKind::InvalidReply) for a batch that is not valid BSON.
+    /// [`ErrorKind::InvalidReply`] for a batch that is not valid BSON.
     pub fn advance(&mut self) -> Result<bool> {
         if self.failed {
             return Ok(false);
@@ -191,7 +191,7 @@ impl<T> Cursor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) where the document does not fit the type.
+    /// [`ErrorKind::Deserialize`] where the document does not fit the type.
     ///
     /// # Panics
     /// Before `advance` has returned `true`.

@@ -20,10 +20,10 @@ impl ClientOptions {
     /// Making a client does this by itself, each time. A client made from the options that this returns uses what they hold.
     ///
     /// # Errors
-    /// [`ErrorKind::Dns`](crate::error::ErrorKind::Dns) where DNS names no host or gives no answer,
-    /// [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout) after `connectTimeoutMS` (5 s where that is 0),
-    /// [`ErrorKind::InvalidReply`](crate::error::ErrorKind::InvalidReply) for records that break the rules of the Initial DNS
-    /// Seedlist Discovery specification, [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for options
+    /// [`ErrorKind::Dns`] where DNS names no host or gives no answer,
+    /// [`ErrorKind::Timeout`] after `connectTimeoutMS` (5 s where that is 0),
+    /// [`ErrorKind::InvalidReply`] for records that break the rules of the Initial DNS
+    /// Seedlist Discovery specification, [`ErrorKind::InvalidArgument`] for options
     /// that do not go together.
     ///
     /// ```no_run
