@@ -38,6 +38,7 @@ fn dante() -> Option<Proxies> {
 
 impl Proxies {
     /// The rows of the specification's table: the proxy's port, the login, and whether it succeeds.
+    #[allow(clippy::type_complexity, reason = "the rows of a table")]
     fn rows(&self) -> [(u16, Option<(&str, &str)>, bool); 6] {
         let (wants, takes_all) = (self.with_login.port(), self.without.port());
         let wrong = Some(("nonexistentuser", "badauth"));

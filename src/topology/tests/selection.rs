@@ -74,8 +74,8 @@ pub(super) fn read_preference(fixture: &Document) -> Result<Option<ReadPreferenc
         })
         .collect();
     let seconds = fixture.get("maxStalenessSeconds").and_then(number).filter(|seconds| *seconds >= 0.0);
-    let mut options = ReadPreferenceOptions::default();
-    options.max_staleness = seconds.map(Duration::from_secs_f64);
+    let max_staleness = seconds.map(Duration::from_secs_f64);
+    let mut options = ReadPreferenceOptions { max_staleness, ..ReadPreferenceOptions::default() };
     let narrowed =
         options.max_staleness.is_some_and(|limit| !limit.is_zero()) || tag_sets.iter().any(|set| !set.is_empty());
     options.tag_sets = (!tag_sets.is_empty()).then_some(tag_sets);
