@@ -5,6 +5,7 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+mod names;
 
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ use crate::wire::{Header, Reply, check_nesting};
 
 #[cfg(feature = "aws")]
 pub use aws::aws;
+#[cfg(feature = "srv")]
+pub use names::dns;
+pub use names::socks5;
 
 /// A connection string: what was read can be written, and reads the same again.
 pub fn uri(data: &[u8]) {
@@ -231,6 +235,17 @@ mod tests {
     #[test]
     fn seeds_of_identity() {
         replay("identity", 13, identity);
+    }
+
+    #[cfg(feature = "srv")]
+    #[test]
+    fn seeds_of_dns() {
+        replay("dns", 1, dns);
+    }
+
+    #[test]
+    fn seeds_of_socks5() {
+        replay("socks5", 1, socks5);
     }
 
     #[test]

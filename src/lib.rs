@@ -39,7 +39,8 @@
 //! # Reference
 //!
 //! The [`guide`] has a page for each subject: [authentication](guide::authentication), [OIDC](guide::oidc), [TLS](guide::tls),
-//! [connection string options](guide::options), [Cargo features](guide::features), [benchmarks](guide::benchmarks).
+//! [hosts from DNS](guide::srv), [proxies](guide::proxy), [connection string options](guide::options),
+//! [Cargo features](guide::features), [benchmarks](guide::benchmarks).
 //!
 //! # What it promises
 //!

@@ -12,3 +12,6 @@ mod message;
 mod polling;
 mod seedlist;
 mod servers;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use message::{Query, Reply, TxtRecord};

@@ -11,6 +11,12 @@ pub mod oidc {}
 #[doc = include_str!("tls.md")]
 pub mod tls {}
 
+#[doc = include_str!("srv.md")]
+pub mod srv {}
+
+#[doc = include_str!("proxy.md")]
+pub mod proxy {}
+
 #[doc = include_str!("options.md")]
 pub mod options {}
 

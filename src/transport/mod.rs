@@ -14,6 +14,8 @@ use std::time::Instant;
 pub(crate) use failure::network_error;
 pub(crate) use route::Route;
 pub(crate) use socket::{ShutdownHandle, Socket};
+#[cfg(any(test, fuzzing))]
+pub(crate) use socks5::negotiate_with as socks5_negotiate;
 
 use crate::certificate::PresentedCertificate;
 use crate::deadline::Deadline;

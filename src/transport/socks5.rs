@@ -91,6 +91,30 @@ pub(super) fn negotiate(stream: &mut (impl Read + Write), proxy: &Proxy, host: &
     Ok(())
 }
 
+/// A negotiation with a proxy that answers with these bytes: how many of them it took, if it came to its end.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn negotiate_with(answers: &[u8], with_login: bool) -> Option<usize> {
+    struct Answers<'a>(&'a [u8]);
+    impl Read for Answers<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+    impl Write for Answers<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let login = with_login.then(|| Login { username: "ann".to_owned(), password: Secret::from("hunter2") });
+    let proxy = Proxy { host: "proxy".to_owned(), port: 1_080, login };
+    let mut stream = Answers(answers);
+    negotiate(&mut stream, &proxy, "db.example.com", 27017).ok()?;
+    Some(answers.len() - stream.0.len())
+}
+
 /// The conversation, named for what it waits for.
 #[derive(Debug)]
 pub(super) struct Negotiation<'a> {
