@@ -351,7 +351,7 @@ mod tests {
         }
         assert_eq!(code_in(&io::Error::from_raw_os_error(code).to_string(), ""), Some(code));
         let of_macos = r#"Error { code: -9807, message: "certificate chain: code: 1" }"#;
-        assert_eq!(code_in("a text", of_macos), Some(-9807));
+        assert_eq!(code_in("no code", of_macos), Some(-9807));
         assert_eq!(code_in("unexpected EOF during handshake", "Custom { kind: UnexpectedEof }"), None);
         assert_eq!(code_in("(os error 99999999999)", "code: x"), None);
     }

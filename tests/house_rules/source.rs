@@ -32,8 +32,17 @@ impl Token {
 
 /// The tokens of a source text. Comments, strings, characters and lifetimes are left out.
 pub fn tokens(text: &str) -> Vec<Token> {
+    scan(text).0
+}
+
+/// The string literals of a source text, without what escapes stand for; each with the line on which it begins.
+pub fn strings(text: &str) -> Vec<(usize, String)> {
+    scan(text).1
+}
+
+fn scan(text: &str) -> (Vec<Token>, Vec<(usize, String)>) {
     let chars: Vec<char> = text.chars().collect();
-    let mut scanner = Scanner { chars: &chars, at: 0, line: 1 };
+    let mut scanner = Scanner { chars: &chars, at: 0, line: 1, strings: Vec::new() };
     let mut found = Vec::new();
     while let Some(c) = scanner.peek(0) {
         let line = scanner.line;
@@ -57,13 +66,14 @@ pub fn tokens(text: &str) -> Vec<Token> {
             }
         }
     }
-    found
+    (found, scanner.strings)
 }
 
 struct Scanner<'a> {
     chars: &'a [char],
     at: usize,
     line: usize,
+    strings: Vec<(usize, String)>,
 }
 
 impl Scanner<'_> {
@@ -112,15 +122,26 @@ impl Scanner<'_> {
     }
 
     fn skip_string(&mut self) {
+        let (start, line) = (self.at + 1, self.line);
         self.skip();
         while let Some(c) = self.peek(0) {
             self.skip();
             match c {
                 '\\' => self.skip(),
-                '"' => return,
+                '"' => {
+                    self.keep(start, self.at - 1, line);
+                    return;
+                }
                 _ => {}
             }
         }
+    }
+
+    /// Keeps a string literal; a line break in it counts as a space.
+    fn keep(&mut self, start: usize, end: usize, line: usize) {
+        let string: String = self.chars[start..end].iter().collect();
+        let words: Vec<&str> = string.split(['\n', ' ']).filter(|word| !word.is_empty() && *word != "\\").collect();
+        self.strings.push((line, words.join(" ")));
     }
 
     fn skip_character_or_lifetime(&mut self) {
@@ -158,10 +179,12 @@ impl Scanner<'_> {
             return false; // a raw identifier, r#type
         }
         self.at += hashes + 1;
+        let (start, line) = (self.at, self.line);
         while self.peek(0).is_some() {
             let closes = self.peek(0) == Some('"') && (1..=hashes).all(|n| self.peek(n) == Some('#'));
             self.skip();
             if closes {
+                self.keep(start, self.at - 1, line);
                 self.at += hashes;
                 return true;
             }
@@ -182,4 +205,12 @@ fn literals_and_comments_are_no_tokens() {
 #[test]
 fn raw_identifiers_are_words() {
     assert!(tokens("let r#type = 1;").iter().any(|t| t.is_word("type")));
+}
+
+#[test]
+fn strings_are_found_in_every_spelling() {
+    let text = "// \"no\"\nf(\"one\", 'x', b\"two\", r#\"th\"ree\"#);\ng(\"fo\\\"ur\", \"fi\\\n   ve\")";
+    let found = strings(text);
+    let found: Vec<(usize, &str)> = found.iter().map(|(line, string)| (*line, string.as_str())).collect();
+    assert_eq!(found, [(2, "one"), (2, "two"), (2, "th\"ree"), (3, "fo\\\"ur"), (3, "fi\\ ve")]);
 }

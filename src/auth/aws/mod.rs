@@ -326,10 +326,12 @@ fn check_keys(keys: &AwsKeys, source: AwsSource) -> Result<()> {
             "need both an access key id and a secret access key"
         }
         () if !visible(access_key_id) || access_key_id.contains(['/', ',']) => {
-            "have an access key id with signs that none has"
+            "have an access key id with characters that are not allowed in one"
         }
         () if token.is_some_and(str::is_empty) => "have an empty session token",
-        () if token.is_some_and(|token| !visible(token)) => "have a session token with signs that none has",
+        () if token.is_some_and(|token| !visible(token)) => {
+            "have a session token with characters that are not allowed in one"
+        }
         () => return Ok(()),
     };
     Err(Error::new(ErrorKind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {source}) {what}")))
@@ -353,7 +355,7 @@ fn server_first<'a>(challenge: &'a [u8], ours: &[u8; NONCE]) -> Result<ServerFir
             }
             ("h", RawBsonRef::String(text)) => host.replace(text).is_some(),
             ("s", _) => return Err("the server's nonce is not binary"),
-            ("h", _) => return Err("the server's STS host is not a text"),
+            ("h", _) => return Err("the server's STS host is not a string"),
             _ => return Err("the server's first message has a field that does not belong there"),
         };
         if twice {

@@ -26,7 +26,7 @@ fn check(host: &str) -> Result<(), &'static str> {
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     match host.bytes().all(fine) {
         true => Ok(()),
-        false => Err("the server names an STS host with signs that no host name has"),
+        false => Err("the server names an STS host with characters that no host name has"),
     }
 }
 

@@ -333,7 +333,7 @@ impl Name {
         // SAFETY: text and kind outlive the call and are only read (the library copies both). It sets the name, which the value
         // then owns.
         let major = unsafe { sys::gss_import_name(&mut minor, &mut text, &mut kind, &mut name.0) };
-        ok("the name is none for Kerberos", major, minor, true)?;
+        ok("Kerberos does not accept the name", major, minor, true)?;
         Ok(name)
     }
 

@@ -11,10 +11,10 @@ pub(super) fn read(challenge: &[u8]) -> Result<IdpServerInfo, &'static str> {
         let (name, value) = element.map_err(|_| NOT_BSON)?;
         let twice = match (name.as_str(), value) {
             ("issuer", RawBsonRef::String(text)) => issuer.replace(text.to_owned()).is_some(),
-            ("issuer", _) => return Err("the server's issuer is not a text"),
+            ("issuer", _) => return Err("the server's issuer is not a string"),
             ("clientId", RawBsonRef::String(text)) => client_id.replace(text.to_owned()).is_some(),
             ("clientId", RawBsonRef::Null) | ("requestScopes", RawBsonRef::Null) => false,
-            ("clientId", _) => return Err("the server's clientId is not a text"),
+            ("clientId", _) => return Err("the server's clientId is not a string"),
             ("requestScopes", RawBsonRef::Array(array)) => request_scopes.replace(scopes(array)?).is_some(),
             ("requestScopes", _) => return Err("the server's requestScopes are not a list"),
             _ => false,
@@ -33,7 +33,7 @@ fn scopes(array: &RawArray) -> Result<Vec<String>, &'static str> {
         match scope.map_err(|_| NOT_BSON)? {
             RawBsonRef::String(text) if scopes.len() < MAX_SCOPES => scopes.push(text.to_owned()),
             RawBsonRef::String(_) => return Err("the server's requestScopes are more than 1000"),
-            _ => return Err("one of the server's requestScopes is not a text"),
+            _ => return Err("one of the server's requestScopes is not a string"),
         }
     }
     Ok(scopes)

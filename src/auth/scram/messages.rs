@@ -125,7 +125,7 @@ fn combined_nonce<'a>(nonce: &'a str, ours: &str) -> Result<&'a str, Broken> {
         None => Err("the server changed our nonce".into()),
         Some("") => Err("the server did not add its own part to our nonce".into()),
         Some(theirs) if !theirs.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Err("the server's nonce has signs that a nonce may not have".into())
+            Err("the server's nonce has characters that are not allowed in a nonce".into())
         }
         Some(_) => Ok(nonce),
     }
@@ -133,7 +133,7 @@ fn combined_nonce<'a>(nonce: &'a str, ours: &str) -> Result<&'a str, Broken> {
 
 fn decoded_salt(salt: &str) -> Result<Vec<u8>, Broken> {
     if salt.len() > MAX_SALT_TEXT {
-        return Err(format!("the server's salt is longer than {MAX_SALT_TEXT} signs").into());
+        return Err(format!("the server's salt is longer than {MAX_SALT_TEXT} characters").into());
     }
     match STANDARD.decode(salt) {
         Ok(salt) if salt.is_empty() => Err("the server's salt is empty".into()),
@@ -219,8 +219,8 @@ mod tests {
             ("r=abX,s=AAAA,i=4096", "changed our nonce"),
             ("r=,s=AAAA,i=4096", "changed our nonce"),
             ("r=Xabc,s=AAAA,i=4096", "changed our nonce"),
-            ("r=abc X,s=AAAA,i=4096", "signs that a nonce may not have"),
-            ("r=abcä,s=AAAA,i=4096", "signs that a nonce may not have"),
+            ("r=abc X,s=AAAA,i=4096", "characters that are not allowed in a nonce"),
+            ("r=abcä,s=AAAA,i=4096", "characters that are not allowed in a nonce"),
             ("r=abcX,s=,i=4096", "salt is empty"),
             ("r=abcX,s=A,i=4096", "salt is not base64"),
             ("r=abcX,s=AB==x,i=4096", "salt is not base64"),

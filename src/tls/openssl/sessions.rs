@@ -31,7 +31,7 @@ pub(super) struct Sessions(Mutex<Kept>);
 struct Kept {
     /// The process that they are of, as [`fork::process`] numbers it.
     process: u64,
-    servers: HashMap<Server, Held>,
+    servers: HashMap<Server, ServerSessions>,
 }
 
 /// A server, as the connection string names it.
@@ -39,7 +39,7 @@ type Server = (String, u16);
 
 /// What is held for one server.
 #[derive(Default)]
-struct Held {
+struct ServerSessions {
     sessions: Vec<(SslSession, VerifiedUntil)>,
     /// When a handshake failed in which a session was taken up.
     failed: Option<SystemTime>,
@@ -106,7 +106,7 @@ impl Sessions {
     pub(super) fn failed(&self, target: &Target<'_>) {
         let mut kept = self.lock();
         let held = kept.servers.entry((target.host.to_owned(), target.port)).or_default();
-        *held = Held { sessions: Vec::new(), failed: Some(SystemTime::now()) };
+        *held = ServerSessions { sessions: Vec::new(), failed: Some(SystemTime::now()) };
     }
 
     fn take(&self, server: &Server) -> Option<(SslSession, VerifiedUntil)> {

@@ -39,7 +39,7 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, String)>) {
         if path.is_dir() {
             collect(&path, &format!("{name}/"), files);
         } else if name.ends_with(".json") {
-            files.push((name, fs::read_to_string(&path).expect("a text file")));
+            files.push((name, fs::read_to_string(&path).expect("readable text")));
         }
     }
 }

@@ -32,11 +32,11 @@ fn a_first_message_that_breaks_the_rules_gets_no_signature() {
         (host("sts..com"), "empty label"),
         (host(".amazonaws.com"), "empty label"),
         (host("sts.amazonaws."), "empty label"),
-        (host("sts.amazonaws.com\r\nx-amz-security-token: x"), "signs that no host name has"),
-        (host("sts.amazonaws.com\nx"), "signs that no host name has"),
-        (host("sts.amazonaws.com/x"), "signs that no host name has"),
-        (host("sts\u{0}.amazonaws.com"), "signs that no host name has"),
-        (AwsTamper::Host(Bson::Int32(7)), "STS host is not a text"),
+        (host("sts.amazonaws.com\r\nx-amz-security-token: x"), "characters that no host name has"),
+        (host("sts.amazonaws.com\nx"), "characters that no host name has"),
+        (host("sts.amazonaws.com/x"), "characters that no host name has"),
+        (host("sts\u{0}.amazonaws.com"), "characters that no host name has"),
+        (AwsTamper::Host(Bson::Int32(7)), "STS host is not a string"),
         (AwsTamper::DoneEarly, "done before the conversation is over"),
     ] {
         let aws = AwsServer::judged_by(|_| Some("arn:aws:iam::1:user/anyone".to_owned())).tamper(tamper.clone());

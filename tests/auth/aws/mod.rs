@@ -82,10 +82,10 @@ fn pymongo_logs_in_to_the_same_server() {
 #[test]
 fn keys_of_another_form_are_refused_before_anything_is_sent() {
     for (id, secret, token, what) in [
-        ("AKIA\r\nx: y", "secret", "", "signs that none has"),
-        ("AKIA/x", "secret", "", "signs that none has"),
-        ("AKIA", "secret", "to ken", "session token with signs"),
-        ("AKIA", "secret", "to\r\nken", "session token with signs"),
+        ("AKIA\r\nx: y", "secret", "", "characters that are not allowed"),
+        ("AKIA/x", "secret", "", "characters that are not allowed"),
+        ("AKIA", "secret", "to ken", "session token with characters that"),
+        ("AKIA", "secret", "to\r\nken", "session token with characters that"),
     ] {
         let fake_server = fake_server(&AwsServer::judged_by(|_| None));
         let mut uri = uri(&fake_server, id, secret);

@@ -97,13 +97,13 @@ fn what_it_answers_wrongly_is_told() {
     let cases: Vec<(HttpStub, &str)> = vec![
         (service("", role(Reply::status(404, ""))), "the instance has no role"),
         (service("", role(Reply::ok(""))), "a role's name that is empty"),
-        (service("", role(Reply::ok("two\nroles"))), "a role's name that is empty or has signs"),
+        (service("", role(Reply::ok("two\nroles"))), "a role's name that is empty or has characters"),
         (service("", role(Reply::status(302, "").header("Location", "/"))), "status 302 when asked for the role"),
         (service("", last(Reply::status(404, ""))), "status 404 when asked for keys"),
         (service("", last(Reply::ok(r#"{"Code":"AssumeRoleUnauthorizedAccess"}"#))), "AssumeRoleUnauthorizedAccess"),
         (service("", last(Reply::ok("oops"))), "not JSON"),
         (service("", last(Reply::ok(r#"{"AccessKeyId":"A","SecretAccessKey":"B"}"#))), "without Token or Expiration"),
-        (service("", token(Reply::ok("a\r\nb"))), "a token that is empty or has signs"),
+        (service("", token(Reply::ok("a\r\nb"))), "a token that is empty or has characters"),
         (service("", token(Reply::ok("x".repeat(5000)))), "longer than 4096 bytes"),
     ];
     for (service, what) in cases {

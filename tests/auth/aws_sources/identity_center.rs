@@ -64,10 +64,13 @@ fn without_a_valid_token_the_remedy_is_named() {
         (by_session(&portal).file(OF_URL, &login(FAR)), "there is no file"),
         (by_url(&portal), "there is no file"),
         (by_url(&portal).file(OF_URL, &login("2020-01-01T00:00:00Z")), "the login has expired"),
-        (by_url(&portal).file(OF_URL, &login("soon")), "a date of expiry that is none"),
+        (by_url(&portal).file(OF_URL, &login("soon")), "a date of expiry that is not valid"),
         (by_url(&portal).file(OF_URL, "{}"), "no accessToken"),
         (by_url(&portal).file(OF_URL, "hunter2"), "not JSON"),
-        (by_url(&portal).file(OF_URL, &login(FAR).replace("sso-token", "sso\\r\\nx")), "signs that none has"),
+        (
+            by_url(&portal).file(OF_URL, &login(FAR).replace("sso-token", "sso\\r\\nx")),
+            "characters that are not allowed in one",
+        ),
         (by_url(&portal).file(OF_URL, &login(FAR).replace("sso-token", "other")), "not found or invalid"),
     ] {
         let outcome = place.look();

@@ -68,7 +68,7 @@ fn token(context: &SearchContext<'_>) -> Result<Option<Zeroizing<String>>> {
     }
     match token.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         true => Ok(Some(token)),
-        false => Err(invalid(format!("the token of {what} has signs that no header has"))),
+        false => Err(invalid(format!("the token of {what} has characters that are not allowed in a header"))),
     }
 }
 

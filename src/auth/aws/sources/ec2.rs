@@ -114,7 +114,7 @@ fn line(body: &[u8], what: &str) -> Result<Zeroizing<String>, String> {
     let text = str::from_utf8(body).unwrap_or_default().trim();
     match (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(Zeroizing::new(text.to_owned())),
-        false => Err(format!("a {what} that is empty or has signs that none has")),
+        false => Err(format!("a {what} that is empty or has characters that are not allowed in one")),
     }
 }
 

@@ -97,7 +97,7 @@ fn token(context: &SearchContext<'_>, login: &Login<'_>) -> Result<Secret> {
         return Err(failed("the login has expired").with_hint(login.remedy()));
     }
     if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(broken("a token with signs that none has"));
+        return Err(broken("a token with characters that are not allowed in one"));
     }
     Ok(token)
 }
@@ -137,7 +137,7 @@ fn keys(text: &[u8]) -> Result<AwsKeys, String> {
     let id = given.access_key_id.filter(|id| !id.is_empty()).ok_or("no accessKeyId")?;
     let secret = given.secret_access_key.filter(|secret| !secret.is_empty()).ok_or("no secretAccessKey")?;
     let token = given.session_token.filter(|token| !token.is_empty()).ok_or("no sessionToken")?;
-    let expires = moment(given.expiration.ok_or("no expiration")?).ok_or("a date of expiry that is none")?;
+    let expires = moment(given.expiration.ok_or("no expiration")?).ok_or("a date of expiry that is not valid")?;
     Ok(AwsKeys::new(id, secret).session_token(token).expires(expires))
 }
 

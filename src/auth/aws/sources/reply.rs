@@ -69,7 +69,7 @@ impl Reply {
 /// A date of ISO 8601; older tools end it with `UTC`.
 pub(super) fn expiration(text: &str) -> Result<SystemTime, String> {
     let plain = text.strip_suffix("UTC").map(|date| format!("{date}Z"));
-    time::parse_iso8601(plain.as_deref().unwrap_or(text)).ok_or_else(|| "a date of expiry that is none".to_owned())
+    time::parse_iso8601(plain.as_deref().unwrap_or(text)).ok_or_else(|| "a date of expiry that is not valid".to_owned())
 }
 
 #[cfg(test)]
@@ -110,8 +110,8 @@ mod tests {
             ("AccessKeyId", "accessKeyId", "no AccessKeyId"),
             ("hunter2", "", "no SecretAccessKey"),
             (r#""hunter2""#, "1", "not the JSON that is expected"),
-            ("2026-01-01", "tomorrow", "date of expiry that is none"),
-            ("2026-01-01T00:00:00Z", "", "date of expiry that is none"),
+            ("2026-01-01", "tomorrow", "a date of expiry that is not valid"),
+            ("2026-01-01T00:00:00Z", "", "a date of expiry that is not valid"),
             ("}", "", "breaks off"),
         ] {
             let error = of_process(WHOLE.replace(from, to).as_bytes()).unwrap_err();

@@ -149,7 +149,7 @@ fn keys(text: &str) -> Result<AwsKeys, String> {
     let token = given.session_token.filter(|token| !token.is_empty()).ok_or("no SessionToken")?;
     let expires = match given.expiration.ok_or("no Expiration")? {
         Moment::Text(text) => reply::expiration(&text)?,
-        Moment::Seconds(seconds) => time::from_epoch_seconds(seconds).ok_or("a date of expiry that is none")?,
+        Moment::Seconds(seconds) => time::from_epoch_seconds(seconds).ok_or("a date of expiry that is not valid")?,
     };
     Ok(AwsKeys::new(id, secret).session_token(token).expires(expires))
 }
