@@ -182,7 +182,7 @@ fn without_tls_it_is_warned_about_or_refused() {
     let weakened = weakened.map(|switch| format!("{plain}&tls=true&{switch}=true"));
     for uri in weakened.into_iter().chain([plain.clone(), format!("{plain}&tls=false")]) {
         let error = strict(&uri).unwrap_err();
-        assert!(error.message().contains("PLAIN sends the password as it is"), "{error}");
+        assert!(error.message().contains("PLAIN sends the password unencrypted"), "{error}");
     }
     assert_eq!(fake_server.connections(), connections);
 
@@ -213,7 +213,7 @@ fn the_warning_is_logged_and_handed_to_the_programs_handler() {
     log::set_logger(&LOGGED).unwrap();
     log::set_max_level(log::LevelFilter::Warn);
     for (mechanism, kind, words) in [
-        ("PLAIN", WarningKind::Insecure, "PLAIN sends the password as it is"),
+        ("PLAIN", WarningKind::Insecure, "PLAIN sends the password unencrypted"),
         ("MONGODB-CR", WarningKind::Deprecated, "MONGODB-CR rests on MD5"),
     ] {
         let fake_server = FakeServer::builder()

@@ -122,7 +122,7 @@ fn where_others_may_read() {
     ] {
         let options = with(host, more).build().unwrap();
         let warned = options.warnings().iter().any(|warning| {
-            warning.kind() == WarningKind::Insecure && warning.message().contains("sends an access token as it is")
+            warning.kind() == WarningKind::Insecure && warning.message().contains("sends an access token unencrypted")
         });
         assert_eq!(warned, exposed, "{host}{more}");
         let refused = with(host, more).policy(refusing.clone()).build();
