@@ -71,7 +71,7 @@ pub fn handshake(data: &[u8]) {
     let system: Arc<dyn System> = Arc::new(RealSystem);
     let handshake = Handshake::new(&options, &system).expect("and so are their credentials");
     let mut nonce = Vec::new();
-    let exchange = &mut |_form, _database: &str, command: &RawDocument| {
+    let exchange = &mut |_database: &str, command: &RawDocument| {
         remember_nonce(command, &mut nonce);
         next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(ErrorKind::Io, Stage::Command, "the data is at its end"))
     };

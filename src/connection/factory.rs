@@ -68,8 +68,8 @@ impl ConnectionFactory {
         let presented = transport.presented().cloned();
         let mut connection = Connection::new(transport, address, id);
         let target = self.target(host(address), presented.as_ref(), connecting, deadline);
-        let established = self.handshake.run(&target, &mut |format, database, command| {
-            connection.send_handshake_command(format, database, command, self.command_deadline(deadline))
+        let established = self.handshake.run(&target, &mut |database, command| {
+            connection.send_handshake_command(database, command, self.command_deadline(deadline))
         });
         match established {
             Ok(established) => {
@@ -88,8 +88,8 @@ impl ConnectionFactory {
         let (address, presented) = (connection.address.clone(), connection.transport.presented().cloned());
         let mut login = std::mem::take(&mut connection.login);
         let target = self.target(host(&address), presented.as_ref(), self.connect_deadline(deadline), deadline);
-        let outcome = self.handshake.reauthenticate(&target, &mut login, &mut |format, database, command| {
-            connection.send_handshake_command(format, database, command, self.command_deadline(deadline))
+        let outcome = self.handshake.reauthenticate(&target, &mut login, &mut |database, command| {
+            connection.send_handshake_command(database, command, self.command_deadline(deadline))
         });
         connection.login = login;
         outcome.map_err(|error| {

@@ -20,11 +20,11 @@ use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
-use crate::handshake::{Established, MessageFormat};
+use crate::handshake::Established;
 use crate::options::ServerAddress;
 pub(crate) use crate::transport::ShutdownHandle;
 use crate::transport::{Transport, network_error};
-use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, OP_MSG, OP_REPLY, Reply, encode_query};
+use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, Reply};
 
 pub(crate) use buffers::Buffers;
 pub(crate) use factory::ConnectionFactory;
@@ -87,7 +87,7 @@ impl Connection {
         let began = Instant::now();
         let outcome = match self.encode(message, false, deadline) {
             Ok((request_id, tail)) => match self.transport.write_all(&self.buffers.outgoing, tail) {
-                Ok(()) => self.receive(request_id, OP_MSG, deadline),
+                Ok(()) => self.receive(request_id, deadline),
                 Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
             },
             Err(error) => Err(error),
@@ -114,24 +114,14 @@ impl Connection {
     /// One round trip of the handshake. The message may carry a secret, so it is wiped from the buffer, which lives longer.
     fn send_handshake_command(
         &mut self,
-        format: MessageFormat,
         database: &str,
         command: &RawDocument,
         deadline: Deadline,
     ) -> Result<RawDocumentBuf> {
-        let (begun, reply_code) = match format {
-            MessageFormat::OpQuery => {
-                encode_query(&mut self.buffers.outgoing, self.next_request_id, command);
-                (self.begin(deadline), OP_REPLY)
-            }
-            MessageFormat::OpMsg => {
-                let message = Message { database, body: command, sequence: None, more_to_come: false };
-                (self.encode(&message, false, deadline).map(|(request_id, _)| request_id), OP_MSG)
-            }
-        };
-        let outcome = match begun {
-            Ok(request_id) => match self.transport.write_all(&self.buffers.outgoing, &[]) {
-                Ok(()) => self.receive(request_id, reply_code, deadline),
+        let message = Message { database, body: command, sequence: None, more_to_come: false };
+        let outcome = match self.encode(&message, false, deadline) {
+            Ok((request_id, _)) => match self.transport.write_all(&self.buffers.outgoing, &[]) {
+                Ok(()) => self.receive(request_id, deadline),
                 Err(error) => Err(self.closed_or(network_error(error, Stage::Command, deadline))),
             },
             Err(error) => Err(error),
@@ -228,9 +218,9 @@ impl Connection {
     }
 
     /// Reads the reply to a message. The connection is usable again once the reply has arrived whole and fits.
-    fn receive(&mut self, request_id: i32, op_code: i32, deadline: Deadline) -> Result<Reply> {
+    fn receive(&mut self, request_id: i32, deadline: Deadline) -> Result<Reply> {
         let (header, filled) = self.read_header(deadline).map_err(|error| self.closed_or(error))?;
-        header.check(request_id, op_code)?;
+        header.check(request_id)?;
         if header.length > self.max_reply_bytes {
             let (length, most) = (header.length, self.max_reply_bytes);
             let message =

@@ -92,8 +92,6 @@ pub(crate) fn command_error(reply: &RawDocument, stage: Stage) -> Option<Error> 
         Ok(Some(RawBsonRef::Int32(ok))) => Some(f64::from(ok)),
         Ok(Some(RawBsonRef::Int64(ok))) => Some(ok as f64),
         Ok(Some(RawBsonRef::Boolean(ok))) => Some(f64::from(u8::from(ok))),
-        // An OP_QUERY that failed is answered without `ok`.
-        Ok(None) if matches!(reply.get("$err"), Ok(Some(_))) => Some(0.0),
         Ok(Some(_)) => return Some(Error::invalid_reply(stage, "the server's reply has an `ok` that is no number")),
         Ok(None) => return Some(Error::invalid_reply(stage, "the server's reply has no `ok`")),
         Err(error) => {
@@ -110,7 +108,7 @@ pub(crate) fn command_error(reply: &RawDocument, stage: Stage) -> Option<Error> 
 fn refusal(reply: &RawDocument, stage: Stage) -> Error {
     let code = error_code(reply.get("code").ok().flatten());
     let code_name = reply.get_str("codeName").unwrap_or_default().to_owned();
-    let message = reply.get_str("errmsg").or_else(|_| reply.get_str("$err")).unwrap_or_default().to_owned();
+    let message = reply.get_str("errmsg").unwrap_or_default().to_owned();
     let words = match (shown(&message).as_str(), code, shown(&code_name).as_str()) {
         ("", 0, "") => "the server refused without a reason".to_owned(),
         (words, 0, "") => words.to_owned(),
@@ -184,7 +182,5 @@ mod tests {
             let error = command_error(&reply, Stage::Hello).unwrap();
             assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error}");
         }
-        let failed = command_error(&rawdoc! { "$err": "not primary" }, Stage::Hello).unwrap();
-        assert!(matches!(failed.kind(), ErrorKind::Command(_)), "{failed}");
     }
 }

@@ -24,17 +24,8 @@ use environment::Environment;
 pub(crate) use metadata::Metadata;
 pub(crate) use reply::Hello;
 
-/// One round trip: sends a command to a database, in a message format, and returns the whole reply, also with `ok: 0`.
-pub(crate) type SendCommand<'a> = dyn FnMut(MessageFormat, &str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
-
-/// The message that a command is sent as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MessageFormat {
-    /// OP_QUERY on `<database>.$cmd`: the legacy hello, before it is known that the server understands OP_MSG.
-    OpQuery,
-    /// OP_MSG: everything else.
-    OpMsg,
-}
+/// One round trip: sends a command to a database, and returns the whole reply, also with `ok: 0`.
+pub(crate) type SendCommand<'a> = dyn FnMut(&str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
 
 /// The part of the handshake that is the same for all connections of a client.
 #[derive(Debug)]
@@ -129,20 +120,20 @@ impl Handshake {
         command: &RawDocument,
         send: &mut SendCommand<'_>,
     ) -> Result<RawDocumentBuf> {
-        let Some(api) = &self.server_api else { return send(MessageFormat::OpMsg, database, command) };
+        let Some(api) = &self.server_api else { return send(database, command) };
         let mut command = command.to_owned();
         append_server_api(&mut command, api);
-        let reply = send(MessageFormat::OpMsg, database, &command);
+        let reply = send(database, &command);
         command.into_bytes().zeroize();
         reply
     }
 
     fn say_hello(&self, login: Option<&mut Login<'_>>, send: &mut SendCommand<'_>) -> Result<Established> {
-        let (format, command) = self.hello_command(login)?;
-        let reply = send(format, "admin", &command);
+        let command = self.hello_command(login)?;
+        let reply = send("admin", &command);
         command.into_bytes().zeroize(); // A token may have travelled with it.
         let reply = reply.map_err(overload)?;
-        let hello = Hello::read(&reply).map_err(|error| no_such_command(error, format))?;
+        let hello = Hello::read(&reply).map_err(|error| self.explain_unknown_command(error))?;
         hello.description.check_wire_version()?;
         if self.load_balanced && hello.service_id.is_none() {
             let message =
@@ -154,12 +145,10 @@ impl Handshake {
     }
 
     /// The first command of a connection: the only one that carries these arguments.
-    fn hello_command(&self, login: Option<&mut Login<'_>>) -> Result<(MessageFormat, RawDocumentBuf)> {
-        let modern = self.server_api.is_some() || self.load_balanced;
-        let (format, mut command) = if modern {
-            (MessageFormat::OpMsg, rawdoc! { "hello": 1 })
-        } else {
-            (MessageFormat::OpQuery, rawdoc! { "isMaster": 1, "helloOk": true })
+    fn hello_command(&self, login: Option<&mut Login<'_>>) -> Result<RawDocumentBuf> {
+        let mut command = match self.begins_with_hello() {
+            true => rawdoc! { "hello": 1 },
+            false => rawdoc! { "isMaster": 1, "helloOk": true },
         };
         command.append(cstr!("backpressure"), "2");
         command.append(cstr!("client"), &*self.metadata.document());
@@ -177,7 +166,21 @@ impl Handshake {
             }
         }
         self.declare_api(&mut command);
-        Ok((format, command))
+        Ok(command)
+    }
+
+    /// Whether the first command is `hello` rather than its legacy form.
+    fn begins_with_hello(&self) -> bool {
+        self.server_api.is_some() || self.load_balanced
+    }
+
+    /// Only options that need `hello` send it first, and old servers do not know it.
+    fn explain_unknown_command(&self, error: Error) -> Error {
+        match error.code() {
+            Some(codes::COMMAND_NOT_FOUND) if self.begins_with_hello() => error
+                .with_hint("the server is too old for what was asked: a server API version needs MongoDB 5.0 or later"),
+            _ => error,
+        }
     }
 
     fn declare_api(&self, command: &mut RawDocumentBuf) {
@@ -214,16 +217,6 @@ fn check_certificate(credential: &Credential, options: &ClientOptions) -> Result
 fn no_credential() -> Error {
     let message = "the server asks for another login, and this client has no credential";
     Error::new(ErrorKind::Authentication, Stage::Command, message)
-}
-
-/// Only what needs the modern `hello` sends it first, and old servers do not know it.
-fn no_such_command(error: Error, format: MessageFormat) -> Error {
-    match (format, error.code()) {
-        (MessageFormat::OpMsg, Some(codes::COMMAND_NOT_FOUND)) => {
-            error.with_hint("the server is too old for what was asked: a server API version needs MongoDB 5.0 or later")
-        }
-        _ => error,
-    }
 }
 
 /// A network failure during hello may come from an overloaded server, and gets the label for that.

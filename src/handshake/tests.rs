@@ -31,11 +31,7 @@ fn user() -> ScramCredential {
 }
 
 fn run(handshake: &Handshake, server: &mut ScramServer) -> Result<Established> {
-    handshake.run(&localhost(), &mut |form, database, command| {
-        let first = server.got.is_empty() && command.get("isMaster").unwrap().is_some();
-        assert_eq!(form, if first { MessageFormat::OpQuery } else { MessageFormat::OpMsg });
-        Ok(server.answer(database, command))
-    })
+    handshake.run(&localhost(), &mut |database, command| Ok(server.answer(database, command)))
 }
 
 /// The names of the commands that the server got.
@@ -234,7 +230,7 @@ fn a_speculation_that_the_server_answers_by_no_counts_as_unanswered() {
         let mut handshake = handshake(None);
         handshake.credential = Some(named.clone());
         let mut got = Vec::new();
-        let outcome = handshake.run(&localhost(), &mut |_, _, command| {
+        let outcome = handshake.run(&localhost(), &mut |_, command| {
             got.push(command.to_owned());
             match got.len() {
                 1 => Ok(rawdoc! { "ok": 1, "maxWireVersion": 17, "speculativeAuthenticate": answer.clone() }),
@@ -284,7 +280,7 @@ fn an_api_version_on_an_old_server_is_explained() {
     let mut modern = handshake(None);
     modern.server_api = Some(ServerApi { version: "1".to_owned(), strict: None, deprecation_errors: None });
     let unknown = rawdoc! { "ok": 0, "code": 59, "codeName": "CommandNotFound", "errmsg": "no such command: 'hello'" };
-    let error = modern.run(&localhost(), &mut |_, _, _| Ok(unknown.clone())).unwrap_err();
+    let error = modern.run(&localhost(), &mut |_, _| Ok(unknown.clone())).unwrap_err();
     assert!(error.hint().unwrap().contains("MongoDB 5.0"), "{error}");
 }
 
@@ -306,12 +302,12 @@ fn behind_a_load_balancer_a_service_id_is_needed() {
 #[test]
 fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
     let gone = || Error::new(ErrorKind::Io, Stage::Command, "connection reset");
-    let error = handshake(Some(user())).run(&localhost(), &mut |_, _, _| Err(gone())).unwrap_err();
+    let error = handshake(Some(user())).run(&localhost(), &mut |_, _| Err(gone())).unwrap_err();
     assert_eq!(error.stage(), Stage::Hello);
     assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));
 
     let mut server = ScramServer::new(&[SHA_256]);
-    let later = &mut |_: MessageFormat, database: &str, command: &RawDocument| {
+    let later = &mut |database: &str, command: &RawDocument| {
         if server.got.is_empty() { Ok(server.answer(database, command)) } else { Err(gone()) }
     };
     let error = handshake(Some(user())).run(&localhost(), later).unwrap_err();
@@ -322,10 +318,10 @@ fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
 #[test]
 fn a_hello_that_is_refused_is_the_servers_own_error() {
     let refused = rawdoc! { "ok": 0, "code": 323, "codeName": "APIStrictError", "errmsg": "no" };
-    let error = handshake(Some(user())).run(&localhost(), &mut |_, _, _| Ok(refused.clone())).unwrap_err();
+    let error = handshake(Some(user())).run(&localhost(), &mut |_, _| Ok(refused.clone())).unwrap_err();
     assert_eq!((error.stage(), error.code()), (Stage::Hello, Some(323)));
     let old = rawdoc! { "ok": 1, "maxWireVersion": 4 };
-    let error = handshake(Some(user())).run(&localhost(), &mut |_, _, _| Ok(old.clone())).unwrap_err();
+    let error = handshake(Some(user())).run(&localhost(), &mut |_, _| Ok(old.clone())).unwrap_err();
     assert!(error.message().contains("MongoDB 3.2"), "{error}");
 }
 
@@ -367,7 +363,7 @@ fn spoiled_hellos_never_panic() {
     let client = handshake(Some(user()));
     for _ in 0..5000 {
         let spoiled = noise.spoil_document(&good);
-        let outcome = client.run(&localhost(), &mut |_, _, _| Ok(spoiled.clone()));
+        let outcome = client.run(&localhost(), &mut |_, _| Ok(spoiled.clone()));
         assert!(!outcome.is_ok_and(|done| done.login.mechanism.is_some()), "logged in by noise");
     }
 }

@@ -6,9 +6,8 @@ use std::ops::Range;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
 use crate::error::Result;
+use crate::wire::Header;
 use crate::wire::header::{broken, int_at};
-use crate::wire::legacy::document_in_reply;
-use crate::wire::{Header, OP_REPLY};
 
 /// A server's reply. It owns its bytes.
 pub(crate) struct Reply {
@@ -22,10 +21,7 @@ impl Reply {
         let message = bytes
             .get(..header.length)
             .ok_or_else(|| broken(format!("the reply has {} bytes of {}", bytes.len(), header.length)))?;
-        let document = match header.op_code {
-            OP_REPLY => document_in_reply(message)?,
-            _ => document_in_msg(message)?,
-        };
+        let document = document_in_msg(message)?;
         check_document(message.get(document.clone()).unwrap_or_default())?;
         Ok(Reply { bytes, document })
     }
@@ -143,7 +139,7 @@ mod tests {
     use mongo_blocking_test_server::wire::{self, Forge, Request};
 
     use super::*;
-    use crate::wire::{MAX_MESSAGE_BYTES, Message, OP_MSG};
+    use crate::wire::{MAX_MESSAGE_BYTES, Message};
 
     fn request() -> Request {
         wire::parse(wire::command_bytes(7, &bson::doc! { "ping": 1, "$db": "admin" }).unwrap()).unwrap()
@@ -155,7 +151,7 @@ mod tests {
 
     fn decode(bytes: Vec<u8>) -> Result<Reply> {
         let header = Header::read(&bytes)?.ok_or_else(|| broken("no header"))?;
-        header.check(7, OP_MSG)?;
+        header.check(7)?;
         Reply::decode(bytes, &header)
     }
 
