@@ -13,10 +13,12 @@ mod getters;
 mod kerberos;
 mod markdown;
 mod option_map;
+#[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
 mod parent_domain;
 mod protection;
 mod query;
 mod raw;
+#[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
 mod seedlist;
 mod serde_util;
 mod spec;

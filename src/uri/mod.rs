@@ -355,6 +355,7 @@ pub(crate) fn forbidden_in_database(c: char) -> bool {
 }
 
 /// Reads options that stand by themselves, without the question mark (a TXT record).
+#[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
 pub(crate) fn read_options(text: &str, warnings: &mut Warnings) -> Result<Vec<Pair>> {
     read_pairs(Piece { text, at: 0 }, warnings)
 }
