@@ -6,6 +6,8 @@
 #[cfg(feature = "aws")]
 mod aws;
 mod names;
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+mod tls;
 
 use std::sync::Arc;
 
@@ -28,6 +30,8 @@ pub use aws::aws;
 #[cfg(feature = "srv")]
 pub use names::dns;
 pub use names::socks5;
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+pub use tls::{authorities, ocsp, revocation_list};
 
 /// A connection string: what was read can be written, and reads the same again.
 pub fn uri(data: &[u8]) {
@@ -110,6 +114,20 @@ pub fn identity(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for line in text.lines().map(str::trim).filter(|line| line.len() > 40 && !line.starts_with("-----")) {
         assert!(!said.contains(line), "it quotes {line:?}");
+    }
+}
+
+/// A client's PKCS#12 bundle: used or refused, and a refusal says neither the password nor anything of the bundle.
+pub fn bundle(data: &[u8]) {
+    // The bundle says how often its password is hashed; a large number would only keep the fuzzer busy.
+    if data.windows(2).any(|bytes| matches!(bytes, [2, 3..=5])) {
+        return;
+    }
+    for password in ["pencil", ""] {
+        let options = ClientOptions::builder().host("localhost").tls_identity_pkcs12(data, password).build();
+        let Err(error) = options.and_then(Client::with_options) else { continue };
+        let said = error.to_string();
+        assert!(said.len() < 4_000 && !said.contains(char::is_control) && !said.contains("pencil"), "{said:?}");
     }
 }
 
@@ -230,6 +248,34 @@ mod tests {
     #[test]
     fn seeds_of_certificate() {
         replay("certificate", 1, certificate);
+    }
+
+    #[test]
+    fn seeds_of_bundle() {
+        replay("bundle", 7, bundle);
+        let seed = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/bundle/mac")).unwrap();
+        let options =
+            |password: &str| ClientOptions::builder().host("localhost").tls_identity_pkcs12(&seed, password).build();
+        assert!(Client::with_options(options("pencil").unwrap()).is_ok());
+        assert!(Client::with_options(options("eraser").unwrap()).is_err());
+    }
+
+    #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+    #[test]
+    fn seeds_of_authorities() {
+        replay("authorities", 3, authorities);
+    }
+
+    #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+    #[test]
+    fn seeds_of_revocation_list() {
+        replay("revocation_list", 1, revocation_list);
+    }
+
+    #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+    #[test]
+    fn seeds_of_ocsp() {
+        replay("ocsp", 1, ocsp);
     }
 
     #[test]

@@ -39,6 +39,9 @@ use native::{Channel, Context, OcspCache, is_idle};
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 use openssl::{Channel, Context, OcspCache, is_idle};
 
+#[cfg(all(any(test, fuzzing), not(any(windows, target_os = "macos", mongo_blocking_native_tls))))]
+pub(crate) use openssl::inspect;
+
 /// All that is read from a certificate that a stranger wrote: as texts, as errors tell them.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_certificate(der: &[u8]) -> Vec<String> {

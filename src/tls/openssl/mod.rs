@@ -7,6 +7,8 @@ mod client_identity;
 mod context;
 mod describe;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod inspect;
 mod refusal;
 mod resume;
 mod revocation;

@@ -112,6 +112,12 @@ impl TrustSettings {
         Ok(())
     }
 
+    /// The certificates, DER, that are rejected for servers.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn rejected(&self) -> &[Vec<u8>] {
+        &self.rejected
+    }
+
     /// Applies the settings to the certificate that OpenSSL looks at, and returns whether it is accepted. OpenSSL calls
     /// this for every certificate of a chain, and for every fault.
     pub(super) fn apply(&self, accepted: bool, chain: &mut X509StoreContextRef) -> bool {

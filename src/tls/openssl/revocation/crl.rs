@@ -41,7 +41,8 @@ pub(in crate::tls::openssl) fn add(store: &mut X509StoreBuilderRef, path: &Path,
     Ok(Lists { until })
 }
 
-fn read(path: &Path, bytes: &[u8]) -> Result<Vec<X509Crl>> {
+/// Reads the lists of a file's content.
+pub(in crate::tls::openssl) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<X509Crl>> {
     let text = String::from_utf8_lossy(bytes);
     if text.trim().is_empty() {
         return Err(about(path, "is empty"));

@@ -26,6 +26,12 @@ use std::time::{Duration, SystemTime};
 
 use ::openssl::error::ErrorStack;
 use ::openssl::ssl::{SslRef, StatusType};
+#[cfg(any(test, fuzzing))]
+use ::openssl::stack::StackRef;
+#[cfg(any(test, fuzzing))]
+use ::openssl::x509::store::X509StoreRef;
+#[cfg(any(test, fuzzing))]
+use ::openssl::x509::{X509, X509Ref};
 
 use answer::{CertificateStatus, OcspStatus};
 pub(in crate::tls) use cache::OcspCache;
@@ -37,6 +43,20 @@ use crate::event::{Revocation, RevocationSource};
 use crate::options::TlsOptions;
 use crate::tls::target::Target;
 use crate::warning::{WarningKind, WarningSink};
+
+/// Whether an answer about the first certificate, which the second one issued, says that it is revoked.
+#[cfg(any(test, fuzzing))]
+pub(super) fn says_revoked(
+    answer: &[u8],
+    [certificate, issuer]: [&X509Ref; 2],
+    chain: &StackRef<X509>,
+    trusted: &X509StoreRef,
+    now: SystemTime,
+) -> std::result::Result<bool, String> {
+    let subject = CheckedCertificate { certificate, issuer, chain, trusted };
+    let status = OcspStatus::read(answer, &subject, now)?;
+    Ok(matches!(status.certificate, CertificateStatus::Revoked(_)))
+}
 
 /// What one context checks.
 pub(super) struct RevocationChecker {
