@@ -175,10 +175,7 @@ fn host(address: &ServerAddress) -> &str {
 /// Connecting is how a server is selected here, so it has no longer than `serverSelectionTimeoutMS`. Zero means no limit.
 fn shorter(connect: Duration, selection: Duration) -> (Duration, &'static str) {
     let selection_is_shorter = !selection.is_zero() && (connect.is_zero() || selection < connect);
-    match selection_is_shorter {
-        true => (selection, "serverSelectionTimeoutMS"),
-        false => (connect, "connectTimeoutMS"),
-    }
+    if selection_is_shorter { (selection, "serverSelectionTimeoutMS") } else { (connect, "connectTimeoutMS") }
 }
 
 /// A server that expects TLS closes a plain connection without a reply, and one that expects a certificate does the same to

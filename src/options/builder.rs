@@ -447,7 +447,7 @@ impl ClientOptionsBuilder {
         self.bool(OptionId::TlsAllowInvalidCertificates, allow)
     }
 
-    /// Dangerous: whether to accept a certificate made out to another host (`tlsAllowInvalidHostnames`).
+    /// Dangerous: whether to accept a certificate that was issued for another host (`tlsAllowInvalidHostnames`).
     pub fn danger_tls_allow_invalid_hostnames(self, allow: bool) -> Self {
         self.bool(OptionId::TlsAllowInvalidHostnames, allow)
     }

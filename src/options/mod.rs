@@ -46,7 +46,7 @@ pub(crate) use parent_domain::{ParentDomain, is_host_name, normalized};
 #[cfg(feature = "aws")]
 pub(crate) use protection::{AWS_SESSION_TOKEN, is_local, unprotected};
 #[cfg(feature = "srv")]
-pub(crate) use seedlist::Seedlist;
+pub(crate) use raw::Seedlist;
 pub(crate) use tls_types::TlsIdentity;
 pub use tls_types::{TlsOptions, TlsVersion};
 

@@ -39,11 +39,12 @@ pub(super) fn check(
 /// The warning about a secret on a connection that does not protect it; an error where the policy refuses that.
 pub(crate) fn unprotected(what: &str, policy: &SecurityPolicy) -> Result<String> {
     let message = format!("{what}: without verified TLS, others may read it");
-    match policy.refuses_unprotected_secrets() {
-        true => Err(Error::invalid_argument(message).with_hint(
+    if policy.refuses_unprotected_secrets() {
+        Err(Error::invalid_argument(message).with_hint(
             "the security policy refuses that (refuse_unprotected_secrets); set tls=true, and no option that weakens it",
-        )),
-        false => Ok(message),
+        ))
+    } else {
+        Ok(message)
     }
 }
 

@@ -4,13 +4,14 @@
 //! invalid is an error. A switch that is empty or invalid is ignored with a warning, as the URI Options specification
 //! has it; but any option for TLS that is named, a misspelt one too, asks for TLS.
 
+use super::ServerAddress;
 use super::option_map::OptionMap;
+use super::raw::RawOptions;
 use super::spec::{Invalid, Meaning, OptionId, OptionSpec, Repeated};
 use super::table::find;
-use super::tls;
 use super::value::{Understood, Value, ValueKind};
 use crate::error::{Error, Result};
-use crate::uri::{Pair, error_at};
+use crate::uri::{ConnectionString, Pair, error_at};
 use crate::warning::{WarningKind, Warnings};
 
 /// What the query of a connection string, or a TXT record, sets.
@@ -43,6 +44,38 @@ pub(super) fn read(pairs: &[Pair], may_show_names: bool, warnings: &mut Warnings
         reader.take_old(spec, meaning, pair, &new)?;
     }
     Ok(reader.query)
+}
+
+impl RawOptions {
+    /// Takes a connection string. Options given before win over it.
+    pub(super) fn take_uri(&mut self, uri: ConnectionString) -> Result<()> {
+        let mut warnings = uri.warnings.clone();
+        let Query { options: mut settings, ignored_tls_option } = read(&uri.pairs, uri.may_show_names, &mut warnings)?;
+        self.ignored_tls_option = self.ignored_tls_option.take().or(ignored_tls_option);
+        if let Some(database) = uri.database {
+            self.uri_database.get_or_insert_with(|| database.clone());
+            settings.set(OptionId::DefaultDatabase, Value::Text(database));
+        }
+        self.login_asked = uri.user_info.is_some();
+        if let Some(info) = uri.user_info {
+            self.plus_in_uri = info.plus;
+            settings.set(OptionId::Username, Value::Text(info.username));
+            if let Some(password) = info.password {
+                settings.set(OptionId::Password, Value::Secret(password));
+            }
+        }
+        let known = std::mem::take(&mut self.settings); // of options that became a builder again: as good as code
+        settings.overlay(known);
+        self.settings = settings;
+        if self.hosts.is_empty() && self.srv_host.is_none() {
+            match uri.hosts.first() {
+                Some(ServerAddress::Tcp { host, .. }) if uri.srv => self.srv_host = Some(host.clone()),
+                _ => self.hosts = uri.hosts,
+            }
+        }
+        self.uri_warnings = warnings;
+        Ok(())
+    }
 }
 
 struct Reader<'a> {
@@ -145,9 +178,10 @@ impl Reader<'_> {
                 };
                 if fatal {
                     let error = error_at(pair.at, &message);
-                    return Err(match text.is_empty() {
-                        true => error.with_hint("it is empty: is a variable unset that the connection string uses?"),
-                        false => error,
+                    return Err(if text.is_empty() {
+                        error.with_hint("it is empty: is a variable unset that the connection string uses?")
+                    } else {
+                        error
                     });
                 }
                 self.warnings.add(WarningKind::InvalidValue, format!("{message}; it was ignored (byte {})", pair.at));
@@ -159,25 +193,21 @@ impl Reader<'_> {
 
     /// Remembers that an option for TLS was named whose value was ignored.
     fn ignore(&mut self, spec: &OptionSpec, name: &str, pair: &Pair) -> Result<()> {
-        if !tls::is_tls_option(spec.option) {
+        if !spec.option.is_about_tls() {
             return Ok(());
         }
         self.ignored.push(spec.option);
         self.query.ignored_tls_option.get_or_insert_with(|| name.to_owned());
-        match self.query.options.has(spec.option) {
-            true => self.refuse_beside_ignored(spec, pair),
-            false => Ok(()),
-        }
+        if self.query.options.has(spec.option) { self.refuse_beside_ignored(spec, pair) } else { Ok(()) }
     }
 
     /// A switch that is given twice must say the same both times. A value that was ignored says nothing.
     fn refuse_beside_ignored(&self, spec: &OptionSpec, pair: &Pair) -> Result<()> {
-        match self.ignored.contains(&spec.option) {
-            true => {
-                let message = format!("{} is given more than once, and not each time as true or false", spec.name);
-                Err(error_at(pair.at, &message))
-            }
-            false => Ok(()),
+        if self.ignored.contains(&spec.option) {
+            let message = format!("{} is given more than once, and not each time as true or false", spec.name);
+            Err(error_at(pair.at, &message))
+        } else {
+            Ok(())
         }
     }
 
@@ -193,9 +223,10 @@ impl Reader<'_> {
         }
         let message = format!("{}; its name looks like one of an option for TLS, so TLS is on", unknown(pair, show));
         self.warnings.add(WarningKind::UnknownOption, message);
-        let called = match show && is_plain_name(pair) {
-            true => pair.name.clone(),
-            false => format!("an option with an unknown name (byte {})", pair.at),
+        let called = if show && is_plain_name(pair) {
+            pair.name.clone()
+        } else {
+            format!("an option with an unknown name (byte {})", pair.at)
         };
         self.query.ignored_tls_option.get_or_insert(called);
         Ok(())

@@ -2,19 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::option_map::OptionMap;
-use super::seedlist::Seedlist;
-use super::spec::OptionId;
 use super::tls_types::{TlsBytes, TlsIdentity};
-use super::value::Value;
-use super::{DriverInfo, HedgedReadOptions, ServerAddress, ServerApi, TlsVersion, query};
+use super::{DriverInfo, HedgedReadOptions, ServerAddress, ServerApi, TlsVersion};
 use crate::credential::{AllowedHosts, AwsProvider, OidcCommand, OidcProvider};
-use crate::error::Result;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
-use crate::uri::ConnectionString;
 use crate::warning::{Warning, Warnings};
 
 /// All that was given.
@@ -54,6 +50,16 @@ pub(super) struct RawOptions {
     pub(super) uri_warnings: Warnings,
 }
 
+/// What the SRV records named.
+#[derive(Clone, Debug)]
+pub(crate) struct Seedlist {
+    pub(crate) hosts: Vec<ServerAddress>,
+    /// The shortest time for which one of the records may be kept.
+    pub(crate) lowest_ttl: Duration,
+    /// When they came.
+    pub(crate) at: Instant,
+}
+
 /// The sources of tokens for MONGODB-OIDC that only code can give.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawOidcOptions {
@@ -75,38 +81,5 @@ impl RawOidcOptions {
             (self.token_command.is_some(), "oidc_token_command"),
         ];
         given.into_iter().find(|(is_given, _)| *is_given).map(|(_, setter)| setter)
-    }
-}
-
-impl RawOptions {
-    /// Takes a connection string. Options given before win over it.
-    pub(super) fn take_uri(&mut self, uri: ConnectionString) -> Result<()> {
-        let mut warnings = uri.warnings.clone();
-        let query::Query { options: mut settings, ignored_tls_option } =
-            query::read(&uri.pairs, uri.may_show_names, &mut warnings)?;
-        self.ignored_tls_option = self.ignored_tls_option.take().or(ignored_tls_option);
-        if let Some(database) = uri.database {
-            self.uri_database.get_or_insert_with(|| database.clone());
-            settings.set(OptionId::DefaultDatabase, Value::Text(database));
-        }
-        self.login_asked = uri.user_info.is_some();
-        if let Some(info) = uri.user_info {
-            self.plus_in_uri = info.plus;
-            settings.set(OptionId::Username, Value::Text(info.username));
-            if let Some(password) = info.password {
-                settings.set(OptionId::Password, Value::Secret(password));
-            }
-        }
-        let known = std::mem::take(&mut self.settings); // of options that became a builder again: as good as code
-        settings.overlay(known);
-        self.settings = settings;
-        if self.hosts.is_empty() && self.srv_host.is_none() {
-            match uri.hosts.first() {
-                Some(ServerAddress::Tcp { host, .. }) if uri.srv => self.srv_host = Some(host.clone()),
-                _ => self.hosts = uri.hosts,
-            }
-        }
-        self.uri_warnings = warnings;
-        Ok(())
     }
 }

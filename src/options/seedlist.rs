@@ -1,25 +1,14 @@
 //! What DNS adds to the options of a `mongodb+srv` connection string: the hosts, and the options of a TXT record.
 
-use std::time::{Duration, Instant};
-
 use super::option_map::OptionMap;
 use super::query;
+use super::raw::Seedlist;
 use super::spec::OptionId;
 use super::table::find;
-use super::{ClientOptions, ServerAddress, validate};
+use super::{ClientOptions, validate};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::uri::{self, Pair};
 use crate::warning::Warnings;
-
-/// What the SRV records named.
-#[derive(Clone, Debug)]
-pub(crate) struct Seedlist {
-    pub(crate) hosts: Vec<ServerAddress>,
-    /// The shortest time for which one of the records may be kept.
-    pub(crate) lowest_ttl: Duration,
-    /// When they came.
-    pub(crate) at: Instant,
-}
 
 impl ClientOptions {
     /// What the SRV records named, once they were asked for.

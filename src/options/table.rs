@@ -13,6 +13,11 @@ impl OptionId {
     pub(crate) fn name(self) -> &'static str {
         self.spec().name
     }
+
+    /// Whether this is an option for TLS, `tls` itself included.
+    pub(crate) fn is_about_tls(self) -> bool {
+        self == OptionId::Tls || TLS_DETAILS.contains(&self)
+    }
 }
 
 /// The option with this name or alias, in whatever case.
@@ -40,7 +45,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     )
     .in_uri()
     .default(DefaultValue::Text("localhost:27017")),
-    code(OptionId::Username, "(user name)", "text", "username", "Who logs in; percent-encoded in a URI.")
+    code(OptionId::Username, "(user name)", "text", "username", "The user's name; percent-encoded in a URI.")
         .in_uri()
         .kind(ANY_TEXT),
     code(OptionId::Password, "(password)", "text", "password", "The password; percent-encoded in a URI.")
@@ -51,7 +56,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "authMechanism",
         ValueKind::Choice(MECHANISMS),
         "auth_mechanism",
-        "How to log in. A mechanism that this build lacks is refused by name.",
+        "The authentication mechanism. One that this build lacks is refused by name.",
     )
     .default(DefaultValue::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
     .invalid(Invalid::Error)
@@ -61,7 +66,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "authMechanismProperties",
         ValueKind::Properties,
         "auth_mechanism_properties",
-        "What the mechanism needs besides.",
+        "Further settings of the mechanism.",
     )
     .invalid(Invalid::ErrorUnlessEmpty),
     query(OptionId::AuthSource, "authSource", ANY_TEXT, "auth_source", "The database that knows the user.")
@@ -188,7 +193,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "tlsAllowInvalidCertificates",
         ValueKind::Bool,
         "danger_tls_allow_invalid_certificates",
-        "Dangerous: accept any certificate, whatever names it bears.",
+        "Dangerous: accept any certificate, whatever its names.",
     )
     .default(DefaultValue::Bool(false))
     .aliases(&[Alias { name: "ssl_cert_reqs", meaning: Meaning::CertReqs }])
@@ -198,7 +203,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "tlsAllowInvalidHostnames",
         ValueKind::Bool,
         "danger_tls_allow_invalid_hostnames",
-        "Dangerous: accept a certificate made out to another host.",
+        "Dangerous: accept a certificate that was issued for another host.",
     )
     .default(DefaultValue::Bool(false))
     .aliases(&[Alias { name: "ssl_match_hostname", meaning: Meaning::OldInverted }])
@@ -327,7 +332,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "directConnection",
         ValueKind::Bool,
         "direct_connection",
-        "Whether to talk to this one host, whatever it is part of.",
+        "Whether to use this one host alone, whatever deployment it belongs to.",
     ),
     query(
         OptionId::LoadBalanced,
@@ -351,7 +356,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "heartbeatFrequencyMS",
         millis(500),
         "heartbeat_frequency",
-        "How old what is known about the servers may become.",
+        "How old the information about a server may become before it is checked again.",
     )
     .default(DefaultValue::Number(10_000)),
     query(
@@ -496,7 +501,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "compressors",
         ValueKind::List(&["snappy", "zlib", "zstd"]),
         "compressors",
-        "What messages may be compressed with.",
+        "The algorithms that may compress messages.",
     )
     .not_supported_yet(),
     query(
@@ -504,7 +509,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "zlibCompressionLevel",
         ValueKind::Number { unit: Unit::Plain, min: -1, max: 9 },
         "zlib_compression_level",
-        "How hard zlib tries; -1: its own default.",
+        "The compression level of zlib; -1: its own default.",
     )
     .default(DefaultValue::Number(-1))
     .not_supported_yet(),
@@ -520,7 +525,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     )
     .default(DefaultValue::Number(1_080))
     .repeated(Repeated::Error),
-    query(OptionId::ProxyUsername, "proxyUsername", ANY_TEXT, "proxy_username", "Who logs in to the proxy.")
+    query(OptionId::ProxyUsername, "proxyUsername", ANY_TEXT, "proxy_username", "The user's name for the proxy.")
         .repeated(Repeated::Error),
     query(OptionId::ProxyPassword, "proxyPassword", ValueKind::Secret, "proxy_password", "The password for the proxy.")
         .repeated(Repeated::Error),
@@ -540,14 +545,14 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     code(
         OptionId::TlsCaPem,
         "(CA certificates)",
-        "PEM text",
+        "PEM",
         "tls_ca_pem",
         "The authorities to trust instead of the system's, from memory.",
     ),
     code(
         OptionId::TlsIdentityPem,
         "(client certificate, PEM)",
-        "PEM texts",
+        "PEM",
         "tls_identity_pem",
         "The client's certificate, its key, and the key's password, from memory.",
     ),
@@ -563,21 +568,21 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "(AWS keys)",
         "AwsCredentialProvider",
         "aws_credential_provider",
-        "What gives the keys for MONGODB-AWS, in code.",
+        "A provider of keys for MONGODB-AWS, in code.",
     ),
     code(
         OptionId::OidcCallback,
         "(OIDC callback)",
         "OidcCallback",
         "oidc_callback",
-        "What gives the tokens for MONGODB-OIDC to a service.",
+        "A callback that gets tokens for MONGODB-OIDC for a service.",
     ),
     code(
         OptionId::OidcHumanCallback,
         "(OIDC human callback)",
         "OidcCallback",
         "oidc_human_callback",
-        "What gets the tokens for MONGODB-OIDC from a person.",
+        "A callback that gets tokens for MONGODB-OIDC from a person.",
     ),
     code(
         OptionId::OidcAllowedHosts,
@@ -639,6 +644,21 @@ pub(crate) const MECHANISMS: &[&str] = &[
     "MONGODB-AWS",
     "MONGODB-OIDC",
     DEFAULT_MECHANISM,
+];
+
+/// Every option for TLS but `tls` itself.
+pub(crate) const TLS_DETAILS: &[OptionId] = &[
+    OptionId::TlsCaFile,
+    OptionId::TlsCertificateKeyFile,
+    OptionId::TlsCertificateKeyFilePassword,
+    OptionId::TlsKeyFile,
+    OptionId::TlsCrlFile,
+    OptionId::TlsAllowInvalidCertificates,
+    OptionId::TlsAllowInvalidHostnames,
+    OptionId::TlsInsecure,
+    OptionId::TlsAllowCommonNames,
+    OptionId::TlsDisableOcspEndpointCheck,
+    OptionId::TlsDisableCertificateRevocationCheck,
 ];
 
 /// The modes of a read preference.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::option_map::OptionMap;
 use super::raw::RawOptions;
 use super::spec::OptionId;
+use super::table::TLS_DETAILS;
 use super::tls_types::{TlsIdentity, TlsOptions, TlsVersion};
 use super::value::Value;
 use crate::error::{Error, Result};
@@ -19,10 +20,10 @@ pub(super) fn options(given: &RawOptions) -> Result<Option<TlsOptions>> {
     check_in_code(given)?;
     let in_code = in_code(given);
     let ignored = given.ignored_tls_option.as_deref();
-    let named = !in_code.is_empty() || ignored.is_some() || DETAILS.iter().any(|option| settings.has(*option));
+    let named = !in_code.is_empty() || ignored.is_some() || TLS_DETAILS.iter().any(|option| settings.has(*option));
     let on = flag(settings, OptionId::Tls).unwrap_or(given.srv_host.is_some() || named);
     if !on {
-        let asked = DETAILS.iter().copied().find(|option| asks_for_something(settings, *option));
+        let asked = TLS_DETAILS.iter().copied().find(|option| asks_for_something(settings, *option));
         let asked = asked.or(in_code.first().copied()).map(OptionId::name).or(ignored);
         if let Some(option) = asked {
             return Err(Error::invalid_argument(format!("tls is false, and {option} is given"))
@@ -47,11 +48,6 @@ pub(super) fn options(given: &RawOptions) -> Result<Option<TlsOptions>> {
         ca_pem: given.tls_ca_pem.clone(),
         identity: given.tls_identity.clone(),
     }))
-}
-
-/// Whether this is an option for TLS, `tls` itself included.
-pub(super) fn is_tls_option(option: OptionId) -> bool {
-    option == OptionId::Tls || DETAILS.contains(&option)
 }
 
 /// Says what a switch gives up, wherever one is on.
@@ -137,21 +133,6 @@ const NOT_CHECKED: &str =
 const ANY_NAME: &str = "the holder of any certificate of a trusted authority can pose as the server";
 const COMMON_NAMES: &str =
     "the holder of a certificate that was issued to a person or service of the same name can pose as the server";
-
-/// Every option for TLS but `tls` itself.
-const DETAILS: &[OptionId] = &[
-    OptionId::TlsCaFile,
-    OptionId::TlsCertificateKeyFile,
-    OptionId::TlsCertificateKeyFilePassword,
-    OptionId::TlsKeyFile,
-    OptionId::TlsCrlFile,
-    OptionId::TlsAllowInvalidCertificates,
-    OptionId::TlsAllowInvalidHostnames,
-    OptionId::TlsInsecure,
-    OptionId::TlsAllowCommonNames,
-    OptionId::TlsDisableOcspEndpointCheck,
-    OptionId::TlsDisableCertificateRevocationCheck,
-];
 
 /// The options that authorities given in code replace.
 const AUTHORITY_FILES: &[OptionId] = &[OptionId::TlsCaFile];

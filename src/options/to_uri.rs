@@ -1,7 +1,6 @@
 //! Options written back as a connection string.
 
 use super::spec::{Location, OptionId, OptionSpec};
-use super::tls::is_tls_option;
 use super::value::Value;
 use super::{ClientOptions, ServerAddress};
 use crate::credential::Credential;
@@ -81,7 +80,7 @@ impl ClientOptions {
         let settings = &self.given.settings;
         let says_so = |option: OptionId| {
             let spec: &OptionSpec = option.spec();
-            spec.location == Location::Query && is_tls_option(option) && written(option)
+            spec.location == Location::Query && option.is_about_tls() && written(option)
         };
         self.tls.is_some() && self.given.srv_host.is_none() && !settings.given().any(|(option, _)| says_so(option))
     }

@@ -155,10 +155,7 @@ fn escaped(value: &str) -> String {
         if edge || ",+\"\\<>;".contains(character) {
             text.push('\\');
         }
-        match character.is_ascii() {
-            true => push_printable(&mut text, character),
-            false => push_bytes(&mut text, character),
-        }
+        if character.is_ascii() { push_printable(&mut text, character) } else { push_bytes(&mut text, character) }
     }
     text
 }
@@ -174,10 +171,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 fn push_printable(text: &mut String, character: char) {
-    match character.is_control() {
-        true => push_bytes(text, character),
-        false => text.push(character),
-    }
+    if character.is_control() { push_bytes(text, character) } else { text.push(character) }
 }
 
 fn push_bytes(text: &mut String, character: char) {

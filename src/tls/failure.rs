@@ -71,14 +71,14 @@ pub(super) fn certificate_hint(reason: &str) -> &'static str {
     let reason = reason.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
     if has(&["certificate revoked"]) {
-        "its authority has withdrawn it (tlsCRLFile says so): the server needs a new certificate"
+        "its authority has revoked it, according to tlsCRLFile: the server needs a new certificate"
     } else if has(&["unable to get certificate crl"]) {
         "tlsCRLFile must hold a list of every authority in the server's chain, the root's and each intermediate's: \
          `openssl crl -in FILE -noout -issuer` shows whose list it holds"
     } else if has(&["crl has expired", "crl is not yet valid"]) {
         "tlsCRLFile needs a current list of every authority in the server's chain; and check this machine's clock"
     } else if has(&["crl"]) {
-        "tlsCRLFile holds a list that does not count: `openssl crl -in FILE -noout -text` shows it, `-CAfile` checks its signature"
+        "tlsCRLFile holds a list that is not valid: `openssl crl -in FILE -noout -text` shows it, `-CAfile` checks its signature"
     } else if has(&["hostname mismatch", "host name", "ip address mismatch"]) {
         "connect by one of the names in the certificate, or give the server a certificate for this one"
     } else if has(&["not yet valid", "expired"]) {

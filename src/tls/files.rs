@@ -1,7 +1,7 @@
 //! The files that the options for TLS name: read whole and bounded, and whether they have changed since.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::fs::{self, Metadata};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::pem::Origin;
 use crate::error::{Error, Result};
 use crate::options::TlsOptions;
+use crate::system::{RealSystem, System};
 
 /// What the files hold, as far as options name them.
 #[derive(Default)]
@@ -151,25 +152,18 @@ fn read_file(origin: Origin<'_>) -> Result<Bytes> {
             io::ErrorKind::NotFound => "a relative path begins at the folder the program runs in",
             io::ErrorKind::PermissionDenied => "the user that the program runs as must be able to read it",
             io::ErrorKind::IsADirectory => "name a file in it",
-            _ => "the cause is the system's own",
+            _ => "the system gives the reason",
         };
         origin.about("cannot be read").with_hint(hint).with_source(error)
     };
     // Windows says of a folder that access is denied.
-    let file = File::open(path)
-        .map_err(|error| failed(if path.is_dir() { io::ErrorKind::IsADirectory.into() } else { error }))?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
+    if path.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
-    // Room for all of it at once: a buffer that grows leaves copies of a key behind.
-    let room = usize::try_from(metadata.len().min(MAX_FILE_BYTES)).unwrap_or_default() + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(origin.about(format_args!("has more than {} MiB", MAX_FILE_BYTES >> 20)));
-    }
-    Ok(bytes)
+    RealSystem.read_file(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => origin.about(format_args!("has more than {} MiB", MAX_FILE_BYTES >> 20)),
+        _ => failed(error),
+    })
 }
 
 pub(super) const CA_FILE: &str = "tlsCAFile";
@@ -184,6 +178,8 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use mongo_blocking_test_server::peers::Scratch;
 
     use super::*;

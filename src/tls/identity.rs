@@ -218,7 +218,7 @@ pub(super) fn unreadable_certificate(place: usize, count: usize) -> String {
 /// The backend cannot do what the key asks for.
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 pub(super) fn unsupported(material: &Material<'_>, what: &str) -> Error {
-    let error = material.key_from.about(format_args!("holds {what}, which this platform's TLS does not take"));
+    let error = material.key_from.about(format_args!("holds {what}, which this platform's TLS does not accept"));
     Error::not_supported(error.message().to_owned())
         .with_hint("`openssl pkcs8 -topk8 -nocrypt -in KEY -out KEY.pem` converts the key; guard that file")
 }

@@ -115,9 +115,10 @@ impl Block<'_> {
             Block { label: "CERTIFICATE", text: &text }.write(Origin::Code(""), &mut out).ok()?;
             Some(out)
         };
-        match self.is_trusted_certificate() {
-            true => plain().unwrap_or_else(|| self.text.to_owned()),
-            false => self.text.to_owned(),
+        if self.is_trusted_certificate() {
+            plain().unwrap_or_else(|| self.text.to_owned())
+        } else {
+            self.text.to_owned()
         }
     }
 

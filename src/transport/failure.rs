@@ -1,6 +1,7 @@
 //! Errors for network failures: what happened, and what to do about it.
 
 use std::io;
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::Path;
 
@@ -64,15 +65,21 @@ pub(super) fn overload(error: Error) -> Error {
 pub(super) fn connect_failed(failures: Vec<Failed>, deadline: Deadline) -> Error {
     let reasons: Vec<String> =
         failures.iter().map(|(address, error)| format!("{} by {address}", reason(error))).take(MAX_REASONS).collect();
+    let without_zone = failures.iter().any(|(address, _)| lacks_zone(address));
     let Some((_, cause)) = failures.into_iter().find(|(_, error)| !is_deadline(error)) else {
-        return timeout(Stage::Connect, deadline).with_hint(LATE_HINT);
+        return timeout(Stage::Connect, deadline).with_hint(if without_zone { ZONE_HINT } else { LATE_HINT });
     };
-    let hint = hint(&cause);
+    let hint = if without_zone { Some(ZONE_HINT) } else { hint(&cause) };
     let error = Error::new(ErrorKind::Io, Stage::Connect, reasons.join(", ")).with_source(cause);
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
+}
+
+/// A link-local address means another machine on each network, so the system does not know which one is meant.
+fn lacks_zone(address: &SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
 }
 
 /// A Unix socket could not be connected to.
@@ -133,6 +140,8 @@ fn hint(error: &io::Error) -> Option<&'static str> {
     }
 }
 
+const ZONE_HINT: &str = "a link-local address (fe80::/10) needs a zone, which names the network interface: [fe80::1%25eth0] in a \
+     connection string, fe80::1%eth0 in code";
 const LATE_HINT: &str =
     "a firewall may be dropping the packets, or the host is down; on Atlas, check the IP access list";
 /// How many addresses an error names.

@@ -23,6 +23,16 @@ fn millis(count: u64) -> Deadline {
     Deadline::after(Duration::from_millis(count)).named("socketTimeoutMS")
 }
 
+/// Which network it is on is not known, so no connection can be made; whatever this system says, the zone is what is missing.
+#[test]
+fn a_link_local_address_needs_a_zone() {
+    let address = ServerAddress::Tcp { host: "fe80::1".to_owned(), port: 27017 };
+    let error = Transport::connect(&address, &Route::default(), None, millis(300)).unwrap_err();
+    assert_eq!(error.stage(), Stage::Connect);
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("zone") && hint.contains("%25"), "{error}");
+}
+
 /// Both ends of a connection; the test drives the other end.
 fn pair() -> (Transport, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

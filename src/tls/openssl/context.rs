@@ -31,9 +31,10 @@ pub(super) fn new_context(
     // A record's head and body in one read: otherwise every reply costs two.
     builder.set_read_ahead(true);
     Sessions::watch(&mut builder)?;
-    builder.set_verify(match options.danger_accepts_any_certificate() {
-        true => SslVerifyMode::NONE,
-        false => SslVerifyMode::PEER,
+    builder.set_verify(if options.danger_accepts_any_certificate() {
+        SslVerifyMode::NONE
+    } else {
+        SslVerifyMode::PEER
     });
     if let Some(own) = own {
         builder.set_certificate(&own.leaf)?;

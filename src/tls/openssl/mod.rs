@@ -187,10 +187,7 @@ impl Context {
             return failure;
         }
         self.sessions.failed(target);
-        match certificate_refused || target.deadline.expired() {
-            true => failure,
-            false => Failure::Resumption(Box::new(failure)),
-        }
+        if certificate_refused || target.deadline.expired() { failure } else { Failure::Resumption(Box::new(failure)) }
     }
 }
 

@@ -64,7 +64,7 @@ impl Trust {
         }
         let folder = PathBuf::from(folder);
         Some(format!(
-            "This machine has no authorities to judge by: there is no certificate in {}, and none in {}",
+            "This machine has no trusted authorities: there is no certificate in {}, and none in {}",
             file.display(),
             folder.display()
         ))

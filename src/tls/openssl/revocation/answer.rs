@@ -74,9 +74,10 @@ impl OcspStatus {
 fn check_signature(basic: &OcspBasicResponse, subject: &CheckedCertificate<'_>) -> Result<(), String> {
     basic.verify(subject.chain, subject.trusted, OcspFlag::NO_EXPLICIT).map_err(|error| {
         let reasons: Vec<&str> = error.errors().iter().filter_map(|error| error.reason()).collect();
-        match reasons.is_empty() {
-            true => "its signer is neither the certificate's issuer nor a delegate of that".to_owned(),
-            false => format!("its signature does not count: {}", reasons.join("; ")),
+        if reasons.is_empty() {
+            "its signer is neither the certificate's issuer nor a delegate of the issuer".to_owned()
+        } else {
+            format!("its signature is not valid: {}", reasons.join("; "))
         }
     })
 }
@@ -87,9 +88,9 @@ fn certificate_status(single: &ocsp::OcspStatus<'_>) -> Result<CertificateStatus
         OcspCertStatus::UNKNOWN => Ok(CertificateStatus::Unknown),
         OcspCertStatus::REVOKED => Ok(CertificateStatus::Revoked(match single.revocation_time {
             Some(since) => format!("since {since}"),
-            None => "at a time that is not told".to_owned(),
+            None => "at an unknown time".to_owned(),
         })),
-        _ => Err("it has a status that OCSP does not know".to_owned()),
+        _ => Err("it has an unknown status".to_owned()),
     }
 }
 
@@ -100,7 +101,7 @@ fn name_of(status: OcspResponseStatus) -> String {
         OcspResponseStatus::TRY_LATER => "tryLater",
         OcspResponseStatus::SIG_REQUIRED => "sigRequired",
         OcspResponseStatus::UNAUTHORIZED => "unauthorized",
-        _ => return format!("{}, which OCSP does not know", status.as_raw()),
+        _ => return format!("{}, an unknown error", status.as_raw()),
     };
     name.to_owned()
 }

@@ -26,7 +26,7 @@ pub(in crate::tls::openssl) struct Lists {
 /// Has a store look every certificate up in the lists of a file.
 pub(in crate::tls::openssl) fn add(store: &mut X509StoreBuilderRef, path: &Path, bytes: &[u8]) -> Result<Lists> {
     let lists = read(path, bytes)?;
-    let failed = |error: ErrorStack| about(path, "holds a list that OpenSSL does not take").with_source(error);
+    let failed = |error: ErrorStack| about(path, "holds a list that OpenSSL does not accept").with_source(error);
     if path.to_str().is_none() {
         return Err(about(path, "has a name that is not UTF-8, which OpenSSL's binding cannot open"));
     }

@@ -101,7 +101,7 @@ impl RevocationChecker {
     /// Judges the server's certificate after a full handshake. An error: there must be no channel.
     pub(super) fn judge(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Found> {
         let Some(subject) = CheckedCertificate::of(ssl) else {
-            return Err(Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL does not tell which certificates it verified"));
+            return Err(Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL returned no verified certificate chain"));
         };
         let request = subject.request().map_err(|error| {
             Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
@@ -118,7 +118,7 @@ impl RevocationChecker {
             return Ok(self.limited(Found { revocation: Revocation::Good(RevocationSource::Crl), until: None }));
         }
         if !self.asks_responders {
-            let why = "nothing was stapled that tells, and tlsDisableOCSPEndpointCheck is on";
+            let why = "the server stapled no status, and tlsDisableOCSPEndpointCheck is on";
             return Ok(Found { revocation: Revocation::Unknown(why.to_owned()), until: None });
         }
         self.ask(&judge, target)
@@ -142,7 +142,7 @@ impl RevocationChecker {
                 Ok(status) => {
                     return judge.settled(status, RevocationSource::Responder, &format!("the responder {name}"));
                 }
-                Err(why) => failures.push(format!("{name} gave no answer that counts: {why}")),
+                Err(why) => failures.push(format!("{name} gave no valid answer: {why}")),
             }
         }
         if failures.is_empty() {
@@ -168,7 +168,7 @@ impl RevocationChecker {
         let about = format!("the certificate of {} ({})", target.host, judge.subject.described());
         self.warning_sink.warn(
             WarningKind::Revocation,
-            format!("whether {about} is revoked is not known, and it is used all the same: {why}"),
+            format!("whether {about} is revoked could not be determined; it is used all the same: {why}"),
         );
         self.unknown(why)
     }
@@ -199,32 +199,32 @@ impl RevocationCheck<'_> {
     fn staple(&self, staple: Option<&[u8]>) -> Result<Option<Found>> {
         let promised = || self.subject.certificate.to_der().is_ok_and(|der| must_staple::is_promised(&der));
         let Some(staple) = staple else {
-            return match promised() {
-                true => {
-                    Err(self.refused("it promises a stapled OCSP answer (must-staple), and there is none", STAPLE_HINT))
-                }
-                false => Ok(None),
+            return if promised() {
+                Err(self.refused("it promises a stapled OCSP answer (must-staple), and there is none", STAPLE_HINT))
+            } else {
+                Ok(None)
             };
         };
-        let status = OcspStatus::read(staple, &self.subject, self.now).map_err(|why| {
-            self.refused(&format!("the OCSP answer stapled to it does not count: {why}"), STAPLE_HINT)
-        })?;
+        let status = OcspStatus::read(staple, &self.subject, self.now)
+            .map_err(|why| self.refused(&format!("the OCSP answer stapled to it is not valid: {why}"), STAPLE_HINT))?;
         if status.certificate != CertificateStatus::Unknown {
             return self.settled(status, RevocationSource::Staple, "the OCSP answer that the server stapled").map(Some);
         }
-        match promised() {
-            true => Err(self.refused(
-                "it promises a stapled OCSP answer (must-staple), and the one that is there does not know the certificate",
+        if promised() {
+            Err(self.refused(
+                "it promises a stapled OCSP answer (must-staple), and the stapled one does not know the certificate",
                 STAPLE_HINT,
-            )),
-            false => Ok(None),
+            ))
+        } else {
+            Ok(None)
         }
     }
 
     /// What earlier connections found out.
     fn kept(&self) -> Result<Option<Found>> {
         let Some(status) = self.cache.get(&self.request, self.now) else { return Ok(None) };
-        self.settled(status, RevocationSource::Cache, "an OCSP answer that still holds").map(Some)
+        self.settled(status, RevocationSource::Cache, "an OCSP answer of an earlier connection that is still valid")
+            .map(Some)
     }
 
     /// An answer that counts.
@@ -246,7 +246,7 @@ impl RevocationCheck<'_> {
 
 fn nobody_to_ask(named: usize) -> Found {
     let why = match named {
-        0 => "the certificate names no OCSP responder, and none of its words was stapled",
+        0 => "the certificate names no OCSP responder, and the server stapled no OCSP answer",
         _ => "the certificate names no OCSP responder that is asked over plain HTTP",
     };
     Found { revocation: Revocation::Unknown(why.to_owned()), until: None }
@@ -262,7 +262,7 @@ fn shown(url: &str) -> String {
 const ASK_AGAIN: Duration = Duration::from_secs(5 * 60);
 #[cfg(feature = "ocsp")]
 const MAX_SHOWN: usize = 200;
-const REVOKED_HINT: &str = "its authority has withdrawn it: the server needs a new certificate. \
-     If this is unexpected, do not go on: somebody may hold the old key";
+const REVOKED_HINT: &str = "its authority has revoked it: the server needs a new certificate. \
+     If this is unexpected, do not go on: an attacker may hold its key";
 const STAPLE_HINT: &str = "the server must staple a current OCSP answer about its own certificate (MongoDB does so by itself, \
      once it reaches the responder that its certificate names)";

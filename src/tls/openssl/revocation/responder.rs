@@ -71,7 +71,7 @@ fn ask_one(http: &dyn Http, url: String, request: &[u8], limit: Deadline) -> Res
     let answer = match asked {
         Ok(answer) if answer.status == 200 => Ok(answer.body.to_vec()),
         Ok(answer) if (300..400).contains(&answer.status) => {
-            Err(format!("it sends elsewhere (HTTP status {}), which is not followed", answer.status))
+            Err(format!("it redirects (HTTP status {}), which is not followed", answer.status))
         }
         Ok(answer) => Err(format!("HTTP status {}", answer.status)),
         Err(error) => Err(error.message().to_owned()),

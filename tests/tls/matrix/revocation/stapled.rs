@@ -8,7 +8,7 @@ use super::{Place, REVOKED, both};
 use crate::matrix::listeners::Listener;
 use crate::matrix::table::{Expected, Table};
 
-const DOES_NOT_COUNT: Expected = Expected::Refused(&["stapled to it does not count"]);
+const DOES_NOT_COUNT: Expected = Expected::Refused(&["stapled to it is not valid"]);
 const ANOTHER: Expected = Expected::Refused(&["is about another certificate"]);
 const PURPOSE: Expected = Expected::Refused(&["missing ocspsigning usage"]);
 const OUT_OF_DATE: Expected = Expected::Refused(&["is out of date"]);
