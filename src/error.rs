@@ -71,8 +71,11 @@ pub enum ErrorKind {
     Timeout,
     /// No server was suitable, or could be reached, in time.
     ServerSelection,
-    /// The connection pool had no connection to give in time, or was closed or cleared meanwhile.
+    /// The connection pool had no connection to give in time.
     Pool,
+    /// The connections to the server were given up while the operation waited for one or used one, because the server could
+    /// not be reached. The operation may be tried again.
+    PoolCleared,
     /// The server refused the credentials, or failed to prove that it knows them.
     Authentication,
     /// The peer broke the protocol; the message says how.

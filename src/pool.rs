@@ -22,11 +22,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use crate::connection::{Buffers, Connection, ConnectionFactory, ShutdownHandle};
+use bson::oid::ObjectId;
+
+use crate::connection::{
+    Buffers, Connection, ConnectionFactory, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason,
+};
 use crate::deadline::Deadline;
+use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::fork;
 use crate::locks;
@@ -58,8 +63,66 @@ pub(crate) struct PoolSettings {
 }
 
 /// The connections of one server.
+///
+/// It begins paused: without connections, and nobody gets one until it is [`ready`](Pool::ready).
 pub(crate) struct Pool {
     shared: Arc<Shared>,
+}
+
+/// What a pool finds out about its server. It is called without any lock held.
+pub(crate) trait PoolObserver: Send + Sync {
+    /// A new connection's hello was answered. Its authentication comes after this.
+    fn hello_answered(&self, address: &ServerAddress, hello: &Arc<ServerDescription>, round_trip_time: Duration);
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) struct CheckOutFailure {
+    pub(crate) error: Error,
+    /// The attempt to connect that failed; `None` where there was no attempt.
+    pub(crate) attempt: Option<FailedAttempt>,
+}
+
+/// An attempt to connect that failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailedAttempt {
+    /// The pool's generation when the attempt got its slot.
+    pub(crate) generation: u64,
+    /// The service behind a load balancer, where hello had named it.
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    pub(crate) service_id: Option<ObjectId>,
+    /// Whether it was ended by the caller's own time limit, which says nothing about the server.
+    pub(crate) own_limit: bool,
+}
+
+/// What is left to do once no lock is held: closing a connection may send, and ending one wakes threads.
+#[derive(Debug, Default)]
+#[must_use = "connections are closed by running it"]
+pub(crate) struct Cleanup {
+    connections: Vec<Box<Connection>>,
+    handles: Vec<(ShutdownHandle, ShutdownReason)>,
+}
+
+impl Cleanup {
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// Adds what is left to do elsewhere.
+    pub(crate) fn merge(&mut self, other: Cleanup) {
+        self.connections.extend(other.connections);
+        self.handles.extend(other.handles);
+    }
+
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// A connection to be closed.
+    pub(crate) fn add(&mut self, connection: Box<Connection>) {
+        self.connections.push(connection);
+    }
+
+    /// Does it.
+    pub(crate) fn run(self) {
+        for (handle, reason) in self.handles {
+            handle.close(reason);
+        }
+    }
 }
 
 /// A connection that is checked out; it goes back to its pool when this is dropped.
@@ -77,6 +140,7 @@ struct Shared {
     settings: PoolSettings,
     factory: Arc<ConnectionFactory>,
     address: Arc<ServerAddress>,
+    observer: Weak<dyn PoolObserver>,
     state: Mutex<State>,
 }
 
@@ -91,6 +155,7 @@ struct State {
     connecting: HashMap<u64, Connecting>,
     /// Threads that wait, the first to come at the front. Each sleeps on its own variable, so one return wakes one thread.
     waiting: VecDeque<Arc<Condvar>>,
+    phase: Phase,
     /// Connections of an earlier generation are not used any more.
     generation: u64,
     last_id: u64,
@@ -98,7 +163,16 @@ struct State {
     fill_failed: Option<Instant>,
     /// The process that all this is true of.
     process: u64,
-    closed: bool,
+}
+
+/// Whether a pool gives connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Its server is not known to be usable.
+    Paused,
+    Ready,
+    /// For good.
+    Closed,
 }
 
 struct Idle {
@@ -114,6 +188,15 @@ enum Connecting {
     Handshaking(ShutdownHandle),
 }
 
+impl Connecting {
+    fn handle(&self) -> Option<&ShutdownHandle> {
+        match self {
+            Connecting::Opening => None,
+            Connecting::Handshaking(handle) => Some(handle),
+        }
+    }
+}
+
 /// What a thread that came first in the queue may do.
 enum Grant<'a> {
     Reuse(Idle),
@@ -121,7 +204,13 @@ enum Grant<'a> {
 }
 
 impl Pool {
-    pub(crate) fn new(settings: PoolSettings, factory: Arc<ConnectionFactory>, address: Arc<ServerAddress>) -> Self {
+    /// A paused pool.
+    pub(crate) fn new(
+        settings: PoolSettings,
+        factory: Arc<ConnectionFactory>,
+        address: Arc<ServerAddress>,
+        observer: Weak<dyn PoolObserver>,
+    ) -> Self {
         let state = State {
             idle: VecDeque::new(),
             buffers: Vec::new(),
@@ -132,71 +221,141 @@ impl Pool {
             last_id: 0,
             fill_failed: None,
             process: fork::process(),
-            closed: false,
+            phase: Phase::Paused,
         };
-        Pool { shared: Arc::new(Shared { settings, factory, address, state: Mutex::new(state) }) }
+        Pool { shared: Arc::new(Shared { settings, factory, address, observer, state: Mutex::new(state) }) }
     }
 
-    /// Takes a connection: an idle one, or else a new one.
+    /// Takes a connection: an idle one, or else a new one. `opened` is one whose hello is over: it becomes one of the pool, and
+    /// is only authenticated.
     ///
     /// `queue` limits the wait for a slot in the pool, `connect` the making of a connection.
-    pub(crate) fn check_out(&self, queue: Deadline, connect: Deadline) -> Result<PooledConnection> {
+    pub(crate) fn check_out(
+        &self,
+        queue: Deadline,
+        connect: Deadline,
+        opened: Option<OpenedConnection>,
+    ) -> Result<PooledConnection, CheckOutFailure> {
         let shared = &self.shared;
         let mut dead = None;
-        loop {
-            let slot = match shared.wait_for_grant(queue, dead)? {
-                Grant::Create(slot) => slot,
+        let slot = loop {
+            let grant = shared.wait_for_grant(queue, dead, opened.is_some());
+            match grant.map_err(|error| CheckOutFailure { error, attempt: None })? {
+                Grant::Create(slot) => break slot,
                 Grant::Reuse(mut idle) => {
                     if idle.since.elapsed() <= LIVENESS_CHECK_AFTER || idle.connection.is_alive() {
                         return Ok(shared.lease(idle.connection, idle.id, connect));
                     }
                     dead = Some(idle.id);
-                    continue;
                 }
-            };
-            let id = slot.id;
-            let made =
-                shared.factory.connect(&shared.address, id, connect, |handle| shared.handshake_begins(id, handle));
-            return shared.finish_connecting(slot, made, connect);
-        }
+            }
+        };
+        let (id, generation) = (slot.id, slot.generation);
+        let mut service_id = None;
+        let opened = match opened {
+            Some(opened) => {
+                shared.handshake_begins(id, opened.shutdown_handle());
+                Ok(opened)
+            }
+            None => {
+                let purpose = HelloFor::Operation { speculate: true };
+                let handle = |handle| shared.handshake_begins(id, handle);
+                shared.factory.open(&shared.address, purpose, connect, handle).inspect(|opened| {
+                    if let Some(observer) = shared.observer.upgrade() {
+                        observer.hello_answered(&shared.address, opened.hello(), opened.round_trip_time());
+                    }
+                })
+            }
+        };
+        let made = match opened {
+            Ok(opened) => {
+                service_id = opened.service_id();
+                shared.factory.authenticate(opened, id, connect)
+            }
+            Err(error) => Err(error),
+        };
+        shared.finish_connecting(slot, made, connect).map_err(|error| {
+            let own_limit = matches!(error.kind(), ErrorKind::Timeout) && connect.expired();
+            CheckOutFailure { error, attempt: Some(FailedAttempt { generation, service_id, own_limit }) }
+        })
     }
 
-    /// The number of the present generation.
-    pub(crate) fn generation(&self) -> u64 {
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// An idle connection to check the server on, if there is one. No event tells of it.
+    pub(crate) fn borrow_idle(&self) -> Option<PooledConnection> {
+        let shared = &self.shared;
+        // Declared before the guard, hence dropped after it: closing a TLS connection writes.
+        let mut stale = Vec::new();
+        let mut state = shared.lock();
+        if state.phase != Phase::Ready || state.process != fork::process() || !state.waiting.is_empty() {
+            return None;
+        }
+        let idle = shared.take_idle(&mut state, &mut stale)?;
+        Some(shared.lease(idle.connection, idle.id, Deadline::NEVER))
+    }
+
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// Whether a connection is idle.
+    pub(crate) fn has_idle(&self) -> bool {
+        !self.shared.lock().idle.is_empty()
+    }
+
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// How many connections operations use now.
+    pub(crate) fn in_use(&self) -> usize {
+        self.shared.lock().in_use.len()
+    }
+
+    /// The number of the present generation; behind a load balancer, of this service.
+    pub(crate) fn generation(&self, _service_id: Option<ObjectId>) -> u64 {
         self.shared.lock().generation
     }
 
-    /// No connection made so far is used again, unless the pool was cleared since `generation` already.
-    pub(crate) fn clear(&self, generation: u64) {
+    /// From now on connections are given.
+    pub(crate) fn ready(&self) {
         let mut state = self.shared.lock();
-        if state.generation != generation {
-            return;
+        if state.phase == Phase::Paused {
+            state.phase = Phase::Ready;
+            state.wake_first();
         }
-        state.generation += 1;
-        let stale = std::mem::take(&mut state.idle);
-        state.wake_first();
-        drop(state);
-        drop(stale);
     }
 
-    /// Ends idle connections, those in use, handshakes, and the wait of every thread.
-    pub(crate) fn close(&self) {
+    /// No connection made so far is used again, and none is given until the pool is ready again: threads that wait get
+    /// [`ErrorKind::PoolCleared`]. `interrupt_in_use`: those in use and those being made end, too.
+    pub(crate) fn clear(&self, interrupt_in_use: bool, _service_id: Option<ObjectId>) -> Cleanup {
         let mut state = self.shared.lock();
-        state.closed = true;
-        let idle = std::mem::take(&mut state.idle);
-        let in_use = std::mem::take(&mut state.in_use);
-        let connecting = std::mem::take(&mut state.connecting);
+        let mut cleanup = Cleanup::default();
+        if state.phase == Phase::Closed {
+            return cleanup;
+        }
+        state.generation += 1;
+        state.phase = Phase::Paused;
+        cleanup.connections.extend(state.idle.drain(..).map(|idle| idle.connection));
+        if interrupt_in_use {
+            let connecting = state.connecting.values().filter_map(Connecting::handle);
+            let handles = state.in_use.values().chain(connecting).cloned();
+            cleanup.handles.extend(handles.map(|handle| (handle, ShutdownReason::Interrupted)));
+        }
         for waiting in &state.waiting {
             waiting.notify_one();
         }
-        drop(state);
-        drop(idle);
-        in_use.values().for_each(ShutdownHandle::close);
-        for one in connecting.values() {
-            if let Connecting::Handshaking(handle) = one {
-                handle.close();
-            }
+        cleanup
+    }
+
+    /// Ends idle connections, those in use, handshakes, and the wait of every thread.
+    pub(crate) fn close(&self) -> Cleanup {
+        let mut state = self.shared.lock();
+        let mut cleanup = Cleanup::default();
+        state.phase = Phase::Closed;
+        cleanup.connections.extend(state.idle.drain(..).map(|idle| idle.connection));
+        let in_use = std::mem::take(&mut state.in_use);
+        let connecting = std::mem::take(&mut state.connecting);
+        let handles = in_use.into_values().chain(connecting.values().filter_map(Connecting::handle).cloned());
+        cleanup.handles.extend(handles.map(|handle| (handle, ShutdownReason::Client)));
+        for waiting in &state.waiting {
+            waiting.notify_one();
         }
+        cleanup
     }
 
     /// The server.
@@ -214,7 +373,9 @@ impl Shared {
     ///
     /// `dead` is the idle connection that it got before and found unusable: its slot is given up, and the thread has the first
     /// place in the queue, as it had before.
-    fn wait_for_grant(&self, deadline: Deadline, dead: Option<u64>) -> Result<Grant<'_>> {
+    ///
+    /// `adopts`: it brings a connection of its own, which it wants a slot for.
+    fn wait_for_grant(&self, deadline: Deadline, dead: Option<u64>, adopts: bool) -> Result<Grant<'_>> {
         // Declared before the guard, hence dropped after it: closing a TLS connection writes.
         let mut stale = Vec::new();
         let mut state = self.lock();
@@ -223,11 +384,12 @@ impl Shared {
             state.in_use.remove(&id);
         }
         if (dead.is_some() || state.waiting.is_empty())
-            && let Some(grant) = self.grant(&mut state, &mut stale)?
+            && let Some(grant) = self.grant(&mut state, &mut stale, adopts)?
         {
             return Ok(grant);
         }
         let began = Instant::now();
+        let generation = state.generation;
         let own = Arc::new(Condvar::new());
         if dead.is_some() {
             state.waiting.push_front(own.clone());
@@ -240,7 +402,11 @@ impl Shared {
                 Some(left) => locks::unpoisoned(own.wait_timeout(state, left)).0,
             };
             let first = state.waiting.front().is_some_and(|front| Arc::ptr_eq(front, &own));
-            let grant = if first || state.closed { self.grant(&mut state, &mut stale).transpose() } else { None };
+            let grant = match () {
+                () if state.generation != generation => Some(Err(self.cleared(&state))),
+                () if first || state.phase == Phase::Closed => self.grant(&mut state, &mut stale, adopts).transpose(),
+                () => None,
+            };
             let outcome = match grant {
                 Some(outcome) => outcome,
                 None if deadline.expired() => Err(self.wait_queue_timeout(&state, deadline, began)),
@@ -253,10 +419,24 @@ impl Shared {
     }
 
     /// What the thread at the front may do now; `None`: wait. Connections that turn out unusable are put into `stale`.
-    fn grant(&self, state: &mut State, stale: &mut Vec<Idle>) -> Result<Option<Grant<'_>>> {
-        if state.closed {
-            return Err(closed());
+    fn grant(&self, state: &mut State, stale: &mut Vec<Idle>, adopts: bool) -> Result<Option<Grant<'_>>> {
+        match state.phase {
+            Phase::Closed => return Err(closed()),
+            Phase::Paused => return Err(self.cleared(state)),
+            Phase::Ready => {}
         }
+        if !adopts && let Some(idle) = self.take_idle(state, stale) {
+            return Ok(Some(Grant::Reuse(idle)));
+        }
+        let full = self.settings.max_size != 0 && state.total() >= self.settings.max_size;
+        if full || state.connecting() >= self.settings.max_connecting {
+            return Ok(None);
+        }
+        Ok(Some(Grant::Create(self.reserve(state))))
+    }
+
+    /// An idle connection that may be used; it counts as in use from now on. Those that may not be are put into `stale`.
+    fn take_idle(&self, state: &mut State, stale: &mut Vec<Idle>) -> Option<Idle> {
         while let Some(mut idle) = state.idle.pop_back() {
             let limit = self.settings.max_idle_time.filter(|limit| !limit.is_zero());
             let too_old = limit.is_some_and(|limit| idle.since.elapsed() > limit);
@@ -266,13 +446,17 @@ impl Shared {
             }
             state.in_use.insert(idle.id, idle.connection.shutdown_handle());
             idle.connection.set_buffers(state.buffers.pop().unwrap_or_default());
-            return Ok(Some(Grant::Reuse(idle)));
+            return Some(idle);
         }
-        let full = self.settings.max_size != 0 && state.total() >= self.settings.max_size;
-        if full || state.connecting() >= self.settings.max_connecting {
-            return Ok(None);
-        }
-        Ok(Some(Grant::Create(self.reserve(state))))
+        None
+    }
+
+    /// The end of a wait, or of an attempt to connect, because the pool was cleared. The error that cleared it is the topology's.
+    fn cleared(&self, state: &State) -> Error {
+        let generation = state.generation;
+        let message =
+            format!("the connection pool was cleared (generation {generation}), and its server must be checked first");
+        Error::new(ErrorKind::PoolCleared, Stage::CheckOut, message).with_address(&self.address)
     }
 
     fn reserve(&self, state: &mut State) -> ReservedSlot<'_> {
@@ -311,7 +495,7 @@ impl Shared {
             // The pool was closed meanwhile.
             None => {
                 drop(state);
-                handle.close();
+                handle.close(ShutdownReason::Client);
             }
         }
     }
@@ -328,16 +512,19 @@ impl Shared {
         connection.set_generation(generation);
         let mut state = self.lock();
         let kept = slot.release(&mut state);
-        if kept && !state.closed {
+        let phase = state.phase;
+        let stale = state.generation != generation;
+        if kept && !stale && phase != Phase::Closed {
             state.in_use.insert(id, connection.shutdown_handle());
         }
-        let is_closed = state.closed;
+        let cleared = stale.then(|| self.cleared(&state));
         state.wake_first();
         drop(state);
-        match (kept, is_closed) {
-            (true, false) => Ok(self.lease(connection, id, connect)),
-            (_, true) => Err(closed()),
-            (false, false) => Err(forked()),
+        match (phase, kept, cleared) {
+            (Phase::Closed, ..) => Err(closed()),
+            (_, false, _) => Err(forked()),
+            (_, true, Some(cleared)) => Err(cleared),
+            (_, true, None) => Ok(self.lease(connection, id, connect)),
         }
     }
 
@@ -349,7 +536,8 @@ impl Shared {
         // Dropped after the guard where they are not kept.
         let buffers = state.keep(buffers);
         state.in_use.remove(&id);
-        let usable = !state.closed && !connection.is_broken() && connection.generation() == state.generation;
+        let usable =
+            state.phase == Phase::Ready && !connection.is_broken() && connection.generation() == state.generation;
         let mut unusable = None;
         if usable {
             state.idle.push_back(Idle { connection, id, since: Instant::now() });
@@ -371,13 +559,15 @@ impl Shared {
         let mut state = self.lock();
         let full = state.total() >= self.settings.min_size || state.connecting() >= self.settings.max_connecting;
         let failed = state.fill_failed.is_some_and(|at| at.elapsed() < FILL_PAUSE);
-        if state.closed || full || failed || connect.expired() {
+        if state.phase != Phase::Ready || full || failed || connect.expired() {
             return;
         }
         let slot = self.reserve(&mut state);
         drop(state);
         let id = slot.id;
-        let made = self.factory.connect(&self.address, id, connect, |handle| self.handshake_begins(id, handle));
+        let purpose = HelloFor::Operation { speculate: true };
+        let opened = self.factory.open(&self.address, purpose, connect, |handle| self.handshake_begins(id, handle));
+        let made = opened.and_then(|opened| self.factory.authenticate(opened, id, connect));
         match self.finish_connecting(slot, made, connect) {
             // Back without another look at minPoolSize, so that one check-in makes one connection at the most.
             Ok(mut leased) => {
@@ -387,7 +577,7 @@ impl Shared {
                 }
                 let mut state = self.lock();
                 state.in_use.remove(&id);
-                if !state.closed
+                if state.phase == Phase::Ready
                     && leased.generation == state.generation
                     && let Some(connection) = connection.take()
                 {
@@ -520,13 +710,27 @@ mod tests {
     use crate::call_stack;
     use crate::options::ClientOptions;
 
+    /// An observer that nothing is told.
+    struct Unobserved;
+
+    impl PoolObserver for Unobserved {
+        fn hello_answered(&self, _: &ServerAddress, _: &Arc<ServerDescription>, _: Duration) {}
+    }
+
+    fn ready_pool(settings: PoolSettings, factory: Arc<ConnectionFactory>, options: &ClientOptions) -> Pool {
+        let address = Arc::new(options.hosts.first().unwrap().clone());
+        let pool = Pool::new(settings, factory, address, Weak::<Unobserved>::new());
+        pool.ready();
+        pool
+    }
+
     /// A pool without connections to a server with the user `user`.
     fn pool(server: &FakeServer, credential: &str) -> Pool {
         let uri = format!("mongodb://{credential}{}/", server.address());
         let options = ClientOptions::builder().uri(&uri).build().unwrap();
         let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
         let settings = PoolSettings { max_size: 1, min_size: 0, max_connecting: 1, max_idle_time: None, fill: true };
-        Pool::new(settings, factory, Arc::new(options.hosts.first().unwrap().clone()))
+        ready_pool(settings, factory, &options)
     }
 
     #[test]
@@ -534,7 +738,7 @@ mod tests {
         let server = FakeServer::builder().user("user", "pencil", &[Mechanism::ScramSha256], "admin").start();
         let pool = pool(&server, "user:pencil@");
         let stack = call_stack::between("Pool::check_out", "Scram::step", || {
-            pool.check_out(Deadline::NEVER, Deadline::NEVER).unwrap();
+            pool.check_out(Deadline::NEVER, Deadline::NEVER, None).unwrap();
         });
         println!("{stack:#?}");
         assert!(stack.len() <= MOST_TO_SCRAM, "{stack:#?}");
@@ -544,7 +748,7 @@ mod tests {
     fn a_message_is_written_by_two_functions() {
         let server = FakeServer::builder().start();
         let pool = pool(&server, "");
-        let mut connection = pool.check_out(Deadline::NEVER, Deadline::NEVER).unwrap();
+        let mut connection = pool.check_out(Deadline::NEVER, Deadline::NEVER, None).unwrap();
         let body = bson::rawdoc! { "ping": 1 };
         let message = crate::wire::Message { database: "admin", body: &body, sequence: None, more_to_come: false };
         let stack = call_stack::between("Connection::run", "write", || {
@@ -563,8 +767,8 @@ mod tests {
         let options = ClientOptions::builder().uri(&uri).build().unwrap();
         let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
         let settings = PoolSettings { max_size: 0, min_size: 0, max_connecting: 2, max_idle_time: None, fill: true };
-        let pool = Pool::new(settings, factory, Arc::new(options.hosts.first().unwrap().clone()));
-        let in_use: Vec<_> = (0..10).map(|_| pool.check_out(Deadline::NEVER, Deadline::NEVER).unwrap()).collect();
+        let pool = ready_pool(settings, factory, &options);
+        let in_use: Vec<_> = (0..10).map(|_| pool.check_out(Deadline::NEVER, Deadline::NEVER, None).unwrap()).collect();
         drop(in_use);
         let mut state = pool.shared.lock();
         assert_eq!((state.idle.len(), state.buffers.len()), (10, KEPT_BUFFERS));
@@ -572,7 +776,7 @@ mod tests {
             assert!(idle.connection.take_buffers().is_empty());
         }
         drop(state);
-        let mut reused = pool.check_out(Deadline::NEVER, Deadline::NEVER).unwrap();
+        let mut reused = pool.check_out(Deadline::NEVER, Deadline::NEVER, None).unwrap();
         assert!(!reused.take_buffers().is_empty());
     }
 

@@ -1,5 +1,7 @@
 //! One connection's login: which mechanism, what travels with `hello`, and what a refusal means.
 
+use std::fmt;
+
 use bson::{RawDocument, RawDocumentBuf};
 
 #[cfg(feature = "aws")]
@@ -40,6 +42,16 @@ pub(crate) struct LoginState {
     pub(super) forget: Option<Forget>,
 }
 
+/// The conversation whose start travelled with `hello`, until the login goes on.
+#[derive(Default)]
+pub(crate) struct Speculation(Option<Box<dyn Mechanism>>);
+
+impl fmt::Debug for Speculation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Speculation").field(&self.0.as_ref().map(|mechanism| mechanism.name())).finish()
+    }
+}
+
 impl<'a> Login<'a> {
     /// A login with this credential at this server.
     pub(crate) fn new(credential: &'a Credential, context: &'a AuthContext, target: &'a AuthTarget<'a>) -> Self {
@@ -59,6 +71,21 @@ impl<'a> Login<'a> {
         let known = [ScramMechanism::Sha256, ScramMechanism::Sha1];
         let scram = known.into_iter().find(|scram| Some(scram.name()) == state.mechanism);
         Login { scram, ..Login::new(credential, context, target) }
+    }
+
+    /// What is kept of it between `hello` and the rest, which may be done by another thread.
+    pub(crate) fn into_speculation(self) -> Speculation {
+        Speculation(self.speculation)
+    }
+
+    /// Goes on with a login whose start travelled with `hello`.
+    pub(crate) fn resume(
+        credential: &'a Credential,
+        context: &'a AuthContext,
+        target: &'a AuthTarget<'a>,
+        speculation: Speculation,
+    ) -> Self {
+        Login { speculation: speculation.0, ..Login::new(credential, context, target) }
     }
 
     /// The user to ask the server about (`saslSupportedMechs`), where the mechanism is to be negotiated.

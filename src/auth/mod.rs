@@ -34,5 +34,5 @@ pub use aws::aws_source_report;
 pub(crate) use aws::find_aws_keys;
 pub(crate) use context::AuthContext;
 pub(crate) use conversation::authenticate;
-pub(crate) use login::{Login, LoginState, check};
+pub(crate) use login::{Login, LoginState, Speculation, check};
 pub(crate) use target::AuthTarget;

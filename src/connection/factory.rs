@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bson::RawDocumentBuf;
+use bson::oid::ObjectId;
+
 use super::Connection;
 use crate::auth::AuthTarget;
 use crate::certificate::{NO_CLIENT_CERTIFICATE_HINT, PresentedCertificate};
 use crate::credential::Credential;
 use crate::deadline::Deadline;
+use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::handshake::Handshake;
+use crate::handshake::{AfterHello, Handshake, HelloFor};
 use crate::options::{ClientOptions, DriverInfo, ServerAddress, TlsOptions};
 use crate::system::{RealSystem, System};
 use crate::tls::Connector;
@@ -24,11 +28,69 @@ pub(crate) struct ConnectionFactory {
     handshake: Handshake,
     /// Whether TLS verifies the server's certificate and its name.
     verified: bool,
-    /// The limit on connecting, and the option that sets it.
-    connect_timeout: (Duration, &'static str),
+    connect_timeout: Duration,
     socket_timeout: Option<Duration>,
     timeout: Option<Duration>,
     asks_a_person: bool,
+}
+
+/// A connection whose hello was answered, and that is not authenticated yet.
+#[derive(Debug)]
+pub(crate) struct OpenedConnection {
+    connection: Connection,
+    /// When it must be established.
+    connecting: Deadline,
+    /// How long the hello took.
+    round_trip_time: Duration,
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// The reply to hello. It may hold the start of an authentication.
+    reply: RawDocumentBuf,
+    after_hello: AfterHello,
+}
+
+impl OpenedConnection {
+    /// What the server reported about itself.
+    pub(crate) fn hello(&self) -> &Arc<ServerDescription> {
+        &self.connection.description
+    }
+
+    /// How long the hello took.
+    pub(crate) fn round_trip_time(&self) -> Duration {
+        self.round_trip_time
+    }
+
+    /// The service behind a load balancer.
+    pub(crate) fn service_id(&self) -> Option<ObjectId> {
+        self.after_hello.hello.service_id
+    }
+
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// The number that the server gave it.
+    pub(crate) fn server_connection_id(&self) -> Option<i64> {
+        self.after_hello.hello.connection_id
+    }
+
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// The server's reply, without the start of an authentication that may have come with it.
+    pub(crate) fn reply(&self) -> RawDocumentBuf {
+        let mut shown = RawDocumentBuf::new();
+        for (name, value) in self.reply.iter().flatten().filter(|(name, _)| name.as_str() != "speculativeAuthenticate")
+        {
+            shown.append(name, value);
+        }
+        shown
+    }
+
+    /// A handle that ends it from another thread.
+    pub(crate) fn shutdown_handle(&self) -> ShutdownHandle {
+        self.connection.shutdown_handle()
+    }
+
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// The connection, to be used for checks only: it is never authenticated.
+    pub(crate) fn into_check_connection(self) -> Connection {
+        self.connection
+    }
 }
 
 impl ConnectionFactory {
@@ -43,43 +105,94 @@ impl ConnectionFactory {
             tls,
             handshake,
             verified: options.tls.as_ref().is_some_and(TlsOptions::is_verified),
-            connect_timeout: shorter(options.connect_timeout, options.server_selection_timeout),
+            connect_timeout: options.connect_timeout,
             socket_timeout: options.socket_timeout,
             timeout: options.timeout,
             asks_a_person: options.credential().is_some_and(Credential::asks_a_person),
         })
     }
 
-    /// Connects to a server, says hello and authenticates. `id` is the connection's number in its pool.
+    /// Connects to a server and says hello.
     ///
-    /// The name look-up, TCP and TLS together have `connectTimeoutMS`; none of it outlives `deadline`. Errors name the
-    /// stage, the server, and the time it took. `opened` gets a handle that can end the handshake from another thread.
-    pub(crate) fn connect(
+    /// The name look-up, TCP and TLS together have `connectTimeoutMS`, and for a check hello has it once more; none of it
+    /// outlives `deadline`. Errors name the stage, the server, and the time it took. `opened` gets a handle that can end the
+    /// handshake from another thread.
+    pub(crate) fn open(
         &self,
         address: &ServerAddress,
-        id: u64,
+        purpose: HelloFor,
         deadline: Deadline,
         opened: impl FnOnce(ShutdownHandle),
-    ) -> Result<Connection> {
+    ) -> Result<OpenedConnection> {
         let began = Instant::now();
-        let connecting = self.connect_deadline(deadline);
+        let connecting = match purpose {
+            HelloFor::Operation { .. } => self.connect_deadline(deadline),
+            HelloFor::Check => self.check_deadline(),
+        };
         let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting)?;
         opened(transport.shutdown_handle());
         let presented = transport.presented().cloned();
-        let mut connection = Connection::new(transport, address, id);
+        let mut connection = Connection::new(transport, address);
         let target = self.target(host(address), presented.as_ref(), connecting, deadline);
-        let established = self.handshake.run(&target, &mut |database, command| {
-            connection.send_handshake_command(database, command, self.command_deadline(deadline))
+        let (mut said, mut round_trip_time) = (None, Duration::ZERO);
+        let answered = self.handshake.say_hello(purpose, &target, &mut |database, command| {
+            let limit = match purpose {
+                HelloFor::Operation { .. } => self.command_deadline(deadline),
+                HelloFor::Check => self.check_deadline(),
+            };
+            let sent = Instant::now();
+            let reply = connection.send_handshake_command(database, command, limit)?;
+            round_trip_time = sent.elapsed();
+            said = Some(reply.clone());
+            Ok(reply)
         });
-        match established {
-            Ok(established) => {
-                connection.establish(established);
-                Ok(connection)
+        match answered {
+            Ok(after_hello) => {
+                connection.introduced(&after_hello.hello);
+                let reply = said.unwrap_or_default();
+                Ok(OpenedConnection { connection, connecting, round_trip_time, reply, after_hello })
             }
             Err(error) => Err(hint_at_tls(error, self.tls.is_some(), presented.as_ref())
                 .with_address(address)
                 .with_elapsed(began.elapsed())),
         }
+    }
+
+    /// Authenticates a connection that has said hello, and gives it its number in its pool.
+    pub(crate) fn authenticate(&self, opened: OpenedConnection, id: u64, deadline: Deadline) -> Result<Connection> {
+        let began = Instant::now();
+        let OpenedConnection { mut connection, connecting, after_hello, .. } = opened;
+        let (address, presented) = (connection.address.clone(), connection.transport.presented().cloned());
+        let target = self.target(host(&address), presented.as_ref(), connecting, deadline);
+        let outcome = self.handshake.authenticate(after_hello, &target, &mut |database, command| {
+            connection.send_handshake_command(database, command, self.command_deadline(deadline))
+        });
+        match outcome {
+            Ok(login) => {
+                connection.establish(login, id);
+                Ok(connection)
+            }
+            Err(error) => Err(hint_at_tls(error, self.tls.is_some(), presented.as_ref())
+                .with_address(&address)
+                .with_elapsed(began.elapsed())),
+        }
+    }
+
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// Checks a server on a connection that has said hello before.
+    pub(crate) fn check(
+        &self,
+        connection: &mut Connection,
+        limit: Deadline,
+    ) -> Result<(Arc<ServerDescription>, RawDocumentBuf, Duration)> {
+        let command = self.handshake.check_command(connection.description.hello_ok);
+        connection.check(&command, limit)
+    }
+
+    /// When a step of a check that begins now must end: `connectTimeoutMS`, whatever an operation's limit is.
+    pub(crate) fn check_deadline(&self) -> Deadline {
+        let limit = if self.connect_timeout.is_zero() { CHECK_LIMIT } else { self.connect_timeout };
+        Deadline::after(limit).named("connectTimeoutMS")
     }
 
     /// Authenticates once more, because the server asks for it. A connection on which that fails is not used again.
@@ -142,8 +255,7 @@ impl ConnectionFactory {
 
     /// When the connecting that begins now must end.
     fn connect_deadline(&self, operation: Deadline) -> Deadline {
-        let (limit, name) = self.connect_timeout;
-        Deadline::after(limit).named(name).earliest(operation)
+        Deadline::after(self.connect_timeout).named("connectTimeoutMS").earliest(operation)
     }
 
     /// When one command of the handshake must end. With `timeoutMS` it is the operation's own deadline (or, for a connection
@@ -158,7 +270,7 @@ impl ConnectionFactory {
             (Some(_), _) if operation.instant().is_some() => return operation,
             (Some(limit), _) => Deadline::after(limit).named("timeoutMS"),
             (None, Some(limit)) => Deadline::after(limit).named("socketTimeoutMS"),
-            (None, None) => Deadline::after(self.connect_timeout.0).named(self.connect_timeout.1),
+            (None, None) => Deadline::after(self.connect_timeout).named("connectTimeoutMS"),
         };
         own.earliest(operation)
     }
@@ -170,12 +282,6 @@ fn host(address: &ServerAddress) -> &str {
         ServerAddress::Tcp { host, .. } => host,
         ServerAddress::Unix { path } => path.to_str().unwrap_or_default(),
     }
-}
-
-/// Connecting is how a server is selected here, so it has no longer than `serverSelectionTimeoutMS`. Zero means no limit.
-fn shorter(connect: Duration, selection: Duration) -> (Duration, &'static str) {
-    let selection_is_shorter = !selection.is_zero() && (connect.is_zero() || selection < connect);
-    if selection_is_shorter { (selection, "serverSelectionTimeoutMS") } else { (connect, "connectTimeoutMS") }
 }
 
 /// A server that expects TLS closes a plain connection without a reply, and one that expects a certificate does the same to
@@ -192,3 +298,7 @@ fn hint_at_tls(error: Error, tls: bool, presented: Option<&PresentedCertificate>
         _ => error,
     }
 }
+
+/// The limit on a step of a check where `connectTimeoutMS` is 0: an operation may wait for ever if it wants to, and a check would
+/// never be made again.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);

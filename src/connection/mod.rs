@@ -9,8 +9,9 @@ mod factory;
 
 use std::io::{self, Read};
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bson::{RawDocument, RawDocumentBuf};
 use zeroize::Zeroize;
@@ -20,14 +21,15 @@ use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::ConnectionInfo;
-use crate::handshake::Established;
+use crate::handshake::Hello;
 use crate::options::ServerAddress;
-pub(crate) use crate::transport::ShutdownHandle;
+pub(crate) use crate::transport::{ShutdownHandle, ShutdownReason};
 use crate::transport::{Transport, network_error};
 use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, Reply};
 
+pub(crate) use crate::handshake::HelloFor;
 pub(crate) use buffers::Buffers;
-pub(crate) use factory::ConnectionFactory;
+pub(crate) use factory::{ConnectionFactory, OpenedConnection};
 
 /// A connection, with its buffers and what the server said when it was made.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(crate) struct Connection {
     address: ServerAddress,
     info: ConnectionInfo,
     /// Unknown until the handshake is over.
-    description: ServerDescription,
+    description: Arc<ServerDescription>,
     login: LoginState,
     /// The pool's generation that it belongs to.
     generation: u64,
@@ -50,10 +52,10 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A connection whose handshake is still to be done.
-    fn new(transport: Transport, address: &ServerAddress, id: u64) -> Connection {
+    fn new(transport: Transport, address: &ServerAddress) -> Connection {
         let info = ConnectionInfo {
             address: address.to_string(),
-            id,
+            id: 0,
             server_connection_id: None,
             service_id: None,
             tls: transport.tls_info().cloned(),
@@ -63,7 +65,7 @@ impl Connection {
             transport,
             address: address.clone(),
             info,
-            description: ServerDescription::unknown(),
+            description: Arc::new(ServerDescription::unknown()),
             login: LoginState::default(),
             generation: 0,
             next_request_id: new_request_id(),
@@ -73,12 +75,17 @@ impl Connection {
         }
     }
 
-    /// The handshake is over: the server's own limits count, and replies may be as long as messages can be.
-    fn establish(&mut self, established: Established) {
-        self.info.server_connection_id = established.hello.connection_id;
-        self.info.service_id = established.hello.service_id;
-        self.description = established.hello.description;
-        self.login = established.login;
+    /// The server has introduced itself: its own limits count.
+    fn introduced(&mut self, hello: &Hello) {
+        self.info.server_connection_id = hello.connection_id;
+        self.info.service_id = hello.service_id;
+        self.description = Arc::clone(&hello.description);
+    }
+
+    /// The handshake is over: it has its number, and replies may be as long as messages can be.
+    fn establish(&mut self, login: LoginState, id: u64) {
+        self.info.id = id;
+        self.login = login;
         self.max_reply_bytes = MAX_MESSAGE_BYTES;
     }
 
@@ -159,6 +166,23 @@ impl Connection {
         Ok(mem::replace(&mut self.next_request_id, new_request_id()))
     }
 
+    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
+    /// Sends the command of a check and reads the reply: what the server reports, its words, and how long they took.
+    pub(crate) fn check(
+        &mut self,
+        command: &RawDocument,
+        deadline: Deadline,
+    ) -> Result<(Arc<ServerDescription>, RawDocumentBuf, Duration)> {
+        let began = Instant::now();
+        let reply = self.send_handshake_command("admin", command, deadline);
+        let round_trip_time = began.elapsed();
+        let outcome = reply.and_then(|reply| Ok((Hello::read(&reply)?.description, reply)));
+        match outcome {
+            Ok((description, reply)) => Ok((description, reply, round_trip_time)),
+            Err(error) => Err(self.complete(error.with_stage(Stage::Hello), began)),
+        }
+    }
+
     /// The request id that the next message will have.
     pub(crate) fn next_request_id(&self) -> i32 {
         self.next_request_id
@@ -203,7 +227,7 @@ impl Connection {
     }
 
     /// What the server reported about itself.
-    pub(crate) fn description(&self) -> &ServerDescription {
+    pub(crate) fn description(&self) -> &Arc<ServerDescription> {
         &self.description
     }
 
@@ -290,6 +314,10 @@ impl Connection {
     fn closed_or(&self, error: Error) -> Error {
         if !self.shutdown.is_closed() {
             return error;
+        }
+        if self.shutdown.is_interrupted() {
+            let message = format!("Connection to {} interrupted due to server monitor timeout", self.address);
+            return Error::new(ErrorKind::PoolCleared, error.stage(), message).with_source(error);
         }
         Error::new(ErrorKind::Closed, error.stage(), "the client closed this connection").with_source(error)
     }

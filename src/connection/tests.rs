@@ -18,7 +18,7 @@ use crate::wire::Sequence;
 fn connect(peer: &Script) -> Connection {
     let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: peer.port() };
     let transport = Transport::connect(&address, &Route::default(), None, Deadline::NEVER).unwrap();
-    let mut connection = Connection::new(transport, &address, 1);
+    let mut connection = Connection::new(transport, &address);
     connection.max_reply_bytes = MAX_MESSAGE_BYTES;
     connection
 }
@@ -211,7 +211,7 @@ fn what_goes_unanswered_leaves_the_connection_usable() {
 fn a_message_that_is_too_long_is_never_sent() {
     let peer = honest();
     let mut connection = connect(&peer);
-    connection.description.max_message_size_bytes = 1000;
+    Arc::get_mut(&mut connection.description).unwrap().max_message_size_bytes = 1000;
     let body = rawdoc! { "text": "x".repeat(1000) };
     let message = Message { database: "db", body: &body, sequence: None, more_to_come: false };
     let error = connection.run(&message, Deadline::NEVER).unwrap_err();
@@ -240,7 +240,7 @@ fn a_shutdown_handle_ends_a_command_promptly() {
     let began = Instant::now();
     let command = thread::spawn(move || (ping(&mut connection, second(20)).unwrap_err(), connection.is_broken()));
     thread::sleep(Duration::from_millis(30));
-    closer.close();
+    closer.close(ShutdownReason::Client);
     let (error, broken) = command.join().unwrap();
     assert!(matches!(error.kind(), ErrorKind::Closed) && broken, "{error}");
     assert!(began.elapsed() < Duration::from_secs(5));

@@ -1,7 +1,8 @@
 //! Makes a fresh transport a connection that is ready: hello, then authentication.
 //!
-//! [`Handshake::run`] is the whole of it, top to bottom. It is pure but for the [`SendCommand`] that it is given, so a
-//! test can be the server. [`metadata`] describes the client, [`reply`] reads what the server reports.
+//! [`Handshake::say_hello`] and [`Handshake::authenticate`] are the whole of it: what the hello tells about the server is known
+//! before the authentication, which may never be wanted. Both are pure but for the [`SendCommand`] that they are given, so a test
+//! can be the server. [`metadata`] describes the client, [`reply`] reads what the server reports.
 
 mod environment;
 mod metadata;
@@ -13,7 +14,7 @@ use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 use zeroize::Zeroize;
 
-use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState};
+use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState, Speculation};
 use crate::credential::Credential;
 use crate::description::ServerType;
 use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
@@ -37,11 +38,32 @@ pub(crate) struct Handshake {
     context: AuthContext,
 }
 
+/// What a connection is opened for, which decides what its hello says of the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HelloFor {
+    /// Operations: the server is asked for the user's mechanisms.
+    Operation {
+        /// Whether the start of the authentication travels along.
+        speculate: bool,
+    },
+    /// Checks of the server: it is never authenticated, and no user is named.
+    Check,
+}
+
+/// A connection whose hello was answered, and that is not authenticated yet.
+#[derive(Debug)]
+pub(crate) struct AfterHello {
+    pub(crate) hello: Hello,
+    speculation: Speculation,
+}
+
 /// A handshake that succeeded.
+#[cfg(any(test, fuzzing))]
 #[derive(Debug)]
 pub(crate) struct Established {
     pub(crate) hello: Hello,
     /// What the connection keeps of its authentication, for the next one.
+    #[cfg_attr(fuzzing, allow(dead_code, reason = "the tests read it"))]
     pub(crate) login: LoginState,
 }
 
@@ -60,7 +82,7 @@ impl Handshake {
         Ok(Handshake {
             metadata,
             server_api: options.server_api.clone(),
-            load_balanced: false,
+            load_balanced: options.load_balanced(),
             credential: options.credential.clone(),
             context,
         })
@@ -81,20 +103,70 @@ impl Handshake {
         self.metadata.append(info)
     }
 
-    /// Hello, then authentication. An arbiter holds no users, so there authentication is left out.
+    /// Hello, then authentication.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn run(&self, target: &AuthTarget<'_>, send: &mut SendCommand<'_>) -> Result<Established> {
-        let mut login = self.credential.as_ref().map(|credential| Login::new(credential, &self.context, target));
-        let mut done = self.say_hello(login.as_mut(), send)?;
+        let after_hello = self.say_hello(HelloFor::Operation { speculate: true }, target, send)?;
+        let hello = after_hello.hello.clone();
+        let login = self.authenticate(after_hello, target, send)?;
+        Ok(Established { hello, login })
+    }
 
-        if let Some(mut login) = login.filter(|_| done.hello.description.server_type != ServerType::RsArbiter) {
-            let speculative = done.hello.speculative.take();
-            let offered = done.hello.supported_mechanisms.as_deref();
-            let exchange = &mut |database: &str, command: &RawDocument| self.send_auth_command(database, command, send);
-            let (mechanism, speculative) = login.begin(offered, speculative.as_deref())?;
-            let outcome = auth::authenticate(mechanism, speculative, exchange);
-            done.login = outcome.map_err(|error| login.explain_refusal(error, offered))?;
+    /// The first command of a connection.
+    pub(crate) fn say_hello(
+        &self,
+        purpose: HelloFor,
+        target: &AuthTarget<'_>,
+        send: &mut SendCommand<'_>,
+    ) -> Result<AfterHello> {
+        let credential = self.credential.as_ref().filter(|_| purpose != HelloFor::Check);
+        let mut login = credential.map(|credential| Login::new(credential, &self.context, target));
+        let command = self.hello_command(purpose, login.as_mut())?;
+        let reply = send("admin", &command);
+        command.into_bytes().zeroize(); // A token may have travelled with it.
+        let reply = reply.map_err(overload)?;
+        let hello = Hello::read(&reply).map_err(|error| self.explain_unknown_command(error))?;
+        if self.load_balanced && hello.service_id.is_none() {
+            let message = "Driver attempted to initialize in load balancing mode, but the server does not support this \
+                           mode. Its hello has no serviceId.";
+            return Err(Error::new(ErrorKind::NotSupported, Stage::Hello, message)
+                .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
         }
-        Ok(done)
+        let speculation = login.map(Login::into_speculation).unwrap_or_default();
+        Ok(AfterHello { hello, speculation })
+    }
+
+    /// Authenticates a connection after its hello, if there is a credential. An arbiter holds no users, so there
+    /// authentication is left out. A server without a common protocol version is refused.
+    pub(crate) fn authenticate(
+        &self,
+        after_hello: AfterHello,
+        target: &AuthTarget<'_>,
+        send: &mut SendCommand<'_>,
+    ) -> Result<LoginState> {
+        let AfterHello { hello, speculation } = after_hello;
+        hello.description.check_wire_version()?;
+        let Some(credential) = &self.credential else { return Ok(LoginState::default()) };
+        if hello.description.server_type == ServerType::RsArbiter {
+            return Ok(LoginState::default());
+        }
+        let mut login = Login::resume(credential, &self.context, target, speculation);
+        let offered = hello.supported_mechanisms.as_deref();
+        let exchange = &mut |database: &str, command: &RawDocument| self.send_auth_command(database, command, send);
+        let (mechanism, speculative) = login.begin(offered, hello.speculative.as_deref())?;
+        let outcome = auth::authenticate(mechanism, speculative, exchange);
+        outcome.map_err(|error| login.explain_refusal(error, offered))
+    }
+
+    /// The command of a check on a connection that has said hello before.
+    pub(crate) fn check_command(&self, hello_ok: bool) -> RawDocumentBuf {
+        let mut command = if hello_ok || self.begins_with_hello() {
+            rawdoc! { "hello": 1 }
+        } else {
+            rawdoc! { "isMaster": 1, "helloOk": true }
+        };
+        self.declare_api(&mut command);
+        command
     }
 
     /// Authenticates a connection once more, because its server asks for it: no hello, no speculation.
@@ -128,24 +200,8 @@ impl Handshake {
         reply
     }
 
-    fn say_hello(&self, login: Option<&mut Login<'_>>, send: &mut SendCommand<'_>) -> Result<Established> {
-        let command = self.hello_command(login)?;
-        let reply = send("admin", &command);
-        command.into_bytes().zeroize(); // A token may have travelled with it.
-        let reply = reply.map_err(overload)?;
-        let hello = Hello::read(&reply).map_err(|error| self.explain_unknown_command(error))?;
-        hello.description.check_wire_version()?;
-        if self.load_balanced && hello.service_id.is_none() {
-            let message =
-                "loadBalanced=true is set, and the server sent no serviceId: it is not behind a load balancer";
-            return Err(Error::new(ErrorKind::NotSupported, Stage::Hello, message)
-                .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
-        }
-        Ok(Established { hello, login: LoginState::default() })
-    }
-
     /// The first command of a connection: the only one that carries these arguments.
-    fn hello_command(&self, login: Option<&mut Login<'_>>) -> Result<RawDocumentBuf> {
+    fn hello_command(&self, purpose: HelloFor, login: Option<&mut Login<'_>>) -> Result<RawDocumentBuf> {
         let mut command = match self.begins_with_hello() {
             true => rawdoc! { "hello": 1 },
             false => rawdoc! { "isMaster": 1, "helloOk": true },
@@ -160,7 +216,9 @@ impl Handshake {
             if let Some(user) = login.user_to_ask_about() {
                 command.append(cstr!("saslSupportedMechs"), user);
             }
-            if let Some(start) = login.speculate()? {
+            if purpose == (HelloFor::Operation { speculate: true })
+                && let Some(start) = login.speculate()?
+            {
                 command.append(cstr!("speculativeAuthenticate"), &*start);
                 start.into_bytes().zeroize();
             }

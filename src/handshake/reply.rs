@@ -1,5 +1,7 @@
 //! The reply to `hello`: what the server reports about itself, and what it reports about this connection and its user.
 
+use std::sync::Arc;
+
 use bson::oid::ObjectId;
 use bson::{RawDocument, RawDocumentBuf};
 
@@ -9,7 +11,7 @@ use crate::error::Result;
 /// A reply to `hello`.
 #[derive(Clone, Debug)]
 pub(crate) struct Hello {
-    pub(crate) description: ServerDescription,
+    pub(crate) description: Arc<ServerDescription>,
     /// The server's number for this connection.
     pub(crate) connection_id: Option<i64>,
     /// Which of the servers behind a load balancer it is.
@@ -24,7 +26,7 @@ impl Hello {
     /// Reads a reply to `hello` or its older form. `ok: 0` is the server's own error.
     pub(crate) fn read(reply: &RawDocument) -> Result<Self> {
         Ok(Hello {
-            description: ServerDescription::read(reply)?,
+            description: Arc::new(ServerDescription::read(reply)?),
             connection_id: description::number(reply, "connectionId")?,
             service_id: description::object_id(reply, "serviceId")?,
             supported_mechanisms: supported_mechanisms(reply),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, Result, SYSTEM_OVERLOADED_ERROR};
 use crate::options::ServerAddress;
 use crate::pool::{Pool, PooledConnection};
 
@@ -14,6 +14,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(pool: Pool) -> Self {
+        pool.ready();
         Server { pool }
     }
 
@@ -23,15 +24,25 @@ impl Server {
 
     /// A connection out of the pool, or a new one. `queue` limits the wait for the pool, `connect` the making of a connection.
     pub(crate) fn check_out(&self, queue: Deadline, connect: Deadline) -> Result<PooledConnection> {
-        let generation = self.pool.generation();
-        self.pool.check_out(queue, connect).inspect_err(|error| {
+        self.pool.check_out(queue, connect, None).map_err(|failure| {
             // A server that refuses the client refuses all of its connections. An overloaded network does not concern those
-            // that exist, and a wait for the pool says nothing about the server.
-            let connecting = !matches!(error.stage(), Stage::CheckOut | Stage::Options);
-            if connecting && !error.contains_label(SYSTEM_OVERLOADED_ERROR) {
-                self.pool.clear(generation);
+            // that exist.
+            if let Some(attempt) = failure.attempt
+                && !attempt.own_limit
+                && !failure.error.contains_label(SYSTEM_OVERLOADED_ERROR)
+            {
+                self.clear(attempt.generation);
             }
+            failure.error
         })
+    }
+
+    fn clear(&self, generation: u64) {
+        if self.pool.generation(None) == generation {
+            let cleanup = self.pool.clear(false, None);
+            self.pool.ready();
+            cleanup.run();
+        }
     }
 
     /// Draws the conclusion from a command that failed on a connection of this generation: after a network error no connection
@@ -40,17 +51,17 @@ impl Server {
     /// A time limit that ran out is not such an error: the server may be slow with this one command.
     pub(crate) fn failed(&self, error: &Error, generation: u64) {
         if error.is_network_error() && !error.is_network_timeout() {
-            self.pool.clear(generation);
+            self.clear(generation);
         }
     }
 
     /// Draws the conclusion from a login that failed on a connection in use: none of its generation is used again.
     pub(crate) fn login_failed(&self, generation: u64) {
-        self.pool.clear(generation);
+        self.clear(generation);
     }
 
     /// Closes every connection, and ends every wait for one.
     pub(crate) fn close(&self) {
-        self.pool.close();
+        self.pool.close().run();
     }
 }

@@ -16,7 +16,7 @@ mod tests;
 mod transition;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionFactory;
@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::locks::{lock, unpoisoned};
 use crate::operation::Target;
 use crate::options::{ClientOptions, ServerAddress};
-use crate::pool::{Pool, PoolSettings};
+use crate::pool::{Pool, PoolObserver, PoolSettings};
 use crate::server::Server;
 
 /// A server that could not be reached is not tried again sooner than this (minHeartbeatFrequencyMS).
@@ -41,6 +41,13 @@ pub(crate) struct Topology {
     try_once: bool,
     closed: Mutex<bool>,
     closing: Condvar,
+}
+
+/// Nothing is told yet.
+struct Unobserved;
+
+impl PoolObserver for Unobserved {
+    fn hello_answered(&self, _: &ServerAddress, _: &Arc<ServerDescription>, _: Duration) {}
 }
 
 /// The selection of a server for one operation.
@@ -74,7 +81,7 @@ impl Topology {
             max_idle_time: options.max_idle_time,
             fill: !factory.asks_a_person(),
         };
-        let pool = Pool::new(settings, factory.clone(), Arc::new(address.clone()));
+        let pool = Pool::new(settings, factory.clone(), Arc::new(address.clone()), Weak::<Unobserved>::new());
         let server = Arc::new(Server::new(pool));
         Ok(Topology {
             servers: HashMap::from([(address.clone(), server)]),

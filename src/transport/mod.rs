@@ -13,7 +13,7 @@ use std::time::Instant;
 
 pub(crate) use failure::network_error;
 pub(crate) use route::Route;
-pub(crate) use socket::{ShutdownHandle, Socket};
+pub(crate) use socket::{ShutdownHandle, ShutdownReason, Socket};
 #[cfg(any(test, fuzzing))]
 pub(crate) use socks5::negotiate_with as socks5_negotiate;
 

@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use socket2::TcpKeepalive;
@@ -42,15 +42,27 @@ pub(crate) struct ShutdownHandle(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     socket: socket2::Socket,
-    closed_here: AtomicBool,
+    /// Why it was closed from this side: a [`ShutdownReason`], or 0 while it was not.
+    closed_here: AtomicU8,
     /// The process that connected it.
     process: u64,
 }
 
+/// Why a connection is ended from another thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ShutdownReason {
+    /// The client was closed, or nothing needs the connection any more.
+    Client = 1,
+    /// A check of the server ran out of time, so that nothing is to be expected of its connections.
+    Interrupted = 2,
+}
+
 impl ShutdownHandle {
     /// Ends both directions, and with them every wait on the socket. In a child process only the child's own use of it ends.
-    pub(crate) fn close(&self) {
-        self.0.closed_here.store(true, Ordering::Release);
+    /// The first reason stays.
+    pub(crate) fn close(&self, reason: ShutdownReason) {
+        let _ = self.0.closed_here.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
         if !self.is_inherited() {
             let _ = self.0.socket.shutdown(Shutdown::Both);
         }
@@ -58,7 +70,12 @@ impl ShutdownHandle {
 
     /// Whether it was closed from this side.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed_here.load(Ordering::Acquire)
+        self.0.closed_here.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether it was closed because a check of the server ran out of time.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.0.closed_here.load(Ordering::Acquire) == ShutdownReason::Interrupted as u8
     }
 
     /// Whether the connection belongs to the parent of this process (`fork`), which goes on using it.
@@ -82,7 +99,7 @@ impl Socket {
     fn new(socket: socket2::Socket, deadline: Deadline) -> io::Result<Socket> {
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
-        let shared = Shared { socket, closed_here: AtomicBool::new(false), process: fork::process() };
+        let shared = Shared { socket, closed_here: AtomicU8::new(0), process: fork::process() };
         Ok(Socket {
             shared: Arc::new(shared),
             deadline,

@@ -207,7 +207,7 @@ fn a_shutdown_handle_wakes_a_reader() {
         stream.read(&mut [0; 10])
     });
     go.recv().unwrap();
-    closer.clone().close();
+    closer.clone().close(ShutdownReason::Client);
     assert_eq!(reader.join().unwrap().unwrap(), 0);
     assert!(closer.is_closed());
 }

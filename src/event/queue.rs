@@ -1,0 +1,187 @@
+//! Events on their way to handlers: put into a queue where the change happens, under whatever lock is held there, and delivered
+//! where no lock is held, in order, by one thread at a time.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use super::EventHandler;
+use super::sdam::SdamEvent;
+use crate::locks::{lock, unpoisoned};
+
+/// How many events wait at most. A handler that does not keep up with more than these misses the later ones, rather than that
+/// memory grows without limit.
+const MOST_WAITING: usize = 10_000;
+
+/// An event for one of the handlers.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Sdam(SdamEvent),
+}
+
+/// The events of one client that its handlers have not got yet.
+#[derive(Debug)]
+pub(crate) struct EventQueue {
+    sdam: Option<EventHandler<SdamEvent>>,
+    state: Mutex<State>,
+    delivered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Event>,
+    left_out: usize,
+    /// The thread that calls the handlers now.
+    deliverer: Option<ThreadId>,
+}
+
+impl EventQueue {
+    pub(crate) fn new(sdam: Option<EventHandler<SdamEvent>>) -> Self {
+        EventQueue { sdam, state: Mutex::default(), delivered: Condvar::new() }
+    }
+
+    /// Whether there is a handler of discovery events. Without one, none need be made.
+    pub(crate) fn wants_sdam(&self) -> bool {
+        self.sdam.is_some()
+    }
+
+    /// Adds an event. No handler is called.
+    pub(crate) fn push(&self, event: Event) {
+        let mut state = self.lock();
+        if state.waiting.len() < MOST_WAITING {
+            state.waiting.push_back(event);
+        } else {
+            state.left_out += 1;
+        }
+    }
+
+    /// Calls the handlers with all that waits, unless a thread (this one, within a handler, too) does so already: that one
+    /// delivers it. To be called without any lock held.
+    pub(crate) fn deliver(&self) {
+        if self.sdam.is_none() {
+            return;
+        }
+        let mut state = self.lock();
+        if state.deliverer.is_some() {
+            return;
+        }
+        state.deliverer = Some(thread::current().id());
+        let delivery = Delivery(self);
+        while let Some(event) = state.waiting.pop_front() {
+            let left_out = std::mem::take(&mut state.left_out);
+            drop(state);
+            if left_out > 0 {
+                log::warn!("{left_out} events were left out: their handler is too slow");
+            }
+            match (event, &self.sdam) {
+                (Event::Sdam(event), Some(handler)) => handler.call(&event),
+                (Event::Sdam(_), None) => {}
+            }
+            state = self.lock();
+        }
+        // Still under the lock: an event that is added after this finds no deliverer.
+        state.deliverer = None;
+        self.delivered.notify_all();
+        drop(state);
+        std::mem::forget(delivery);
+    }
+
+    /// Waits until everything was delivered, but not within a handler.
+    pub(crate) fn wait_until_delivered(&self, limit: Duration) {
+        self.deliver();
+        let ends = Instant::now() + limit;
+        let own = thread::current().id();
+        let mut state = self.lock();
+        while state.deliverer.is_some_and(|deliverer| deliverer != own) {
+            let left = ends.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = unpoisoned(self.delivered.wait_timeout(state, left)).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// A handler that panics ends the delivery, and the next one goes on after it.
+struct Delivery<'a>(&'a EventQueue);
+
+impl Drop for Delivery<'_> {
+    fn drop(&mut self) {
+        self.0.lock().deliverer = None;
+        self.0.delivered.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Arc, OnceLock, mpsc};
+
+    use bson::oid::ObjectId;
+
+    use super::*;
+    use crate::event::sdam::{ServerClosedEvent, ServerOpeningEvent};
+
+    fn opening(address: &str) -> Event {
+        let (address, topology_id) = (address.to_owned(), ObjectId::from_bytes([1; 12]));
+        Event::Sdam(SdamEvent::ServerOpening(ServerOpeningEvent { address, topology_id }))
+    }
+
+    fn address(event: &SdamEvent) -> String {
+        match event {
+            SdamEvent::ServerOpening(ServerOpeningEvent { address, .. })
+            | SdamEvent::ServerClosed(ServerClosedEvent { address, .. }) => address.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_handler_that_adds_an_event_gets_it_after_the_present_one() {
+        let queue: Arc<OnceLock<EventQueue>> = Arc::default();
+        let (sender, received) = mpsc::channel();
+        let own = queue.clone();
+        let handler = EventHandler::new(move |event: &SdamEvent| {
+            let queue = own.get().unwrap();
+            if address(event) == "a" {
+                queue.push(opening("c"));
+                queue.deliver();
+                queue.wait_until_delivered(Duration::from_secs(60));
+            }
+            sender.send(address(event)).unwrap();
+        });
+        let queue = queue.get_or_init(|| EventQueue::new(Some(handler)));
+        queue.push(opening("a"));
+        queue.push(opening("b"));
+        queue.deliver();
+        assert_eq!(received.try_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_handler_that_panics_misses_nothing_else() {
+        let (sender, received) = mpsc::channel();
+        let handler = EventHandler::new(move |event: &SdamEvent| match address(event).as_str() {
+            "a" => std::panic::resume_unwind(Box::new("planted")),
+            other => sender.send(other.to_owned()).unwrap(),
+        });
+        let queue = EventQueue::new(Some(handler));
+        queue.push(opening("a"));
+        queue.push(opening("b"));
+        assert!(catch_unwind(AssertUnwindSafe(|| queue.deliver())).is_err());
+        queue.deliver();
+        assert_eq!(received.try_iter().collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn a_slow_handler_misses_the_events_that_do_not_fit() {
+        let queue = EventQueue::new(Some(EventHandler::new(|_: &SdamEvent| {})));
+        (0..MOST_WAITING + 3).for_each(|_| queue.push(opening("a")));
+        assert_eq!((queue.lock().waiting.len(), queue.lock().left_out), (MOST_WAITING, 3));
+        queue.deliver();
+        assert_eq!((queue.lock().waiting.len(), queue.lock().left_out), (0, 0));
+    }
+}
