@@ -163,7 +163,7 @@ impl FakeServerBuilder {
     /// (name and password in `admin`) the fake server logs in there by SCRAM-SHA-256.
     pub fn forward_to(mut self, address: &str, credential: Option<(&str, &str)>) -> FakeServerBuilder {
         let credential = credential.map(|(user, password)| (user.to_owned(), password.to_owned()));
-        self.upstream_server = Some(Upstream { address: address.to_owned(), credential });
+        self.upstream_server = Some(Upstream { address: address.to_owned(), credential, ..Upstream::default() });
         self
     }
 

@@ -1,34 +1,51 @@
 //! The connection to the real server behind the fake server.
 
-use std::io::{self, Write};
+use std::fmt::Debug;
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use bson::{Document, doc, spec::BinarySubtype};
 use openssl::base64::{decode_block, encode_block};
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 
 use crate::users::{Mechanism, random_base64};
 use crate::wire::{self, Request};
 
 /// Where the real server is, and who the fake server is to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Upstream {
     pub(crate) address: String,
     /// Name and password in `admin`.
     pub(crate) credential: Option<(String, String)>,
+    /// Whether it takes TLS connections only. Its certificate is not checked: it is a server of the test's own.
+    pub(crate) tls: bool,
+    /// How long each read may wait; without one, for ever.
+    pub(crate) limit: Option<Duration>,
 }
 
 /// One connection to it, which belongs to one connection of a client.
 #[derive(Debug)]
 pub(crate) struct UpstreamConnection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
+    socket: TcpStream,
 }
+
+/// TCP, or TLS over it.
+trait Stream: Read + Write + Debug + Send {}
+impl<S: Read + Write + Debug + Send> Stream for S {}
 
 impl UpstreamConnection {
     /// Connects and, if asked to, logs in.
     pub(crate) fn open(upstream_server: &Upstream) -> io::Result<UpstreamConnection> {
-        let stream = TcpStream::connect(&upstream_server.address)?;
-        stream.set_nodelay(true)?;
-        let mut upstream = UpstreamConnection { stream };
+        let socket = TcpStream::connect(&upstream_server.address)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(upstream_server.limit)?;
+        let stream: Box<dyn Stream> = match upstream_server.tls {
+            true => Box::new(over_tls(socket.try_clone()?)?),
+            false => Box::new(socket.try_clone()?),
+        };
+        let mut upstream = UpstreamConnection { stream, socket };
         if let Some((user, password)) = &upstream_server.credential {
             upstream.log_in(user, password)?;
         }
@@ -57,7 +74,7 @@ impl UpstreamConnection {
 
     /// Another handle on the socket, to close it from outside.
     pub(crate) fn handle(&self) -> io::Result<TcpStream> {
-        self.stream.try_clone()
+        self.socket.try_clone()
     }
 
     fn log_in(&mut self, user: &str, password: &str) -> io::Result<()> {
@@ -108,6 +125,12 @@ impl UpstreamConnection {
         let answer = wire::read_message(&mut self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         Document::from_reader(answer.get(21..).unwrap_or_default()).map_err(io::Error::other)
     }
+}
+
+fn over_tls(socket: TcpStream) -> io::Result<openssl::ssl::SslStream<TcpStream>> {
+    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+    builder.set_verify(SslVerifyMode::NONE);
+    builder.build().connect("localhost", socket).map_err(io::Error::other)
 }
 
 /// Text as BSON binary.

@@ -223,7 +223,7 @@ fn with_ann() -> FakeServerBuilder {
 
 fn open(fake_server: &FakeServer, password: Option<&str>) -> io::Result<UpstreamConnection> {
     let credential = password.map(|password| ("ann".to_owned(), password.to_owned()));
-    UpstreamConnection::open(&Upstream { address: fake_server.address(), credential })
+    UpstreamConnection::open(&Upstream { address: fake_server.address(), credential, ..Upstream::default() })
 }
 
 fn connect(fake_server: &FakeServer, password: Option<&str>) -> UpstreamConnection {

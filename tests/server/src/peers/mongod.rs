@@ -170,7 +170,7 @@ fn number(answer: &Document, key: &str) -> i64 {
     }
 }
 
-fn launcher(version: &str) -> Option<PathBuf> {
+pub(super) fn launcher(version: &str) -> Option<PathBuf> {
     let variable = format!("MONGOD_{}", version.replace('.', "_"));
     require(&variable, &format!("mongod-{version}/mongod"))
 }
