@@ -8,11 +8,12 @@ mod oidc;
 use crate::secret::Secret;
 
 pub use aws::{
-    AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSearchFailed, AwsSkipped, AwsSource, AwsSourceReport,
+    AwsCredential, AwsCredentialProvider, AwsKeys, AwsSearchFailed, AwsSkipped, AwsSource, AwsSourceReport,
+    SharedAwsProvider,
 };
 pub use oidc::{
     AllowedHosts, IdpServerInfo, IdpServerResponse, OidcCallback, OidcCallbackContext, OidcCommand, OidcCredential,
-    OidcEnvironment, OidcProvider, OidcSource,
+    OidcEnvironment, OidcSource, SharedOidcCallback,
 };
 
 /// The credential of a client.
@@ -203,3 +204,60 @@ impl CanonicalizeHostName {
 
 /// The source of users that no database of the server holds.
 pub(crate) const EXTERNAL: &str = "$external";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What a program may hand in or get, in both forms of `Debug`.
+    #[test]
+    fn no_debug_form_shows_a_secret() {
+        let secret = || Secret::from("sesame");
+        let (username, source) = ("ann".to_owned(), "admin".to_owned());
+        let callback = SharedOidcCallback::new(|_: &OidcCallbackContext| Ok(IdpServerResponse::new("sesame")));
+        let provider = SharedAwsProvider::new(|_: Duration| Ok(AwsKeys::new("AKIA", "sesame")));
+        let keys = AwsKeys::new("AKIA", "sesame").session_token("sesame");
+        let oidc = |source| Credential::Oidc(OidcCredential { username: None, source });
+        let credentials = [
+            Credential::Scram(ScramCredential {
+                mechanism: None,
+                username: username.clone(),
+                password: secret(),
+                source: source.clone(),
+                plus_in_uri: false,
+            }),
+            Credential::Cr(CrCredential { username: username.clone(), password: secret(), source: source.clone() }),
+            Credential::Plain(PlainCredential { username: username.clone(), password: secret(), source }),
+            Credential::Gssapi(GssapiCredential {
+                username,
+                password: Some(secret()),
+                service_name: "mongodb".to_owned(),
+                service_realm: None,
+                service_host: None,
+                canonicalize_host_name: None,
+                credential_cache: None,
+                client_keytab: None,
+            }),
+            Credential::Aws(AwsCredential { keys: Some(keys), provider: Some(provider) }),
+            oidc(OidcSource::Callback(callback.clone())),
+            oidc(OidcSource::HumanCallback { callback, allowed_hosts: AllowedHosts::default() }),
+            oidc(OidcSource::TokenCommand(OidcCommand::new(["program", "--token=sesame"]))),
+        ];
+        let context = OidcCallbackContext {
+            timeout: Duration::ZERO,
+            version: 1,
+            username: None,
+            idp_info: None,
+            refresh_token: Some(secret()),
+        };
+        let response = IdpServerResponse::new("sesame").refresh_token("sesame");
+        for shown in [
+            format!("{credentials:?} {context:?} {response:?}"),
+            format!("{credentials:#?} {context:#?} {response:#?}"),
+        ] {
+            assert!(shown.contains("ann") && !shown.contains("sesame"), "{shown}");
+        }
+    }
+}

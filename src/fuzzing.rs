@@ -5,6 +5,11 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "oidc")]
+mod documents;
+mod layers;
+#[cfg(feature = "oidc")]
+mod login;
 mod names;
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 mod tls;
@@ -27,6 +32,11 @@ use crate::wire::{Header, Reply, check_nesting};
 
 #[cfg(feature = "aws")]
 pub use aws::aws;
+#[cfg(feature = "oidc")]
+pub use documents::oidc_documents;
+pub use layers::gssapi_layers;
+#[cfg(feature = "oidc")]
+pub use login::login;
 #[cfg(feature = "srv")]
 pub use names::dns;
 pub use names::socks5;
@@ -79,15 +89,7 @@ pub fn handshake(data: &[u8]) {
         remember_nonce(command, &mut nonce);
         next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(ErrorKind::Io, Stage::Command, "the data is at its end"))
     };
-    let target = AuthTarget {
-        host: "localhost",
-        deadline: Deadline::NEVER,
-        step_deadline: Deadline::NEVER,
-        connect_deadline: Deadline::NEVER,
-        verified: true,
-        presented: None,
-    };
-    let outcome = handshake.run(&target, exchange);
+    let outcome = handshake.run(&target(), exchange);
     if let Ok(done) = outcome
         && PROVING.contains(uri)
     {
@@ -128,6 +130,18 @@ pub fn bundle(data: &[u8]) {
         let Err(error) = options.and_then(Client::with_options) else { continue };
         let said = error.to_string();
         assert!(said.len() < 4_000 && !said.contains(char::is_control) && !said.contains("pencil"), "{said:?}");
+    }
+}
+
+/// A server on this machine.
+fn target() -> AuthTarget<'static> {
+    AuthTarget {
+        host: "localhost",
+        deadline: Deadline::NEVER,
+        step_deadline: Deadline::NEVER,
+        connect_deadline: Deadline::NEVER,
+        verified: true,
+        presented: None,
     }
 }
 
@@ -243,6 +257,23 @@ mod tests {
                 aws(&noise.spoil(seed));
             }
         }
+    }
+
+    #[cfg(feature = "oidc")]
+    #[test]
+    fn seeds_of_oidc_documents() {
+        replay("oidc_documents", 1, oidc_documents);
+    }
+
+    #[cfg(feature = "oidc")]
+    #[test]
+    fn seeds_of_login() {
+        replay("login", 7, login);
+    }
+
+    #[test]
+    fn seeds_of_gssapi_layers() {
+        replay("gssapi_layers", 1, gssapi_layers);
     }
 
     #[test]

@@ -58,6 +58,7 @@ mod bson_ext;
 #[cfg(test)]
 mod call_stack;
 mod certificate;
+mod characters;
 mod client;
 mod collection;
 mod connection;
@@ -94,6 +95,7 @@ mod process;
 mod resolver;
 pub mod results;
 mod secret;
+mod secret_file;
 mod server;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 mod single_flight;
@@ -110,10 +112,10 @@ pub use auth::aws_source_report;
 pub use client::Client;
 pub use collection::{Collection, CollectionOptions, WriteModel};
 pub use credential::{
-    AllowedHosts, AwsCredential, AwsCredentialProvider, AwsKeys, AwsProvider, AwsSearchFailed, AwsSkipped, AwsSource,
+    AllowedHosts, AwsCredential, AwsCredentialProvider, AwsKeys, AwsSearchFailed, AwsSkipped, AwsSource,
     AwsSourceReport, CanonicalizeHostName, CrCredential, Credential, GssapiCredential, IdpServerInfo,
-    IdpServerResponse, OidcCallback, OidcCallbackContext, OidcCommand, OidcCredential, OidcEnvironment, OidcProvider,
-    OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+    IdpServerResponse, OidcCallback, OidcCallbackContext, OidcCommand, OidcCredential, OidcEnvironment, OidcSource,
+    PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 pub use cursor::Cursor;
 pub use database::{Database, DatabaseOptions};

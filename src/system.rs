@@ -7,8 +7,7 @@
 mod test_system;
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::http::{Http, http};
 #[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::process::{self, ProcessOutcome};
+use crate::secret_file;
 
 #[cfg(all(any(test, fuzzing), any(feature = "aws", feature = "oidc", feature = "ocsp")))]
 pub(crate) use test_system::ScriptedServices;
@@ -35,7 +35,7 @@ pub(crate) trait System: Send + Sync {
     fn variable_os(&self, name: &str) -> Option<OsString>;
     /// The folder that `~` stands for.
     fn home(&self) -> Option<PathBuf>;
-    /// A whole file, or `InvalidData` where it is longer than `limit` bytes or is a pipe.
+    /// A whole file, as [`secret_file::read`] reads it.
     fn read_file(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>>;
     /// Whether there is a file or folder of this name.
     fn exists(&self, path: &Path) -> bool;
@@ -70,20 +70,7 @@ impl System for RealSystem {
     }
 
     fn read_file(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-        if is_pipe(path) {
-            let what = "it is a pipe, whose other end could keep a login waiting for ever; a file is needed";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-        let file = File::open(path)?;
-        // Room for all of it at the start, so that no part is left behind by growth.
-        let length = file.metadata()?.len().min(limit);
-        let room = usize::try_from(length).unwrap_or_default().saturating_add(1);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        match bytes.len() as u64 > limit {
-            true => Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file is longer than {limit} bytes"))),
-            false => Ok(bytes),
-        }
+        secret_file::read(path, limit)
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -109,16 +96,4 @@ impl System for RealSystem {
     fn run(&self, arguments: &[Zeroizing<String>], limit: usize, deadline: Deadline) -> io::Result<ProcessOutcome> {
         process::run(arguments, limit, deadline)
     }
-}
-
-#[cfg(unix)]
-fn is_pipe(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-
-    path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
-}
-
-#[cfg(not(unix))]
-fn is_pipe(_: &Path) -> bool {
-    false
 }

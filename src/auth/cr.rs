@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::mechanism::{Mechanism, Step};
 use super::scram::mongo_digest;
+use crate::characters;
 use crate::credential::CrCredential;
 use crate::error::{Error, ErrorKind, Result, Stage, codes};
 use crate::hex::hex;
@@ -21,6 +22,8 @@ pub(super) struct Cr {
     source: String,
     /// What the server has stored of the password: as good as the password itself.
     digest: Zeroizing<String>,
+    /// What begins or ends the password and hardly belongs to it.
+    stray: Option<String>,
     state: State,
 }
 
@@ -37,7 +40,8 @@ impl Cr {
     pub(super) fn new(credential: &CrCredential) -> Self {
         let CrCredential { username, password, source } = credential.clone();
         let digest = mongo_digest(&username, password.expose());
-        Cr { username, source, digest, state: State::Unstarted }
+        let stray = characters::stray(password.expose());
+        Cr { username, source, digest, stray, state: State::Unstarted }
     }
 
     fn authenticate(&self, nonce: &str) -> RawDocumentBuf {
@@ -94,10 +98,15 @@ impl Mechanism for Cr {
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);
         match code {
-            codes::AUTHENTICATION_FAILED => refused.with_hint(
-                "check the user name, the password and authSource; a user whose credentials are those of SCRAM cannot log in by \
-                 MONGODB-CR, and nobody can from MongoDB 4.0 on, which removed it: SCRAM-SHA-1 takes the same password",
-            ),
+            codes::AUTHENTICATION_FAILED => {
+                let mut hint = "check the user name, the password and authSource; a user whose credentials are those of SCRAM \
+                                cannot log in by MONGODB-CR, and MongoDB 4.0 removed it: SCRAM-SHA-1 takes the same password"
+                    .to_owned();
+                if let Some(stray) = &self.stray {
+                    hint += &format!("; the password {stray}");
+                }
+                refused.with_hint(hint)
+            }
             code if REMOVED.contains(&code) => refused.with_hint(
                 "MongoDB 4.0 removed MONGODB-CR: use SCRAM-SHA-256 or SCRAM-SHA-1, or leave authMechanism out",
             ),

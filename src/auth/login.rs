@@ -16,6 +16,7 @@ use super::sasl::Sasl;
 use super::scram::Scram;
 use super::target::AuthTarget;
 use super::x509::X509;
+use crate::characters;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::credential::EXTERNAL;
 use crate::credential::{Credential, ScramCredential, ScramMechanism};
@@ -211,6 +212,9 @@ impl<'a> Login<'a> {
             (Some(_), _) => hint += "; without authMechanism the mechanism would be negotiated",
             (None, []) => hint += "; the server named no mechanism for this user, who may not exist there",
             (None, _) => {}
+        }
+        if let Some(stray) = characters::stray(credential.password.expose()) {
+            hint += &format!("; the password {stray}");
         }
         if credential.plus_in_uri {
             hint += "; a + in a connection string is a plus sign, a space is written %20";

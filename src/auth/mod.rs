@@ -13,7 +13,7 @@ mod aws;
 mod context;
 mod conversation;
 mod cr;
-#[cfg(any(test, feature = "gssapi"))]
+#[cfg(any(test, fuzzing, feature = "gssapi"))]
 #[cfg_attr(not(feature = "gssapi"), allow(dead_code, reason = "the mechanism's tests need no library"))]
 mod gssapi;
 mod login;
@@ -34,5 +34,9 @@ pub use aws::aws_source_report;
 pub(crate) use aws::find_aws_keys;
 pub(crate) use context::AuthContext;
 pub(crate) use conversation::authenticate;
+#[cfg(any(test, fuzzing))]
+pub(crate) use gssapi::answer_to_layers;
 pub(crate) use login::{Login, LoginState, Speculation, check};
+#[cfg(all(feature = "oidc", any(test, fuzzing)))]
+pub(crate) use oidc::{azure_token, gcp_token, read_identity_provider};
 pub(crate) use target::AuthTarget;

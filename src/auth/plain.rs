@@ -7,6 +7,7 @@ use std::mem;
 use zeroize::Zeroizing;
 
 use super::sasl::{SaslClient, SaslStep, explain_missing_from_community};
+use crate::characters;
 use crate::credential::PlainCredential;
 use crate::error::{Error, ErrorKind, Result, Stage, codes};
 use crate::secret::Secret;
@@ -87,9 +88,15 @@ impl SaslClient for Plain {
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);
         match [codes::AUTHENTICATION_FAILED, codes::ATLAS_ERROR].contains(&code) {
-            true => refused.with_hint(
-                "check the user name and the password, as the LDAP directory behind the server has them, and authSource",
-            ),
+            true => {
+                let mut hint =
+                    "check the user name and the password, as the LDAP directory behind the server has them, and authSource"
+                        .to_owned();
+                if let Some(stray) = characters::stray(self.password.expose()) {
+                    hint += &format!("; the password {stray}");
+                }
+                refused.with_hint(hint)
+            }
             false => refused,
         }
     }

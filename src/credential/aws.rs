@@ -1,4 +1,4 @@
-//! AWS keys: what they are, where they may come from, and a door for code that gives them.
+//! AWS keys: what they are, where they may come from, and the trait for code that gives them.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct AwsCredential {
     /// The keys that were given.
     pub keys: Option<AwsKeys>,
     /// What gives the keys, in code; not asked where keys were given.
-    pub provider: Option<AwsProvider>,
+    pub provider: Option<SharedAwsProvider>,
 }
 
 /// A pair of AWS keys.
@@ -78,9 +78,9 @@ where
     }
 }
 
-/// A provider as options hold it.
+/// A provider as options hold it. It has no name outside of the crate.
 #[derive(Clone)]
-pub struct AwsProvider(Arc<dyn AwsCredentialProvider>);
+pub struct SharedAwsProvider(Arc<dyn AwsCredentialProvider>);
 
 /// Where AWS keys can come from, in the order in which they are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -182,10 +182,9 @@ impl AwsKeys {
     }
 }
 
-impl AwsProvider {
-    /// Wraps a provider.
-    pub fn new(provider: impl AwsCredentialProvider + 'static) -> Self {
-        AwsProvider(Arc::new(provider))
+impl SharedAwsProvider {
+    pub(crate) fn new(provider: impl AwsCredentialProvider + 'static) -> Self {
+        SharedAwsProvider(Arc::new(provider))
     }
 
     /// The provider itself.
@@ -194,9 +193,9 @@ impl AwsProvider {
     }
 }
 
-impl fmt::Debug for AwsProvider {
+impl fmt::Debug for SharedAwsProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AwsProvider(..)")
+        f.write_str("SharedAwsProvider(..)")
     }
 }
 

@@ -28,11 +28,11 @@ pub enum OidcSource {
     /// The environment that the program runs in (`ENVIRONMENT`).
     Environment(OidcEnvironment),
     /// A function of the program, for a service (`OIDC_CALLBACK`).
-    Callback(OidcProvider),
+    Callback(SharedOidcCallback),
     /// A function of the program that asks a person (`OIDC_HUMAN_CALLBACK`).
     HumanCallback {
         /// The function.
-        callback: OidcProvider,
+        callback: SharedOidcCallback,
         /// The servers that such a token may be sent to (`ALLOWED_HOSTS`).
         allowed_hosts: AllowedHosts,
     },
@@ -176,14 +176,13 @@ impl IdpServerResponse {
     }
 }
 
-/// A callback as options hold it.
+/// A callback as options hold it. It has no name outside of the crate.
 #[derive(Clone)]
-pub struct OidcProvider(Arc<dyn OidcCallback>);
+pub struct SharedOidcCallback(Arc<dyn OidcCallback>);
 
-impl OidcProvider {
-    /// Wraps a callback.
-    pub fn new(callback: impl OidcCallback + 'static) -> Self {
-        OidcProvider(Arc::new(callback))
+impl SharedOidcCallback {
+    pub(crate) fn new(callback: impl OidcCallback + 'static) -> Self {
+        SharedOidcCallback(Arc::new(callback))
     }
 
     /// The callback itself.
@@ -192,9 +191,9 @@ impl OidcProvider {
     }
 }
 
-impl fmt::Debug for OidcProvider {
+impl fmt::Debug for SharedOidcCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OidcProvider(..)")
+        f.write_str("SharedOidcCallback(..)")
     }
 }
 

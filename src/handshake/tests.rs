@@ -7,7 +7,7 @@ use super::*;
 use crate::auth::tests::noise::Noise;
 use crate::auth::tests::scram_server::ScramServer;
 use crate::auth::tests::{context, credential, localhost};
-use crate::credential::{ScramCredential, ScramMechanism, X509Credential};
+use crate::credential::{CrCredential, PlainCredential, ScramCredential, ScramMechanism, X509Credential};
 use crate::description::ServerType;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
@@ -216,6 +216,39 @@ fn a_password_that_only_a_refused_mechanism_could_use_is_refused_before_anything
     handshake.context.set_policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
     let error = auth::check(&named, &handshake.context).unwrap_err();
     assert!(error.message().contains("cannot be used with SCRAM-SHA-256"), "{error}");
+}
+
+/// A password that was copied from a file, or out of quotes; it may be right all the same.
+#[test]
+fn a_refused_password_with_a_line_feed_around_it_is_told_so() {
+    let refused = |user: Credential| {
+        let mut handshake = handshake(None);
+        handshake.credential = Some(user);
+        let outcome = handshake.run(&localhost(), &mut |_, _, command| {
+            Ok(match command.iter().next().unwrap().unwrap().0.as_str() {
+                "isMaster" => rawdoc! { "ok": 1, "maxWireVersion": 17 },
+                "getnonce" => rawdoc! { "ok": 1, "nonce": "2375531c32080ae8" },
+                _ => rawdoc! { "ok": 0, "code": 18, "codeName": "AuthenticationFailed", "errmsg": "no" },
+            })
+        });
+        outcome.unwrap_err().hint().unwrap().to_owned()
+    };
+    let sha1 = |password| {
+        let user = ScramCredential { mechanism: Some(ScramMechanism::Sha1), ..credential("user", password) };
+        refused(Credential::Scram(user))
+    };
+    assert!(sha1("pencil\n").contains("the password ends with a line feed"));
+    assert!(sha1(" pencil").contains("the password begins with a blank"));
+    assert!(!sha1("pen cil").contains("the password begins") && !sha1("pen cil").contains("the password ends"));
+    let (username, source) = ("user".to_owned(), "$external".to_owned());
+    let plain = PlainCredential { username, password: Secret::from("'pencil'"), source };
+    assert!(refused(Credential::Plain(plain)).contains("the password ends with a single quotation mark"));
+    let cr = CrCredential { username: "user".to_owned(), password: Secret::from("pencil\t"), source: "db".to_owned() };
+    assert!(refused(Credential::Cr(cr)).contains("the password ends with a tab"));
+    // SCRAM-SHA-256 cannot use a control character at all.
+    let user = ScramCredential { mechanism: Some(ScramMechanism::Sha256), ..credential("user", "pencil\n") };
+    let error = auth::check(&Credential::Scram(user), &context()).unwrap_err();
+    assert!(error.message().contains("ends with a line feed"), "{error}");
 }
 
 #[test]

@@ -240,6 +240,35 @@ impl log::Log for Capture {
     fn flush(&self) {}
 }
 
+/// A logger that filters lines by target, as most do.
+struct OwnLinesOnly;
+
+impl log::Log for OwnLinesOnly {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        !metadata.target().starts_with("ureq")
+    }
+    fn log(&self, _record: &log::Record<'_>) {}
+    fn flush(&self) {}
+}
+
+/// The level belongs to the whole process, so it is not touched without need.
+#[test]
+fn a_logger_without_bytes_of_requests_keeps_its_level() {
+    if env::var(CHILD).is_ok() {
+        log::set_logger(&OwnLinesOnly).unwrap();
+        log::set_max_level(log::LevelFilter::Trace);
+        static MEANWHILE: Mutex<Vec<log::LevelFilter>> = Mutex::new(Vec::new());
+        let stub = HttpStub::start(|_| {
+            MEANWHILE.lock().unwrap().push(log::max_level());
+            Reply::ok("hello")
+        });
+        http().send(&get(&stub.url("/"))).unwrap();
+        assert_eq!(*MEANWHILE.lock().unwrap(), [log::LevelFilter::Trace]);
+        return;
+    }
+    succeeds(&mut again("a_logger_without_bytes_of_requests_keeps_its_level", "here"));
+}
+
 /// ureq's parts log every byte at the level `trace`. In a process of its own, for the log belongs to a process.
 #[test]
 fn the_log_has_no_byte_of_a_request() {

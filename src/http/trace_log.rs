@@ -1,14 +1,20 @@
-//! Keeps the log from the bytes of a request.
+//! Keeps the bytes of HTTP requests out of the log.
 //!
 //! ureq's protocol crate logs every byte that it sends and receives at the level `trace`, bodies and tokens included, and has no
-//! switch for that. So while a request is under way the log takes nothing of that level, in the whole process: `log` knows no
-//! finer switch. A program that logs at `trace` misses such lines of its own meanwhile; secrets in its log would be worse.
+//! switch for that. So where the program's logger takes such lines (it is asked for their target, `ureq_proto::util`), the level of
+//! the `log` crate is lowered from `trace` to `debug` while a request is under way. That holds for the whole process: `log` has
+//! no finer switch, and a program that logs at `trace` misses lines of its own meanwhile. A logger that filters out that target,
+//! or that takes no trace lines at all, is left alone.
+//!
+//! What remains is a risk: a program that raises the level, or changes its logger's filter, while a request is under way logs what is
+//! sent then.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
-use log::LevelFilter;
+use log::{Level, LevelFilter, Metadata};
 
 use crate::fork;
+use crate::locks;
 
 /// While this lives no bytes are logged.
 pub(super) struct TraceLogSuppressor;
@@ -30,7 +36,7 @@ impl TraceLogSuppressor {
             (requests.count, requests.process) = (0, fork::process());
         }
         requests.count += 1;
-        if log::max_level() == LevelFilter::Trace {
+        if log::max_level() == LevelFilter::Trace && logger_takes_bytes() {
             log::set_max_level(LevelFilter::Debug);
             requests.lowered = true;
         }
@@ -54,5 +60,12 @@ impl Drop for TraceLogSuppressor {
 }
 
 fn requests() -> MutexGuard<'static, Requests> {
-    REQUESTS.lock().unwrap_or_else(PoisonError::into_inner)
+    locks::lock(&REQUESTS)
 }
+
+fn logger_takes_bytes() -> bool {
+    log::logger().enabled(&Metadata::builder().level(Level::Trace).target(TARGET).build())
+}
+
+/// What the lines with bytes have for a target.
+const TARGET: &str = "ureq_proto::util";

@@ -14,7 +14,9 @@ use super::{
     Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsVersion,
     WriteConcern, credential, validate,
 };
-use crate::credential::{AllowedHosts, AwsCredentialProvider, AwsProvider, OidcCallback, OidcCommand, OidcProvider};
+use crate::credential::{
+    AllowedHosts, AwsCredentialProvider, OidcCallback, OidcCommand, SharedAwsProvider, SharedOidcCallback,
+};
 use crate::error::{Error, Result};
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
@@ -242,14 +244,14 @@ impl ClientOptionsBuilder {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn aws_credential_provider(mut self, provider: impl AwsCredentialProvider + 'static) -> Self {
-        self.given.aws_provider = Some(AwsProvider::new(provider));
+        self.given.aws_provider = Some(SharedAwsProvider::new(provider));
         self
     }
 
     /// What gives the tokens for MONGODB-OIDC to a service (`OIDC_CALLBACK`): a closure, or a type of yours. With it
     /// there is no `ENVIRONMENT`. [`OidcCallback`] says when it is called, and has an example.
     pub fn oidc_callback(mut self, callback: impl OidcCallback + 'static) -> Self {
-        self.given.oidc.callback = Some(OidcProvider::new(callback));
+        self.given.oidc.callback = Some(SharedOidcCallback::new(callback));
         self
     }
 
@@ -274,7 +276,7 @@ impl ClientOptionsBuilder {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn oidc_human_callback(mut self, callback: impl OidcCallback + 'static) -> Self {
-        self.given.oidc.human_callback = Some(OidcProvider::new(callback));
+        self.given.oidc.human_callback = Some(SharedOidcCallback::new(callback));
         self
     }
 

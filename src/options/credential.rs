@@ -8,8 +8,8 @@ use super::spec::OptionId;
 use super::table::DEFAULT_MECHANISM;
 use super::value::Value;
 use crate::credential::{
-    AwsCredential, AwsKeys, AwsProvider, CrCredential, Credential, EXTERNAL, GssapiCredential, OidcCredential,
-    OidcEnvironment, OidcSource, PlainCredential, ScramCredential, ScramMechanism, X509Credential,
+    AwsCredential, AwsKeys, CrCredential, Credential, EXTERNAL, GssapiCredential, OidcCredential, OidcEnvironment,
+    OidcSource, PlainCredential, ScramCredential, ScramMechanism, SharedAwsProvider, X509Credential,
 };
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -89,7 +89,7 @@ struct Parts<'a> {
     credential_cache: Option<&'a str>,
     client_keytab: Option<&'a str>,
     plus_in_uri: bool,
-    aws_provider: Option<&'a AwsProvider>,
+    aws_provider: Option<&'a SharedAwsProvider>,
     oidc: &'a RawOidcOptions,
 }
 

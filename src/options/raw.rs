@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::option_map::OptionMap;
 use super::tls_types::{TlsBytes, TlsIdentity};
 use super::{DriverInfo, HedgedReadOptions, ServerAddress, ServerApi, TlsVersion};
-use crate::credential::{AllowedHosts, AwsProvider, OidcCommand, OidcProvider};
+use crate::credential::{AllowedHosts, OidcCommand, SharedAwsProvider, SharedOidcCallback};
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
@@ -40,7 +40,7 @@ pub(super) struct RawOptions {
     pub(super) hedged_reads: Option<HedgedReadOptions>,
     pub(super) command_event_handler: Option<EventHandler<CommandEvent>>,
     pub(super) warning_handler: Option<EventHandler<Warning>>,
-    pub(super) aws_provider: Option<AwsProvider>,
+    pub(super) aws_provider: Option<SharedAwsProvider>,
     pub(super) tls_ca_pem: Option<TlsBytes>,
     pub(super) tls_identity: Option<TlsIdentity>,
     pub(super) oidc: RawOidcOptions,
@@ -63,8 +63,8 @@ pub(crate) struct Seedlist {
 /// The sources of tokens for MONGODB-OIDC that only code can give.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawOidcOptions {
-    pub(super) callback: Option<OidcProvider>,
-    pub(super) human_callback: Option<OidcProvider>,
+    pub(super) callback: Option<SharedOidcCallback>,
+    pub(super) human_callback: Option<SharedOidcCallback>,
     pub(super) allowed_hosts: Option<AllowedHosts>,
     pub(super) token_file: Option<PathBuf>,
     pub(super) token_command: Option<OidcCommand>,

@@ -94,7 +94,7 @@ impl System for TestSystem {
     fn read_file(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
         match locked(&self.files).get(path) {
             Some(content) if content.len() as u64 > limit => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "too long"))
+                Err(io::Error::new(io::ErrorKind::FileTooLarge, "too long"))
             }
             Some(content) => Ok(Zeroizing::new(content.clone())),
             None if self.real_files => RealSystem.read_file(path, limit),

@@ -161,7 +161,7 @@ fn read_file(origin: Origin<'_>) -> Result<Bytes> {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
     RealSystem.read_file(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => origin.about(format_args!("has more than {} MiB", MAX_FILE_BYTES >> 20)),
+        io::ErrorKind::FileTooLarge => origin.about(format_args!("has more than {} MiB", MAX_FILE_BYTES >> 20)),
         _ => failed(error),
     })
 }

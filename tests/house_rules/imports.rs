@@ -26,6 +26,8 @@ const ORDER: &[&[&str]] = &[
         "policy",
         "certificate",
         "hex",
+        "characters",
+        "secret_file",
         "single_flight",
     ],
     &["uri", "credential", "options"],

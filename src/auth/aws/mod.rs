@@ -25,11 +25,13 @@ use zeroize::Zeroizing;
 
 use super::sasl::{SaslClient, SaslStep};
 use super::target::AuthTarget;
-use crate::credential::{AwsCredential, AwsKeys, AwsProvider, AwsSource, AwsSourceReport};
+use crate::characters::{self, described};
+use crate::credential::{AwsCredential, AwsKeys, AwsSource, AwsSourceReport, SharedAwsProvider};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::{AWS_SESSION_TOKEN, is_local, unprotected};
 use crate::policy::SecurityPolicy;
+use crate::secret::Secret;
 use crate::system::{RealSystem, System};
 use crate::warning::{WarningKind, WarningSink};
 
@@ -109,7 +111,7 @@ pub(super) struct Aws {
 #[derive(Clone)]
 enum Keys {
     Given(AwsKeys),
-    Provided(AwsProvider),
+    Provided(SharedAwsProvider),
     Found,
 }
 
@@ -299,7 +301,7 @@ impl SaslClient for Aws {
 }
 
 /// Keys from the program's own provider.
-fn ask(provider: &AwsProvider, deadline: Deadline) -> Result<Found> {
+fn ask(provider: &SharedAwsProvider, deadline: Deadline) -> Result<Found> {
     let within = deadline.remaining().unwrap_or(LONGEST_SEARCH);
     match provider.provider().keys(within) {
         Ok(keys) => Ok(Found { keys, source: AwsSource::Provider, skipped: Vec::new() }),
@@ -319,22 +321,35 @@ fn checked(found: Found) -> Result<Found> {
 /// What cannot be put into a header would break the signed request, and half a pair of keys signs nothing.
 fn check_keys(keys: &AwsKeys, source: AwsSource) -> Result<()> {
     let AwsKeys { access_key_id, secret_access_key, session_token, .. } = keys;
-    let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    let token = session_token.as_ref().map(|token| token.expose());
-    let what = match () {
-        () if access_key_id.is_empty() || secret_access_key.is_empty() => {
-            "need both an access key id and a secret access key"
-        }
-        () if !visible(access_key_id) || access_key_id.contains(['/', ',']) => {
-            "have an access key id with characters that are not allowed in one"
-        }
-        () if token.is_some_and(str::is_empty) => "have an empty session token",
-        () if token.is_some_and(|token| !visible(token)) => {
-            "have a session token with characters that are not allowed in one"
-        }
-        () => return Ok(()),
+    let wrong = |what: String| {
+        Err(Error::new(ErrorKind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {source}) {what}")))
     };
-    Err(Error::new(ErrorKind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {source}) {what}")))
+    if access_key_id.is_empty() || secret_access_key.is_empty() {
+        return wrong("need both an access key id and a secret access key".to_owned());
+    }
+    let token = session_token.as_ref().map(Secret::expose);
+    if token.is_some_and(str::is_empty) {
+        return wrong("have an empty session token".to_owned());
+    }
+    let parts = [
+        ("an access key id", access_key_id.as_str()),
+        ("a secret access key", secret_access_key.expose()),
+        ("a session token", token.unwrap_or_default()),
+    ];
+    for (name, text) in parts {
+        if let Some(stray) = characters::stray(text) {
+            return wrong(format!("have {name} that {stray}; take that out"));
+        }
+    }
+    let not_in_a_header = |character: &char| !character.is_ascii_graphic();
+    let not_in_an_id = |character: &char| not_in_a_header(character) || matches!(character, '/' | ',');
+    if let Some(character) = access_key_id.chars().find(not_in_an_id) {
+        return wrong(format!("have an access key id with {} in it", described(character)));
+    }
+    if let Some(character) = token.unwrap_or_default().chars().find(not_in_a_header) {
+        return wrong(format!("have a session token with {} in it", described(character)));
+    }
+    Ok(())
 }
 
 /// The server's first message, after every check.

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::system::System;
 
 /// The token for `resource`, of the identity with this client id, where there are several.
-pub(super) fn token(
+pub(crate) fn token(
     system: &dyn System,
     resource: &str,
     client_id: Option<&str>,

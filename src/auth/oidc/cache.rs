@@ -181,7 +181,7 @@ fn own_client() -> Error {
 }
 
 /// Between two calls of the callback (the specification's figure).
-pub(super) const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(if cfg!(fuzzing) { 0 } else { 100 });
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cache::Call;
 use super::error::failed;
 use super::token_text::MAX_TOKEN;
-use crate::credential::{IdpServerInfo, IdpServerResponse, OidcCallbackContext, OidcProvider};
+use crate::credential::{IdpServerInfo, IdpServerResponse, OidcCallbackContext, SharedOidcCallback};
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::secret::Secret;
@@ -20,7 +20,7 @@ pub(super) struct Asked<'a> {
 
 /// Calls it, on this thread. What it gives is judged before anybody may use it.
 pub(super) fn ask(
-    provider: &OidcProvider,
+    provider: &SharedOidcCallback,
     call: &Call<'_>,
     asked: Asked<'_>,
     deadline: Deadline,

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::system::System;
 
 /// The token for this audience: the whole body.
-pub(super) fn token(system: &dyn System, audience: &str, deadline: Deadline) -> Result<Secret> {
+pub(crate) fn token(system: &dyn System, audience: &str, deadline: Deadline) -> Result<Secret> {
     let url = format!("{ENDPOINT}?audience={}", percent_encode(audience));
     let headers = [("Metadata-Flavor", "Google")];
     let request =

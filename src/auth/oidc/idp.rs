@@ -5,7 +5,7 @@ use bson::{RawArray, RawBsonRef, RawDocument};
 use crate::credential::IdpServerInfo;
 
 /// Reads it. Fields of later versions are passed over.
-pub(super) fn read(challenge: &[u8]) -> Result<IdpServerInfo, &'static str> {
+pub(crate) fn read(challenge: &[u8]) -> Result<IdpServerInfo, &'static str> {
     let (mut issuer, mut client_id, mut request_scopes) = (None, None, None);
     for element in RawDocument::from_bytes(challenge).map_err(|_| NOT_BSON)? {
         let (name, value) = element.map_err(|_| NOT_BSON)?;

@@ -15,6 +15,13 @@ mod idp;
 mod metadata_service;
 mod token_text;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use azure::token as azure_token;
+#[cfg(any(test, fuzzing))]
+pub(crate) use gcp::token as gcp_token;
+#[cfg(any(test, fuzzing))]
+pub(crate) use idp::read as read_identity_provider;
+
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +33,7 @@ use zeroize::Zeroizing;
 use super::mechanism::Forget;
 use super::sasl::{SaslClient, SaslStep, explain_missing_from_community};
 use super::target::AuthTarget;
-use crate::credential::{AllowedHosts, IdpServerInfo, OidcCredential, OidcProvider, OidcSource};
+use crate::credential::{AllowedHosts, IdpServerInfo, OidcCredential, OidcSource, SharedOidcCallback};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::secret::Secret;
@@ -193,10 +200,10 @@ impl TokenSource {
         }
     }
 
-    fn human(&self) -> Result<(OidcProvider, AllowedHosts)> {
+    fn human(&self) -> Result<(SharedOidcCallback, AllowedHosts)> {
         match &self.credential.source {
             OidcSource::HumanCallback { callback, allowed_hosts } => Ok((callback.clone(), allowed_hosts.clone())),
-            _ => Err(broken(IDP, "the server names an identity provider, and nobody asked")),
+            _ => Err(broken(IDP, "the server names an identity provider, and this driver did not ask")),
         }
     }
 
@@ -212,7 +219,7 @@ impl TokenSource {
 
     fn ask_person(
         &self,
-        provider: OidcProvider,
+        provider: SharedOidcCallback,
         call: Call<'_>,
         info: IdpServerInfo,
         refresh: Option<Secret>,

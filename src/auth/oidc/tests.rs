@@ -407,7 +407,7 @@ fn only_tokens_of_some_length_travel_with_hello() {
         let shared = context().oidc;
         let Ok(Lookup::Call(call)) = shared.cache.look_up(false, Deadline::NEVER) else { panic!("nothing is kept") };
         call.finish(IdpServerResponse::new("x".repeat(length)), None);
-        let callback = OidcProvider::new(|_: &OidcCallbackContext| Err("the token is kept".into()));
+        let callback = SharedOidcCallback::new(|_: &OidcCallbackContext| Err("the token is kept".into()));
         let credential = OidcCredential { username: None, source: OidcSource::Callback(callback) };
         let mut machine = Oidc::new(&credential, &shared, &localhost());
         assert_eq!(machine.may_speculate(), speculates, "{length}");

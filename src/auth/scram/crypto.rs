@@ -53,6 +53,7 @@ pub(in crate::auth) fn mongo_digest(username: &str, password: &str) -> Zeroizing
 fn prepared(password: &str) -> Result<Secret, &'static str> {
     if password.is_ascii() {
         return match password.chars().any(tables::ascii_control_character) {
+            true if password.ends_with('\n') => Err("ends with a line feed, which is a control character"),
             true => Err("has a control character in it"),
             false => Ok(Secret::from(password)),
         };

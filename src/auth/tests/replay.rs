@@ -156,11 +156,11 @@ impl Conversation {
     #[cfg(feature = "oidc")]
     fn oidc(&self) -> Box<dyn Mechanism> {
         use crate::auth::oidc::Oidc;
-        use crate::credential::{OidcCredential, OidcProvider, OidcSource};
+        use crate::credential::{OidcCredential, OidcSource, SharedOidcCallback};
         use crate::{AllowedHosts, IdpServerResponse, OidcCallbackContext};
 
         let (token, issuer) = (self.settings["token"].clone(), self.settings.get("issuer").cloned());
-        let callback = OidcProvider::new(move |context: &OidcCallbackContext| {
+        let callback = SharedOidcCallback::new(move |context: &OidcCallbackContext| {
             assert_eq!(context.idp_info.as_ref().map(|info| &info.issuer), issuer.as_ref());
             Ok(IdpServerResponse::new(token.as_str()))
         });

@@ -82,10 +82,13 @@ fn pymongo_logs_in_to_the_same_server() {
 #[test]
 fn keys_of_another_form_are_refused_before_anything_is_sent() {
     for (id, secret, token, what) in [
-        ("AKIA\r\nx: y", "secret", "", "characters that are not allowed"),
-        ("AKIA/x", "secret", "", "characters that are not allowed"),
-        ("AKIA", "secret", "to ken", "session token with characters that"),
-        ("AKIA", "secret", "to\r\nken", "session token with characters that"),
+        ("AKIA\r\nx: y", "secret", "", "access key id with a carriage return in it"),
+        ("AKIA/x", "secret", "", "access key id with the character '/' in it"),
+        ("AKIA", "secret", "to ken", "session token with a blank in it"),
+        ("AKIA", "secret", "to\r\nken", "session token with a carriage return in it"),
+        ("AKIA", "secret\n", "", "secret access key that ends with a line feed"),
+        ("\"AKIA\"", "secret", "", "access key id that ends with a double quotation mark"),
+        ("AKIA", "secret", " token", "session token that begins with a blank"),
     ] {
         let fake_server = fake_server(&AwsServer::judged_by(|_| None));
         let mut uri = uri(&fake_server, id, secret);

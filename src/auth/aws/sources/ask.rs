@@ -10,6 +10,7 @@ use super::{failed, invalid, short};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Method, Request};
+use crate::options::is_local;
 use crate::system::System;
 
 /// A question to a service.
@@ -53,7 +54,7 @@ pub(super) fn check_url(url: &str, what: &str, also: &[IpAddr]) -> Result<Uri> {
         "https" => Ok(uri),
         "http" if is_near(host, also) => Ok(uri),
         "http" => Err(invalid(format!("{what} names the host {host:?} without TLS")).with_hint(
-            "keys would be read by whoever listens: https is needed, but to this machine itself (127.0.0.1, localhost)",
+            "others could read the keys on the way: https is needed, except to this machine itself (127.0.0.1, localhost)",
         )),
         _ => Err(invalid(format!("{what} begins with neither http:// nor https://"))),
     }
@@ -61,10 +62,7 @@ pub(super) fn check_url(url: &str, what: &str, also: &[IpAddr]) -> Result<Uri> {
 
 fn is_near(host: &str, also: &[IpAddr]) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    match bare.parse::<IpAddr>() {
-        Ok(address) => address.is_loopback() || also.contains(&address),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
-    }
+    is_local(host) || bare.parse().is_ok_and(|address| also.contains(&address))
 }
 
 /// A service gave no answer at all.

@@ -95,7 +95,7 @@ fn of_source(context: &SearchContext<'_>, profile: &str, source: &str) -> Result
 
 fn mfa(profile: &str) -> Error {
     let message = format!(
-        "the profile {profile:?} wants the code of an MFA device (mfa_serial), and a driver has nobody to ask for one"
+        "the profile {profile:?} wants the code of an MFA device (mfa_serial), and a driver cannot ask for one"
     );
     Error::new(ErrorKind::NotSupported, stage(SEARCH), message).with_hint(format!(
         "get temporary keys beforehand: eval \"$(aws configure export-credentials --profile {profile} --format env)\""

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::ask::{self, Question, aws_v6, check_url};
 use super::{SearchContext, SourceResult, invalid, reply, short};
 use crate::deadline::Deadline;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, Method, Request};
 use crate::uri::percent_encode;
 
@@ -94,14 +94,26 @@ impl<'a> Service<'a> {
         if method == Method::Put {
             // Most machines are no instances: it is asked once.
             let request = Request { method, url: &url, headers, body: &[], deadline, max_body: MAX_TOKEN };
-            return self.context.system.http().send(&request).map_err(|error| self.silent(&ask::words(&error)));
+            return self.context.system.http().send(&request).map_err(|error| self.silent(&error));
         }
         let question = Question { method, url: &url, headers, body: &[], deadline };
-        ask::ask(self.context.system, &question).map_err(|error| self.silent(&ask::words(&error)))
+        ask::ask(self.context.system, &question).map_err(|error| self.silent(&error))
     }
 
-    fn silent(&self, what: &str) -> String {
-        format!("there is no metadata service, so this is no EC2 instance ({what}); {DISABLED}=true saves the attempt")
+    fn silent(&self, error: &Error) -> String {
+        let what = ask::words(error);
+        match error.kind() {
+            // The service may be there: its answers to containers are dropped one network hop too early.
+            ErrorKind::Timeout => format!(
+                "the metadata service {} gave no whole answer ({what}): either this is no EC2 instance, or the program runs in a \
+                 container, which needs HttpPutResponseHopLimit 2 in the instance's metadata options; {DISABLED}=true saves the \
+                 attempt",
+                self.url
+            ),
+            _ => format!(
+                "there is no metadata service, so this is no EC2 instance ({what}); {DISABLED}=true saves the attempt"
+            ),
+        }
     }
 
     fn answered(&self, what: &str) -> String {

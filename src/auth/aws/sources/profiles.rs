@@ -67,7 +67,7 @@ impl Opened {
         }
         let bytes = match system.read_file(&path, MAX_FILE) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge) => {
                 return Err(invalid(format!("{}: {error}", quoted(&path))));
             }
             Err(error) => return Ok(absent(path.clone(), why_not(&path, &error))),

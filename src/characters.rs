@@ -1,0 +1,48 @@
+//! Characters that come along when a secret is copied: line feeds, blanks, quotation marks.
+
+/// What begins or ends a text and hardly belongs to it: `ends with a line feed`. Nothing else of the text is shown.
+pub(crate) fn stray(text: &str) -> Option<String> {
+    let is_stray = |character: &char| character.is_whitespace() || matches!(character, '"' | '\'' | '`');
+    if let Some(last) = text.chars().next_back().filter(is_stray) {
+        return Some(format!("ends with {}", described(last)));
+    }
+    text.chars().next().filter(is_stray).map(|first| format!("begins with {}", described(first)))
+}
+
+/// A character in words, fit for an error message.
+pub(crate) fn described(character: char) -> String {
+    match character {
+        '\n' => "a line feed".to_owned(),
+        '\r' => "a carriage return".to_owned(),
+        '\t' => "a tab".to_owned(),
+        ' ' => "a blank".to_owned(),
+        '"' => "a double quotation mark".to_owned(),
+        '\'' => "a single quotation mark".to_owned(),
+        '\0' => "a NUL character".to_owned(),
+        character if character.is_control() => "a control character".to_owned(),
+        character if !character.is_ascii() => "a character beyond ASCII".to_owned(),
+        character => format!("the character {character:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_copied_by_mistake_is_named() {
+        for (text, expected) in [
+            ("secret\n", Some("ends with a line feed")),
+            ("secret\r\n", Some("ends with a line feed")),
+            (" secret", Some("begins with a blank")),
+            ("\"secret\"", Some("ends with a double quotation mark")),
+            ("'secret", Some("begins with a single quotation mark")),
+            ("secret\u{a0}", Some("ends with a character beyond ASCII")),
+            ("two words", None),
+            ("it's", None),
+            ("", None),
+        ] {
+            assert_eq!(stray(text).as_deref(), expected, "{text:?}");
+        }
+    }
+}
