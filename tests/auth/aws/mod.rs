@@ -88,7 +88,7 @@ fn keys_of_another_form_are_refused_before_anything_is_sent() {
         ("AKIA", "secret", "to\r\nken", "session token with a carriage return in it"),
         ("AKIA", "secret\n", "", "secret access key that ends with a line feed"),
         ("\"AKIA\"", "secret", "", "access key id that ends with a double quotation mark"),
-        ("AKIA", "secret", " token", "session token that begins with a blank"),
+        ("AKIA", "secret", "\"token\"", "session token that ends with a double quotation mark"),
     ] {
         let fake_server = fake_server(&AwsServer::judged_by(|_| None));
         let mut uri = uri(&fake_server, id, secret);

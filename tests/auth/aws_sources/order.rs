@@ -66,7 +66,12 @@ fn boto3_picks_the_same_keys() {
         };
         let seen = ours.source.as_ref().map_or("no keys".to_owned(), |source| format!("{source} {}", ours.id));
         *rows.entry(theirs.clone()).or_default() += 1;
-        if seen != theirs {
+        // An id with a line feed in it can be in no header; boto3 notices that later.
+        let alike = match theirs.contains("\\n") {
+            true => seen == "no keys" && ours.error().contains("a line feed in it"),
+            false => seen == theirs,
+        };
+        if !alike {
             wrong.push(format!("{what}: boto3 {verdict}, we {seen} ({:?})", ours.source));
         }
     }
