@@ -38,7 +38,7 @@ pub fn login(data: &[u8]) {
     let handshake = Handshake::new(&options, &system).expect("and so are their credentials");
     let allowed = AllowedHosts::default().allow(host);
     let mut accepted = false;
-    let exchange = &mut |_format, _database: &str, command: &RawDocument| {
+    let exchange = &mut |_database: &str, command: &RawDocument| {
         let has_token = command.as_bytes().windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes());
         assert!(choice != 2 || allowed || !has_token, "a person's token leaves for {host}");
         let reply = next_reply(&mut rest, b"");

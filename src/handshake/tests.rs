@@ -224,7 +224,7 @@ fn a_refused_password_with_a_line_feed_around_it_is_told_so() {
     let refused = |user: Credential| {
         let mut handshake = handshake(None);
         handshake.credential = Some(user);
-        let outcome = handshake.run(&localhost(), &mut |_, _, command| {
+        let outcome = handshake.run(&localhost(), &mut |_, command| {
             Ok(match command.iter().next().unwrap().unwrap().0.as_str() {
                 "isMaster" => rawdoc! { "ok": 1, "maxWireVersion": 17 },
                 "getnonce" => rawdoc! { "ok": 1, "nonce": "2375531c32080ae8" },
