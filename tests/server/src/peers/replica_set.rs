@@ -12,6 +12,7 @@ use bson::{Bson, Document, doc};
 use super::mongod::launcher;
 use super::{ROOT, Scratch, free_port, unix_path};
 use crate::answers::truth;
+use crate::fault_proxy::FaultProxy;
 use crate::forward::{Upstream, UpstreamConnection};
 
 /// A running replica set of three members. It ends when this value is dropped, and also when the test process ends in any other
@@ -38,6 +39,8 @@ pub struct ReplicaSetOptions {
     pub access_control: bool,
     /// TLS connections only.
     pub tls: Option<MemberCertificates>,
+    /// A [`FaultProxy`] before each member, whose address is the one in the set's configuration.
+    pub proxied: bool,
     /// More arguments for each mongod.
     pub arguments: Vec<String>,
 }
@@ -61,6 +64,7 @@ impl Default for ReplicaSetOptions {
             ports: [0; MEMBERS],
             access_control: false,
             tls: None,
+            proxied: false,
             arguments: Vec::new(),
         }
     }
@@ -68,7 +72,11 @@ impl Default for ReplicaSetOptions {
 
 #[derive(Debug)]
 struct Member {
+    /// In the set's configuration.
     port: u16,
+    /// Where its mongod listens; the same without a proxy.
+    own_port: u16,
+    proxy: Option<FaultProxy>,
     scratch: Scratch,
     /// The command line of its mongod.
     command: Vec<PathBuf>,
@@ -206,6 +214,15 @@ impl ReplicaSet {
         format!("mongodb://{login}{hosts}/?{options}{tls}")
     }
 
+    /// The proxy before a member. The other members come through it too, so that a fault there is one for the set as well; what the
+    /// member itself sends to the others goes through theirs.
+    ///
+    /// # Panics
+    /// If the set was started without proxies.
+    pub fn proxy(&self, member: usize) -> &FaultProxy {
+        self.members[member].proxy.as_ref().expect("a set with proxies")
+    }
+
     /// Which member is the primary. Waits until there is one.
     ///
     /// # Panics
@@ -264,6 +281,9 @@ impl ReplicaSet {
     /// If it does not run.
     pub fn kill(&self, member: usize) {
         self.members[member].signal("KILL");
+        if let Some(proxy) = &self.members[member].proxy {
+            proxy.cut();
+        }
         let mut running = self.members[member].running();
         if let Some(mut child) = running.child.take() {
             // Kept open meanwhile: the end of this input means that the owner is gone.
@@ -280,6 +300,9 @@ impl ReplicaSet {
     /// If it runs, or does not start.
     pub fn restart(&self, member: usize) {
         assert!(self.members[member].running().child.is_none(), "the member {member} runs");
+        if let Some(proxy) = &self.members[member].proxy {
+            proxy.heal();
+        }
         let started = self.members[member].spawn().and_then(|()| self.wait_until_it_answers(member));
         started.unwrap_or_else(|log| panic!("the member {member} did not start again. {log}"));
     }
@@ -319,7 +342,7 @@ impl ReplicaSet {
 
     fn ask(&self, member: usize, credential: Option<(String, String)>, command: &Document) -> io::Result<Document> {
         // The localhost exception is for 127.0.0.1, by whichever name the members know each other.
-        let address = format!("127.0.0.1:{}", self.members[member].port);
+        let address = format!("127.0.0.1:{}", self.members[member].own_port);
         let upstream = Upstream { address, credential, tls: self.options.tls.is_some(), limit: Some(ANSWER_LIMIT) };
         UpstreamConnection::open(&upstream)?.run(command)
     }
@@ -393,13 +416,16 @@ impl Member {
     fn new(launcher: &Path, port: u16, options: &ReplicaSetOptions) -> Member {
         let scratch = Scratch::new("member");
         let folder = scratch.path();
-        let port = if port == 0 { free_port() } else { port };
+        let port = if port == 0 && !options.proxied { free_port() } else { port };
+        let own_port = if options.proxied { free_port() } else { port };
+        let proxy = options.proxied.then(|| FaultProxy::start_on(port, &format!("127.0.0.1:{own_port}")));
+        let port = proxy.as_ref().map_or(port, FaultProxy::port);
         fs::create_dir_all(folder.join("data")).expect("a folder for the data");
         let mut command: Vec<PathBuf> = vec![launcher.to_owned()];
         let mut add = |arguments: &[&Path]| command.extend(arguments.iter().map(|argument| argument.to_path_buf()));
         add(&["--dbpath".as_ref(), &folder.join("data"), "--logpath".as_ref(), &folder.join("log")]);
         add(&["--unixSocketPrefix".as_ref(), folder, "--bind_ip".as_ref(), "127.0.0.1".as_ref()]);
-        add(&["--port".as_ref(), port.to_string().as_ref(), "--replSet".as_ref(), options.name.as_ref()]);
+        add(&["--port".as_ref(), own_port.to_string().as_ref(), "--replSet".as_ref(), options.name.as_ref()]);
         for argument in ARGUMENTS {
             add(&[argument.as_ref()]);
         }
@@ -417,7 +443,7 @@ impl Member {
         for argument in &options.arguments {
             add(&[argument.as_ref()]);
         }
-        Member { port, scratch, command, running: Mutex::new(Running { child: None, frozen: false }) }
+        Member { port, own_port, proxy, scratch, command, running: Mutex::new(Running { child: None, frozen: false }) }
     }
 
     fn spawn(&self) -> Result<(), String> {
@@ -530,6 +556,18 @@ mod tests {
         drop(set);
         assert!(addresses.iter().all(|address| TcpStream::connect(address).is_err()));
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_primary_that_vanishes_from_the_network_is_replaced() {
+        let options = ReplicaSetOptions { proxied: true, ..ReplicaSetOptions::default() };
+        let Some(set) = ReplicaSet::start("6.0", options) else { return };
+        let old = set.primary();
+        set.proxy(old).vanish();
+        let new = set.primary_other_than(old);
+        set.proxy(old).heal();
+        set.wait_until_complete();
+        assert_ne!(old, new);
     }
 
     #[test]
