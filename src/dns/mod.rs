@@ -13,5 +13,10 @@ mod polling;
 mod seedlist;
 mod servers;
 
+#[cfg_attr(not(test), allow(unused_imports, reason = "the topology polls once it holds several servers"))]
+pub(crate) use polling::SrvPolling;
+#[cfg_attr(not(test), allow(unused_imports, reason = "the topology polls once it holds several servers"))]
+pub(crate) use seedlist::random_below;
+
 #[cfg(any(test, fuzzing))]
 pub(crate) use message::{Query, Reply, TxtRecord};

@@ -1,27 +1,25 @@
-//! Asking for the SRV records again, as the specification of polling has it, so that mongos which come and go are noticed. When
-//! to ask, and what the answer changes; pure but for the question itself. The topology owns the clock and the threads.
+//! Asking for the SRV records again, as the specification of polling has it, so that mongos which come and go are noticed.
+//!
+//! This says when to ask and what to make of an answer; it has no clock and no thread. A topology of
+//! mongos asks [`SrvLookup::rescan`] on a helper thread when [`SrvPolling::is_due`], hands the
+//! outcome to [`SrvPolling::record`], and takes the hosts that this returns into its description.
 
 use std::time::{Duration, Instant};
 
-use super::seedlist::{Seedlist, SrvLookup, choose};
+use super::seedlist::{Seedlist, SrvLookup};
 use crate::error::Result;
 use crate::options::{ClientOptions, ServerAddress};
 
-/// Polls the SRV records of a deployment.
-///
-/// To be used while the deployment is of unknown type or sharded, and not load balanced: whenever
-/// [`is_due`](SrvPolling::is_due), [`lookup`](SrvPolling::lookup) is asked on a thread of its own, and its outcome goes to
-/// [`hosts_after`](SrvPolling::hosts_after).
+/// When the SRV records of a deployment are asked for again.
 #[derive(Debug)]
 pub(crate) struct SrvPolling {
     lookup: SrvLookup,
-    max_hosts: usize,
     heartbeat_frequency: Duration,
     next: Instant,
 }
 
 impl SrvPolling {
-    /// For options that DNS gave the hosts of; `None` for others, and with a load balancer.
+    /// For options whose hosts came from DNS; `None` for others, and with a load balancer.
     pub(crate) fn new(options: &ClientOptions) -> Result<Option<Self>> {
         let (Some(lookup), Some(seedlist)) = (SrvLookup::new(options)?, options.seedlist()) else { return Ok(None) };
         if options.load_balanced() {
@@ -29,7 +27,6 @@ impl SrvPolling {
         }
         Ok(Some(SrvPolling {
             lookup,
-            max_hosts: usize::try_from(options.srv_max_hosts()).unwrap_or(usize::MAX),
             heartbeat_frequency: options.heartbeat_frequency(),
             next: seedlist.at + interval(seedlist.lowest_ttl),
         }))
@@ -40,51 +37,25 @@ impl SrvPolling {
         now >= self.next
     }
 
-    /// What to ask: a copy for the thread that waits for the answer.
+    /// The question, as a copy for the thread that waits for the answer.
     pub(crate) fn lookup(&self) -> SrvLookup {
         self.lookup.clone()
     }
 
-    /// The hosts that the topology shall have from now on; `None` where nothing changes. A failure, which is logged, changes
-    /// nothing, and the next question follows after heartbeatFrequencyMS.
-    pub(crate) fn hosts_after(
-        &mut self,
-        outcome: Result<Seedlist>,
-        current: &[ServerAddress],
-        now: Instant,
-    ) -> Option<Vec<ServerAddress>> {
-        let hosts = match outcome {
+    /// Takes the outcome of a question that ended `now`, and returns the hosts that DNS names. `None` after a failure: it is
+    /// logged and changes nothing, and the next question follows after `heartbeatFrequencyMS`.
+    pub(crate) fn record(&mut self, outcome: Result<Seedlist>, now: Instant) -> Option<Vec<ServerAddress>> {
+        match outcome {
             Ok(found) => {
                 self.next = now + interval(found.lowest_ttl);
-                self.choose_hosts(found.hosts, current)
+                Some(found.hosts)
             }
             Err(error) => {
                 self.next = now + self.heartbeat_frequency;
-                Err(error)
-            }
-        };
-        match hosts {
-            Ok(hosts) => {
-                let same = hosts.len() == current.len() && hosts.iter().all(|host| current.contains(host));
-                (!same).then_some(hosts)
-            }
-            Err(error) => {
                 log::warn!("the hosts of the deployment stay as they are: {error}");
                 None
             }
         }
-    }
-
-    /// Hosts that are in use stay; new ones are taken at random as far as srvMaxHosts leaves room.
-    fn choose_hosts(&self, found: Vec<ServerAddress>, current: &[ServerAddress]) -> Result<Vec<ServerAddress>> {
-        if self.max_hosts == 0 || self.max_hosts >= found.len() {
-            return Ok(found);
-        }
-        let (mut hosts, mut new): (Vec<_>, Vec<_>) = found.into_iter().partition(|host| current.contains(host));
-        hosts.truncate(self.max_hosts);
-        choose(&mut new, self.max_hosts - hosts.len())?;
-        hosts.append(&mut new);
-        Ok(hosts)
     }
 }
 
@@ -95,6 +66,3 @@ fn interval(lowest_ttl: Duration) -> Duration {
 
 /// What the specification sets, so that name servers are not asked all the time.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(60);
-
-#[cfg(test)]
-mod tests;

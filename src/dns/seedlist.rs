@@ -45,7 +45,7 @@ impl ClientOptions {
         let Seedlist { mut hosts, txt, lowest_ttl } = lookup.seedlist().map_err(timed)?;
         let max = usize::try_from(self.srv_max_hosts()).unwrap_or(usize::MAX);
         if max > 0 {
-            choose(&mut hosts, max)?;
+            choose(&mut hosts, max);
         }
         let seedlist = options::Seedlist { hosts, lowest_ttl, at: Instant::now() };
         self.with_seedlist(seedlist, &lookup.host, txt.as_deref())
@@ -249,26 +249,26 @@ fn failed(name: &str, kind: &str, error: Box<dyn std::error::Error + Send + Sync
 }
 
 /// Leaves `count` of them, chosen at random: the first steps of a Fisher-Yates shuffle.
-pub(crate) fn choose<T>(items: &mut Vec<T>, count: usize) -> Result<()> {
+fn choose<T>(items: &mut Vec<T>, count: usize) {
     if count >= items.len() {
-        return Ok(());
+        return;
     }
     for place in 0..count {
-        let other = place + random_below(items.len() - place)?;
+        let other = place + random_below(items.len() - place);
         items.swap(place, other);
     }
     items.truncate(count);
-    Ok(())
 }
 
-/// A random number from 0 up to, and without, `bound`. The bound is tiny beside the numbers drawn, so each is as likely.
-fn random_below(bound: usize) -> Result<usize> {
+/// A random number from 0 up to, and without, `bound`. The bound is tiny beside the numbers drawn, so each is as likely. Which
+/// hosts are chosen is no secret, so that a system without random numbers just gets the first.
+pub(crate) fn random_below(bound: usize) -> usize {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Io, Stage::Dns, "the system gave no random number").with_source(error)
-    })?;
+    if getrandom::fill(&mut bytes).is_err() {
+        return 0;
+    }
     let drawn = u64::from_le_bytes(bytes) % u64::try_from(bound).unwrap_or(u64::MAX).max(1);
-    Ok(usize::try_from(drawn).unwrap_or_default())
+    usize::try_from(drawn).unwrap_or_default()
 }
 
 static LOOK_UPS: HelperThreads = HelperThreads::new("mongo-srv");
@@ -288,7 +288,7 @@ mod tests {
         let mut seen = [0; 5];
         for _ in 0..2_000 {
             let mut items = vec![0, 1, 2, 3, 4];
-            choose(&mut items, 2).unwrap();
+            choose(&mut items, 2);
             assert!(items.len() == 2 && items[0] != items[1], "{items:?}");
             items.iter().for_each(|item| seen[*item] += 1);
         }
@@ -296,7 +296,7 @@ mod tests {
         assert!(seen.iter().all(|count| (600..1_000).contains(count)), "{seen:?}");
         for count in [5, 6] {
             let mut items = vec![0, 1, 2, 3, 4];
-            choose(&mut items, count).unwrap();
+            choose(&mut items, count);
             assert_eq!(items, [0, 1, 2, 3, 4]);
         }
     }

@@ -138,7 +138,7 @@ impl ClientOptions {
         ClientOptionsBuilder::default()
     }
 
-    /// These options as a builder, to change some of them.
+    /// These options as a builder, to change some of them. What DNS added to them is left out.
     ///
     /// ```
     /// use std::time::Duration;
@@ -153,7 +153,7 @@ impl ClientOptions {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn into_builder(self) -> ClientOptionsBuilder {
-        ClientOptionsBuilder::from_given(self.given)
+        ClientOptionsBuilder::from_given(self.given.without_dns())
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct RawOptions {
     pub(super) srv_host: Option<String>,
     /// What the SRV records of that name said, once they were asked for.
     pub(super) seedlist: Option<Seedlist>,
+    /// The options before those of a TXT record were added.
+    pub(super) settings_before_txt: Option<OptionMap>,
     pub(super) srv_allowed_hosts_suffix: Option<String>,
     pub(super) resolver: Option<SharedResolver>,
     pub(super) name_servers: Vec<SocketAddr>,
@@ -81,5 +83,19 @@ impl RawOidcOptions {
             (self.token_command.is_some(), "oidc_token_command"),
         ];
         given.into_iter().find(|(is_given, _)| *is_given).map(|(_, setter)| setter)
+    }
+}
+
+impl RawOptions {
+    /// The options without those of a TXT record.
+    pub(super) fn settings_as_given(&self) -> &OptionMap {
+        self.settings_before_txt.as_ref().unwrap_or(&self.settings)
+    }
+
+    /// Without what DNS added.
+    pub(super) fn without_dns(mut self) -> Self {
+        self.seedlist = None;
+        self.settings = self.settings_before_txt.take().unwrap_or(self.settings);
+        self
     }
 }

@@ -25,8 +25,8 @@ impl ClientOptions {
         if let Some(txt) = txt {
             let mut settings = read_txt(txt, &mut warnings).map_err(|error| in_txt(error, srv_host))?;
             names = settings.given().map(|(option, _)| option.name()).collect();
-            settings.overlay(given.settings);
-            given.settings = settings;
+            settings.overlay(given.settings.clone());
+            given.settings_before_txt = Some(std::mem::replace(&mut given.settings, settings));
         }
         given.seedlist = Some(seedlist);
         given.uri_warnings = warnings;

@@ -41,7 +41,7 @@ impl ClientOptions {
     }
 
     fn user_info(&self) -> String {
-        let settings = &self.given.settings;
+        let settings = self.given.settings_as_given();
         let Some(Value::Text(username)) = settings.get(OptionId::Username) else {
             return String::new();
         };
@@ -57,7 +57,7 @@ impl ClientOptions {
 
     fn pairs(&self, with_credentials: bool) -> Vec<String> {
         let mut pairs = Vec::new();
-        for (option, value) in self.given.settings.given() {
+        for (option, value) in self.given.settings_as_given().given() {
             let spec = option.spec();
             let shown = with_credentials || !CREDENTIALS.contains(&option);
             if spec.location == Location::Query && shown {
@@ -77,7 +77,7 @@ impl ClientOptions {
     /// the connection string must not ask for plain text.
     fn needs_tls_written(&self, with_credentials: bool) -> bool {
         let written = |option| with_credentials || !CREDENTIALS.contains(&option);
-        let settings = &self.given.settings;
+        let settings = self.given.settings_as_given();
         let says_so = |option: OptionId| {
             let spec: &OptionSpec = option.spec();
             spec.location == Location::Query && option.is_about_tls() && written(option)
@@ -87,7 +87,8 @@ impl ClientOptions {
 
     /// The users' source, where it was not given and the written database would name another.
     fn source_beside_database(&self) -> Option<&str> {
-        if self.given.settings.has(OptionId::AuthSource) || self.given.uri_database == self.default_database {
+        if self.given.settings_as_given().has(OptionId::AuthSource) || self.given.uri_database == self.default_database
+        {
             return None;
         }
         self.credential.as_ref().map(Credential::source)

@@ -155,6 +155,18 @@ fn a_txt_record_sets_three_options_below_everything_else() {
     assert_eq!(in_code.build().unwrap().resolve_srv().unwrap().replica_set(), Some("mine"));
 }
 
+/// Options that become a builder or a connection string again are those that were given.
+#[test]
+fn what_dns_added_can_be_left_out_again() {
+    let uri = "mongodb+srv://cluster.example.com/?appName=shop";
+    let resolved = resolve(uri, &records(&["db1.example.com"], &["replicaSet=repl0"])).unwrap();
+    assert_eq!((resolved.replica_set(), resolved.hosts().len()), (Some("repl0"), 1));
+    assert_eq!(resolved.to_uri(false), uri);
+    let again = resolved.into_builder().app_name("other").build().unwrap();
+    assert_eq!((again.replica_set(), again.hosts().len(), again.app_name()), (None, 0, Some("other")));
+    assert_eq!(again.resolve_srv().unwrap().replica_set(), Some("repl0"));
+}
+
 #[test]
 fn txt_records_that_are_refused() {
     for (texts, said) in [

@@ -7,6 +7,8 @@ mod round_trip;
 mod runners;
 mod selection;
 mod server_selection;
+#[cfg(feature = "srv")]
+mod srv_polling;
 
 use std::fs;
 use std::path::Path;

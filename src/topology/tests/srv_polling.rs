@@ -1,13 +1,19 @@
-//! The prose tests of the specification of polling, as far as they are about hosts and times: with a resolver whose answers
-//! change, and a clock that the tests set.
+//! The prose tests of the specification of polling SRV records: a resolver whose answers change, a clock that the tests set, and
+//! the description that follows.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use super::*;
+use bson::oid::ObjectId;
+
+use crate::dns::{SrvPolling, random_below};
+use crate::options::{ClientOptions, ServerAddress};
 use crate::resolver::{Resolver, SrvRecord};
+use crate::topology::description::TopologyDescription;
+use crate::topology::transition::{InitialTopology, open, with_srv_hosts};
 
-/// What DNS answers at the moment: ports of one host, or a failure.
+/// What DNS answers at the moment, or why it does not.
 type Answers = Arc<Mutex<Result<Vec<SrvRecord>, &'static str>>>;
 
 struct Changing(Answers);
@@ -28,7 +34,8 @@ impl Resolver for Changing {
 struct Polled {
     polling: SrvPolling,
     answers: Answers,
-    hosts: Vec<ServerAddress>,
+    max_hosts: usize,
+    description: Arc<TopologyDescription>,
     now: Instant,
 }
 
@@ -37,27 +44,33 @@ impl Polled {
         let answers = Arc::new(Mutex::new(Ok(records(&[27017, 27018]))));
         let options = ClientOptions::builder().uri(uri).resolver(Changing(Arc::clone(&answers))).build().unwrap();
         let options = options.resolve_srv().unwrap();
-        let polling = SrvPolling::new(&options).unwrap().unwrap();
-        Polled { polling, answers, hosts: options.hosts().to_vec(), now: Instant::now() }
+        Polled {
+            polling: SrvPolling::new(&options).unwrap().unwrap(),
+            answers,
+            max_hosts: options.srv_max_hosts() as usize,
+            description: open(InitialTopology::of(&options, ObjectId::new())).description,
+            now: Instant::now(),
+        }
     }
 
     fn answer(&self, answer: Result<Vec<SrvRecord>, &'static str>) {
         *self.answers.lock().unwrap() = answer;
     }
 
-    /// A minute later: asks, and says whether anything changed.
+    /// A minute later: asks, and returns whether anything changed.
     fn poll(&mut self) -> bool {
         self.now += Duration::from_secs(60);
-        assert!(self.polling.is_due(self.now));
+        assert!(self.polling.is_due(self.now) && self.description.polls_srv_records());
         let outcome = self.polling.lookup().rescan();
-        let changed = self.polling.hosts_after(outcome, &self.hosts, self.now);
-        let has_changed = changed.is_some();
-        self.hosts = changed.unwrap_or(std::mem::take(&mut self.hosts));
-        has_changed
+        let Some(hosts) = self.polling.record(outcome, self.now) else { return false };
+        let update = with_srv_hosts(&self.description, &hosts, self.max_hosts, &mut random_below);
+        let changed = !update.changes.is_empty();
+        self.description = update.description;
+        changed
     }
 
     fn ports(&self) -> Vec<u16> {
-        let mut ports: Vec<u16> = self.hosts.iter().map(port).collect();
+        let mut ports: Vec<u16> = self.description.servers.keys().map(port).collect();
         ports.sort();
         ports
     }
@@ -96,7 +109,7 @@ fn records_come_and_go() {
     }
 }
 
-/// The sixth to the eighth prose test: a failure and an empty answer change nothing, and the next question comes soon.
+/// The sixth to the eighth prose test: a failure or an empty answer changes nothing, and the next question follows soon.
 #[test]
 fn failures_change_nothing() {
     let mut polled = Polled::new("mongodb+srv://test1.test.build.10gen.cc/?heartbeatFrequencyMS=5000");
