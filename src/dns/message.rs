@@ -227,7 +227,7 @@ fn host_name(name: &Name<'_>) -> Option<String> {
     Some(host)
 }
 
-/// RFC 2181: a time to live with the highest bit set is none at all.
+/// RFC 2181: a time to live with the highest bit set counts as 0.
 fn time_to_live(record: &ResourceRecord<'_>) -> Duration {
     Duration::from_secs(if record.ttl > i32::MAX as u32 { 0 } else { record.ttl.into() })
 }
@@ -317,7 +317,7 @@ fn cut(message: &[u8], end: usize, answers: u16) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Turns a record of a type that does not matter into one of a private type, so that its contents are read by nobody.
+/// Turns a record of a type that does not matter into one of a private type, so that its contents are not read.
 fn hide(bytes: &mut [u8], at: usize) {
     if let Some(kind_and_class) = bytes.get_mut(at..at + 4) {
         kind_and_class.copy_from_slice(&[0xff, 0x00, 0x00, 0x01]);

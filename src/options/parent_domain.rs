@@ -34,7 +34,7 @@ impl ParentDomain {
     /// What the program allows instead (`srvAllowedHostsSuffix`), with or without a dot in front.
     ///
     /// # Errors
-    /// No domain, or a single label: everybody can have a name below that. Labels that are reserved for private use are fine.
+    /// No domain, or a single label: names below that are for sale. Labels that are reserved for private use are fine.
     pub(crate) fn allowed(suffix: &str) -> Result<Self> {
         let domain = normalized(suffix.strip_prefix('.').unwrap_or(suffix));
         if !is_host_name(&domain) {
@@ -42,7 +42,7 @@ impl ParentDomain {
         }
         if !domain.contains('.') && !PRIVATE.contains(&domain.as_str()) {
             return Err(Error::invalid_argument(format!(
-                "srv_allowed_hosts_suffix is the single label {domain}, below which anybody may have a name"
+                "srv_allowed_hosts_suffix is the single label {domain}, below which the public can register names"
             ))
             .with_hint("give a domain of your own, such as example.com"));
         }
@@ -85,7 +85,7 @@ pub(crate) fn is_host_name(name: &str) -> bool {
     name.len() <= MAX_NAME && name.split('.').all(label)
 }
 
-/// RFC 6761, RFC 6762, and names that ICANN keeps for private use or does not give away: nobody can buy a name below them.
+/// RFC 6761, RFC 6762, and names that ICANN keeps for private use or does not delegate: the public cannot register names below them.
 const PRIVATE: &[&str] = &["test", "localhost", "invalid", "example", "local", "internal", "corp", "home", "mail"];
 /// 255 octets on the wire are 253 characters.
 const MAX_NAME: usize = 253;

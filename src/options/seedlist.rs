@@ -37,8 +37,8 @@ impl ClientOptions {
     }
 }
 
-/// Reads the options of a TXT record. Only three may stand there, since whoever can change a name's records is not whoever
-/// wrote the connection string.
+/// Reads the options of a TXT record. Only three are allowed: the owner of the name's records may be another than the author
+/// of the connection string.
 fn read_txt(txt: &str, warnings: &mut Warnings) -> Result<OptionMap> {
     let pairs = uri::read_options(txt, warnings)?;
     for Pair { name, .. } in &pairs {

@@ -3,3 +3,5 @@
 mod name_servers;
 mod proxies;
 mod resolver;
+#[cfg(target_os = "linux")]
+mod system;

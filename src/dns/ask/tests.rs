@@ -11,7 +11,7 @@ use crate::resolver::SrvRecord;
 
 const NAME: &str = "_mongodb._tcp.cluster.example.com";
 
-/// What comes back for a question over UDP: messages, each sent in turn.
+/// The messages that answer a question over UDP, in the order in which they are sent.
 type Script = dyn Fn(&[u8]) -> Vec<Vec<u8>> + Send + Sync;
 
 /// The bytes of the stream that answer a question over TCP.
@@ -187,7 +187,7 @@ fn two_answers_to_one_question_are_as_good_as_one() {
 }
 
 #[test]
-fn the_next_server_is_asked_where_one_refuses_or_speaks_nonsense() {
+fn the_next_server_is_asked_after_a_refusal_or_a_malformed_answer() {
     for (flags, records) in [
         ([0x81, 0x85], Vec::new()),
         ([0x81, 0x82], Vec::new()),
@@ -323,7 +323,7 @@ fn a_late_answer_is_none() {
 }
 
 #[test]
-fn a_name_that_no_question_can_hold_is_asked_of_nobody() {
+fn a_name_that_no_question_can_hold_is_refused_before_it_is_asked() {
     let server = NameServer::start("127.0.0.1", |question| vec![good(question)]);
     let error = ask::<SrvRecord>(&[server.address], "caf\u{e9}.example", Deadline::after(LIMIT)).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::InvalidArgument) && error.hint().unwrap().contains("xn--"), "{error}");

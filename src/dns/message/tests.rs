@@ -242,7 +242,7 @@ fn names_that_jump() {
     let parent = u8::try_from(12 + "_mongodb._tcp.".len()).unwrap();
     message.record(NAME, 33, 300, &[b"\0\0\0\0\x69\x89\x02hi", &[0xc0, parent][..]].concat());
     assert_eq!(hosts(message.read())[0].0, "hi.cluster.example.com");
-    // To itself, to what comes later, to the end of the message, and to a label of a reserved kind.
+    // To itself, to a later place, to the end of the message, and to a label of a reserved kind.
     let here = u8::try_from(message.0.len() - 2).unwrap();
     for target in [here, here + 1, 0xff] {
         *message.0.last_mut().unwrap() = target;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::{Scratch, free_port, skip};
 /// A running program. It ends when this value is dropped, and also when the test process ends in any other way.
 #[derive(Debug)]
 pub(super) struct Daemon {
-    pub(super) port: u16,
+    pub(super) address: SocketAddr,
     child: Child,
     pub(super) scratch: Scratch,
 }
@@ -31,12 +31,24 @@ impl Daemon {
     /// # Panics
     /// If it does not start; the message has what it said.
     pub(super) fn start(name: &str, prepare: impl Fn(&Path, u16) -> Invocation) -> Daemon {
+        Daemon::start_at(name, || (Ipv4Addr::LOCALHOST, free_port()).into(), prepare)
+    }
+
+    /// Starts it on an address that `place` picks.
+    ///
+    /// # Panics
+    /// As [`Daemon::start`].
+    pub(super) fn start_at(
+        name: &str,
+        place: impl Fn() -> SocketAddr,
+        prepare: impl Fn(&Path, u16) -> Invocation,
+    ) -> Daemon {
         let mut said = String::new();
-        // Somebody else may have taken the port by the time the program wants it.
+        // Another process may have taken the port by the time the program wants it.
         for _ in 0..PORT_ATTEMPTS {
             let scratch = Scratch::new(name);
-            let port = free_port();
-            let invocation = prepare(scratch.path(), port);
+            let address = place();
+            let invocation = prepare(scratch.path(), address.port());
             let log = fs::File::create(scratch.path().join("log")).expect("a log");
             let child = Command::new("sh")
                 .args(["-c", WATCH, name])
@@ -49,7 +61,7 @@ impl Daemon {
                 .stderr(log)
                 .spawn()
                 .expect("a shell starts");
-            let mut daemon = Daemon { port, child, scratch };
+            let mut daemon = Daemon { address, child, scratch };
             if daemon.listens() {
                 return daemon;
             }
@@ -65,7 +77,7 @@ impl Daemon {
 
     fn listens(&mut self) -> bool {
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while TcpStream::connect(self.address).is_err() {
             if self.child.try_wait().ok().flatten().is_some() || started.elapsed() > START_LIMIT {
                 return false;
             }

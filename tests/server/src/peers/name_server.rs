@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::daemon::{Daemon, Invocation, system_program};
+use super::free_port;
 
 /// A running name server, over UDP and TCP. It ends when this value is dropped.
 #[derive(Debug)]
@@ -43,30 +44,46 @@ impl NameServer {
     /// # Panics
     /// If it is there but does not start.
     pub fn dnsmasq(options: &[&str]) -> Option<NameServer> {
+        NameServer::dnsmasq_at(Ipv4Addr::LOCALHOST, free_port, options)
+    }
+
+    /// The same on port 53 of a loopback address, where a system looks for its name servers. Only root may do that.
+    ///
+    /// # Panics
+    /// As [`NameServer::dnsmasq`], and where the port is taken or forbidden.
+    pub fn dnsmasq_of_system(address: Ipv4Addr, options: &[&str]) -> Option<NameServer> {
+        NameServer::dnsmasq_at(address, || 53, options)
+    }
+
+    fn dnsmasq_at(ip: Ipv4Addr, port: impl Fn() -> u16, options: &[&str]) -> Option<NameServer> {
         let program = system_program("/usr/sbin/dnsmasq", "dnsmasq")?;
-        Some(NameServer(Daemon::start("dnsmasq", |folder, port| {
-            let usual = [
-                "--keep-in-foreground",
-                "--conf-file=/dev/null",
-                "--no-resolv",
-                "--no-hosts",
-                "--bind-interfaces",
-                "--listen-address=127.0.0.1",
-                "--log-queries",
-                "--log-facility=-",
-                "--user=",
-                "--local=//",
-            ];
-            let mut arguments: Vec<_> = usual.iter().chain(options).map(Into::into).collect();
-            arguments.push(format!("--port={port}").into());
-            arguments.push(format!("--pid-file={}", folder.join("pid").display()).into());
-            Invocation { program: program.clone(), arguments, environment: Vec::new() }
-        })))
+        Some(NameServer(Daemon::start_at(
+            "dnsmasq",
+            || (ip, port()).into(),
+            |folder, port| {
+                let usual = [
+                    "--keep-in-foreground",
+                    "--conf-file=/dev/null",
+                    "--no-resolv",
+                    "--no-hosts",
+                    "--bind-interfaces",
+                    "--log-queries",
+                    "--log-facility=-",
+                    "--user=",
+                    "--local=//",
+                ];
+                let mut arguments: Vec<_> = usual.iter().chain(options).map(Into::into).collect();
+                arguments.push(format!("--listen-address={ip}").into());
+                arguments.push(format!("--port={port}").into());
+                arguments.push(format!("--pid-file={}", folder.join("pid").display()).into());
+                Invocation { program: program.clone(), arguments, environment: Vec::new() }
+            },
+        )))
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.0.port).into()
+        self.0.address
     }
 
     /// What it has written to its log; dnsmasq notes each question.

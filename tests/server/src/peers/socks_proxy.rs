@@ -56,7 +56,7 @@ impl SocksProxy {
 
     /// The port on 127.0.0.1 where it listens.
     pub fn port(&self) -> u16 {
-        self.0.port
+        self.0.address.port()
     }
 
     /// What it has written to its log.
@@ -76,7 +76,7 @@ fn own_hosts(wrapper: &Path, folder: &Path, hosts: &str) -> Vec<(OsString, OsStr
     vec![("LD_PRELOAD".into(), wrapper.into()), ("NSS_WRAPPER_HOSTS".into(), file.into())]
 }
 
-/// And has it know these accounts only: one that it runs as, which is whoever runs the tests, and [`DANTE_LOGIN`].
+/// And has it know these accounts only: one that it runs as, which is the user that runs the tests, and [`DANTE_LOGIN`].
 fn own_accounts(folder: &Path) -> Vec<(OsString, OsString)> {
     let (user, group) = owner(folder);
     let files = [
