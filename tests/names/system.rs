@@ -9,7 +9,9 @@ use mongo_blocking::Client;
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{NameServer, Scratch, SocksProxy, skip};
+use mongo_blocking_test_server::users::Mechanism;
 
 /// Runs this test once more where `server` is the system's only name server. `None`, after a skip, where that is not allowed.
 fn run_with(server: &NameServer, test: &str, variables: &[(&str, String)]) -> Option<()> {
@@ -71,6 +73,41 @@ fn with_a_proxy_no_name_server_hears_of_the_server() {
     if run_with(&dnsmasq, "with_a_proxy_no_name_server_hears_of_the_server", &ports).is_some() {
         let log = dnsmasq.log();
         assert!(log.contains("witness.test") && !log.contains("only-the-proxy-knows"), "{log}");
+    }
+}
+
+/// The numbers in the guide's page on SRV.
+#[test]
+fn what_a_new_client_costs() {
+    if is_inside() {
+        let ca_file = env::var("CA_FILE").unwrap();
+        let uri = format!("mongodb+srv://ann:pencil@cluster.example.com/?tlsCAFile={ca_file}");
+        Client::with_uri_str(uri).unwrap().ping().unwrap();
+        return;
+    }
+    let authority = Authority::new();
+    let issued = authority.issue(CertPurpose::Server, "db1.example.com");
+    let fake_server = FakeServer::builder()
+        .tls(&issued.certificate, &issued.key)
+        .user("ann", "pencil", &[Mechanism::ScramSha256], "admin")
+        .start();
+    let folder = Scratch::new("what-a-client-costs");
+    let ca_file = folder.path().join("ca.pem");
+    fs::write(&ca_file, authority.pem()).unwrap();
+    let options = [
+        &format!("--srv-host=_mongodb._tcp.cluster.example.com,db1.example.com,{}", fake_server.port()),
+        "--txt-record=cluster.example.com,authSource=admin",
+        "--host-record=db1.example.com,127.0.0.1",
+    ];
+    let Some(dnsmasq) = NameServer::dnsmasq_of_system(Ipv4Addr::new(127, 0, 53, 3), &options) else { return };
+    let variables = [("CA_FILE", ca_file.to_str().unwrap().to_owned())];
+    if run_with(&dnsmasq, "what_a_new_client_costs", &variables).is_some() {
+        let log = dnsmasq.log();
+        let questions = |kind: &str| log.matches(&format!("query[{kind}]")).count();
+        assert_eq!(["SRV", "TXT", "A", "AAAA"].map(questions), [1, 1, 1, 1], "{log}");
+        assert_eq!((fake_server.connections(), fake_server.logins()), (1, 1));
+        let names: Vec<String> = fake_server.commands().into_iter().map(|command| command.name).collect();
+        assert_eq!(names, ["isMaster", "saslContinue", "ping"]);
     }
 }
 
