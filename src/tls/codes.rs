@@ -62,7 +62,7 @@ impl Meaning {
         match self {
             Meaning::UnknownAuthority => "it is not from an authority that is trusted",
             Meaning::NotValidNow => "it has expired, or is not yet valid",
-            Meaning::WrongName => "host name mismatch",
+            Meaning::WrongName => "hostname mismatch: it is for another name",
             Meaning::Revoked => "its authority has revoked it",
             Meaning::RevocationUnknown => "the platform could not find out whether it is revoked",
             Meaning::WrongPurpose => "it is not issued for servers (purpose)",
@@ -213,6 +213,7 @@ const CODES: &[(i32, &str, Meaning)] = &[
     (hresult(0x8009_030d), "SEC_E_UNKNOWN_CREDENTIALS", OwnKeyUnusable),
     (hresult(0x8009_030e), "SEC_E_NO_CREDENTIALS", OwnKeyUnusable),
     (hresult(0x8009_030f), "SEC_E_MESSAGE_ALTERED", ChangedOnTheWay),
+    (hresult(0x8009_0311), "SEC_E_NO_AUTHENTICATING_AUTHORITY", NoCommonProtocol),
     (hresult(0x8009_0317), "SEC_E_CONTEXT_EXPIRED", ConnectionClosed),
     (hresult(0x8009_0318), "SEC_E_INCOMPLETE_MESSAGE", NotTls),
     (hresult(0x8009_0320), "SEC_E_INCOMPLETE_CREDENTIALS", OwnCertificateWanted),

@@ -320,7 +320,7 @@ fn build_with_bundle(builder: &mut TlsConnectorBuilder, bundle: &Bundle<'_>) -> 
 
 fn unopened_bundle(bundle: &Bundle<'_>, error: native_tls::Error) -> Error {
     let code = codes::code_in(&error.to_string(), &format!("{error:?}"));
-    if let Some(code) = code.filter(|_| cfg!(any(windows, target_os = "macos"))) {
+    if let Some(code) = code.filter(|code| *code != 0 && cfg!(any(windows, target_os = "macos"))) {
         return match codes::known(code).map(|known| known.meaning) {
             Some(Meaning::OwnBundleNotOpened) => bundle.wrong_password().with_source(error),
             _ => refused_by_platform(&bundle.origin(), error),

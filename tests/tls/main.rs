@@ -13,4 +13,6 @@ mod resumption;
 mod rotation;
 mod transports;
 mod trusted_certificates;
+#[cfg(windows)]
+mod windows;
 mod x509_subjects;

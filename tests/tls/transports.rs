@@ -13,6 +13,7 @@ use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::peers::{Mongod, Scratch};
 
 const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
+const NATIVE_BACKEND: &str = if cfg!(windows) { "SChannel" } else { "native-tls" };
 
 /// A server that takes TLS only, and the file with its authority.
 fn tls_server(folder: &Scratch, version: &str, more: &[&str]) -> Option<(Mongod, String)> {
@@ -85,7 +86,7 @@ fn what_a_channel_is_made_of() {
     let judged = matches!(&told.revocation, Revocation::Unknown(why) if why.contains("names no OCSP responder"));
     assert!(judged != NATIVE && (told.revocation == Revocation::LeftToPlatform) == NATIVE, "{:?}", told.revocation);
     match NATIVE {
-        true => assert_eq!((told.backend.as_str(), told.protocol, told.resumed), ("native-tls", None, None)),
+        true => assert_eq!((told.backend.as_str(), told.protocol, told.resumed), (NATIVE_BACKEND, None, None)),
         false => {
             assert!(told.backend.starts_with("OpenSSL "), "{}", told.backend);
             assert_eq!((told.protocol.as_deref(), told.resumed), (Some("TLSv1.3"), Some(false)));

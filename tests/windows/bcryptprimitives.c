@@ -6,7 +6,8 @@
  * 2. Wine's verdict on a chain of certificates for TLS (CertVerifyCertificateChainPolicy)
  *    - fails where nothing is known about revocation, although the caller asks to ignore that
  *      (CERT_CHAIN_POLICY_IGNORE_ALL_REV_UNKNOWN_FLAGS), so that every private authority would be refused;
- *    - passes a chain whose issuer is missing, which Windows refuses with CERT_E_CHAINING unless the caller allows unknown authorities.
+ *    - passes a chain whose issuer is missing, which Windows refuses with CERT_E_CHAINING (before it looks at the name) unless the caller
+ *      allows unknown authorities.
  *    Both are put right here, for the program that has loaded this library. With MONGO_BLOCKING_WINE_POLICY=wine it is left as it is.
  */
 #include <windows.h>
@@ -47,7 +48,7 @@ static BOOL WINAPI policy(LPCSTR kind, PCCERT_CHAIN_CONTEXT chain, PCERT_CHAIN_P
         again.pvExtraPolicyPara = &https;
         done = policy_of_wine(kind, chain, &again, status);
     }
-    if (done && status->dwError == 0 && (chain->TrustStatus.dwErrorStatus & CERT_TRUST_IS_PARTIAL_CHAIN) &&
+    if (done && (status->dwError == 0 || status->dwError == (DWORD)CERT_E_CN_NO_MATCH) && (chain->TrustStatus.dwErrorStatus & CERT_TRUST_IS_PARTIAL_CHAIN) &&
         !(asked->dwFlags & CERT_CHAIN_POLICY_ALLOW_UNKNOWN_CA_FLAG)) {
         status->dwError = (DWORD)CERT_E_CHAINING;
     }

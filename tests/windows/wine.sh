@@ -47,7 +47,7 @@ make_prefix() {
 make_stand_ins() {
     rm -rf "$stand_ins"
     mkdir -p "$stand_ins/path" "$stand_ins/root"
-    for name in sh openssl ldapwhoami mkfifo pkg-config cc script klist kinit krb5kdc kadmin.local kdb5_util; do
+    for name in sh openssl printf false sleep ldapwhoami mkfifo pkg-config cc script klist kinit krb5kdc kadmin.local kdb5_util; do
         ln "$LINUX_PROGRAM" "$stand_ins/path/$name.exe"
     done
     stand_in /usr/sbin/slapd
@@ -79,17 +79,17 @@ run() {
         eval "path=\${$variable:-}"
         [ -z "$path" ] || eval "export $variable=\$(windows_path \"\$stand_ins/root\$path\")"
     done
-    MONGO_BLOCKING_STAND_INS=$(windows_path "$stand_ins")
-    WINEPATH=$MONGO_BLOCKING_STAND_INS\\path
-    export MONGO_BLOCKING_STAND_INS WINEPATH
+    WINEPATH=$(windows_path "$stand_ins/path")
+    export WINEPATH
     # It lives as long as its standard input, which is held open by this shell alone.
     fifo=$(mktemp -u "$folder/programs.XXXXXX")
     mkfifo "$fifo" "$fifo.in"
     python3 "$here/linux_programs.py" <"$fifo.in" >"$fifo" &
     exec 8>"$fifo.in"
-    read -r MONGO_BLOCKING_LINUX_PROGRAMS <"$fifo"
+    read -r broker <"$fifo"
     rm -f "$fifo" "$fifo.in"
-    export MONGO_BLOCKING_LINUX_PROGRAMS
+    # Not in the environment: some tests start their programs with an empty one.
+    echo "$broker" >"$stand_ins/broker"
     code=0
     "$wine" "$@" 8>&- || code=$?
     exec 8>&-

@@ -52,7 +52,7 @@ impl Place {
         let path = env::var("PATH").unwrap_or_default();
         let place = Place { home: Scratch::new("aws-sources"), variables: Vec::new() };
         let home = place.home.path().to_str().expect("a path").to_owned();
-        place.set("HOME", &home).set("PATH", &path).set("AWS_EC2_METADATA_DISABLED", "true")
+        place.set("HOME", &home).set("USERPROFILE", &home).set("PATH", &path).set("AWS_EC2_METADATA_DISABLED", "true")
     }
 
     fn set(mut self, name: &str, value: &str) -> Place {

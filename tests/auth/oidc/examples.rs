@@ -109,7 +109,7 @@ fn the_token_file_of_a_pod() {
     let client =
         client(options(&fake_server).oidc_callback(move |_context: &OidcCallbackContext| gke::token_in(&name)));
     let error = who(&client).unwrap_err();
-    assert!(error.to_string().contains("No such file"), "{error}");
+    assert!(error.to_string().contains("(os error 2)"), "{error}");
     for user in ["first", "second"] {
         std::fs::write(&path, idp.token(user) + "\n").unwrap();
         fail(&fake_server, &["connectionStatus"], i32::from(user == "second"), super::REAUTHENTICATE);

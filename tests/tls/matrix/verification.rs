@@ -24,8 +24,13 @@ struct Presented {
     mongod_can: bool,
 }
 
-const UNKNOWN: Expected =
-    Expected::Refused(&["unable to get local issuer", "self-signed", "self signed", "verify failed"]);
+const UNKNOWN: Expected = Expected::Refused(&[
+    "unable to get local issuer",
+    "self-signed",
+    "self signed",
+    "verify failed",
+    "authority that is trusted",
+]);
 const WRONG_HOST: Expected = Expected::Refused(&["mismatch", "not valid for"]);
 const EXPIRED: Expected = Expected::Refused(&["expired"]);
 const NOT_YET: Expected = Expected::Refused(&["not yet valid"]);

@@ -2,17 +2,14 @@
 //! says on standard error. Copies of this program stand where tests look for `openssl`, `sh` or a Python; each asks
 //! tests/windows/linux_programs.py to run the program whose place it takes, and passes on what goes in and out.
 //!
-//! ```text
-//! MONGO_BLOCKING_LINUX_PROGRAMS   PORT TOKEN, as linux_programs.py prints them
-//! MONGO_BLOCKING_STAND_INS        the folder with the copies: `path\NAME.exe` is found by its name, `root\usr\bin\NAME.exe` is
-//!                                 `/usr/bin/NAME`
-//! ```
+//! In the folder with the copies `path\NAME.exe` is found by its name, and `root\usr\bin\NAME.exe` is `/usr/bin/NAME`. The file
+//! `broker` there has PORT and TOKEN, as linux_programs.py prints them.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
-use std::{env, process, thread};
+use std::{env, fs, process, thread};
 
 use mongo_blocking_test_server::peers::unix_text;
 use serde_json::json;
@@ -28,17 +25,20 @@ fn main() {
 }
 
 fn run() -> io::Result<i32> {
-    let broker = variable("MONGO_BLOCKING_LINUX_PROGRAMS")?;
-    let (port, token) = broker.split_once(' ').ok_or_else(|| io::Error::other("no port and token"))?;
+    let own = env::current_exe()?;
+    let stand_ins = own.ancestors().skip(1).find(|folder| folder.join("broker").exists());
+    let stand_ins =
+        stand_ins.ok_or_else(|| io::Error::other("no file `broker`: this program runs in the suite `windows` only"))?;
+    let broker = fs::read_to_string(stand_ins.join("broker"))?;
+    let (port, token) = broker.trim().split_once(' ').ok_or_else(|| io::Error::other("no port and token"))?;
     let port: u16 = port.parse().map_err(io::Error::other)?;
-    let stand_ins = variable("MONGO_BLOCKING_STAND_INS")?;
-    let linux = |text: OsString| linux_text(&text.to_string_lossy(), &stand_ins);
+    let linux = |text: OsString| linux_text(&text.to_string_lossy(), &stand_ins.display().to_string());
     let arguments: Vec<String> = env::args_os().skip(1).map(linux).collect();
     let variables = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let variables: serde_json::Map<String, serde_json::Value> =
         variables.filter(|(name, _)| !is_of_windows(name)).map(|(name, value)| (name, linux(value).into())).collect();
     let folder = unix_text(&env::current_dir()?.display().to_string());
-    let program = program(&env::current_exe()?, &stand_ins)?;
+    let program = program(&own, stand_ins)?;
     let mut request =
         json!({"token": token, "program": program, "arguments": arguments, "environment": variables, "folder": folder});
     request["environment"]["TMPDIR"] = unix_text(&env::temp_dir().display().to_string()).into();
@@ -50,13 +50,8 @@ fn run() -> io::Result<i32> {
     receive(&mut stream)
 }
 
-fn variable(name: &str) -> io::Result<String> {
-    env::var(name)
-        .map_err(|_| io::Error::other(format!("{name} is not set: this program runs in the suite `windows` only")))
-}
-
 /// The Linux program whose place this one takes.
-fn program(own: &Path, stand_ins: &str) -> io::Result<String> {
+fn program(own: &Path, stand_ins: &Path) -> io::Result<String> {
     let inside =
         own.strip_prefix(stand_ins).map_err(|_| io::Error::other(format!("{} is elsewhere", own.display())))?;
     let inside = inside.with_extension("").display().to_string().replace('\\', "/");
@@ -70,7 +65,9 @@ fn program(own: &Path, stand_ins: &str) -> io::Result<String> {
 /// A text as a Linux program takes it: paths on the drive `Z:` are its own, and so are those of the stand-ins.
 fn linux_text(text: &str, stand_ins: &str) -> String {
     let folder = [unix_text(stand_ins).as_str(), "root", ""].join("/");
-    let linux = unix_text(text);
+    // In a connection string paths are percent-encoded.
+    let text = text.replace("Z%3A%5C", "%2F").replace("%5C", "%2F");
+    let linux = unix_text(&text);
     // A path of Linux that the tests went on with has backslashes at its end.
     let linux = if linux.starts_with('/') && !linux.contains('=') { linux.replace('\\', "/") } else { linux };
     match linux.strip_prefix(&folder) {
@@ -82,8 +79,10 @@ fn linux_text(text: &str, stand_ins: &str) -> String {
 /// What Windows has in every environment, and a Linux program has no use for.
 fn is_of_windows(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    let beginnings = ["WINE", "PROGRAM", "COMMONPROGRAM", "PROCESSOR_", "USER", "HOME", "SYSTEM", "CARGO"];
+    let beginnings = ["WINE", "PROGRAM", "COMMONPROGRAM", "PROCESSOR_", "USER", "SYSTEM", "CARGO"];
     let names = [
+        "HOMEDRIVE",
+        "HOMEPATH",
         "ALLUSERSPROFILE",
         "APPDATA",
         "LOCALAPPDATA",

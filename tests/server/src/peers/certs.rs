@@ -149,7 +149,7 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue(&self, purpose: CertPurpose, name: &str) -> Issued {
-        self.make_leaf(purpose, name, new_key(), Valid::Now).expect("a test certificate")
+        self.make_leaf(purpose, name, key_for(purpose), Valid::Now).expect("a test certificate")
     }
 
     /// The same, with an RSA key, which takes far longer to make.
@@ -165,7 +165,7 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue_for_seconds(&self, purpose: CertPurpose, name: &str, seconds: u64) -> Issued {
-        self.make_leaf(purpose, name, new_key(), Valid::Seconds(seconds)).expect("a test certificate")
+        self.make_leaf(purpose, name, key_for(purpose), Valid::Seconds(seconds)).expect("a test certificate")
     }
 
     /// The same as [`Authority::issue`], with something more in it.
@@ -173,7 +173,7 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue_with(&self, purpose: CertPurpose, name: &str, extras: &Extras) -> Issued {
-        self.make_leaf_with(purpose, name, new_key(), Valid::Now, extras).expect("a test certificate")
+        self.make_leaf_with(purpose, name, key_for(purpose), Valid::Now, extras).expect("a test certificate")
     }
 
     /// Its certificate and its key, for the `openssl` command.
@@ -189,7 +189,7 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue_expired(&self, purpose: CertPurpose, name: &str) -> Issued {
-        self.make_leaf(purpose, name, new_key(), Valid::Before).expect("a test certificate")
+        self.make_leaf(purpose, name, key_for(purpose), Valid::Before).expect("a test certificate")
     }
 
     /// The same as [`Authority::issue`], but valid from tomorrow on.
@@ -197,7 +197,7 @@ impl Authority {
     /// # Panics
     /// As [`Authority::new`].
     pub fn issue_for_later(&self, purpose: CertPurpose, name: &str) -> Issued {
-        self.make_leaf(purpose, name, new_key(), Valid::Later).expect("a test certificate")
+        self.make_leaf(purpose, name, key_for(purpose), Valid::Later).expect("a test certificate")
     }
 
     /// A client's certificate whose subject is this name, in DER.
@@ -206,7 +206,7 @@ impl Authority {
     /// As [`Authority::new`], and where that is no name.
     pub fn issue_to(&self, subject: &[u8]) -> Issued {
         let make = || {
-            let (key, subject) = (new_key()?, X509Name::from_der(subject)?);
+            let (key, subject) = (key_for(CertPurpose::Client)?, X509Name::from_der(subject)?);
             let mut builder = start(&key, &subject, self.certificate.subject_name())?;
             builder.append_extension(ExtendedKeyUsage::new().client_auth().build()?)?;
             builder.sign(&self.key, MessageDigest::sha256())?;
@@ -402,6 +402,14 @@ fn der(tag: u8, body: &[u8]) -> Vec<u8> {
 
 fn new_key() -> Result<PKey<Private>, ErrorStack> {
     PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)
+}
+
+/// A client's key on Windows must be RSA: SChannel takes no other from PEM.
+fn key_for(purpose: CertPurpose) -> Result<PKey<Private>, ErrorStack> {
+    match purpose {
+        CertPurpose::Client if cfg!(windows) => new_rsa_key(),
+        _ => new_key(),
+    }
 }
 
 fn new_rsa_key() -> Result<PKey<Private>, ErrorStack> {

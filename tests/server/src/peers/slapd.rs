@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::kdc::WATCH;
-use super::{Scratch, free_port, run, skip};
+use super::{Scratch, free_port, run, skip, unix_path};
 
 /// A running `slapd`. It ends when this value is dropped, and also when the test process ends in any other way.
 #[derive(Debug)]
@@ -47,7 +47,11 @@ impl Slapd {
         fs::write(folder.join("slapd.conf"), configuration(folder)).expect("a file of slapd");
         fs::write(folder.join("users.ldif"), entries(users)).expect("a file of slapd");
         let conf = folder.join("slapd.conf");
-        run(Command::new(SLAPD).args(["-T", "add", "-f"]).arg(&conf).arg("-l").arg(folder.join("users.ldif")));
+        run(Command::new("sh")
+            .args(["-c", r#"exec "$@""#, "slapd", SLAPD, "-T", "add", "-f"])
+            .arg(&conf)
+            .arg("-l")
+            .arg(folder.join("users.ldif")));
         let port = free_port();
         let log = fs::File::create(folder.join("log")).expect("a log");
         let child = Command::new("sh")
@@ -116,7 +120,7 @@ fn configuration(folder: &Path) -> String {
         "{}modulepath /usr/lib/ldap\nmoduleload back_mdb.la\ndatabase mdb\nmaxsize 10485760\nsuffix \"{ROOT}\"\n\
          directory {}\naccess to attrs=userPassword by anonymous auth by * none\naccess to * by * none\n",
         schemas.concat(),
-        folder.join("db").display()
+        unix_path(&folder.join("db"))
     )
 }
 
