@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
@@ -15,6 +15,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 use crate::http::{Answer, Http, Request, http};
+use crate::locks::lock;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::process::ProcessOutcome;
 
@@ -49,21 +50,21 @@ impl TestSystem {
     }
 
     pub(crate) fn set_variable(&self, name: &str, value: &str) {
-        locked(&self.variables).insert(name.to_owned(), value.to_owned());
+        lock(&self.variables).insert(name.to_owned(), value.to_owned());
     }
 
     /// Unsets the variables whose name does not begin so.
     pub(crate) fn keep_variables(&self, beginning: &str) {
-        locked(&self.variables).retain(|name, _| name.starts_with(beginning));
+        lock(&self.variables).retain(|name, _| name.starts_with(beginning));
     }
 
     pub(crate) fn set_file(&self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {
-        locked(&self.files).insert(path.into(), content.into());
+        lock(&self.files).insert(path.into(), content.into());
     }
 
     /// Moves the clock on.
     pub(crate) fn pass(&self, time: Duration) {
-        *locked(&self.now) += time;
+        *lock(&self.now) += time;
     }
 }
 
@@ -84,7 +85,7 @@ impl Default for TestSystem {
 
 impl System for TestSystem {
     fn variable_os(&self, name: &str) -> Option<OsString> {
-        locked(&self.variables).get(name).map(OsString::from)
+        lock(&self.variables).get(name).map(OsString::from)
     }
 
     fn home(&self) -> Option<PathBuf> {
@@ -92,7 +93,7 @@ impl System for TestSystem {
     }
 
     fn read_file(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-        match locked(&self.files).get(path) {
+        match lock(&self.files).get(path) {
             Some(content) if content.len() as u64 > limit => {
                 Err(io::Error::new(io::ErrorKind::FileTooLarge, "too long"))
             }
@@ -103,11 +104,11 @@ impl System for TestSystem {
     }
 
     fn exists(&self, path: &Path) -> bool {
-        locked(&self.files).contains_key(path) || self.real_files && RealSystem.exists(path)
+        lock(&self.files).contains_key(path) || self.real_files && RealSystem.exists(path)
     }
 
     fn now(&self) -> SystemTime {
-        *locked(&self.now)
+        *lock(&self.now)
     }
 
     fn random(&self, buffer: &mut [u8]) -> Result<()> {
@@ -147,15 +148,15 @@ impl ScriptedServices {
 
     /// The URLs that were asked.
     pub(crate) fn asked(&self) -> Vec<String> {
-        locked(&self.asked).clone()
+        lock(&self.asked).clone()
     }
 }
 
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 impl Http for ScriptedServices {
     fn send(&self, request: &Request<'_>) -> Result<Answer> {
-        locked(&self.asked).push(request.url.to_owned());
-        match locked(&self.answers).pop_front() {
+        lock(&self.asked).push(request.url.to_owned());
+        match lock(&self.answers).pop_front() {
             None => Err(Error::new(ErrorKind::Io, Stage::Http, "no service answers")),
             Some((_, body)) if body.len() > request.max_body => {
                 Err(Error::new(ErrorKind::InvalidReply, Stage::Http, "the body is too long"))
@@ -163,10 +164,6 @@ impl Http for ScriptedServices {
             Some((status, body)) => Ok(Answer { status, body: Zeroizing::new(body) }),
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const NEW_YEAR_2026: u64 = 1_767_225_600;

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::fmt;
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::channel::TlsStream;
 use super::failure::Failure;
@@ -11,6 +11,7 @@ use super::files::{Files, Seen};
 use super::target::Target;
 use super::{Context, OcspCache, identity};
 use crate::error::Result;
+use crate::locks;
 use crate::options::TlsOptions;
 use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
 
@@ -70,7 +71,7 @@ impl Connector {
     /// What to make a channel with, by the files as they are now.
     fn context(&self) -> Arc<Context> {
         let (context, news) = {
-            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut current = locks::lock(&self.current);
             let news = current.follow(self);
             (Arc::clone(&current.context), news)
         };

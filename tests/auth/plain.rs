@@ -149,7 +149,7 @@ fn a_refusal_names_the_user_and_never_the_password() {
 
 /// A server that is on its way down says nothing about the password.
 #[test]
-fn only_a_refused_password_is_worth_a_second_look() {
+fn only_a_refused_password_gets_the_hint_to_check_it() {
     for (code, look) in [(18, true), (8000, true), (91, false), (96, false)] {
         let reply = doc! {"ok": 0, "code": code, "errmsg": "no"};
         let fake_server = FakeServer::builder()
@@ -298,7 +298,7 @@ fn the_example() {
 
 /// A server that asks for more, or does not come to an end, has not let anybody in.
 #[test]
-fn a_server_that_is_not_done_lets_nobody_in() {
+fn a_conversation_without_done_is_not_a_login() {
     for (reply, words) in [
         (doc! {"conversationId": 1, "done": false, "payload": "", "ok": 1}, "not done"),
         (doc! {"conversationId": 1, "done": true, "payload": "bW9yZQ==", "ok": 1}, "asks for more"),

@@ -94,7 +94,7 @@ fn a_command_is_run_once_more_on_the_same_connection() {
 }
 
 #[test]
-fn cursors_and_bulks_do_not_notice() {
+fn cursors_and_bulk_writes_continue() {
     let place = place("", BOTH);
     place.things().insert_many((0..10).map(|n| doc! {"_id": n})).run().unwrap();
     let mut cursor = place.things().find(doc! {}).batch_size(3).run().unwrap();
@@ -123,7 +123,7 @@ fn cursors_and_bulks_do_not_notice() {
 }
 
 #[test]
-fn it_happens_once_and_then_the_refusal_is_the_callers() {
+fn a_second_refusal_is_returned_to_the_caller() {
     let place = place("", BOTH);
     place.expire("ping", 2);
     let error = place.client.ping().unwrap_err();
@@ -148,7 +148,7 @@ fn a_login_that_fails_is_the_error_and_the_connection_is_given_up() {
 }
 
 #[test]
-fn without_a_credential_it_is_an_error_that_says_so() {
+fn reauthentication_without_a_credential_is_an_error() {
     let fake_server = FakeServer::builder().start();
     let data = doc! {"failCommands": ["ping"], "errorCode": REAUTHENTICATE};
     fake_server.fail_command(&doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data});

@@ -16,7 +16,7 @@ use mongo_blocking_test_server::plain;
 const CHILD: &str = "MONGO_BLOCKING_MEMORY_CHILD";
 
 #[test]
-fn no_message_with_a_password_stays_behind() {
+fn messages_with_a_password_are_wiped() {
     let judge = plain::judged_by(|user, password| user == text(USER) && password == text(PASSWORD));
     let fake_server = FakeServer::builder().mechanism("PLAIN", judge).start();
     run("the_program", &fake_server);
@@ -26,7 +26,7 @@ fn no_message_with_a_password_stays_behind() {
 /// A token is kept, but not the messages that it travelled in: `saslStart`, and `hello` of the next connection.
 #[cfg(feature = "oidc")]
 #[test]
-fn no_message_with_a_token_stays_behind() {
+fn messages_with_a_token_are_wiped() {
     let fake_server = FakeServer::builder().mechanism("MONGODB-OIDC", |_| Box::new(AnyToken)).start();
     run("the_program_with_a_token", &fake_server);
     assert_eq!((fake_server.logins(), fake_server.commands_named("saslStart").len()), (2, 1));

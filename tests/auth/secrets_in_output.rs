@@ -27,10 +27,10 @@ impl Log for Capture {
 }
 
 #[test]
-fn a_password_shows_nowhere() {
+fn a_password_is_never_printed() {
     const PASSWORD: &str = "hunter2%2Fx";
     const PLAIN: &str = "hunter2/x";
-    if !child::alone(module_path!(), "a_password_shows_nowhere") {
+    if !child::alone(module_path!(), "a_password_is_never_printed") {
         return;
     }
     log::set_logger(&LOGGED).unwrap();

@@ -82,7 +82,7 @@ fn row_6_default_database() {
 }
 
 #[test]
-fn a_default_database_from_code_is_not_where_users_are_known() {
+fn a_default_database_set_in_code_is_not_the_auth_source() {
     let code = |uri: &str| ClientOptions::builder().uri(uri).default_database("shop").build().unwrap();
     for (uri, source, written) in [
         ("mongodb://U:P@h/", "admin", "mongodb://U:P@h:27017/shop?authSource=admin"),
@@ -173,7 +173,7 @@ fn rows_9_and_10_kerberos() {
 }
 
 #[test]
-fn the_old_service_name_gives_way_to_the_new() {
+fn the_new_service_name_wins_over_the_old() {
     let old = parse("mongodb://U@H/?authMechanism=GSSAPI&gssapiServiceName=old");
     assert_eq!((gssapi(&old).service_name.as_str(), kinds(&old)), ("old", vec![WarningKind::Deprecated]));
     let both =

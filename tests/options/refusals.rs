@@ -80,7 +80,7 @@ fn hard_errors() {
 }
 
 #[test]
-fn in_code_a_value_that_makes_no_sense_is_an_error() {
+fn an_invalid_value_set_in_code_is_an_error() {
     let builder = ClientOptions::builder;
     let stale = ReadPreferenceOptions::builder().max_staleness(Duration::from_secs(10)).build();
     let stale = ReadPreference::secondary(stale);
@@ -168,7 +168,7 @@ fn bounds() {
 }
 
 #[test]
-fn what_comes_later_is_refused_by_name() {
+fn unsupported_options_are_refused_by_name() {
     for (uri, name) in [
         ("mongodb://a,b/", "several hosts"),
         ("mongodb://h/?compressors=snappy,zlib", "compressors"),
@@ -217,7 +217,7 @@ fn the_policy_refuses_weak_mechanisms() {
 
 /// Before anybody is asked for a ticket.
 #[test]
-fn names_that_kerberos_cannot_have() {
+fn invalid_kerberos_names_are_refused() {
     let refused = |credentials: &str, properties: &str, word: &str| {
         let uri = format!("mongodb://{credentials}@h/?authMechanism=GSSAPI&authMechanismProperties={properties}");
         let error = ClientOptions::parse(&uri).err().unwrap_or_else(|| panic!("{uri} was taken"));

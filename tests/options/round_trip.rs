@@ -149,7 +149,7 @@ fn written_by_the_names_of_today() {
 }
 
 #[test]
-fn without_credentials_nothing_of_them_is_left() {
+fn a_uri_without_credentials_has_no_secret() {
     let options = parse(
         "mongodb://user:secret@h/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:secret&proxyHost=p\
          &proxyUsername=secret&proxyPassword=secret&tlsCertificateKeyFilePassword=secret&tlsCertificateKeyFile=/c",
@@ -161,7 +161,7 @@ fn without_credentials_nothing_of_them_is_left() {
 }
 
 #[test]
-fn what_a_connection_string_cannot_hold_is_left_out() {
+fn options_without_a_uri_form_are_left_out() {
     let options = ClientOptions::builder()
         .username("u")
         .auth_mechanism("GSSAPI")

@@ -81,7 +81,7 @@ fn no_secret_shows() {
 }
 
 #[test]
-fn no_secret_in_code_shows() {
+fn no_secret_set_in_code_is_printed() {
     let builder = ClientOptions::builder()
         .uri("mongodb://user:hunter2@host/?proxyPassword=hunter2")
         .username("user")

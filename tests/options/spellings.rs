@@ -32,7 +32,7 @@ fn white_space_around_it_is_left_out() {
 }
 
 #[test]
-fn what_a_copied_connection_string_brings_along() {
+fn characters_copied_around_a_connection_string_are_a_warning() {
     for uri in [
         "\u{feff}mongodb://h/?w=1",
         "mongodb://h/?w=1\r\n",
@@ -119,7 +119,7 @@ fn hosts_in_code() {
 }
 
 #[test]
-fn what_people_paste() {
+fn common_connection_strings_are_accepted() {
     let compass = parse(
         "mongodb://localhost:27017/?readPreference=primary&appname=MongoDB%20Compass&directConnection=true&ssl=false",
     );
@@ -168,7 +168,7 @@ fn old_booleans_and_odd_values_warn() {
 }
 
 #[test]
-fn zero_is_no_limit() {
+fn a_limit_of_zero_is_no_limit() {
     let options = parse("mongodb://h/?socketTimeoutMS=0&waitQueueTimeoutMS=0&maxIdleTimeMS=0&connectTimeoutMS=0");
     assert_eq!(options.socket_timeout(), None);
     assert_eq!(options.wait_queue_timeout(), None);

@@ -370,7 +370,7 @@ fn min_pool_size_is_filled_within_the_operation_s_own_time() {
 }
 
 #[test]
-fn closing_ends_a_handshake_that_nobody_answers() {
+fn closing_the_client_ends_an_unanswered_handshake() {
     let peer = Script::start(|mut stream, _| while let Ok(Some(_)) = wire::read_request(&mut stream) {});
     let client = Client::with_uri_str(format!("mongodb://{}/?connectTimeoutMS=8000", peer.address())).unwrap();
     let other = client.clone();

@@ -48,7 +48,7 @@ fn without_line_breaks(pem: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn line_breaks_that_were_lost_are_found_again() {
+fn pem_with_lost_line_breaks_is_repaired() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let (server, own) =
         (authority.issue(CertPurpose::Server, "localhost"), authority.issue(CertPurpose::Client, "ann"));
@@ -68,7 +68,7 @@ fn line_breaks_that_were_lost_are_found_again() {
 
 /// The older form of an encrypted key has lines beside the base64; with them on one line, nothing tells where they end.
 #[test]
-fn line_breaks_that_cannot_be_found_again_are_an_error() {
+fn pem_with_unrecoverable_line_breaks_is_an_error() {
     if NATIVE {
         return;
     }
@@ -156,7 +156,7 @@ fn memory_and_files_exclude_one_another() {
 }
 
 #[test]
-fn bundles_that_will_not_do() {
+fn unusable_bundles_are_refused() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let own = authority.issue(CertPurpose::Client, "ann");
     let (certificate, key) = (write(&folder, "c.pem", &own.certificate), write(&folder, "k.pem", &own.key));
@@ -189,7 +189,7 @@ fn bundles_that_will_not_do() {
 /// Encryptions that OpenSSL 3 has no more: not the password is at fault, and the error says so.
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 #[test]
-fn old_encryptions_are_told_from_wrong_passwords() {
+fn old_encryption_is_distinguished_from_a_wrong_password() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let own = authority.issue_rsa(CertPurpose::Client, "ann");
     let key = write(&folder, "key.pem", &own.key);
@@ -217,7 +217,7 @@ fn old_encryptions_are_told_from_wrong_passwords() {
 }
 
 #[test]
-fn texts_that_will_not_do() {
+fn unusable_pem_texts_are_refused() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let own = authority.issue(CertPurpose::Client, "ann");
     let (certificate, key) = (write(&folder, "c.pem", &own.certificate), write(&folder, "k.pem", &own.key));

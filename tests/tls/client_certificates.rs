@@ -202,7 +202,7 @@ fn every_encoding_of_a_key() {
 }
 
 #[test]
-fn files_that_will_not_do() {
+fn unusable_certificate_files_are_refused() {
     let (folder, authority) = (Scratch::new("tls-files"), Authority::new());
     let own = authority.issue(CertPurpose::Client, "ann");
     let stranger = authority.issue(CertPurpose::Client, "bob");

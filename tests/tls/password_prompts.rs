@@ -18,7 +18,7 @@ const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_nativ
 
 #[cfg(unix)]
 #[test]
-fn nobody_is_asked() {
+fn no_password_is_asked_on_the_terminal() {
     if let Ok(folder) = env::var(FOLDER) {
         return every_way_to_be_asked(Path::new(&folder));
     }
@@ -29,7 +29,7 @@ fn nobody_is_asked() {
     assert!(asking.contains(QUESTION), "{asking}");
 
     let program = env::current_exe().unwrap();
-    let test = child::test_name(module_path!(), "nobody_is_asked");
+    let test = child::test_name(module_path!(), "no_password_is_asked_on_the_terminal");
     let ours = said_on_a_terminal(&format!("{} --exact {test} --nocapture", program.display()), folder.path());
     assert!(ours.contains("1 passed") && !ours.contains(QUESTION), "{ours}");
 }

@@ -81,7 +81,7 @@ fn what_was_expected_and_what_came() {
 }
 
 #[test]
-fn whose_fault_it_is() {
+fn a_refusal_names_the_faulty_certificate() {
     let (folder, authority) = (Scratch::new("refused"), Authority::new());
     let ca = write(&folder, "ca.pem", &authority.pem());
     let expired = fake_server(&authority.issue_expired(CertPurpose::Server, "localhost"));
@@ -108,7 +108,7 @@ fn whose_fault_it_is() {
 
 /// `serverSelectionTryOnce=false` goes on trying for 30 seconds where a network failed. A certificate does not get better.
 #[test]
-fn it_is_told_at_once() {
+fn a_refused_certificate_is_reported_at_once() {
     let authority = Authority::new();
     let expired = fake_server(&authority.issue_expired(CertPurpose::Server, "localhost"));
     let wrong = fake_server(&authority.issue(CertPurpose::Server, "other.example"));

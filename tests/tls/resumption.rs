@@ -78,7 +78,7 @@ fn answering_together(builder: FakeServerBuilder, count: usize) -> FakeServer {
 }
 
 #[test]
-fn nineteen_of_twenty() {
+fn nineteen_of_twenty_connections_are_resumed() {
     let place = Place::new();
     for (name, builder) in [("TLSv1.3", place.fake_server()), ("TLSv1.2", place.fake_server().only_tls_1_2())] {
         let fake_server = answering_together(builder, 20);
@@ -95,7 +95,7 @@ fn nineteen_of_twenty() {
 
 /// The file with the client's own certificate is replaced: none of the sessions of the old one is taken up.
 #[test]
-fn none_after_the_identity_changed() {
+fn no_session_is_resumed_after_the_identity_changed() {
     let place = Place::new();
     let fake_server = place.fake_server().client_authority(&place.authority.pem(), true).start();
     let own = place.own("ann");
@@ -157,7 +157,7 @@ fn the_facts_of_a_channel() {
 
 /// A server that hands out sessions and breaks off at them costs a second handshake once, and no error.
 #[test]
-fn a_server_that_breaks_off_at_its_own_sessions() {
+fn a_server_that_closes_on_its_own_sessions_costs_one_handshake() {
     let place = Place::new();
     let options = format!("tlsCertificateKeyFile={}", place.own("ann"));
     for only_tls_1_2 in [false, true] {

@@ -115,7 +115,7 @@ fn the_next_connection_presents_the_new_certificate() {
 }
 
 #[test]
-fn what_cannot_be_used_leaves_the_old_in_use() {
+fn unusable_files_leave_the_old_certificate_in_use() {
     let place = Place::new();
     let (ann, bob) = (place.issue("ann"), place.issue("bob"));
     place.write("cert.pem", &ann.certificate);

@@ -75,7 +75,7 @@ fn facts(uri: String) -> Option<TlsInfo> {
 }
 
 #[test]
-fn what_a_channel_is_made_of() {
+fn the_tls_facts_of_a_connection_are_reported() {
     let folder = Scratch::new("channels-facts");
     let more = ["--tlsAllowConnectionsWithoutCertificates"];
     let Some((mongod, ca_file)) = tls_server(&folder, "6.0", &more) else { return };

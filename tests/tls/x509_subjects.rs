@@ -71,7 +71,7 @@ fn one(kind: &'static [u8], tag: u8, value: &'static [u8]) -> Vec<Part<'static>>
 }
 
 #[test]
-fn odd_subjects() {
+fn subjects_with_unusual_attributes_log_in() {
     for version in ["6.0", "4.2"] {
         let (folder, authority) = (Scratch::new("subjects"), Authority::new());
         let write = |name: &str, text: &str| {

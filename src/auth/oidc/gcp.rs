@@ -25,5 +25,5 @@ pub(crate) fn token(system: &dyn System, audience: &str, deadline: Deadline) -> 
 
 const WHO: &str = "Google Cloud's metadata server";
 
-/// The name is one that only machines of Google Cloud resolve; plain HTTP, as the server has it.
+/// The specification prescribes this name and plain HTTP. A hostile search domain could resolve it: see SECURITY.md.
 const ENDPOINT: &str = "http://metadata/computeMetadata/v1/instance/service-accounts/default/identity";

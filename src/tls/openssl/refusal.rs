@@ -2,7 +2,7 @@
 //! about it, by what is known of the certificates on both sides.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use ::openssl::ssl::{self, MidHandshakeSslStream, Ssl, SslVerifyMode};
@@ -12,6 +12,7 @@ use super::describe::{self, subject};
 use super::roots::{NO_ROOTS_HINT, Trust};
 use super::trust_settings::TrustSettings;
 use crate::certificate::PresentedCertificate;
+use crate::locks;
 use crate::tls::certificate::has_dns_name;
 use crate::tls::failure::{Failure, certificate_hint, handshake_failed, no_common_tls, no_dns_name_hint};
 use crate::tls::target::{PeerName, Target, peer_name};
@@ -38,14 +39,14 @@ impl VerifyErrorCapture {
         ssl.set_verify_callback(SslVerifyMode::PEER, move |accepted, chain| {
             let accepted = settings.apply(accepted, chain);
             if !accepted {
-                *captured.0.lock().unwrap_or_else(PoisonError::into_inner) = Refused::read(chain);
+                *locks::lock(&captured.0) = Refused::read(chain);
             }
             accepted
         });
     }
 
     fn refused(&self) -> Option<Refused> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        locks::lock(&self.0).take()
     }
 }
 

@@ -10,7 +10,7 @@
 //! serves again and again. A child of `fork` begins anew, so that a ticket is not used by two processes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use ::openssl::asn1::Asn1Time;
@@ -21,6 +21,7 @@ use ::openssl::ssl::{Ssl, SslContextBuilder, SslRef, SslSession, SslSessionCache
 use super::resume;
 use crate::event::Revocation;
 use crate::fork;
+use crate::locks;
 use crate::tls::target::Target;
 
 /// The sessions of one context.
@@ -146,7 +147,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = locks::lock(&self.0);
         let process = fork::process();
         if kept.process != process {
             *kept = Kept { process, servers: HashMap::new() };

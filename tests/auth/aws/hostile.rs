@@ -52,7 +52,7 @@ fn a_first_message_that_breaks_the_rules_gets_no_signature() {
 }
 
 #[test]
-fn a_login_without_a_last_word_is_none() {
+fn a_login_without_a_final_reply_fails() {
     let aws = AwsServer::judged_by(|_| Some("arn:aws:iam::1:user/anyone".to_owned())).tamper(AwsTamper::NeverDone);
     let fake_server = fake_server(&aws);
     let error = refusal(who(&uri(&fake_server, "AKIDEXAMPLE", "hunter2")));
@@ -61,7 +61,7 @@ fn a_login_without_a_last_word_is_none() {
 }
 
 #[test]
-fn a_server_without_the_mechanism_is_told_apart() {
+fn a_server_without_the_mechanism_is_named_as_such() {
     use mongo_blocking_test_server::fake_server::{FakeServer, SaslError, SaslReply, SaslServer};
 
     struct Lacks;

@@ -139,7 +139,7 @@ fn many_threads_ask_once() {
 }
 
 #[test]
-fn what_a_provider_says_of_its_failure_is_told() {
+fn the_error_of_a_provider_is_reported() {
     let fake_server = fake_server(&by_id(&["AKIAPROVIDED"]));
     let client = client(&fake_server, |_within: Duration| Err("the vault is sealed".into()));
     let error = who_is(&client).unwrap_err();
@@ -167,7 +167,7 @@ fn keys_that_cannot_be_sent_are_refused_and_not_kept() {
 }
 
 #[test]
-fn a_provider_that_panics_takes_no_place_of_the_pool_with_it() {
+fn a_panicking_provider_frees_its_connection() {
     let fake_server = fake_server(&by_id(&["AKIAPROVIDED"]));
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
@@ -190,7 +190,7 @@ fn a_provider_that_panics_takes_no_place_of_the_pool_with_it() {
 }
 
 #[test]
-fn it_has_no_place_with_another_mechanism() {
+fn a_provider_with_another_mechanism_is_refused() {
     let builder = ClientOptions::builder()
         .host("localhost")
         .aws_credential_provider(|_within: Duration| Ok(AwsKeys::new("AKIAPROVIDED", "secret")));

@@ -33,7 +33,7 @@ const AUTHORIZATION: &str = "hunter2AUTHORIZATION";
 
 /// In a process of its own, where keys can also be found: in the answer of a container's endpoint, for a token.
 #[test]
-fn neither_secret_nor_token_shows() {
+fn neither_secret_nor_token_is_printed() {
     if is_child() {
         return show_everything();
     }
@@ -50,7 +50,7 @@ fn neither_secret_nor_token_shows() {
         ("AWS_CONFIG_FILE", String::new()),
     ];
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    in_child(module_path!(), "neither_secret_nor_token_shows", &variables);
+    in_child(module_path!(), "neither_secret_nor_token_is_printed", &variables);
     assert_eq!(endpoint.seen().len(), 3);
     assert!(endpoint.seen().iter().all(|asked| asked.header("authorization") == Some(AUTHORIZATION)));
 }

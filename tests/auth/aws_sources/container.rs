@@ -57,7 +57,7 @@ fn eks_pod_identity_logs_in() {
 }
 
 #[test]
-fn tokens_that_would_break_a_header_are_refused_unsent() {
+fn tokens_with_invalid_header_characters_are_never_sent() {
     let stub = HttpStub::start(|_| Reply::status(500, ""));
     let at_stub = |token: &str| Place::new().set(FULL, &stub.url("/")).set("AWS_CONTAINER_AUTHORIZATION_TOKEN", token);
     for token in ["hunter2\r\nx: y", "hunter2\n", "hunter2\r"] {
@@ -75,7 +75,7 @@ fn tokens_that_would_break_a_header_are_refused_unsent() {
 }
 
 #[test]
-fn without_tls_only_near_hosts_are_asked() {
+fn without_tls_only_local_hosts_are_asked() {
     for url in ["http://example.com/", "http://169.254.169.254/", "http://localhost.example.com/", "http://10.0.0.1/x"]
     {
         let outcome = Place::new().set(FULL, url).look();

@@ -56,7 +56,7 @@ fn an_instance_logs_in() {
 }
 
 #[test]
-fn it_is_asked_only_where_it_is_not_switched_off() {
+fn a_disabled_metadata_service_is_not_asked() {
     let service = service("", |_| None);
     let outcome = instance(&service).set("AWS_EC2_METADATA_DISABLED", "True").look();
     assert!(outcome.error().contains("AWS_EC2_METADATA_DISABLED is true"), "{outcome:?}");
@@ -93,7 +93,7 @@ fn not_on_an_instance_it_fails_within_two_seconds() {
 }
 
 #[test]
-fn what_it_answers_wrongly_is_told() {
+fn wrong_answers_are_reported() {
     let role = |reply: Reply| move |asked: &Seen| (asked.target == ROLES).then(|| reply.clone());
     let last = |reply: Reply| move |asked: &Seen| (asked.target.ends_with("the-role")).then(|| reply.clone());
     let token = |reply: Reply| move |asked: &Seen| (asked.method == "PUT").then(|| reply.clone());
@@ -116,7 +116,7 @@ fn what_it_answers_wrongly_is_told() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_refused() {
+fn invalid_settings_are_refused() {
     for (name, value, what) in [
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://example.com", "without TLS"),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "169.254.169.254", "not a URL"),

@@ -143,7 +143,7 @@ fn files_are_found_where_the_environment_says() {
 /// A pipe to which nobody writes would keep whoever opens it waiting. (Nothing is fine, and often meant.)
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_no_file() {
+fn a_pipe_is_refused_as_a_file() {
     let place = Place::new();
     let pipe = place.path("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -39,7 +39,7 @@ fn places(url: &str) -> Vec<(&'static str, Place)> {
 }
 
 #[test]
-fn every_source_bears_a_service_that_misbehaves() {
+fn every_source_survives_a_misbehaving_service() {
     let million = "x".repeat(1_000_000);
     for (reply, most, what) in [
         (Reply::ok("").sent(SendMode::Silent), 5, "no whole answer within"),
@@ -80,7 +80,7 @@ fn a_service_that_is_not_there_is_named() {
 }
 
 #[test]
-fn endpoints_and_regions_that_cannot_be_are_refused_unasked() {
+fn invalid_endpoints_and_regions_are_refused_before_any_request() {
     for (name, value, what) in [
         ("AWS_ENDPOINT_URL_STS", "http://sts.example.com", "without TLS"),
         ("AWS_ENDPOINT_URL_STS", "sts.example.com", "not a URL"),

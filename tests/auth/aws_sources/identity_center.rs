@@ -97,7 +97,7 @@ fn logins_that_are_set_up_wrongly_are_refused() {
 }
 
 #[test]
-fn what_the_portal_answers_wrongly_is_told() {
+fn wrong_answers_of_the_portal_are_reported() {
     for (reply, what) in [
         (Reply::status(403, r#"{"message":"ForbiddenException"}"#), "aws sso login shows which it has"),
         (Reply::status(404, ""), "status 404"),

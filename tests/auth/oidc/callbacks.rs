@@ -66,7 +66,7 @@ fn calls_come_one_at_a_time_and_100_ms_apart() {
 }
 
 #[test]
-fn errors_negative_expiry_and_long_tokens_are_told() {
+fn callback_errors_negative_expiry_and_long_tokens_are_reported() {
     let Some(idp) = idp() else { return };
     type Give = fn() -> Result<IdpServerResponse, &'static str>;
     let cases: [(Give, &str); 4] = [
@@ -93,7 +93,7 @@ fn errors_negative_expiry_and_long_tokens_are_told() {
 }
 
 #[test]
-fn a_callback_that_panics_is_an_error_and_takes_no_place_of_the_pool_with_it() {
+fn a_panicking_callback_is_an_error_and_frees_its_connection() {
     let Some(idp) = idp() else { return };
     for human in [false, true] {
         let fake_server = fake_server(&OidcServer::trusting(idp));
@@ -121,7 +121,7 @@ fn a_callback_that_panics_is_an_error_and_takes_no_place_of_the_pool_with_it() {
 
 /// The driver cannot end it, but others wait no longer than their own limit.
 #[test]
-fn a_callback_that_does_not_return_holds_up_nobody_for_longer_than_his_own_limit() {
+fn waiting_for_a_slow_callback_ends_at_each_operations_own_limit() {
     let Some(idp) = idp() else { return };
     let fake_server = fake_server(&OidcServer::trusting(idp));
     let (hold, held) = std::sync::mpsc::channel::<()>();

@@ -71,7 +71,7 @@ fn a_pod_on_amazons_cloud() {
 
 /// The names are four, to the letter, and what is refused is refused before anybody is asked.
 #[test]
-fn names_that_are_no_environment() {
+fn unknown_environment_names_are_refused() {
     let build = |properties: &str, user: &str| {
         let options = format!("authMechanism=MONGODB-OIDC&authMechanismProperties={properties}");
         Client::with_uri_str(format!("mongodb://{user}localhost/?{options}"))

@@ -37,7 +37,7 @@ fn a_person_logs_in_by_the_browser() {
 }
 
 #[test]
-fn a_page_that_somebody_else_opened_is_not_taken() {
+fn requests_that_the_user_did_not_start_are_refused_by_the_callback_page() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
     let fake_server = fake_server(&server);
@@ -52,7 +52,7 @@ fn a_page_that_somebody_else_opened_is_not_taken() {
 }
 
 #[test]
-fn a_person_goes_to_no_other_provider() {
+fn a_browser_login_at_another_provider_is_refused() {
     let Some(idp) = idp() else { return };
     let server = OidcServer::trusting(idp);
     let fake_server = fake_server(&server);

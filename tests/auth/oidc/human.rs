@@ -128,7 +128,7 @@ fn h1_6_hosts_that_are_not_allowed() {
 }
 
 #[test]
-fn h1_7_allowed_hosts_have_no_place_in_a_connection_string() {
+fn h1_7_allowed_hosts_are_refused_in_a_connection_string() {
     for scheme in ["mongodb", "mongodb+srv"] {
         let uri = format!(
             "{scheme}://example.com/?authMechanism=MONGODB-OIDC&authMechanismProperties=ALLOWED_HOSTS:%5B%22example.com%22%5D"
@@ -172,7 +172,7 @@ fn h2_1_what_a_callback_is_told() {
 }
 
 #[test]
-fn h2_2_an_answer_that_is_none() {
+fn h2_2_an_invalid_answer_is_an_error() {
     let Some(idp) = idp() else { return };
     let fake_server = fake_server(&OidcServer::trusting(idp));
     let callback = |_: &OidcCallbackContext| Ok(IdpServerResponse::new("").refresh_token("refresh"));

@@ -78,7 +78,7 @@ fn m2_1_what_a_callback_is_told() {
 }
 
 #[test]
-fn m2_2_and_2_3_answers_that_are_none() {
+fn m2_2_and_2_3_invalid_answers_are_errors() {
     let Some(idp) = idp() else { return };
     let fake_server = fake_server(&OidcServer::trusting(idp));
     let client = client(options(&fake_server).oidc_callback(|_: &OidcCallbackContext| Ok(IdpServerResponse::new(""))));

@@ -101,7 +101,7 @@ fn show_everything(builder: ClientOptionsBuilder, fake_server: &FakeServer, seen
 
 /// An access token is as good as a password wherever it is taken.
 #[test]
-fn where_others_may_read() {
+fn tokens_are_refused_on_channels_without_verified_tls() {
     let with = |host: &str, more: &str| {
         ClientOptions::builder()
             .uri(format!("mongodb://{host}/?authMechanism=MONGODB-OIDC{more}"))
@@ -135,7 +135,7 @@ fn where_others_may_read() {
 
 /// A policy that refuses does so before the callback is called and before anything is sent.
 #[test]
-fn what_is_refused_calls_nobody() {
+fn refused_options_call_no_callback() {
     let (Some(idp), calls) = (idp(), Calls::default()) else { return };
     let server = OidcServer::trusting(idp);
     let fake_server = fake_server(&server);

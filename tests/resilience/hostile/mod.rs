@@ -221,7 +221,7 @@ fn a_reply_that_never_begins() {
 }
 
 #[test]
-fn silence_ends_on_time_wherever_it_begins() {
+fn the_time_limit_holds_wherever_the_server_goes_silent() {
     for reply in 1..=3 {
         let fake_server = with_user(SHA_256).behaviour(Behaviour::StallAtReply(reply)).start();
         let limit = Duration::from_millis(700);
@@ -272,7 +272,7 @@ fn closed_at_every_byte_of_the_conversation() {
 
 /// hello is the first thing a stranger says, so each of its fields is judged.
 #[test]
-fn hello_with_fields_that_cannot_be() {
+fn hello_with_invalid_fields() {
     let cases: [(Document, &str); 7] = [
         (doc! { "maxWireVersion": "new" }, "maxWireVersion"),
         (doc! { "maxWireVersion": 5 }, "MongoDB 3.4"),

@@ -27,7 +27,7 @@ fn peer(more: Document, answer: impl Fn(&Request) -> Document + Send + Sync + 's
 }
 
 #[test]
-fn who_says_he_is_an_arbiter_gets_no_data_for_not_knowing_the_password() {
+fn a_server_that_claims_to_be_an_arbiter_gets_no_data() {
     let arbiter = doc! { "setName": "rs", "arbiterOnly": true };
     let peer = peer(arbiter, |_| doc! { "ok": 1, "n": 1 });
     let uri = format!("mongodb://ann:pencil@{}/", peer.address());
@@ -41,7 +41,7 @@ fn who_says_he_is_an_arbiter_gets_no_data_for_not_knowing_the_password() {
 }
 
 #[test]
-fn a_name_full_of_commands_for_a_terminal() {
+fn control_characters_in_a_name_are_escaped() {
     let peer = peer(doc! { "setName": "\u{1b}[2Jrs" }, |_| doc! { "ok": 1 });
     let error =
         Client::with_uri_str(format!("mongodb://{}/?replicaSet=rs", peer.address())).unwrap().ping().unwrap_err();
@@ -50,7 +50,7 @@ fn a_name_full_of_commands_for_a_terminal() {
 }
 
 #[test]
-fn a_write_error_full_of_commands_for_a_terminal() {
+fn control_characters_in_a_write_error_are_escaped() {
     let refusal = doc! { "ok": 1, "n": 0, "writeErrors": [{ "index": 0, "code": 1, "errmsg": "\u{1b}[2Jno" }] };
     let peer = peer(doc! {}, move |_| refusal.clone());
     let client = Client::with_uri_str(format!("mongodb://{}/", peer.address())).unwrap();

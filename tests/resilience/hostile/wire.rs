@@ -96,7 +96,7 @@ fn two_replies_to_one_command() {
 
 /// The second reply comes when nobody waits for one: the next command takes it for its own and sees that it is not.
 #[test]
-fn a_reply_that_comes_late_is_never_taken_for_another() {
+fn a_late_reply_is_not_read_as_the_next_one() {
     let late = Script::start(|mut stream, _| {
         let Ok(Some(hello)) = wire::read_request(&mut stream) else { return };
         let _ = wire::write_reply(&mut stream, &hello, &hello_document());
@@ -281,7 +281,7 @@ fn relay(client: TcpStream, server: &str, bytes: usize) {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_verified_is_no_sign_of_overload() {
+fn an_unverifiable_certificate_is_not_reported_as_overload() {
     let issued = Authority::new().issue(CertPurpose::Server, "localhost");
     let fake_server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let error = Client::with_uri_str(format!("mongodb://localhost:{}/?tls=true", fake_server.port()))
@@ -306,7 +306,7 @@ fn a_connection_that_died_while_idle_costs_no_operation() {
 }
 
 #[test]
-fn closing_the_client_ends_a_command_that_nobody_answers() {
+fn closing_the_client_ends_an_unanswered_command() {
     let fake_server = FakeServer::builder().behaviour(Behaviour::StallAtReply(2)).start();
     let client = Client::with_uri_str(fake_server.uri()).unwrap();
     let stuck = {

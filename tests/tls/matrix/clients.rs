@@ -10,7 +10,7 @@ use super::listeners::Listener;
 use super::table::{Expected, Table};
 
 #[test]
-fn whom_servers_let_in() {
+fn client_certificates_that_servers_accept_and_refuse() {
     let (scratch, authority) = (Scratch::new("tls-matrix-clients"), Authority::new());
     let Some(ocsp_responder) = OcspResponder::new(&authority) else { return };
     let file = |name: &str, text: String| {

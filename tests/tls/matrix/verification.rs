@@ -36,7 +36,7 @@ const EXPIRED: Expected = Expected::Refused(&["expired"]);
 const NOT_YET: Expected = Expected::Refused(&["not yet valid"]);
 
 #[test]
-fn who_is_let_in() {
+fn certificates_are_verified_as_the_options_ask() {
     let scratch = Scratch::new("tls-matrix");
     let mut table = Table::new("TLS: verification and its switches");
     for presented in all() {

@@ -1,10 +1,11 @@
 //! OCSP answers of earlier connections.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use super::answer::{CertificateStatus, OcspStatus};
+use crate::locks;
 
 /// Answers by the name of the certificate that they are about. A client has one, which outlives its certificates: an
 /// answer's author is the certificate's issuer, whose key is part of that name, so it stays true whoever is trusted.
@@ -39,7 +40,7 @@ impl OcspCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, OcspStatus>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locks::lock(&self.0)
     }
 }
 

@@ -108,7 +108,7 @@ fn a_list_that_is_replaced() {
 
 /// Judged when the client is made.
 #[test]
-fn files_that_are_no_lists() {
+fn files_without_a_revocation_list_are_refused() {
     let Some(place) = Place::new() else { return };
     let list = place.ocsp_responder.list(false);
     let der = openssl::x509::X509Crl::from_pem(list.as_bytes()).unwrap().to_der().unwrap();

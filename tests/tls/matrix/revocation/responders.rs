@@ -235,7 +235,7 @@ fn a_resumed_channel() {
 
 /// A server that staples once and then only that nothing is known: what it stapled first still holds, and nobody is asked.
 #[test]
-fn what_was_stapled_is_kept_too() {
+fn stapled_answers_are_cached() {
     let Some(place) = Place::new().map(Arc::new) else { return };
     let stub = responder(&place);
     let issued = place.issue(CertStatus::Good, &naming(&[stub.url("/right")]));
