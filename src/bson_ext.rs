@@ -1,6 +1,20 @@
 //! Reading values of replies, whichever of BSON's number types the server chose.
 
-use bson::RawBsonRef;
+use bson::spec::ElementType;
+use bson::{RawBson, RawBsonRef, RawDocument};
+
+/// A string that a server wrote for people, under this key. MongoDB cuts long ones in the middle of a character, so what is not
+/// UTF-8 is replaced; `None` where there is no string.
+pub(crate) fn text_lossy(document: &RawDocument, key: &str) -> Option<String> {
+    let element = document.iter_elements().map_while(Result::ok).find(|element| element.key().as_str() == key)?;
+    match element.element_type() {
+        ElementType::String => match element.value_utf8_lossy() {
+            Ok(RawBson::String(text)) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
 
 /// Doubles below this hold every whole number exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -34,6 +48,17 @@ mod tests {
         for seven in [RawBsonRef::Int32(7), RawBsonRef::Int64(7), RawBsonRef::Double(7.0)] {
             assert_eq!((whole_number(seven), count(seven), error_code(Some(seven))), (Some(7), Some(7), 7));
         }
+    }
+
+    #[test]
+    fn a_text_that_was_cut_is_read_with_what_is_left_of_it() {
+        let mut bytes = bson::rawdoc! { "before": "b", "errmsg": "aXY", "code": 7 }.into_bytes();
+        let at = bytes.windows(3).position(|part| part == b"aXY").unwrap();
+        bytes[at + 2] = 0xc3;
+        let document = bson::RawDocumentBuf::from_bytes(bytes).unwrap();
+        assert_eq!(text_lossy(&document, "errmsg").as_deref(), Some("aX\u{fffd}"));
+        assert_eq!(text_lossy(&document, "before").as_deref(), Some("b"));
+        assert_eq!((text_lossy(&document, "code"), text_lossy(&document, "none")), (None, None));
     }
 
     #[test]

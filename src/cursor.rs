@@ -1,34 +1,51 @@
 //! Cursors: the documents that a query found, batch by batch.
 
-use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
-use bson::{Bson, Document, RawBson, RawDocument};
+use bson::{Bson, RawBson, RawDocument};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::{Client, CursorHandle};
 use crate::deadline::Deadline;
+use crate::document::{decode, decode_owned};
+use crate::error::codes::CURSOR_NOT_FOUND;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::CursorReply;
 use crate::operation::body::not_bson;
 use crate::operation::get_more::GetMore;
 use crate::operation::kill_cursors::KillCursors;
 use crate::operation::reply::malformed;
-use crate::wire::{Reply, check_nesting, check_typed_nesting};
+use crate::wire::Reply;
 
 /// How long a dropped cursor waits for the server to confirm its end.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
+/// How many empty batches in a row a cursor takes where no time limit ends it. A server sends them while it looks for more, each
+/// after a while; sent at once and without end, they would hold the thread for ever.
+const MAX_EMPTY_BATCHES: usize = 1000;
 
 /// The documents that a query found. It fetches batch after batch as it is read, and ends on the server when it is dropped.
 ///
 /// As an iterator it decodes each document into `T`. Without decoding, [`Cursor::advance`] and [`Cursor::current`] lend the
 /// documents out of the batch's own memory.
 ///
+/// One that is dropped while a panic unwinds sends nothing, since that could call functions of the program's, such as an event
+/// handler, and a second panic would end the process: [`Client::close`] ends it, or the server's own time limit of ten minutes.
+///
 /// A *tailable* cursor, on a capped collection, ends its iteration when there is nothing new for now; as long as
 /// [`Cursor::is_alive`] says so, it may be asked again.
+///
+/// # Nesting
+///
+/// Servers store documents of up to about 180 levels. Decoding recurses, so how many levels are decoded is limited: 256, and for
+/// types (all but [`Document`](bson::Document)) 64 in a build without optimisation. A document of more levels is decoded where the
+/// type does not go deeper than half of that: `RawDocumentBuf` and borrowed documents always are, since what they hold is not
+/// decoded, and so are structs whose fields are shallow. Otherwise the error is [`ErrorKind::Deserialize`].
+///
+/// On threads with little stack, lower the limit:
+/// [`max_document_nesting`](crate::options::ClientOptionsBuilder::max_document_nesting).
 ///
 /// ```no_run
 /// # fn main() -> mongo_blocking::Result<()> {
@@ -88,11 +105,11 @@ impl<T> Cursor<T> {
     /// A cursor from the reply that opened it.
     pub(crate) fn new(client: &Client, opened: CursorReply, settings: CursorSettings) -> Result<Self> {
         let CursorReply { reply, server } = opened;
-        let batch = read_batch(reply.document(), "firstBatch")?;
-        let (database, collection) = batch
-            .namespace
-            .and_then(|namespace| namespace.split_once('.'))
-            .ok_or_else(|| Error::invalid_reply(Stage::Decode, "the reply's cursor.ns is not a namespace"))?;
+        let batch = read_batch(reply.document(), "firstBatch").map_err(|error| error.with_address(&server))?;
+        let (database, collection) =
+            batch.namespace.and_then(|namespace| namespace.split_once('.')).ok_or_else(|| {
+                Error::invalid_reply(Stage::Decode, "the reply's cursor.ns is not a namespace").with_address(&server)
+            })?;
         let handle = CursorHandle::new(database, collection, server);
         let (id, rest) = (batch.id, batch.documents);
         if id != 0 {
@@ -136,7 +153,8 @@ impl<T> Cursor<T> {
     /// # Errors
     /// A failed `getMore`, after which the cursor has ended: [`ErrorKind::Command`], or
     /// [the errors of every action](crate::action#errors);
-    /// [`ErrorKind::InvalidReply`] for a batch that is not valid BSON.
+    /// [`ErrorKind::InvalidReply`] for a batch that is not valid BSON, and for 1,000 empty batches in a row where no time limit
+    /// (`timeoutMS`) would end them.
     pub fn advance(&mut self) -> Result<bool> {
         if self.failed {
             return Ok(false);
@@ -145,7 +163,7 @@ impl<T> Cursor<T> {
         if moved.is_err() {
             self.failed = true;
         }
-        moved
+        moved.map_err(|error| self.located(error))
     }
 
     /// The document that [`Cursor::advance`] moved to, in the batch's own memory.
@@ -191,7 +209,8 @@ impl<T> Cursor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Deserialize`] where the document does not fit the type.
+    /// [`ErrorKind::Deserialize`] where the document does not fit the type: [`Error::path`] names the field,
+    /// [`Error::document_id`] the document.
     ///
     /// # Panics
     /// Before `advance` has returned `true`.
@@ -199,7 +218,7 @@ impl<T> Cursor<T> {
     where
         T: Deserialize<'a>,
     {
-        decode(self.current())
+        decode(self.current(), self.client.inner().nesting_limits()).map_err(|error| self.located(error))
     }
 
     /// Whether the server still holds the cursor, so that there may be more to come.
@@ -263,6 +282,7 @@ impl<T> Cursor<T> {
     fn try_advance(&mut self) -> Result<bool> {
         // One limit for all the batches that this call may fetch: a server that sends empty ones would else never be done.
         let mut limit = None;
+        let mut empty_batches = 0;
         loop {
             if self.batch.advance()? {
                 return Ok(true);
@@ -272,9 +292,26 @@ impl<T> Cursor<T> {
             }
             let deadline = *limit.get_or_insert_with(|| self.client.inner().operation_deadline());
             self.fetch(deadline)?;
-            if self.settings.tailable && !self.has_next() {
+            if self.has_next() {
+                continue;
+            }
+            if self.settings.tailable {
                 return Ok(false);
             }
+            empty_batches += 1;
+            if empty_batches == MAX_EMPTY_BATCHES && self.id != 0 && !self.client.inner().limits_operations() {
+                let message = format!("the server sent {MAX_EMPTY_BATCHES} empty batches in a row");
+                return Err(Error::invalid_reply(Stage::Decode, message)
+                    .with_hint("where that is right, set timeoutMS: then the time limit counts, not the batches"));
+            }
+        }
+    }
+
+    /// The error with the server and the collection.
+    fn located(&self, error: Error) -> Error {
+        match &self.handle {
+            Some(handle) => error.with_address(&handle.server).with_namespace(handle.namespace()),
+            None => error,
         }
     }
 
@@ -297,7 +334,7 @@ impl<T> Cursor<T> {
                     self.ended();
                 }
                 self.batch.forget();
-                return Err(error);
+                return Err(if error.code() == Some(CURSOR_NOT_FOUND) { error.with_hint(NOT_FOUND) } else { error });
             }
         };
         let next = read_batch(reply.document(), "nextBatch")?;
@@ -306,7 +343,11 @@ impl<T> Cursor<T> {
         if id == 0 {
             self.ended();
         } else if id != self.id {
-            return Err(Error::invalid_reply(Stage::Decode, "the server changed the cursor's number"));
+            // Servers that speak the protocol beside MongoDB keep state in it: the last one counts.
+            let handle = self.handle.clone();
+            self.ended();
+            self.id = id;
+            handle.into_iter().for_each(|handle| self.client.inner().cursor_opened(id, handle));
         }
         Ok(())
     }
@@ -321,7 +362,10 @@ impl<T: DeserializeOwned + 'static> Iterator for Cursor<T> {
 
     fn next(&mut self) -> Option<Result<T>> {
         match self.advance() {
-            Ok(true) => Some(decode_owned(self.current())),
+            Ok(true) => {
+                let decoded = decode_owned(self.current(), self.client.inner().nesting_limits());
+                Some(decoded.map_err(|error| self.located(error)))
+            }
             Ok(false) => None,
             Err(error) => Some(Err(error)),
         }
@@ -330,7 +374,8 @@ impl<T: DeserializeOwned + 'static> Iterator for Cursor<T> {
 
 impl<T> Drop for Cursor<T> {
     fn drop(&mut self) {
-        if self.id == 0 {
+        // While a panic unwinds, nothing may call functions of the program's. The client keeps the cursor in its list.
+        if self.id == 0 || std::thread::panicking() {
             return;
         }
         let ids = [self.id];
@@ -405,27 +450,7 @@ fn cut_short() -> Error {
     Error::invalid_reply(Stage::Decode, "the batch ends in the middle of a document")
 }
 
-/// The document as a value that borrows nothing.
-///
-/// A [`Document`] is taken over as it is. Through serde, `{ "$oid": ".." }` and its like would come out as what they mean in
-/// Extended JSON, though the server stores them as documents.
-pub(crate) fn decode_owned<T: DeserializeOwned + 'static>(document: &RawDocument) -> Result<T> {
-    if TypeId::of::<T>() != TypeId::of::<Document>() {
-        return decode(document);
-    }
-    check_nesting(document)?;
-    let mut tree = Some(Document::try_from(document).map_err(malformed)?);
-    let same: &mut dyn Any = &mut tree;
-    same.downcast_mut::<Option<T>>().and_then(Option::take).map_or_else(|| decode(document), Ok)
-}
-
-/// The document as a value. One that is nested without end is refused, for decoding goes down level by level.
-pub(crate) fn decode<'a, T: Deserialize<'a>>(document: &'a RawDocument) -> Result<T> {
-    check_typed_nesting(document)?;
-    bson::deserialize_from_slice(document.as_bytes()).map_err(does_not_fit)
-}
-
-fn does_not_fit(source: bson::error::Error) -> Error {
-    Error::new(ErrorKind::Deserialize, Stage::Decode, "a document does not fit the type that was asked for")
-        .with_source(source)
-}
+/// What ends a cursor on the server before it has been read.
+const NOT_FOUND: &str = "the server no longer has the cursor: it was not read for ten minutes (cursorTimeoutMillis; read smaller \
+                         batches, or set no_cursor_timeout), it was killed, its collection was dropped, or something between client and \
+                         server sends commands to different servers";

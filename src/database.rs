@@ -12,8 +12,8 @@ use crate::collection::{
 };
 use crate::cursor::{Cursor, CursorSettings};
 use crate::error::Result;
-use crate::operation::reply::malformed;
-use crate::operation::{Namespace, collections, databases, run_command};
+use crate::operation::reply::decode_reply;
+use crate::operation::{CursorReply, Namespace, collections, databases, run_command};
 use crate::options::action::{
     create_collection_setters, drop_database_setters, list_collections_setters, list_databases_setters,
     run_command_setters, run_cursor_command_setters,
@@ -23,7 +23,6 @@ use crate::options::{
     ListDatabasesOptions, ReadConcern, ReadPreference, RunCommandOptions, RunCursorCommandOptions, WriteConcern,
 };
 use crate::results::DatabaseSpecification;
-use crate::wire::check_nesting;
 
 /// A handle on a database. Cheap to clone; nothing is sent until an operation runs.
 #[derive(Clone, Debug)]
@@ -391,9 +390,9 @@ impl RunCommand<'_> {
     pub fn run(self) -> Result<Document> {
         let inner = self.database.0.client.inner();
         let mut command = self.operation()?;
-        let reply = inner.execute(&mut command, inner.operation_deadline())?;
-        check_nesting(reply.document())?;
-        Document::try_from(reply.document()).map_err(malformed)
+        let CursorReply { reply, server } = inner.execute(&mut command, inner.operation_deadline())?;
+        let decoded = decode_reply(reply.document(), inner.nesting_limits());
+        decoded.map_err(|error| error.with_address(&server))
     }
 
     /// Sends the command and returns the reply undecoded.
@@ -403,7 +402,7 @@ impl RunCommand<'_> {
     pub fn run_raw(self) -> Result<RawDocumentBuf> {
         let inner = self.database.0.client.inner();
         let mut command = self.operation()?;
-        let reply = inner.execute(&mut command, inner.operation_deadline())?;
+        let CursorReply { reply, .. } = inner.execute(&mut command, inner.operation_deadline())?;
         Ok(reply.document().to_owned())
     }
 

@@ -3,6 +3,7 @@
 //! No secret ever appears in an error. An error says exactly what went wrong and, where we know one, the remedy.
 
 pub(crate) mod codes;
+mod readable;
 mod server;
 
 use std::borrow::Cow;
@@ -10,8 +11,10 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use bson::RawDocument;
+use bson::error::ErrorKind as BsonErrorKind;
+use bson::{RawBson, RawBsonRef, RawDocument};
 
+pub(crate) use readable::{cut, harmless_id};
 pub use server::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, WriteError};
 pub(crate) use server::{command_error, error_labels, shown};
 
@@ -48,9 +51,19 @@ struct Inner {
     hint: Option<Cow<'static, str>>,
     labels: Vec<Cow<'static, str>>,
     address: Option<String>,
+    namespace: Option<String>,
+    document: Option<Box<FaultyDocument>>,
     elapsed: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
     servers: Vec<String>,
+}
+
+/// The document that an error is about.
+#[derive(Clone, Debug, Default)]
+struct FaultyDocument {
+    id: Option<RawBson>,
+    index: Option<usize>,
+    path: Option<String>,
 }
 
 /// What went wrong, to branch on.
@@ -144,6 +157,8 @@ impl Error {
             hint: None,
             labels: Vec::new(),
             address: None,
+            namespace: None,
+            document: None,
             elapsed: None,
             source: None,
             servers: Vec::new(),
@@ -194,6 +209,30 @@ impl Error {
         self
     }
 
+    /// Names the collection, unless the error names one already.
+    pub(crate) fn with_namespace(mut self, namespace: impl fmt::Display) -> Self {
+        self.0.namespace.get_or_insert_with(|| cut(&namespace.to_string()));
+        self
+    }
+
+    /// Keeps the `_id` of the document that it is about, unless there is one already. It is not part of the text.
+    pub(crate) fn with_document_id(mut self, id: RawBson) -> Self {
+        self.0.document.get_or_insert_default().id.get_or_insert(id);
+        self
+    }
+
+    /// Keeps where in the caller's list the document is that it is about.
+    pub(crate) fn with_document_index(mut self, index: usize) -> Self {
+        self.0.document.get_or_insert_default().index = Some(index);
+        self
+    }
+
+    /// Keeps the field of the document that it is about.
+    pub(crate) fn with_path(mut self, path: impl Into<String>) -> Self {
+        self.0.document.get_or_insert_default().path = Some(path.into());
+        self
+    }
+
     /// Tells how long it took, unless that is known already.
     pub(crate) fn with_elapsed(mut self, elapsed: Duration) -> Self {
         self.0.elapsed.get_or_insert(elapsed);
@@ -222,6 +261,8 @@ impl Error {
             hint: inner.hint.clone(),
             labels: inner.labels.clone(),
             address: inner.address.clone(),
+            namespace: inner.namespace.clone(),
+            document: inner.document.clone(),
             elapsed: inner.elapsed,
             source: inner.source.as_ref().map(|source| source.to_string().into()),
             servers: inner.servers.clone(),
@@ -251,6 +292,73 @@ impl Error {
     /// The server it concerns (`host:port`, or a socket's path), where there is one.
     pub fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
+    }
+
+    /// The collection that it concerns (`database.collection`), where there is one.
+    ///
+    /// ```
+    /// # fn f(error: mongo_blocking::Error) {
+    /// if error.namespace() == Some("zoo.animals") {
+    ///     println!("{error}");
+    /// }
+    /// # }
+    /// ```
+    pub fn namespace(&self) -> Option<&str> {
+        self.0.namespace.as_deref()
+    }
+
+    /// The `_id` of the document that it concerns: one that does not fit its type, or one that `insert_one` was to insert, whose
+    /// `_id` the driver may have made. The text of the error has it only where it is an ObjectId or a number, since it may be a
+    /// session's secret or a person's address.
+    ///
+    /// ```
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) {
+    /// use mongo_blocking::bson::doc;
+    /// use mongo_blocking::error::ErrorKind;
+    ///
+    /// match animals.insert_one(doc! { "name": "Zoe" }).run() {
+    ///     Err(error) if matches!(error.kind(), ErrorKind::WriteConcern(_)) => {
+    ///         println!("inserted as {:?}, but not replicated in time", error.document_id());
+    ///     }
+    ///     other => drop(other),
+    /// }
+    /// # }
+    /// ```
+    pub fn document_id(&self) -> Option<RawBsonRef<'_>> {
+        match self.0.document.as_deref().and_then(|document| document.id.as_ref()) {
+            Some(id) => Some(id.as_raw_bson_ref()),
+            None => self.cause()?.document_id(),
+        }
+    }
+
+    /// The place in the caller's list, from 0, of the document or write that could not be sent.
+    ///
+    /// ```
+    /// # fn f(error: mongo_blocking::Error, files: Vec<String>) {
+    /// if let Some(index) = error.document_index() {
+    ///     println!("{} is too large", files[index]);
+    /// }
+    /// # }
+    /// ```
+    pub fn document_index(&self) -> Option<usize> {
+        match self.0.document.as_deref().and_then(|document| document.index) {
+            Some(index) => Some(index),
+            None => self.cause()?.document_index(),
+        }
+    }
+
+    /// The field that does not fit its type, or that BSON cannot hold: `parts[1].at`.
+    ///
+    /// ```
+    /// # fn f(error: mongo_blocking::Error) {
+    /// println!("the field is {}", error.path().unwrap_or("not known"));
+    /// # }
+    /// ```
+    pub fn path(&self) -> Option<&str> {
+        match self.0.document.as_deref().and_then(|document| document.path.as_deref()) {
+            Some(path) => Some(path),
+            None => self.cause()?.path(),
+        }
     }
 
     /// How long the failed step took, where it was measured.
@@ -314,7 +422,43 @@ impl Error {
 
     /// Whether a time limit on the network ran out.
     pub fn is_network_timeout(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Timeout) && !matches!(self.0.stage, Stage::ServerSelection | Stage::CheckOut)
+        matches!(self.0.kind, ErrorKind::Timeout)
+            && !matches!(self.0.stage, Stage::ServerSelection | Stage::CheckOut)
+            && !self.cause().is_some_and(Error::is_server_time_limit)
+    }
+
+    /// Whether the server itself stopped the operation because of `maxTimeMS`: it says so with error code 50 as the refusal of a
+    /// command, in a write error or in a write concern error.
+    pub(crate) fn is_server_time_limit(&self) -> bool {
+        const LIMIT: i32 = codes::MAX_TIME_MS_EXPIRED;
+        match &self.0.kind {
+            ErrorKind::Command(error) => error.code == LIMIT,
+            ErrorKind::Write(error) => error.code == LIMIT,
+            ErrorKind::WriteConcern(error) => error.code == LIMIT,
+            ErrorKind::InsertMany(error) => {
+                error.write_errors.iter().any(|error| error.code == LIMIT)
+                    || error.write_concern_error.as_ref().is_some_and(|error| error.code == LIMIT)
+            }
+            ErrorKind::BulkWrite(error) => {
+                error.write_errors.iter().any(|error| error.code == LIMIT)
+                    || error.write_concern_errors.iter().any(|error| error.code == LIMIT)
+            }
+            _ => false,
+        }
+    }
+
+    /// The server's own time limit came from `timeoutMS`, so that is the limit that ran out. The server's error is the cause.
+    pub(crate) fn into_timeout(self) -> Self {
+        if !self.is_server_time_limit() {
+            return self;
+        }
+        let message = "timeoutMS ran out while the server worked on the command (MaxTimeMSExpired)";
+        let mut error = Error::new(ErrorKind::Timeout, Stage::Command, message);
+        error.0.labels.clone_from(&self.0.labels);
+        error.0.address.clone_from(&self.0.address);
+        error.0.namespace.clone_from(&self.0.namespace);
+        error.0.elapsed = self.0.elapsed;
+        error.with_source(self)
     }
 
     /// The error of ours beneath this one, if any.
@@ -326,15 +470,17 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.stage)?;
-        if let Some(address) = &self.0.address {
-            write!(f, " ({address})")?;
+        match (&self.0.address, &self.0.namespace) {
+            (Some(address), Some(namespace)) => write!(f, " ({address}, {namespace})")?,
+            (Some(only), None) | (None, Some(only)) => write!(f, " ({only})")?,
+            (None, None) => {}
         }
         write!(f, ": {}", self.0.message)?;
         if let Some(elapsed) = self.0.elapsed {
             write!(f, " (after {elapsed:.1?})")?;
         }
         if let Some(source) = &self.0.source {
-            write!(f, ": {}", harmless(source.to_string().into()))?;
+            write!(f, ": {}", harmless(cause_text(&**source).into()))?;
         }
         if let Some(hint) = &self.0.hint {
             write!(f, " [{hint}]")?;
@@ -356,6 +502,13 @@ impl fmt::Debug for Error {
         }
         if let Some(address) = &inner.address {
             out.field("address", address);
+        }
+        if let Some(namespace) = &inner.namespace {
+            out.field("namespace", namespace);
+        }
+        if let Some(FaultyDocument { index, path, .. }) = inner.document.as_deref() {
+            index.iter().for_each(|index| _ = out.field("document_index", index));
+            path.iter().for_each(|path| _ = out.field("path", path));
         }
         if let Some(elapsed) = &inner.elapsed {
             out.field("elapsed", elapsed);
@@ -393,6 +546,19 @@ impl fmt::Display for Stage {
             Stage::Command => "command",
             Stage::Decode => "reading the reply",
         })
+    }
+}
+
+/// A cause as it is shown. Of an error of bson only its own words: the rest is about its types.
+fn cause_text(source: &(dyn StdError + Send + Sync + 'static)) -> String {
+    let bson = source.downcast_ref::<bson::error::Error>();
+    match bson.and_then(|error| {
+        error.message.as_deref().filter(|_| {
+            matches!(error.kind, BsonErrorKind::Deserialization { .. } | BsonErrorKind::Serialization { .. })
+        })
+    }) {
+        Some(message) => shown(message),
+        None => source.to_string(),
     }
 }
 

@@ -24,11 +24,12 @@ use crate::Client;
 use crate::auth::AuthTarget;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
+use crate::document::{NestingLimits, check_nesting};
 use crate::error::{Error, ErrorKind, Stage};
 use crate::handshake::{Handshake, Hello};
 use crate::options::ClientOptions;
 use crate::system::{RealSystem, System};
-use crate::wire::{Header, Reply, check_nesting};
+use crate::wire::{Header, Reply};
 
 #[cfg(feature = "aws")]
 pub use aws::aws;
@@ -62,7 +63,7 @@ pub fn reply(data: &[u8]) {
         let server = &hello.description;
         assert!(server.max_message_size_bytes <= 48_000_000 && server.max_bson_object_size <= 16 * 1024 * 1024);
     }
-    if check_nesting(raw).is_err() {
+    if check_nesting(raw, NestingLimits::DEFAULT).is_err() {
         return;
     }
     if let Ok(document) = Document::try_from(raw) {

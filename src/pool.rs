@@ -478,7 +478,7 @@ impl Shared {
         Error::new(ErrorKind::Pool, Stage::CheckOut, message)
             .with_address(&self.address)
             .with_elapsed(began.elapsed())
-            .with_hint("raise maxPoolSize or waitQueueTimeoutMS, or drop cursors and finish operations sooner")
+            .with_hint("raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: an operation holds a connection until its reply is there, an open cursor holds none")
     }
 
     /// Hands a connection to the caller.

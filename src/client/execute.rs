@@ -12,7 +12,7 @@ use crate::description::{ServerDescription, ServerType};
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
 use crate::handshake::append_server_api;
-use crate::operation::{Command, Operation, Target};
+use crate::operation::{Command, Namespace, Operation, Target};
 use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::pool::PooledConnection;
 use crate::server::Server;
@@ -30,6 +30,8 @@ impl ClientInner {
         let (server, mut connection) = self.check_out(operation.target(), deadline)?;
         let mut command = operation.build(connection.description())?;
         let limits_server = self.complete(&mut command, connection.description(), deadline)?;
+        // A getMore works with what the command that opened its cursor left of the limit.
+        let limit_is_ours = limits_server || (command.name == "getMore" && self.limits_operations());
         if let Some(buffer) = command.reply_buffer.take() {
             connection.recycle(buffer);
         }
@@ -67,7 +69,7 @@ impl ClientInner {
             server.failed(&error, generation);
             let error = active.failed(error);
             if error.code() != Some(REAUTHENTICATION_REQUIRED) || logged_in_again {
-                return Err(error);
+                return Err(explain(error, operation.namespace(), limit_is_ours));
             }
             self.reauthenticate(&server, &mut connection, deadline)?;
             logged_in_again = true;
@@ -78,7 +80,8 @@ impl ClientInner {
         };
         // Other threads may use the connection while the reply is read.
         drop(connection);
-        operation.read(reply, server.address())
+        let read = operation.read(reply, server.address());
+        read.map_err(|error| explain(error.with_address(server.address()), operation.namespace(), limit_is_ours))
     }
 
     /// A server that suits the target, and a connection to it.
@@ -117,8 +120,7 @@ impl ClientInner {
         if let Some(api) = &self.options().server_api {
             append_server_api(&mut command.body, api);
         }
-        let limited = self.options().timeout.is_some_and(|limit| !limit.is_zero());
-        if !limited || command.name == "getMore" || !command.acknowledged {
+        if !self.limits_operations() || command.name == "getMore" || !command.acknowledged {
             return Ok(false);
         }
         let left = time_left(deadline)?;
@@ -135,6 +137,15 @@ impl ClientInner {
         let generation = connection.generation();
         self.factory().reauthenticate(connection, deadline).inspect_err(|_| server.login_failed(generation))
     }
+}
+
+/// The error of an operation, with the collection. The server's own time limit is `timeoutMS` where that was what it was given.
+fn explain(error: Error, namespace: Option<Namespace<'_>>, limit_is_ours: bool) -> Error {
+    let error = match namespace {
+        Some(namespace) => error.with_namespace(namespace),
+        None => error,
+    };
+    if limit_is_ours { error.into_timeout() } else { error }
 }
 
 /// How long the server may work on a command that must end by this deadline, in milliseconds.

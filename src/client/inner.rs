@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
+use crate::document::NestingLimits;
 use crate::error::Result;
 use crate::fork;
 use crate::locks::lock;
@@ -89,6 +90,16 @@ impl ClientInner {
     /// When an operation that begins now must end (`timeoutMS`).
     pub(crate) fn operation_deadline(&self) -> Deadline {
         Deadline::after_option(self.options.timeout).named("timeoutMS")
+    }
+
+    /// Whether operations have a time limit of their own (`timeoutMS`).
+    pub(crate) fn limits_operations(&self) -> bool {
+        self.options.timeout.is_some_and(|limit| !limit.is_zero())
+    }
+
+    /// How deep documents are decoded.
+    pub(crate) fn nesting_limits(&self) -> NestingLimits {
+        NestingLimits::lowered(self.options.max_document_nesting)
     }
 
     /// When one command must have its reply: by the end of its operation, or without `timeoutMS` after `socketTimeoutMS`, to

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::Collection;
 use super::write::{check_update, replacement};
-use crate::cursor::decode_owned;
+use crate::document::decode_owned;
 use crate::error::Result;
+use crate::operation::CursorReply;
 use crate::operation::find_and_modify::{Change, FindAndModify, value};
 use crate::options::action::{find_one_and_delete_setters, find_one_and_replace_setters, find_one_and_update_setters};
 use crate::options::{
@@ -160,6 +161,8 @@ fn run<T: DeserializeOwned + 'static>(
     let mut find_and_modify = FindAndModify { namespace: collection.namespace()?, filter, change, options: &options };
     let inner = collection.client().inner();
     let reply = inner.execute(&mut find_and_modify, inner.operation_deadline())?;
-    let Some(reply) = reply else { return Ok(None) };
-    value(&reply)?.map(decode_owned).transpose()
+    let Some(CursorReply { reply, server }) = reply else { return Ok(None) };
+    let decode = |document| decode_owned(document, inner.nesting_limits());
+    let decoded = value(&reply).and_then(|document| document.map(decode).transpose());
+    decoded.map_err(|error| error.with_address(&server).with_namespace(find_and_modify.namespace))
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::Collection;
 use crate::bson_ext;
 use crate::cursor::{Cursor, CursorSettings};
-use crate::error::{Error, Result, Stage};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation;
 use crate::operation::reply::malformed;
 use crate::options::action::{
@@ -256,6 +256,7 @@ impl<T> CountDocuments<'_, T> {
     pub fn run(self) -> Result<u64> {
         let own = self.options;
         let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let hint = hint_for(&self.filter);
         let mut pipeline = vec![doc! { "$match": self.filter }];
         if let Some(skip) = own.skip {
             pipeline.push(doc! { "$skip": long(skip) });
@@ -274,7 +275,10 @@ impl<T> CountDocuments<'_, T> {
             ..AggregateOptions::default()
         };
         let action = self.collection.aggregate(pipeline).with_options(options).with_type::<RawDocumentBuf>();
-        let mut counted = action.run()?;
+        let mut counted = action.run().map_err(|error| match hint {
+            Some(hint) if matches!(error.kind(), ErrorKind::Command(_)) => error.with_hint(hint),
+            _ => error,
+        })?;
         // Of an empty collection there is no group.
         if !counted.advance()? {
             return Ok(0);
@@ -282,6 +286,22 @@ impl<T> CountDocuments<'_, T> {
         let count = counted.current().get("n").map_err(malformed)?.and_then(bson_ext::count);
         count.ok_or_else(|| Error::invalid_reply(Stage::Decode, "the count is not a number"))
     }
+}
+
+/// What to use instead of an operator that an aggregation does not take, if the filter has one.
+fn hint_for(filter: &Document) -> Option<&'static str> {
+    filter.iter().find_map(|(key, value)| match (key.as_str(), value) {
+        ("$where", _) => Some("count_documents is an aggregation, which does not take $where: use $expr"),
+        ("$near", _) => {
+            Some("count_documents is an aggregation, which does not take $near: use $geoWithin with $center")
+        }
+        ("$nearSphere", _) => Some(
+            "count_documents is an aggregation, which does not take $nearSphere: use $geoWithin with $centerSphere",
+        ),
+        (_, Bson::Document(inner)) => hint_for(inner),
+        (_, Bson::Array(list)) => list.iter().filter_map(Bson::as_document).find_map(hint_for),
+        _ => None,
+    })
 }
 
 /// The action that [`Collection::estimated_document_count`] makes.
@@ -330,13 +350,14 @@ impl<T> Distinct<'_, T> {
     pub fn run(mut self) -> Result<Vec<Bson>> {
         let DistinctOptions { read_concern, read_preference, .. } = &mut self.options;
         self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
+        let inner = self.collection.client().inner();
         let mut distinct = operation::distinct::Distinct {
             namespace: self.collection.namespace()?,
             field: &self.field,
             filter: &self.filter,
             options: &self.options,
+            limits: inner.nesting_limits(),
         };
-        let inner = self.collection.client().inner();
         inner.execute(&mut distinct, inner.operation_deadline())
     }
 }

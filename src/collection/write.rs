@@ -3,15 +3,16 @@
 use std::borrow::Borrow;
 
 use bson::raw::cstr;
-use bson::{Bson, Document, RawDocumentBuf};
+use bson::{Bson, Document, RawBson, RawDocumentBuf};
 use serde::Serialize;
 
 use super::Collection;
 use crate::client::ClientInner;
 use crate::deadline::Deadline;
+use crate::document::cannot_encode;
 use crate::error::codes::NAMESPACE_NOT_FOUND;
 use crate::error::{Error, Result};
-use crate::operation::body::{Body, not_bson, raw, raw_array};
+use crate::operation::body::{Body, raw, raw_array};
 use crate::operation::collections as operation;
 use crate::operation::write::{Statement, WriteBatcher, WriteKind, WriteOutcome};
 use crate::options::action::{
@@ -160,13 +161,20 @@ impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
     /// # Errors
     /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses the document (code 11000: a duplicate
     /// key), [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern;
-    /// [the errors of every action](crate::action#errors).
+    /// [the errors of every action](crate::action#errors). Each has the document's `_id`
+    /// ([`Error::document_id`](crate::Error::document_id)), since the document may be there all the same.
     pub fn run(self) -> Result<InsertOneResult> {
         let options = with_defaults(self.options.into(), self.collection);
         let mut batch = WriteBatcher::new(self.collection.namespace()?, &options)?;
         batch.insert(0, self.document.borrow())?;
         let inner = self.collection.client().inner();
-        let mut result = send_rest(inner, batch, inner.operation_deadline()).single()?;
+        let id = batch.first_id().cloned();
+        let outcome = send_rest(inner, batch, inner.operation_deadline()).single();
+        // Whatever went wrong, the document may be there, and the driver may have made its `_id`.
+        let mut result = outcome.map_err(|error| match id.and_then(|id| RawBson::try_from(id).ok()) {
+            Some(id) => error.with_document_id(id),
+            None => error,
+        })?;
         let inserted_id = result.inserted_ids.remove(&0).unwrap_or(Bson::Null);
         Ok(InsertOneResult { inserted_id })
     }
@@ -385,7 +393,7 @@ pub(super) fn check_update(update: &UpdateModifications) -> Result<()> {
 
 /// A replacement has no operators: with them the server would take it for an update.
 pub(super) fn replacement<T: Serialize>(document: &T) -> Result<RawDocumentBuf> {
-    let document = bson::serialize_to_raw_document_buf(document).map_err(not_bson)?;
+    let document = bson::serialize_to_raw_document_buf(document).map_err(|error| cannot_encode(document, error))?;
     if let Some(Ok((key, _))) = document.iter().next()
         && key.as_str().starts_with('$')
     {
@@ -417,7 +425,7 @@ pub(super) fn send_rest(inner: &ClientInner, mut batch: WriteBatcher<'_>, deadli
             batch.fail(error);
         }
     }
-    batch.into_outcome()
+    batch.into_outcome().limited_by_timeout(inner.limits_operations())
 }
 
 /// Ends because of a statement that cannot be sent. In order, what stands before it is sent first.
@@ -429,7 +437,7 @@ pub(super) fn give_up(
 ) -> WriteOutcome {
     if !batch.is_ordered() {
         batch.fail(error);
-        return batch.into_outcome();
+        return batch.into_outcome().limited_by_timeout(inner.limits_operations());
     }
     let mut outcome = send_rest(inner, batch, deadline);
     outcome.fail(error);

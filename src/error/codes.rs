@@ -6,6 +6,10 @@ pub(crate) const FAILED_TO_PARSE: i32 = 9;
 pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
 /// A collection, or a database, that does not exist.
 pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
+/// A cursor that the server does not have, or no longer.
+pub(crate) const CURSOR_NOT_FOUND: i32 = 43;
+/// The time that a command's `maxTimeMS` gave it ran out.
+pub(crate) const MAX_TIME_MS_EXPIRED: i32 = 50;
 pub(crate) const COMMAND_NOT_FOUND: i32 = 59;
 /// The server does not have the mechanism of a login.
 pub(crate) const MECHANISM_UNAVAILABLE: i32 = 334;

@@ -1,13 +1,16 @@
 //! What a server can answer instead of success.
 
+use std::fmt;
+
 use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
 
+use super::readable::Readable;
 use super::{Error, ErrorKind, Stage};
-use crate::bson_ext::error_code;
+use crate::bson_ext::{error_code, text_lossy};
 use crate::results::{BulkWriteResult, InsertManyResult};
 
 /// A command that the server answered with `ok: 0`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct CommandError {
     /// The error code; 0 where the server sent none.
@@ -21,7 +24,7 @@ pub struct CommandError {
 }
 
 /// One write that the server refused.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct WriteError {
     /// The place of the write among those that were asked for, from 0.
@@ -34,12 +37,16 @@ pub struct WriteError {
     pub message: String,
     /// More about it, as the server sent it (`errInfo`): for one, why a document failed validation.
     pub details: Option<RawDocumentBuf>,
+    /// Of a duplicate key, the fields of the unique index and their directions (`keyPattern`, since MongoDB 4.2).
+    pub key_pattern: Option<RawDocumentBuf>,
+    /// Of a duplicate key, the values that are there already (`keyValue`, since MongoDB 4.2), whole.
+    pub key_value: Option<RawDocumentBuf>,
     /// The server's whole reply, where this error stands alone.
     pub response: Option<RawDocumentBuf>,
 }
 
 /// A write concern that the server could not satisfy. The write itself may have happened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct WriteConcernError {
     /// The error code.
@@ -78,6 +85,129 @@ pub struct BulkWriteError {
     pub partial_result: BulkWriteResult,
 }
 
+impl CommandError {
+    /// More about it, as the server sent it (`errInfo`): for one, why `find_one_and_update` would make a document that fails
+    /// validation.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) {
+    /// use mongo_blocking::bson::doc;
+    /// use mongo_blocking::error::ErrorKind;
+    ///
+    /// if let Err(error) = animals.find_one_and_update(doc! {}, doc! { "$set": { "legs": "four" } }).run()
+    ///     && let ErrorKind::Command(refused) = error.kind()
+    /// {
+    ///     println!("{:?}", refused.details());
+    /// }
+    /// # }
+    /// ```
+    pub fn details(&self) -> Option<&RawDocument> {
+        self.response.get_document("errInfo").ok()
+    }
+
+    /// Of a duplicate key, the fields of the unique index and their directions (`keyPattern`, since MongoDB 4.2).
+    ///
+    /// ```no_run
+    /// # fn f(error: mongo_blocking::error::CommandError) {
+    /// if let Some(fields) = error.key_pattern() {
+    ///     println!("the index on {fields:?} is unique");
+    /// }
+    /// # }
+    /// ```
+    pub fn key_pattern(&self) -> Option<&RawDocument> {
+        self.response.get_document("keyPattern").ok()
+    }
+
+    /// Of a duplicate key, the values that are there already (`keyValue`, since MongoDB 4.2), whole.
+    ///
+    /// ```no_run
+    /// # fn f(error: mongo_blocking::error::CommandError) {
+    /// if let Some(name) = error.key_value().and_then(|value| value.get_str("name").ok()) {
+    ///     println!("there is a {name} already");
+    /// }
+    /// # }
+    /// ```
+    pub fn key_value(&self) -> Option<&RawDocument> {
+        self.response.get_document("keyValue").ok()
+    }
+}
+
+impl WriteError {
+    /// What the server explained beside its message, on one line; empty where it explained nothing.
+    pub(crate) fn explanation(&self) -> String {
+        explanation(self.details.as_deref(), self.key_pattern.as_deref(), self.key_value.as_deref())
+    }
+
+    /// As part of a message: code, name, the server's words and what it explained.
+    pub(crate) fn describe(&self) -> String {
+        let name = self.code_name.as_deref().unwrap_or_default();
+        format!("{}{}{}", numbered(self.code, name), shown(&self.message), self.explanation())
+    }
+}
+
+impl WriteConcernError {
+    /// As a message.
+    pub(crate) fn describe(&self) -> String {
+        let explanation = explanation(self.details.as_deref(), None, None);
+        format!("write concern error {}{}{explanation}", numbered(self.code, &self.code_name), shown(&self.message))
+    }
+}
+
+/// The code with its name, and what sets them apart from the words that follow.
+fn numbered(code: i32, name: &str) -> String {
+    match name {
+        "" => format!("{code}: "),
+        name => format!("{code} {}: ", shown(name)),
+    }
+}
+
+fn explanation(details: Option<&RawDocument>, pattern: Option<&RawDocument>, value: Option<&RawDocument>) -> String {
+    let parts = [("details", details), ("keyPattern", pattern), ("keyValue", value)];
+    let parts = parts.into_iter().filter_map(|(name, part)| Some(format!("{name} {}", Readable(part?))));
+    match parts.collect::<Vec<_>>().join(", ").as_str() {
+        "" => String::new(),
+        explained => format!(" ({explained})"),
+    }
+}
+
+impl fmt::Debug for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandError")
+            .field("code", &self.code)
+            .field("code_name", &self.code_name)
+            .field("message", &self.message)
+            .field("response", &Readable(&self.response))
+            .finish()
+    }
+}
+
+impl fmt::Debug for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteError")
+            .field("index", &self.index)
+            .field("code", &self.code)
+            .field("code_name", &self.code_name)
+            .field("message", &self.message)
+            .field("details", &self.details.as_deref().map(Readable))
+            .field("key_pattern", &self.key_pattern.as_deref().map(Readable))
+            .field("key_value", &self.key_value.as_deref().map(Readable))
+            .field("response", &self.response.as_deref().map(Readable))
+            .finish()
+    }
+}
+
+impl fmt::Debug for WriteConcernError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteConcernError")
+            .field("code", &self.code)
+            .field("code_name", &self.code_name)
+            .field("message", &self.message)
+            .field("details", &self.details.as_deref().map(Readable))
+            .field("response", &self.response.as_deref().map(Readable))
+            .finish()
+    }
+}
+
 impl InsertManyError {
     /// The `_id` values of the documents that were inserted all the same, by their place in the call.
     pub fn inserted_ids(&self) -> &std::collections::HashMap<usize, Bson> {
@@ -107,8 +237,8 @@ pub(crate) fn command_error(reply: &RawDocument, stage: Stage) -> Option<Error> 
 
 fn refusal(reply: &RawDocument, stage: Stage) -> Error {
     let code = error_code(reply.get("code").ok().flatten());
-    let code_name = reply.get_str("codeName").unwrap_or_default().to_owned();
-    let message = reply.get_str("errmsg").unwrap_or_default().to_owned();
+    let code_name = text_lossy(reply, "codeName").unwrap_or_default();
+    let message = text_lossy(reply, "errmsg").unwrap_or_default();
     let words = match (shown(&message).as_str(), code, shown(&code_name).as_str()) {
         ("", 0, "") => "the server refused without a reason".to_owned(),
         (words, 0, "") => words.to_owned(),
@@ -116,6 +246,7 @@ fn refusal(reply: &RawDocument, stage: Stage) -> Error {
         (words, code, name) => format!("{words} (code {code} {name})"),
     };
     let error = CommandError { code, code_name, message, response: reply.to_owned() };
+    let words = words + &explanation(error.details(), error.key_pattern(), error.key_value());
     error_labels(reply).fold(Error::new(ErrorKind::Command(error), stage, words), Error::with_label)
 }
 

@@ -7,7 +7,7 @@ use bson::raw::cstr;
 
 use super::body::{Body, raw_array};
 use super::reply::check_write_concern;
-use super::{Command, CursorReply, Operation, Retry, Target};
+use super::{Command, CursorReply, Namespace, Operation, Retry, Target};
 use crate::description::{ServerDescription, WireVersion};
 use crate::error::Result;
 use crate::options::{AggregateOptions, ServerAddress};
@@ -37,6 +37,10 @@ impl Operation for Aggregate<'_> {
 
     fn retry(&self) -> Retry {
         if self.writes() { Retry::Never } else { Retry::Read }
+    }
+
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        self.collection.map(|collection| Namespace { database: self.database, collection })
     }
 
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {

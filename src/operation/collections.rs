@@ -25,6 +25,10 @@ impl Operation for CreateCollection<'_> {
         Target::Writable
     }
 
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
+    }
+
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let options = self.options;
         let mut body = Body::new(cstr!("create"), self.namespace.collection);
@@ -64,6 +68,10 @@ impl Operation for DropCollection<'_> {
 
     fn target(&self) -> Target<'_> {
         Target::Writable
+    }
+
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
     }
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {

@@ -30,6 +30,10 @@ impl Operation for Count<'_> {
         Retry::Read
     }
 
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
+    }
+
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let mut body = Body::new(cstr!("count"), self.namespace.collection);
         body.max_time(self.options.max_time);

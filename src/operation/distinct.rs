@@ -6,12 +6,12 @@ use bson::raw::cstr;
 use bson::{Bson, Document};
 
 use super::body::{Body, raw};
-use super::reply::malformed;
 use super::{Command, Namespace, Operation, Retry, Target};
 use crate::description::ServerDescription;
+use crate::document::{NestingLimits, check_nesting, decode_value, not_a_tree};
 use crate::error::{Error, Result, Stage};
 use crate::options::{DistinctOptions, ServerAddress};
-use crate::wire::{Reply, check_nesting};
+use crate::wire::Reply;
 
 /// `distinct` among the documents that match the filter.
 pub(crate) struct Distinct<'a> {
@@ -19,6 +19,7 @@ pub(crate) struct Distinct<'a> {
     pub(crate) field: &'a str,
     pub(crate) filter: &'a Document,
     pub(crate) options: &'a DistinctOptions,
+    pub(crate) limits: NestingLimits,
 }
 
 impl Operation for Distinct<'_> {
@@ -30,6 +31,10 @@ impl Operation for Distinct<'_> {
 
     fn retry(&self) -> Retry {
         Retry::Read
+    }
+
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
     }
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
@@ -46,12 +51,16 @@ impl Operation for Distinct<'_> {
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Vec<Bson>> {
-        check_nesting(reply.document())?;
+        check_nesting(reply.document(), self.limits)?;
         let missing = |_| Error::invalid_reply(Stage::Decode, "the reply to distinct has no array 'values'");
-        let values = reply.document().get_array("values").map_err(missing)?;
+        let document = reply.document();
+        let values = document.get_array("values").map_err(missing)?;
         values
             .into_iter()
-            .map(|value| value.map_err(malformed).and_then(|value| Bson::try_from(value).map_err(malformed)))
+            .map(|value| match value {
+                Ok(value) => decode_value(value, document, self.limits),
+                Err(source) => Err(not_a_tree(document, source, self.limits)),
+            })
             .collect()
     }
 }

@@ -40,6 +40,10 @@ impl Operation for Find<'_> {
         Retry::Read
     }
 
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
+    }
+
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let options = self.options;
         let mut body = Body::new(cstr!("find"), self.namespace.collection);
@@ -52,10 +56,15 @@ impl Operation for Find<'_> {
         if options.limit.is_some() {
             body.put(cstr!("limit"), i64::try_from(limit.unsigned_abs()).unwrap_or(i64::MAX));
         }
-        if let Some(size) = options.batch_size {
+        let single = i64::try_from(limit.unsigned_abs()).unwrap_or(i64::MAX);
+        match options.batch_size.map(i64::from) {
+            // The one batch holds all: a server's first batch would be 101 documents, and one of 0 documents none.
+            None | Some(0) if limit < -1 => body.put(cstr!("batchSize"), single),
             // A batch as large as the limit would leave the cursor open for nothing: one more lets the server close it.
-            let size = i64::from(size);
-            body.put(cstr!("batchSize"), if limit > 0 && limit == size { size + 1 } else { size });
+            Some(size) if limit > 0 && limit == size => body.put(cstr!("batchSize"), size + 1),
+            Some(size) if limit < 0 && size == 0 => body.put(cstr!("batchSize"), single),
+            Some(size) => body.put(cstr!("batchSize"), size),
+            None => {}
         }
         if limit < 0 {
             body.put(cstr!("singleBatch"), true);

@@ -8,7 +8,7 @@ use bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use super::body::{Body, raw, raw_array};
 use super::reply::{check_write_concern, malformed};
 use super::write::check_hint;
-use super::{Command, Namespace, Operation, Retry, Target};
+use super::{Command, CursorReply, Namespace, Operation, Retry, Target};
 use crate::description::{ServerDescription, WireVersion};
 use crate::error::{Error, Result, Stage};
 use crate::options::{FindOneAndUpdateOptions, ReturnDocument, ServerAddress, UpdateModifications, WriteConcern};
@@ -38,7 +38,7 @@ impl FindAndModify<'_> {
 
 impl Operation for FindAndModify<'_> {
     /// The reply, of which [`value`] is the document; `None` where the write is not acknowledged.
-    type Output = Option<Reply>;
+    type Output = Option<CursorReply>;
 
     fn target(&self) -> Target<'_> {
         Target::Writable
@@ -46,6 +46,10 @@ impl Operation for FindAndModify<'_> {
 
     fn retry(&self) -> Retry {
         if self.is_acknowledged() { Retry::Write } else { Retry::Never }
+    }
+
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
     }
 
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
@@ -77,12 +81,12 @@ impl Operation for FindAndModify<'_> {
         Ok(Command { acknowledged: self.is_acknowledged(), ..command })
     }
 
-    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Option<Reply>> {
+    fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<Option<CursorReply>> {
         if !self.is_acknowledged() {
             return Ok(None);
         }
         check_write_concern(reply.document())?;
-        Ok(Some(reply))
+        Ok(Some(CursorReply::new(reply, server)))
     }
 }
 

@@ -32,6 +32,10 @@ impl Operation for GetMore<'_> {
         Target::Pinned(self.server)
     }
 
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
+    }
+
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
         let mut body = rawdoc! { "getMore": self.cursor_id, "collection": self.namespace.collection };
         if let Some(size) = self.batch_size.filter(|size| *size > 0) {

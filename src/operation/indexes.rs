@@ -27,6 +27,10 @@ impl Operation for CreateIndexes<'_> {
         Target::Writable
     }
 
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
+    }
+
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
         let options = self.options;
         if options.commit_quorum.is_some() && server.max_wire_version < WireVersion::MONGODB_4_4 {
@@ -68,6 +72,10 @@ impl Operation for ListIndexes<'_> {
         Retry::Read
     }
 
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
+    }
+
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let mut body = Body::new(cstr!("listIndexes"), self.namespace.collection);
         let mut cursor = Body::empty();
@@ -95,6 +103,10 @@ impl Operation for DropIndexes<'_> {
 
     fn target(&self) -> Target<'_> {
         Target::Writable
+    }
+
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
     }
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {

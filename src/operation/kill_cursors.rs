@@ -24,6 +24,10 @@ impl Operation for KillCursors<'_> {
         Target::Pinned(self.server)
     }
 
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
+    }
+
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let mut ids = RawArrayBuf::new();
         for id in self.ids {

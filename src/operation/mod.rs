@@ -46,6 +46,11 @@ pub(crate) trait Operation {
         Retry::Never
     }
 
+    /// The collection it is about, for errors.
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        None
+    }
+
     /// The command as this server understands it. Where the operation is sent again, perhaps to another server, this is called
     /// again; it changes nothing that a second call would miss.
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>>;
@@ -127,7 +132,13 @@ pub(crate) struct Namespace<'a> {
     pub(crate) collection: &'a str,
 }
 
-/// The reply that opens a cursor, and the server that holds the cursor.
+impl std::fmt::Display for Namespace<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.database, self.collection)
+    }
+}
+
+/// The reply that opens a cursor or returns a document, and the server it is from.
 pub(crate) struct CursorReply {
     pub(crate) reply: Reply,
     pub(crate) server: Arc<ServerAddress>,

@@ -1,9 +1,11 @@
 //! The errors that a reply to a write may carry although it has `ok: 1`.
 
-use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::spec::ElementType;
+use bson::{Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 
-use crate::bson_ext;
-use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError, error_labels, shown};
+use crate::bson_ext::{self, text_lossy};
+use crate::document::{NestingLimits, decode_tree};
+use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError, error_labels};
 
 /// The value of a reply's `writeConcernError`.
 pub(crate) fn write_concern_error(value: RawBsonRef<'_>) -> Result<WriteConcernError> {
@@ -12,9 +14,9 @@ pub(crate) fn write_concern_error(value: RawBsonRef<'_>) -> Result<WriteConcernE
     };
     Ok(WriteConcernError {
         code: bson_ext::error_code(error.get("code").map_err(malformed)?),
-        code_name: text(error, "codeName")?.unwrap_or_default(),
-        message: text(error, "errmsg")?.unwrap_or_default(),
-        details: details(error)?,
+        code_name: text_lossy(error, "codeName").unwrap_or_default(),
+        message: text_lossy(error, "errmsg").unwrap_or_default(),
+        details: document(error, "errInfo")?,
         response: None,
     })
 }
@@ -26,25 +28,26 @@ pub(crate) fn check_write_concern(reply: &RawDocument) -> Result<()> {
         Some(value) => {
             let mut error = write_concern_error(value)?;
             error.response = Some(reply.to_owned());
-            let message = describe_concern_error(&error);
+            let message = error.describe();
             let failure = Error::new(ErrorKind::WriteConcern(error), Stage::Command, message);
             Err(error_labels(reply).fold(failure, Error::with_label))
         }
     }
 }
 
-/// A write concern error as a message.
-pub(crate) fn describe_concern_error(error: &WriteConcernError) -> String {
-    format!("write concern error {} {}: {}", error.code, shown(&error.code_name), shown(&error.message))
-}
-
-/// The value of a reply's `writeErrors`.
-pub(crate) fn write_errors(value: RawBsonRef<'_>) -> Result<Vec<WriteError>> {
+/// The value of a reply's `writeErrors`, of which there are no more than statements were sent.
+pub(crate) fn write_errors(value: RawBsonRef<'_>, sent: usize) -> Result<Vec<WriteError>> {
     let RawBsonRef::Array(array) = value else {
         return Err(Error::invalid_reply(Stage::Decode, "the reply's writeErrors is not an array"));
     };
     let mut errors = Vec::new();
     for element in array {
+        if errors.len() == sent {
+            return Err(Error::invalid_reply(
+                Stage::Decode,
+                "the reply has more write errors than statements were sent",
+            ));
+        }
         let RawBsonRef::Document(error) = element.map_err(malformed)? else {
             return Err(Error::invalid_reply(Stage::Decode, "an entry of the reply's writeErrors is not a document"));
         };
@@ -58,30 +61,72 @@ pub(crate) fn write_errors(value: RawBsonRef<'_>) -> Result<Vec<WriteError>> {
         errors.push(WriteError {
             index,
             code: bson_ext::error_code(error.get("code").map_err(malformed)?),
-            code_name: text(error, "codeName")?,
-            message: text(error, "errmsg")?.unwrap_or_default(),
-            details: details(error)?,
+            code_name: text_lossy(error, "codeName"),
+            message: text_lossy(error, "errmsg").unwrap_or_default(),
+            details: document(error, "errInfo")?,
+            key_pattern: document(error, "keyPattern")?,
+            key_value: document(error, "keyValue")?,
             response: None,
         });
     }
     Ok(errors)
 }
 
+/// A reply as a tree. Texts for people that were cut in the middle of a character are repaired, at the places where servers have
+/// them; data that is not UTF-8 is an error.
+pub(crate) fn decode_reply(reply: &RawDocument, limits: NestingLimits) -> Result<Document> {
+    let error = match decode_tree(reply, limits) {
+        Ok(tree) => return Ok(tree),
+        Err(error) if matches!(error.kind(), ErrorKind::Deserialize) => error,
+        Err(error) => return Err(error),
+    };
+    match repaired(reply, &TEXTS_OF_REPLIES) {
+        Some(repaired) => decode_tree(&repaired, limits),
+        None => Err(error),
+    }
+}
+
+/// A copy with replacement characters in the strings under these keys, and in those of the errors in it.
+fn repaired(document: &RawDocument, keys: &[&str]) -> Option<RawDocumentBuf> {
+    let mut copy = RawDocumentBuf::new();
+    for element in document.iter_elements() {
+        let element = element.ok()?;
+        let key = element.key();
+        let value: RawBson = match (key.as_str(), element.value()) {
+            (name, Err(_)) if keys.contains(&name) && element.element_type() == ElementType::String => {
+                element.value_utf8_lossy().ok()?
+            }
+            ("writeConcernError", Ok(RawBsonRef::Document(error))) => repaired(error, &TEXTS_OF_ERRORS)?.into(),
+            ("writeErrors" | "writeConcernErrors", Ok(RawBsonRef::Array(errors))) => {
+                let mut copies = RawArrayBuf::new();
+                for error in errors {
+                    match error.ok()? {
+                        RawBsonRef::Document(error) => copies.push(repaired(error, &TEXTS_OF_ERRORS)?),
+                        other => copies.push(other),
+                    }
+                }
+                copies.into()
+            }
+            (_, value) => value.ok()?.into(),
+        };
+        copy.append(key, value);
+    }
+    Some(copy)
+}
+
+/// What a server writes for people: in a reply, and in an error within a reply.
+const TEXTS_OF_REPLIES: [&str; 4] = ["errmsg", "codeName", "note", "warning"];
+const TEXTS_OF_ERRORS: [&str; 2] = ["errmsg", "codeName"];
+
 /// The reply is not valid BSON.
 pub(crate) fn malformed(source: bson::error::Error) -> Error {
     Error::invalid_reply(Stage::Decode, "the reply is not valid BSON").with_source(source)
 }
 
-fn text(document: &RawDocument, key: &str) -> Result<Option<String>> {
-    Ok(match document.get(key).map_err(malformed)? {
-        Some(RawBsonRef::String(text)) => Some(text.to_owned()),
-        _ => None,
-    })
-}
-
-fn details(document: &RawDocument) -> Result<Option<RawDocumentBuf>> {
-    Ok(match document.get("errInfo").map_err(malformed)? {
-        Some(RawBsonRef::Document(details)) => Some(details.to_owned()),
+/// An embedded document; what is not one counts as absent.
+fn document(outer: &RawDocument, key: &str) -> Result<Option<RawDocumentBuf>> {
+    Ok(match outer.get(key).map_err(malformed)? {
+        Some(RawBsonRef::Document(inner)) => Some(inner.to_owned()),
         _ => None,
     })
 }

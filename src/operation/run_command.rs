@@ -35,7 +35,7 @@ impl<'a> RunCommand<'a> {
 }
 
 impl Operation for RunCommand<'_> {
-    type Output = Reply;
+    type Output = CursorReply;
 
     fn target(&self) -> Target<'_> {
         Target::of(self.read_preference)
@@ -46,8 +46,8 @@ impl Operation for RunCommand<'_> {
         Ok(Command { read_preference: self.read_preference, ..command })
     }
 
-    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Reply> {
-        Ok(reply)
+    fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {
+        Ok(CursorReply::new(reply, server))
     }
 }
 

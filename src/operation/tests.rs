@@ -13,6 +13,7 @@ use super::run_command::RunCommand;
 use super::write::{Statement, WriteBatcher, WriteKind};
 use super::*;
 use crate::description::ServerDescription;
+use crate::document::NestingLimits;
 use crate::options::{
     AggregateOptions, BulkWriteOptions, CreateIndexOptions, FindOneAndUpdateOptions, FindOptions, IndexModel,
     ReadPreferenceMode, WriteConcern,
@@ -119,7 +120,13 @@ fn reads_may_be_sent_again_as_reads() {
     let (filter, find, count, distinct) = (doc! {}, Default::default(), Default::default(), Default::default());
     assert_eq!(Find::new(NAMESPACE, &filter, &find).unwrap().retry(), Retry::Read);
     assert_eq!(Count { namespace: NAMESPACE, options: &count }.retry(), Retry::Read);
-    let distinct = Distinct { namespace: NAMESPACE, field: "legs", filter: &filter, options: &distinct };
+    let distinct = Distinct {
+        namespace: NAMESPACE,
+        field: "legs",
+        filter: &filter,
+        options: &distinct,
+        limits: NestingLimits::DEFAULT,
+    };
     assert_eq!(distinct.retry(), Retry::Read);
 }
 

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use bson::oid::ObjectId;
 use bson::raw::cstr;
-use bson::{Bson, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};
 use serde::Serialize;
 
 use super::body::{Body, not_bson};
 use super::{Command, Namespace, Operation, Retry, Target};
 use crate::description::{ServerDescription, WireVersion};
+use crate::document::cannot_encode;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::options::{BulkWriteOptions, ServerAddress, WriteConcern};
 use crate::wire::{Reply, Sequence};
@@ -114,7 +115,7 @@ impl<'a> WriteBatcher<'a> {
             entries: Vec::new(),
             sent: 0,
             in_command: 0,
-            outcome: WriteOutcome::default(),
+            outcome: WriteOutcome::new(namespace),
         })
     }
 
@@ -131,7 +132,7 @@ impl<'a> WriteBatcher<'a> {
             }
             Err(error) => {
                 self.statements.truncate(start);
-                Err(error)
+                Err(error.with_document_index(index))
             }
         }
     }
@@ -156,6 +157,11 @@ impl<'a> WriteBatcher<'a> {
         let waiting = self.waiting();
         let mixed = waiting.first().map(|entry| entry.kind) != waiting.last().map(|entry| entry.kind);
         mixed || waiting.len() > self.limits.statements || self.statements.len() - self.sent_bytes > self.room()
+    }
+
+    /// The `_id` of the first document to insert.
+    pub(crate) fn first_id(&self) -> Option<&Bson> {
+        self.waiting().first()?.id.as_ref()
     }
 
     /// Whether there are statements to send.
@@ -237,7 +243,14 @@ impl<'a> WriteBatcher<'a> {
             check_hint(self.is_acknowledged(), self.limits.wire_version, hint_since)?;
         }
         let largest = self.limits.document + allowance;
-        if entry.length > largest { Err(too_large(entry.length, largest)) } else { Ok(()) }
+        if entry.length <= largest {
+            return Ok(());
+        }
+        let error = too_large(entry.length, largest).with_document_index(entry.index).with_namespace(self.namespace);
+        Err(match entry.id.as_ref().and_then(|id| RawBson::try_from(id.clone()).ok()) {
+            Some(id) => error.with_document_id(id),
+            None => error,
+        })
     }
 }
 
@@ -246,6 +259,10 @@ impl Operation for WriteBatcher<'_> {
 
     fn target(&self) -> Target<'_> {
         Target::Writable
+    }
+
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        Some(self.namespace)
     }
 
     /// A command with a statement that may change several documents is not recognised when it comes a second time.
@@ -288,10 +305,11 @@ impl Operation for WriteBatcher<'_> {
         Ok(command)
     }
 
-    fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
+    fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<()> {
         let (acknowledged, ordered) = (self.is_acknowledged(), self.is_ordered());
         let end = self.sent + self.in_command;
         let sent = self.entries.get(self.sent..end).unwrap_or_default();
+        self.outcome.answered(server, sent.len());
         let read = match sent.first() {
             Some(first) if acknowledged => self.outcome.read(first.kind, reply.document(), sent, ordered),
             _ => {
@@ -319,7 +337,7 @@ pub(crate) fn check_hint(acknowledged: bool, server: WireVersion, since: WireVer
 /// Appends the document to the buffer, with an `_id` in front if it has none, and returns its `_id`.
 fn append_with_id<T: Serialize>(document: &T, buffer: &mut Vec<u8>) -> Result<Bson> {
     let start = buffer.len();
-    bson::serialize_to_buffer(document, buffer).map_err(not_bson)?;
+    bson::serialize_to_buffer(document, buffer).map_err(|error| cannot_encode(document, error))?;
     let written = RawDocument::from_bytes(buffer.get(start..).unwrap_or_default()).map_err(not_bson)?;
     if let Some(id) = written.get("_id").map_err(not_bson)? {
         return Bson::try_from(id).map_err(not_bson);

@@ -181,6 +181,12 @@ impl ClientOptionsBuilder {
         self.number(OptionId::ScramMaxIterations, iterations)
     }
 
+    /// The most levels of a document that are decoded; lower it for threads with little stack. Default: 256, and 64 for types in a
+    /// build without optimisation. Raw access has no limit. See [Nesting](crate::Cursor#nesting).
+    pub fn max_document_nesting(self, levels: u32) -> Self {
+        self.number(OptionId::MaxDocumentNesting, levels)
+    }
+
     /// The database that `Client::default_database` returns. Where users are known is not its business (unlike the
     /// database of a connection string): that is [`auth_source`](Self::auth_source).
     pub fn default_database(self, name: impl Into<String>) -> Self {

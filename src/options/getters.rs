@@ -241,6 +241,11 @@ impl ClientOptions {
         self.scram_max_iterations
     }
 
+    /// The most levels of a document that are decoded.
+    pub fn max_document_nesting(&self) -> u32 {
+        self.max_document_nesting
+    }
+
     /// The function that is called with each command that starts, succeeds or fails.
     pub fn command_event_handler(&self) -> Option<&EventHandler<CommandEvent>> {
         self.command_event_handler.as_ref()

@@ -102,6 +102,7 @@ pub struct ClientOptions {
     pub(crate) retry_reads: Option<bool>,
     pub(crate) retry_writes: Option<bool>,
     pub(crate) scram_max_iterations: u32,
+    pub(crate) max_document_nesting: u32,
     pub(crate) command_event_handler: Option<EventHandler<CommandEvent>>,
     pub(crate) warning_handler: Option<EventHandler<Warning>>,
     pub(crate) policy: SecurityPolicy,

@@ -15,6 +15,7 @@ pub(crate) enum OptionId {
     GssapiCredentialCache,
     GssapiClientKeytab,
     ScramMaxIterations,
+    MaxDocumentNesting,
     DefaultDatabase,
     AppName,
     DriverInfo,

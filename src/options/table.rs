@@ -110,6 +110,15 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     .kind(ValueKind::Number { unit: Unit::Plain, min: 4_096, max: MAX_INT })
     .default(DefaultValue::Number(1_000_000)),
     code(
+        OptionId::MaxDocumentNesting,
+        "(nesting)",
+        "number",
+        "max_document_nesting",
+        "The most levels of a document that are decoded.",
+    )
+    .kind(count(1))
+    .default(DefaultValue::Number(256)),
+    code(
         OptionId::DefaultDatabase,
         "(database)",
         "text",

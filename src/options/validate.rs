@@ -92,6 +92,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
         retry_reads: settings.bool(OptionId::RetryReads),
         retry_writes: settings.bool(OptionId::RetryWrites),
         scram_max_iterations: count(settings, OptionId::ScramMaxIterations),
+        max_document_nesting: count(settings, OptionId::MaxDocumentNesting),
         command_event_handler: given.command_event_handler.clone(),
         warning_handler: given.warning_handler.clone(),
         policy: given.policy.clone(),

@@ -6,20 +6,17 @@
 //! - When it arrives ([`Reply::decode`]): header, flags, sections, the document's length, and each element of its top
 //!   level (type, key, length). A connection whose peer fails here is broken.
 //! - When it is used: what lies deeper. `bson` checks each element as it walks over it, and a failure is an error for
-//!   the operation. Code that decodes calls [`check_nesting`] (trees) or [`check_typed_nesting`] (types) first, since
-//!   those recurse.
+//!   the operation. Code that decodes does so through the module `document`, which bounds depth and size first.
 //!
 //! The checksum that an OP_MSG may end with is cut off and not verified: TCP and TLS guard the bytes already, and
 //! servers send it only where they are asked for it, which this driver does not do.
 
 mod header;
 mod message;
-mod nesting;
 mod reply;
 
 pub(crate) use header::Header;
 pub(crate) use message::{Message, Sequence};
-pub(crate) use nesting::{check_nesting, check_typed_nesting};
 pub(crate) use reply::Reply;
 
 /// The op code of every message.

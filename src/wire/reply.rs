@@ -139,6 +139,7 @@ mod tests {
     use mongo_blocking_test_server::wire::{self, Forge, Request};
 
     use super::*;
+    use crate::document::{NestingLimits, check_nesting};
     use crate::wire::{MAX_MESSAGE_BYTES, Message};
 
     fn request() -> Request {
@@ -262,7 +263,7 @@ mod tests {
             }
             let Ok(reply) = decode(bytes) else { continue };
             accepted += 1;
-            if crate::wire::check_nesting(reply.document()).is_ok() {
+            if check_nesting(reply.document(), NestingLimits::DEFAULT).is_ok() {
                 let _ = bson::Document::try_from(reply.document());
             }
         }

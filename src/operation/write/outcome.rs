@@ -1,18 +1,21 @@
 //! What a series of write commands has led to: their replies added up, and the result or the error at the end.
 
 use std::collections::HashSet;
+use std::mem::take;
+use std::sync::Arc;
 
-use bson::{Bson, RawArray, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawArray, RawBson, RawDocument, RawDocumentBuf};
 
 use super::{Entry, WriteKind};
 use crate::bson_ext;
+use crate::document::{NestingLimits, check_nesting, decode_value};
 use crate::error::{
     BulkWriteError, Error, ErrorKind, InsertManyError, Result, Stage, WriteConcernError, WriteError, error_labels,
-    shown,
 };
-use crate::operation::reply::{describe_concern_error, malformed, write_concern_error, write_errors};
+use crate::operation::Namespace;
+use crate::operation::reply::{malformed, write_concern_error, write_errors};
+use crate::options::ServerAddress;
 use crate::results::{BulkWriteResult, InsertManyResult};
-use crate::wire::check_nesting;
 
 /// What the writes have led to.
 #[derive(Default)]
@@ -24,30 +27,57 @@ pub(crate) struct WriteOutcome {
     pub(super) failure: Option<Error>,
     labels: Vec<String>,
     response: Option<RawDocumentBuf>,
+    /// How many statements were sent and answered.
+    sent: usize,
+    /// `database.collection`.
+    namespace: String,
+    /// The server that answered last.
+    server: Option<Arc<ServerAddress>>,
+    /// Whether the server's time limit is `timeoutMS`.
+    limited: bool,
 }
 
 impl WriteOutcome {
+    /// The outcome of writes to a collection of which none has been sent.
+    pub(super) fn new(namespace: Namespace<'_>) -> Self {
+        WriteOutcome { namespace: namespace.to_string(), ..WriteOutcome::default() }
+    }
+
+    /// Notes which server has answered, and how many statements.
+    pub(super) fn answered(&mut self, server: &Arc<ServerAddress>, statements: usize) {
+        self.server = Some(server.clone());
+        self.sent += statements;
+    }
+
+    /// Says whether the server's time limit was what `timeoutMS` left.
+    pub(crate) fn limited_by_timeout(mut self, limited: bool) -> Self {
+        self.limited = limited;
+        self
+    }
+
     /// Adds the reply to one command.
     pub(super) fn read(&mut self, kind: WriteKind, reply: &RawDocument, sent: &[Entry], ordered: bool) -> Result<()> {
         // The whole reply is checked before any of it counts.
-        let mut answer = WriteReply::read(kind, reply)?;
+        let mut answer = WriteReply::read(kind, reply, sent.len())?;
         let failed: HashSet<usize> = answer.errors.iter().map(|error| error.index).collect();
         for error in &mut answer.errors {
             error.index = callers_index(sent, error.index)?;
         }
         let upserted = upserted(answer.upserted, sent)?;
+        let result = &mut self.result;
         match kind {
             WriteKind::Insert => {
-                self.result.inserted_count += answer.n;
+                result.inserted_count = sum(result.inserted_count, answer.n)?;
                 self.inserted(sent, &failed, ordered);
             }
-            WriteKind::Delete => self.result.deleted_count += answer.n,
+            WriteKind::Delete => result.deleted_count = sum(result.deleted_count, answer.n)?,
             WriteKind::Update => {
                 let count = upserted.len() as u64;
-                self.result.upserted_count += count;
-                self.result.matched_count += answer.n.saturating_sub(count);
-                self.result.modified_count += answer.modified;
-                self.result.upserted_ids.extend(upserted);
+                let matched = sum(result.matched_count, answer.n.saturating_sub(count))?;
+                let modified = sum(result.modified_count, answer.modified)?;
+                (result.matched_count, result.modified_count) = (matched, modified);
+                result.upserted_count += count;
+                result.upserted_ids.extend(upserted);
             }
         }
         self.write_errors.append(&mut answer.errors);
@@ -79,21 +109,45 @@ impl WriteOutcome {
 
     /// The result of a single write, whose errors stand alone.
     pub(crate) fn single(mut self) -> Result<BulkWriteResult> {
-        if let Some(failure) = self.failure {
-            return Err(failure);
+        if let Some(failure) = self.failure.take() {
+            return Err(failure.with_namespace(&self.namespace));
         }
-        let kind = if let Some(mut error) = self.write_errors.pop() {
-            error.response = self.response;
-            let message = format!("write error {}: {}", error.code, shown(&error.message));
+        let id = self.result.inserted_ids.values().chain(self.result.upserted_ids.values()).next();
+        let id = id.and_then(|id| RawBson::try_from(id.clone()).ok());
+        let error = if let Some(mut error) = self.write_errors.pop() {
+            error.response = self.response.take();
+            let message = format!("write error {}", error.describe());
             Error::new(ErrorKind::Write(error), Stage::Command, message)
         } else if let Some(mut error) = self.write_concern_errors.pop() {
-            error.response = self.response;
-            let message = describe_concern_error(&error);
+            error.response = self.response.take();
+            let message = error.describe();
             Error::new(ErrorKind::WriteConcern(error), Stage::Command, message)
         } else {
             return Ok(self.result);
         };
-        Err(self.labels.into_iter().fold(kind, Error::with_label))
+        let error = take(&mut self.labels).into_iter().fold(error, Error::with_label);
+        let error = match id {
+            Some(id) => error.with_document_id(id),
+            None => error,
+        };
+        Err(self.located(error))
+    }
+
+    /// The failure of one statement among many, with its place and how much was sent before.
+    fn counted(&self, failure: Error) -> Error {
+        let Some(index) = failure.document_index() else { return failure };
+        let message = format!("number {index} (from 0): {}; {} were sent before", failure.message(), self.sent);
+        failure.with_message(message)
+    }
+
+    /// The error with server and collection. Where the server's time limit is `timeoutMS`, that is what ran out.
+    fn located(&self, error: Error) -> Error {
+        let error = error.with_namespace(&self.namespace);
+        let error = match &self.server {
+            Some(server) => error.with_address(server),
+            None => error,
+        };
+        if self.limited { error.into_timeout() } else { error }
     }
 
     /// The result of an `insert_many`.
@@ -134,29 +188,29 @@ impl WriteOutcome {
             && self.write_concern_errors.is_empty();
         let message = match (self.write_errors.first(), self.write_concern_errors.first(), &self.failure) {
             (Some(error), _, _) => format!(
-                "{} of the writes failed; the first, number {} (from 0), with {}: {}",
+                "{} of the writes failed; the first, number {} (from 0), with {}",
                 self.write_errors.len(),
                 error.index,
-                error.code,
-                shown(&error.message)
+                error.describe()
             ),
-            (None, Some(error), _) => describe_concern_error(error),
-            (None, None, _) => "a part of the writes was not done".to_owned(),
+            (None, Some(error), _) => error.describe(),
+            (None, None, _) => format!("{} writes were sent and answered, the rest was not", self.sent),
         };
-        let failure = match self.failure {
+        let failure = self.failure.take().map(|failure| self.counted(failure.with_namespace(&self.namespace)));
+        let failure = match failure {
             Some(failure) if nothing_happened => return Err(failure),
             failure => failure,
         };
-        let error =
-            Error::new(kind(self.write_errors, self.write_concern_errors, self.result), Stage::Command, message);
-        let mut error = self.labels.into_iter().fold(error, Error::with_label);
+        let lists = (take(&mut self.write_errors), take(&mut self.write_concern_errors), take(&mut self.result));
+        let error = Error::new(kind(lists.0, lists.1, lists.2), Stage::Command, message);
+        let mut error = take(&mut self.labels).into_iter().fold(error, Error::with_label);
         if let Some(failure) = failure {
             for label in failure.labels().map(str::to_owned).collect::<Vec<_>>() {
                 error = error.with_label(label);
             }
             error = error.with_source(failure);
         }
-        Err(error)
+        Err(self.located(error))
     }
 }
 
@@ -172,16 +226,21 @@ struct WriteReply<'a> {
 
 impl<'a> WriteReply<'a> {
     /// Goes through the reply once.
-    fn read(kind: WriteKind, reply: &'a RawDocument) -> Result<Self> {
+    fn read(kind: WriteKind, reply: &'a RawDocument, sent: usize) -> Result<Self> {
         let mut answer = WriteReply::default();
         let (mut n, mut modified) = (None, None);
-        for field in reply.iter() {
-            let (key, value) = field.map_err(malformed)?;
-            match key.as_str() {
+        for field in reply.iter_elements() {
+            let field = field.map_err(malformed)?;
+            let key = field.key().as_str();
+            if !READ.contains(&key) {
+                continue;
+            }
+            let value = field.value().map_err(malformed)?;
+            match key {
                 "n" => n = bson_ext::count(value),
                 "nModified" => modified = bson_ext::count(value),
                 "upserted" => answer.upserted = value.as_array(),
-                "writeErrors" => answer.errors = write_errors(value)?,
+                "writeErrors" => answer.errors = write_errors(value, sent)?,
                 "writeConcernError" => answer.concern_error = Some(write_concern_error(value)?),
                 _ => {}
             }
@@ -196,17 +255,29 @@ impl<'a> WriteReply<'a> {
     }
 }
 
+/// The fields of a reply that are read. What the others hold is not looked at.
+const READ: [&str; 5] = ["n", "nModified", "upserted", "writeErrors", "writeConcernError"];
+
+/// The sum of what two replies counted.
+fn sum(a: u64, b: u64) -> Result<u64> {
+    let too_many = || Error::invalid_reply(Stage::Decode, "the replies' counts add up to more than 64 bits hold");
+    a.checked_add(b).ok_or_else(too_many)
+}
+
 /// The index in the caller's list and the `_id` of each document that an upsert inserted.
 fn upserted(list: Option<&RawArray>, sent: &[Entry]) -> Result<Vec<(usize, Bson)>> {
     let wrong = || Error::invalid_reply(Stage::Decode, "an entry of the reply's 'upserted' lacks index or _id");
     let mut upserted = Vec::new();
     for entry in list.into_iter().flatten() {
+        if upserted.len() == sent.len() {
+            return Err(Error::invalid_reply(Stage::Decode, "the reply has more upserts than statements were sent"));
+        }
         let entry = entry.map_err(malformed)?.as_document().ok_or_else(wrong)?;
         let index = entry.get("index").map_err(malformed)?.and_then(bson_ext::count).ok_or_else(wrong)?;
         let id = entry.get("_id").map_err(malformed)?.ok_or_else(wrong)?;
-        check_nesting(entry)?;
+        check_nesting(entry, NestingLimits::DEFAULT)?;
         let index = callers_index(sent, usize::try_from(index).map_err(|_| wrong())?)?;
-        upserted.push((index, Bson::try_from(id).map_err(malformed)?));
+        upserted.push((index, decode_value(id, entry, NestingLimits::DEFAULT)?));
     }
     Ok(upserted)
 }

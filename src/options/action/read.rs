@@ -29,7 +29,8 @@ action_options! {
         projection: Document,
         /// How many documents to leave out first.
         skip: u64,
-        /// The most documents to return; 0 for no limit. Negative: that many, in one batch.
+        /// The most documents to return; 0 for no limit. Negative: at most that many in one batch, which a smaller
+        /// `batch_size` and the server's limit of 16 MiB for a reply make smaller.
         limit: i64,
         /// Documents in a batch; 0 opens the cursor with an empty first batch.
         batch_size: u32,

@@ -1,0 +1,143 @@
+//! A document as a value, and what is wrong where it does not fit.
+
+use std::any::{Any, TypeId};
+
+use bson::error::ErrorKind as BsonErrorKind;
+use bson::{Bson, Document, RawBsonRef, RawDeserializer, RawDocument};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::nesting::{Extent, NestingLimits, check_nesting, extent, malformed, too_deep, too_many};
+use super::path::{Segment, first_invalid, join, within};
+use super::tracked::{Exceeded, Fault, Track, Tracked};
+use crate::error::{Error, ErrorKind, Result, Stage, harmless_id};
+
+/// The document as a value that borrows nothing.
+///
+/// A [`Document`] is taken over as it is. Through serde, `{ "$oid": ".." }` and its like would come out as what they mean in
+/// Extended JSON, though the server stores them as documents.
+pub(crate) fn decode_owned<T: DeserializeOwned + 'static>(document: &RawDocument, limits: NestingLimits) -> Result<T> {
+    if TypeId::of::<T>() != TypeId::of::<Document>() {
+        return decode(document, limits);
+    }
+    let mut tree = Some(decode_tree(document, limits)?);
+    let same: &mut dyn Any = &mut tree;
+    same.downcast_mut::<Option<T>>().and_then(Option::take).map_or_else(|| decode(document, limits), Ok)
+}
+
+/// The document as a tree.
+pub(crate) fn decode_tree(document: &RawDocument, limits: NestingLimits) -> Result<Document> {
+    check_nesting(document, limits)?;
+    Document::try_from(document).map_err(|source| not_a_tree(document, source, limits))
+}
+
+/// A value within a document as a tree. The document has been checked.
+pub(crate) fn decode_value(value: RawBsonRef<'_>, document: &RawDocument, limits: NestingLimits) -> Result<Bson> {
+    Bson::try_from(value).map_err(|source| not_a_tree(document, source, limits))
+}
+
+/// The document as a value. How deep it is does not matter where the type does not go as deep.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(document: &'a RawDocument, limits: NestingLimits) -> Result<T> {
+    if let Extent::Within = extent(document, limits.typed) {
+        let decoded = bson::deserialize_from_slice(document.as_bytes());
+        return decoded.map_err(|source| does_not_fit::<T>(document, source, limits));
+    }
+    let track = Track::new(limits.typed / TRACKED_SHARE, MOST_TRACKED_ELEMENTS);
+    let decoded = RawDeserializer::new(document.as_bytes())
+        .map_err(malformed)
+        .map(|inner| T::deserialize(Tracked { inner, track: &track }))?;
+    decoded.map_err(|failure| match track.exceeded() {
+        Some(Exceeded::Levels) => about(document, too_deep(limits.typed / TRACKED_SHARE)),
+        Some(Exceeded::Elements) => about(document, too_many()),
+        None => explain(document, failure.inner, track.into_fault(), limits),
+    })
+}
+
+/// Decodes once more, to find out which field it is.
+fn does_not_fit<'a, T: Deserialize<'a>>(
+    document: &'a RawDocument,
+    source: bson::error::Error,
+    limits: NestingLimits,
+) -> Error {
+    let track = Track::new(limits.typed / TRACKED_SHARE, MOST_TRACKED_ELEMENTS);
+    let again = RawDeserializer::new(document.as_bytes()).map(|inner| T::deserialize(Tracked { inner, track: &track }));
+    let found = matches!(again, Ok(Err(_))) && track.exceeded().is_none();
+    drop(again);
+    let fault = if found { track.into_fault() } else { None };
+    explain(document, source, fault, limits)
+}
+
+/// The error for a document that could not be turned into a tree because of `source`.
+pub(crate) fn not_a_tree(document: &RawDocument, source: bson::error::Error, limits: NestingLimits) -> Error {
+    explain(document, source, None, limits)
+}
+
+/// The error for a document that could not be decoded because of `source`.
+fn explain(
+    document: &RawDocument,
+    mut source: bson::error::Error,
+    fault: Option<Fault>,
+    limits: NestingLimits,
+) -> Error {
+    let what = named(document);
+    let error = match source.kind {
+        BsonErrorKind::Utf8Encoding { .. } => {
+            let path = join(&first_invalid(document, limits.tree).unwrap_or_default());
+            let message = format!("{} is not valid UTF-8", field_of(&path, &what));
+            with_path(Error::new(ErrorKind::Deserialize, Stage::Decode, message), path)
+                .with_hint("bson::Utf8Lossy<T> as the type reads such strings with replacement characters; RawDocumentBuf leaves them as they are")
+        }
+        BsonErrorKind::MalformedBytes { .. } | BsonErrorKind::EndOfStream { .. } if is_malformed(document, limits) => {
+            malformed(source.clone())
+        }
+        _ => {
+            let path = fault.as_ref().map(|fault| path_of(document, fault)).unwrap_or_default();
+            if let Some(words) = fault.and_then(|fault| fault.words) {
+                source.message = Some(words);
+            }
+            let message = format!("{} does not fit the type that was asked for", field_of(&path, &what));
+            with_path(Error::new(ErrorKind::Deserialize, Stage::Decode, message), path)
+        }
+    };
+    about(document, error.with_source(source))
+}
+
+fn path_of(document: &RawDocument, fault: &Fault) -> String {
+    let mut path = within(document, &fault.path).to_vec();
+    if path.len() == fault.path.len() {
+        path.extend(fault.missing.map(|field| Segment::Key(field.to_owned())));
+    }
+    join(&path)
+}
+
+fn with_path(error: Error, path: String) -> Error {
+    if path.is_empty() { error } else { error.with_path(path) }
+}
+
+fn field_of(path: &str, what: &str) -> String {
+    if path.is_empty() { what.to_owned() } else { format!("{path} of {what}") }
+}
+
+/// The document, as a message calls it.
+fn named(document: &RawDocument) -> String {
+    let id = document.get("_id").ok().flatten().and_then(harmless_id);
+    id.map_or_else(|| "a document".to_owned(), |id| format!("the document with _id {id}"))
+}
+
+/// The error with the document's `_id`.
+fn about(document: &RawDocument, error: Error) -> Error {
+    match document.get("_id") {
+        Ok(Some(id)) => error.with_document_id(id.into()),
+        _ => error,
+    }
+}
+
+/// Whether the bytes are at fault, not the type.
+fn is_malformed(document: &RawDocument, limits: NestingLimits) -> bool {
+    first_invalid(document, limits.tree).is_some()
+}
+
+/// Following a deserializer takes up to twice the stack for each level, so it goes down half as far.
+const TRACKED_SHARE: usize = 2;
+/// As many elements as the largest document has that a server sends; more are not decoded into a type.
+const MOST_TRACKED_ELEMENTS: usize = super::nesting::MAX_ELEMENTS;
