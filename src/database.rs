@@ -7,9 +7,7 @@ use std::time::Duration;
 use bson::{Bson, Document, RawDocumentBuf};
 
 use crate::client::Client;
-use crate::collection::{
-    Aggregate, Collection, CollectionOptions, Defaults, check_collection_name, check_database_name,
-};
+use crate::collection::{Aggregate, Collection, Defaults, check_collection_name, check_database_name};
 use crate::cursor::{Cursor, CursorSettings};
 use crate::error::Result;
 use crate::operation::reply::decode_reply;
@@ -19,17 +17,16 @@ use crate::options::action::{
     run_command_setters, run_cursor_command_setters,
 };
 use crate::options::{
-    AggregateOptions, Collation, CreateCollectionOptions, CursorType, DropDatabaseOptions, ListCollectionsOptions,
-    ListDatabasesOptions, ReadConcern, ReadPreference, RunCommandOptions, RunCursorCommandOptions, WriteConcern,
+    AggregateOptions, ChangeStreamPreAndPostImages, ClusteredIndex, Collation, CollectionOptions,
+    CreateCollectionOptions, CursorType, DatabaseOptions, DropDatabaseOptions, IndexOptionDefaults,
+    ListCollectionsOptions, ListDatabasesOptions, ReadConcern, ReadPreference, RunCommandOptions,
+    RunCursorCommandOptions, SelectionCriteria, TimeseriesOptions, ValidationAction, ValidationLevel, WriteConcern,
 };
 use crate::results::DatabaseSpecification;
 
 /// A handle on a database. Cheap to clone; nothing is sent until an operation runs.
 #[derive(Clone, Debug)]
 pub struct Database(Arc<Inner>);
-
-/// What the operations of a database and of its collections use unless their own options say otherwise.
-pub type DatabaseOptions = CollectionOptions;
 
 #[derive(Debug)]
 struct Inner {
@@ -67,7 +64,7 @@ impl Client {
     pub fn database_with_options(&self, name: impl Into<String>, options: DatabaseOptions) -> Database {
         let own = self.inner().options();
         let inherited = Defaults {
-            read_preference: own.read_preference.clone(),
+            selection_criteria: own.read_preference.clone().into(),
             read_concern: own.read_concern.clone(),
             write_concern: own.write_concern.clone(),
         };
@@ -172,12 +169,24 @@ impl Database {
     ///
     /// ```no_run
     /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
-    /// println!("{:?}", library.read_preference().mode);
+    /// println!("{:?}", library.read_preference().mode());
     /// # Ok(())
     /// # }
     /// ```
     pub fn read_preference(&self) -> &ReadPreference {
-        &self.0.defaults.read_preference
+        self.0.defaults.read_preference()
+    }
+
+    /// Which servers its reads go to: its own choice, or the client's. `None` is not returned; the official driver may.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// println!("{:?}", library.selection_criteria());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn selection_criteria(&self) -> Option<&SelectionCriteria> {
+        Some(&self.0.defaults.selection_criteria)
     }
 
     /// A handle on a collection whose documents are read and written as `T`.
@@ -408,7 +417,11 @@ impl RunCommand<'_> {
 
     fn operation(&self) -> Result<run_command::RunCommand<'_>> {
         let name = self.database.checked_name()?;
-        run_command::RunCommand::new(name, &self.command, self.options.read_preference.as_ref())
+        run_command::RunCommand::new(
+            name,
+            &self.command,
+            SelectionCriteria::preference(self.options.selection_criteria.as_ref()),
+        )
     }
 }
 
@@ -433,7 +446,7 @@ impl RunCursorCommand<'_> {
     pub fn run(self) -> Result<Cursor<Document>> {
         let client = &self.database.0.client;
         let name = self.database.checked_name()?;
-        let preference = self.options.read_preference.as_ref();
+        let preference = SelectionCriteria::preference(self.options.selection_criteria.as_ref());
         let settings = CursorSettings {
             batch_size: self.options.batch_size,
             max_await_time: self.options.max_time,

@@ -114,7 +114,7 @@ mod wire;
 #[cfg(feature = "aws")]
 pub use auth::aws_source_report;
 pub use client::Client;
-pub use collection::{Collection, CollectionOptions, WriteModel};
+pub use collection::{Collection, WriteModel};
 pub use credential::{
     AllowedHosts, AwsCredential, AwsCredentialProvider, AwsKeys, AwsSearchFailed, AwsSkipped, AwsSource,
     AwsSourceReport, CanonicalizeHostName, CrCredential, Credential, GssapiCredential, IdpServerInfo,
@@ -122,8 +122,9 @@ pub use credential::{
     PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
 pub use cursor::Cursor;
-pub use database::{Database, DatabaseOptions};
+pub use database::Database;
 pub use error::{Error, Result};
+pub use options::{CollectionOptions, DatabaseOptions, IndexModel};
 pub use policy::SecurityPolicy;
 pub use resolver::{Resolver, SrvRecord};
 pub use secret::Secret;

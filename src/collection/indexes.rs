@@ -10,7 +10,9 @@ use crate::error::codes::NAMESPACE_NOT_FOUND;
 use crate::error::{Error, Result};
 use crate::operation::indexes as operation;
 use crate::options::action::{create_index_setters, drop_index_setters, list_indexes_setters};
-use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, WriteConcern};
+use crate::options::{
+    CommitQuorum, CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, WriteConcern,
+};
 use crate::results::{CreateIndexResult, CreateIndexesResult};
 
 impl<T> Collection<T> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::operation::Namespace;
-use crate::options::{ReadConcern, ReadPreference, WriteConcern};
+use crate::options::{CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 
 pub use bulk::{BulkWrite, WriteModel};
 pub use find_and_modify::{FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate};
@@ -52,43 +52,11 @@ struct Shared {
     defaults: Defaults,
 }
 
-/// What the operations of a collection use unless their own options say otherwise.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct CollectionOptions {
-    /// Which server reads go to, instead of the database's choice.
-    pub read_preference: Option<ReadPreference>,
-    /// The read concern, instead of the database's.
-    pub read_concern: Option<ReadConcern>,
-    /// The write concern, instead of the database's.
-    pub write_concern: Option<WriteConcern>,
-}
-
-impl CollectionOptions {
-    /// Sets [`CollectionOptions::read_preference`].
-    pub fn read_preference(mut self, value: ReadPreference) -> Self {
-        self.read_preference = Some(value);
-        self
-    }
-
-    /// Sets [`CollectionOptions::read_concern`].
-    pub fn read_concern(mut self, value: ReadConcern) -> Self {
-        self.read_concern = Some(value);
-        self
-    }
-
-    /// Sets [`CollectionOptions::write_concern`].
-    pub fn write_concern(mut self, value: WriteConcern) -> Self {
-        self.write_concern = Some(value);
-        self
-    }
-}
-
 /// What the operations of a handle use unless their own options name something else: inherited from the client by the database,
 /// and from the database by the collection.
 #[derive(Clone, Debug)]
 pub(crate) struct Defaults {
-    pub(crate) read_preference: ReadPreference,
+    pub(crate) selection_criteria: SelectionCriteria,
     pub(crate) read_concern: Option<ReadConcern>,
     pub(crate) write_concern: Option<WriteConcern>,
 }
@@ -97,18 +65,24 @@ impl Defaults {
     /// These, with what the options name in their place.
     pub(crate) fn with(&self, options: CollectionOptions) -> Defaults {
         Defaults {
-            read_preference: options.read_preference.unwrap_or_else(|| self.read_preference.clone()),
+            selection_criteria: options.selection_criteria.unwrap_or_else(|| self.selection_criteria.clone()),
             read_concern: options.read_concern.or_else(|| self.read_concern.clone()),
             write_concern: options.write_concern.or_else(|| self.write_concern.clone()),
         }
     }
 
+    /// The read preference among the criteria.
+    pub(crate) fn read_preference(&self) -> &ReadPreference {
+        let SelectionCriteria::ReadPreference(preference) = &self.selection_criteria;
+        preference
+    }
+
     /// Fills in what a read does not name itself.
-    pub(crate) fn fill_in_read(&self, concern: &mut Option<ReadConcern>, preference: &mut Option<ReadPreference>) {
+    pub(crate) fn fill_in_read(&self, concern: &mut Option<ReadConcern>, criteria: &mut Option<SelectionCriteria>) {
         if concern.is_none() {
             concern.clone_from(&self.read_concern);
         }
-        preference.get_or_insert_with(|| self.read_preference.clone());
+        criteria.get_or_insert_with(|| self.selection_criteria.clone());
     }
 
     /// Fills in what a write does not name itself.
@@ -206,12 +180,24 @@ impl<T> Collection<T> {
     ///
     /// ```no_run
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
-    /// println!("{:?}", animals.read_preference().mode);
+    /// println!("{:?}", animals.read_preference().mode());
     /// # Ok(())
     /// # }
     /// ```
     pub fn read_preference(&self) -> &ReadPreference {
-        &self.shared.defaults.read_preference
+        self.shared.defaults.read_preference()
+    }
+
+    /// Which servers its reads go to: its own choice, or what it inherits. `None` is not returned; the official driver may.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// println!("{:?}", animals.selection_criteria());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn selection_criteria(&self) -> Option<&SelectionCriteria> {
+        Some(&self.shared.defaults.selection_criteria)
     }
 
     /// The full name, checked: a server would take some invalid names for something else.

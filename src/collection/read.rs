@@ -18,7 +18,7 @@ use crate::options::action::{
 };
 use crate::options::{
     AggregateOptions, Collation, CountOptions, CursorType, DistinctOptions, EstimatedDocumentCountOptions,
-    FindOneOptions, FindOptions, Hint, ReadConcern, ReadPreference, WriteConcern,
+    FindOneOptions, FindOptions, Hint, ReadConcern, SelectionCriteria, WriteConcern,
 };
 
 impl<T> Collection<T> {
@@ -136,8 +136,8 @@ impl<T> Find<'_, T> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses the query; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Cursor<T>> {
-        let FindOptions { read_concern, read_preference, .. } = &mut self.options;
-        self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
+        let FindOptions { read_concern, selection_criteria, .. } = &mut self.options;
+        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
         let settings = CursorSettings {
             batch_size: self.options.batch_size,
             max_await_time: self.options.max_await_time,
@@ -214,8 +214,8 @@ impl<'a, T> Aggregate<'a, T> {
     /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) after `$out` or `$merge`; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Cursor<T>> {
-        let AggregateOptions { read_concern, read_preference, write_concern, .. } = &mut self.options;
-        self.defaults.fill_in_read(read_concern, read_preference);
+        let AggregateOptions { read_concern, selection_criteria, write_concern, .. } = &mut self.options;
+        self.defaults.fill_in_read(read_concern, selection_criteria);
         self.defaults.fill_in_write(write_concern);
         let settings = CursorSettings {
             batch_size: self.options.batch_size,
@@ -271,7 +271,7 @@ impl<T> CountDocuments<'_, T> {
             comment: own.comment,
             max_time: own.max_time,
             read_concern: own.read_concern,
-            read_preference: own.read_preference,
+            selection_criteria: own.selection_criteria,
             ..AggregateOptions::default()
         };
         let action = self.collection.aggregate(pipeline).with_options(options).with_type::<RawDocumentBuf>();
@@ -321,8 +321,8 @@ impl<T> EstimatedDocumentCount<'_, T> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<u64> {
-        let EstimatedDocumentCountOptions { read_concern, read_preference, .. } = &mut self.options;
-        self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
+        let EstimatedDocumentCountOptions { read_concern, selection_criteria, .. } = &mut self.options;
+        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
         let mut count = operation::count::Count { namespace: self.collection.namespace()?, options: &self.options };
         let inner = self.collection.client().inner();
         inner.execute(&mut count, inner.operation_deadline())
@@ -348,8 +348,8 @@ impl<T> Distinct<'_, T> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Vec<Bson>> {
-        let DistinctOptions { read_concern, read_preference, .. } = &mut self.options;
-        self.collection.shared.defaults.fill_in_read(read_concern, read_preference);
+        let DistinctOptions { read_concern, selection_criteria, .. } = &mut self.options;
+        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
         let inner = self.collection.client().inner();
         let mut distinct = operation::distinct::Distinct {
             namespace: self.collection.namespace()?,

@@ -10,7 +10,7 @@ use super::reply::check_write_concern;
 use super::{Command, CursorReply, Namespace, Operation, Retry, Target};
 use crate::description::{ServerDescription, WireVersion};
 use crate::error::Result;
-use crate::options::{AggregateOptions, ServerAddress};
+use crate::options::{AggregateOptions, SelectionCriteria, ServerAddress};
 use crate::wire::Reply;
 
 /// A pipeline on a collection, or on the database where `collection` is `None`.
@@ -32,7 +32,7 @@ impl Operation for Aggregate<'_> {
     type Output = CursorReply;
 
     fn target(&self) -> Target<'_> {
-        Target::of(self.options.read_preference.as_ref())
+        Target::of(SelectionCriteria::preference(self.options.selection_criteria.as_ref()))
     }
 
     fn retry(&self) -> Retry {
@@ -69,7 +69,7 @@ impl Operation for Aggregate<'_> {
         let mut command = Command::new("aggregate", self.database, body.finish());
         // Before MongoDB 5.0 only a primary runs $out and $merge.
         if !writes || server.max_wire_version >= WireVersion::MONGODB_5_0 {
-            command.read_preference = options.read_preference.as_ref();
+            command.read_preference = SelectionCriteria::preference(options.selection_criteria.as_ref());
         }
         Ok(command)
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bson::raw::{CStr, cstr};
 use bson::{Bson, Document, RawArrayBuf, RawBson, RawDocumentBuf};
+use serde::Serialize;
 
 use crate::deadline::{whole_millis, whole_seconds};
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -42,9 +43,10 @@ impl Body {
         }
     }
 
-    pub(crate) fn int(&mut self, key: &CStr, value: Option<i32>) {
+    /// A small number: servers want 32 bits. What does not fit becomes the greatest, which they refuse.
+    pub(crate) fn uint(&mut self, key: &CStr, value: Option<u32>) {
         if let Some(value) = value {
-            self.0.append(key, value);
+            self.0.append(key, i32::try_from(value).unwrap_or(i32::MAX));
         }
     }
 
@@ -63,6 +65,14 @@ impl Body {
     pub(crate) fn document(&mut self, key: &CStr, value: Option<&Document>) -> Result<()> {
         if let Some(value) = value {
             self.0.append(key, raw(value)?);
+        }
+        Ok(())
+    }
+
+    /// A value whose form on the wire is that of its serialization.
+    pub(crate) fn serialized(&mut self, key: &CStr, value: Option<&impl Serialize>) -> Result<()> {
+        if let Some(value) = value {
+            self.0.append(key, bson::serialize_to_raw_document_buf(value).map_err(not_bson)?);
         }
         Ok(())
     }

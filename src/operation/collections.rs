@@ -37,16 +37,21 @@ impl Operation for CreateCollection<'_> {
         body.long(cstr!("max"), options.max);
         body.document(cstr!("storageEngine"), options.storage_engine.as_ref())?;
         body.document(cstr!("validator"), options.validator.as_ref())?;
-        body.text(cstr!("validationLevel"), options.validation_level.as_ref());
-        body.text(cstr!("validationAction"), options.validation_action.as_ref());
-        body.document(cstr!("indexOptionDefaults"), options.index_option_defaults.as_ref())?;
+        if let Some(level) = &options.validation_level {
+            body.put(cstr!("validationLevel"), level.as_str());
+        }
+        if let Some(action) = &options.validation_action {
+            body.put(cstr!("validationAction"), action.as_str());
+        }
+        body.serialized(cstr!("indexOptionDefaults"), options.index_option_defaults.as_ref())?;
         body.text(cstr!("viewOn"), options.view_on.as_ref());
         body.documents(cstr!("pipeline"), options.pipeline.as_ref())?;
         body.collation(options.collation.as_ref());
-        body.document(cstr!("timeseries"), options.timeseries.as_ref())?;
-        body.seconds(cstr!("expireAfterSeconds"), options.expire_after);
-        body.document(cstr!("clusteredIndex"), options.clustered_index.as_ref())?;
-        body.document(cstr!("changeStreamPreAndPostImages"), options.change_stream_pre_and_post_images.as_ref())?;
+        body.serialized(cstr!("timeseries"), options.timeseries.as_ref())?;
+        body.seconds(cstr!("expireAfterSeconds"), options.expire_after_seconds);
+        body.serialized(cstr!("clusteredIndex"), options.clustered_index.as_ref())?;
+        let images = options.change_stream_pre_and_post_images.as_ref();
+        body.serialized(cstr!("changeStreamPreAndPostImages"), images)?;
         body.any(cstr!("comment"), options.comment.as_ref())?;
         body.write_concern(options.write_concern.as_ref())?;
         Ok(Command::new("create", self.namespace.database, body.finish()))

@@ -10,7 +10,7 @@ use super::{Command, Namespace, Operation, Retry, Target};
 use crate::bson_ext;
 use crate::description::ServerDescription;
 use crate::error::{Error, Result, Stage};
-use crate::options::{EstimatedDocumentCountOptions, ServerAddress};
+use crate::options::{EstimatedDocumentCountOptions, SelectionCriteria, ServerAddress};
 use crate::wire::Reply;
 
 /// `count` without a filter.
@@ -23,7 +23,7 @@ impl Operation for Count<'_> {
     type Output = u64;
 
     fn target(&self) -> Target<'_> {
-        Target::of(self.options.read_preference.as_ref())
+        Target::of(SelectionCriteria::preference(self.options.selection_criteria.as_ref()))
     }
 
     fn retry(&self) -> Retry {
@@ -40,7 +40,10 @@ impl Operation for Count<'_> {
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
         body.read_concern(self.options.read_concern.as_ref());
         let command = Command::new("count", self.namespace.database, body.finish());
-        Ok(Command { read_preference: self.options.read_preference.as_ref(), ..command })
+        Ok(Command {
+            read_preference: SelectionCriteria::preference(self.options.selection_criteria.as_ref()),
+            ..command
+        })
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<u64> {

@@ -10,7 +10,7 @@ use super::{Command, Namespace, Operation, Retry, Target};
 use crate::description::ServerDescription;
 use crate::document::{NestingLimits, check_nesting, decode_value, not_a_tree};
 use crate::error::{Error, Result, Stage};
-use crate::options::{DistinctOptions, ServerAddress};
+use crate::options::{DistinctOptions, SelectionCriteria, ServerAddress};
 use crate::wire::Reply;
 
 /// `distinct` among the documents that match the filter.
@@ -26,7 +26,7 @@ impl Operation for Distinct<'_> {
     type Output = Vec<Bson>;
 
     fn target(&self) -> Target<'_> {
-        Target::of(self.options.read_preference.as_ref())
+        Target::of(SelectionCriteria::preference(self.options.selection_criteria.as_ref()))
     }
 
     fn retry(&self) -> Retry {
@@ -47,7 +47,10 @@ impl Operation for Distinct<'_> {
         body.max_time(self.options.max_time);
         body.read_concern(self.options.read_concern.as_ref());
         let command = Command::new("distinct", self.namespace.database, body.finish());
-        Ok(Command { read_preference: self.options.read_preference.as_ref(), ..command })
+        Ok(Command {
+            read_preference: SelectionCriteria::preference(self.options.selection_criteria.as_ref()),
+            ..command
+        })
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Vec<Bson>> {

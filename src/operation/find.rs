@@ -9,7 +9,7 @@ use super::body::{Body, raw};
 use super::{Command, CursorReply, Namespace, Operation, Retry, Target};
 use crate::description::ServerDescription;
 use crate::error::{Error, Result};
-use crate::options::{CursorType, FindOptions, ServerAddress};
+use crate::options::{CursorType, FindOptions, SelectionCriteria, ServerAddress};
 use crate::wire::Reply;
 
 /// `find`, which opens a cursor on the documents that match the filter.
@@ -33,7 +33,7 @@ impl Operation for Find<'_> {
     type Output = CursorReply;
 
     fn target(&self) -> Target<'_> {
-        Target::of(self.options.read_preference.as_ref())
+        Target::of(SelectionCriteria::preference(self.options.selection_criteria.as_ref()))
     }
 
     fn retry(&self) -> Retry {
@@ -85,7 +85,7 @@ impl Operation for Find<'_> {
         body.document(cstr!("let"), options.let_vars.as_ref())?;
         body.read_concern(options.read_concern.as_ref());
         let mut command = Command::new("find", self.namespace.database, body.finish());
-        command.read_preference = options.read_preference.as_ref();
+        command.read_preference = SelectionCriteria::preference(options.selection_criteria.as_ref());
         command.await_time = options.max_await_time;
         Ok(command)
     }

@@ -10,7 +10,10 @@ use super::reply::check_write_concern;
 use super::{Command, CursorReply, Namespace, Operation, Retry, Target};
 use crate::description::{ServerDescription, WireVersion};
 use crate::error::{Error, Result};
-use crate::options::{CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, ServerAddress};
+use crate::options::{
+    CommitQuorum, CreateIndexOptions, DropIndexOptions, Hint, IndexModel, IndexVersion, ListIndexesOptions,
+    ServerAddress, Sphere2DIndexVersion, TextIndexVersion,
+};
 use crate::wire::Reply;
 
 /// `createIndexes`, which returns the names of the indexes.
@@ -42,7 +45,15 @@ impl Operation for CreateIndexes<'_> {
         }
         let mut body = Body::new(cstr!("createIndexes"), self.namespace.collection);
         body.put(cstr!("indexes"), list);
-        body.any(cstr!("commitQuorum"), options.commit_quorum.as_ref())?;
+        match &options.commit_quorum {
+            None => {}
+            Some(CommitQuorum::Nodes(count)) => {
+                body.put(cstr!("commitQuorum"), i32::try_from(*count).unwrap_or(i32::MAX))
+            }
+            Some(CommitQuorum::VotingMembers) => body.put(cstr!("commitQuorum"), "votingMembers"),
+            Some(CommitQuorum::Majority) => body.put(cstr!("commitQuorum"), "majority"),
+            Some(CommitQuorum::Custom(name)) => body.put(cstr!("commitQuorum"), name.as_str()),
+        }
         body.max_time(options.max_time);
         body.any(cstr!("comment"), options.comment.as_ref())?;
         body.write_concern(options.write_concern.as_ref())?;
@@ -127,25 +138,27 @@ impl Operation for DropIndexes<'_> {
 }
 
 fn specification(index: &IndexModel) -> Result<RawDocumentBuf> {
-    let options = &index.options;
     let mut body = Body::empty();
     body.put(cstr!("key"), raw(&index.keys)?);
     body.put(cstr!("name"), index_name(index));
+    let Some(options) = &index.options else { return Ok(body.finish()) };
     body.flag(cstr!("unique"), options.unique);
     body.flag(cstr!("sparse"), options.sparse);
     body.seconds(cstr!("expireAfterSeconds"), options.expire_after);
     body.document(cstr!("partialFilterExpression"), options.partial_filter_expression.as_ref())?;
     body.collation(options.collation.as_ref());
     body.flag(cstr!("hidden"), options.hidden);
-    body.int(cstr!("v"), options.version);
+    body.uint(cstr!("v"), options.version.as_ref().map(IndexVersion::number));
     body.document(cstr!("storageEngine"), options.storage_engine.as_ref())?;
     body.document(cstr!("wildcardProjection"), options.wildcard_projection.as_ref())?;
     body.document(cstr!("weights"), options.weights.as_ref())?;
     body.text(cstr!("default_language"), options.default_language.as_ref());
     body.text(cstr!("language_override"), options.language_override.as_ref());
-    body.int(cstr!("textIndexVersion"), options.text_index_version);
-    body.int(cstr!("2dsphereIndexVersion"), options.sphere_2d_index_version);
-    body.int(cstr!("bits"), options.bits);
+    body.uint(cstr!("textIndexVersion"), options.text_index_version.as_ref().map(TextIndexVersion::number));
+    let sphere = options.sphere_2d_index_version.as_ref();
+    body.uint(cstr!("2dsphereIndexVersion"), sphere.map(Sphere2DIndexVersion::number));
+    body.uint(cstr!("bits"), options.bits);
+    body.uint(cstr!("bucketSize"), options.bucket_size);
     if let Some(max) = options.max {
         body.put(cstr!("max"), max);
     }
@@ -158,7 +171,8 @@ fn specification(index: &IndexModel) -> Result<RawDocumentBuf> {
 
 /// The name of an index: its own, or the one that MongoDB's tools give, keys and directions joined by underscores.
 fn index_name(index: &IndexModel) -> String {
-    index.options.name.clone().unwrap_or_else(|| name_of(&index.keys))
+    let own = index.options.as_ref().and_then(|options| options.name.clone());
+    own.unwrap_or_else(|| name_of(&index.keys))
 }
 
 fn name_of(keys: &Document) -> String {

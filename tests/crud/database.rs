@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use mongo_blocking::bson::{Bson, Document, doc};
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::Collation;
+use mongo_blocking::options::{
+    ChangeStreamPreAndPostImages, ClusteredIndex, Collation, IndexOptionDefaults, TimeseriesGranularity,
+    TimeseriesOptions, ValidationAction, ValidationLevel,
+};
 
 use super::{all, is_argument_error, numbered, place, place_with};
 
@@ -29,22 +32,31 @@ fn collections_with_options() {
     database
         .create_collection("strict")
         .validator(doc! {"a": {"$exists": true}})
-        .validation_level("moderate")
-        .validation_action("warn")
+        .validation_level(ValidationLevel::Moderate)
+        .validation_action(ValidationAction::Warn)
         .collation(Collation::new("de"))
         .storage_engine(doc! {"wiredTiger": {}})
-        .index_option_defaults(doc! {"storageEngine": {"wiredTiger": {}}})
+        .index_option_defaults(IndexOptionDefaults::builder().storage_engine(doc! {"wiredTiger": {}}).build())
         .comment("why")
         .run()
         .unwrap();
+    let minutes = TimeseriesOptions::builder()
+        .time_field("at")
+        .meta_field("m".to_owned())
+        .granularity(TimeseriesGranularity::Minutes)
+        .build();
     database
         .create_collection("times")
-        .timeseries(doc! {"timeField": "at", "metaField": "m", "granularity": "minutes"})
-        .expire_after(Duration::from_secs(3600))
+        .timeseries(minutes)
+        .expire_after_seconds(Duration::from_secs(3600))
         .run()
         .unwrap();
-    database.create_collection("clustered").clustered_index(doc! {"key": {"_id": 1}, "unique": true}).run().unwrap();
-    database.create_collection("images").change_stream_pre_and_post_images(doc! {"enabled": true}).run().unwrap();
+    database.create_collection("clustered").clustered_index(ClusteredIndex::default()).run().unwrap();
+    database
+        .create_collection("images")
+        .change_stream_pre_and_post_images(ChangeStreamPreAndPostImages::builder().enabled(true).build())
+        .run()
+        .unwrap();
     database.create_collection("view").view_on("strict").pipeline(vec![doc! {"$match": {"a": 1}}]).run().unwrap();
     let sent = place.sent();
     assert_eq!(sent[1].get_str("comment").unwrap(), "why");

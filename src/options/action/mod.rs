@@ -4,21 +4,33 @@
 //! parameters in Rust spelling; a duration is whole milliseconds on the wire.
 
 mod admin;
+mod collection;
+mod index;
 mod read;
+mod scope;
 mod write;
 
 use bson::Document;
+use serde::{Deserialize, Serialize};
 
 pub use admin::{
-    CreateCollectionOptions, CreateIndexOptions, DropCollectionOptions, DropDatabaseOptions, DropIndexOptions,
-    IndexModel, IndexOptions, ListCollectionsOptions, ListDatabasesOptions, ListIndexesOptions, RunCommandOptions,
+    DropCollectionOptions, DropDatabaseOptions, ListCollectionsOptions, ListDatabasesOptions, RunCommandOptions,
     RunCursorCommandOptions,
 };
 pub(crate) use admin::{
-    create_collection_setters, create_index_setters, drop_collection_setters, drop_database_setters,
-    drop_index_setters, list_collections_setters, list_databases_setters, list_indexes_setters, run_command_setters,
-    run_cursor_command_setters,
+    drop_collection_setters, drop_database_setters, list_collections_setters, list_databases_setters,
+    run_command_setters, run_cursor_command_setters,
 };
+pub(crate) use collection::create_collection_setters;
+pub use collection::{
+    ChangeStreamPreAndPostImages, ClusteredIndex, CreateCollectionOptions, IndexOptionDefaults, TimeseriesGranularity,
+    TimeseriesOptions, ValidationAction, ValidationLevel,
+};
+pub use index::{
+    CommitQuorum, CreateIndexOptions, DropIndexOptions, IndexModel, IndexOptions, IndexVersion, ListIndexesOptions,
+    Sphere2DIndexVersion, TextIndexVersion,
+};
+pub(crate) use index::{create_index_setters, drop_index_setters, list_indexes_setters};
 pub use read::{
     AggregateOptions, CountOptions, CursorType, DistinctOptions, EstimatedDocumentCountOptions, FindOneOptions,
     FindOptions,
@@ -27,6 +39,7 @@ pub(crate) use read::{
     aggregate_setters, count_setters, distinct_setters, estimated_document_count_setters, find_one_setters,
     find_setters,
 };
+pub use scope::{CollectionOptions, DatabaseOptions};
 pub use write::{
     BulkWriteOptions, DeleteOptions, FindOneAndDeleteOptions, FindOneAndReplaceOptions, FindOneAndUpdateOptions,
     InsertManyOptions, InsertOneOptions, ReplaceOptions, ReturnDocument, UpdateModifications, UpdateOptions,
@@ -37,7 +50,8 @@ pub(crate) use write::{
 };
 
 /// Which index to use: by its keys or by its name (`hint`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Hint {
     /// The index with these keys.
     Keys(Document),
@@ -63,16 +77,41 @@ impl From<String> for Hint {
     }
 }
 
+/// The builder that `builder()` of options returns, for `T` the options.
+///
+/// Each setter takes the value or an `Option` of it, as the builders of the official driver do.
+///
+/// ```
+/// use mongo_blocking::bson::doc;
+/// use mongo_blocking::options::FindOptions;
+///
+/// let options = FindOptions::builder().sort(doc! { "name": 1 }).limit(Some(5)).skip(None).build();
+/// assert_eq!((options.limit, options.skip), (Some(5), None));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct OptionsBuilder<T>(pub(super) T);
+
+impl<T> OptionsBuilder<T> {
+    /// The options with the fields that were set.
+    pub fn build(self) -> T {
+        self.0
+    }
+}
+
 /// Declares the options of an action: a struct whose fields are all optional, public and unset at first, with a chainable setter
-/// for each. A field declared with `into` has a setter that takes every type that converts.
+/// for each, and a builder. A field declared with `into` has a setter that takes every type that converts, one declared with
+/// `each` a setter that takes an iterator, and one declared with `criteria` a second setter, for a read preference.
 ///
 /// `Name with setters` also makes a macro `setters!`, which puts the same setters on an action, so that a field is declared here
 /// and nowhere else. `Name into Other` makes the conversion into options that have all of its fields and more.
 macro_rules! action_options {
     ($(#[$about:meta])* $name:ident $(into $wider:ident)? with $setters:ident {
-        $($(#[$field_about:meta])* $field:ident $kind:tt $type:ty,)*
+        $($(#[doc = $doc:literal])* $(#[serde($($serde:tt)*)])* $field:ident $kind:tt $type:ty,)*
     }) => {
-        action_options! { $(#[$about])* $name { $($(#[$field_about])* $field $kind $type,)* } }
+        action_options! {
+            $(#[$about])* $name { $($(#[doc = $doc])* $(#[serde($($serde)*)])* $field $kind $type,)* }
+        }
 
         action_options! { @from $name [$($wider)?] $($field)* }
 
@@ -83,16 +122,33 @@ macro_rules! action_options {
         }
         pub(crate) use $setters;
     };
-    ($(#[$about:meta])* $name:ident { $($(#[$field_about:meta])* $field:ident $kind:tt $type:ty,)* }) => {
+    ($(#[$about:meta])* $name:ident {
+        $($(#[doc = $doc:literal])* $(#[serde($($serde:tt)*)])* $field:ident $kind:tt $type:ty,)*
+    }) => {
         $(#[$about])*
         #[derive(Clone, Debug, Default)]
         #[non_exhaustive]
         pub struct $name {
-            $($(#[$field_about])* pub $field: Option<$type>,)*
+            $($(#[doc = $doc])* $(#[serde($($serde)*)])* pub $field: Option<$type>,)*
         }
 
         impl $name {
-            $(action_options! { @setter $kind $(#[$field_about])* $field $type })*
+            #[doc = concat!("A builder of [`", stringify!($name), "`]. Fields that are not set stay unset.")]
+            pub fn builder() -> $crate::options::OptionsBuilder<$name> {
+                $crate::options::OptionsBuilder($name::default())
+            }
+
+            $(action_options! { @setter $kind $field $type; $($doc)* })*
+        }
+
+        impl $crate::options::OptionsBuilder<$name> {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](", stringify!($name), "::", stringify!($field), ").")]
+                pub fn $field(mut self, value: impl Into<Option<$type>>) -> Self {
+                    self.0.$field = value.into();
+                    self
+                }
+            )*
         }
     };
     (@from $name:ident [] $($field:ident)*) => {};
@@ -103,23 +159,38 @@ macro_rules! action_options {
             }
         }
     };
-    (@setter : $(#[$about:meta])* $field:ident $type:ty) => {
-        $(#[$about])*
+    (@setter : $field:ident $type:ty; $($doc:literal)*) => {
+        $(#[doc = $doc])*
         pub fn $field(mut self, value: $type) -> Self {
             self.$field = Some(value);
             self
         }
     };
-    (@setter into $(#[$about:meta])* $field:ident $type:ty) => {
-        $(#[$about])*
+    (@setter into $field:ident $type:ty; $($doc:literal)*) => {
+        $(#[doc = $doc])*
         pub fn $field(mut self, value: impl Into<$type>) -> Self {
             self.$field = Some(value.into());
             self
         }
     };
+    (@setter each $field:ident $type:ty; $($doc:literal)*) => {
+        $(#[doc = $doc])*
+        pub fn $field(mut self, values: impl IntoIterator<Item = <$type as IntoIterator>::Item>) -> Self {
+            self.$field = Some(values.into_iter().collect());
+            self
+        }
+    };
+    (@setter criteria $field:ident $type:ty; $($doc:literal)*) => {
+        action_options! { @setter into $field $type; $($doc)* }
+
+        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ") to this read preference.")]
+        pub fn read_preference(self, value: $crate::options::ReadPreference) -> Self {
+            self.$field(value)
+        }
+    };
 }
 
-/// The setters of an action, which set the fields of its `options`, and `with_options` for options made elsewhere.
+/// The setters of an action, which set the fields of its `options`, `with_options` for options made elsewhere, and `optional`.
 macro_rules! setters {
     ($options:ident { $($field:ident $kind:tt $type:ty,)* }) => {
         /// Takes these options instead of what was set before.
@@ -128,6 +199,14 @@ macro_rules! setters {
                 self.options = options;
             }
             self
+        }
+
+        /// Calls `set` with the action and the value if there is a value: `action.optional(limit, |action, limit| action.limit(limit))`.
+        pub fn optional<V>(self, value: Option<V>, set: impl FnOnce(Self, V) -> Self) -> Self {
+            match value {
+                Some(value) => set(self, value),
+                None => self,
+            }
         }
 
         $($crate::options::action::setters! { @setter $options $kind $field $type })*
@@ -144,6 +223,21 @@ macro_rules! setters {
         pub fn $field(mut self, value: impl Into<$type>) -> Self {
             self.options.$field = Some(value.into());
             self
+        }
+    };
+    (@setter $options:ident each $field:ident $type:ty) => {
+        #[doc = concat!("Sets [`", stringify!($options), "::", stringify!($field), "`](crate::options::", stringify!($options), "#structfield.", stringify!($field), ").")]
+        pub fn $field(mut self, values: impl IntoIterator<Item = <$type as IntoIterator>::Item>) -> Self {
+            self.options.$field = Some(values.into_iter().collect());
+            self
+        }
+    };
+    (@setter $options:ident criteria $field:ident $type:ty) => {
+        $crate::options::action::setters! { @setter $options into $field $type }
+
+        #[doc = concat!("Sets [`", stringify!($options), "::", stringify!($field), "`](crate::options::", stringify!($options), "#structfield.", stringify!($field), ") to this read preference.")]
+        pub fn read_preference(self, value: $crate::options::ReadPreference) -> Self {
+            self.$field(value)
         }
     };
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::{Bson, Document};
 
 use super::{Hint, action_options};
-use crate::options::{Collation, ReadConcern, ReadPreference, WriteConcern};
+use crate::options::{Collation, ReadConcern, SelectionCriteria, WriteConcern};
 
 /// What a cursor does at the end of its results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,8 +64,8 @@ action_options! {
         allow_partial_results: bool,
         /// The read concern, instead of the collection's.
         read_concern: ReadConcern,
-        /// The read preference, instead of the collection's.
-        read_preference: ReadPreference,
+        /// Which servers it may go to, instead of the collection's choice.
+        selection_criteria criteria SelectionCriteria,
     }
 }
 
@@ -102,8 +102,8 @@ action_options! {
         allow_partial_results: bool,
         /// The read concern, instead of the collection's.
         read_concern: ReadConcern,
-        /// The read preference, instead of the collection's.
-        read_preference: ReadPreference,
+        /// Which servers it may go to, instead of the collection's choice.
+        selection_criteria criteria SelectionCriteria,
     }
 }
 
@@ -130,8 +130,8 @@ action_options! {
         max_await_time: Duration,
         /// The read concern, instead of the collection's.
         read_concern: ReadConcern,
-        /// The read preference, instead of the collection's.
-        read_preference: ReadPreference,
+        /// Which servers it may go to, instead of the collection's choice.
+        selection_criteria criteria SelectionCriteria,
         /// The write concern of `$out` and `$merge`, instead of the collection's.
         write_concern: WriteConcern,
     }
@@ -154,8 +154,8 @@ action_options! {
         max_time: Duration,
         /// The read concern, instead of the collection's.
         read_concern: ReadConcern,
-        /// The read preference, instead of the collection's.
-        read_preference: ReadPreference,
+        /// Which servers it may go to, instead of the collection's choice.
+        selection_criteria criteria SelectionCriteria,
     }
 }
 
@@ -168,8 +168,8 @@ action_options! {
         max_time: Duration,
         /// The read concern, instead of the collection's.
         read_concern: ReadConcern,
-        /// The read preference, instead of the collection's.
-        read_preference: ReadPreference,
+        /// Which servers it may go to, instead of the collection's choice.
+        selection_criteria criteria SelectionCriteria,
     }
 }
 
@@ -186,7 +186,7 @@ action_options! {
         max_time: Duration,
         /// The read concern, instead of the collection's.
         read_concern: ReadConcern,
-        /// The read preference, instead of the collection's.
-        read_preference: ReadPreference,
+        /// Which servers it may go to, instead of the collection's choice.
+        selection_criteria criteria SelectionCriteria,
     }
 }

@@ -68,7 +68,7 @@ action_options! {
     /// Options of `update_one` and `update_many`.
     UpdateOptions with update_setters {
         /// Which elements of arrays `$[name]` means.
-        array_filters: Vec<Document>,
+        array_filters each Vec<Document>,
         /// Write what the collection's validator refuses.
         bypass_document_validation: bool,
         /// Insert a document if none matches.
@@ -180,7 +180,7 @@ action_options! {
     /// Options of [`Collection::find_one_and_update`](crate::Collection::find_one_and_update).
     FindOneAndUpdateOptions with find_one_and_update_setters {
         /// Which elements of arrays `$[name]` means.
-        array_filters: Vec<Document>,
+        array_filters each Vec<Document>,
         /// Write what the collection's validator refuses.
         bypass_document_validation: bool,
         /// Which form to return.

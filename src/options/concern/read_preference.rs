@@ -38,6 +38,13 @@ impl SelectionCriteria {
     }
 }
 
+impl SelectionCriteria {
+    /// The read preference among criteria that may be unset.
+    pub(crate) fn preference(criteria: Option<&Self>) -> Option<&ReadPreference> {
+        criteria.and_then(SelectionCriteria::as_read_preference)
+    }
+}
+
 impl From<ReadPreference> for SelectionCriteria {
     fn from(preference: ReadPreference) -> Self {
         SelectionCriteria::ReadPreference(preference)

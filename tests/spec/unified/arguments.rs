@@ -7,6 +7,7 @@ use mongo_blocking::options::{
     Acknowledgment, Collation, CursorType, Hint, ReadConcern, ReadPreference, ReadPreferenceMode,
     ReadPreferenceOptions, ReturnDocument, TagSet, UpdateModifications, WriteConcern,
 };
+use serde::de::DeserializeOwned;
 
 use super::operations::Trouble;
 
@@ -46,6 +47,13 @@ impl Arguments {
             Bson::Document(document) => Some(document),
             _ => None,
         })
+    }
+
+    /// A document that the driver has a type for.
+    pub fn typed<T: DeserializeOwned>(&mut self, key: &str) -> Taken<Option<T>> {
+        let read =
+            |document| bson::deserialize_from_document(document).map_err(|error| Trouble::of_runner(error.to_string()));
+        self.document(key)?.map(read).transpose()
     }
 
     pub fn string(&mut self, key: &str) -> Taken<Option<String>> {

@@ -172,7 +172,8 @@ fn scope_options(options: &ScopeOptions) -> Result<CollectionOptions, String> {
     let mut own = CollectionOptions::default();
     own.read_concern = options.read_concern.as_ref().map(arguments::read_concern).transpose()?.flatten();
     own.write_concern = options.write_concern.as_ref().map(arguments::write_concern).transpose()?;
-    own.read_preference = options.read_preference.as_ref().map(arguments::read_preference).transpose()?;
+    let preference = options.read_preference.as_ref().map(arguments::read_preference).transpose()?;
+    own.selection_criteria = preference.map(Into::into);
     Ok(own)
 }
 

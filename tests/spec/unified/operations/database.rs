@@ -78,10 +78,10 @@ fn create_collection(database: &Database, arguments: &mut Arguments) -> Ran {
         "collation" => collation(collation),
         "comment" => comment(any),
         "validator" => validator(document),
-        "expireAfterSeconds" => expire_after(seconds),
-        "timeseries" => timeseries(document),
-        "clusteredIndex" => clustered_index(document),
-        "changeStreamPreAndPostImages" => change_stream_pre_and_post_images(document),
+        "expireAfterSeconds" => expire_after_seconds(seconds),
+        "timeseries" => timeseries(typed),
+        "clusteredIndex" => clustered_index(typed),
+        "changeStreamPreAndPostImages" => change_stream_pre_and_post_images(typed),
     });
     arguments.end()?;
     action.run()?;
