@@ -55,22 +55,24 @@ impl ClientOptions {
         }
     }
 
+    /// The options in the order of the table, so that a connection string that is read again is written the same.
     fn pairs(&self, with_credentials: bool) -> Vec<String> {
         let mut pairs = Vec::new();
         for (option, value) in self.given.settings_as_given().given() {
             let spec = option.spec();
             let shown = with_credentials || !CREDENTIALS.contains(&option);
             if spec.location == Location::Query && shown {
-                pairs.extend(value.written().into_iter().map(|value| format!("{}={value}", spec.name)));
+                pairs.extend(value.written().into_iter().map(|value| (option, value.to_string())));
             }
         }
         if self.needs_tls_written(with_credentials) {
-            pairs.push("tls=true".to_owned());
+            pairs.push((OptionId::Tls, "true".to_owned()));
         }
         if let Some(source) = self.source_beside_database() {
-            pairs.push(format!("{}={}", OptionId::AuthSource.name(), uri::percent_encode(source)));
+            pairs.push((OptionId::AuthSource, uri::percent_encode(source)));
         }
-        pairs
+        pairs.sort_by_key(|(option, _)| *option as usize);
+        pairs.into_iter().map(|(option, value)| format!("{}={value}", option.name())).collect()
     }
 
     /// Whether TLS is on for a reason that is not written: options in code, or one whose value was ignored. Read again,
