@@ -77,6 +77,9 @@ pub struct Cursor<T> {
 pub(crate) struct CursorSettings {
     /// Documents a batch.
     pub(crate) batch_size: Option<u32>,
+    /// Documents that the limit of the query has left. The server keeps to the limit; servers up to 4.4 keep the cursor open after the
+    /// last document unless they are asked for no more than is left.
+    pub(crate) limit_left: Option<u64>,
     /// How long the server waits for new documents (tailable cursors with awaitData).
     pub(crate) max_await_time: Option<Duration>,
     /// The comment of each `getMore`.
@@ -86,6 +89,13 @@ pub(crate) struct CursorSettings {
 }
 
 impl CursorSettings {
+    /// No more than the limit of the query leaves.
+    fn next_batch_size(&self) -> Option<u32> {
+        let left =
+            self.limit_left.filter(|left| *left > 0).map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX));
+        self.batch_size.map(|size| size.min(left))
+    }
+
     /// The comment as `getMore` sends it.
     pub(crate) fn comment(comment: Option<&Bson>) -> Result<Option<RawBson>> {
         comment.map(|comment| RawBson::try_from(comment.clone()).map_err(not_bson)).transpose()
@@ -285,6 +295,9 @@ impl<T> Cursor<T> {
         let mut empty_batches = 0;
         loop {
             if self.batch.advance()? {
+                if let Some(left) = &mut self.settings.limit_left {
+                    *left = left.saturating_sub(1);
+                }
                 return Ok(true);
             }
             if self.id == 0 {
@@ -321,7 +334,7 @@ impl<T> Cursor<T> {
             namespace: handle.namespace(),
             server: &handle.server,
             cursor_id: self.id,
-            batch_size: self.settings.batch_size,
+            batch_size: self.settings.next_batch_size(),
             max_await_time: self.settings.max_await_time,
             comment: self.settings.comment.as_ref(),
             reply_buffer: self.batch.reply.take().map(Reply::into_buffer),

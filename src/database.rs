@@ -449,6 +449,7 @@ impl RunCursorCommand<'_> {
         let preference = SelectionCriteria::preference(self.options.selection_criteria.as_ref());
         let settings = CursorSettings {
             batch_size: self.options.batch_size,
+            limit_left: None,
             max_await_time: self.options.max_time,
             comment: CursorSettings::comment(self.options.comment.as_ref())?,
             tailable: self.options.cursor_type.unwrap_or_default() != CursorType::NonTailable,

@@ -140,6 +140,7 @@ impl<T> Find<'_, T> {
         self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
         let settings = CursorSettings {
             batch_size: self.options.batch_size,
+            limit_left: self.options.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
             max_await_time: self.options.max_await_time,
             comment: CursorSettings::comment(self.options.comment.as_ref())?,
             tailable: self.options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
@@ -219,6 +220,7 @@ impl<'a, T> Aggregate<'a, T> {
         self.defaults.fill_in_write(write_concern);
         let settings = CursorSettings {
             batch_size: self.options.batch_size,
+            limit_left: None,
             max_await_time: self.options.max_await_time,
             comment: CursorSettings::comment(self.options.comment.as_ref())?,
             tailable: false,

@@ -34,11 +34,12 @@ main() {
     dnsmasq) system_packages dnsmasq dnsmasq-base ;;
     microsocks) system_packages microsocks "microsocks libnss-wrapper" ;;
     dante) dante ;;
+    haproxy) haproxy ;;
     cargo-deny) cargo_deny ;;
     wine) wine ;;
     openssl-windows) openssl_windows ;;
     musl) musl ;;
-    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node oidc libmongoc kdc python-gssapi slapd nsd dnsmasq microsocks dante cargo-deny wine openssl-windows musl ;;
+    --list) printf '%s\n' mongod-6.0 mongod-5.0 mongod-4.4 mongod-4.2 python aws pymongo-3.13 node oidc libmongoc kdc python-gssapi slapd nsd dnsmasq microsocks dante haproxy cargo-deny wine openssl-windows musl ;;
     *) echo "usage: sh tests/peers/fetch.sh NAME   (--list prints the names)" >&2; exit 2 ;;
     esac
 }
@@ -170,6 +171,12 @@ nsd() {
 dante() {
     system_packages Dante "dante-server libnss-wrapper"
     stop_service danted
+}
+
+# HAProxy, a load balancer. Nothing is printed.
+haproxy() {
+    system_packages HAProxy haproxy
+    stop_service haproxy
 }
 
 # stop_service NAME: the tests start servers of their own.

@@ -6,40 +6,44 @@ use std::sync::Arc;
 use crate::unified::case;
 use crate::unified::deployment::{AtHand, Deployment};
 use crate::unified::file;
+use crate::unified::mode::Mode;
 use mongo_blocking_test_server::report::Skip;
 
 #[test]
 fn a_case_passes_as_it_is() {
-    let Some(at_hand) = AtHand::default_generation() else { return };
-    assert_eq!(run(CASE, &at_hand.open), Ok(()));
+    let Some(standalone) = AtHand::standalone() else { return };
+    assert_eq!(run(CASE, &standalone), Ok(()));
 }
 
 #[test]
 fn one_thing_wrong_in_a_case_fails_it() {
-    let Some(at_hand) = AtHand::default_generation() else { return };
+    let Some(standalone) = AtHand::standalone() else { return };
     for (right, wrong, said) in FAULTS {
         assert_eq!(CASE.matches(right).count(), 1, "{right} must stand in the case once");
-        let why = run(&CASE.replace(right, wrong), &at_hand.open).expect_err(wrong);
+        let why = run(&CASE.replace(right, wrong), &standalone).expect_err(wrong);
         assert!(why.contains(said), "with {wrong}, it failed for another reason: {why}");
     }
 }
 
 #[test]
 fn loops_threads_and_stored_events() {
-    let Some(at_hand) = AtHand::default_generation() else { return };
-    assert_eq!(run(SPECIAL_CASE, &at_hand.open), Ok(()));
+    let Some(standalone) = AtHand::standalone() else { return };
+    assert_eq!(run(SPECIAL_CASE, &standalone), Ok(()));
     let in_thread = SPECIAL_CASE.replace(r#""document": {"_id": 2}"#, r#""document": {"_id": 1}"#);
-    let why = run(&in_thread, &at_hand.open).expect_err("a duplicate key in a thread");
+    let why = run(&in_thread, &standalone).expect_err("a duplicate key in a thread");
     assert!(why.contains("waitForThread") && why.contains("E11000"), "{why}");
 }
 
 #[test]
 fn a_case_that_asks_for_access_control_gets_it() {
-    let Some(at_hand) = AtHand::default_generation() else { return };
+    if AtHand::standalone().is_none() {
+        return;
+    }
     let asks = |requirement: &str| {
         let text = CASE.replacen("\"tests\"", &format!(r#""runOnRequirements": [{requirement}], "tests""#), 1);
         let file = file::read(&text).expect("a file of the format");
-        at_hand.choose(&file.requirements, &[]).map(|chosen| (chosen.auth, run(&text, &chosen)))
+        let mut chosen = AtHand::all().choose(&file.requirements, &[]);
+        chosen.remove(0).map(|chosen| (chosen.facts.auth, run(&text, &chosen)))
     };
     assert_eq!(asks(r#"{"auth": true}"#), Ok((true, Ok(()))));
     assert_eq!(asks(r#"{"auth": false}"#), Ok((false, Ok(()))));
@@ -49,7 +53,7 @@ fn a_case_that_asks_for_access_control_gets_it() {
 
 fn run(text: &str, deployment: &Arc<Deployment>) -> Result<(), String> {
     let file = file::read(text).map_err(|fault| fault.to_string())?;
-    case::run(&file, &file.tests[0], deployment)
+    case::run(&file, &file.tests[0], deployment, Mode::Inline)
 }
 
 /// What stands in the case, what is put in its place, what the failure must say.

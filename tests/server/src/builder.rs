@@ -16,6 +16,7 @@ use crate::cr::CrUser;
 use crate::fake_server::{FakeServer, State};
 use crate::forward::Upstream;
 use crate::hello::HelloOverrides;
+use crate::router::Router;
 use crate::sasl_server::{SaslServer, Start};
 use crate::script::Script;
 use crate::session;
@@ -37,6 +38,8 @@ pub struct FakeServerBuilder {
     tls: Option<Tls>,
     no_log: bool,
     canned: Option<Answers>,
+    router: Option<Router>,
+    streams_hello: bool,
 }
 
 struct NewUser {
@@ -167,6 +170,16 @@ impl FakeServerBuilder {
         self
     }
 
+    /// Hands every command that is not about logging in to the primary of the set with these members, as mongos would, and keeps to
+    /// itself which cursors and transactions began here: it refuses those of another router. Fail points of commands that are handed
+    /// on are handed on too. Goes together with [`mongos`](Self::mongos) or [`load_balancer`](Self::load_balancer).
+    pub fn routes_to(mut self, members: &[String], credential: Option<(&str, &str)>) -> FakeServerBuilder {
+        let credential = credential.map(|(user, password)| (user.to_owned(), password.to_owned()));
+        self.upstream_server = Some(Upstream { members: members.to_vec(), credential, ..Upstream::default() });
+        self.router = Some(Router::default());
+        self
+    }
+
     /// Presents itself as a server of this wire version (17, that is 6.0, by default). Below 9 (4.4) it knows neither the
     /// hello command nor speculative authentication.
     pub fn wire_version(mut self, version: i32) -> FakeServerBuilder {
@@ -190,6 +203,14 @@ impl FakeServerBuilder {
     pub fn load_balancer(mut self, service: ObjectId) -> FakeServerBuilder {
         self.hello_overrides.mongos = true;
         self.hello_overrides.service_id = Some(service);
+        self
+    }
+
+    /// Has a topologyVersion, and answers a hello that waits for another one when there is one
+    /// ([`FakeServer::change_hello`](crate::fake_server::FakeServer::change_hello)) or its maxAwaitTimeMS is over; if the client allows
+    /// it, again and again (an exhaust command).
+    pub fn streams_hello(mut self) -> FakeServerBuilder {
+        self.streams_hello = true;
         self
     }
 
@@ -238,6 +259,9 @@ impl FakeServerBuilder {
             upstream_server: self.upstream_server,
             tls: self.tls.as_ref().map(|tls| acceptor(tls).expect("a certificate and its key")),
             canned: self.canned,
+            router: self.router,
+            topology_version: self.streams_hello.then(Mutex::default),
+            topology_changed: Condvar::new(),
             counters: Arc::default(),
             logins: AtomicUsize::new(0),
             upstreams: Mutex::default(),

@@ -16,6 +16,7 @@ use crate::cr::CrUser;
 use crate::failpoint::FailPoint;
 use crate::forward::Upstream;
 use crate::hello::HelloOverrides;
+use crate::router::Router;
 use crate::sasl_server::Start;
 use crate::script::{Script, lock};
 use crate::store::Store;
@@ -74,6 +75,10 @@ pub(crate) struct State {
     pub(crate) upstream_server: Option<Upstream>,
     pub(crate) tls: Option<SslAcceptor>,
     pub(crate) canned: Option<Answers>,
+    pub(crate) router: Option<Router>,
+    /// With a topologyVersion: what is said in hello besides the rest, and how often that has changed.
+    pub(crate) topology_version: Option<Mutex<(Document, i64)>>,
+    pub(crate) topology_changed: Condvar,
     pub(crate) counters: Arc<Counters>,
     pub(crate) logins: AtomicUsize,
     pub(crate) upstreams: Mutex<Vec<TcpStream>>,
@@ -198,6 +203,18 @@ impl FakeServer {
         lock(&self.state.fail_point).configure(setting)
     }
 
+    /// Puts these fields into every answer to hello from now on, over all others, and raises the topologyVersion, so that clients
+    /// that wait for it are answered. For a server with [`FakeServerBuilder::streams_hello`].
+    ///
+    /// # Panics
+    /// For any other server.
+    pub fn change_hello(&self, fields: Document) {
+        let state = self.state.topology_version.as_ref().expect("a server with a topologyVersion");
+        let mut state = lock(state);
+        *state = (fields, state.1 + 1);
+        self.state.topology_changed.notify_all();
+    }
+
     /// Closes every open connection and goes on listening.
     pub fn hang_up(&self) {
         self.script.hang_up();
@@ -221,6 +238,7 @@ impl Drop for FakeServer {
     fn drop(&mut self) {
         *lock(&self.state.stopped) = true;
         self.state.stopping.notify_all();
+        self.state.topology_changed.notify_all();
         for upstream in lock(&self.state.upstreams).drain(..) {
             let _ = upstream.shutdown(Shutdown::Both);
         }

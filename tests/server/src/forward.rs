@@ -9,6 +9,7 @@ use bson::{Document, doc, spec::BinarySubtype};
 use openssl::base64::{decode_block, encode_block};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 
+use crate::answers::truth;
 use crate::users::{Mechanism, random_base64};
 use crate::wire::{self, Request};
 
@@ -16,6 +17,8 @@ use crate::wire::{self, Request};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Upstream {
     pub(crate) address: String,
+    /// The members of a set, of which the primary is the one to connect to; where there are any, `address` is not used.
+    pub(crate) members: Vec<String>,
     /// Name and password in `admin`.
     pub(crate) credential: Option<(String, String)>,
     /// Whether it takes TLS connections only. Its certificate is not checked: it is a server of the test's own.
@@ -31,6 +34,27 @@ pub(crate) struct UpstreamConnection {
     socket: TcpStream,
 }
 
+impl Upstream {
+    /// The address of the member that says it is the primary.
+    fn primary(&self) -> io::Result<String> {
+        let is_primary = |address: &&String| {
+            let member = Upstream {
+                address: address.to_string(),
+                tls: self.tls,
+                limit: Some(PRIMARY_LIMIT),
+                ..Upstream::default()
+            };
+            let hello =
+                UpstreamConnection::open(&member).and_then(|mut c| c.run(&doc! {"isMaster": 1, "$db": "admin"}));
+            hello.is_ok_and(|hello| truth(hello.get("ismaster")))
+        };
+        self.members.iter().find(is_primary).cloned().ok_or_else(|| io::Error::other("the set has no primary"))
+    }
+}
+
+/// How long a member may take to say whether it is the primary.
+const PRIMARY_LIMIT: Duration = Duration::from_secs(2);
+
 /// TCP, or TLS over it.
 trait Stream: Read + Write + Debug + Send {}
 impl<S: Read + Write + Debug + Send> Stream for S {}
@@ -38,6 +62,11 @@ impl<S: Read + Write + Debug + Send> Stream for S {}
 impl UpstreamConnection {
     /// Connects and, if asked to, logs in.
     pub(crate) fn open(upstream_server: &Upstream) -> io::Result<UpstreamConnection> {
+        if !upstream_server.members.is_empty() {
+            let primary =
+                Upstream { address: upstream_server.primary()?, members: Vec::new(), ..upstream_server.clone() };
+            return UpstreamConnection::open(&primary);
+        }
         let socket = TcpStream::connect(&upstream_server.address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(upstream_server.limit)?;

@@ -40,6 +40,7 @@ mod cr;
 mod failpoint;
 mod forward;
 mod hello;
+mod router;
 mod sasl_server;
 mod scram;
 mod session;

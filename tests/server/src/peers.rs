@@ -7,6 +7,7 @@
 
 pub mod certs;
 mod daemon;
+mod haproxy;
 mod idp;
 mod kdc;
 mod linux;
@@ -25,6 +26,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::{env, fs, process, thread};
 
+pub use haproxy::HaProxy;
 pub use idp::Idp;
 pub use kdc::{Kdc, OTHER_REALM, REALM};
 pub use linux::{unix_path, unix_text};

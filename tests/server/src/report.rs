@@ -34,6 +34,8 @@ pub struct Report {
     passed: usize,
     failures: Vec<String>,
     skips: BTreeMap<String, usize>,
+    /// How many runs there were in each place, where cases run in several.
+    places: BTreeMap<String, usize>,
 }
 
 /// A fixture file.
@@ -60,6 +62,8 @@ pub enum Skip {
 /// The parts of the driver that later issues build. When one lands, its entry here goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
+    /// `Monitoring::Background`: threads that check servers without an operation.
+    BackgroundMonitoring,
     /// `watch` of a client, database or collection.
     ChangeStreams,
     /// The `bulkWrite` command of a client.
@@ -103,8 +107,8 @@ impl Report {
     /// hold: with fewer of them the test fails, so that none is lost unnoticed. `None` where the fixtures are missing.
     pub fn on(folder: &'static str, known_files: usize) -> Option<Report> {
         let path = specifications()?.join(folder);
-        let (failures, skips) = (Vec::new(), BTreeMap::new());
-        Some(Report { title: folder.to_owned(), path, known_files, passed: 0, failures, skips })
+        let (failures, skips, places) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Some(Report { title: folder.to_owned(), path, known_files, passed: 0, failures, skips, places })
     }
 
     /// With another title than the folder's name.
@@ -158,6 +162,12 @@ impl Report {
         }
     }
 
+    /// As [`Report::judged`], for a case that runs in several places: each run counts.
+    pub fn judged_on(&mut self, place: &str, case: &str, result: Result<(), impl fmt::Display>) {
+        *self.places.entry(place.to_owned()).or_default() += 1;
+        self.judged(&format!("{case} ({place})"), result);
+    }
+
     /// Counts a case that was not run, under its reason.
     pub fn skipped(&mut self, skip: &Skip) {
         *self.skips.entry(skip.to_string()).or_default() += 1;
@@ -178,12 +188,15 @@ impl Report {
     }
 }
 
-/// A line with the counts, then one for each reason to skip.
+/// A line with the counts, then one for each place (if there are several) and one for each reason to skip.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (failed, skipped) = (self.failures.len(), self.skips.values().sum::<usize>());
         let run = self.passed + failed;
         write!(f, "{:<58} {run:>4} run {:>4} passed {failed:>4} failed {skipped:>4} skipped", self.title, self.passed)?;
+        if self.places.len() > 1 {
+            self.places.iter().try_for_each(|(place, count)| write!(f, "\n    {count:>4} run on {place}"))?;
+        }
         self.skips.iter().try_for_each(|(reason, count)| write!(f, "\n    {count:>4} skipped: {reason}"))
     }
 }
@@ -202,6 +215,7 @@ impl fmt::Display for Skip {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Part::BackgroundMonitoring => "background monitoring",
             Part::ChangeStreams => "change streams",
             Part::ClientBulkWrite => "bulkWrite of a client",
             Part::Discovery => "discovery of several servers",

@@ -2,8 +2,11 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use bson::oid::ObjectId;
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, doc};
 use openssl::base64::{decode_block, encode_block};
@@ -16,6 +19,7 @@ use crate::failpoint::Effect;
 use crate::fake_server::State;
 use crate::forward::{UpstreamConnection, binary};
 use crate::hello;
+use crate::router;
 use crate::sasl_server::{SaslError, SaslReply, SaslServer};
 use crate::scram::{Conversation, Refused, Say};
 use crate::script::lock;
@@ -38,6 +42,7 @@ pub(crate) fn serve(state: &State, tcp: TcpStream, number: usize) {
         nonce: None,
         app_name: None,
         greeted: false,
+        client: None,
         upstream: None,
     };
     // Nothing more can be said to a client whose connection failed or whose message can't be read.
@@ -58,6 +63,8 @@ struct Session<'a> {
     nonce: Option<String>,
     app_name: Option<String>,
     greeted: bool,
+    /// What the client said of itself.
+    client: Option<Document>,
     upstream: Option<UpstreamConnection>,
 }
 
@@ -72,6 +79,13 @@ enum Outcome {
     Document(Document),
     /// Whole messages, as they are to be sent.
     Messages(Vec<Vec<u8>>),
+    /// hello that waits for a change of the topologyVersion.
+    Stream {
+        /// The answer but for what a test changes.
+        first: Document,
+        waits: Duration,
+        repeats: bool,
+    },
     Close,
     Stall,
 }
@@ -109,6 +123,7 @@ impl Session<'_> {
                 Ok(false)
             }
             Outcome::Document(document) => self.send_document(request, &document, &behaviours),
+            Outcome::Stream { first, waits, repeats } => self.stream_hello(request, first, waits, repeats),
             Outcome::Messages(messages) => {
                 for message in messages {
                     if !self.send(&message, &behaviours)? {
@@ -155,13 +170,19 @@ impl Session<'_> {
         let name = request.name();
         let document = match name {
             "hello" | "isMaster" | "ismaster" if self.state.hello_overrides.knows(name) => {
-                self.hello(request, behaviours)
+                let answer = self.hello(request, behaviours);
+                return Ok(self.waiting_hello(request, answer));
             }
             _ if request.legacy => error(352, "Unsupported OP_QUERY command: only hello is taken that way"),
             "saslStart" => self.sasl_start(&request.body, &request.database, behaviours),
             "getnonce" if !self.state.cr_users.is_empty() => cr::get_nonce(&mut self.nonce),
             "authenticate" if !self.state.cr_users.is_empty() => self.authenticate(request),
             "saslContinue" => self.sasl_continue(&request.body, &request.database, behaviours),
+            "configureFailPoint" if self.state.router.is_some() && !router::is_own_fail_point(&request.body) => {
+                // There is one fail point of this name: setting it behind us unsets ours.
+                lock(&self.state.fail_point).configure(&doc! {"mode": "off"});
+                return self.forward(request);
+            }
             "configureFailPoint" if request.body.get_str(name).is_ok_and(|point| point == "failCommand") => {
                 lock(&self.state.fail_point).configure(&request.body)
             }
@@ -198,6 +219,7 @@ impl Session<'_> {
             return error(186, "The client metadata document may only be sent in the first hello");
         }
         self.greeted |= body.contains_key("client");
+        self.client = self.client.take().or_else(|| body.get_document("client").ok().cloned());
         let hello_overrides = &self.state.hello_overrides;
         let address = self.state.address.get().map_or("", String::as_str);
         let mut answer = hello_overrides.answer(body, address, self.number);
@@ -221,6 +243,56 @@ impl Session<'_> {
         }
         hello_overrides.finish(&mut answer);
         answer
+    }
+
+    /// The answer at once, unless the client has seen this topologyVersion and waits for the next.
+    fn waiting_hello(&self, request: &Request, first: Document) -> Outcome {
+        let Some(state) = &self.state.topology_version else { return Outcome::Document(first) };
+        let mut now = first.clone();
+        put_topology_version(&mut now, &lock(state));
+        let waits = answers::integer(request.body.get("maxAwaitTimeMS")).and_then(|ms| u64::try_from(ms).ok());
+        let (Some(waits), Ok(seen)) = (waits, request.body.get_document("topologyVersion")) else {
+            return Outcome::Document(now);
+        };
+        let is_new = !now.get_document("topologyVersion").is_ok_and(|now| now == seen);
+        let waits = if is_new { Duration::ZERO } else { Duration::from_millis(waits) };
+        Outcome::Stream { first, waits, repeats: request.flags & wire::EXHAUST_ALLOWED != 0 }
+    }
+
+    /// Each answer but the first answers the one before it.
+    fn stream_hello(&mut self, request: &Request, first: Document, waits: Duration, repeats: bool) -> io::Result<bool> {
+        let mut answered = request.clone();
+        let mut waits = waits;
+        let limit = Duration::from_millis(
+            answers::integer(request.body.get("maxAwaitTimeMS")).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0),
+        );
+        loop {
+            let Some(state) = &self.state.topology_version else { return Ok(false) };
+            let seen = lock(state).1;
+            let begun = Instant::now();
+            let mut now = lock(state);
+            while now.1 == seen && begun.elapsed() < waits && !*lock(&self.state.stopped) {
+                let left = waits.saturating_sub(begun.elapsed());
+                now = self.state.topology_changed.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            let mut answer = first.clone();
+            put_topology_version(&mut answer, &now);
+            drop(now);
+            if *lock(&self.state.stopped) {
+                return Ok(false);
+            }
+            let forge = Forge { flags: repeats.then_some(wire::MORE_TO_COME), ..Forge::default() };
+            let message = wire::reply_bytes(&answered, &wire::raw(&answer)?, &forge);
+            let behaviours = lock(&self.state.behaviours).clone();
+            if !self.send(&message, &behaviours)? {
+                return Ok(false);
+            }
+            if !repeats {
+                return Ok(true);
+            }
+            answered.request_id = wire::request_id(&message)?;
+            waits = limit;
+        }
     }
 
     fn authenticate(&mut self, request: &Request) -> Document {
@@ -331,10 +403,17 @@ impl Session<'_> {
 
     fn forward(&mut self, request: &Request) -> io::Result<Outcome> {
         let Some(upstream_server) = &self.state.upstream_server else { return Ok(Outcome::Close) };
+        if let Some(refusal) = self.state.router.as_ref().and_then(|router| router.refuses(request)) {
+            return Ok(Outcome::Document(refusal));
+        }
         let upstream = match &mut self.upstream {
             Some(upstream) => upstream,
             None => {
-                let opened = UpstreamConnection::open(upstream_server)?;
+                let mut opened = UpstreamConnection::open(upstream_server)?;
+                if let Some(client) = self.client.clone().filter(|_| self.state.router.is_some()) {
+                    // The server behind knows the client by its name then, as its fail points want.
+                    opened.run(&doc! {"hello": 1, "client": client, "$db": "admin"})?;
+                }
                 lock(&self.state.upstreams).push(opened.handle()?);
                 self.upstream.insert(opened)
             }
@@ -344,6 +423,10 @@ impl Session<'_> {
             messages.push(message.to_vec());
             Ok(())
         })?;
+        if let Some(router) = &self.state.router {
+            let documents = messages.iter().filter_map(|message| Document::from_reader(message.get(21..)?).ok());
+            documents.for_each(|answer| router.note(&answer));
+        }
         Ok(Outcome::Messages(messages))
     }
 
@@ -376,6 +459,13 @@ impl Session<'_> {
         }
         self.channel.send(message, limit, behaviours.drip())
     }
+}
+
+/// The fields that a test changes, and the version that counts the changes.
+fn put_topology_version(answer: &mut Document, (fields, counter): &(Document, i64)) {
+    let process = ObjectId::from_bytes(*b"fake process");
+    answer.insert("topologyVersion", doc! {"processId": process, "counter": *counter});
+    answer.extend(fields.clone());
 }
 
 /// What a fail point adds to the answer of a command that was run.

@@ -9,7 +9,7 @@ use bson::{Document, doc, oid::ObjectId};
 use crate::canned::{Answers, documents};
 use crate::fake_server::{Answer, Behaviour, FakeServer, FakeServerBuilder, Forge, Mechanism, ScramTamper};
 use crate::forward::{Upstream, UpstreamConnection};
-use crate::peers::{Mongod, ROOT};
+use crate::peers::{HaProxy, Mongod, ROOT, ReplicaSet};
 use crate::wire;
 
 #[test]
@@ -233,4 +233,114 @@ fn connect(fake_server: &FakeServer, password: Option<&str>) -> UpstreamConnecti
 /// The answer's error code; 0 if it is none.
 fn code(client: &mut UpstreamConnection, command: Document) -> i32 {
     client.run(&command).unwrap().get_i32("code").unwrap_or(0)
+}
+
+/// A mongos that has not opened a cursor, or seen a transaction begin, knows nothing of it.
+#[test]
+fn routers_refuse_cursors_and_transactions_of_each_other() {
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let fronts = [(); 2].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
+    let [mut one, mut other] = [&fronts[0], &fronts[1]].map(|front| connect(front, None));
+    let documents: Vec<Document> = (0..5).map(|n| doc! {"_id": n}).collect();
+    one.run(&doc! {"drop": "routed", "$db": "fronts"}).unwrap();
+    assert_eq!(code(&mut one, doc! {"insert": "routed", "documents": documents, "$db": "fronts"}), 0);
+    let opened = one.run(&doc! {"find": "routed", "batchSize": 2, "$db": "fronts"}).unwrap();
+    let id = opened.get_document("cursor").unwrap().get_i64("id").unwrap();
+    let get_more = doc! {"getMore": id, "collection": "routed", "batchSize": 2, "$db": "fronts"};
+    assert_eq!(code(&mut other, get_more.clone()), 43);
+    assert_eq!(code(&mut one, get_more.clone()), 0);
+    assert_eq!(code(&mut connect(&fronts[0], None), get_more), 0, "the router keeps cursors, not the connection");
+
+    let session = bson::Binary { subtype: bson::spec::BinarySubtype::Uuid, bytes: vec![7; 16] };
+    let in_transaction = |command: Document, starts: bool| {
+        let mut command = command;
+        command.extend(doc! {"lsid": {"id": session.clone()}, "txnNumber": 1_i64, "autocommit": false});
+        if starts {
+            command.insert("startTransaction", true);
+        }
+        command
+    };
+    let find = |starts| in_transaction(doc! {"find": "routed", "$db": "fronts"}, starts);
+    assert_eq!(code(&mut one, find(true)), 0);
+    assert_eq!(code(&mut other, find(false)), 251);
+    assert_eq!(code(&mut one, find(false)), 0);
+    assert_eq!(code(&mut one, in_transaction(doc! {"abortTransaction": 1, "$db": "admin"}, false)), 0);
+
+    // The fail point is the real server's, which knows the client by the name that it gave to the router.
+    let named = doc! {"hello": 1, "client": {"application": {"name": "routed"}, "driver": {"name": "d", "version": "1"}, "os": {"type": "t"}}, "$db": "admin"};
+    let mut client = connect(&fronts[0], None);
+    client.run(&named).unwrap();
+    let data = doc! {"failCommands": ["insert"], "errorCode": 11600, "appName": "routed"};
+    let set_point = doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data, "$db": "admin"};
+    assert_eq!(code(&mut client, set_point), 0);
+    let insert = doc! {"insert": "routed", "documents": [{}], "$db": "fronts"};
+    assert_eq!(code(&mut one, insert.clone()), 0);
+    assert_eq!(code(&mut client, insert.clone()), 11600);
+    assert_eq!(code(&mut client, insert), 0);
+}
+
+#[test]
+fn hello_waits_for_a_change_and_streams() {
+    let fake_server = FakeServer::builder().replica_set("rs0").streams_hello().start();
+    let mut stream = TcpStream::connect(fake_server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut ask = |body: &Document, exhaust: bool| {
+        let mut bytes = wire::command_bytes(9, body).unwrap();
+        if exhaust {
+            bytes[16..20].copy_from_slice(&wire::EXHAUST_ALLOWED.to_le_bytes());
+        }
+        stream.write_all(&bytes).unwrap();
+        stream.try_clone().unwrap()
+    };
+    let mut reader = ask(&doc! {"hello": 1, "$db": "admin"}, false);
+    let (first, flags, _, to) = next_answer(&mut reader);
+    assert_eq!((flags, to), (0, 9));
+    let version = first.get_document("topologyVersion").unwrap().clone();
+    let waiting = doc! {"hello": 1, "topologyVersion": version.clone(), "maxAwaitTimeMS": 100, "$db": "admin"};
+
+    let began = Instant::now();
+    let mut reader = ask(&waiting, false);
+    assert_eq!(next_answer(&mut reader).1, 0);
+    assert!(began.elapsed() >= Duration::from_millis(100));
+
+    let mut patient = waiting.clone();
+    patient.insert("maxAwaitTimeMS", 60_000);
+    let mut reader = ask(&patient, true);
+    assert!(fake_server.wait_until(Duration::from_secs(10), |server| server.commands_named("hello").len() == 3));
+    fake_server.change_hello(doc! {"isWritablePrimary": false, "secondary": true});
+    let (second, flags, id, to) = next_answer(&mut reader);
+    assert_eq!((flags, to), (wire::MORE_TO_COME, 9));
+    assert!(second.get_bool("secondary").unwrap());
+    assert_ne!(second.get_document("topologyVersion").unwrap(), &version);
+    fake_server.change_hello(doc! {});
+    let (third, flags, _, to) = next_answer(&mut reader);
+    assert_eq!((flags, to), (wire::MORE_TO_COME, id));
+    assert!(third.get_bool("isWritablePrimary").unwrap());
+}
+
+/// Document, flags, requestID, responseTo.
+fn next_answer(stream: &mut TcpStream) -> (Document, u32, i32, i32) {
+    let message = wire::read_message(stream).unwrap().unwrap();
+    let int = |at: usize| i32::from_le_bytes(message[at..at + 4].try_into().unwrap());
+    (Document::from_reader(&message[21..]).unwrap(), int(16) as u32, int(4), int(8))
+}
+
+#[test]
+fn a_load_balancer_before_two_routers_takes_turns() {
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let services = [(); 2].map(|()| ObjectId::new());
+    let fronts = services.map(|id| FakeServer::builder().load_balancer(id).routes_to(&set.addresses(), None).start());
+    let Some(balancer) = HaProxy::before(&fronts.each_ref().map(FakeServer::address)) else { return };
+    let hello = doc! {"hello": 1, "loadBalanced": true, "$db": "admin"};
+    let mut seen: Vec<ObjectId> = (0..4)
+        .map(|_| {
+            let upstream = Upstream { address: balancer.address(), ..Upstream::default() };
+            let answer = UpstreamConnection::open(&upstream).and_then(|mut client| client.run(&hello)).unwrap();
+            answer.get_object_id("serviceId").unwrap()
+        })
+        .collect();
+    assert!(seen[0] != seen[1] && seen[0] == seen[2] && seen[1] == seen[3], "{seen:?}");
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.iter().all(|id| services.contains(id)));
 }

@@ -123,6 +123,14 @@ pub fn reply_bytes(request: &Request, body: &RawDocument, forge: &Forge) -> Vec<
     out
 }
 
+/// The requestID of a whole message.
+///
+/// # Errors
+/// `InvalidData` if it is too short.
+pub fn request_id(message: &[u8]) -> io::Result<i32> {
+    int_at(message, 4)
+}
+
 /// Writes an honest reply.
 ///
 /// # Errors
@@ -299,7 +307,10 @@ pub const OP_QUERY: i32 = 2004;
 pub const OP_MSG: i32 = 2013;
 
 const CHECKSUM_PRESENT: u32 = 1;
-const MORE_TO_COME: u32 = 2;
+/// Flag: another message follows that no one asks for.
+pub const MORE_TO_COME: u32 = 2;
+/// Flag: the client takes more than one answer.
+pub const EXHAUST_ALLOWED: u32 = 1 << 16;
 /// The bits that a peer must know to understand the message.
 const REQUIRED_BITS: u32 = 0xffff;
 

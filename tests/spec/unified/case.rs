@@ -9,42 +9,62 @@ use super::deployment::Deployment;
 use super::entities::{Entities, Entity};
 use super::errors;
 use super::events;
-use super::file::{CollectionData, Operation, Test, TestFile};
+use super::file::{CollectionData, Entity as EntityDescription, Operation, Test, TestFile};
 use super::matching::{Lookup, match_documents, match_root, same_but_for_order};
+use super::mode::Mode;
 use super::operations::{self, Outcome, Trouble};
 
 /// What a running case has.
 pub struct Case {
     pub deployment: Arc<Deployment>,
+    pub mode: Mode,
     pub entities: Entities,
     /// The fail points that are to be turned off afterwards.
     fail_points: Mutex<Vec<String>>,
 }
 
 /// Runs a test of a file on a deployment that suits it.
-pub fn run(file: &TestFile, test: &Test, deployment: &Arc<Deployment>) -> Result<(), String> {
+pub fn run(file: &TestFile, test: &Test, deployment: &Arc<Deployment>, mode: Mode) -> Result<(), String> {
     let _turn = deployment.turn.lock().unwrap_or_else(PoisonError::into_inner);
-    let case =
-        Arc::new(Case { deployment: deployment.clone(), entities: Entities::default(), fail_points: Mutex::default() });
-    for data in &file.initial_data {
-        fill(&deployment.internal, data).map_err(|e| format!("initial data: {e}"))?;
+    let case = Arc::new(Case {
+        deployment: deployment.clone(),
+        mode,
+        entities: Entities::default(),
+        fail_points: Mutex::default(),
+    });
+    let result = case.run(file, test);
+    if result.is_err() {
+        end_sessions(deployment);
     }
-    let ran = case.run_operations(file, test);
-    let turned_off = case.turn_off_fail_points();
-    ran.and(turned_off)?;
-    for expected in &test.events {
-        let log = &case.entities.client_handle(&expected.client)?.log;
-        events::check(expected, log, &case.entities).map_err(|why| format!("client {}: {why}", expected.client))?;
-    }
-    test.outcome.iter().try_for_each(|data| check_outcome(&deployment.internal, data))
+    result
 }
 
 impl Case {
+    fn run(self: &Arc<Self>, file: &TestFile, test: &Test) -> Result<(), String> {
+        let internal = &self.deployment.internal;
+        for data in &file.initial_data {
+            fill(internal, data).map_err(|e| format!("initial data: {e}"))?;
+        }
+        let ran = self.run_operations(file, test);
+        let turned_off = self.turn_off_fail_points();
+        ran.and(turned_off)?;
+        for expected in &test.events {
+            let log = &self.entities.client_handle(&expected.client)?.log;
+            events::check(expected, log, &self.entities).map_err(|why| format!("client {}: {why}", expected.client))?;
+        }
+        test.outcome.iter().try_for_each(|data| check_outcome(internal, data))
+    }
+
     fn run_operations(self: &Arc<Self>, file: &TestFile, test: &Test) -> Result<(), String> {
-        file.entities.iter().try_for_each(|entity| self.entities.create(entity, &self.deployment))?;
+        file.entities.iter().try_for_each(|entity| self.create(entity))?;
         test.operations.iter().enumerate().try_for_each(|(at, operation)| {
             self.operation(operation).map_err(|why| format!("operation {at}, {}: {why}", operation.name))
         })
+    }
+
+    /// Makes an entity as the file describes it.
+    pub fn create(&self, described: &EntityDescription) -> Result<(), String> {
+        self.entities.create(described, &self.deployment, self.mode)
     }
 
     /// Runs an operation and judges what came of it.
@@ -93,10 +113,21 @@ impl Case {
     fn turn_off_fail_points(&self) -> Result<(), String> {
         let names = std::mem::take(&mut *self.fail_points.lock().unwrap_or_else(PoisonError::into_inner));
         names.into_iter().try_for_each(|name| {
-            let command = doc! {"configureFailPoint": &name, "mode": "off"};
-            let turned_off = self.deployment.internal.database("admin").run_command(command).run();
-            turned_off.map(drop).map_err(|e| format!("the fail point {name} stays on: {e}"))
+            // On every server: the one that it was set on may be the primary no more.
+            self.deployment.servers.iter().try_for_each(|server| {
+                let command = doc! {"configureFailPoint": &name, "mode": "off"};
+                let turned_off = server.database("admin").run_command(command).run();
+                turned_off.map(drop).map_err(|e| format!("the fail point {name} stays on: {e}"))
+            })
         })
+    }
+}
+
+/// A failed case may leave a transaction open, for which the next one would wait. (Without transactions nothing is left.)
+fn end_sessions(deployment: &Deployment) {
+    if deployment.facts.topology != "single" {
+        // Its own session is among those that it ends, which it says by an error.
+        let _ = deployment.internal.database("admin").run_command(doc! {"killAllSessions": []}).run();
     }
 }
 

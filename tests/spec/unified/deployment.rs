@@ -1,11 +1,12 @@
-//! The servers at hand, and which cases may run on them.
+//! The deployments at hand, and which cases may run on them.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{Bson, Document, doc};
 use mongo_blocking::Client;
 use mongo_blocking::options::ClientOptionsBuilder;
-use mongo_blocking_test_server::peers::Mongod;
+use mongo_blocking_test_server::peers::{Mongod, ReplicaSet};
 
 use super::file::{Requirement, Version};
 use mongo_blocking_test_server::report::{Part, Skip};
@@ -13,16 +14,30 @@ use mongo_blocking_test_server::report::{Part, Skip};
 /// A running deployment.
 pub struct Deployment {
     pub uri: String,
+    /// With one router as its only seed, where there are several.
+    pub uri_of_one_router: Option<String>,
     /// For preparing and looking afterwards; the cases' own clients are others.
     pub internal: Client,
-    pub version: Version,
-    topology: &'static str,
-    pub auth: bool,
-    parameters: Document,
+    /// A client for each server, for what is to be done on every one.
+    pub servers: Vec<Client>,
+    pub facts: Facts,
     /// How the clients of cases log in that leave it to the runner (`$$placeholder`), where the deployment has such a mechanism.
     pub login: Option<Login>,
-    /// Held by the case that runs: fail points and collections are the whole server's.
+    /// Held by the case that runs: fail points and collections are the whole deployment's.
     pub turn: Mutex<()>,
+}
+
+/// What decides which cases may run on a deployment.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// As files name it.
+    pub topology: &'static str,
+    pub version: Version,
+    pub auth: bool,
+    /// Known once it runs.
+    parameters: Option<Document>,
+    /// A mechanism that its parameters do not name.
+    mechanism: Option<&'static str>,
 }
 
 /// A login that no connection string can name.
@@ -39,60 +54,184 @@ pub struct Login {
 enum Lack {
     /// The driver's part, not the server's.
     Encryption,
+    Topology(String),
     Other(String),
 }
 
-/// The servers of one generation: the second is started when a case asks for access control.
-pub struct AtHand {
-    pub open: Arc<Deployment>,
-    guarded: fn() -> Option<Arc<Deployment>>,
+/// The deployments that cases may run on.
+pub struct AtHand(Vec<Candidate>);
+
+enum Candidate {
+    Running(Arc<Deployment>),
+    /// Started when the first case needs it.
+    Startable(Kind),
+}
+
+/// A deployment that is the same for all tests of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    topology: &'static str,
+    /// As peers are named: `6.0`.
+    generation: &'static str,
+    auth: bool,
 }
 
 impl AtHand {
-    /// A standalone MongoDB 6.0, with access control and without. `None`, after a skip, where there is no mongod.
-    pub fn default_generation() -> Option<AtHand> {
-        static OPEN: OnceLock<Option<Arc<Deployment>>> = OnceLock::new();
-        static GUARDED: OnceLock<Option<Arc<Deployment>>> = OnceLock::new();
-        let open = OPEN.get_or_init(|| Mongod::shared("6.0").map(|mongod| Deployment::new(mongod.uri(), false)));
-        let guarded = || {
-            let start = || Mongod::shared_with_auth("6.0").map(|mongod| Deployment::new(mongod.root_uri(), true));
-            GUARDED.get_or_init(start).clone()
-        };
-        Some(AtHand { open: open.clone()?, guarded })
+    /// MongoDB 6.0 as a standalone and as a replica set, each with access control and without, and for cases that want older servers
+    /// MongoDB 4.4 and 4.2.
+    pub fn all() -> AtHand {
+        let kinds = GENERATIONS.iter().flat_map(|(generation, _)| {
+            let kind = |topology, auth| Kind { topology, generation, auth };
+            [kind("single", false), kind("single", true), kind("replicaset", false), kind("replicaset", true)]
+        });
+        AtHand(kinds.map(Candidate::Startable).collect())
     }
 
     /// One server without access control.
     pub fn only(mongod: &Mongod) -> AtHand {
-        AtHand { open: Deployment::new(mongod.uri(), false), guarded: || None }
+        AtHand(vec![Candidate::Running(Deployment::standalone(mongod.uri(), false))])
     }
 
     /// One server with access control, which stands for one of this version: it has the login that servers have from there on.
     pub fn standing_for(version: Version, uri: String, login: Login) -> AtHand {
-        let mut open = Deployment::open(uri, true);
-        (open.version, open.login) = (version, Some(login));
-        AtHand { open: Arc::new(open), guarded: || None }
+        let mut open = Deployment::open(&uri, &[], true);
+        open.facts.version = version;
+        open.facts.mechanism = Some(login.mechanism);
+        open.login = Some(login);
+        AtHand(vec![Candidate::Running(Arc::new(open))])
     }
 
-    /// The server that meets the file's and the test's requirements; else what is lacking.
-    pub fn choose(&self, of_file: &[Requirement], of_test: &[Requirement]) -> Result<Arc<Deployment>, Skip> {
+    /// The standalone without access control; `None`, after a skip, where there is no mongod.
+    pub fn standalone() -> Option<Arc<Deployment>> {
+        Kind { topology: "single", generation: "6.0", auth: false }.started()
+    }
+
+    /// Each deployment that meets the file's and the test's requirements; or what keeps the driver from it; or, where there is none,
+    /// what is lacking.
+    pub fn choose(&self, of_file: &[Requirement], of_test: &[Requirement]) -> Vec<Result<Arc<Deployment>, Skip>> {
         let asks_for_access_control = of_file.iter().chain(of_test).any(|requirement| requirement.auth == Some(true));
-        let guarded = asks_for_access_control.then(|| (self.guarded)()).flatten();
-        let chosen = guarded.unwrap_or_else(|| self.open.clone());
-        chosen.lacks(of_file).or_else(|| chosen.lacks(of_test)).map_or(Ok(chosen), Err)
+        let (mut chosen, mut lacking) = (Vec::new(), Vec::new());
+        let mut generation = None;
+        for candidate in &self.0 {
+            let kind = candidate.kind();
+            // An older generation is for cases that the newest can't run.
+            if !chosen.is_empty() && kind.is_some_and(|kind| Some(kind.generation) != generation) {
+                break;
+            }
+            // Access control changes nothing for cases that do not ask for it.
+            if !asks_for_access_control && kind.is_some_and(|kind| kind.auth) {
+                continue;
+            }
+            let result = candidate.if_it_meets(of_file, of_test);
+            match result {
+                Err(lack) => lacking.push(lack),
+                Ok(found) => {
+                    generation = kind.map(|kind| kind.generation);
+                    chosen.push(found);
+                }
+            }
+        }
+        if chosen.is_empty() {
+            chosen.push(Err(most_telling(lacking)));
+        }
+        chosen
+    }
+}
+
+/// Of what the candidates lack: something else than the topology, which one of them has.
+fn most_telling(lacking: Vec<Skip>) -> Skip {
+    let is_topology = |skip: &Skip| matches!(skip, Skip::Needs(what) if what.starts_with(A_TOPOLOGY));
+    let of_topology = lacking.iter().position(|skip| !is_topology(skip));
+    lacking.into_iter().nth(of_topology.unwrap_or(0)).unwrap_or_else(|| Skip::Needs("a deployment".to_owned()))
+}
+
+impl Candidate {
+    fn kind(&self) -> Option<&Kind> {
+        match self {
+            Candidate::Running(_) => None,
+            Candidate::Startable(kind) => Some(kind),
+        }
+    }
+
+    /// `Err` for what it lacks.
+    fn if_it_meets(
+        &self,
+        of_file: &[Requirement],
+        of_test: &[Requirement],
+    ) -> Result<Result<Arc<Deployment>, Skip>, Skip> {
+        let meets = |facts: &Facts| facts.lacks(of_file).or_else(|| facts.lacks(of_test)).map_or(Ok(()), Err);
+        let deployment = match self {
+            Candidate::Running(deployment) => deployment.clone(),
+            Candidate::Startable(kind) => {
+                meets(&kind.facts())?;
+                if let Some(part) = kind.waits_for() {
+                    return Ok(Err(Skip::NotBuilt(part)));
+                }
+                kind.started().ok_or_else(|| Skip::Needs(format!("MongoDB {}", kind.generation)))?
+            }
+        };
+        meets(&deployment.facts)?;
+        Ok(Ok(deployment))
+    }
+}
+
+impl Kind {
+    fn facts(&self) -> Facts {
+        let version = GENERATIONS.iter().find(|(generation, _)| *generation == self.generation);
+        let version = version.map_or(Version([0; 3]), |(_, version)| *version);
+        Facts { topology: self.topology, version, auth: self.auth, parameters: None, mechanism: None }
+    }
+
+    /// What the driver needs for it and lacks.
+    fn waits_for(&self) -> Option<Part> {
+        match self.topology {
+            "single" => None,
+            _ => Some(Part::Discovery),
+        }
+    }
+
+    fn started(&self) -> Option<Arc<Deployment>> {
+        type Started = Mutex<HashMap<Kind, Option<Arc<Deployment>>>>;
+        static STARTED: std::sync::OnceLock<Started> = std::sync::OnceLock::new();
+        let mut started = STARTED.get_or_init(Started::default).lock().unwrap_or_else(PoisonError::into_inner);
+        started.entry(*self).or_insert_with(|| self.start()).clone()
+    }
+
+    fn start(&self) -> Option<Arc<Deployment>> {
+        match (self.topology, self.auth) {
+            ("single", false) => {
+                Mongod::shared(self.generation).map(|mongod| Deployment::standalone(mongod.uri(), false))
+            }
+            ("single", true) => {
+                Mongod::shared_with_auth(self.generation).map(|mongod| Deployment::standalone(mongod.root_uri(), true))
+            }
+            (_, auth) => {
+                let set = if auth { ReplicaSet::shared_with_auth } else { ReplicaSet::shared };
+                set(self.generation).map(|set| Arc::new(Deployment::of_set(set, auth)))
+            }
+        }
     }
 }
 
 impl Deployment {
-    fn new(uri: String, auth: bool) -> Arc<Deployment> {
-        Arc::new(Deployment::open(uri, auth))
+    fn standalone(uri: String, auth: bool) -> Arc<Deployment> {
+        Arc::new(Deployment::open(&uri, &[], auth))
     }
 
-    fn open(uri: String, auth: bool) -> Deployment {
-        let internal = Client::with_uri_str(&uri).expect("a client for the deployment");
+    fn of_set(set: &ReplicaSet, auth: bool) -> Deployment {
+        let members: Vec<String> = (0..set.addresses().len()).map(|n| set.direct_uri(n)).collect();
+        Deployment::open(&set.uri(), &members, auth)
+    }
+
+    fn open(uri: &str, members: &[String], auth: bool) -> Deployment {
+        let client = |uri: &str| Client::with_uri_str(uri).expect("a client for the deployment");
+        let internal = client(uri);
+        let servers =
+            if members.is_empty() { vec![internal.clone()] } else { members.iter().map(|uri| client(uri)).collect() };
         let admin = internal.database("admin");
         let run = |command: Document| admin.run_command(command).run().expect("an answer of the deployment");
         let build = run(doc! {"buildInfo": 1});
-        let parameters = run(doc! {"getParameter": "*"});
+        let parameters = Some(run(doc! {"getParameter": "*"}));
         // The name that every generation knows; 4.2 has no `hello`.
         let hello = run(doc! {"isMaster": 1});
         let topology = match (hello.get_str("msg"), hello.get_str("setName")) {
@@ -101,9 +240,21 @@ impl Deployment {
             _ => "single",
         };
         let version = Version::of_build(&build).expect("the server's version");
-        Deployment { uri, internal, version, topology, auth, parameters, login: None, turn: Mutex::default() }
+        let facts = Facts { topology, version, auth, parameters, mechanism: None };
+        let uri = uri.to_owned();
+        Deployment { uri, uri_of_one_router: None, internal, servers, facts, login: None, turn: Mutex::default() }
     }
+}
 
+/// For reports: which one it was.
+impl std::fmt::Display for Deployment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let access_control = if self.facts.auth { " with access control" } else { "" };
+        write!(f, "{} {}{access_control}", self.facts.topology, self.facts.version)
+    }
+}
+
+impl Facts {
     /// Why none of the requirements is met; `None` where one is, or there are none.
     fn lacks(&self, requirements: &[Requirement]) -> Option<Skip> {
         let mut reasons = Vec::new();
@@ -111,8 +262,10 @@ impl Deployment {
             match self.lack(requirement) {
                 None => return None,
                 Some(Lack::Encryption) => return Some(Skip::NotBuilt(Part::Encryption)),
-                Some(Lack::Other(reason)) if reasons.contains(&reason) => {}
-                Some(Lack::Other(reason)) => reasons.push(reason),
+                Some(Lack::Topology(reason) | Lack::Other(reason)) if reasons.contains(&reason) => {}
+                // Said last, so that another lack is told first.
+                Some(Lack::Topology(reason)) => reasons.push(reason),
+                Some(Lack::Other(reason)) => reasons.insert(0, reason),
             }
         }
         (!reasons.is_empty()).then(|| Skip::Needs(reasons.join(" or ")))
@@ -124,7 +277,7 @@ impl Deployment {
         let topology_fits = topologies.contains(&self.topology)
             || (self.topology == "sharded" && topologies.contains(&"sharded-replicaset"));
         if !topologies.is_empty() && !topology_fits {
-            return other(format!("a deployment that is {}", topologies.join(" or ")));
+            return Some(Lack::Topology(format!("{A_TOPOLOGY}{}", topologies.join(" or "))));
         }
         if let Some(min) = requirement.min_server.filter(|min| self.version < *min) {
             return other(format!("a server from {min}"));
@@ -141,8 +294,8 @@ impl Deployment {
         if let Some(mechanism) = requirement.auth_mechanism.as_ref().filter(|mechanism| !self.speaks(mechanism)) {
             return other(format!("the mechanism {mechanism}"));
         }
-        for (name, wanted) in &requirement.server_parameters {
-            let own = self.parameters.get(name);
+        for (name, wanted) in self.parameters.iter().flat_map(|_| &requirement.server_parameters) {
+            let own = self.parameters.as_ref().and_then(|own| own.get(name));
             if super::matching::match_nested(wanted, own, &super::case::NoEntities).is_err() || own.is_none() {
                 return other(format!("the server parameter {name}: {wanted}"));
             }
@@ -150,13 +303,20 @@ impl Deployment {
         (requirement.encryption == Some(true)).then_some(Lack::Encryption)
     }
 
+    /// Whether it has the mechanism, as far as is known.
     fn speaks(&self, mechanism: &str) -> bool {
-        if self.login.as_ref().is_some_and(|login| login.mechanism == mechanism) {
+        let Some(parameters) = &self.parameters else { return true };
+        if self.mechanism == Some(mechanism) {
             return true;
         }
-        let known = self.parameters.get_array("authenticationMechanisms");
+        let known = parameters.get_array("authenticationMechanisms");
         known.is_ok_and(|known| {
             known.iter().any(|name| matches!(name, Bson::String(name) if name.eq_ignore_ascii_case(mechanism)))
         })
     }
 }
+
+const A_TOPOLOGY: &str = "a deployment that is ";
+/// What peers are named by, and the versions that are fetched; the newest first.
+const GENERATIONS: [(&str, Version); 3] =
+    [("6.0", Version([6, 0, 5])), ("4.4", Version([4, 4, 2])), ("4.2", Version([4, 2, 6]))];

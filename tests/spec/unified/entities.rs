@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{Bson, Document, doc};
+use mongo_blocking::event::sdam::TopologyDescription;
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ServerApi, percent_encode};
 use mongo_blocking::{Client, Collection, CollectionOptions, Cursor, Database};
 
@@ -12,6 +13,7 @@ use super::deployment::Deployment;
 use super::events::EventLog;
 use super::file::{self, ClientEntity, ScopeOptions};
 use super::matching::Lookup;
+use super::mode::Mode;
 use super::threads::Worker;
 use super::unbuilt::part_of_entity;
 use mongo_blocking_test_server::report::Part;
@@ -27,6 +29,8 @@ pub enum Entity {
     Collection(Collection<Document>),
     Cursor(Arc<Mutex<Option<Cursor<Document>>>>),
     Value(Bson),
+    /// What a client knew of its deployment at some moment.
+    Topology(Box<TopologyDescription>),
     /// The events that this client's handler stores under this name.
     Events(Arc<EventLog>, String),
     Thread(Arc<Worker>),
@@ -55,7 +59,7 @@ impl ClientHandle {
 
 impl Entities {
     /// Makes an entity as the file describes it.
-    pub fn create(&self, described: &file::Entity, deployment: &Deployment) -> Result<(), String> {
+    pub fn create(&self, described: &file::Entity, deployment: &Deployment, mode: Mode) -> Result<(), String> {
         let known = |id: &str| self.get(id).is_ok();
         if let Some(part) = part_of_entity(described, &known) {
             return self.store(described.id(), Entity::Unbuilt(part));
@@ -63,7 +67,7 @@ impl Entities {
         let parent = described.parent().map(|id| self.get(id)).transpose()?;
         let entity = match (described, parent) {
             (_, Some(Entity::Unbuilt(part))) => Entity::Unbuilt(part),
-            (file::Entity::Client(client), None) => self.client(client, deployment)?,
+            (file::Entity::Client(client), None) => self.client(client, deployment, mode)?,
             (file::Entity::Database { name, options, .. }, Some(Entity::Client(client))) => {
                 Entity::Database(client.client()?.database_with_options(name, scope_options(options)?))
             }
@@ -105,6 +109,13 @@ impl Entities {
         }
     }
 
+    pub fn topology(&self, id: &str) -> Result<TopologyDescription, String> {
+        match self.get(id)? {
+            Entity::Topology(topology) => Ok(*topology),
+            other => Err(format!("the entity {id} is a {}, no description of a topology", other.kind())),
+        }
+    }
+
     pub fn thread(&self, id: &str) -> Result<Arc<Worker>, String> {
         match self.get(id)? {
             Entity::Thread(worker) => Ok(worker),
@@ -112,9 +123,12 @@ impl Entities {
         }
     }
 
-    fn client(&self, described: &ClientEntity, deployment: &Deployment) -> Result<Entity, String> {
+    fn client(&self, described: &ClientEntity, deployment: &Deployment, mode: Mode) -> Result<Entity, String> {
         let log = EventLog::new(described);
-        let mut options = first_options(&described.uri_options, deployment)?.command_event_handler(log.handler());
+        let mut options = first_options(described, deployment)?.command_event_handler(log.command_handler());
+        if mode == Mode::Background {
+            return Err("the driver has no background monitoring".to_owned());
+        }
         if let Some(api) = &described.server_api {
             let mut own = ServerApi::v1();
             own.version.clone_from(&api.version);
@@ -125,6 +139,11 @@ impl Entities {
             options.build().and_then(Client::with_options).map_err(|e| format!("client {}: {e}", described.id))?;
         for stored in &described.stored_events {
             self.store(&stored.id, Entity::Events(log.clone(), stored.id.clone()))?;
+        }
+        if let Some(limit) = described.awaits_min_pool_size {
+            let wanted =
+                described.uri_options.get_i32("minPoolSize").map_or(0, |size| u64::try_from(size).unwrap_or(0));
+            log.wait_for_ready_connections(limit, wanted).map_err(|why| format!("client {}: {why}", described.id))?;
         }
         Ok(Entity::Client(Arc::new(ClientHandle { client: Mutex::new(Some(client)), log })))
     }
@@ -157,6 +176,7 @@ impl Entity {
             Entity::Collection(_) => "collection",
             Entity::Cursor(_) => "cursor",
             Entity::Value(_) => "value",
+            Entity::Topology(_) => "description of a topology",
             Entity::Events(..) => "list of events",
             Entity::Thread(_) => "thread",
             Entity::Unbuilt(_) => "object that the driver can't make yet",
@@ -178,11 +198,14 @@ fn scope_options(options: &ScopeOptions) -> Result<CollectionOptions, String> {
 }
 
 /// Where the deployment is, how to log in there, and the file's own options.
-fn first_options(of_file: &Document, deployment: &Deployment) -> Result<ClientOptionsBuilder, String> {
-    let mut of_file = of_file.clone();
+fn first_options(described: &ClientEntity, deployment: &Deployment) -> Result<ClientOptionsBuilder, String> {
+    let mut of_file = described.uri_options.clone();
+    // A case that does not mind gets all of them.
+    let one_router = deployment.uri_of_one_router.as_ref().filter(|_| described.uses_multiple_mongoses == Some(false));
+    let uri = one_router.unwrap_or(&deployment.uri);
     let left_to_us = of_file.get("authMechanismProperties") == Some(&Bson::Document(doc! {"$$placeholder": 1}));
     if !left_to_us {
-        return Ok(ClientOptions::builder().uri(format!("{}?{}", deployment.uri, query(&of_file)?)));
+        return Ok(ClientOptions::builder().uri(with_options(uri, &of_file)?));
     }
     let login =
         deployment.login.as_ref().ok_or("the file leaves the login to the runner, and this deployment has none")?;
@@ -190,8 +213,21 @@ fn first_options(of_file: &Document, deployment: &Deployment) -> Result<ClientOp
     if of_file.remove("authMechanism") != Some(login.mechanism.into()) {
         return Err("the file leaves the login to the runner, with another mechanism".to_owned());
     }
-    let options = ClientOptions::builder().uri(format!("{}?{}", login.uri, query(&of_file)?));
+    let options = ClientOptions::builder().uri(with_options(&login.uri, &of_file)?);
     Ok((login.set)(options.auth_mechanism(login.mechanism)))
+}
+
+/// A connection string with the file's options, which go before the deployment's own.
+fn with_options(uri: &str, of_file: &Document) -> Result<String, String> {
+    let (hosts, own) = uri.split_once('?').unwrap_or((uri, ""));
+    let own = own.split('&').filter(|pair| !pair.is_empty());
+    let is_given = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        of_file.keys().any(|given| given.eq_ignore_ascii_case(name))
+    };
+    let mut pairs: Vec<String> = own.filter(|pair| !is_given(pair)).map(str::to_owned).collect();
+    pairs.extend(Some(query(of_file)?).filter(|query| !query.is_empty()));
+    Ok(format!("{hosts}?{}", pairs.join("&")))
 }
 
 /// The options of a connection string.

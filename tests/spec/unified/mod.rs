@@ -14,6 +14,7 @@ pub mod file;
 mod invalid;
 pub mod known_operations;
 mod matching;
+pub mod mode;
 mod operations;
 mod results;
 mod threads;
@@ -22,24 +23,25 @@ mod unbuilt;
 pub use invalid::refuse_all;
 pub use unbuilt::operations_of;
 
+use std::sync::Arc;
+
 use mongo_blocking_test_server::peers::Mongod;
 
-use deployment::AtHand;
+use deployment::{AtHand, Deployment};
 use file::{Test, TestFile};
+use mode::Mode;
 use mongo_blocking_test_server::report::{Report, Skip};
 
-/// Runs every case of a folder on the deployments at hand.
+/// Runs every case of a folder on each deployment at hand that it may run on.
 pub fn run_all(folder: &'static str, known_files: usize) {
-    let Some(report) = Report::on(folder, known_files) else { return };
-    let Some(at_hand) = AtHand::default_generation() else { return };
-    each_case(report, &at_hand, |result| result);
+    let Some(report) = Report::on(folder, known_files).filter(|_| AtHand::standalone().is_some()) else { return };
+    each_case(report, &AtHand::all(), |result| result);
 }
 
 /// Runs the cases of a folder in which each must fail: when its file is read or when it is run.
 pub fn fail_all(folder: &'static str, known_files: usize) {
-    let Some(report) = Report::on(folder, known_files) else { return };
-    let Some(at_hand) = AtHand::default_generation() else { return };
-    each_case(report, &at_hand, |result| match result {
+    let Some(report) = Report::on(folder, known_files).filter(|_| AtHand::standalone().is_some()) else { return };
+    each_case(report, &AtHand::all(), |result| match result {
         Ok(()) => Err("passed, and must fail".to_owned()),
         Err(_) => Ok(()),
     });
@@ -48,8 +50,8 @@ pub fn fail_all(folder: &'static str, known_files: usize) {
 /// Runs every case of a folder on one server, and says in the report which.
 pub fn run_all_on(folder: &'static str, known_files: usize, mongod: &Mongod) {
     let Some(report) = Report::on(folder, known_files) else { return };
-    let at_hand = AtHand::only(mongod);
-    each_case(report.titled(format!("{folder} on {}", at_hand.open.version)), &at_hand, |result| result);
+    let title = format!("{folder} on {}", mongod.version());
+    each_case(report.titled(title), &AtHand::only(mongod), |result| result);
 }
 
 /// Runs every case of a folder on the server at hand, whichever it stands for.
@@ -63,9 +65,15 @@ fn each_case(mut report: Report, at_hand: &AtHand, judge: impl Fn(Result<(), Str
         match file::read(&fixture.text) {
             Ok(file) => file.tests.iter().for_each(|test| {
                 let case = format!("{} | {}", fixture.name, test.description);
-                match run_case(&file, test, at_hand) {
-                    Ok(result) => report.judged(&case, judge(result)),
-                    Err(skip) => report.skipped(&skip),
+                for run in runs_of(&file, test, at_hand) {
+                    match run {
+                        Err(skip) => report.skipped(&skip),
+                        Ok((deployment, mode)) => {
+                            let place = format!("{deployment}, {mode}");
+                            let result = judge(case::run(&file, test, &deployment, mode));
+                            report.judged_on(&place, &case, result);
+                        }
+                    }
                 }
             }),
             Err(fault) => report.judged(&fixture.name, judge(Err(fault.to_string()))),
@@ -74,14 +82,27 @@ fn each_case(mut report: Report, at_hand: &AtHand, judge: impl Fn(Result<(), Str
     report.finish();
 }
 
-/// What became of a case, or why it is not run.
-fn run_case(file: &TestFile, test: &Test, at_hand: &AtHand) -> Result<Result<(), String>, Skip> {
-    let deployment = at_hand.choose(&file.requirements, &test.requirements)?;
+/// Where and how a case is to be run, and what of that can't be, each with its reason.
+fn runs_of(file: &TestFile, test: &Test, at_hand: &AtHand) -> Vec<Result<(Arc<Deployment>, Mode), Skip>> {
+    let chosen = at_hand.choose(&file.requirements, &test.requirements);
+    if let [Err(_)] = chosen.as_slice() {
+        return chosen.into_iter().map(|skip| skip.map(|deployment| (deployment, Mode::Inline))).collect();
+    }
     if let Some(reason) = &test.skip_reason {
-        return Err(Skip::SaysTheFile(reason.clone()));
+        return vec![Err(Skip::SaysTheFile(reason.clone()))];
     }
     if let Some(part) = unbuilt::missing_part(file, test) {
-        return Err(Skip::NotBuilt(part));
+        return vec![Err(Skip::NotBuilt(part))];
     }
-    Ok(case::run(file, test, &deployment))
+    let mut runs = Vec::new();
+    for deployment in chosen {
+        match deployment {
+            Err(skip) => runs.push(Err(skip)),
+            Ok(deployment) => {
+                let modes = mode::modes_of(file, test);
+                runs.extend(modes.into_iter().map(|mode| mode.map(|mode| (deployment.clone(), mode))));
+            }
+        }
+    }
+    runs
 }

@@ -343,7 +343,8 @@ impl ReplicaSet {
     fn ask(&self, member: usize, credential: Option<(String, String)>, command: &Document) -> io::Result<Document> {
         // The localhost exception is for 127.0.0.1, by whichever name the members know each other.
         let address = format!("127.0.0.1:{}", self.members[member].own_port);
-        let upstream = Upstream { address, credential, tls: self.options.tls.is_some(), limit: Some(ANSWER_LIMIT) };
+        let tls = self.options.tls.is_some();
+        let upstream = Upstream { address, credential, tls, limit: Some(ANSWER_LIMIT), ..Upstream::default() };
         UpstreamConnection::open(&upstream)?.run(command)
     }
 

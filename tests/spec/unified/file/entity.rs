@@ -1,5 +1,7 @@
 //! The objects that a case works with, as the file describes them.
 
+use std::time::Duration;
+
 use bson::{Bson, Document};
 
 use super::reader::{Object, Result, Rule, Value};
@@ -60,6 +62,10 @@ pub struct ClientEntity {
     pub server_api: Option<ServerApi>,
     pub observes_sensitive_commands: bool,
     pub encrypts: bool,
+    /// How long the runner waits for the pool's first connections before it goes on.
+    pub awaits_min_pool_size: Option<Duration>,
+    /// Whether the client has all routers of a sharded deployment, or one of them; `None` where the case does not mind.
+    pub uses_multiple_mongoses: Option<bool>,
 }
 
 /// Events that are kept in an entity of their own.
@@ -102,6 +108,8 @@ pub fn read(value: Value<'_>) -> Result<Entity> {
 fn client(value: Value<'_>) -> Result<ClientEntity> {
     let mut object = value.object()?;
     let flag = |value: Option<Value<'_>>| value.map_or(Ok(false), |v| v.boolean());
+    let milliseconds =
+        |value: Value<'_>| value.integer().map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
     let read = ClientEntity {
         id: object.required("id")?.string()?,
         uri_options: object.optional("uriOptions").map_or(Ok(Document::new()), |v| v.document())?,
@@ -111,12 +119,11 @@ fn client(value: Value<'_>) -> Result<ClientEntity> {
         server_api: object.optional("serverApi").map(server_api).transpose()?,
         observes_sensitive_commands: flag(object.optional("observeSensitiveCommands"))?,
         encrypts: auto_encryption(&mut object)?,
+        awaits_min_pool_size: object.optional("awaitMinPoolSizeMS").map(milliseconds).transpose()?,
+        uses_multiple_mongoses: object.optional("useMultipleMongoses").map(|v| v.boolean()).transpose()?,
     };
-    object.optional("awaitMinPoolSizeMS").map(|v| v.integer()).transpose()?;
     check_observed_logs(&mut object)?;
     check_observed_traces(&mut object)?;
-    // Only sharded clusters have more than one mongos to choose from.
-    flag(object.optional("useMultipleMongoses"))?;
     object.end()?;
     Ok(read)
 }

@@ -31,7 +31,7 @@ pub struct ExpectedEvent {
     pub facts: EventFacts,
 }
 
-/// What must be true of a command's event. Events of other kinds are read and judged, but nothing sends them yet.
+/// What must be true of an event; what is `None` is not judged.
 #[derive(Clone, Debug, Default)]
 pub struct EventFacts {
     pub command: Option<Document>,
@@ -40,6 +40,14 @@ pub struct EventFacts {
     pub database_name: Option<String>,
     pub has_service_id: Option<bool>,
     pub has_server_connection_id: Option<bool>,
+    /// Why a connection was closed or not given.
+    pub reason: Option<String>,
+    pub interrupts_in_use_connections: Option<bool>,
+    /// Of a heartbeat.
+    pub awaited: Option<bool>,
+    /// Types of a server or of a topology, before and after a change.
+    pub previous_type: Option<&'static str>,
+    pub new_type: Option<&'static str>,
 }
 
 pub fn read_events(value: Value<'_>) -> Result<ExpectedEvents> {
@@ -67,32 +75,27 @@ pub fn read_event(value: &Value<'_>) -> Result<ExpectedEvent> {
     }
     let mut object = description.object()?;
     let mut facts = EventFacts::default();
-    let (strings, booleans, states): (&[&str], &[&str], _) = match name {
+    match name {
         "commandStartedEvent" | "commandSucceededEvent" | "commandFailedEvent" => {
             facts = command_facts(name, &mut object)?;
-            (&[], &[], None)
         }
-        "poolClearedEvent" => (&[], &["hasServiceId", "interruptInUseConnections"], None),
+        "poolClearedEvent" => {
+            facts.has_service_id = object.optional("hasServiceId").map(|v| v.boolean()).transpose()?;
+            let interrupts = object.optional("interruptInUseConnections");
+            facts.interrupts_in_use_connections = interrupts.map(|v| v.boolean()).transpose()?;
+        }
         "poolBackoffEvent" => {
             object.optional("attempt").map(|v| v.integer()).transpose()?;
-            (&[], &[], None)
         }
         "connectionClosedEvent" | "connectionCheckOutFailedEvent" | "connectionPendingResponseFailed" => {
-            (&["reason"], &[], None)
+            facts.reason = object.optional("reason").map(|v| v.string()).transpose()?;
         }
         "serverHeartbeatStartedEvent" | "serverHeartbeatSucceededEvent" | "serverHeartbeatFailedEvent" => {
-            (&[], &["awaited"], None)
+            facts.awaited = object.optional("awaited").map(|v| v.boolean()).transpose()?;
         }
-        "serverDescriptionChangedEvent" => (&[], &[], Some(SERVER_TYPES)),
-        "topologyDescriptionChangedEvent" => (&[], &[], Some(TOPOLOGY_TYPES)),
-        _ => (&[], &[], None),
-    };
-    strings.iter().try_for_each(|key| object.optional(key).map_or(Ok(()), |v| v.string().map(drop)))?;
-    booleans.iter().try_for_each(|key| object.optional(key).map_or(Ok(()), |v| v.boolean().map(drop)))?;
-    if let Some(types) = states {
-        for key in ["previousDescription", "newDescription"] {
-            object.optional(key).map(|v| described(v, types)).transpose()?;
-        }
+        "serverDescriptionChangedEvent" => change(&mut object, SERVER_TYPES, &mut facts)?,
+        "topologyDescriptionChangedEvent" => change(&mut object, TOPOLOGY_TYPES, &mut facts)?,
+        _ => {}
     }
     object.end()?;
     Ok(ExpectedEvent { kind: kind_of(name), name: name.to_owned(), facts })
@@ -123,10 +126,18 @@ fn command_facts(name: &str, object: &mut Object<'_>) -> Result<EventFacts> {
     Ok(facts)
 }
 
-fn described(value: Value<'_>, types: &[&'static str]) -> Result<()> {
+fn change(object: &mut Object<'_>, types: &[&'static str], facts: &mut EventFacts) -> Result<()> {
+    let read = |value: Option<Value<'_>>| value.map_or(Ok(None), |v| described(v, types));
+    facts.previous_type = read(object.optional("previousDescription"))?;
+    facts.new_type = read(object.optional("newDescription"))?;
+    Ok(())
+}
+
+fn described(value: Value<'_>, types: &[&'static str]) -> Result<Option<&'static str>> {
     let mut object = value.object()?;
-    object.optional("type").map(|v| v.one_of(types)).transpose()?;
-    object.end()
+    let read = object.optional("type").map(|v| v.one_of(types)).transpose()?;
+    object.end()?;
+    Ok(read)
 }
 
 /// Reads an `expectLogMessages` entry; only its form is judged.

@@ -1,17 +1,18 @@
 //! Operations of the runner itself: fail points, assertions, waiting, loops, threads.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bson::{Bson, Document, doc};
+use mongo_blocking::event::sdam::{ServerType, TopologyDescription};
 
 use super::{Outcome, Ran, Trouble, unknown};
 use crate::unified::arguments::Arguments;
 use crate::unified::case::{Case, NAMESPACE_NOT_FOUND};
 use crate::unified::entities::Entity;
-use crate::unified::events;
+use crate::unified::events::{self, Event};
 use crate::unified::file::reader::Value;
-use crate::unified::file::{self, ExpectedEvent, Operation};
+use crate::unified::file::{self, EventKind, ExpectedEvent, Operation};
 
 pub fn run(case: &Arc<Case>, name: &str, arguments: &mut Arguments) -> Ran {
     match name {
@@ -23,6 +24,9 @@ pub fn run(case: &Arc<Case>, name: &str, arguments: &mut Arguments) -> Ran {
         "assertIndexNotExists" => assert_index(case, arguments, false),
         "assertNumberConnectionsCheckedOut" => assert_connections(case, arguments),
         "assertEventCount" => assert_event_count(case, arguments),
+        "assertTopologyType" => assert_topology_type(case, arguments),
+        "recordTopologyDescription" => record_topology(case, arguments),
+        "waitForPrimaryChange" => wait_for_primary_change(case, arguments),
         "waitForEvent" => wait_for_event(case, arguments),
         "wait" => wait(arguments),
         "loop" => repeat(case, arguments),
@@ -49,7 +53,7 @@ fn create_entities(case: &Case, arguments: &mut Arguments) -> Ran {
     let described = arguments.need("entities", Arguments::any)?;
     arguments.end()?;
     let entities = file::read_entities(&described).map_err(|fault| Trouble::of_runner(fault.to_string()))?;
-    let created = entities.iter().try_for_each(|entity| case.entities.create(entity, &case.deployment));
+    let created = entities.iter().try_for_each(|entity| case.create(entity));
     done(created)
 }
 
@@ -84,31 +88,74 @@ fn first_batch(reply: &Document) -> Result<&[Bson], Trouble> {
     batch.map(Vec::as_slice).map_err(|e| Trouble::of_runner(e.to_string()))
 }
 
-/// The pool's events, by which connections are counted, are still to come: cases that could be judged are not run.
 fn assert_connections(case: &Case, arguments: &mut Arguments) -> Ran {
     let client = arguments.need("client", Arguments::string)?;
-    arguments.need("connections", Arguments::u64)?;
+    let wanted = arguments.need("connections", Arguments::u64)?;
     arguments.end()?;
-    case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
-    Err(Trouble::of_runner("connections can't be counted before there are events of the pool"))
+    let wanted = i64::try_from(wanted).map_err(|e| Trouble::of_runner(e.to_string()))?;
+    let handle = case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
+    done(handle.log.wait_for_checked_out(DELIVERY_LIMIT, wanted))
 }
 
+fn record_topology(case: &Case, arguments: &mut Arguments) -> Ran {
+    let client = arguments.need("client", Arguments::string)?;
+    let name = arguments.need("id", Arguments::string)?;
+    arguments.end()?;
+    let handle = case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
+    let topology = handle.log.wait_for_topology(DELIVERY_LIMIT, |_| true);
+    done(topology.and_then(|topology| case.entities.store(&name, Entity::Topology(Box::new(topology)))))
+}
+
+fn assert_topology_type(case: &Case, arguments: &mut Arguments) -> Ran {
+    let topology = arguments.need("topologyDescription", Arguments::string)?;
+    let wanted = arguments.need("topologyType", Arguments::string)?;
+    arguments.end()?;
+    let own = case.entities.topology(&topology).map_err(Trouble::OfRunner)?.topology_type().to_string();
+    done(if own == wanted { Ok(()) } else { Err(format!("the topology is {own} where {wanted} is expected")) })
+}
+
+/// Waits until the client knows of another primary than the one in an earlier description, or of any if that had none.
+fn wait_for_primary_change(case: &Case, arguments: &mut Arguments) -> Ran {
+    let client = arguments.need("client", Arguments::string)?;
+    let prior = arguments.need("priorTopologyDescription", Arguments::string)?;
+    let limit = arguments.milliseconds("timeoutMS")?.unwrap_or(WAIT_LIMIT);
+    arguments.end()?;
+    let handle = case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
+    let before = primary_of(&case.entities.topology(&prior).map_err(Trouble::OfRunner)?);
+    let is_another = |topology: &TopologyDescription| {
+        let now = primary_of(topology);
+        now.is_some() && now != before
+    };
+    done(handle.log.wait_for_topology(limit, is_another).map(drop))
+}
+
+fn primary_of(topology: &TopologyDescription) -> Option<String> {
+    let primary = topology.servers().iter().find(|server| server.server_type() == ServerType::RsPrimary);
+    primary.map(|primary| primary.address().to_owned())
+}
+
+/// An event of a pool or a topology may be on its way still: it counts as soon as it is there, and until then is waited for.
 fn assert_event_count(case: &Case, arguments: &mut Arguments) -> Ran {
     let (client, event, wanted) = event_arguments(arguments)?;
-    let count = count_events(case, &client, &event)?;
-    done(if count == wanted { Ok(()) } else { Err(format!("{count} such events where {wanted} are expected")) })
+    let limit = if event.kind == EventKind::Command { Duration::ZERO } else { DELIVERY_LIMIT };
+    let handle = case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
+    done(handle.log.wait(limit, |seen| match count(case, &event, seen) {
+        own if own == wanted => Ok(()),
+        own => Err(format!("{own} such events where {wanted} are expected")),
+    }))
 }
 
 fn wait_for_event(case: &Case, arguments: &mut Arguments) -> Ran {
     let (client, event, wanted) = event_arguments(arguments)?;
-    let begun = Instant::now();
-    while count_events(case, &client, &event)? < wanted {
-        if begun.elapsed() > WAIT_LIMIT {
-            return Err(Trouble::of_runner(format!("{} did not come {wanted} times in time", event.name)));
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(Outcome::Nothing)
+    let handle = case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
+    done(handle.log.wait(WAIT_LIMIT, |seen| match count(case, &event, seen) {
+        own if own >= wanted => Ok(()),
+        own => Err(format!("{} came {own} times in time, and should come {wanted} times", event.name)),
+    }))
+}
+
+fn count(case: &Case, event: &ExpectedEvent, seen: &[Event]) -> u64 {
+    seen.iter().filter(|own| events::fits(event, own, &case.entities).is_ok()).count() as u64
 }
 
 fn event_arguments(arguments: &mut Arguments) -> Result<(String, ExpectedEvent, u64), Trouble> {
@@ -118,12 +165,6 @@ fn event_arguments(arguments: &mut Arguments) -> Result<(String, ExpectedEvent, 
     let count = arguments.need("count", Arguments::u64)?;
     arguments.end()?;
     Ok((client, event, count))
-}
-
-fn count_events(case: &Case, client: &str, event: &ExpectedEvent) -> Result<u64, Trouble> {
-    let handle = case.entities.client_handle(client).map_err(Trouble::OfRunner)?;
-    let seen = handle.log.events();
-    Ok(seen.iter().filter(|own| events::fits(event, own, &case.entities).is_ok()).count() as u64)
 }
 
 fn wait(arguments: &mut Arguments) -> Ran {
@@ -212,4 +253,6 @@ fn done(result: Result<(), String>) -> Ran {
 
 /// As the format says.
 const WAIT_LIMIT: Duration = Duration::from_secs(10);
+/// How long an event may be on its way from where it happens to its handler.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(2);
 const LOOP_ROUNDS: i64 = 10;
