@@ -57,6 +57,26 @@ fn versioned_api() {
 }
 
 #[test]
+fn server_discovery_and_monitoring() {
+    unified::run_all("server-discovery-and-monitoring/tests/unified", 25);
+}
+
+#[test]
+fn server_selection_logging() {
+    unified::run_all("server-selection/tests/logging", 5);
+}
+
+#[test]
+fn connection_pool_logging() {
+    unified::run_all("connection-monitoring-and-pooling/tests/logging", 2);
+}
+
+#[test]
+fn load_balancers() {
+    unified::run_all("load-balancers/tests", 8);
+}
+
+#[test]
 fn connection_string() {
     let Some(mut report) = Report::on("connection-string/tests", 8) else { return };
     connection_string::run(&mut report);

@@ -68,12 +68,14 @@ pub enum Part {
     ChangeStreams,
     /// The `bulkWrite` command of a client.
     ClientBulkWrite,
-    /// Discovery of several servers, and load balancers.
+    /// Discovery of several servers.
     Discovery,
     /// Client-side field level encryption.
     Encryption,
     /// Files in GridFS buckets.
     GridFs,
+    /// Connections through a load balancer.
+    LoadBalancing,
     /// The `mapReduce` helper of old.
     MapReduce,
     /// Lists of databases and collections as objects of the driver.
@@ -222,6 +224,7 @@ impl fmt::Display for Part {
             Part::Encryption => "client-side encryption",
             Part::GridFs => "GridFS",
             Part::LogMessages => "log messages",
+            Part::LoadBalancing => "load balancers",
             Part::MapReduce => "mapReduce",
             Part::ObjectLists => "lists of objects",
             Part::OperationTimeouts => "timeoutMS of an operation, database or collection",

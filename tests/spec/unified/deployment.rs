@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bson::oid::ObjectId;
 use bson::{Bson, Document, doc};
 use mongo_blocking::Client;
 use mongo_blocking::options::ClientOptionsBuilder;
-use mongo_blocking_test_server::peers::{Mongod, ReplicaSet};
+use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::{HaProxy, Mongod, ReplicaSet};
 
 use super::file::{Requirement, Version};
 use mongo_blocking_test_server::report::{Part, Skip};
@@ -77,12 +79,16 @@ struct Kind {
 }
 
 impl AtHand {
-    /// MongoDB 6.0 as a standalone and as a replica set, each with access control and without, and for cases that want older servers
-    /// MongoDB 4.4 and 4.2.
+    /// MongoDB 6.0 as a standalone and as a replica set, each with access control and without, the set behind routers and behind a
+    /// load balancer, and for cases that want older servers MongoDB 4.4 and 4.2.
     pub fn all() -> AtHand {
         let kinds = GENERATIONS.iter().flat_map(|(generation, _)| {
             let kind = |topology, auth| Kind { topology, generation, auth };
-            [kind("single", false), kind("single", true), kind("replicaset", false), kind("replicaset", true)]
+            let real =
+                [kind("single", false), kind("single", true), kind("replicaset", false), kind("replicaset", true)];
+            // Routers pass themselves off as 6.0: hello is theirs.
+            let routed = [kind("sharded", false), kind("load-balanced", false)];
+            real.into_iter().chain(routed.into_iter().filter(|kind| kind.generation == "6.0"))
         });
         AtHand(kinds.map(Candidate::Startable).collect())
     }
@@ -186,6 +192,7 @@ impl Kind {
     fn waits_for(&self) -> Option<Part> {
         match self.topology {
             "single" => None,
+            "load-balanced" => Some(Part::LoadBalancing),
             _ => Some(Part::Discovery),
         }
     }
@@ -205,6 +212,8 @@ impl Kind {
             ("single", true) => {
                 Mongod::shared_with_auth(self.generation).map(|mongod| Deployment::standalone(mongod.root_uri(), true))
             }
+            ("sharded", _) => ReplicaSet::shared(self.generation).map(|set| Arc::new(Deployment::of_routers(set))),
+            ("load-balanced", _) => Deployment::of_load_balancer(ReplicaSet::shared(self.generation)?).map(Arc::new),
             (_, auth) => {
                 let set = if auth { ReplicaSet::shared_with_auth } else { ReplicaSet::shared };
                 set(self.generation).map(|set| Arc::new(Deployment::of_set(set, auth)))
@@ -221,6 +230,35 @@ impl Deployment {
     fn of_set(set: &ReplicaSet, auth: bool) -> Deployment {
         let members: Vec<String> = (0..set.addresses().len()).map(|n| set.direct_uri(n)).collect();
         Deployment::open(&set.uri(), &members, auth)
+    }
+
+    /// Two routers before a set, which live as long as the process.
+    fn of_routers(set: &ReplicaSet) -> Deployment {
+        let router =
+            |_| &*Box::leak(Box::new(FakeServer::builder().mongos().routes_to(&set.addresses(), None).start()));
+        let routers: Vec<&FakeServer> = (0..ROUTERS).map(router).collect();
+        let addresses: Vec<String> = routers.iter().map(|router| router.address()).collect();
+        let direct: Vec<String> = addresses.iter().map(|at| format!("mongodb://{at}/?directConnection=true")).collect();
+        let mut open = Deployment::open(&format!("mongodb://{}/", addresses.join(",")), &direct, false);
+        open.uri_of_one_router = Some(format!("mongodb://{}/", addresses[0]));
+        open
+    }
+
+    /// HAProxy before two routers, and they before a set. `None`, after a skip, where there is no HAProxy.
+    fn of_load_balancer(set: &ReplicaSet) -> Option<Deployment> {
+        let router = |_| {
+            let builder = FakeServer::builder().load_balancer(ObjectId::new()).routes_to(&set.addresses(), None);
+            &*Box::leak(Box::new(builder.start()))
+        };
+        let routers: Vec<&FakeServer> = (0..ROUTERS).map(router).collect();
+        let addresses: Vec<String> = routers.iter().map(|router| router.address()).collect();
+        let balancer: &HaProxy = Box::leak(Box::new(HaProxy::before(&addresses)?));
+        let balanced = |address: &str| format!("mongodb://{address}/?loadBalanced=true");
+        let direct: Vec<String> = addresses.iter().map(|at| balanced(at)).collect();
+        let mut open = Deployment::open(&balanced(&balancer.address()), &direct, false);
+        open.facts.topology = "load-balanced";
+        open.uri_of_one_router = Some(balanced(&addresses[0]));
+        Some(open)
     }
 
     fn open(uri: &str, members: &[String], auth: bool) -> Deployment {
@@ -316,6 +354,7 @@ impl Facts {
     }
 }
 
+const ROUTERS: usize = 2;
 const A_TOPOLOGY: &str = "a deployment that is ";
 /// What peers are named by, and the versions that are fetched; the newest first.
 const GENERATIONS: [(&str, Version); 3] =

@@ -126,6 +126,7 @@ fn part_of_entities(entities: &[Entity], test: &Test, operations: &[Document]) -
 pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<Part> {
     match entity {
         Entity::Client(client) if client.encrypts => Some(Part::Encryption),
+        Entity::Client(client) if client.uri_options.contains_key("loadBalanced") => Some(Part::LoadBalancing),
         Entity::Client(client) => {
             let mut stored = client.stored_events.iter().flat_map(|stored| &stored.events);
             stored.any(|name| !name.starts_with("Command")).then_some(Part::PoolEvents)
