@@ -121,7 +121,7 @@ impl Context for SspiContext {
         let buffers_list = list(&mut buffers);
         let mut protection = 0;
         // SAFETY: the handle is that of a context of ours; the buffers and the message that they lead to outlive the call and are
-        // written by nobody else meanwhile.
+        // written by no other code meanwhile.
         let code = unsafe { (self.functions.decrypt)(handle, &buffers_list, 0, &mut protection) };
         ok(call, code)?;
         let [_, data] = &buffers;
@@ -282,7 +282,7 @@ static SYSTEM: Functions = Functions {
 /// The bytes of a buffer.
 ///
 /// # Safety
-/// It must be empty, or lead to that many bytes which nobody writes while the slice lives.
+/// It must be empty, or lead to that many bytes, which no code writes while the slice lives.
 unsafe fn bytes(buffer: &identity::SecBuffer) -> &[u8] {
     if buffer.pvBuffer.is_null() {
         return &[];

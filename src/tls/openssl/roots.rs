@@ -125,8 +125,8 @@ impl Places {
     }
 }
 
-/// Trusts the system's authorities: those of a folder are looked up on demand. A file is read as a whole, so that one
-/// that nobody named is left alone where a folder has them.
+/// Trusts the system's authorities. Those of a folder are looked up on demand. A file is read as a whole, so it is only read where
+/// SSL_CERT_FILE names it or where no folder has authorities.
 #[cfg(feature = "openssl-vendored")]
 pub(super) fn add_system(builder: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
     let Places { file, folder } = Places::of_system();
