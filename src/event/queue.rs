@@ -179,9 +179,13 @@ mod tests {
     #[test]
     fn a_slow_handler_misses_the_events_that_do_not_fit() {
         let queue = EventQueue::new(Some(EventHandler::new(|_: &SdamEvent| {})));
+        let counts = || {
+            let state = queue.lock();
+            (state.waiting.len(), state.left_out)
+        };
         (0..MOST_WAITING + 3).for_each(|_| queue.push(opening("a")));
-        assert_eq!((queue.lock().waiting.len(), queue.lock().left_out), (MOST_WAITING, 3));
+        assert_eq!(counts(), (MOST_WAITING, 3));
         queue.deliver();
-        assert_eq!((queue.lock().waiting.len(), queue.lock().left_out), (0, 0));
+        assert_eq!(counts(), (0, 0));
     }
 }

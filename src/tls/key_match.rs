@@ -96,7 +96,7 @@ mod tests {
     fn keys_and_certificates_find_each_other() {
         let authority = Authority::new();
         let [rsa, other_rsa] = ["a", "b"].map(|name| both(&authority.issue_rsa(CertPurpose::Client, name)));
-        let [ec, other_ec] = ["a", "b"].map(|name| both(&authority.issue(CertPurpose::Client, name)));
+        let [ec, other_ec] = ["a", "b"].map(|name| both(&authority.issue(CertPurpose::Server, name)));
         for [certificate, key] in [&rsa, &other_rsa, &ec, &other_ec] {
             assert_eq!(belong_together(certificate, key), Some(true));
         }
