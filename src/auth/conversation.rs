@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result, Stage, codes, command_error};
 /// One round trip: a command for a database, and the server's whole reply, which may say `ok: 0`.
 pub(crate) type SendAuthCommand<'a> = dyn FnMut(&str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
 
-/// Runs a conversation to its end. With `speculative`, the server's answer to a start that travelled with `hello`, it goes on from
-/// there.
+/// Runs a conversation to its end. `speculative` is the server's answer to a start that travelled with `hello`; the conversation
+/// then continues from it.
 ///
 /// A mechanism may try again with a fresh credential after a refusal. The last refusal is explained.
 pub(crate) fn authenticate(
@@ -36,7 +36,7 @@ pub(crate) fn authenticate(
             Ok(Step::Send(command)) => {
                 rounds += 1;
                 let sent = send(mechanism.source(), &command);
-                command.into_bytes().zeroize(); // It may hold a password or a token as it is.
+                command.into_bytes().zeroize(); // It may hold a password or a token in the clear.
                 match accepted(&*mechanism, sent) {
                     Ok(accepted) => {
                         reply = Some(accepted);

@@ -1,5 +1,5 @@
-//! MONGODB-CR: the challenge and response of servers before 4.0, which removed it. It rests on MD5, so it is for users that have
-//! no other credentials yet, and only for who asks for it by name.
+//! MONGODB-CR: the challenge and response of servers before 4.0, which removed it. It is based on MD5, so it is only for users
+//! that have no other credentials yet, and only where `authMechanism` names it.
 //!
 //! Two commands: `getnonce`, and `authenticate` with a digest of the nonce and the password. The server proves nothing.
 
@@ -20,9 +20,9 @@ use crate::hex::hex;
 pub(super) struct Cr {
     username: String,
     source: String,
-    /// What the server has stored of the password: as good as the password itself.
+    /// The digest of the password that the server stores. It can be used in place of the password.
     digest: Zeroizing<String>,
-    /// What begins or ends the password and hardly belongs to it.
+    /// What is known about characters at the ends of the password that were probably not meant, such as a line break.
     stray: Option<String>,
     state: State,
 }
@@ -115,7 +115,7 @@ impl Mechanism for Cr {
     }
 }
 
-/// The server's challenge. It goes back to the server as it is, so it is held to its form.
+/// The server's challenge. It is sent back to the server unchanged, so only the expected form is accepted.
 fn nonce(reply: &RawDocument) -> Result<&str> {
     let nonce = reply.get_str("nonce").map_err(|_| broken("nonce", "the server sent no nonce"))?;
     match nonce.len() {

@@ -59,7 +59,7 @@ impl<'a> Login<'a> {
         Login { credential, context, target, scram: None, speculation: None }
     }
 
-    /// Another login on a connection that has one: by the mechanism that it had, without `hello`, and not by the same token.
+    /// A further login on a connection: with the same mechanism, without `hello`, and with another token.
     pub(crate) fn again(
         credential: &'a Credential,
         context: &'a AuthContext,
@@ -74,7 +74,7 @@ impl<'a> Login<'a> {
         Login { scram, ..Login::new(credential, context, target) }
     }
 
-    /// What is kept of it between `hello` and the rest, which may be done by another thread.
+    /// What must be stored between `hello` and the rest of the login, which another thread may do.
     pub(crate) fn into_speculation(self) -> Speculation {
         Speculation(self.speculation)
     }
@@ -177,7 +177,7 @@ impl<'a> Login<'a> {
         if !self.context.policy.refuses_weak_mechanisms() {
             return Ok(ScramMechanism::Sha1);
         }
-        // A server that does not tell is asked for the strong one: it will refuse what it can't do.
+        // If the server lists no mechanism, the stronger one is tried. A server without it refuses the login.
         if offered.is_empty() {
             return Ok(ScramMechanism::Sha256);
         }

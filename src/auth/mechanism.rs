@@ -21,7 +21,7 @@ pub(crate) trait Mechanism: Send {
     fn step_name(&self) -> &'static str;
     /// The first command.
     fn start(&mut self) -> Result<RawDocumentBuf>;
-    /// Validates a reply. Any error ends the conversation for good; a reply with `ok: 0` never gets here.
+    /// Validates a reply. Any error ends the conversation; a reply with `ok: 0` never gets here.
     fn step(&mut self, reply: &RawDocument) -> Result<Step>;
     /// The document to send along with `hello`, for a mechanism that can start there.
     fn speculative(&mut self) -> Result<Option<RawDocumentBuf>> {
@@ -35,11 +35,11 @@ pub(crate) trait Mechanism: Send {
     fn explain_refusal(&self, refused: Error) -> Error {
         refused
     }
-    /// What a server needs that lacks this mechanism.
+    /// The hint for a server without this mechanism: what it needs.
     fn explain_unavailable(&self) -> String {
         format!("this server does not offer {} (authenticationMechanisms)", self.name())
     }
-    /// What to do before another login on the same connection, where this one used something that is kept for later logins.
+    /// What to do before another login on the same connection, if this one used a cached token.
     fn forget(&self) -> Option<Forget> {
         None
     }
@@ -59,7 +59,7 @@ pub(crate) enum Step {
 pub(crate) struct Forget(Arc<dyn Fn() + Send + Sync>);
 
 impl Forget {
-    #[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "only tokens are kept for later logins"))]
+    #[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "only tokens are cached for later logins"))]
     pub(super) fn new(forget: impl Fn() + Send + Sync + 'static) -> Self {
         Forget(Arc::new(forget))
     }

@@ -5,7 +5,7 @@
 //! byte mechanism (SCRAM, PLAIN, GSSAPI, MONGODB-AWS, MONGODB-OIDC) into commands; [`x509`] is one command, [`cr`] two.
 //! [`AuthContext`] is made once for a client and has a part for each mechanism; [`AuthTarget`] is the server of one login.
 //!
-//! A mechanism makes commands and validates replies; how they travel is not its business. So the same code serves the
+//! A mechanism makes commands and validates replies. It does not know how they are sent. So the same code serves the
 //! speculative start with `hello`, the conversation after it, the fuzz targets and the replay of recorded conversations.
 
 #[cfg(feature = "aws")]

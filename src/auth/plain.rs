@@ -1,6 +1,7 @@
-//! PLAIN (RFC 4616): user name and password as they are, for a server that asks an LDAP directory about them.
+//! PLAIN (RFC 4616): user name and password in the clear, for a server that checks them with an LDAP directory.
 //!
-//! One message, and the server's verdict on it. The server proves nothing, so what protects the password is the channel alone.
+//! The client sends one message, and the server accepts or refuses it. The server proves nothing, so only the channel protects
+//! the password.
 
 use std::mem;
 
@@ -70,7 +71,7 @@ impl SaslClient for Plain {
     fn step(&mut self, challenge: &[u8]) -> Result<SaslStep> {
         match mem::replace(&mut self.state, State::Over) {
             State::Verdict if challenge.is_empty() => Ok(SaslStep::Finished),
-            State::Verdict => Err(broken("the server asks for more, and the mechanism has no more to say")),
+            State::Verdict => Err(broken("the server asks for another message, and PLAIN has only one")),
             State::Unstarted | State::Over => Err(broken("this conversation is over")),
         }
     }

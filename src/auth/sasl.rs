@@ -24,7 +24,7 @@ pub(super) trait SaslClient: Send + 'static {
     fn step_name(&self) -> &'static str;
     /// Its first message.
     fn start(&mut self) -> Result<Zeroizing<Vec<u8>>>;
-    /// Validates the server's message and answers it. Any error ends the conversation for good.
+    /// Validates the server's message and answers it. Any error ends the conversation.
     fn step(&mut self, challenge: &[u8]) -> Result<SaslStep>;
     /// The `options` of `saslStart`.
     fn options(&self) -> Option<RawDocumentBuf> {
@@ -34,8 +34,8 @@ pub(super) trait SaslClient: Send + 'static {
     fn may_speculate(&mut self) -> bool {
         false
     }
-    /// Whether a server that says `done` now is wrong, whatever else it says: looked at before [`step`](SaslClient::step), for
-    /// a step that costs something, as asking a person does.
+    /// Whether `done` is an error at this point. This is checked before [`step`](SaslClient::step), because a step may be
+    /// expensive: a human callback asks the user.
     fn refuses_early_done(&self) -> bool {
         false
     }
@@ -54,11 +54,11 @@ pub(super) trait SaslClient: Send + 'static {
     fn explain_refusal(&self, refused: Error) -> Error {
         refused
     }
-    /// What a server needs that lacks this mechanism.
+    /// The hint for a server without this mechanism: what it needs.
     fn explain_unavailable(&self) -> String {
         format!("this server does not offer {} (authenticationMechanisms)", self.name())
     }
-    /// What to do before another login on the same connection, where this one used something that is kept for later logins.
+    /// What to do before another login on the same connection, if this one used a cached token.
     fn forget(&self) -> Option<Forget> {
         None
     }
@@ -69,7 +69,7 @@ pub(super) trait SaslClient: Send + 'static {
 pub(super) enum SaslStep {
     /// Send this, and expect more.
     Payload(Zeroizing<Vec<u8>>),
-    /// Nothing more to say: the server has been verified, as far as the mechanism does that.
+    /// No further message. The server has been verified, if the mechanism can do that.
     Finished,
 }
 
@@ -87,7 +87,7 @@ enum State {
     FirstReply,
     /// The reply to `saslContinue` in the conversation with this id (a document with the server's own element in it).
     NextReply(RawDocumentBuf),
-    /// The reply to the empty message that some servers want after all is said.
+    /// The reply to the empty message that some servers expect at the end.
     LastReply(RawDocumentBuf),
     Over,
 }
@@ -193,7 +193,7 @@ impl<C: SaslClient> Mechanism for Sasl<C> {
         if let State::LastReply(_) = state {
             return match (reply.done, reply.payload.is_empty()) {
                 (true, true) => Ok(Step::Done),
-                (true, false) => Err(Error::invalid_reply(stage, "the server has more to say after its last message")),
+                (true, false) => Err(Error::invalid_reply(stage, "the server continues after its last message")),
                 (false, _) => Err(Error::invalid_reply(stage, "the server is still not done after its last message")),
             };
         }
@@ -265,7 +265,7 @@ impl Reply {
     }
 }
 
-/// Keeps the id as the very bytes the server sent, whatever its type.
+/// Keeps the id byte for byte, whatever its BSON type: it must be sent back unchanged.
 fn conversation_id(value: RawBsonRef<'_>) -> Result<RawDocumentBuf, &'static str> {
     let mut id = RawDocumentBuf::new();
     id.append(cstr!("conversationId"), value);
@@ -297,7 +297,7 @@ const MAX_STEPS: usize = 10;
 /// A Kerberos token with a large authorisation part stays well below this.
 const MAX_PAYLOAD: usize = 64 * 1024;
 
-/// Servers number their conversations with an integer; anything longer than this is mischief.
+/// Servers number their conversations with an integer, so a longer id is not accepted.
 const MAX_CONVERSATION_ID: usize = 1024;
 
 #[cfg(test)]

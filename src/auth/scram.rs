@@ -1,7 +1,7 @@
-//! SCRAM-SHA-1 and SCRAM-SHA-256: RFC 5802, RFC 7677 and what MongoDB makes of them.
+//! SCRAM-SHA-1 and SCRAM-SHA-256: RFC 5802, RFC 7677 and MongoDB's rules for them.
 //!
 //! The conversation has three messages of ours and two of the server's that count. [`messages`] reads the server's, with
-//! every bound; [`crypto`] does the arithmetic; [`KeyCache`] spares the second connection the expensive part of it. The
+//! every bound; [`crypto`] does the arithmetic; [`KeyCache`] saves later connections the expensive key derivation. The
 //! server has proved that it knows the password only once its signature was verified, and nothing counts before that.
 
 mod avx;

@@ -22,7 +22,7 @@ pub(crate) struct AuthTarget<'a> {
 }
 
 impl AuthTarget<'_> {
-    /// No server yet: for validating a credential by itself.
+    /// A target without a server, for validating a credential before there is a connection.
     pub(super) fn unknown() -> Self {
         AuthTarget {
             host: "",

@@ -1,4 +1,4 @@
-//! MONGODB-X509: the server knows the client by the certificate that TLS presented. One command says so.
+//! MONGODB-X509: the server identifies the client by the certificate of the TLS handshake. The client sends one command.
 
 use std::mem;
 
@@ -40,7 +40,7 @@ impl X509 {
 
     fn over() -> Error {
         let stage = Stage::Authentication { mechanism: NAME, step: "nothing more" };
-        Error::invalid_reply(stage, "the conversation is over, and the server goes on")
+        Error::invalid_reply(stage, "the server continues a conversation that is over")
     }
 }
 

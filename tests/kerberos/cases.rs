@@ -136,7 +136,7 @@ fn the_ticket_of_somebody_else() {
     let Some(realm) = Realm::shared() else { return };
     let cache = realm.kdc.kinit(BOB, PASSWORD, "bob.for-ann.cache", "1h");
     let outcome = login(realm, "ann%40TEST.LOCAL", "", |login| login.cache(&cache));
-    outcome.refused(&["somebody else's", "kinit ann@TEST.LOCAL", "bob.for-ann.cache"]);
+    outcome.refused(&["belong to another principal", "kinit ann@TEST.LOCAL", "bob.for-ann.cache"]);
     let outcome = login(realm, "bob%40OTHER.LOCAL", "", |login| login.keytab(realm.kdc.file("ann.keytab")));
     outcome.refused(&["has no key of bob@OTHER.LOCAL", "ann.keytab"]);
 }

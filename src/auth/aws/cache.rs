@@ -1,8 +1,8 @@
-//! Keeps AWS keys that expire, and has them fetched by one thread at a time.
+//! A cache of AWS keys that expire. One thread at a time fetches new ones.
 //!
-//! Kept keys are used until five minutes before they expire. Then one thread fetches new ones, from a source that fetches; the
-//! others go on with the old ones while these are valid, and wait for the new ones after that. The lock is held for moments
-//! only, never while anything is fetched. Keys that a server refused are dropped.
+//! Cached keys are used until five minutes before they expire. Then one thread fetches new keys. The other threads use the old
+//! keys while these are valid, and wait for the new ones after that. No lock is held while keys are fetched. Keys that a server
+//! refused are removed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -19,11 +19,11 @@ use crate::locks;
 use crate::single_flight::{Leader, NoOutcome, Role, SingleFlight, Waiter};
 use crate::system::System;
 
-/// Keys for logins, by what would fetch them.
+/// Cached keys, by the settings that decide how they are fetched.
 #[derive(Default)]
 pub(super) struct Cache(Mutex<HashMap<Key, Entry>>);
 
-/// What decides which keys would be fetched, as a digest: it may hold the token of an endpoint.
+/// A digest of the settings that decide how keys are fetched. The settings themselves may contain the token of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
 
@@ -39,7 +39,7 @@ pub(super) struct CachedKeys {
 struct Entry {
     held: Option<Arc<CachedKeys>>,
     fetches: SingleFlight<Result<Arc<CachedKeys>, SharedError>>,
-    /// After a refresh that failed: no other before this.
+    /// After a failed refresh: the earliest time of the next one.
     pause: Option<SystemTime>,
 }
 
@@ -76,7 +76,7 @@ impl Cache {
         SHARED.get_or_init(Arc::default).clone()
     }
 
-    /// Kept keys, or those that `fetch` gets now.
+    /// Cached keys, or new ones from `fetch`.
     pub(super) fn keys(
         &self,
         key: Key,
@@ -97,7 +97,7 @@ impl Cache {
                     Err(Error::new(ErrorKind::Authentication, stage(SEARCH), message))
                 }
             },
-            // Where the fetch panics the leader is dropped, and no thread goes on waiting.
+            // If the fetch panics, the leader is dropped, which releases the waiting threads.
             Lookup::Fetch { leader, scope, valid } => {
                 let fetched = fetch(scope);
                 self.keep(key, leader, fetched, valid, system.now())
@@ -105,7 +105,8 @@ impl Cache {
         }
     }
 
-    /// Keeps what was fetched if it expires, and hands it to those who wait. Where the fetch failed, keys that are still `valid` do.
+    /// Stores fetched keys if they expire, and passes them to the waiting threads. If the fetch failed, keys that are still
+    /// `valid` are used.
     fn keep(
         &self,
         key: Key,
@@ -121,7 +122,7 @@ impl Cache {
                 (kept, None, Ok(fresh))
             }
             (Err(error), Some(valid)) => {
-                log::warn!("AWS keys could not be refreshed, and those that are kept are still valid: {error}");
+                log::warn!("AWS keys could not be refreshed, the cached ones are still valid and are used: {error}");
                 (Some(valid.clone()), Some(now + REFRESH_PAUSE), Ok(valid))
             }
             (Err(error), None) => (None, None, Err(error)),
@@ -133,7 +134,7 @@ impl Cache {
         outcome
     }
 
-    /// Forgets these keys, unless others have taken their context.
+    /// Removes these keys, unless newer ones have replaced them.
     pub(super) fn drop_keys(&self, key: Key, used: &CachedKeys) {
         if let Some(entry) = self.lock().get_mut(&key) {
             let same = |held: &Arc<CachedKeys>| {
@@ -174,7 +175,7 @@ impl Cache {
 }
 
 impl Key {
-    /// For the one provider of a client.
+    /// For the credential provider of a client.
     pub(super) const PROVIDER: Key = Key([0; 32]);
 
     /// For what the system would give.
@@ -195,7 +196,7 @@ impl CachedKeys {
         CachedKeys { keys, source, kept: false }
     }
 
-    /// Whether they were not fetched for this very login.
+    /// Whether they were in the cache before this login.
     pub(super) fn was_kept(&self) -> bool {
         self.kept
     }
@@ -205,7 +206,7 @@ impl SharedError {
     fn of(error: &Error) -> SharedError {
         let cause = std::error::Error::source(error);
         let search = cause.and_then(|cause| cause.downcast_ref::<AwsSearchFailed>()).cloned();
-        // A cause of another kind stays with the thread that fetched; the others get its message.
+        // Only the thread that fetched gets a cause of another type; the others get its message.
         let causes = std::iter::successors(cause.filter(|_| search.is_none()), |cause| cause.source());
         SharedError {
             kind: error.kind().clone(),
@@ -241,7 +242,7 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// How long a refresh that failed is not tried again while the old keys are valid.
 const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 
-/// How many different environments a process is in, in all reason.
+/// A process rarely has more than one or two different configurations.
 const MAX_ENTRIES: usize = 64;
 
 #[cfg(test)]

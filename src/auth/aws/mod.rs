@@ -1,5 +1,5 @@
-//! MONGODB-AWS: the client signs a request to AWS' security token service and never sends it. The server does, and learns from
-//! the answer whose keys signed.
+//! MONGODB-AWS: the client signs a request to AWS' security token service (STS), but does not send it. The server sends it, and
+//! the answer of STS says whose keys signed it.
 //!
 //! Two messages each way, BSON inside of SASL: the client's nonce; the server's nonce and the name of the service; the
 //! signature; the verdict. [`sigv4`] signs, [`region`] reads the name. Where the keys come from is [`sources`], and
@@ -39,11 +39,11 @@ use cache::{Cache, CachedKeys, Key};
 use sigv4::Signing;
 use sources::{Found, SearchScope};
 
-/// Looks for AWS keys where a login with MONGODB-AWS and no keys of its own would, and tells where they are, and which
-/// sources were passed over and why. The keys themselves are not told, and nothing is kept.
+/// Looks for AWS keys in the same sources as a login with MONGODB-AWS that was given no keys. It reports which source has keys,
+/// and why each source before it had none. It does not return the keys, and stores nothing.
 ///
-/// Files are read, and where they or the environment say so AWS services and metadata endpoints are asked. `within` limits the
-/// whole search.
+/// It reads files, and it asks AWS services and metadata endpoints if a file or the environment configures them. `within` limits
+/// the whole search.
 ///
 /// # Errors
 /// Where no source has keys, and where one that is configured fails; the message has the reasons.
@@ -93,12 +93,12 @@ impl AwsState {
     }
 }
 
-/// One side of the conversation: ours.
+/// The client's side of the conversation.
 pub(super) struct Aws {
     keys: Keys,
     shared: AwsState,
     deadline: Deadline,
-    /// Whether others may read a session token on the way.
+    /// Whether the channel lets others read a session token.
     exposed: bool,
     /// Whether an earlier try with the same credential was refused.
     again: bool,
@@ -137,11 +137,11 @@ impl Aws {
         let deadline =
             Deadline::after(LONGEST_SEARCH).named("the limit of a search for AWS keys").earliest(target.deadline);
         let shared = shared.clone();
-        let exposed = !target.verified && !is_local(target.host) && !matches!(keys, Keys::Given(_)); // those were judged with the options
+        let exposed = !target.verified && !is_local(target.host) && !matches!(keys, Keys::Given(_)); // given keys were checked with the options
         Ok(Aws { keys, shared, deadline, exposed, again: false, used: None, state: State::Unstarted })
     }
 
-    /// The keys of this login: those given, those kept, or those that are found now.
+    /// The keys of this login: given, cached, or found now.
     fn obtain(&self) -> Result<Arc<CachedKeys>> {
         let AwsState { system, found, provided, .. } = &self.shared;
         let held = match &self.keys {
@@ -157,7 +157,8 @@ impl Aws {
         Ok(held)
     }
 
-    /// A session token travels as it is. On a channel that does not protect it the program is warned, once; or nothing is sent.
+    /// A session token is sent in the clear. If the channel does not protect it, this warns the program once, or refuses if the
+    /// policy says so.
     fn check_channel(&self, keys: &AwsKeys) -> Result<()> {
         if !self.exposed || keys.session_token.is_none() {
             return Ok(());
@@ -262,7 +263,7 @@ impl SaslClient for Aws {
         true
     }
 
-    /// Kept keys that are refused may have been revoked: they are dropped, and there is one more try with fresh ones.
+    /// Cached keys that the server refuses may have been revoked: they are removed, and one more login is tried with new ones.
     fn retry(&self, refused: &Error) -> Option<Self> {
         let (ErrorKind::Authentication, Some(used), Some((cache, key))) = (refused.kind(), &self.used, self.cache())
         else {
@@ -312,13 +313,13 @@ fn ask(provider: &SharedAwsProvider, deadline: Deadline) -> Result<Found> {
     }
 }
 
-/// Keys as they were found, unless they cannot be used: then they must not be kept either.
+/// Checks keys before they are used or cached.
 fn checked(found: Found) -> Result<Found> {
     check_keys(&found.keys, found.source)?;
     Ok(found)
 }
 
-/// What cannot be put into a header would break the signed request, and half a pair of keys signs nothing.
+/// A character that is not allowed in a header would break the signed request, and signing needs both keys of the pair.
 fn check_keys(keys: &AwsKeys, source: AwsSource) -> Result<()> {
     let AwsKeys { access_key_id, secret_access_key, session_token, .. } = keys;
     let wrong = |what: String| {

@@ -1,9 +1,9 @@
-//! The region of a security token service, read off the host name that a server gives.
+//! The region of a security token service, from the host name that the server sends.
 
 /// The region that a request to this host is signed for. The error says what is wrong with the name.
 ///
 /// `sts.amazonaws.com` is the global endpoint, in us-east-1. In any other name the second label is the region; a name of one
-/// label (`localhost`) has none, and us-east-1 stands for it.
+/// label (`localhost`) has no region, so us-east-1 is used.
 pub(super) fn region(host: &str) -> Result<&str, &'static str> {
     check(host)?;
     if GLOBAL.iter().any(|global| host.eq_ignore_ascii_case(global)) {

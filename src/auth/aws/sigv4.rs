@@ -42,7 +42,7 @@ pub(super) fn authorization(signing: &Signing<'_>) -> String {
     format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}")
 }
 
-/// The request as it is hashed, and the names of its headers. A token is among the headers, so the text is wiped.
+/// The canonical request and the names of its headers. The headers may contain a token, so the string is wiped.
 fn canonical_request(signing: &Signing<'_>) -> (Zeroizing<String>, String) {
     let mut headers = signing.headers.to_vec();
     headers.sort_unstable();
@@ -99,7 +99,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const KEY_PREFIX: &str = "AWS4";
 const REQUEST: &str = "aws4_request";
 
-/// How many signs of a date name the day.
+/// The length of the part of a date that names the day.
 const DAY: usize = 8;
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn parse_iso8601(text: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::new(u64::try_from(seconds).ok()?, nanos))
 }
 
-/// Seconds since 1970, as some endpoints give them. `None` for what is no time.
+/// Seconds since 1970, as some endpoints give them. `None` for an invalid time.
 pub(super) fn from_epoch_seconds(seconds: f64) -> Option<SystemTime> {
     let since = Duration::try_from_secs_f64(seconds).ok().filter(|since| since.as_secs() <= LAST_SECOND)?;
     UNIX_EPOCH.checked_add(since)

@@ -1,8 +1,8 @@
-//! Locks for ticket caches: of the logins that share a cache, one at a time looks into it. A keytab may fill it just then, and
-//! the library empties a cache before it puts the first ticket in.
+//! Locks for ticket caches: of the logins that share a cache, one at a time reads it. The library may be filling the cache from a
+//! keytab at that moment, and it empties a cache before it stores the first ticket.
 //!
-//! Such a lock is not needed for correctness. Where one is held too long (a KDC that is slow, a process that was forked while
-//! another thread held it), the next login goes ahead.
+//! The lock is not needed for correctness, it only avoids failed logins. If it is held too long (a slow KDC, or a process that was
+//! forked while another thread held it), the next login goes on without it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Condvar, Mutex};
@@ -50,7 +50,7 @@ impl Drop for CacheLock<'_> {
     }
 }
 
-/// Caches that fall into one share wait for each other, which does no harm.
+/// Caches that share a lock wait for each other, which is harmless.
 const SHARES: usize = 64;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub(super) trait NameResolver {
     fn reverse(&self, address: IpAddr) -> Result<String, String>;
 }
 
-/// The name to use for `host`, and what went wrong on the way if anything did. Where a look-up fails, the name before it stays.
+/// The name to use for `host`, and what failed, if anything did. If a look-up fails, the name before it is used.
 pub(super) fn canonical(
     host: &str,
     how: CanonicalizeHostName,
@@ -44,7 +44,7 @@ pub(super) fn canonical(
     }
 }
 
-/// In lower case, without the dot that may end a full name; nothing if that leaves nothing.
+/// In lower case, without the dot that may end a full name; `None` if nothing is left.
 fn usable(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     (!name.is_empty() && name.len() <= MAX_NAME && !name.contains('\0')).then_some(name)

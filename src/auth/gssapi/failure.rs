@@ -1,4 +1,4 @@
-//! What the Kerberos library says when it fails, with the names that were tried and a remedy.
+//! Errors of the Kerberos library, with the names that were used and a remedy.
 
 use super::TICKET_STAGE;
 use crate::error::{Error, ErrorKind, Stage, codes};
@@ -7,7 +7,7 @@ use crate::helper_thread::HelperError;
 /// A call of the library that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// What it was about, in words (`getting a ticket`).
+    /// What the call was for, for messages (`getting a ticket`).
     pub(crate) call: &'static str,
     /// The text of its major status.
     pub(crate) major: String,
@@ -18,15 +18,15 @@ pub(crate) struct Failure {
     pub(crate) of_user: bool,
 }
 
-/// Why it failed, as far as the codes tell: what a remedy depends on.
+/// The cause, as far as the codes show it. The remedy depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     NoTicket,
-    /// The cache or the keytab has credentials, and they are of somebody else.
+    /// The cache or the keytab has credentials, but for another principal.
     OtherPrincipal,
     TicketExpired,
     WrongPassword,
-    /// The KDC refused one of the two, and the library does not tell which.
+    /// The KDC refused the user name or the password. The library does not report which.
     #[cfg_attr(not(all(feature = "gssapi", windows)), allow(dead_code))] // SSPI alone has it.
     UserOrPassword,
     PasswordExpired,
@@ -37,7 +37,7 @@ pub(crate) enum Cause {
     KdcUnreachable,
     NoKey,
     ClockSkew,
-    /// A token of the server does not hold.
+    /// A token of the server is not valid.
     BadToken,
     Other,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Tried {
     pub(crate) service: String,
     /// The service's realm, where it was given or the library has one for the host.
     pub(crate) realm: Option<String>,
-    /// Where the user's credentials come from, in words.
+    /// Where the user's credentials come from, for messages.
     pub(crate) credentials: String,
     pub(crate) origin: Origin,
 }
@@ -99,14 +99,14 @@ impl Tried {
         error.with_message(message)
     }
 
-    /// A refusal by the server, which tells nothing itself.
+    /// A refusal by the server, which gives no reason.
     pub(super) fn explain_refusal(&self, refused: Error) -> Error {
         if refused.code() != Some(codes::AUTHENTICATION_FAILED) {
             return refused;
         }
         self.name(refused).with_hint(format!(
             "Kerberos gave a ticket, and the server did not take it: is there a user {} in $external, and does the \
-             server's keytab have the present key of {}? its log tells more",
+             server's keytab have the current key of {}? the server's log has the reason",
             self.user, self.service
         ))
     }
@@ -127,7 +127,7 @@ impl Tried {
             Cause::NoTicket => format!("no ticket: run kinit {user}, or give a password or a keytab"),
             Cause::OtherPrincipal => {
                 format!(
-                    "these credentials are somebody else's: run kinit {user}, or log in as the principal that klist shows"
+                    "these credentials belong to another principal: run kinit {user}, or log in as the principal that klist shows"
                 )
             }
             Cause::TicketExpired => format!("the ticket has expired: run kinit {user}"),
@@ -157,7 +157,7 @@ impl Tried {
             }
             Cause::BadToken => {
                 format!(
-                    "the server is not {service}, has another key than the KDC, or somebody changed its answer on the way"
+                    "the server is not {service}, has another key than the KDC, or its answer was changed on the way"
                 )
             }
             Cause::Other => return None,
@@ -183,7 +183,7 @@ pub(super) fn cause(major: u32, minor: u32, acquiring: bool) -> Cause {
         NOT_THE_KEYTABS_PRINCIPAL => return Cause::NoKey,
         _ => {}
     }
-    // The Kerberos library counts its codes from a negative number up; GSSAPI hands them over without a sign.
+    // The Kerberos library counts its codes from a negative number up; GSSAPI returns them as unsigned numbers.
     match minor.cast_signed().wrapping_sub(KERBEROS_CODES) {
         6 => Cause::UnknownUser,
         7 => Cause::UnknownService,

@@ -1,7 +1,7 @@
 //! The Kerberos of Unix systems, through its GSSAPI library: the one file that calls it.
 //!
-//! Above the foreign functions stand types that own what the library hands out and give it back when dropped. They are used by
-//! one thread at a time. Nothing here changes the process' environment.
+//! Types around the foreign functions own what the library allocates, and release it when they are dropped. One thread at a time
+//! uses them. Nothing here changes the environment of the process.
 
 #![allow(unsafe_code)] // What this file is for; each block has its reason.
 
@@ -20,7 +20,7 @@ use super::names::Service;
 use super::{Context, Failure, Progress, Tried};
 use crate::credential::GssapiCredential;
 
-/// Where the credentials come from, in words. `cache_variable` is the value of `KRB5CCNAME`.
+/// Where the credentials come from, for messages. `cache_variable` is the value of `KRB5CCNAME`.
 pub(super) fn credentials(credential: &GssapiCredential, cache_variable: Option<&str>) -> String {
     match (&credential.password, &credential.credential_cache, &credential.client_keytab) {
         (Some(_), _, _) => "the password".to_owned(),
@@ -41,7 +41,7 @@ pub(super) fn open(
     tried: &mut Tried,
 ) -> Result<(Box<dyn Context>, Progress), Failure> {
     match attempt(credential, service, tried) {
-        // Another login may have been about to renew the tickets of the cache: it empties the cache first.
+        // Another login may be renewing the tickets of the cache, and the library empties the cache first.
         Err(Failure { cause: Cause::NoTicket, of_user: false, .. }) if credential.password.is_none() => {
             attempt(credential, service, tried)
         }
@@ -73,7 +73,7 @@ fn attempt(
         Service::Principal(name) => Name::import(name, &KERBEROS_PRINCIPAL)?,
     };
     let target = target.of_kerberos();
-    target.tell(tried);
+    target.note(tried);
     let mut context = GssContext { handle: ptr::null_mut(), credentials, target };
     let first = context.advance(None)?;
     Ok((Box::new(context), first))
@@ -105,7 +105,7 @@ fn system_cache() -> Option<String> {
 
 #[cfg(target_os = "macos")]
 fn system_cache() -> Option<String> {
-    None // macOS keeps tickets in places without such a name.
+    None // On macOS ticket caches have no such name.
 }
 
 /// A context that is being established, or is.
@@ -337,7 +337,7 @@ impl Name {
         Ok(name)
     }
 
-    /// The principal that it stands for. Where the library cannot tell by now, it stays what it is.
+    /// The principal of this name. If the library does not know it yet, the name is unchanged.
     fn of_kerberos(self) -> Name {
         let (mut minor, mut principal) = (0, Name(ptr::null_mut()));
         let mut mechanism = KERBEROS.descriptor();
@@ -346,7 +346,7 @@ impl Name {
         if is_error(major) { self } else { principal }
     }
 
-    /// As people write it.
+    /// The form for messages: `user@REALM`.
     fn text(&self) -> Option<String> {
         let (mut minor, mut text) = (0, Buffer::empty());
         // SAFETY: the name is live; the library sets the text, which is given back when dropped.
@@ -355,7 +355,7 @@ impl Name {
     }
 
     /// What errors say of this service: the library may have made its host canonical, and know its realm.
-    fn tell(&self, tried: &mut Tried) {
+    fn note(&self, tried: &mut Tried) {
         let Some(text) = self.text() else { return };
         match text.rsplit_once('@') {
             Some((service, "")) => tried.service = service.to_owned(),
@@ -363,7 +363,7 @@ impl Name {
                 tried.realm = Some(realm.to_owned());
                 tried.service = text;
             }
-            _ => {} // Not a principal: the library has kept the name as it was given.
+            _ => {} // Not a principal: the library has not changed the name.
         }
     }
 }
@@ -426,7 +426,7 @@ fn set_of(one: &mut sys::gss_OID_desc) -> sys::gss_OID_set_desc {
     sys::gss_OID_set_desc { count: 1, elements: ptr::from_mut(one).cast() }
 }
 
-/// The failure that a call's status tells of, if it does.
+/// The failure that a call's status reports, if any.
 fn ok(call: &'static str, major: u32, minor: u32, of_user: bool) -> Result<(), Failure> {
     if !is_error(major) {
         return Ok(());
@@ -440,7 +440,7 @@ fn ok(call: &'static str, major: u32, minor: u32, of_user: bool) -> Result<(), F
     })
 }
 
-/// The upper half of a major status tells of errors, the lower one of the course of things.
+/// The upper half of a major status holds errors, the lower half additional information.
 fn is_error(major: u32) -> bool {
     major & 0xffff_0000 != 0
 }

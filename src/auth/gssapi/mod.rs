@@ -1,7 +1,7 @@
-//! GSSAPI (RFC 4752): Kerberos tokens until both sides know each other, then a word about security layers, of which only "none"
-//! is spoken here.
+//! GSSAPI (RFC 4752): Kerberos tokens until both sides have authenticated each other, then the choice of a security layer. This
+//! driver supports the layer "none" only.
 //!
-//! The machine in this file knows no library: it speaks through [`Context`], which `gss` implements for the Kerberos of Unix
+//! The state machine in this file calls no library directly. It uses [`Context`], which `gss` implements for the Kerberos of Unix
 //! systems and `sspi` for Windows, and which a test replays. [`names`] makes the service's principal, [`canonical`] the host in
 //! it, [`failure`] turns the library's codes into messages and remedies, `ticket` gets the ticket under a deadline,
 //! `cache_locks` orders logins that share a ticket cache.
@@ -180,7 +180,7 @@ impl SaslClient for Gssapi {
             State::ServerToken(context) => self.take_token(context, challenge).map(SaslStep::Payload),
             State::Layers(context) => self.choose_layer(context, challenge).map(SaslStep::Payload),
             State::Verdict if challenge.is_empty() => Ok(SaslStep::Finished),
-            State::Verdict => Err(self.broken("the server has more to say after the last message")),
+            State::Verdict => Err(self.broken("the server continues after the last message")),
             State::Unstarted(_) | State::Over => Err(self.broken("the server answers in a conversation that is over")),
         }
         .map_err(|error| error.with_stage(Stage::Authentication { mechanism: NAME, step }))
@@ -220,7 +220,7 @@ pub(crate) fn answer_to_layers(identity: &str, offer: &[u8]) -> Result<Zeroizing
     gssapi.choose_layer(Box::new(Unsigned), offer)
 }
 
-/// The layers of a mask, in words.
+/// The names of the layers in a mask, for messages.
 fn named(layers: u8) -> String {
     let known = [(NO_LAYER, "none"), (INTEGRITY, "integrity"), (CONFIDENTIALITY, "confidentiality")];
     let offered: Vec<&str> = known.iter().filter(|(bit, _)| layers & bit != 0).map(|(_, name)| *name).collect();

@@ -7,7 +7,7 @@ use crate::credential::GssapiCredential;
 pub(super) enum Service {
     /// `service@host`: the library finds the realm, and may make the host canonical as its configuration says.
     HostBased(String),
-    /// `service/host@REALM`: a principal as it stands. With nothing after the `@` the KDC finds the realm (a referral), and the
+    /// `service/host@REALM`: a complete principal. With nothing after the `@` the KDC finds the realm (a referral), and the
     /// library does not make the host canonical once more.
     Principal(String),
 }
@@ -33,7 +33,7 @@ impl Service {
     }
 }
 
-/// As people and KDCs write it (`mongodb/host@REALM`), for errors and for SSPI.
+/// The usual form (`mongodb/host@REALM`), for errors and for SSPI.
 pub(super) fn written(credential: &GssapiCredential, host: &str) -> String {
     match &credential.service_realm {
         Some(realm) => format!("{}/{host}@{realm}", credential.service_name),

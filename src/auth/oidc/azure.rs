@@ -54,7 +54,7 @@ struct Token {
 
 const WHO: &str = "Azure's metadata service";
 
-/// Link-local, so nobody but the machine's own host answers; plain HTTP, as the service has it.
+/// A link-local address, so only the machine's own host can answer. The service uses plain HTTP.
 const ENDPOINT: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
 /// A token and some fields around it.

@@ -1,7 +1,7 @@
-//! Keeps a client's token, and lets one callback at a time get the next.
+//! The cache of a client's token. One callback at a time gets the next token.
 //!
-//! A thread that gets a [`Call`] may call the callback; the others wait, no longer than their own time limit, and use the token that
-//! it brings. Between the end of one call and the next there are 100 ms.
+//! A thread that gets a [`Call`] may call the callback. The others wait for its token, no longer than their own time limit. The next
+//! call begins at least 100 ms after the end of the last one.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,7 +16,7 @@ use crate::locks;
 use crate::secret::Secret;
 use crate::single_flight::{Leader, NoOutcome, Role, SingleFlight};
 
-/// What a client keeps. Its lock is held for moments only.
+/// The cache of one client. No lock is held while a callback runs.
 #[derive(Default)]
 pub(super) struct Cache {
     state: Mutex<State>,
@@ -24,7 +24,7 @@ pub(super) struct Cache {
     calls: SingleFlight<bool>,
 }
 
-/// A token, and which it is: a later one has another number, even if it has the same text.
+/// A token and its number. A later token has another number, even if its text is the same.
 pub(super) struct Token {
     pub(super) number: u64,
     pub(super) text: Secret,
@@ -55,13 +55,13 @@ pub(super) struct Call<'a> {
 }
 
 impl Cache {
-    /// The token that is kept.
-    pub(super) fn kept(&self) -> Option<Arc<Token>> {
+    /// The cached token.
+    pub(super) fn cached(&self) -> Option<Arc<Token>> {
         self.lock().token.clone()
     }
 
-    /// The token that is kept, or the right to get one. A person who has refused while this thread waited is not asked again on
-    /// its behalf.
+    /// The cached token, or the right to get one. If the user refused while this thread waited, the user is not asked again for
+    /// this thread.
     pub(super) fn look_up(&self, person: bool, deadline: Deadline) -> Result<Lookup<'_>> {
         loop {
             let state = self.lock();
@@ -102,13 +102,13 @@ impl Cache {
         self.calls.release_waiters();
     }
 
-    /// Forgets a token, unless another has taken its place.
+    /// Removes a token, unless a newer one has replaced it.
     pub(super) fn invalidate(&self, number: u64) {
         let mut state = self.lock();
         state.token = state.token.take().filter(|token| token.number != number);
     }
 
-    /// Forgets a token, and the refresh token that came with it, unless others have taken their place.
+    /// Removes a token and its refresh token, unless newer ones have replaced them.
     pub(super) fn invalidate_with_refresh_token(&self, number: u64) {
         let mut state = self.lock();
         if state.token.as_ref().is_some_and(|token| token.number == number) {
@@ -122,7 +122,7 @@ impl Cache {
 }
 
 impl Call<'_> {
-    /// What gets a token without the person, where there is something.
+    /// What can be used to get a token without asking the user, if anything.
     pub(super) fn refresh(&self) -> Option<(IdpServerInfo, Secret)> {
         let state = self.cache.lock();
         state.idp_info.clone().zip(state.refresh_token.clone())
@@ -136,7 +136,7 @@ impl Call<'_> {
         }
     }
 
-    /// Keeps what the callback gave.
+    /// Stores what the callback returned.
     pub(super) fn finish(mut self, response: IdpServerResponse, idp_info: Option<IdpServerInfo>) -> Arc<Token> {
         let mut state = self.cache.lock();
         state.last_number += 1;
@@ -153,7 +153,7 @@ impl Call<'_> {
         token
     }
 
-    /// The callback gave nothing that could be kept.
+    /// The callback returned no usable token.
     pub(super) fn gave_none(&self) {
         self.gave_none.set(true);
     }
@@ -174,7 +174,7 @@ impl Drop for Call<'_> {
     }
 }
 
-/// It would wait for itself.
+/// The thread would wait for itself.
 fn own_client() -> Error {
     failed(ErrorKind::InvalidArgument, "the OIDC callback uses the client that waits for its token")
         .with_hint("give the callback a client of its own, with another credential")
@@ -192,7 +192,7 @@ mod tests {
         let cache = Cache::default();
         let limit = Deadline::after(Duration::from_secs(5));
         let Ok(Lookup::Call(call)) = cache.look_up(false, limit) else {
-            panic!("nothing is kept, and nobody else calls")
+            panic!("the cache is empty, and no other thread calls")
         };
         let Err(error) = cache.look_up(false, limit) else { panic!("it has the call already") };
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");

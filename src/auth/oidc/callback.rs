@@ -1,4 +1,4 @@
-//! Calls a function of the program's that gives a token, and judges what it gives.
+//! Calls the program's callback and validates the token that it returns.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::secret::Secret;
 
-/// What it is told.
+/// The arguments of the callback.
 pub(super) struct Asked<'a> {
     pub(super) username: Option<&'a str>,
     pub(super) idp_info: Option<IdpServerInfo>,
     pub(super) refresh_token: Option<Secret>,
 }
 
-/// Calls it, on this thread. What it gives is judged before anybody may use it.
+/// Calls it on this thread. The result is validated before it is used.
 pub(super) fn ask(
     provider: &SharedOidcCallback,
     call: &Call<'_>,
@@ -37,7 +37,7 @@ pub(super) fn ask(
         let message = format!("{} ran out before the callback could be called", deadline.name());
         return Err(failed(ErrorKind::Timeout, message));
     }
-    // What it panicked with may hold a secret, so it goes no further than the program's own panic hook.
+    // The panic payload may contain a secret, so only the program's own panic hook sees it.
     let outcome = catch_unwind(AssertUnwindSafe(|| provider.callback().token(&context)));
     call.called();
     let refused = |what: &'static str| failed(ErrorKind::Authentication, what);
@@ -52,7 +52,7 @@ pub(super) fn ask(
     response
 }
 
-/// What is wrong with an answer. Of the token nothing is judged but that it is there and can be sent.
+/// What is wrong with a response. Of the token, only its presence, its length and its characters are checked.
 fn wrong(response: &IdpServerResponse) -> Option<&'static str> {
     match response {
         _ if response.access_token.is_empty() => Some("the OIDC callback gave an empty access token"),

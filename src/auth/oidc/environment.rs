@@ -1,4 +1,4 @@
-//! Tokens from what the program runs in: metadata services, files, programs.
+//! Tokens from the program's environment: metadata services, files, programs.
 
 use std::path::{Path, PathBuf};
 

@@ -13,13 +13,13 @@ pub(super) fn too_long(who: &str, token: Secret) -> Result<Secret> {
     }
 }
 
-/// An answer that is no token, with what it says: these services put the reason into the body.
+/// The error for an answer without a token. It quotes the body, because these services give the reason there.
 pub(super) fn failed_answer(who: &str, answer: &Answer) -> Error {
     let message = format!("{who} answered with HTTP status {}: {}", answer.status, quoted(&answer.body));
     failed(ErrorKind::Authentication, message)
 }
 
-/// The beginning of a body, but for whatever in it may be a token: no reason for a refusal looks like one.
+/// The beginning of a body. Parts that could be a token are left out.
 fn quoted(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let lower = text.to_ascii_lowercase();
@@ -43,7 +43,7 @@ fn is_of_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~+/=%".contains(c)
 }
 
-/// No answer. Most likely the program does not run in the environment that is configured.
+/// The error for no answer. The program probably does not run in the configured environment.
 pub(super) fn http_failed(who: &str, error: Error) -> Error {
     // The kind is not that of a network error: callers would take it for a failure of the MongoDB server.
     let kind = match error.kind() {
@@ -57,7 +57,7 @@ pub(super) fn http_failed(who: &str, error: Error) -> Error {
 /// How many characters of a refusal an error quotes.
 const QUOTED: usize = 300;
 
-/// Longer ones than any word of a reason, or an identifier in it.
+/// Longer than any word or identifier of a reason.
 const LONGEST_WORD: usize = 64;
 
 /// In lower case.

@@ -1,9 +1,9 @@
-//! MONGODB-OIDC: the client shows a token of an identity provider, and the server judges it.
+//! MONGODB-OIDC: the client sends a token of an identity provider, and the server validates it.
 //!
-//! One message where there is a token: the token. Two where a person has to be asked: who is it, and the server names its identity
-//! provider; then the token. [`cache`] keeps tokens for all connections of a client, and has one callback run at a time;
-//! [`callback`] calls a function of the program's; [`environment`] asks what the program runs in. A token is got before
-//! anything that it belongs to is sent.
+//! With a token at hand there is one message: the token. With a human callback there may be two: the first has the user name, and
+//! the server answers with its identity provider; the second has the token. [`cache`] holds the token for all connections of a
+//! client and runs one callback at a time; [`callback`] calls the program's function; [`environment`] reads metadata services,
+//! files and programs. A token is obtained before the message that contains it is begun.
 
 mod azure;
 mod cache;
@@ -68,7 +68,7 @@ impl OidcState {
     }
 }
 
-/// One side of the conversation: ours.
+/// The client's side of the conversation.
 pub(super) struct Oidc {
     tokens: TokenSource,
     /// Taken from the cache to travel with `hello`.
@@ -97,7 +97,7 @@ struct Limits {
     wait: Deadline,
 }
 
-/// Which token was shown, and how it was come by.
+/// Which token was sent, and where it came from.
 struct Used {
     number: Option<u64>,
     how: How,
@@ -105,11 +105,11 @@ struct Used {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// It was kept.
+    /// It was in the cache.
     Cached,
-    /// A human callback got it by a refresh token.
+    /// A human callback got it with a refresh token.
     Refreshed,
-    /// It was got for this conversation.
+    /// It was obtained for this conversation.
     Fresh,
 }
 
@@ -153,7 +153,7 @@ impl Oidc {
 }
 
 impl TokenSource {
-    /// A service's token: a kept one, or the one that its callback or environment gives now.
+    /// The token of a service: from the cache, or from its callback or environment.
     fn workload_token(&self) -> Result<(Arc<Token>, How)> {
         let call = match self.shared.cache.look_up(false, self.limits.wait)? {
             Lookup::Use(token) => return Ok((token, How::Cached)),
@@ -175,7 +175,8 @@ impl TokenSource {
         Ok((call.finish(response, None), How::Fresh))
     }
 
-    /// A person's token: a kept one, or one by a refresh token; `None`: the server is to be asked for its identity provider.
+    /// The token of a human user: from the cache, or by a refresh token. `None` if the server has to be asked for its identity provider
+    /// first.
     fn human_token(&self) -> Result<Option<(Arc<Token>, How)>> {
         let (provider, allowed_hosts) = self.human()?;
         self.check_host(&allowed_hosts)?;
@@ -186,7 +187,7 @@ impl TokenSource {
                     let token = self.ask_person(provider, call, info, Some(refresh))?;
                     Ok(Some((token, How::Refreshed)))
                 }
-                None => Ok(None), // and nobody else has to wait while the server is asked
+                None => Ok(None), // no other thread has to wait while the server is asked
             },
         }
     }
@@ -207,7 +208,7 @@ impl TokenSource {
         }
     }
 
-    /// The server could be anybody's, and a person's token opens more than this one.
+    /// The server may be hostile, and the token of a human user usually grants access to more than this server.
     fn check_host(&self, allowed: &AllowedHosts) -> Result<()> {
         if allowed.allow(&self.host) {
             return Ok(());
@@ -295,7 +296,7 @@ impl SaslClient for Oidc {
         }
     }
 
-    /// Nobody is asked for a token that the server would not look at.
+    /// The user is not asked for a token that the server would not read.
     fn refuses_early_done(&self) -> bool {
         matches!(self.state, State::Idp)
     }
@@ -304,15 +305,15 @@ impl SaslClient for Oidc {
         true
     }
 
-    /// Only a token that is kept: nobody is asked before the server has said that it is one.
+    /// Only a cached token is sent with `hello`. No callback is called before the server has answered.
     fn may_speculate(&mut self) -> bool {
         let keeps = !matches!(self.tokens.credential.source, OidcSource::TokenFile(_) | OidcSource::TokenCommand(_));
-        let kept = self.tokens.shared.cache.kept();
+        let kept = self.tokens.shared.cache.cached();
         self.speculative = kept.filter(|token| keeps && token.text.expose().len() <= MAX_SPECULATIVE);
         self.speculative.is_some()
     }
 
-    /// A kept token that the server refuses has expired, most likely; so has a refresh token whose token it refuses.
+    /// A cached token that the server refuses has probably expired. So has a refresh token if the server refuses its new token.
     fn retry(&self, refused: &Error) -> Option<Self> {
         let (Some(codes::AUTHENTICATION_FAILED | codes::REAUTHENTICATION_REQUIRED), Some(used)) =
             (refused.code(), &self.used)
@@ -359,7 +360,7 @@ impl SaslClient for Oidc {
     }
 }
 
-/// For each call anew: a person has it whole, however long other calls took. No limit of the operation holds for it.
+/// The limit of each single call. The time of other calls does not count, and the limit of the operation does not apply.
 fn human_limit() -> Deadline {
     Deadline::after(HUMAN_LIMIT).named("the limit of a MONGODB-OIDC human callback")
 }
@@ -371,11 +372,11 @@ fn jwt(token: &Secret) -> Zeroizing<Vec<u8>> {
 /// How long a service may take for a token where the operation has no limit.
 const MACHINE_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a person may take.
+/// How long a human callback may take.
 const HUMAN_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The longest token that travels with `hello`. That message is larger than the one that is nothing but the token, so a
-/// server could close each new connection over a token that it takes otherwise.
+/// server might close the connection because of a token that it accepts in the smaller message.
 const MAX_SPECULATIVE: usize = 12 * 1024;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<Secret, &'static str> {
     sendable(token).map(|()| Secret::from(token))
 }
 
-/// Bearer tokens are visible ASCII (RFC 6750, section 2.1). What is not, a page of HTML for instance, stays here.
+/// Bearer tokens are visible ASCII (RFC 6750, section 2.1). Anything else, such as a page of HTML, is not sent.
 pub(super) fn sendable(token: &str) -> Result<(), &'static str> {
     match token {
         "" => Err("no token: it is empty"),

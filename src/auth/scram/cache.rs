@@ -1,4 +1,4 @@
-//! The keys of earlier conversations, so that only a client's first connection pays for the derivation.
+//! The keys of earlier conversations: only the first connection of a client has to derive them.
 
 use std::sync::{Arc, Mutex};
 
@@ -35,7 +35,8 @@ impl KeyCache {
         Ok(KeyCache(Arc::new(Inner { key, entries: Mutex::default() })))
     }
 
-    /// The keys, remembered or derived; nothing where the deadline passes meanwhile. Two threads that miss at once both derive: no lock is held meanwhile.
+    /// The keys, from the cache or derived now; `None` if the deadline passes first. No lock is held during the derivation, so two
+    /// threads that miss at the same time both derive.
     pub(super) fn get_or_derive(
         &self,
         mechanism: ScramMechanism,

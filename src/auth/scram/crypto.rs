@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::hex::hex;
 use crate::secret::Secret;
 
-/// What a password, a salt and an iteration count come to. With these two a client can log in, so they are secrets too.
+/// The keys derived from a password, a salt and an iteration count. They are enough to log in, so they are secrets too.
 #[derive(Clone)]
 pub(super) struct Keys {
     pub(super) client: Zeroizing<Vec<u8>>,
@@ -67,7 +67,7 @@ fn prepared(password: &str) -> Result<Secret, &'static str> {
     }
 }
 
-/// Derives the keys: the expensive part, once for a user, a salt and an iteration count. Nothing once the deadline has passed.
+/// Derives the keys: the expensive part, once for a user, a salt and an iteration count. `None` if the deadline passes.
 pub(super) fn derive(
     mechanism: ScramMechanism,
     password: &Secret,
@@ -75,7 +75,7 @@ pub(super) fn derive(
     iterations: u32,
     deadline: Deadline,
 ) -> Option<Keys> {
-    // A fuzzer shall spend its time on messages.
+    // Fuzzing should spend its time on messages, not on key derivation.
     let iterations = if cfg!(fuzzing) { 1 } else { iterations };
     let password = password.expose().as_bytes();
     let salted = match mechanism {

@@ -1,4 +1,4 @@
-//! What the server says in a SCRAM conversation, read once and held to every rule (RFC 5802, section 7).
+//! The server's messages of a SCRAM conversation. Each is parsed once, and every rule of RFC 5802, section 7, is checked.
 
 use std::borrow::Cow;
 
@@ -68,7 +68,7 @@ impl<'a> ServerFinal<'a> {
     }
 }
 
-/// A user name with the two signs that the grammar needs escaped.
+/// A user name in which `=` and `,` are escaped, as the grammar requires.
 pub(super) fn escaped(username: &str) -> String {
     username.replace('=', "=3D").replace(',', "=2C")
 }
@@ -158,7 +158,7 @@ fn bounded_iterations(text: &str, max: u32) -> Result<u32, Broken> {
     }
 }
 
-/// Words of a stranger, short and without control characters.
+/// Text from the server for a message: bounded, and without control characters.
 fn shown(words: &str) -> Cow<'_, str> {
     let harmless = |letter: char| !letter.is_control();
     if words.len() <= MAX_SHOWN && words.chars().all(harmless) {
@@ -170,16 +170,16 @@ fn shown(words: &str) -> Cow<'_, str> {
 /// MongoDB's first message has about 150 bytes.
 const MAX_MESSAGE: usize = 8 * 1024;
 
-/// MongoDB adds 32 signs to our 44.
+/// MongoDB adds 32 characters to our 44.
 const MAX_NONCE: usize = 1024;
 
-/// MongoDB's salts have 16 or 28 bytes, 24 or 40 signs.
+/// MongoDB's salts have 16 or 28 bytes, which are 24 or 40 characters of base64.
 const MAX_SALT_TEXT: usize = 1024;
 
 /// RFC 7677, section 4, and the authentication specification.
 const MIN_ITERATIONS: u32 = 4096;
 
-/// How much of the server's own words an error shows.
+/// How many characters of the server's text an error shows.
 const MAX_SHOWN: usize = 200;
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ fn wrong_answers_of_the_portal_are_reported() {
         (Reply::status(403, r#"{"message":"ForbiddenException"}"#), "aws sso login shows which it has"),
         (Reply::status(404, ""), "status 404"),
         (Reply::status(307, "").header("Location", "http://127.0.0.1:1/"), "redirects are not followed"),
-        (Reply::status(400, r#"{"message":"the token sso-token is bad"}"#), "words that repeat a secret"),
+        (Reply::status(400, r#"{"message":"the token sso-token is bad"}"#), "its text repeats a secret"),
         (Reply::ok("<x/>"), "not JSON"),
         (Reply::ok("{}"), "not the JSON that is expected"),
         (

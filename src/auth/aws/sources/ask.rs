@@ -1,4 +1,4 @@
-//! Asks a service over HTTP, again where it is busy; and who may be asked without TLS.
+//! Sends requests to a service over HTTP, with retries; and decides which hosts may be asked without TLS.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::thread;
@@ -23,8 +23,8 @@ pub(super) struct Question<'a> {
     pub(super) deadline: Deadline,
 }
 
-/// The answer. A service that is too busy (429) or has a bad moment (5xx) is asked again, as long as there is time; one that stays
-/// silent is not, nor one that cannot be reached.
+/// The answer. If the status is 429 or 5xx, the request is sent again while there is time. A service that does not answer or
+/// cannot be reached is not asked again.
 pub(super) fn ask(system: &dyn System, question: &Question<'_>) -> Result<Answer> {
     let Question { method, url, headers, body, deadline } = *question;
     let deadline = Deadline::after(LONGEST).named(LIMIT).earliest(deadline);
@@ -40,8 +40,8 @@ pub(super) fn ask(system: &dyn System, question: &Question<'_>) -> Result<Answer
     }
 }
 
-/// Judges where secrets are to be sent or fetched: over https anywhere, over http only to this machine itself and the addresses
-/// that `also` names.
+/// Checks a URL that secrets are sent to or fetched from. https is allowed for any host, http only for this machine and the
+/// addresses in `also`.
 pub(super) fn check_url(url: &str, what: &str, also: &[IpAddr]) -> Result<Uri> {
     let uri: Uri = url.parse().map_err(|_| invalid(format!("{what} is not a URL")))?;
     let (Some(scheme), Some(host), Some(authority)) = (uri.scheme_str(), uri.host(), uri.authority()) else {
@@ -74,7 +74,7 @@ pub(super) fn unanswered(who: &str, error: &Error) -> Error {
     }
 }
 
-/// An HTTP failure without its stage, for a message of ours.
+/// The text of an HTTP error, without its stage, to be part of another message.
 pub(super) fn words(error: &Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{}: {cause}", error.message()),
@@ -82,10 +82,10 @@ pub(super) fn words(error: &Error) -> String {
     }
 }
 
-/// What a service says about why not, as a message may quote it: not much, and nothing if it repeats one of the secrets that it was sent.
+/// The reason that a service gives, for a message: shortened, and left out if it repeats one of the secrets that were sent to it.
 pub(super) fn quoted_words(text: &str, secrets: &[&str]) -> String {
     match secrets.iter().any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret)) {
-        true => "(words that repeat a secret)".to_owned(),
+        true => "(its text repeats a secret and is not shown)".to_owned(),
         false => short(text),
     }
 }
@@ -105,7 +105,7 @@ const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(
 /// The most bytes of an answer. The longest, keys with a token, have a few thousand.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Whatever is shorter may stand in a text by chance.
+/// A shorter secret could be part of a text by chance.
 const SHORTEST_SECRET: usize = 4;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::auth::aws::SEARCH;
 use crate::credential::AwsKeys;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Assumes the profile's role, if it has one, and before it those of the profiles that it leans on.
+/// Assumes the profile's role, if it has one; before it the roles of the profiles that it refers to.
 pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     match context.profile() {
         Some(profile) if profile.is_role() => {
@@ -28,7 +28,8 @@ fn assume<'a>(context: &SearchContext<'a>, profile: &Profile<'a>, visited: &mut 
         return Err(mfa(name));
     }
     let duration_seconds = profile.get("duration_seconds").map(|text| {
-        text.parse::<u32>().map_err(|_| invalid(format!("the duration_seconds of the profile {name:?} is no number")))
+        text.parse::<u32>()
+            .map_err(|_| invalid(format!("the duration_seconds of the profile {name:?} is not a number")))
     });
     let role = Role {
         arn: profile.get("role_arn").unwrap_or_default(),
@@ -65,7 +66,7 @@ fn of_profile<'a>(
         return Err(invalid(format!("the source_profile of {:?} leads in a circle: {chain}, {name}", parent.name)));
     }
     if visited.len() >= MAX_CHAIN {
-        return Err(invalid(format!("more than {MAX_CHAIN} profiles lean on one another by source_profile")));
+        return Err(invalid(format!("more than {MAX_CHAIN} profiles refer to one another by source_profile")));
     }
     visited.push(name);
     if profile.is_role() && !profile.has_keys() {
@@ -102,5 +103,5 @@ fn mfa(profile: &str) -> Error {
     ))
 }
 
-/// AWS' own tools set no limit; three are many.
+/// The AWS tools have no limit. Chains of more than three are rare.
 const MAX_CHAIN: usize = 16;

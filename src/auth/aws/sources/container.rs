@@ -13,8 +13,8 @@ use super::{SearchContext, SourceResult, failed, invalid, quoted, reply};
 use crate::error::Result;
 use crate::http::Method;
 
-/// Asks the endpoint that the environment names. What fails here ends the search: the keys of the machine below are not this
-/// container's.
+/// Asks the endpoint that the environment names. An error here ends the search, because the keys of the host machine must not be
+/// used for the container.
 pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     let (what, url) = match (context.variable(RELATIVE), context.variable(FULL)) {
         (Some(path), _) => (RELATIVE, format!("http://169.254.170.2/{}", path.trim_start_matches('/'))),
@@ -47,7 +47,7 @@ pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     }
 }
 
-/// What goes into the header Authorization, as it is. The file is read each time, for its token changes.
+/// The value of the header Authorization. The file is read each time, because its token changes.
 fn token(context: &SearchContext<'_>) -> Result<Option<Zeroizing<String>>> {
     let (what, token) = match context.variable(TOKEN_FILE) {
         Some(file) => {

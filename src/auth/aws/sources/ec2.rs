@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, Method, Request};
 use crate::uri::percent_encode;
 
-/// Asks the metadata service. It is the last source and nobody needs to configure it, so one that is not there, or not as it
-/// should be, is nothing found, and the reason is told.
+/// Asks the metadata service. It is the last source and needs no configuration. So a service that is missing or answers wrongly is
+/// not an error: the search found no keys, and the report has the reason.
 pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     if context.variable(DISABLED).is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
         return Ok(SourceResult::Nothing(format!("{DISABLED} is true")));
@@ -92,7 +92,7 @@ impl<'a> Service<'a> {
         let url = format!("{}{path}", self.url);
         let deadline = Deadline::after(limit).named(LIMIT).earliest(self.context.deadline);
         if method == Method::Put {
-            // Most machines are no instances: it is asked once.
+            // Most machines are not EC2 instances, so there is no retry.
             let request = Request { method, url: &url, headers, body: &[], deadline, max_body: MAX_TOKEN };
             return self.context.system.http().send(&request).map_err(|error| self.silent(&error));
         }
@@ -151,7 +151,7 @@ const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 /// Seconds that the session is needed for.
 const TTL: &str = "30";
 
-/// How long the first answer may take: on an instance it takes milliseconds, elsewhere everybody waits for it in vain.
+/// The limit of the first answer. On an instance it takes milliseconds; elsewhere every login waits until this limit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the others may take, once the service is known to be there.

@@ -131,7 +131,7 @@ fn check_region(region: &str, what: &str) -> Result<()> {
     let edges = region.starts_with('-') || region.ends_with('-');
     match (1..=63).contains(&region.len()) && region.bytes().all(fine) && !edges {
         true => Ok(()),
-        false => Err(invalid(format!("{what} is {}, which is no name of a region", short(region)))),
+        false => Err(invalid(format!("{what} is {}, which is not the name of a region", short(region)))),
     }
 }
 
@@ -192,7 +192,7 @@ fn in_profile<'a>(context: &SearchContext<'a>, name: &str) -> Option<&'a str> {
     context.profiles.chosen()?.get(name).filter(|value| !value.is_empty())
 }
 
-/// What names of hosts end with in the partition that a region belongs to: the usual ones, and those of dual stack.
+/// The end of host names in the partition that a region belongs to: the usual ones, and those of dual stack.
 fn suffixes(region: &str) -> (&'static str, Option<&'static str>) {
     let other = PARTITIONS.iter().find(|(prefix, ..)| region.starts_with(prefix));
     other.map_or(("amazonaws.com", Some("api.aws")), |(_, suffix, of_dual_stack)| (suffix, *of_dual_stack))

@@ -12,7 +12,7 @@ pub(super) struct Ini<'a> {
     sections: Vec<Section<'a>>,
 }
 
-/// What stands between one pair of brackets and the next.
+/// The lines from one section header to the next.
 pub(super) struct Section<'a> {
     name: &'a str,
     entries: Vec<Entry<'a>>,
@@ -120,7 +120,7 @@ impl<'a> Reading<'a> {
     }
 
     fn entry(&mut self, line: &'a str) -> Result<(), &'static str> {
-        let section = self.ini.sections.last_mut().ok_or("this line stands before the first section")?;
+        let section = self.ini.sections.last_mut().ok_or("this line is before the first section")?;
         let (name, value) = line.split_once(['=', ':']).ok_or("this line is no section, no comment, and has no =")?;
         let name = name.trim().to_lowercase();
         if name.is_empty() {

@@ -1,9 +1,9 @@
 //! Where AWS keys come from when none are given: what the environment, the files and the machine offer, in the order in which
 //! boto3 looks.
 //!
-//! [`find`] is the door. A source that is not configured is passed over and says why; the first with keys wins. One that is
-//! configured and fails ends the search, for keys of somebody else would be a surprise: only the metadata service of EC2, the
-//! last, is asked without being configured. Each source has a file here; what they share: [`profiles`] (the two files),
+//! [`find`] is the entry point. A source that is not configured is skipped and reports why; the first source with keys is used. A
+//! configured source that fails ends the search, because keys of another source could belong to another user. Only the metadata
+//! service of EC2, the last source, is asked without being configured. Each source has a file here; what they share: [`profiles`] (the two files),
 //! [`ask`] (HTTP), [`endpoint`] (regions and their hosts), [`sts`] (roles), [`reply`] (JSON with keys in it).
 
 mod ask;
@@ -55,9 +55,7 @@ pub(super) fn find(system: &dyn System, look: SearchScope, deadline: Deadline) -
     let mut search = Search { system, skipped: Vec::new() };
     let environment = match look {
         SearchScope::Everywhere => environment::look(system),
-        SearchScope::SkipEnvironment => {
-            Ok(SourceResult::nothing("keys that were fetched are refreshed by what fetches"))
-        }
+        SearchScope::SkipEnvironment => Ok(SourceResult::nothing("cached keys are refreshed from their source")),
     };
     if let Some(keys) = search.judge(AwsSource::Environment, environment)? {
         return Ok(search.found(keys, AwsSource::Environment));
@@ -182,7 +180,7 @@ impl Search<'_> {
     }
 }
 
-/// An error of a source, with all its words in its message; a cause keeps no place of its own.
+/// An error of a source. Its message includes the message of its cause, which is not stored separately.
 fn with_source_name(source: AwsSource, error: Error) -> Error {
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let named = Error::new(kind_of(&error), stage(SEARCH), format!("{source}: {}{cause}", error.message()));
@@ -201,7 +199,7 @@ fn kind_of(error: &Error) -> ErrorKind {
     }
 }
 
-/// Something that is configured so that it cannot work.
+/// The error for a configuration that cannot work.
 fn invalid(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidArgument, stage(SEARCH), what.into())
 }
@@ -221,9 +219,9 @@ fn quoted(path: &Path) -> String {
     format!("{path:?}")
 }
 
-/// Words of somebody else, quoted, and not too many of them.
-fn short(words: &str) -> String {
-    format!("{:?}", words.chars().take(MAX_QUOTED).collect::<String>())
+/// Text from another program or service, quoted and shortened.
+fn short(text: &str) -> String {
+    format!("{:?}", text.chars().take(MAX_QUOTED).collect::<String>())
 }
 
 /// How a source looks.
@@ -250,7 +248,7 @@ const OF_A_PROFILE: &[AwsSource] = &[
     AwsSource::ConfigFile,
 ];
 
-/// How many characters of somebody else's words a message quotes.
+/// How many characters of a foreign text a message quotes.
 const MAX_QUOTED: usize = 300;
 
 /// Every variable that a source reads, but for the keys of the environment.

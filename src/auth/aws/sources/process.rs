@@ -7,7 +7,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::process::ProcessOutcome;
 
-/// Runs the program, if the profile names one. Keys with an expiry are kept until shortly before it, others not at all.
+/// Runs the program, if the profile names one. Keys with an expiry are cached until shortly before it, others are not cached.
 pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     let Some(line) = context.profile().and_then(|profile| profile.get("credential_process")) else {
         return Ok(context.nothing_in_profile("credential_process"));

@@ -199,7 +199,7 @@ pub(super) fn expanded(system: &dyn System, path: &str) -> PathBuf {
     }
 }
 
-/// A variable that is not set stays as it is written.
+/// A reference to a variable that is not set is left unchanged.
 fn with_variables(system: &dyn System, path: &str) -> String {
     let mut out = String::new();
     let mut rest = path;
@@ -227,7 +227,7 @@ fn with_variables(system: &dyn System, path: &str) -> String {
     out
 }
 
-/// Why a file could not be read, in words that name it.
+/// The message for a file that could not be read.
 pub(super) fn why_not(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => format!("there is no file {}", quoted(path)),
@@ -240,7 +240,7 @@ fn is_section(section: &str, kind: &str, name: &str) -> bool {
     rest.is_some_and(|rest| unquoted(rest.trim()) == Some(name))
 }
 
-/// A name of a section without the quotes that a shell would take off; `None` where it is more than one word.
+/// The name of a section without the quotes that a shell would remove; `None` if there is more than one word.
 fn unquoted(name: &str) -> Option<&str> {
     for quote in ['"', '\''] {
         if let Some(inner) = name.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {

@@ -26,7 +26,7 @@ struct Reply {
     expiration: Option<String>,
 }
 
-/// What a `credential_process` prints. The error is in words that go on after "printed".
+/// What a `credential_process` prints. The error continues a sentence that begins with "printed".
 pub(super) fn of_process(text: &[u8]) -> Result<AwsKeys, String> {
     let reply: Reply = json::parse(text)?;
     match reply.version {

@@ -7,8 +7,8 @@ pub(super) fn split(line: &str) -> Result<Vec<Zeroizing<String>>, &'static str> 
     if cfg!(windows) { windows(line) } else { posix(line) }
 }
 
-/// Blanks between arguments; single quotes take all as it is; in double quotes a backslash goes before a double quote or
-/// a backslash; elsewhere before any sign.
+/// Blanks separate arguments. Text in single quotes is literal. In double quotes a backslash escapes a double quote or a
+/// backslash; outside quotes it escapes any character.
 fn posix(line: &str) -> Result<Vec<Zeroizing<String>>, &'static str> {
     let mut arguments = Vec::new();
     let mut argument: Option<Zeroizing<String>> = None;
@@ -44,7 +44,7 @@ fn posix(line: &str) -> Result<Vec<Zeroizing<String>>, &'static str> {
     Ok(arguments)
 }
 
-/// Blanks between arguments; only double quotes quote; backslashes count only where they lead up to one.
+/// Blanks separate arguments. Only double quotes quote. Backslashes are special only directly before a double quote.
 fn windows(line: &str) -> Result<Vec<Zeroizing<String>>, &'static str> {
     let mut arguments = Vec::new();
     let mut argument: Option<Zeroizing<String>> = None;

@@ -138,7 +138,7 @@ fn call(
     }
 }
 
-/// The keys of an answer. STS is asked for JSON; some that stand for it answer with XML all the same.
+/// The keys of an answer. The request asks for JSON, but some services that replace STS answer with XML.
 fn keys(text: &str) -> Result<AwsKeys, String> {
     let given = match text.trim_start().starts_with('{') {
         true => json::parse::<Answer>(text.as_bytes())?.response.result.credentials,
@@ -204,7 +204,7 @@ fn in_xml(root: &xml::Element) -> Credentials {
     }
 }
 
-/// An answer that is no success, in JSON or XML, with a code and words.
+/// The error for an answer that is not a success: its code and message, from JSON or XML.
 fn refused(host: &str, status: u16, text: &str, secrets: &[&str]) -> Error {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -249,7 +249,7 @@ fn refused(host: &str, status: u16, text: &str, secrets: &[&str]) -> Error {
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
-/// Room for a form with a token, so that it does not move. (A longer one does.)
+/// The capacity for a form with a token. A form that fits is never reallocated, so no unwiped copy is left.
 const MAX_FORM: usize = 32 * 1024;
 
 #[cfg(test)]

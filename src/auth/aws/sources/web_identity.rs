@@ -8,7 +8,7 @@ use super::{SearchContext, SourceResult, failed, invalid, quoted};
 use crate::error::Result;
 
 /// Assumes the role if there is a token file: `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`, perhaps `AWS_ROLE_SESSION_NAME`,
-/// each from the environment or else from the profile. The file is read each time, for its token changes.
+/// each from the environment or else from the profile. The file is read each time, because its token changes.
 pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     let Some(file) = setting(context, "web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE") else {
         return Ok(match context.variables {
@@ -30,7 +30,7 @@ pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     sts::assume_role_with_web_identity(context, &role, token).map(SourceResult::Found)
 }
 
-/// What the environment says, or else the profile. A variable that is set to nothing hides what the profile says.
+/// The value in the environment, or else in the profile. A variable that is set to the empty string overrides the profile.
 fn setting(context: &SearchContext<'_>, name: &str, variable: &str) -> Option<String> {
     let set = context.system.variable(variable).filter(|_| context.variables);
     let value = set.or_else(|| Some(context.profile()?.get(name)?.to_owned()));

@@ -1,4 +1,4 @@
-//! The little XML that AWS' query services answer with: elements and text. A document type is refused, attributes are passed over.
+//! The subset of XML that AWS' query services use: elements and text. A document type is refused, attributes are ignored.
 
 use zeroize::Zeroizing;
 
@@ -162,7 +162,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Appends; where the room has to grow, the old place is wiped.
+/// Appends; if the buffer has to grow, the old one is wiped.
 fn append(text: &mut Zeroizing<String>, more: &str) {
     if text.capacity() - text.len() < more.len() {
         let mut wider = Zeroizing::new(String::with_capacity((text.capacity() * 2).max(text.len() + more.len())));
@@ -172,7 +172,7 @@ fn append(text: &mut Zeroizing<String>, more: &str) {
     text.push_str(more);
 }
 
-/// The sign that `&reference;` stands for.
+/// The character that `&reference;` means.
 fn referred(reference: &str) -> Result<char, &'static str> {
     let code = match reference {
         "amp" => return Ok('&'),
@@ -186,7 +186,7 @@ fn referred(reference: &str) -> Result<char, &'static str> {
             _ => None,
         },
     };
-    code.and_then(char::from_u32).filter(|sign| *sign != '\0').ok_or("a reference is unknown")
+    code.and_then(char::from_u32).filter(|character| *character != '\0').ok_or("a reference is unknown")
 }
 
 const BLANKS: &[char] = &[' ', '\t', '\r', '\n'];
