@@ -20,7 +20,7 @@ pub use tls_info::{Revocation, RevocationSource, TlsInfo};
 
 use crate::error::Error;
 
-/// A function of yours that is called with each event, on the thread that the event happens on.
+/// A function of the program that is called with each event, on the thread that the event happens on.
 ///
 /// It should be quick, and must not call back into the same client.
 ///
@@ -122,7 +122,7 @@ pub struct CommandSucceededEvent {
 pub struct CommandFailedEvent {
     /// From just before it was sent until it had failed.
     pub duration: Duration,
-    /// Why; for a command with credentials only code, code name and labels are kept.
+    /// The error; for a command with credentials only its code, code name and labels.
     pub failure: Arc<Error>,
     /// The database it ran on.
     pub database: String,

@@ -1,8 +1,9 @@
-//! One small door to HTTP: credentials of clouds, tokens, and OCSP responders come through it.
+//! HTTP requests: for AWS keys, for tokens, and to OCSP responders.
 //!
-//! A request is one exchange. No redirect is followed and no proxy is used, also none that the environment names: what is asked
-//! for here are secrets. The whole call, the look-up of the name included, has one time limit; the answer's body is read in
-//! pieces and bounded. Errors name the host, never a header, a body, or the rest of the URL; and [`trace_log`] keeps the log from them.
+//! A request is one exchange. No redirect is followed and no proxy is used, not even one that the environment names, because most
+//! answers are secrets. One time limit covers the whole call, including the look-up of the name. The answer's body is read in
+//! pieces and bounded. Errors name the host, never a header, a body, or the rest of the URL. [`trace_log`] keeps all of these out
+//! of the log.
 
 mod trace_log;
 
@@ -37,26 +38,26 @@ pub(crate) struct Request<'a> {
 
 /// The methods that are needed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "each feature by itself uses some of them")]
+#[allow(dead_code, reason = "each feature uses some of them")]
 pub(crate) enum Method {
     Get,
     Put,
     Post,
 }
 
-/// What came back, whatever its status.
+/// The answer, with any status.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
-/// Whoever carries requests: the network, or a test.
+/// Sends requests: over the network, or in a test to a script.
 pub(crate) trait Http: Send + Sync {
-    /// Sends a request and reads the answer. Any status is an answer; 3xx too, for nothing is followed.
+    /// Sends a request and reads the answer. Any status is an answer, 3xx too, because redirects are not followed.
     fn send(&self, request: &Request<'_>) -> Result<Answer>;
 }
 
-/// The network. `https` is judged by the platform's TLS against the certificates that the system trusts.
+/// HTTP over the network. For `https` the platform's TLS verifies the host against the authorities that the system trusts.
 pub(crate) fn http() -> Arc<dyn Http> {
     Arc::new(Network)
 }
@@ -80,7 +81,7 @@ impl Http for Network {
         };
         sent.map_err(|failure| match failure {
             Failure::Http(error) => target.explained(error, request, began.elapsed()),
-            Failure::Judged(error) => error.with_elapsed(began.elapsed()),
+            Failure::Rejected(error) => error.with_elapsed(began.elapsed()),
         })
     }
 }
@@ -88,7 +89,7 @@ impl Http for Network {
 /// What may go wrong on the way.
 enum Failure {
     Http(ureq::Error),
-    Judged(Error),
+    Rejected(Error),
 }
 
 fn agent(limit: Duration) -> Agent {
@@ -120,7 +121,7 @@ fn exchange<B: AsSendBody>(
     };
     let mut outgoing = http::Request::builder().method(method).uri(target.uri.clone());
     for (name, value) in request.headers {
-        let mut value = HeaderValue::from_str(value).map_err(|_| Failure::Judged(target.bad_header(name)))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| Failure::Rejected(target.bad_header(name)))?;
         value.set_sensitive(true);
         outgoing = outgoing.header(*name, value);
     }
@@ -144,13 +145,13 @@ fn read_body(reader: &mut dyn Read, target: &Target, most: usize) -> std::result
             Err(error) => return Err(Failure::Http(error.into())),
         };
         if body.len() + count > most {
-            return Err(Failure::Judged(target.too_long(most)));
+            return Err(Failure::Rejected(target.too_long(most)));
         }
         append(&mut body, piece.get(..count).unwrap_or_default());
     }
 }
 
-/// Appends; where the room has to grow the old place is wiped, which a `Vec` by itself would not do.
+/// Appends. If the buffer has to grow, the old one is wiped, which a `Vec` does not do.
 fn append(body: &mut Zeroizing<Vec<u8>>, piece: &[u8]) {
     if body.capacity() - body.len() < piece.len() {
         let mut wider = Zeroizing::new(Vec::with_capacity((body.capacity() * 2).max(body.len() + piece.len())));
@@ -160,7 +161,7 @@ fn append(body: &mut Zeroizing<Vec<u8>>, piece: &[u8]) {
     body.extend_from_slice(piece);
 }
 
-/// Whom a request goes to, and how errors name them.
+/// The target of a request, and its name in errors.
 struct Target {
     uri: Uri,
     /// `host` or `host:port`.
@@ -203,7 +204,7 @@ impl Target {
         self.error(ErrorKind::Timeout, &format!("no whole answer within {limit}")).with_elapsed(elapsed)
     }
 
-    /// What ureq reports, in our words. Some of its errors quote the URL, so none is passed on whole.
+    /// The error for an error of ureq. Some of its errors quote the URL, which may be secret, so none is passed on unchanged.
     fn explained(&self, error: ureq::Error, request: &Request<'_>, elapsed: Duration) -> Error {
         let error = match error {
             ureq::Error::Timeout(_) => return self.timeout(request, elapsed),
@@ -246,7 +247,7 @@ impl Target {
     }
 }
 
-/// std has no kind of its own for a name that could not be looked up; only its words tell (on Windows, the code).
+/// The standard library has no `ErrorKind` for a failed look-up, so only the text shows it (on Windows, the code).
 fn is_lookup(error: &io::Error) -> bool {
     match error.raw_os_error() {
         Some(code) => cfg!(windows) && (11001..=11004).contains(&code),
@@ -254,7 +255,7 @@ fn is_lookup(error: &io::Error) -> bool {
     }
 }
 
-/// How long a request may take that nobody gave a limit.
+/// The limit of a request whose deadline is [`Deadline::NEVER`].
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The most bytes of an answer's status line and headers together.

@@ -1,6 +1,6 @@
-//! Rules that turn a risk from a warning into a refusal.
+//! Which risks are refused instead of warned about.
 
-/// Which risks are refused. By default none beyond what is always refused; each rule is switched on by its method.
+/// Which risks are refused instead of warned about. By default all rules are off; each is switched on by its method.
 ///
 /// ```
 /// use mongo_blocking::SecurityPolicy;
@@ -16,16 +16,26 @@ pub struct SecurityPolicy {
 }
 
 impl SecurityPolicy {
-    /// Refuse mechanisms that rest on SHA-1 or MD5 (SCRAM-SHA-1), also where negotiation would fall back to them.
+    /// Refuse mechanisms based on SHA-1 or MD5 (SCRAM-SHA-1, MONGODB-CR), also if negotiation would choose one.
     /// Default: false.
+    ///
+    /// ```
+    /// use mongo_blocking::SecurityPolicy;
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::builder()
+    ///     .uri("mongodb://user:pencil@db.example.com/?authMechanism=SCRAM-SHA-1")
+    ///     .policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
+    /// assert!(options.build().is_err());
+    /// ```
     pub fn refuse_weak_mechanisms(mut self, refuse: bool) -> Self {
         self.refuse_weak_mechanisms = refuse;
         self
     }
 
-    /// Refuse to send a secret as it is where TLS has not verified the server in full: the password of PLAIN, the
-    /// access token of MONGODB-OIDC, and the session token of MONGODB-AWS. The latter two may go to this machine itself
-    /// (`localhost`, a loopback address, a Unix socket). Default: false, a warning.
+    /// Refuse to send a secret in the clear unless TLS has verified the server in full: the password of PLAIN, the
+    /// access token of MONGODB-OIDC, and the session token of MONGODB-AWS. The two tokens may still be sent to this
+    /// machine itself (`localhost`, a loopback address, a Unix socket). Default: false, which means a warning.
     ///
     /// ```
     /// use mongo_blocking::SecurityPolicy;
@@ -42,12 +52,12 @@ impl SecurityPolicy {
         self
     }
 
-    /// Whether secrets are kept off channels that others may read.
+    /// Whether sending secrets over channels that others can read is refused.
     pub fn refuses_unprotected_secrets(&self) -> bool {
         self.refuse_unprotected_secrets
     }
 
-    /// Whether mechanisms that rest on SHA-1 or MD5 are refused.
+    /// Whether mechanisms based on SHA-1 or MD5 are refused.
     pub fn refuses_weak_mechanisms(&self) -> bool {
         self.refuse_weak_mechanisms
     }

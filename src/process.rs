@@ -25,11 +25,10 @@ pub(crate) enum ProcessOutcome {
     TimedOut,
 }
 
-/// Starts a program without a shell. It has nothing to read, and what it writes to standard error goes nowhere, since that may be
-/// as secret as what it prints.
+/// Starts a program without a shell. Its standard input is empty. Its standard error is discarded, since it may contain secrets.
 ///
-/// What counts is what is printed until the program itself ends. A program that it has started, and that still holds its standard
-/// output, is not waited for.
+/// The result is the output until the program itself ends. A child of the program that still holds the standard output is not
+/// waited for.
 pub(crate) fn run(arguments: &[Zeroizing<String>], limit: usize, deadline: Deadline) -> io::Result<ProcessOutcome> {
     let mut arguments = arguments.iter().map(|argument| argument.as_str());
     let program = arguments.next().unwrap_or_default();

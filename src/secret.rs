@@ -1,12 +1,12 @@
-//! Text that must not be seen: passwords, tokens, key phrases.
+//! Secrets: passwords, tokens, pass phrases.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A secret text. It has no `Display`, its `Debug` shows nothing, and its memory is wiped when it is dropped.
+/// A secret string. It has no `Display`, its `Debug` form does not show it, and its memory is wiped when it is dropped.
 ///
-/// [`Secret::expose`] is the only door to what it holds, so a search for that name is the audit.
+/// [`Secret::expose`] is the only way to read it, so a search for that name finds every use.
 ///
 /// ```
 /// use mongo_blocking::Secret;
@@ -24,7 +24,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it is the empty string.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,8 +1,8 @@
 //! One thread at a time does a piece of work (fetches keys, calls a callback) for all threads that need its outcome.
 //!
 //! [`SingleFlight::begin`] makes the first thread the leader; threads that come meanwhile wait for what it publishes. A leader that
-//! panics releases them, a thread that would wait for itself is told so, and a child of `fork` does not wait for a thread of
-//! its parent.
+//! panics releases them. A thread that would wait for itself gets [`Role::OwnThread`]. A child of `fork` does not wait for a thread
+//! of its parent.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, ThreadId};

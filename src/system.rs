@@ -1,7 +1,6 @@
-//! The one way to everything impure beside the server itself: environment variables, files, the clock, random bytes, HTTP and
-//! programs.
+//! The interface to the machine and the process: environment variables, files, the clock, random bytes, HTTP and programs.
 //!
-//! A client makes one [`RealSystem`] and hands it down. Tests hand in another.
+//! A client makes one [`RealSystem`] and passes it to its parts. Tests pass another implementation.
 
 #[cfg(any(test, fuzzing))]
 mod test_system;
@@ -33,7 +32,7 @@ pub(crate) use test_system::TestSystem;
 pub(crate) trait System: Send + Sync {
     /// A variable of the environment; `Some("")` where it is set and empty.
     fn variable_os(&self, name: &str) -> Option<OsString>;
-    /// The folder that `~` stands for.
+    /// The folder that `~` means.
     fn home(&self) -> Option<PathBuf>;
     /// A whole file, as [`secret_file::read`] reads it.
     fn read_file(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>>;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::event::EventHandler;
 
-/// Something that was accepted, and that its writer may not have meant.
+/// A warning: something was accepted that is probably a mistake, or failed without making an operation fail.
 ///
 /// [`ClientOptions::warnings`](crate::options::ClientOptions::warnings) returns those about the options; each also goes
 /// to the `log` crate at level `warn`. A warning never shows a secret.
@@ -20,7 +20,7 @@ pub struct Warning {
 pub enum WarningKind {
     /// An option that this driver does not know; it has no effect.
     UnknownOption,
-    /// A value that makes no sense for its option; the default is used.
+    /// A value that is invalid for its option; the default is used.
     InvalidValue,
     /// An option given more than once.
     RepeatedOption,
@@ -30,11 +30,11 @@ pub enum WarningKind {
     NoEffect,
     /// A choice that weakens security.
     Insecure,
-    /// A spelling that was understood, and is not quite right.
+    /// A wrong spelling that was understood.
     Spelling,
     /// A look-up of a name that failed, and what is used instead; or one that does not go through the proxy.
     LookUp,
-    /// Whether a server's certificate is revoked could not be found out; the connection was made all the same.
+    /// Whether a server's certificate is revoked could not be determined; the connection was made nevertheless.
     Revocation,
     /// A certificate given to the client that has expired, or is not valid yet.
     Validity,
@@ -55,7 +55,7 @@ impl Warning {
         self.kind
     }
 
-    /// It, in words.
+    /// Its text.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -84,13 +84,13 @@ impl WarningSink {
     }
 
     /// Logs a warning and hands it to the handler.
-    #[allow(dead_code, reason = "what warns while a client works stands behind features")]
+    #[allow(dead_code, reason = "only code behind features warns while a client works")]
     pub(crate) fn warn(&self, kind: WarningKind, message: impl Into<String>) {
         self.notify(&Warning::new(kind, message));
     }
 }
 
-/// Warnings as they gather, each once.
+/// Warnings in the order in which they arose, without repetitions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Warnings(Vec<Warning>);
 

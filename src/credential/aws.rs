@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use crate::secret::Secret;
 
-/// AWS keys, or what gives them; with neither, they are looked for where AWS tools look ([`AwsSource`] has the order).
+/// AWS keys, or a provider of keys. Without either, the usual sources of the AWS tools are searched, in the order of
+/// [`AwsSource`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AwsCredential {
     /// The keys that were given.
     pub keys: Option<AwsKeys>,
-    /// What gives the keys, in code; not asked where keys were given.
+    /// The provider in code. It is not called if keys were given.
     pub provider: Option<SharedAwsProvider>,
 }
 
@@ -38,15 +39,15 @@ pub struct AwsKeys {
     pub secret_access_key: Secret,
     /// The session token of temporary keys.
     pub session_token: Option<Secret>,
-    /// When temporary keys expire, where that is known. Only keys that expire are kept for later logins.
+    /// When temporary keys expire, where that is known. Only keys that expire are cached for later logins.
     pub expires: Option<SystemTime>,
 }
 
-/// Gives AWS keys from code: whatever the program knows and the usual places do not.
+/// Gets AWS keys in code, for programs whose keys are in none of the usual sources ([`AwsSource`]).
 ///
-/// A closure is one, too. It is called on the thread that makes a connection, before anything of the login is sent, and by many
-/// threads only in turn. Keys with an expiry are kept, and asked for anew five minutes before it and after a login that
-/// the server refused; keys without one are asked for at every login.
+/// A closure implements it. It is called on the thread that makes a connection, before the login begins, by one thread at a time.
+/// Keys with an expiry are cached. The provider is called again five minutes before they expire, and after a login that the
+/// server refused. Without an expiry it is called for every login.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,7 +66,8 @@ pub trait AwsCredentialProvider: Send + Sync {
     /// The keys. `within` is the time that the login has left.
     ///
     /// # Errors
-    /// Whatever kept it from giving keys. The text goes into the error of the login, so it must hold no secret.
+    /// Any error of the program. Its text becomes part of the error of the login
+    /// ([`ErrorKind::Authentication`](crate::error::ErrorKind::Authentication)), so it must not contain a secret.
     fn keys(&self, within: Duration) -> Result<AwsKeys, Box<dyn StdError + Send + Sync>>;
 }
 
@@ -114,9 +116,9 @@ pub enum AwsSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AwsSkipped {
-    /// Which.
+    /// The source.
     pub source: AwsSource,
-    /// Why not, in words. No secret is in it.
+    /// The reason, as text without secrets.
     pub why: String,
 }
 
@@ -142,13 +144,13 @@ pub struct AwsSearchFailed {
     pub skipped: Vec<AwsSkipped>,
 }
 
-/// Which source AWS keys came from, and which were passed over and why. Its `Display` form has a line for each.
+/// Which source AWS keys came from, and why the sources before it had none. Its `Display` form has a line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AwsSourceReport {
     /// The source that gave the keys.
     pub source: AwsSource,
-    /// The id of the access key that it gave; it is no secret.
+    /// The id of the access key that it gave. It is not a secret.
     pub access_key_id: String,
     /// Whether there is a session token, too.
     pub session_token: bool,
@@ -159,7 +161,7 @@ pub struct AwsSourceReport {
 }
 
 impl AwsKeys {
-    /// Keys that do not expire, as far as anyone knows, and have no session token.
+    /// Keys without a session token and without a known expiry.
     pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<Secret>) -> Self {
         AwsKeys {
             access_key_id: access_key_id.into(),

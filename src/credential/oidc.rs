@@ -14,8 +14,8 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OidcCredential {
-    /// Who logs in: on Azure the client id of a managed identity; with a callback the name that it is told, and with a human
-    /// one the name that the server chooses an identity provider by.
+    /// The user name. On Azure, the client id of a managed identity. A callback receives it. With a human callback the server
+    /// also chooses an identity provider by it.
     pub username: Option<String>,
     /// What gives the token.
     pub source: OidcSource,
@@ -29,14 +29,14 @@ pub enum OidcSource {
     Environment(OidcEnvironment),
     /// A function of the program, for a service (`OIDC_CALLBACK`).
     Callback(SharedOidcCallback),
-    /// A function of the program that asks a person (`OIDC_HUMAN_CALLBACK`).
+    /// A function of the program that logs a human user in (`OIDC_HUMAN_CALLBACK`).
     HumanCallback {
         /// The function.
         callback: SharedOidcCallback,
         /// The servers that such a token may be sent to (`ALLOWED_HOSTS`).
         allowed_hosts: AllowedHosts,
     },
-    /// A file that somebody keeps up to date; it is read anew for each login.
+    /// A file that another program keeps up to date. It is read for each login.
     TokenFile(PathBuf),
     /// A program that prints a token; it is run anew for each login.
     TokenCommand(OidcCommand),
@@ -62,17 +62,15 @@ pub enum OidcEnvironment {
     K8s,
 }
 
-/// Gives tokens for MONGODB-OIDC from code. A closure is one, too.
+/// Gets tokens for MONGODB-OIDC in code. A closure implements it.
 ///
-/// It is called on the thread that makes a connection, at most once at a time for a client, and not sooner than 100 ms after
-/// the time before. The token is kept for all connections of the client until a server refuses it. The driver cannot end a
-/// function that never returns: the thread that it runs on waits with it, so it should keep to
-/// [`timeout`](OidcCallbackContext::timeout). Other threads that need a token meanwhile wait no longer than their own time
-/// limit. A panic in it becomes an error of the operation. It must not use the client that waits for its token: what needs
-/// that token fails there at once.
+/// It is called on the thread that makes a connection. A client makes one call at a time, at least 100 ms after the last one.
+/// The token is used for all connections of the client until a server refuses it. The driver cannot stop a function that does
+/// not return, so the function should obey [`timeout`](OidcCallbackContext::timeout). Other threads that need a token meanwhile
+/// wait no longer than their own time limit. A panic in it becomes an error of the operation. It must not use the client that
+/// waits for its token: an operation that needs that token fails at once.
 ///
-/// A human callback is told the identity provider that the *server* named. It should talk to providers only that it has
-/// reason to trust.
+/// A human callback receives the identity provider that the *server* named. It should only use providers that it trusts.
 ///
 /// ```
 /// use mongo_blocking::options::ClientOptions;
@@ -95,7 +93,8 @@ pub trait OidcCallback: Send + Sync {
     /// The token.
     ///
     /// # Errors
-    /// Whatever kept it from giving one. The text goes into the error of the login, so it must hold no secret.
+    /// Any error of the program. Its text becomes part of the error of the login
+    /// ([`ErrorKind::Authentication`](crate::error::ErrorKind::Authentication)), so it must not contain a secret.
     fn token(&self, context: &OidcCallbackContext) -> Result<IdpServerResponse, Box<dyn StdError + Send + Sync>>;
 }
 
@@ -108,12 +107,12 @@ where
     }
 }
 
-/// What an [`OidcCallback`] is told.
+/// The arguments of an [`OidcCallback`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OidcCallbackContext {
-    /// The time that there is. For a person five minutes. For a service what is left of `connectTimeoutMS` and `timeoutMS`
-    /// where there is a `timeoutMS`, and one minute otherwise.
+    /// The time that the callback has. For a human callback five minutes. For a service, with `timeoutMS`, the rest of
+    /// `connectTimeoutMS` and `timeoutMS`; otherwise one minute.
     pub timeout: Duration,
     /// The version of this interface: 1.
     pub version: u32,
@@ -131,13 +130,13 @@ pub struct OidcCallbackContext {
 pub struct IdpServerInfo {
     /// The provider's URL: its metadata is at `/.well-known/openid-configuration` below it (OpenID Connect Discovery 1.0).
     pub issuer: String,
-    /// What the program is called there.
+    /// The program's identifier at the provider.
     pub client_id: Option<String>,
     /// The scopes to ask for, besides those that OpenID Connect itself wants.
     pub request_scopes: Option<Vec<String>>,
 }
 
-/// What an [`OidcCallback`] gives.
+/// What an [`OidcCallback`] returns.
 ///
 /// ```
 /// use mongo_blocking::IdpServerResponse;
@@ -150,10 +149,10 @@ pub struct IdpServerInfo {
 pub struct IdpServerResponse {
     /// The access token, as it is sent to the server. An empty one is an error.
     pub access_token: Secret,
-    /// In how many seconds the token expires, where that is known. Less than 0 is an error. Tokens are kept until a server refuses them,
-    /// whatever this says.
+    /// In how many seconds the token expires, if that is known. A negative number is an error. The driver uses a token until a
+    /// server refuses it, also after this time.
     pub expires_in_seconds: Option<i64>,
-    /// What gets the next token without the person; given back to a human callback the next time.
+    /// The refresh token, which gets the next token without asking the user. The next call of a human callback receives it.
     pub refresh_token: Option<Secret>,
 }
 
@@ -169,7 +168,7 @@ impl IdpServerResponse {
         self
     }
 
-    /// What gets the next token without the person.
+    /// With a refresh token, which gets the next token without asking the user.
     pub fn refresh_token(mut self, token: impl Into<Secret>) -> Self {
         self.refresh_token = Some(token.into());
         self
@@ -224,10 +223,10 @@ impl fmt::Debug for OidcCommand {
     }
 }
 
-/// The servers that a person's token may be sent to.
+/// The servers that the token of a human user may be sent to.
 ///
-/// An entry is a host's name, an address, or `*.` and a domain, which stands for all hosts below that domain, but not for the
-/// domain itself. Case and ports do not matter. The default is MongoDB's own domains and this machine.
+/// An entry is a host name, an address, or `*.` and a domain. The latter matches all hosts below the domain, but not the domain
+/// itself. Case and ports do not matter. The default is MongoDB's own domains and this machine.
 ///
 /// ```
 /// use mongo_blocking::AllowedHosts;
@@ -246,7 +245,7 @@ impl AllowedHosts {
     /// These entries, and no others. An empty list allows no host.
     ///
     /// # Errors
-    /// Says which entry is none.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an entry of another form; the message names it.
     pub fn new<H: Into<String>>(entries: impl IntoIterator<Item = H>) -> Result<Self> {
         let entries: Vec<String> = entries.into_iter().map(Into::into).collect();
         match entries.iter().find(|entry| !is_entry(entry)) {
@@ -333,7 +332,7 @@ impl OidcCredential {
     }
 }
 
-/// The hosts that the specification trusts with a person's token.
+/// The default hosts of the specification.
 const DEFAULT_HOSTS: &[&str] = &[
     "*.mongodb.net",
     "*.mongodb-qa.net",

@@ -10,8 +10,8 @@ use super::EventHandler;
 use super::sdam::SdamEvent;
 use crate::locks::{lock, unpoisoned};
 
-/// How many events wait at most. A handler that does not keep up with more than these misses the later ones, rather than that
-/// memory grows without limit.
+/// The most events that wait. If a handler is too slow for that, later events are dropped, so that memory does not grow without
+/// limit.
 const MOST_WAITING: usize = 10_000;
 
 /// An event for one of the handlers.
@@ -56,8 +56,8 @@ impl EventQueue {
         }
     }
 
-    /// Calls the handlers with all that waits, unless a thread (this one, within a handler, too) does so already: that one
-    /// delivers it. To be called without any lock held.
+    /// Calls the handlers with all waiting events. If a thread does that already (perhaps this one, within a handler), that thread
+    /// delivers them. To be called without any lock held.
     pub(crate) fn deliver(&self) {
         if self.sdam.is_none() {
             return;

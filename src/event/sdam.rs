@@ -32,7 +32,7 @@ pub enum ServerType {
     Unknown,
     /// Another member reports it as the primary, and it was not checked yet.
     PossiblePrimary,
-    /// A load balancer; what stands behind it is not known.
+    /// A load balancer; the servers behind it are not known.
     LoadBalancer,
     /// A single server that belongs to no replica set.
     Standalone,

@@ -1,13 +1,13 @@
 //! Keeps the bytes of HTTP requests out of the log.
 //!
 //! ureq's protocol crate logs every byte that it sends and receives at the level `trace`, bodies and tokens included, and has no
-//! switch for that. So where the program's logger takes such lines (it is asked for their target, `ureq_proto::util`), the level of
-//! the `log` crate is lowered from `trace` to `debug` while a request is under way. That holds for the whole process: `log` has
-//! no finer switch, and a program that logs at `trace` misses lines of its own meanwhile. A logger that filters out that target,
+//! switch for that. So if the program's logger accepts such lines (it is asked for their target, `ureq_proto::util`), the level of
+//! the `log` crate is lowered from `trace` to `debug` while a request is running. This affects the whole process, because `log`
+//! has no finer switch: the program's own `trace` lines are missing meanwhile. A logger that filters out that target,
 //! or that takes no trace lines at all, is left alone.
 //!
-//! What remains is a risk: a program that raises the level, or changes its logger's filter, while a request is under way logs what is
-//! sent then.
+//! A risk remains: a program that raises the level, or changes its logger's filter, while a request is running logs the bytes of
+//! that request.
 
 use std::sync::{Mutex, MutexGuard};
 

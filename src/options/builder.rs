@@ -25,9 +25,9 @@ use crate::secret::Secret;
 use crate::uri::ConnectionString;
 use crate::warning::Warning;
 
-/// Takes options in code, with or without a connection string; [`build`](ClientOptionsBuilder::build) judges them
-/// together. What is given in code wins over what the connection string says, option by option, whatever the order of
-/// the calls.
+/// Takes options in code, with or without a connection string. [`build`](ClientOptionsBuilder::build) validates them
+/// together. A value in code overrides the value of the same option in the connection string, whatever the order of the
+/// calls.
 ///
 /// ```
 /// use mongo_blocking::options::ClientOptions;
@@ -58,10 +58,11 @@ impl ClientOptionsBuilder {
         ClientOptionsBuilder { given, ..ClientOptionsBuilder::default() }
     }
 
-    /// Judges everything together.
+    /// Validates all options together.
     ///
     /// # Errors
-    /// As [`ClientOptions::parse`]; and any value in code that makes no sense for its option.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) as for [`ClientOptions::parse`], and for any
+    /// value in code that its option does not allow.
     pub fn build(self) -> Result<ClientOptions> {
         let ClientOptionsBuilder { mut given, uri, mut code, hosts, problem } = self;
         if let Some(problem) = problem {
@@ -107,13 +108,13 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// The user's name, as it is, not percent-encoded. For MONGODB-AWS the access key id, for MONGODB-OIDC on Azure the
+    /// The user's name, not percent-encoded. For MONGODB-AWS the access key id, for MONGODB-OIDC on Azure the
     /// client id.
     pub fn username(self, name: impl Into<String>) -> Self {
         self.text(OptionId::Username, name)
     }
 
-    /// The password, as it is, not percent-encoded. An empty one is a password too.
+    /// The password, not percent-encoded. An empty string is a password too.
     pub fn password(mut self, password: impl Into<Secret>) -> Self {
         self.code.set(OptionId::Password, Value::Secret(password.into()));
         self
@@ -146,8 +147,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// One more mechanism property, its value as it is, commas and all. A `TOKEN_RESOURCE` that is percent-encoded
-    /// already is understood, with a warning.
+    /// One more mechanism property. Its value may contain commas and is not percent-encoded. A `TOKEN_RESOURCE` that is
+    /// percent-encoded is decoded, with a warning.
     pub fn auth_mechanism_property(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.code.add(OptionId::AuthMechanismProperties, Value::Properties(vec![(name.into(), value.into())]));
         self
@@ -164,12 +165,12 @@ impl ClientOptionsBuilder {
     }
 
     /// The Kerberos ticket cache to use instead of the system's, by its name (`FILE:/run/app/tickets`, `MEMORY:app`, a
-    /// path). For GSSAPI on Unix, without a password. With a keytab, tickets that it gives are kept there.
+    /// path). For GSSAPI on Unix, without a password. With a keytab, the tickets got with it are stored there.
     pub fn gssapi_credential_cache(self, name: impl Into<String>) -> Self {
         self.text(OptionId::GssapiCredentialCache, name)
     }
 
-    /// A keytab with the user's own key, to get tickets with as they are needed. For GSSAPI on Unix, without a
+    /// A keytab with the user's own key, which is used to get tickets. For GSSAPI on Unix, without a
     /// password. Tickets stay in memory, unless [`gssapi_credential_cache`](Self::gssapi_credential_cache) names a
     /// cache.
     pub fn gssapi_client_keytab(self, path: impl Into<String>) -> Self {
@@ -187,8 +188,8 @@ impl ClientOptionsBuilder {
         self.number(OptionId::MaxDocumentNesting, levels)
     }
 
-    /// The database that `Client::default_database` returns. Where users are known is not its business (unlike the
-    /// database of a connection string): that is [`auth_source`](Self::auth_source).
+    /// The database that `Client::default_database` returns. Unlike the database of a connection string, it does not set
+    /// the database of the user; [`auth_source`](Self::auth_source) does.
     pub fn default_database(self, name: impl Into<String>) -> Self {
         self.text(OptionId::DefaultDatabase, name)
     }
@@ -234,8 +235,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// What gives the keys for MONGODB-AWS, in code: a closure, or a type of yours. Keys that are given (user name and
-    /// password) win over it, with a warning. It is an error with any other mechanism.
+    /// A provider of keys for MONGODB-AWS: a closure, or a type that implements [`AwsCredentialProvider`]. If keys are
+    /// given too (user name and password), these are used, with a warning. It is an error with any other mechanism.
     ///
     /// ```
     /// use std::time::Duration;
@@ -254,15 +255,16 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// What gives the tokens for MONGODB-OIDC to a service (`OIDC_CALLBACK`): a closure, or a type of yours. With it
-    /// there is no `ENVIRONMENT`. [`OidcCallback`] says when it is called, and has an example.
+    /// A callback that gets tokens for MONGODB-OIDC for a service (`OIDC_CALLBACK`): a closure, or a type that implements
+    /// [`OidcCallback`]. It excludes `ENVIRONMENT`. [`OidcCallback`] says when it is called, and has an example.
     pub fn oidc_callback(mut self, callback: impl OidcCallback + 'static) -> Self {
         self.given.oidc.callback = Some(SharedOidcCallback::new(callback));
         self
     }
 
-    /// What gets the tokens for MONGODB-OIDC from a person (`OIDC_HUMAN_CALLBACK`): a closure, or a type of yours. They
-    /// are sent to [allowed hosts](ClientOptionsBuilder::oidc_allowed_hosts) only. [`OidcCallback`] says when it is
+    /// A callback that gets tokens for MONGODB-OIDC for a human user (`OIDC_HUMAN_CALLBACK`), who may have to log in: a
+    /// closure, or a type that implements [`OidcCallback`]. The tokens are sent to
+    /// [allowed hosts](ClientOptionsBuilder::oidc_allowed_hosts) only. [`OidcCallback`] says when it is
     /// called.
     ///
     /// ```
@@ -286,7 +288,7 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// The servers that a person's token may be sent to (`ALLOWED_HOSTS`), instead of the default of [`AllowedHosts`];
+    /// The servers that the token of a human user may be sent to (`ALLOWED_HOSTS`), instead of the default of [`AllowedHosts`];
     /// only with a human callback.
     ///
     /// ```
@@ -309,8 +311,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// A file that holds the token for MONGODB-OIDC and that somebody keeps up to date, as Kubernetes does with a
-    /// service account's. It is read anew for each login; space around the token does not matter.
+    /// A file with the token for MONGODB-OIDC. Another program has to keep it up to date, as Kubernetes does for service
+    /// accounts. It is read for each login; white space around the token is ignored.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -327,9 +329,8 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// A program that prints the token for MONGODB-OIDC, and its arguments; no shell is involved. It is run anew for
-    /// each login, has nothing to read, and is ended when the login's time is up. What it writes to standard error goes
-    /// nowhere.
+    /// A program that prints the token for MONGODB-OIDC, and its arguments. It is run for each login, without a shell. Its
+    /// standard input is empty, and its standard error is discarded. It is killed when the time limit of the login passes.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -393,10 +394,10 @@ impl ClientOptionsBuilder {
     }
 
     /// The client's certificate (and, in any order, those of the authorities between it and a trusted one) and its key,
-    /// as PEM texts, with the key's password if it has one. Both may be the same text. It takes the place of
+    /// as PEM text, with the key's password if it has one. Both may be in the same text. It replaces
     /// [`tls_certificate_key_file`](Self::tls_certificate_key_file), with which it is an error, and of an earlier
-    /// [`tls_identity_pkcs12`](Self::tls_identity_pkcs12). The copy that is kept is wiped when the options and clients
-    /// that share it are dropped.
+    /// [`tls_identity_pkcs12`](Self::tls_identity_pkcs12). The copy in the options is wiped when the last options or
+    /// client that shares it is dropped.
     ///
     /// ```no_run
     /// use mongo_blocking::options::ClientOptions;
@@ -422,7 +423,7 @@ impl ClientOptionsBuilder {
     }
 
     /// The client's certificate and key as a PKCS#12 bundle (`.p12`, `.pfx`) and its password, which may be empty. It
-    /// takes the place of [`tls_certificate_key_file`](Self::tls_certificate_key_file), with which it is an error, and
+    /// replaces [`tls_certificate_key_file`](Self::tls_certificate_key_file), with which it is an error, and
     /// of an earlier [`tls_identity_pem`](Self::tls_identity_pem). A bundle in the old encodings (RC2, DES) opens only
     /// where the platform's TLS still has them; the error says how to convert it.
     pub fn tls_identity_pkcs12(mut self, bundle: impl AsRef<[u8]>, password: impl Into<Secret>) -> Self {
@@ -436,8 +437,8 @@ impl ClientOptionsBuilder {
     ///
     /// RFC 9525 no longer allows it. Where one authority issues certificates for servers and for users (MONGODB-X509),
     /// a user whose Common Name is the name of a host could pose as that server. It is for old certificates, until they
-    /// are replaced, and it turns TLS on. On Windows and macOS the system's TLS decides, which knows no such switch;
-    /// with it on, a certificate without a DNS name is left to the system's verdict.
+    /// are replaced, and it turns TLS on. The TLS of Windows and macOS has no such switch: there, if it is on, the
+    /// system decides about a certificate without a DNS name.
     ///
     /// ```
     /// use mongo_blocking::options::ClientOptions;
@@ -465,15 +466,14 @@ impl ClientOptionsBuilder {
         self.bool(OptionId::TlsInsecure, allow)
     }
 
-    /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`); stapled answers are checked all the same. Off
-    /// by default: a responder that does not answer costs five seconds at most, a warning, and not the connection.
+    /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`); stapled answers are still checked. Default:
+    /// false. A responder that does not answer delays the connection by at most five seconds and causes a warning.
     /// Refused on Windows and macOS, where the system's own settings decide.
     pub fn tls_disable_ocsp_endpoint_check(self, disable: bool) -> Self {
         self.bool(OptionId::TlsDisableOcspEndpointCheck, disable)
     }
 
-    /// Whether to look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`), nor at the promise of a
-    /// stapled one. Refused on Windows and macOS, where the system's own settings decide.
+    /// Whether to ignore CRLs, OCSP answers and must-staple (`tlsDisableCertificateRevocationCheck`). Refused on Windows and macOS, where the system's own settings decide.
     pub fn tls_disable_certificate_revocation_check(self, disable: bool) -> Self {
         self.bool(OptionId::TlsDisableCertificateRevocationCheck, disable)
     }
@@ -504,7 +504,7 @@ impl ClientOptionsBuilder {
         self.millis(OptionId::ConnectTimeoutMs, limit)
     }
 
-    /// The limit on sending or receiving once (`socketTimeoutMS`), where [`timeout`](Self::timeout) is not given; zero:
+    /// The limit on one send or receive (`socketTimeoutMS`), where [`timeout`](Self::timeout) is not given; zero:
     /// none.
     pub fn socket_timeout(self, limit: Duration) -> Self {
         self.millis(OptionId::SocketTimeoutMs, limit)
@@ -515,7 +515,7 @@ impl ClientOptionsBuilder {
         self.millis(OptionId::ServerSelectionTimeoutMs, limit)
     }
 
-    /// Whether to look at the servers only once before giving up (`serverSelectionTryOnce`); default true.
+    /// Whether server selection fails after one check of the servers (`serverSelectionTryOnce`); default true.
     pub fn server_selection_try_once(self, once: bool) -> Self {
         self.bool(OptionId::ServerSelectionTryOnce, once)
     }
@@ -550,22 +550,23 @@ impl ClientOptionsBuilder {
         self.text(OptionId::ReplicaSet, name)
     }
 
-    /// Whether to talk to this one host, whatever it is part of (`directConnection`).
+    /// Whether to use this one host only, whatever deployment it belongs to (`directConnection`).
     pub fn direct_connection(self, direct: bool) -> Self {
         self.bool(OptionId::DirectConnection, direct)
     }
 
-    /// Whether there is a load balancer before the servers (`loadBalanced`).
+    /// Whether the host is a load balancer (`loadBalanced`).
     pub fn load_balanced(self, balanced: bool) -> Self {
         self.bool(OptionId::LoadBalanced, balanced)
     }
 
-    /// How much farther than the nearest a server may be and still be chosen (`localThresholdMS`); default 15 ms.
+    /// How much longer than that of the nearest server the round trip time of a chosen server may be (`localThresholdMS`);
+    /// default 15 ms.
     pub fn local_threshold(self, threshold: Duration) -> Self {
         self.millis(OptionId::LocalThresholdMs, threshold)
     }
 
-    /// How old what is known about the servers may become (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
+    /// The time between two checks of a server (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
     pub fn heartbeat_frequency(self, frequency: Duration) -> Self {
         self.millis(OptionId::HeartbeatFrequencyMs, frequency)
     }
@@ -646,7 +647,7 @@ impl ClientOptionsBuilder {
         self.text(OptionId::ReadConcernLevel, concern.level.as_str())
     }
 
-    /// What a write must achieve before it counts as done (`w`, `wTimeoutMS`, `journal`), as far as it says something.
+    /// What a write must achieve before the server acknowledges it (`w`, `wTimeoutMS`, `journal`).
     pub fn write_concern(mut self, concern: WriteConcern) -> Self {
         let w = concern.w.map(|w| match w {
             Acknowledgment::Nodes(count) => Value::Number(count.into()),
@@ -691,7 +692,7 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// How hard zlib tries (`zlibCompressionLevel`), from 0 to 9; -1: its own default.
+    /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default.
     pub fn zlib_compression_level(self, level: i32) -> Self {
         self.number(OptionId::ZlibCompressionLevel, level)
     }
@@ -707,13 +708,13 @@ impl ClientOptionsBuilder {
         self.number(OptionId::ProxyPort, port)
     }
 
-    /// Who logs in to the proxy (`proxyUsername`), at most 255 bytes. An empty name is none.
+    /// The user name for the proxy (`proxyUsername`), at most 255 bytes. An empty name counts as not given.
     pub fn proxy_username(self, name: impl Into<String>) -> Self {
         let name = name.into();
         if name.is_empty() { self } else { self.text(OptionId::ProxyUsername, name) }
     }
 
-    /// The password for the proxy (`proxyPassword`), at most 255 bytes. An empty password is none.
+    /// The password for the proxy (`proxyPassword`), at most 255 bytes. An empty password counts as not given.
     pub fn proxy_password(mut self, password: impl Into<Secret>) -> Self {
         let password = password.into();
         if !password.is_empty() {
@@ -722,7 +723,7 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// Client-side field level encryption. It is not supported: a client refuses it by name.
+    /// Client-side field level encryption. It is not supported: making a client with it is an error.
     pub fn auto_encryption(mut self, _options: bson::Document) -> Self {
         self.code.set(OptionId::AutoEncryption, Value::Secret(Secret::from("given in code")));
         self
@@ -751,7 +752,7 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// Parts of a millisecond round up, so that a limit never becomes none.
+    /// Rounds up to whole milliseconds, because a limit of 0 would mean no limit.
     fn millis(mut self, option: OptionId, limit: Duration) -> Self {
         let millis = i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
         self.code.set(option, Value::Number(millis));

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::warning::Warning;
 
 impl ClientOptions {
-    /// What was accepted, and deserves a second look. Each has gone to the `log` crate too.
+    /// The warnings about these options. Each was also logged.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -30,7 +30,7 @@ impl ClientOptions {
         self.given.srv_host.as_deref()
     }
 
-    /// Who logs in, and how; `None`: nobody.
+    /// The credential to log in with; `None`: no login.
     pub fn credential(&self) -> Option<&Credential> {
         self.credential.as_ref()
     }
@@ -40,7 +40,7 @@ impl ClientOptions {
         self.default_database.as_deref()
     }
 
-    /// `authSource`, as it was given; [`Credential::source`] tells what holds.
+    /// `authSource`, as it was given; [`Credential::source`] returns the one that is used.
     pub fn auth_source(&self) -> Option<&str> {
         self.given.settings.text(OptionId::AuthSource)
     }
@@ -60,12 +60,12 @@ impl ClientOptions {
         self.server_api.as_ref()
     }
 
-    /// How the channel is secured; `None`: plain text.
+    /// The TLS options; `None`: no TLS.
     pub fn tls(&self) -> Option<&TlsOptions> {
         self.tls.as_ref()
     }
 
-    /// `timeoutMS`; zero: no limit; `None`: the older limits hold.
+    /// `timeoutMS`; zero: no limit; `None`: the older limits apply.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 pub(super) fn check(credential: &GssapiCredential) -> Result<()> {
     let texts = [
         ("the user name", Some(credential.username.as_str())),
-        // The library would take what stands before it for the whole password.
+        // The library would take the part before it for the whole password.
         ("the password", credential.password.as_ref().map(|password| password.expose())),
         ("SERVICE_NAME", Some(credential.service_name.as_str())),
         ("SERVICE_REALM", credential.service_realm.as_deref()),

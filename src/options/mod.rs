@@ -1,4 +1,4 @@
-//! What a client is told: from a connection string or in code, judged before anything is connected.
+//! The options of a client, from a connection string or in code. They are validated before anything is connected.
 //!
 //! [`ClientOptions::parse`] reads a connection string, [`ClientOptions::builder`] takes everything in code; both can be
 //! combined, and code wins. One table holds every option; parsing, builder, validation, warnings and documentation come
@@ -58,10 +58,10 @@ use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::warning::Warning;
 
-/// Everything a client can be told.
+/// The options of a client.
 ///
-/// Options that exist are valid: parsing and building judge all of them together. What this version of the driver
-/// understands but cannot do yet is refused when a client is made from them.
+/// A value of this type is valid: parsing and building validate all options together. An option that this version of the
+/// driver knows but does not support is refused when a client is made.
 ///
 /// ```
 /// use mongo_blocking::options::ClientOptions;
@@ -114,11 +114,10 @@ pub struct ClientOptions {
 impl ClientOptions {
     /// Reads a connection string.
     ///
-    /// What is odd about it and still understood (unknown options, values that make no sense, old names) becomes a
-    /// [warning](ClientOptions::warnings).
+    /// Unknown options, some invalid values and old names become [warnings](ClientOptions::warnings).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where it cannot be right: its form, a
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an invalid form or
     /// port, options that exclude one another, a value of `tls` or `ssl`, of an option for authentication, of `appName`
     /// or of `w`. The error points at the byte, says what to do, and shows no part of the user info.
     ///
@@ -171,7 +170,7 @@ pub struct ServerApi {
 }
 
 impl ServerApi {
-    /// Version 1, the only one so far; strictness as the server has it.
+    /// Version 1, the only one so far, with the server's defaults for the other fields.
     pub fn v1() -> Self {
         ServerApi { version: "1".to_owned(), strict: None, deprecation_errors: None }
     }

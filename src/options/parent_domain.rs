@@ -1,5 +1,5 @@
 //! Which hosts the SRV records of a name may lead to: those below its parent domain. Otherwise a forged answer could lead a
-//! client to any host at all. Pure.
+//! client to any host.
 
 use crate::error::{Error, Result};
 
@@ -34,7 +34,8 @@ impl ParentDomain {
     /// What the program allows instead (`srvAllowedHostsSuffix`), with or without a dot in front.
     ///
     /// # Errors
-    /// No domain, or a single label: names below that are for sale. Labels that are reserved for private use are fine.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) if it is not a domain, or is a single label, below
+    /// which anyone can register names. Labels that are reserved for private use are allowed.
     pub(crate) fn allowed(suffix: &str) -> Result<Self> {
         let domain = normalized(suffix.strip_prefix('.').unwrap_or(suffix));
         if !is_host_name(&domain) {

@@ -1,5 +1,5 @@
-//! Secrets on a connection that others may read: a warning, or an error where the policy says so. Checked once, when
-//! the options are built; a secret that only a login finds is checked there, by [`unprotected`].
+//! Secrets on a connection that others can read: a warning, or an error if the policy says so. Checked when the options are
+//! built. A secret that is only known during a login is checked there, with [`unprotected`].
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub(super) fn check(
 ) -> Result<()> {
     let local = hosts.iter().all(is_local_address);
     let what = match credential {
-        // An LDAP password is often good for much more than the database, and a program on the same machine may listen.
+        // Also for local hosts: an LDAP password often opens more than the database, and another local program may listen.
         Some(Credential::Plain(_)) => "PLAIN sends the password unencrypted",
         Some(Credential::Oidc(_)) if !local => "MONGODB-OIDC sends an access token unencrypted",
         Some(Credential::Aws(aws)) if !local && aws.keys.as_ref().is_some_and(|keys| keys.session_token.is_some()) => {

@@ -201,7 +201,7 @@ impl Reader<'_> {
         if self.query.options.has(spec.option) { self.refuse_beside_ignored(spec, pair) } else { Ok(()) }
     }
 
-    /// A switch that is given twice must say the same both times. A value that was ignored says nothing.
+    /// A switch that is given twice must have the same value both times. Ignored values do not count.
     fn refuse_beside_ignored(&self, spec: &OptionSpec, pair: &Pair) -> Result<()> {
         if self.ignored.contains(&spec.option) {
             let message = format!("{} is given more than once, and not each time as true or false", spec.name);
@@ -275,7 +275,7 @@ fn alias_of(spec: &OptionSpec, name: &str) -> &'static str {
     spec.aliases.iter().find(|alias| alias.name.eq_ignore_ascii_case(name)).map_or(spec.name, |alias| alias.name)
 }
 
-/// A name is shown only if it looks like one, and cannot be the tail of a badly escaped secret.
+/// A name is shown only if it looks like one, and cannot be the end of a secret that was not percent-encoded.
 fn unknown(pair: &Pair, show: bool) -> String {
     if show && is_plain_name(pair) {
         return format!("there is no option {}; it was ignored", pair.name);

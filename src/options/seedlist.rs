@@ -53,7 +53,7 @@ fn read_txt(txt: &str, warnings: &mut Warnings) -> Result<OptionMap> {
 fn in_txt(error: Error, srv_host: &str) -> Error {
     let message = format!("the TXT record of {srv_host}: {}", error.message());
     Error::new(ErrorKind::InvalidReply, Stage::Dns, message)
-        .with_hint("who keeps the records of this name has to correct it")
+        .with_hint("the owner of the name's DNS records has to correct it")
 }
 
 const ALLOWED: &[OptionId] = &[OptionId::AuthSource, OptionId::ReplicaSet, OptionId::LoadBalanced];

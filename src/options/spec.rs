@@ -108,14 +108,14 @@ pub(crate) struct OptionSpec {
 /// What holds if the option is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DefaultValue {
-    /// In words.
+    /// A description.
     Words(&'static str),
     Bool(bool),
     Number(i64),
     Text(&'static str),
 }
 
-/// Where it stands.
+/// Where it can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
     /// Among the options of a URI, and in code.

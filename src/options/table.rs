@@ -56,7 +56,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "authMechanism",
         ValueKind::Choice(MECHANISMS),
         "auth_mechanism",
-        "The authentication mechanism. One that this build lacks is refused by name.",
+        "The authentication mechanism. A mechanism that this build lacks is an error.",
     )
     .default(DefaultValue::Words("negotiated: SCRAM-SHA-256 or SCRAM-SHA-1"))
     .invalid(Invalid::Error)
@@ -231,7 +231,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "tlsDisableOCSPEndpointCheck",
         ValueKind::Bool,
         "tls_disable_ocsp_endpoint_check",
-        "Whether to ask no OCSP responder; a stapled answer is checked all the same.",
+        "Whether to ask no OCSP responder; a stapled answer is still checked.",
     )
     .default(DefaultValue::Bool(false))
     .repeated(Repeated::MustAgree),
@@ -240,7 +240,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "tlsDisableCertificateRevocationCheck",
         ValueKind::Bool,
         "tls_disable_certificate_revocation_check",
-        "Whether to look at no CRL and no OCSP answer.",
+        "Whether to ignore CRLs and OCSP answers.",
     )
     .default(DefaultValue::Bool(false))
     .repeated(Repeated::MustAgree),
@@ -276,7 +276,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "socketTimeoutMS",
         millis(0),
         "socket_timeout",
-        "The limit on sending or receiving once, where timeoutMS is not given; 0: none.",
+        "The limit on one send or receive, if timeoutMS is not given; 0: none.",
     )
     .default(DefaultValue::Words("none")),
     query(
@@ -292,7 +292,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "serverSelectionTryOnce",
         ValueKind::Bool,
         "server_selection_try_once",
-        "Whether to look at the servers only once before giving up.",
+        "Whether server selection fails after one check of the servers.",
     )
     .default(DefaultValue::Bool(true)),
     query(
@@ -348,7 +348,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "loadBalanced",
         ValueKind::Bool,
         "load_balanced",
-        "Whether there is a load balancer before the servers.",
+        "Whether the host is a load balancer.",
     )
     .default(DefaultValue::Bool(false))
     .not_supported_yet(),
@@ -357,7 +357,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "localThresholdMS",
         millis(0),
         "local_threshold",
-        "How much farther than the nearest a server may be and still be chosen.",
+        "How much longer than that of the nearest server a chosen server's round trip time may be.",
     )
     .default(DefaultValue::Number(15)),
     query(
@@ -365,7 +365,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "heartbeatFrequencyMS",
         millis(500),
         "heartbeat_frequency",
-        "How old the information about a server may become before it is checked again.",
+        "The time between two checks of a server.",
     )
     .default(DefaultValue::Number(10_000)),
     query(
@@ -406,7 +406,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "(resolver)",
         "Resolver",
         "resolver",
-        "What answers questions about names in place of the driver and the system.",
+        "A resolver that replaces the driver's and the system's look-ups.",
     ),
     code(
         OptionId::NameServers,
@@ -591,14 +591,14 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "(OIDC human callback)",
         "OidcCallback",
         "oidc_human_callback",
-        "A callback that gets tokens for MONGODB-OIDC from a person.",
+        "A callback that gets tokens for MONGODB-OIDC for a human user.",
     ),
     code(
         OptionId::OidcAllowedHosts,
         "(OIDC allowed hosts)",
         "names",
         "oidc_allowed_hosts",
-        "The servers that a person's token may be sent to, instead of MongoDB's own domains \
+        "The servers that the token of a human user may be sent to, instead of MongoDB's own domains \
         and this machine.",
     ),
     code(
@@ -606,14 +606,14 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "(OIDC token file)",
         "path",
         "oidc_token_file",
-        "A file with the token for MONGODB-OIDC, read anew for each login.",
+        "A file with the token for MONGODB-OIDC, read for each login.",
     ),
     code(
         OptionId::OidcTokenCommand,
         "(OIDC token command)",
         "program and arguments",
         "oidc_token_command",
-        "A program that prints the token for MONGODB-OIDC, run anew for each login.",
+        "A program that prints the token for MONGODB-OIDC, run for each login.",
     ),
     code(
         OptionId::WarningHandler,

@@ -46,8 +46,8 @@ impl ClientOptions {
             return String::new();
         };
         let encode = |text: &str| {
-            let kept = if self.given.plus_in_uri { "+" } else { "" };
-            uri::encode_but(text, kept)
+            let unencoded = if self.given.plus_in_uri { "+" } else { "" };
+            uri::encode_but(text, unencoded)
         };
         match settings.secret(OptionId::Password) {
             Some(password) => format!("{}:{}@", encode(username), encode(password.expose())),

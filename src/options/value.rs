@@ -49,7 +49,7 @@ pub(crate) enum ValueKind {
     ServiceName,
     /// The name of a database.
     Database,
-    /// A Rust value that only code can give; its type in words.
+    /// A Rust value that only code can give; the description of its type.
     Code(&'static str),
 }
 
@@ -125,7 +125,7 @@ impl ValueKind {
         if fine { Ok(()) } else { Err(self.expected()) }
     }
 
-    /// What a value must be, in words, for messages and the documentation.
+    /// What a value must be, as text for messages and the documentation.
     pub(crate) fn expected(self) -> String {
         match self {
             ValueKind::Bool => "true or false".to_owned(),
@@ -137,7 +137,7 @@ impl ValueKind {
             ValueKind::Staleness => "-1, or a whole number of seconds, at least 90".to_owned(),
             ValueKind::Text { max: usize::MAX } => "a non-empty string".to_owned(),
             ValueKind::Text { max } => format!("a string of 1 to {max} bytes"),
-            ValueKind::Path => "a path that is not empty".to_owned(),
+            ValueKind::Path => "a non-empty path".to_owned(),
             ValueKind::Secret => "a non-empty string".to_owned(),
             ValueKind::Password => "a string".to_owned(),
             ValueKind::Choice(names) => format!("one of {}", names.join(", ")),

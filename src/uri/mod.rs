@@ -1,9 +1,9 @@
 //! The connection string, taken apart: scheme, user info, hosts, database and options, as the Connection String
-//! specification defines them. Pure: no look-up, no file, no meaning of options (that is the part of
-//! [`options`](crate::options)).
+//! specification defines them. There is no look-up and no file access here, and the meaning of the options is in
+//! [`options`](crate::options).
 //!
-//! Errors point at the byte where the fault is and say what to do. They never show what stands there: a mistake in the
-//! escaping moves pieces of a password to other places.
+//! Errors give the position of the fault in bytes and say what to do. They never show the text at that position: after a mistake
+//! in percent-encoding, a piece of a password can be anywhere in the string.
 
 mod address;
 mod percent;
@@ -43,7 +43,7 @@ pub struct ConnectionString {
     pub(crate) may_show_names: bool,
 }
 
-/// What stands before the `@`. Without a `:` there is no password; the name may be empty.
+/// The user info before the `@`. Without a `:` there is no password; the name may be empty.
 #[derive(Clone, Debug)]
 pub(crate) struct UserInfo {
     pub(crate) username: String,
@@ -52,7 +52,7 @@ pub(crate) struct UserInfo {
     pub(crate) plus: bool,
 }
 
-/// One option as it stands in the query, decoded.
+/// One option of the query, decoded.
 #[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) name: String,
@@ -87,7 +87,7 @@ impl ConnectionString {
     /// a plus everywhere, never a space.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] at [`Stage::ConnectionString`], where the string is no connection string, has
+    /// [`ErrorKind::InvalidArgument`] at [`Stage::ConnectionString`], if the string is not a connection string, has
     /// more than 65,536 bytes, or has more than 256 hosts.
     pub fn parse(text: &str) -> Result<Self> {
         let mut warnings = Warnings::default();
@@ -153,7 +153,7 @@ impl ConnectionString {
         self.pairs.iter().map(|pair| (pair.name.as_str(), &pair.value))
     }
 
-    /// What was accepted although it is not spelt as it should be.
+    /// The warnings about the spelling of the string.
     pub fn warnings(&self) -> &[Warning] {
         self.warnings.as_slice()
     }
@@ -167,7 +167,7 @@ pub(crate) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// What stands before the byte `index`, and what stands from there on.
+    /// The parts before and from the byte `index`.
     fn split_at(self, index: usize) -> (Piece<'a>, Piece<'a>) {
         let (before, after) = self.text.split_at_checked(index).unwrap_or((self.text, ""));
         (Piece { text: before, at: self.at }, Piece { text: after, at: self.at.saturating_add(before.len()) })
@@ -265,7 +265,7 @@ fn scheme<'a>(whole: Piece<'a>, warnings: &mut Warnings) -> Result<(bool, Piece<
         return Err(error_at(whole.at, "the connection string is escaped as in JSON: '\\/' stands for '/'")
             .with_hint("write '/' without the backslash"));
     }
-    // What comes first may be a secret of its own, so only its end is named.
+    // The text before it may be a secret, so only the position of its end is named.
     let found = SCHEMES.iter().filter_map(|(prefix, _)| start.find(prefix)).min();
     if let Some(index) = found {
         return Err(error_at(whole.at, "other text comes before mongodb:// in the connection string").with_hint(
@@ -276,7 +276,7 @@ fn scheme<'a>(whole: Piece<'a>, warnings: &mut Warnings) -> Result<(bool, Piece<
         .with_hint("a host without a scheme can be given in code, with ClientOptions::builder().host(…)"))
 }
 
-/// `mongodb://user:password@http://host/`: the address of a web page in the place of a host.
+/// `mongodb://user:password@http://host/`: the address of a web page instead of a host.
 fn refuse_second_scheme(hosts: Piece<'_>, tail: Piece<'_>) -> Result<()> {
     match hosts.text.rsplit(',').next().and_then(|host| host.strip_suffix(':')) {
         Some(scheme)
@@ -354,7 +354,7 @@ pub(crate) fn forbidden_in_database(c: char) -> bool {
     matches!(c, '/' | '\\' | ' ' | '"' | '$' | '\0')
 }
 
-/// Reads options that stand by themselves, without the question mark (a TXT record).
+/// Reads options without a question mark before them (a TXT record).
 #[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
 pub(crate) fn read_options(text: &str, warnings: &mut Warnings) -> Result<Vec<Pair>> {
     read_pairs(Piece { text, at: 0 }, warnings)
@@ -409,7 +409,7 @@ const QUOTES: [char; 11] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '
 const QUOTES_HINT: &str =
     "leave the quotation marks out; where a file keeps them as part of the value, remove them there";
 const SCHEMES: [(&str, bool); 2] = [("mongodb://", false), ("mongodb+srv://", true)];
-/// The longest connection string: room for hundreds of hosts and a session token, and still little memory.
+/// The longest connection string: enough for hundreds of hosts and a session token.
 const MAX_LENGTH: usize = 65_536;
 /// Several times as many as there are.
 const MAX_OPTIONS: usize = 500;

@@ -19,7 +19,8 @@ pub fn percent_encode(text: &str) -> String {
 /// Undoes [`percent_encode`]. A `+` stays a plus.
 ///
 /// # Errors
-/// Where a `%` is not followed by two hexadecimal digits, or what comes out is not UTF-8.
+/// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) if a `%` is not followed by two hexadecimal digits, or
+/// if the decoded bytes are not UTF-8.
 ///
 /// ```
 /// use mongo_blocking::uri::percent_decode;
@@ -32,11 +33,11 @@ pub fn percent_decode(text: &str) -> Result<String> {
     decode(Piece { text, at: 0 })
 }
 
-/// As [`percent_encode`], with more characters left as they are.
-pub(crate) fn encode_but(text: &str, kept: &str) -> String {
+/// As [`percent_encode`], with more characters left unencoded.
+pub(crate) fn encode_but(text: &str, unencoded: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_mul(3));
     for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.as_bytes().contains(&byte);
+        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || unencoded.as_bytes().contains(&byte);
         if plain {
             out.push(char::from(byte));
         } else {

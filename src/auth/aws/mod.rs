@@ -46,7 +46,10 @@ use sources::{Found, SearchScope};
 /// the whole search.
 ///
 /// # Errors
-/// Where no source has keys, and where one that is configured fails; the message has the reasons.
+/// [`ErrorKind::Authentication`](crate::error::ErrorKind::Authentication) if no source has keys, or if a configured source fails.
+/// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) if a source is configured wrongly.
+/// [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) if a profile needs what this driver cannot do. The message has
+/// the reasons.
 ///
 /// ```no_run
 /// let report = mongo_blocking::aws_source_report(std::time::Duration::from_secs(10))?;

@@ -57,14 +57,14 @@ pub(super) fn find(system: &dyn System, look: SearchScope, deadline: Deadline) -
         SearchScope::Everywhere => environment::look(system),
         SearchScope::SkipEnvironment => Ok(SourceResult::nothing("cached keys are refreshed from their source")),
     };
-    if let Some(keys) = search.judge(AwsSource::Environment, environment)? {
+    if let Some(keys) = search.accept(AwsSource::Environment, environment)? {
         return Ok(search.found(keys, AwsSource::Environment));
     }
     let files = Files::open(system)?;
     let profiles = Profiles::parse(&files, system)?;
     let context = SearchContext { system, profiles: &profiles, profile: &profiles.name, variables: true, deadline };
     for (source, look) in ORDER {
-        if let Some(keys) = search.judge(*source, look(&context))? {
+        if let Some(keys) = search.accept(*source, look(&context))? {
             return Ok(search.found(keys, *source));
         }
     }
@@ -140,7 +140,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Keys, or nothing and the reason is noted. An error is one of a source that is configured, so it ends the search.
-    fn judge(&mut self, source: AwsSource, looked: Result<SourceResult>) -> Result<Option<AwsKeys>> {
+    fn accept(&mut self, source: AwsSource, looked: Result<SourceResult>) -> Result<Option<AwsKeys>> {
         match looked {
             Ok(SourceResult::Found(keys)) => match keys.expires.is_some_and(|at| at <= self.system.now()) {
                 // A metadata service that cannot renew keys for a while gives old ones, which AWS goes on taking.
@@ -190,7 +190,7 @@ fn with_source_name(source: AwsSource, error: Error) -> Error {
     }
 }
 
-/// A failure of another network than the server's is no network error of the server.
+/// A network error of an AWS service must not be reported as a network error of the MongoDB server.
 fn kind_of(error: &Error) -> ErrorKind {
     match error.kind() {
         ErrorKind::InvalidArgument => ErrorKind::InvalidArgument,
@@ -239,7 +239,7 @@ const ORDER: &[(AwsSource, Source)] = &[
     (AwsSource::Ec2, ec2::look),
 ];
 
-/// Those that a profile names by itself.
+/// The sources that a profile configures.
 const OF_A_PROFILE: &[AwsSource] = &[
     AwsSource::WebIdentity,
     AwsSource::IdentityCenter,

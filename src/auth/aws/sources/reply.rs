@@ -1,4 +1,4 @@
-//! Keys as programs and services answer with them, in JSON.
+//! Keys in the JSON that programs and services answer with.
 
 use std::time::SystemTime;
 
