@@ -1,4 +1,4 @@
-//! What a certificate says of itself, read from its DER: the same for every backend.
+//! The fields of a certificate, read from its DER; the same for every backend.
 
 use std::time::SystemTime;
 
@@ -6,20 +6,20 @@ use super::der::{GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, Reader, SEQUENCE,
 use super::oid;
 use crate::certificate::PresentedCertificate;
 
-/// Whose it is and when it holds.
+/// Subject, issuer and validity of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Certificate {
     /// The subject, as RFC 2253 writes it and MongoDB names its users.
     pub(super) subject: String,
     /// The authority that issued it, likewise.
     issuer: String,
-    /// The moments as `2026-11-23 05:00:00`, in UTC: so written, the later one is the greater text.
+    /// The validity as `2026-11-23 05:00:00` in UTC. In this form the order of the strings is the order of the times.
     begins: String,
     ends: String,
 }
 
 impl Certificate {
-    /// Reads a certificate, as far as that goes; `None` where it is none.
+    /// Reads a certificate; `None` if the bytes are not one.
     pub(super) fn read(der: &[u8]) -> Option<Certificate> {
         let mut signed = Reader::new(der).inside(SEQUENCE)?.inside(SEQUENCE)?;
         // An explicit version may come before the serial number.
@@ -34,7 +34,7 @@ impl Certificate {
         Some(Certificate { subject, issuer, begins, ends })
     }
 
-    /// What an error says of it where a server refuses it. `der` is the certificate itself, `issuers_sent` the number
+    /// The details for an error when a server refuses it. `der` is the certificate itself, `issuers_sent` the number
     /// of certificates that are sent with it.
     pub(super) fn presented(&self, der: &[u8], issuers_sent: usize) -> PresentedCertificate {
         PresentedCertificate {
@@ -47,7 +47,7 @@ impl Certificate {
         }
     }
 
-    /// What keeps it from being valid now, if anything does.
+    /// Why it is not valid now, if it is not.
     pub(super) fn not_valid_now(&self) -> Option<String> {
         self.not_valid_at(SystemTime::now())
     }
@@ -160,7 +160,7 @@ fn escaped(value: &str) -> String {
     text
 }
 
-/// The text without what a terminal or a log would obey: control characters as `\0A`, as RFC 2253 writes bytes.
+/// The text with control characters escaped as `\0A`, as RFC 2253 writes bytes: a terminal or a log would act on them.
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 pub(super) fn printable(text: &str) -> String {
     let mut printed = String::new();

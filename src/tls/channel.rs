@@ -39,17 +39,17 @@ impl<S: Read + Write> TlsStream<S> {
         &self.facts
     }
 
-    /// The certificate of ours that the server got to see, where the backend can tell.
+    /// The client certificate that the server received, if the backend reports it.
     pub(crate) fn presented(&self) -> Option<&PresentedCertificate> {
         self.presented.as_deref()
     }
 
-    /// Whether the peer has neither sent anything nor gone. The stream beneath must not wait just now.
+    /// Whether the peer has neither sent anything nor closed. The stream beneath must be non-blocking now.
     pub(crate) fn is_idle(&mut self) -> bool {
         is_idle(&mut self.channel)
     }
 
-    /// Tells the peer that no more will come. The stream beneath must not wait just now; failing is fine.
+    /// Sends the peer the end of the data. The stream beneath must be non-blocking now. A failure is ignored.
     pub(crate) fn send_close_notify(&mut self) {
         let _ = self.channel.shutdown();
     }

@@ -1,9 +1,9 @@
 //! The codes with which SChannel, the certificate and key stores of Windows, and Secure Transport fail, and what they
 //! mean.
 //!
-//! The text that belongs to a code is in the user's language, so a verdict is read from the code alone.
+//! The system's text for a code is in the user's language, so only the code is used.
 
-/// What a code means: what to tell, and what to do about it.
+/// The meaning of a code, with its message and its hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     // The server's certificate was refused.
@@ -40,7 +40,7 @@ pub(super) struct Known {
 }
 
 impl Meaning {
-    /// Whether it is a verdict about the server's certificate.
+    /// Whether it is about the server's certificate.
     pub(super) fn is_of_server_certificate(self) -> bool {
         use Meaning::*;
         matches!(
@@ -57,7 +57,7 @@ impl Meaning {
         )
     }
 
-    /// What happened, in words.
+    /// The message.
     pub(super) fn words(self) -> &'static str {
         match self {
             Meaning::UnknownAuthority => "it is not from an authority that is trusted",
@@ -66,7 +66,7 @@ impl Meaning {
             Meaning::Revoked => "its authority has revoked it",
             Meaning::RevocationUnknown => "the platform could not find out whether it is revoked",
             Meaning::WrongPurpose => "it is not issued for servers (purpose)",
-            Meaning::BadSignature => "a signature in its chain does not hold",
+            Meaning::BadSignature => "a signature in its chain is not valid",
             Meaning::BadChain => "its chain breaks the rules for authorities",
             Meaning::BadCertificate => "the platform cannot read it",
             Meaning::NoCommonProtocol => "client and server have no protocol version or cipher in common",
@@ -83,7 +83,7 @@ impl Meaning {
         }
     }
 
-    /// What to do about it, where it is not about a certificate or key whose place is known better elsewhere.
+    /// The hint. Errors about a certificate or key whose source is known have a better one.
     pub(super) fn hint(self) -> &'static str {
         match self {
             Meaning::UnknownAuthority => {
@@ -112,7 +112,7 @@ impl Meaning {
             }
             Meaning::NotTls => "the server does not seem to speak TLS on this port: is tls=true right, and the port?",
             Meaning::InternalError => {
-                "the server's log tells more; it may speak older versions of TLS only (1.2 and later are accepted here), or want a \
+                "the server's log has the reason; it may speak older versions of TLS only (1.2 and later are accepted here), or want a \
                  client certificate"
             }
             Meaning::ConnectionClosed => "does the server speak TLS on this port (tls=true), and TLS 1.2 or later?",
@@ -127,7 +127,7 @@ impl Meaning {
                 "`openssl pkey -in KEY -noout -check` checks the key; this user must be able to store keys"
             }
             Meaning::OwnBundleNotOpened => "check the password; a bundle that was cut short fails likewise",
-            Meaning::PlatformFailed => "the system's event log may tell more",
+            Meaning::PlatformFailed => "the system's event log may have the reason",
         }
     }
 }
@@ -138,7 +138,7 @@ pub(super) fn known(code: i32) -> Option<Known> {
     Some(Known { name, meaning })
 }
 
-/// A code as errors tell it: its name, if it is known, and the number. Codes of macOS are looked up by their decimal
+/// A code in an error: its name, if it is known, and the number. Codes of macOS are looked up by their decimal
 /// number.
 pub(super) fn told(code: i32) -> String {
     let number = match is_of_macos(code) {
@@ -151,7 +151,7 @@ pub(super) fn told(code: i32) -> String {
     }
 }
 
-/// The code in an error of the platform, whose crates tell it in their texts alone: that of the standard library ends
+/// The code in an error of the platform. The crates give it only as text: that of the standard library ends
 /// with `(os error -2146893048)`, that of macOS is written `Error { code: -9807, …` for programmers.
 pub(super) fn code_in(display: &str, debug: &str) -> Option<i32> {
     let after = |(_, rest): (&str, &str)| {

@@ -17,16 +17,16 @@ use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
 
 /// What a client keeps for making TLS channels.
 ///
-/// The files that the options name are looked at before each channel: where one has changed, all are read anew, and the
-/// next channel presents the new certificate, trusts the new authorities, and takes up no session of before. Files that
-/// cannot be used (half written, or a certificate whose key is yet to come) change nothing but that the warning_sink is
-/// raised, once; they are read again before the next channel.
+/// The files that the options name are checked before each channel. If one has changed, all are read again. The next channel then
+/// presents the new certificate, trusts the new authorities, and resumes no earlier session. If the files cannot be used (half
+/// written, or a certificate without its key), the old contents stay in use, and one warning is given. They are read again before
+/// the next channel.
 pub(crate) struct Connector {
     options: TlsOptions,
     warning_sink: WarningSink,
-    /// What is remembered of servers, whichever certificate they got to see.
+    /// OCSP answers about servers. They stay valid when the client's certificate changes.
     ocsp_cache: Arc<OcspCache>,
-    /// What there was to say when it was made.
+    /// The warnings from when it was made.
     warnings: Warnings,
     current: Mutex<Current>,
 }
@@ -35,14 +35,14 @@ pub(crate) struct Connector {
 struct Current {
     context: Arc<Context>,
     seen: Seen,
-    /// What was said last about files that cannot be used.
+    /// The last warning about files that cannot be used.
     complaint: Option<String>,
 }
 
 impl Connector {
-    /// Reads the files that the options name, and judges them.
+    /// Reads and validates the files that the options name.
     pub(crate) fn new(options: &TlsOptions, warning_sink: &WarningSink) -> Result<Connector> {
-        // Before any file is read: a list that would be ignored is no better for being there.
+        // Before any file is read: the option is refused whether or not its file can be read.
         #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
         super::native::refuse_revocation_options(options)?;
         identity::refuse_orphans(options)?;
@@ -53,7 +53,7 @@ impl Connector {
         Ok(Connector { options: options.clone(), warning_sink: warning_sink.clone(), ocsp_cache, warnings, current })
     }
 
-    /// What deserves a second look about the files, as they were when this was made.
+    /// The warnings about the files, from when this was made.
     pub(crate) fn warnings(&self) -> &[Warning] {
         self.warnings.as_slice()
     }
@@ -75,7 +75,7 @@ impl Connector {
             let news = current.follow(self);
             (Arc::clone(&current.context), news)
         };
-        // Outside the lock: the program's handler may do as it likes.
+        // Without the lock, because this calls the program's handler.
         match news {
             News::None => {}
             News::Replaced(warnings) => {
@@ -87,11 +87,11 @@ impl Connector {
     }
 }
 
-/// What a look at the files brought.
+/// The result of checking the files.
 enum News {
-    /// Nothing that has not been told.
+    /// Nothing new to report.
     None,
-    /// They are in use; this is to be said of them.
+    /// Changed files are in use now, with these warnings.
     Replaced(Warnings),
     /// They changed, and cannot be used.
     Unusable(String),

@@ -1,4 +1,4 @@
-//! DER, as far as certificates need it read: one value after the other, never past the bytes there are.
+//! A reader for the DER of certificates: one value after the other, never past the end of the bytes.
 
 /// Reads values from bytes.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! Why there is no TLS connection, as errors say it, and what to do about it.
+//! The errors of failed TLS handshakes, and their hints.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,12 +11,12 @@ use crate::error::{Error, ErrorKind, Stage};
 pub(crate) enum Failure {
     /// The stream beneath failed, or its time limit ran out.
     Io(io::Error),
-    /// The peer's certificate was refused, or the two sides do not understand each other.
+    /// The peer's certificate was refused, or the two sides have no common protocol.
     Tls(Error),
-    /// It failed this way in a handshake that took up an earlier session. Another one, over a new stream, does not.
+    /// The handshake failed with this error while it resumed an earlier session. A new one without a session may succeed.
     #[cfg_attr(
         any(windows, target_os = "macos", mongo_blocking_native_tls),
-        expect(dead_code, reason = "it takes up none")
+        expect(dead_code, reason = "it resumes no session")
     )]
     Resumption(Box<Failure>),
 }

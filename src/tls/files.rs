@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::options::TlsOptions;
 use crate::system::{RealSystem, System};
 
-/// What the files hold, as far as options name them.
+/// The contents of the files that the options name.
 #[derive(Default)]
 pub(super) struct Files {
     /// `tlsCAFile`.
@@ -30,19 +30,19 @@ pub(super) struct Files {
     pub(super) revoked: Option<Bytes>,
 }
 
-/// What one file holds; wiped, since it may be a key.
+/// The content of one file. It is wiped, since it may be a key.
 pub(super) type Bytes = Zeroizing<Vec<u8>>;
 
 /// How the files looked when they were read.
 pub(super) struct Seen {
     stamps: Vec<Option<Stamp>>,
-    /// Whether each had been left alone for a while by then. One that was written just now may be written again within
-    /// its clock's grain, and look the same.
+    /// Whether no file had been changed shortly before. A file that is written twice within the resolution of its clock looks
+    /// unchanged.
     settled: bool,
     digest: [u8; 32],
 }
 
-/// What tells, without reading, that a file is another one, or holds something else.
+/// What shows, without reading the file, that it was changed or replaced.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
@@ -84,7 +84,7 @@ impl Seen {
         self.settled && self.stamps == stamps(options)
     }
 
-    /// Whether both times the files held the same.
+    /// Whether the files had the same content both times.
     pub(super) fn same_content(&self, other: &Seen) -> bool {
         self.digest == other.digest
     }
@@ -122,7 +122,7 @@ fn identity(metadata: &Metadata) -> [i64; 4] {
     [metadata.dev().cast_signed(), metadata.ino().cast_signed(), metadata.ctime(), metadata.ctime_nsec()]
 }
 
-/// The standard library does not tell the file's number there.
+/// The standard library does not give the number of a file on Windows.
 #[cfg(windows)]
 fn identity(metadata: &Metadata) -> [i64; 4] {
     use std::os::windows::fs::MetadataExt;
@@ -134,8 +134,8 @@ fn identity(_metadata: &Metadata) -> [i64; 4] {
     [0; 4]
 }
 
-/// A pipe can be read only once, and files are read again when one of them changes. It is not opened here: without
-/// somebody at its other end that would wait for ever.
+/// A pipe can be read only once, but files are read again when one of them changes. It is not opened here, because without a
+/// writer that would block for ever.
 fn refuse_pipe(origin: Origin<'_>, path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Err(origin
@@ -156,7 +156,7 @@ fn read_file(origin: Origin<'_>) -> Result<Bytes> {
         };
         origin.about("cannot be read").with_hint(hint).with_source(error)
     };
-    // Windows says of a folder that access is denied.
+    // For a folder Windows would report that access is denied.
     if path.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }

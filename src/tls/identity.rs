@@ -1,5 +1,5 @@
 //! The client's own certificate and key, from files or from memory: leaf, chain and key in any order, the key perhaps
-//! in a text of its own; or a PKCS#12 bundle. Each thing that can be wrong with them has an error that names it.
+//! in a separate text; or a PKCS#12 bundle. Each possible fault has its own error.
 
 use zeroize::Zeroizing;
 
@@ -11,8 +11,8 @@ use crate::options::{TlsIdentity, TlsOptions};
 use crate::secret::Secret;
 use crate::warning::{WarningKind, Warnings};
 
-/// What is the client's own; nothing is decrypted yet, and nobody has looked whether key and certificate belong
-/// together.
+/// The client's own certificate and key. Nothing is decrypted yet, and it is not yet checked that the key matches the
+/// certificate.
 pub(super) enum Own<'a> {
     /// PEM texts.
     Pem(Material<'a>),
@@ -126,16 +126,16 @@ impl<'a> Material<'a> {
     /// The key belongs to none of the certificates.
     pub(super) fn mismatch(&self) -> Error {
         self.key_from.about("holds a key that does not match the certificate").with_hint(
-            "certificate and key were made apart: `openssl x509 -pubkey` and `openssl pkey -pubout` must agree",
+            "certificate and key do not belong together: `openssl x509 -pubkey` and `openssl pkey -pubout` must agree",
         )
     }
 
-    /// The certificate at this place cannot be read.
+    /// The error for the unreadable certificate at this index.
     pub(super) fn unreadable_certificate(&self, place: usize) -> Error {
         self.certificates_from.about(unreadable_certificate(place, self.certificates.len()))
     }
 
-    /// What the certificate at this place says of itself.
+    /// The details of the certificate at this index.
     #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
     pub(super) fn facts(&self, place: usize) -> Option<Certificate> {
         let text = self.certificates.get(place)?;
@@ -177,11 +177,11 @@ impl Bundle<'_> {
             .with_hint("check the password; a bundle that was cut short fails likewise")
     }
 
-    /// It is encrypted in a way that the platform's TLS does not open, whatever the password.
+    /// It is encrypted with an algorithm that the platform's TLS does not support.
     pub(super) fn not_available(&self, algorithm: &str) -> Error {
         self.about(&format!("holds a bundle that cannot be opened here: {algorithm} is not available")).with_hint(
             "`openssl pkcs12 -legacy -in OLD.p12 -out PLAIN.pem` and `openssl pkcs12 -export -in PLAIN.pem -out NEW.p12` \
-             make it a modern one; guard the text in between",
+             convert it to a modern one; protect the intermediate file",
         )
     }
 
@@ -215,12 +215,12 @@ pub(super) fn unreadable_certificate(place: usize, count: usize) -> String {
     }
 }
 
-/// The backend cannot do what the key asks for.
+/// The error for a key of a kind that the backend does not support.
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 pub(super) fn unsupported(material: &Material<'_>, what: &str) -> Error {
     let error = material.key_from.about(format_args!("holds {what}, which this platform's TLS does not accept"));
     Error::not_supported(error.message().to_owned())
-        .with_hint("`openssl pkcs8 -topk8 -nocrypt -in KEY -out KEY.pem` converts the key; guard that file")
+        .with_hint("`openssl pkcs8 -topk8 -nocrypt -in KEY -out KEY.pem` converts the key; protect that file")
 }
 
 const IN_CODE: Origin<'_> = Origin::Code("tls_identity_pem");

@@ -1,4 +1,4 @@
-//! Whether a key belongs to a certificate, for a platform that takes any two for a pair.
+//! Whether a key belongs to a certificate, for a platform that does not check it.
 
 use super::der::{INTEGER, OBJECT_IDENTIFIER, Reader, SEQUENCE};
 

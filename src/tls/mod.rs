@@ -7,7 +7,7 @@
 //! [`Connector`] makes a [`TlsStream`], both the same for all; a backend gives them its `Context` (one identity under
 //! one set of trust settings) and its `Channel`.
 //!
-//! This part knows no sockets: it dresses any stream. A time limit is the stream's own business.
+//! This module has no sockets: it works over any stream. The stream enforces time limits.
 
 mod certificate;
 mod channel;
@@ -42,7 +42,7 @@ use openssl::{Channel, Context, OcspCache, is_idle};
 #[cfg(all(any(test, fuzzing), not(any(windows, target_os = "macos", mongo_blocking_native_tls))))]
 pub(crate) use openssl::inspect;
 
-/// All that is read from a certificate that a stranger wrote: as texts, as errors tell them.
+/// All texts that are read from an untrusted certificate for errors.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_certificate(der: &[u8]) -> Vec<String> {
     let mut texts = Vec::new();

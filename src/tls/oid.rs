@@ -1,4 +1,4 @@
-//! The short names of what stands in the names of certificates.
+//! The short names of the attributes in the names of certificates.
 
 /// The short name of an object identifier (its DER, without tag and length), or its numbers with dots between where it
 /// has none. `None` where it is no identifier.
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// OpenSSL's own table is the judge.
+    /// Compared with OpenSSL's own table.
     #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
     #[test]
     fn the_names_are_those_of_openssl() {

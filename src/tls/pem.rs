@@ -1,4 +1,4 @@
-//! PEM texts, from files or from memory: their blocks, and what they are where they are not PEM.
+//! PEM texts, from files or from memory: their blocks; and which format bytes have that are not PEM.
 
 use std::fmt;
 use std::path::Path;
@@ -32,7 +32,7 @@ impl Origin<'_> {
 
 /// One part of a PEM text.
 pub(super) struct Block<'a> {
-    /// What stands after BEGIN.
+    /// The text after BEGIN.
     pub(super) label: &'a str,
     /// All of it, with its first and last line.
     pub(super) text: &'a str,
@@ -63,14 +63,14 @@ impl Block<'_> {
         self.label == "ENCRYPTED PRIVATE KEY" || self.text.lines().any(says_so)
     }
 
-    /// What stands between its first and its last line.
+    /// The text between its first and its last line.
     fn body(&self) -> &str {
         let begin = BEGIN.len() + self.label.len() + DASHES.len();
         let end = END.len() + self.label.len() + DASHES.len();
         self.text.get(begin..self.text.len().saturating_sub(end)).unwrap_or_default()
     }
 
-    /// Writes it with the line breaks that PEM asks for, each character of the content kept.
+    /// Writes it with the line breaks of PEM, without changing any other character of the content.
     ///
     /// They get lost where a block goes through a variable of the environment (`\n` as two characters, or blanks) or a
     /// YAML file (blanks before each line). Base64 has neither blanks nor backslashes, so nothing is guessed. The lines
@@ -83,7 +83,7 @@ impl Block<'_> {
         if headers.iter().any(|line| line.matches(':').count() > 1 || line.split_ascii_whitespace().count() > 2) {
             return Err(origin
                 .about("holds an encrypted key whose line breaks were lost")
-                .with_hint("copy the file anew, with its lines as they are; in YAML, write it as a block (`|`)"));
+                .with_hint("copy the file again with its line breaks; in YAML, write it as a block (`|`)"));
         }
         out.push_str(&format!("{BEGIN}{}{DASHES}\n", self.label));
         for header in &headers {
@@ -152,7 +152,7 @@ fn with_line_breaks(body: &str) -> Zeroizing<String> {
     out
 }
 
-/// Bytes as PEM text, judged by what they look like.
+/// Bytes as PEM text. The error names the format that they seem to have.
 pub(super) fn text(origin: Origin<'_>, bytes: &[u8]) -> Result<Zeroizing<String>> {
     if bytes.trim_ascii().is_empty() {
         return Err(origin.about("is empty"));
@@ -172,7 +172,7 @@ pub(super) fn text(origin: Origin<'_>, bytes: &[u8]) -> Result<Zeroizing<String>
     if text.matches(BEGIN).count() != blocks(&text).len() {
         return Err(origin
             .about("is cut short: a -----BEGIN line has no -----END line of its own")
-            .with_hint("copy it anew, from the first -----BEGIN line to the last -----END line"));
+            .with_hint("copy it again, from the first -----BEGIN line to the last -----END line"));
     }
     // Room for all of it at once: a buffer that grows leaves copies of a key behind.
     let mut whole = Zeroizing::new(String::with_capacity(text.len() * 2));
@@ -213,11 +213,11 @@ pub(super) fn certificates<'a>(origin: Origin<'_>, blocks: Vec<Block<'a>>) -> Re
     Err(origin.about(format_args!("holds no certificate, only: {}", labels.join(", "))).with_hint(hint))
 }
 
-/// For what need not be secret, and whose password OpenSSL would ask for on the terminal.
+/// Refuses encrypted blocks that are not keys: they need not be secret, and OpenSSL would ask for the password on the terminal.
 pub(super) fn encrypted(origin: Origin<'_>, what: &str) -> Error {
     origin
         .about(format_args!("holds an encrypted {what}, which is not supported"))
-        .with_hint("only keys are encrypted: store it as it is, without a Proc-Type line")
+        .with_hint("only keys may be encrypted: store it unencrypted, without a Proc-Type line")
 }
 
 /// The one private key among the blocks.

@@ -12,10 +12,10 @@ pub(crate) struct Target<'a> {
     /// Its port.
     #[cfg_attr(
         any(windows, target_os = "macos", mongo_blocking_native_tls),
-        expect(dead_code, reason = "it keeps no sessions")
+        expect(dead_code, reason = "it stores no sessions")
     )]
     pub(crate) port: u16,
-    /// The time limit. The stream beneath keeps it by itself; other requests (to OCSP responders) must keep it too.
+    /// The time limit. The stream beneath enforces it for the handshake; requests to OCSP responders must obey it too.
     pub(crate) deadline: Deadline,
 }
 

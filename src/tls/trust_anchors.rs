@@ -27,8 +27,8 @@ impl<'a> TrustAnchors<'a> {
         Ok(Some(TrustAnchors { origin, text: pem::text(origin, bytes)? }))
     }
 
-    /// The certificates, each as `read` makes it from PEM. One that cannot be read spoils them all: who trusts fewer
-    /// authorities than a file names would look for the fault elsewhere.
+    /// The certificates, each as `read` makes it from PEM. One that cannot be read is an error for the
+    /// whole file, because a missing authority would be hard to find later.
     pub(super) fn each<C, E>(
         &self,
         warnings: &mut Warnings,

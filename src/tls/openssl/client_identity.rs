@@ -16,7 +16,7 @@ use crate::warning::Warnings;
 /// The client's own certificate, ready for use.
 pub(super) struct ClientIdentity {
     pub(super) leaf: X509,
-    /// Its issuers, as far as they were given, each before its own.
+    /// Its issuers that were given, each before its own issuer.
     pub(super) chain: Vec<X509>,
     pub(super) key: PKey<Private>,
 }
@@ -87,8 +87,8 @@ fn read_key(material: &Material<'_>) -> Result<PKey<Private>> {
     let give = |buffer: &mut [u8]| {
         asked.set(true);
         let password = material.password.unwrap_or_default().as_bytes();
-        let Some(place) = buffer.get_mut(..password.len()) else { return Err(ErrorStack::get()) };
-        place.copy_from_slice(password);
+        let Some(start) = buffer.get_mut(..password.len()) else { return Err(ErrorStack::get()) };
+        start.copy_from_slice(password);
         Ok(password.len())
     };
     PKey::private_key_from_pem_callback(material.key.as_bytes(), give)
@@ -102,7 +102,7 @@ fn unopened_key(material: &Material<'_>, asked: bool, error: ErrorStack) -> Erro
     let error_and_hint = match not_available(&error) {
         Some(algorithm) => about(&format!("holds a key that this OpenSSL cannot open: {algorithm} is not available"))
             .with_hint(
-                "where it is, `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out KEY.pem` encrypts it anew; for some old \
+                "on a machine that has it, `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out KEY.pem` encrypts it again; for some old \
                  ciphers OpenSSL 3 needs `-provider legacy -provider default`",
             ),
         None if asked => about("holds a key that this password does not open")

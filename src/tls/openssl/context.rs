@@ -25,7 +25,7 @@ pub(super) fn new_context(
 ) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
     builder.set_min_proto_version(Some(version(options.oldest_version())))?;
-    // With TLS 1.2 a server could ask for a second handshake, and show another certificate, after all has been judged.
+    // With TLS 1.2 a server could ask for a second handshake after verification, and present another certificate.
     builder.set_options(SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION);
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::RELEASE_BUFFERS);
     // A record's head and body in one read: otherwise every reply costs two.
@@ -75,7 +75,7 @@ pub(super) fn new_store(options: &TlsOptions, files: &Files, warnings: &mut Warn
     let (mut authorities, mut trust_settings) = (Vec::new(), TrustSettings::default());
     let mut builder = match (TrustAnchors::read(options, files)?, revoked) {
         (Some(anchors), _) => given_authorities(&anchors, warnings, &mut authorities, &mut trust_settings)?,
-        // The system's OpenSSL finds the system's authorities by itself.
+        // The system's OpenSSL knows where the system's authorities are.
         (None, None) if cfg!(not(feature = "openssl-vendored")) => {
             return Ok(Store { store: None, lists: None, authorities, trust_settings });
         }

@@ -1,4 +1,4 @@
-//! A certificate in words, for an error: what it says of itself, bounded, since a stranger wrote it.
+//! The description of a certificate for an error. It is bounded, because the certificate is untrusted.
 
 use ::openssl::hash::MessageDigest;
 use ::openssl::x509::{GeneralNameRef, X509NameRef, X509Ref};
@@ -42,11 +42,11 @@ fn names(certificate: &X509Ref) -> String {
     let Some(all) = certificate.subject_alt_names() else {
         return "no subjectAltName".to_owned();
     };
-    let mut told: Vec<String> = all.iter().take(MAX_NAMES).map(name).collect();
+    let mut shown: Vec<String> = all.iter().take(MAX_NAMES).map(name).collect();
     if all.len() > MAX_NAMES {
-        told.push(format!("and {} more", all.len() - MAX_NAMES));
+        shown.push(format!("and {} more", all.len() - MAX_NAMES));
     }
-    told.join(", ")
+    shown.join(", ")
 }
 
 fn name(name: &GeneralNameRef) -> String {
@@ -75,7 +75,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// An error tells of so many names.
+/// The most names that an error shows.
 const MAX_NAMES: usize = 10;
 /// The longest host name has 253 characters.
 const MAX_CHARACTERS: usize = 256;

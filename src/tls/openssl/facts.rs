@@ -1,4 +1,4 @@
-//! What there is to say of a channel.
+//! The facts about a channel.
 
 use ::openssl::ssl::SslRef;
 use ::openssl::version;

@@ -53,8 +53,7 @@ pub(super) struct Context {
     danger_accepts_common_names: bool,
 }
 
-/// What an error tells of a stranger's certificate, and whether that promises a stapled answer: bounded work, whatever
-/// it says.
+/// The description of an untrusted certificate for an error, and whether it has must-staple. The work is bounded.
 #[cfg(any(test, fuzzing))]
 pub(super) fn read_certificate(der: &[u8]) -> Option<String> {
     let promised = revocation::must_staple::is_promised(der);
@@ -66,7 +65,8 @@ pub(super) fn read_certificate(der: &[u8]) -> Option<String> {
 pub(super) type Channel<S> = SslStream<S>;
 
 impl Context {
-    /// Judges what the options name, files and all. The memory is the client's, for whichever context it has.
+    /// Validates the options and the files that they name. The cache belongs to the client, which may have several contexts in
+    /// turn.
     pub(super) fn new(
         options: &TlsOptions,
         files: &Files,
@@ -94,12 +94,12 @@ impl Context {
         })
     }
 
-    /// The certificate that servers get to see.
+    /// The certificate that is presented to servers.
     pub(super) fn presented(&self) -> Option<&Arc<PresentedCertificate>> {
         self.presented.as_ref()
     }
 
-    /// Makes a channel to the peer that must bear the name `target.host`.
+    /// Makes a channel to the peer, whose certificate must have the name `target.host`.
     pub(super) fn connect<S: Read + Write>(
         &self,
         target: &Target<'_>,
@@ -120,7 +120,7 @@ impl Context {
         };
         let verified = match offered.filter(|_| channel.ssl().session_reused()) {
             Some(verified) => verified,
-            // What refuses this one's certificate speaks against sessions that came of it earlier, too.
+            // If this certificate is refused, earlier sessions with the same server must not be used either.
             None => self.vet(channel.ssl(), target).inspect_err(|_| self.sessions.failed(target))?,
         };
         let facts = facts::facts(channel.ssl(), verified.revocation.clone());
@@ -131,11 +131,11 @@ impl Context {
     /// What is to be found out once the chain is verified.
     fn vet(&self, ssl: &SslRef, target: &Target<'_>) -> Result<VerifiedUntil, Failure> {
         let Some(checker) = &self.revocation else { return Ok(VerifiedUntil::now(ssl, Revocation::NotChecked, None)) };
-        let found = checker.judge(ssl, target).map_err(Failure::Tls)?;
+        let found = checker.check(ssl, target).map_err(Failure::Tls)?;
         Ok(VerifiedUntil::now(ssl, found.revocation, found.until))
     }
 
-    /// Everything that a handshake is given on its way, and what is known of the session that it takes up, if any.
+    /// Prepares a handshake. Returns what is known about the session that it resumes, if any.
     fn prepare(
         &self,
         target: &Target<'_>,
@@ -172,8 +172,8 @@ impl Context {
         Ok(())
     }
 
-    /// Why there is no channel. Some servers break off at a session that they have made themselves: unless time ran
-    /// out, a handshake without one is worth a try.
+    /// The error of a failed handshake. Some servers close the connection when a client resumes their own session. So unless
+    /// the time is over, a handshake without a session may be tried.
     fn failed<S>(
         &self,
         failed: MidHandshakeSslStream<S>,
@@ -191,7 +191,7 @@ impl Context {
     }
 }
 
-/// Whether the peer has neither sent anything nor gone. The stream beneath must not wait just now.
+/// Whether the peer has neither sent anything nor closed. The stream beneath must be non-blocking now.
 pub(super) fn is_idle<S: Read + Write>(channel: &mut Channel<S>) -> bool {
     matches!(channel.ssl_peek(&mut [0]), Err(error) if error.code() == ErrorCode::WANT_READ)
 }

@@ -1,5 +1,5 @@
 //! Why a handshake failed: a certificate that was refused, a stream that failed, or something else; and what to do
-//! about it, by what is known of the certificates on both sides.
+//! about it. The hint depends on the certificates of both sides.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ pub(super) struct VerifyErrorCapture(Arc<Mutex<Option<Refused>>>);
 struct Refused {
     /// The server's own certificate.
     leaf: X509,
-    /// The certificate at fault, and its place in the chain; 0 is the server's own.
+    /// The certificate at fault, and its position in the chain; 0 is the server's own.
     at_fault: X509,
     depth: u32,
     /// How many certificates the server sent.
@@ -33,7 +33,7 @@ struct Refused {
 }
 
 impl VerifyErrorCapture {
-    /// Follows the verification of the certificates, and applies the trust settings. All else OpenSSL decides.
+    /// Observes the verification of the certificates, and applies the trust settings. OpenSSL decides everything else.
     pub(super) fn watch(&self, ssl: &mut Ssl, settings: &Arc<TrustSettings>) {
         let (captured, settings) = (self.clone(), settings.clone());
         ssl.set_verify_callback(SslVerifyMode::PEER, move |accepted, chain| {
@@ -57,16 +57,16 @@ impl Refused {
         Some(Refused { leaf: leaf.to_owned(), at_fault: at_fault.to_owned(), depth: chain.error_depth(), sent: 0 })
     }
 
-    /// What to do, where the certificates show more than the reason alone; `None` where they do not.
+    /// The hint, if the certificates show more than the reason does.
     fn hint(&self, verdict: X509VerifyResult, trust: &Trust, target: &Target<'_>) -> Option<String> {
         let Refused { leaf, at_fault, depth, sent } = self;
         let (own, issuer) = (subject(at_fault), describe::issuer(at_fault));
         let given = trust.given();
-        let place = trust.option();
+        let source = trust.option();
         let is_given = given.iter().any(|known| is_same(known, at_fault));
         match verdict.as_raw() {
             NOT_YET_VALID | EXPIRED if *depth > 0 && is_given => Some(format!(
-                "the certificate of the authority {own} itself, in {place}, is out of date: put the authority's current one there \
+                "the certificate of the authority {own} itself, in {source}, is out of date: put the authority's current one there \
                  (and check this machine's clock)"
             )),
             NOT_YET_VALID | EXPIRED if *depth > 0 && is_self_issued(at_fault) => Some(format!(
@@ -78,14 +78,14 @@ impl Refused {
                  authority, {issuer} (and check this machine's clock)"
             )),
             APPLICATION => Some(format!(
-                "the trust settings of {own} in {place} reject it for servers: `openssl x509 -in FILE -noout -text` shows them"
+                "the trust settings of {own} in {source} reject it for servers: `openssl x509 -in FILE -noout -text` shows them"
             )),
             NO_ISSUER | NO_ISSUER_HERE | NO_LEAF_SIGNATURE if is_given => Some(format!(
-                "{place} holds the certificate {own}, and not that of its issuer {issuer}: add the issuer's"
+                "{source} holds the certificate {own}, and not that of its issuer {issuer}: add the issuer's"
             )),
             NO_ISSUER | NO_ISSUER_HERE | NO_LEAF_SIGNATURE if given.iter().any(|known| subject(known) == issuer) => {
                 Some(format!(
-                    "{place} holds a certificate of {issuer} with another key than the one that issued {own}: it needs that \
+                    "{source} holds a certificate of {issuer} with another key than the one that issued {own}: it needs that \
                      authority's current one"
                 ))
             }
@@ -97,7 +97,7 @@ impl Refused {
             NO_ISSUER | NO_ISSUER_HERE | NO_LEAF_SIGNATURE | SELF_SIGNED | SELF_SIGNED_ROOT if !given.is_empty() => {
                 let missing = if is_self_issued(at_fault) { own } else { issuer };
                 Some(format!(
-                    "{place} does not hold the certificate of {missing}, which the server's certificate leads to: if that is the \
+                    "{source} does not hold the certificate of {missing}, which the server's certificate leads to: if that is the \
                      server's authority, add it (tlsCAFile)"
                 ))
             }
@@ -122,12 +122,12 @@ fn is_nameless(certificate: &X509Ref) -> bool {
     certificate.to_der().is_ok_and(|der| !has_dns_name(&der))
 }
 
-/// Whether it was us who refused the server's certificate. OpenSSL has a result also where verification is off.
+/// Whether this side refused the server's certificate. OpenSSL has a result even if verification is off.
 pub(super) fn is_refusal<S>(failed: &MidHandshakeSslStream<S>) -> bool {
     failed.ssl().verify_mode() != SslVerifyMode::NONE && failed.ssl().verify_result() != X509VerifyResult::OK
 }
 
-/// Tells a refused certificate from a stream that failed, and both from all else.
+/// The failure for a refused certificate, a failed stream, or another error of the handshake.
 pub(super) fn explain<S>(
     failed: MidHandshakeSslStream<S>,
     capture: &VerifyErrorCapture,

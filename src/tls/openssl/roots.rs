@@ -1,4 +1,4 @@
-//! The authorities that are trusted, in words; and whether there are any at all.
+//! The description of the trusted authorities, and whether the system has any.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,11 +18,11 @@ use ::openssl::x509::store::X509StoreBuilder;
 use crate::options::TlsOptions;
 use crate::tls::pem;
 
-/// Whom a context trusts.
+/// The authorities that a context trusts.
 pub(super) enum Trust {
-    /// The authorities that the program or the connection string names: where, in words, and their certificates.
+    /// The authorities that the program or the connection string names: a description of the source, and their certificates.
     Given { what: String, option: &'static str, authorities: Vec<X509> },
-    /// Those of the system: a file and a folder, as OpenSSL was built or the environment says.
+    /// Those of the system: a file and a folder, from the environment or from OpenSSL's build.
     System { file: PathBuf, folder: OsString },
 }
 
@@ -36,7 +36,7 @@ impl Trust {
             let what = format!("an authority in tlsCAFile {}", path.display());
             return Trust::Given { what, option: "tlsCAFile", authorities };
         }
-        let Places { file, folder } = Places::of_system();
+        let SystemPaths { file, folder } = SystemPaths::of_system();
         Trust::System { file, folder }
     }
 
@@ -56,7 +56,7 @@ impl Trust {
         }
     }
 
-    /// Says so where the system has no authority at all. It looks into the file and the folder.
+    /// The message if the system has no authority at all. This reads the file and the folder.
     pub(super) fn nothing_there(&self) -> Option<String> {
         let Trust::System { file, folder } = self else { return None };
         if has_certificate(file) || env::split_paths(folder).any(|folder| has_authority(&folder)) {
@@ -70,7 +70,7 @@ impl Trust {
         ))
     }
 
-    /// Whether an authority more could have turned this verdict.
+    /// Whether another authority could have avoided this refusal.
     pub(super) fn would_help(&self, reason: &str) -> bool {
         ["issuer", "self signed", "self-signed", "unable to verify"].iter().any(|word| reason.contains(word))
     }
@@ -86,16 +86,16 @@ impl fmt::Display for Trust {
 }
 
 /// Where the system's authorities are: a file, and folders as `SSL_CERT_DIR` has them.
-struct Places {
+struct SystemPaths {
     file: PathBuf,
     folder: OsString,
 }
 
-impl Places {
-    /// What the environment says, as OpenSSL takes it; else where this system keeps them.
-    fn of_system() -> Places {
-        let Places { file, folder } = Places::usual();
-        Places {
+impl SystemPaths {
+    /// The paths in the environment, which OpenSSL also uses; otherwise those of this system.
+    fn of_system() -> SystemPaths {
+        let SystemPaths { file, folder } = SystemPaths::usual();
+        SystemPaths {
             file: env::var_os(FILE_VARIABLE).map_or(file, PathBuf::from),
             folder: env::var_os(FOLDER_VARIABLE).unwrap_or(folder),
         }
@@ -103,19 +103,18 @@ impl Places {
 
     /// Where the system's OpenSSL was built to look.
     #[cfg(not(feature = "openssl-vendored"))]
-    fn usual() -> Places {
+    fn usual() -> SystemPaths {
         let built_in = built_in_folder();
-        Places { file: built_in.join("cert.pem"), folder: built_in.join("certs").into_os_string() }
+        SystemPaths { file: built_in.join("cert.pem"), folder: built_in.join("certs").into_os_string() }
     }
 
-    /// An OpenSSL that was built from source knows a folder of its build alone, so that the places of all systems are
-    /// tried.
+    /// An OpenSSL that was built from source only knows the folder of its build, so the usual paths of all systems are tried.
     #[cfg(feature = "openssl-vendored")]
-    fn usual() -> Places {
+    fn usual() -> SystemPaths {
         let built_in = built_in_folder();
         let found = openssl_probe::probe();
         let folders: Vec<PathBuf> = openssl_probe::candidate_cert_dirs().map(PathBuf::from).collect();
-        Places {
+        SystemPaths {
             file: found.cert_file.unwrap_or_else(|| built_in.join("cert.pem")),
             folder: env::join_paths(folders)
                 .ok()
@@ -129,7 +128,7 @@ impl Places {
 /// SSL_CERT_FILE names it or where no folder has authorities.
 #[cfg(feature = "openssl-vendored")]
 pub(super) fn add_system(builder: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
-    let Places { file, folder } = Places::of_system();
+    let SystemPaths { file, folder } = SystemPaths::of_system();
     let folders: Vec<PathBuf> = env::split_paths(&folder).collect();
     let lookup = builder.add_lookup(X509Lookup::hash_dir())?;
     for folder in folders.iter().filter_map(|folder| folder.to_str()) {

@@ -1,13 +1,12 @@
-//! Sessions that later channels of the same client take up again, which spares both sides the certificates.
+//! The cache of TLS sessions. Later channels of the same client resume them, so no certificates have to be sent and verified.
 //!
-//! A session is the fruit of one verification, so it belongs to one server (name and port), one identity and one set of
-//! trust settings: it lives in the [`Context`](super::Context) that made it, and goes with it. OpenSSL does not look at
-//! the certificate again when a session is taken up, so what was verified holds for [`MAX_AGE`] at most, and not past
-//! the day on which a certificate of the chain or the word about its revocation runs out. A session that comes of a
-//! resumed channel inherits that limit.
+//! A session results from one verification. So it belongs to one server (name and port), one identity and one set of trust
+//! settings, and is stored in the [`Context`](super::Context) that made it. OpenSSL does not verify the certificate again when a
+//! session is resumed. So a session is used for [`MAX_AGE`] at most, and not after a certificate of the chain or the information
+//! about its revocation has expired. A session from a resumed channel inherits that limit.
 //!
 //! A TLS 1.3 ticket is used once, as RFC 8446 (C.4) asks: the server sends new ones on each channel. A TLS 1.2 session
-//! serves again and again. A child of `fork` begins anew, so that a ticket is not used by two processes.
+//! is used many times. A child of `fork` begins with an empty cache, so that two processes do not use the same ticket.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -26,11 +25,11 @@ use crate::tls::target::Target;
 
 /// The sessions of one context.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<Kept>);
+pub(super) struct Sessions(Mutex<SessionCache>);
 
 #[derive(Default)]
-struct Kept {
-    /// The process that they are of, as [`fork::process`] numbers it.
+struct SessionCache {
+    /// The process that they belong to ([`fork::process`]).
     process: u64,
     servers: HashMap<Server, ServerSessions>,
 }
@@ -38,15 +37,15 @@ struct Kept {
 /// A server, as the connection string names it.
 type Server = (String, u16);
 
-/// What is held for one server.
+/// The sessions of one server.
 #[derive(Default)]
 struct ServerSessions {
     sessions: Vec<(SslSession, VerifiedUntil)>,
-    /// When a handshake failed in which a session was taken up.
+    /// When a handshake that resumed a session failed.
     failed: Option<SystemTime>,
 }
 
-/// What the full handshake at the root of a session found out, and how long that holds.
+/// What the full handshake behind a session verified, and how long that is valid.
 #[derive(Clone, Debug)]
 pub(super) struct VerifiedUntil {
     from: SystemTime,
@@ -54,16 +53,16 @@ pub(super) struct VerifiedUntil {
     pub(super) revocation: Revocation,
 }
 
-/// What a channel knows of the place where its sessions go.
+/// Where a channel stores its sessions.
 struct SessionSlot {
     sessions: Arc<Sessions>,
     server: Server,
-    /// Set once the channel is accepted: no session of another is kept.
+    /// Set once the channel is accepted; sessions of other channels are not stored.
     verified: OnceLock<VerifiedUntil>,
 }
 
 impl Sessions {
-    /// Has the context tell of new sessions, and keep none by itself.
+    /// Makes the context report new sessions instead of storing them.
     pub(super) fn watch(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
         let index = slot()?;
         builder.set_session_cache_mode(SslSessionCacheMode::CLIENT | SslSessionCacheMode::NO_INTERNAL);
@@ -77,8 +76,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Prepares a handshake: it takes up the newest session with that server, if there is one. Returns what its full
-    /// handshake had found out.
+    /// Prepares a handshake to resume the newest session with that server, if there is one. Returns what its full handshake
+    /// verified.
     pub(super) fn offer(
         self: &Arc<Self>,
         ssl: &mut Ssl,
@@ -92,8 +91,8 @@ impl Sessions {
         Ok(Some(verified))
     }
 
-    /// The channel is accepted: its sessions may be kept. With TLS 1.3 they come later, with TLS 1.2 it has its own by
-    /// now.
+    /// The channel is accepted, so its sessions may be stored. With TLS 1.3 they come later. With TLS 1.2 the session exists
+    /// already.
     pub(super) fn accept(ssl: &SslRef, verified: VerifiedUntil) {
         let Some(slot) = slot().ok().and_then(|index| ssl.ex_data(index)) else { return };
         if is_used_once(ssl.version2()) {
@@ -103,17 +102,17 @@ impl Sessions {
         }
     }
 
-    /// A handshake failed in which a session was taken up: there is none for a while.
+    /// A handshake that resumed a session failed: no session of this server is used for [`PAUSE`].
     pub(super) fn failed(&self, target: &Target<'_>) {
-        let mut kept = self.lock();
-        let held = kept.servers.entry((target.host.to_owned(), target.port)).or_default();
+        let mut cache = self.lock();
+        let held = cache.servers.entry((target.host.to_owned(), target.port)).or_default();
         *held = ServerSessions { sessions: Vec::new(), failed: Some(SystemTime::now()) };
     }
 
     fn take(&self, server: &Server) -> Option<(SslSession, VerifiedUntil)> {
         let now = SystemTime::now();
-        let mut kept = self.lock();
-        let held = &mut kept.servers.get_mut(server)?.sessions;
+        let mut cache = self.lock();
+        let held = &mut cache.servers.get_mut(server)?.sessions;
         held.retain(|(_, verified)| verified.holds(now));
         match held.last()? {
             (session, _) if is_used_once(Some(session.protocol_version())) => held.pop(),
@@ -126,11 +125,11 @@ impl Sessions {
         if !verified.holds(now) {
             return;
         }
-        let mut kept = self.lock();
-        if kept.servers.len() >= MAX_SERVERS && !kept.servers.contains_key(server) {
-            kept.servers.clear();
+        let mut cache = self.lock();
+        if cache.servers.len() >= MAX_SERVERS && !cache.servers.contains_key(server) {
+            cache.servers.clear();
         }
-        let held = kept.servers.entry(server.clone()).or_default();
+        let held = cache.servers.entry(server.clone()).or_default();
         if held.failed.is_some_and(|failed| failed <= now && now < failed + PAUSE) {
             return;
         }
@@ -140,31 +139,31 @@ impl Sessions {
         held.sessions.push((session, verified.clone()));
     }
 
-    /// How many are kept for a server.
+    /// How many are stored for a server.
     #[cfg(test)]
     pub(super) fn count(&self, host: &str, port: u16) -> usize {
         self.lock().servers.get(&(host.to_owned(), port)).map_or(0, |held| held.sessions.len())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        let mut kept = locks::lock(&self.0);
+    fn lock(&self) -> MutexGuard<'_, SessionCache> {
+        let mut cache = locks::lock(&self.0);
         let process = fork::process();
-        if kept.process != process {
-            *kept = Kept { process, servers: HashMap::new() };
+        if cache.process != process {
+            *cache = SessionCache { process, servers: HashMap::new() };
         }
-        kept
+        cache
     }
 }
 
 impl VerifiedUntil {
-    /// What a full handshake found out just now; `until` limits how long the word about revocation holds.
+    /// What a full handshake verified just now. `until` is the end of the information about revocation.
     pub(super) fn now(ssl: &SslRef, revocation: Revocation, until: Option<SystemTime>) -> VerifiedUntil {
         let from = SystemTime::now();
         let limits = [Some(from + MAX_AGE), until, shortest_life(ssl, from)];
         VerifiedUntil { from, until: limits.into_iter().flatten().min().unwrap_or(from), revocation }
     }
 
-    /// A clock that was set back does not prolong it.
+    /// Not valid before `from` either, so setting the clock back does not prolong it.
     fn holds(&self, now: SystemTime) -> bool {
         self.from <= now && now < self.until
     }
@@ -198,11 +197,11 @@ fn slot() -> Result<Index<Ssl, SessionSlot>, ErrorStack> {
     }
 }
 
-/// So long one verification of a server's certificates counts.
+/// How long one verification of a server's certificates is valid.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
-/// So long after a failed attempt no session of that server is kept.
+/// How long after a failed resumption no session of that server is stored.
 const PAUSE: Duration = Duration::from_secs(10 * 60);
-/// More tickets of one server are not kept: as many as connections are opened side by side, and some.
+/// The most tickets of one server: more than the connections that are usually opened at the same time.
 const MAX_SESSIONS: usize = 8;
 /// A deployment has fewer servers; with more, all sessions are dropped, which costs a full handshake each.
 const MAX_SERVERS: usize = 128;

@@ -110,7 +110,7 @@ fn a_refused_certificate_leaves_no_session() {
     assert_eq!(context.sessions.count("localhost", server.port()), 0);
 }
 
-/// Also where it is the word about revocation that refuses it, and those that an earlier certificate left.
+/// Also if the revocation check refuses it, and for sessions of an earlier certificate.
 #[test]
 fn what_revocation_refuses_leaves_no_session() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());

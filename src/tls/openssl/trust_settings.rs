@@ -2,7 +2,7 @@
 //! block.
 //!
 //! The block holds the certificate and, after it, OpenSSL's X509_CERT_AUX: the purposes that the certificate is trusted
-//! for, those for which it is rejected, and a name for people. The binding reads no such block, so both parts are read
+//! for, those for which it is rejected, and a display name. The binding reads no such block, so both parts are read
 //! from the DER. The rules are OpenSSL's own (`X509_check_trust`): a rejected purpose wins; a list of trusted purposes
 //! that lacks this one rejects it; and a certificate that is trusted explicitly needs no issuer above it.
 
@@ -67,11 +67,11 @@ fn setting(settings: &[u8]) -> Option<TrustSetting> {
     let (mut trusted, mut rejected, mut before) = (None, false, 0);
     while !fields.is_empty() {
         let field = fields.next()?;
-        let place = FIELDS.iter().position(|tag| *tag == field.tag)? + 1;
-        if place <= before {
+        let position = FIELDS.iter().position(|tag| *tag == field.tag)? + 1;
+        if position <= before {
             return None;
         }
-        before = place;
+        before = position;
         match field.tag {
             SEQUENCE => trusted = Some(names_servers(field.body)?),
             REJECTED => rejected = names_servers(field.body)?,

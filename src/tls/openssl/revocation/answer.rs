@@ -15,11 +15,11 @@ pub(super) struct OcspStatus {
     pub(super) next_update: Option<SystemTime>,
 }
 
-/// What becomes of the certificate.
+/// The status of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CertificateStatus {
     Good,
-    /// Since when, in words.
+    /// Since when, as text for messages.
     Revoked(String),
     /// The responder does not know the certificate.
     Unknown,
@@ -43,7 +43,7 @@ impl OcspStatus {
         OcspStatus::of(&status, now)
     }
 
-    /// Until when it holds. One that does not say so itself holds for [`UNLIMITED_HOLDS`].
+    /// Until when it is valid. An answer without an end is used for [`UNLIMITED_HOLDS`].
     pub(super) fn until(&self) -> SystemTime {
         self.next_update.unwrap_or(self.this_update + UNLIMITED_HOLDS)
     }
@@ -69,7 +69,7 @@ impl OcspStatus {
     }
 }
 
-/// The signer must be the certificate's own issuer, or hold a certificate by it that is made out for signing OCSP
+/// The signer must be the certificate's own issuer, or have a certificate from it for signing OCSP
 /// answers.
 fn check_signature(basic: &OcspBasicResponse, subject: &CheckedCertificate<'_>) -> Result<(), String> {
     basic.verify(subject.chain, subject.trusted, OcspFlag::NO_EXPLICIT).map_err(|error| {
@@ -108,9 +108,9 @@ fn name_of(status: OcspResponseStatus) -> String {
 
 /// An answer about one certificate, with the certificate of its signer, has two or three thousand bytes.
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
-/// So far the responder's clock may be ahead of ours.
+/// How far the responder's clock may be ahead of this machine's clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
-/// RFC 6960 has answers without an end, and means that newer ones may be had at any time.
+/// RFC 6960 allows answers without an end, which means that newer information may be available at any time.
 const UNLIMITED_HOLDS: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]

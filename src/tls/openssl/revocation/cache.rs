@@ -7,36 +7,36 @@ use std::time::SystemTime;
 use super::answer::{CertificateStatus, OcspStatus};
 use crate::locks;
 
-/// Answers by the name of the certificate that they are about. A client has one, which outlives its certificates: an
-/// answer's author is the certificate's issuer, whose key is part of that name, so it stays true whoever is trusted.
+/// Answers by the OCSP name of their certificate. A client has one cache, which is kept when the client's files change. That is
+/// safe because the issuer's key is part of the name, and only the issuer or its delegate signs an answer.
 #[derive(Default)]
 pub(in crate::tls) struct OcspCache(Mutex<HashMap<Vec<u8>, OcspStatus>>);
 
 impl OcspCache {
-    /// The answer that holds now.
+    /// The answer that is valid now.
     pub(super) fn get(&self, name: &[u8], now: SystemTime) -> Option<OcspStatus> {
         self.lock().get(name).filter(|status| holds(status, now)).cloned()
     }
 
-    /// Keeps an answer that says something, and until when it holds; unless one is there already that holds as long.
-    /// That a certificate is revoked is kept in any case.
+    /// Stores an answer with a known status and an end, unless there is one that is valid as long. "Revoked" is always
+    /// stored.
     pub(super) fn keep(&self, name: &[u8], status: &OcspStatus, now: SystemTime) {
         if status.certificate == CertificateStatus::Unknown || status.next_update.is_none() {
             return;
         }
-        let mut kept = self.lock();
+        let mut answers = self.lock();
         if status.certificate == CertificateStatus::Good
-            && kept.get(name).is_some_and(|known| known.next_update >= status.next_update)
+            && answers.get(name).is_some_and(|known| known.next_update >= status.next_update)
         {
             return;
         }
-        if kept.len() >= MAX_ANSWERS && !kept.contains_key(name) {
-            kept.retain(|_, status| holds(status, now));
+        if answers.len() >= MAX_ANSWERS && !answers.contains_key(name) {
+            answers.retain(|_, status| holds(status, now));
         }
-        if kept.len() >= MAX_ANSWERS && !kept.contains_key(name) {
-            kept.clear();
+        if answers.len() >= MAX_ANSWERS && !answers.contains_key(name) {
+            answers.clear();
         }
-        kept.insert(name.to_vec(), status.clone());
+        answers.insert(name.to_vec(), status.clone());
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, OcspStatus>> {
@@ -44,7 +44,7 @@ impl OcspCache {
     }
 }
 
-/// To the second, without the tolerance that a fresh answer has: another one may be had.
+/// Without the tolerance for clocks that a fresh answer has, because a newer answer is available then.
 fn holds(status: &OcspStatus, now: SystemTime) -> bool {
     status.this_update <= now && status.next_update.is_some_and(|next| now < next)
 }

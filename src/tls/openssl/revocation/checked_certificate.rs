@@ -1,4 +1,4 @@
-//! The certificate in question.
+//! The certificate whose revocation is checked.
 
 use ::openssl::error::ErrorStack;
 use ::openssl::hash::MessageDigest;
@@ -10,7 +10,7 @@ use ::openssl::x509::{X509, X509Ref};
 
 use crate::tls::openssl::describe;
 
-/// A server's certificate whose chain was verified, and what an answer about it is judged by.
+/// A server's certificate whose chain was verified, and the data to validate an answer about it.
 pub(super) struct CheckedCertificate<'a> {
     pub(super) certificate: &'a X509Ref,
     pub(super) issuer: &'a X509Ref,
@@ -51,7 +51,7 @@ impl<'a> CheckedCertificate<'a> {
         named.iter().map(|url| url.to_string()).collect()
     }
 
-    /// It, in words.
+    /// Its description for messages.
     pub(super) fn described(&self) -> String {
         describe::name_and_validity(self.certificate)
     }

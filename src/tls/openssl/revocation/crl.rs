@@ -1,7 +1,7 @@
 //! The lists of `tlsCRLFile`.
 //!
-//! OpenSSL looks into them itself, during the handshake, for every certificate of the chain: each of its authorities
-//! needs a current list. Here they are read.
+//! This module reads them. OpenSSL itself checks every certificate of the chain against them during the handshake, so each
+//! authority of the chain needs a current list.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -30,7 +30,7 @@ pub(in crate::tls::openssl) fn add(store: &mut X509StoreBuilderRef, path: &Path,
     if path.to_str().is_none() {
         return Err(about(path, "has a name that is not UTF-8, which OpenSSL's binding cannot open"));
     }
-    // The binding has no door to a store but the file's name, so the file is read once more.
+    // The binding can only add lists to a store by the name of a file, so the file is read once more.
     let lookup = store.add_lookup(X509Lookup::file()).map_err(failed)?;
     let loaded = lookup.load_crl_file(path, SslFiletype::PEM).map_err(failed)?;
     if usize::try_from(loaded) != Ok(lists.len()) {

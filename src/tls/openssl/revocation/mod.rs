@@ -1,16 +1,16 @@
 //! Whether a server's certificate is revoked, as the drivers' OCSP specification has it.
 //!
-//! Lists (`tlsCRLFile`) are OpenSSL's own business, within the handshake. The rest is judged right after a full
-//! handshake, before the first byte of MongoDB's protocol: asking a responder takes time, and has no place in a
-//! callback. At that point the handshake is over, and nothing secret has been sent. In this order:
+//! OpenSSL itself checks revocation lists (`tlsCRLFile`) within the handshake. The rest is checked right after a full handshake,
+//! before the first byte of MongoDB's protocol. It is not done in a callback of OpenSSL, because asking a responder takes time.
+//! At that point nothing secret has been sent. In this order:
 //! 1. a certificate that promises a stapled answer must come with one, and a stapled answer must count;
-//! 2. what an answer says, stapled or kept from earlier, is final;
+//! 2. the status in a stapled or cached answer is final;
 //! 3. with lists, the handshake has settled it;
 //! 4. the responders that the server's own certificate names are asked, all at once;
-//! 5. where nobody could tell, the channel is made all the same, with a warning.
+//! 5. if the status is still unknown, the channel is made nevertheless, with a warning.
 //!
-//! `answer` judges answers, `subject` is what they are about, `responder` asks, `cache` keeps, `must_staple` reads the
-//! promise, `crl` the lists.
+//! `answer` validates answers, `checked_certificate` is their subject, `responder` asks, `cache` stores, `must_staple` reads that
+//! extension, `crl` reads lists.
 
 mod answer;
 mod cache;
@@ -98,8 +98,8 @@ impl RevocationChecker {
         ssl.set_status_type(StatusType::OCSP)
     }
 
-    /// Judges the server's certificate after a full handshake. An error: there must be no channel.
-    pub(super) fn judge(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Found> {
+    /// Checks the server's certificate after a full handshake. After an error the channel must not be used.
+    pub(super) fn check(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Found> {
         let Some(subject) = CheckedCertificate::of(ssl) else {
             return Err(Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL returned no verified certificate chain"));
         };
@@ -107,11 +107,11 @@ impl RevocationChecker {
             Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
                 .with_source(error)
         })?;
-        let judge = RevocationCheck { subject, request, cache: &self.cache, now: SystemTime::now() };
-        if let Some(found) = judge.staple(ssl.ocsp_status().filter(|staple| !staple.is_empty()))? {
+        let check = RevocationCheck { subject, request, cache: &self.cache, now: SystemTime::now() };
+        if let Some(found) = check.staple(ssl.ocsp_status().filter(|staple| !staple.is_empty()))? {
             return Ok(self.limited(found));
         }
-        if let Some(found) = judge.kept()? {
+        if let Some(found) = check.cached()? {
             return Ok(self.limited(found));
         }
         if self.lists.is_some() {
@@ -121,26 +121,26 @@ impl RevocationChecker {
             let why = "the server stapled no status, and tlsDisableOCSPEndpointCheck is on";
             return Ok(Found { revocation: Revocation::Unknown(why.to_owned()), until: None });
         }
-        self.ask(&judge, target)
+        self.ask(&check, target)
     }
 
     #[cfg(feature = "ocsp")]
-    fn ask(&self, judge: &RevocationCheck<'_>, target: &Target<'_>) -> Result<Found> {
-        let named = judge.subject.responders();
+    fn ask(&self, check: &RevocationCheck<'_>, target: &Target<'_>) -> Result<Found> {
+        let named = check.subject.responders();
         let urls: Vec<String> = named.iter().filter(|url| responder::is_askable(url)).cloned().collect();
         if urls.is_empty() {
-            return Ok(nobody_to_ask(named.len()));
+            return Ok(no_responder(named.len()));
         }
         let mut failures = Vec::new();
-        for came in responder::ask(urls, &judge.request, responder::limit(target.deadline)) {
+        for came in responder::ask(urls, &check.request, responder::limit(target.deadline)) {
             let name = shown(&came.url);
-            let read = came.answer.and_then(|answer| OcspStatus::read(&answer, &judge.subject, judge.now));
+            let read = came.answer.and_then(|answer| OcspStatus::read(&answer, &check.subject, check.now));
             match read {
                 Ok(OcspStatus { certificate: CertificateStatus::Unknown, .. }) => {
                     failures.push(format!("{name} does not know the certificate"));
                 }
                 Ok(status) => {
-                    return judge.settled(status, RevocationSource::Responder, &format!("the responder {name}"));
+                    return check.settled(status, RevocationSource::Responder, &format!("the responder {name}"));
                 }
                 Err(why) => failures.push(format!("{name} gave no valid answer: {why}")),
             }
@@ -148,44 +148,44 @@ impl RevocationChecker {
         if failures.is_empty() {
             failures.push("no responder answered in time".to_owned());
         }
-        Ok(self.gave_up(judge, target, failures.join("; ")))
+        Ok(self.gave_up(check, target, failures.join("; ")))
     }
 
     #[cfg(not(feature = "ocsp"))]
-    fn ask(&self, judge: &RevocationCheck<'_>, target: &Target<'_>) -> Result<Found> {
-        match judge.subject.responders().len() {
-            0 => Ok(nobody_to_ask(0)),
+    fn ask(&self, check: &RevocationCheck<'_>, target: &Target<'_>) -> Result<Found> {
+        match check.subject.responders().len() {
+            0 => Ok(no_responder(0)),
             _ => Ok(self.gave_up(
-                judge,
+                check,
                 target,
                 "the driver is built without its feature `ocsp`, which asks responders".to_owned(),
             )),
         }
     }
 
-    /// The soft failure, which is not a silent one.
-    fn gave_up(&self, judge: &RevocationCheck<'_>, target: &Target<'_>, why: String) -> Found {
-        let about = format!("the certificate of {} ({})", target.host, judge.subject.described());
+    /// The soft failure: the connection goes on, with a warning.
+    fn gave_up(&self, check: &RevocationCheck<'_>, target: &Target<'_>, why: String) -> Found {
+        let about = format!("the certificate of {} ({})", target.host, check.subject.described());
         self.warning_sink.warn(
             WarningKind::Revocation,
-            format!("whether {about} is revoked could not be determined; it is used all the same: {why}"),
+            format!("whether {about} is revoked could not be determined; the connection is made nevertheless: {why}"),
         );
         self.unknown(why)
     }
 
-    /// Nobody could tell just now; before long somebody may.
+    /// The status could not be determined now. It is asked for again after [`ASK_AGAIN`].
     fn unknown(&self, why: String) -> Found {
         Found { revocation: Revocation::Unknown(why), until: SystemTime::now().checked_add(ASK_AGAIN) }
     }
 
-    /// With lists, it holds no longer than they do.
+    /// With lists, it is valid no longer than they are.
     fn limited(&self, found: Found) -> Found {
         let lists = self.lists.as_ref().and_then(|lists| lists.until);
         Found { until: [found.until, lists].into_iter().flatten().min(), ..found }
     }
 }
 
-/// One certificate before the bench.
+/// The check of one certificate.
 struct RevocationCheck<'a> {
     subject: CheckedCertificate<'a>,
     /// The OCSP request about it: its name in the cache, too.
@@ -195,7 +195,7 @@ struct RevocationCheck<'a> {
 }
 
 impl RevocationCheck<'_> {
-    /// What was stapled, or not.
+    /// Validates the stapled answer, or its absence.
     fn staple(&self, staple: Option<&[u8]>) -> Result<Option<Found>> {
         let promised = || self.subject.certificate.to_der().is_ok_and(|der| must_staple::is_promised(&der));
         let Some(staple) = staple else {
@@ -220,19 +220,19 @@ impl RevocationCheck<'_> {
         }
     }
 
-    /// What earlier connections found out.
-    fn kept(&self) -> Result<Option<Found>> {
+    /// The answer of an earlier connection.
+    fn cached(&self) -> Result<Option<Found>> {
         let Some(status) = self.cache.get(&self.request, self.now) else { return Ok(None) };
         self.settled(status, RevocationSource::Cache, "an OCSP answer of an earlier connection that is still valid")
             .map(Some)
     }
 
-    /// An answer that counts.
+    /// The result of a valid answer.
     fn settled(&self, status: OcspStatus, source: RevocationSource, who: &str) -> Result<Found> {
         self.cache.keep(&self.request, &status, self.now);
         match &status.certificate {
             CertificateStatus::Revoked(since) => {
-                Err(self.refused(&format!("it is revoked {since}, says {who}"), REVOKED_HINT))
+                Err(self.refused(&format!("it is revoked {since}, according to {who}"), REVOKED_HINT))
             }
             _ => Ok(Found { revocation: Revocation::Good(source), until: Some(status.until()) }),
         }
@@ -244,7 +244,7 @@ impl RevocationCheck<'_> {
     }
 }
 
-fn nobody_to_ask(named: usize) -> Found {
+fn no_responder(named: usize) -> Found {
     let why = match named {
         0 => "the certificate names no OCSP responder, and the server stapled no OCSP answer",
         _ => "the certificate names no OCSP responder that is asked over plain HTTP",
@@ -252,17 +252,17 @@ fn nobody_to_ask(named: usize) -> Found {
     Found { revocation: Revocation::Unknown(why.to_owned()), until: None }
 }
 
-/// A URL of a certificate, for a message: bounded, and without what a terminal would obey.
+/// A URL of a certificate, for a message: bounded, and without control characters.
 #[cfg(feature = "ocsp")]
 fn shown(url: &str) -> String {
     url.chars().filter(|character| !character.is_control()).take(MAX_SHOWN).collect()
 }
 
-/// So long a channel to whose certificate nobody had a status may be resumed.
+/// How long a session may be resumed if the status of its certificate is unknown.
 const ASK_AGAIN: Duration = Duration::from_secs(5 * 60);
 #[cfg(feature = "ocsp")]
 const MAX_SHOWN: usize = 200;
 const REVOKED_HINT: &str = "its authority has revoked it: the server needs a new certificate. \
      If this is unexpected, do not go on: an attacker may hold its key";
-const STAPLE_HINT: &str = "the server must staple a current OCSP answer about its own certificate (MongoDB does so by itself, \
-     once it reaches the responder that its certificate names)";
+const STAPLE_HINT: &str = "the server must staple a current OCSP answer about its own certificate (MongoDB does that if \
+     it can reach the responder that its certificate names)";

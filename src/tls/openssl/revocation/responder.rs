@@ -1,4 +1,4 @@
-//! Asking the OCSP responders that a certificate names, over plain HTTP: an answer is signed.
+//! Asks the OCSP responders that a certificate names. Plain HTTP is enough, because an answer is signed.
 
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -8,27 +8,27 @@ use super::answer::MAX_ANSWER;
 use crate::deadline::Deadline;
 use crate::http::{Http, Method, Request, http};
 
-/// What came from a responder, or why nothing did.
+/// The answer of a responder, or why there is none.
 pub(super) struct ResponderReply {
     pub(super) url: String,
     pub(super) answer: Result<Vec<u8>, String>,
 }
 
-/// Whether this responder is one to ask.
+/// Whether this responder can be asked.
 pub(super) fn is_askable(url: &str) -> bool {
     url.len() <= MAX_URL && url.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
 }
 
-/// Until when answers are waited for. The other half of what is left stays for the server, so that a silent responder
-/// does not take the connection with it.
+/// Until when answers are waited for: half of the time that is left. The rest is for the connection, so that it does not fail
+/// because of a silent responder.
 pub(super) fn limit(deadline: Deadline) -> Deadline {
     let half = deadline.remaining().map_or(LONGEST, |left| left / 2);
-    // Zero would be no limit at all.
+    // Zero would mean no limit.
     Deadline::after(half.clamp(Duration::from_nanos(1), LONGEST)).named("the limit of asking an OCSP responder")
 }
 
-/// Asks all of them at once, the first few; the answers come in the order in which they arrive. Whoever has one that
-/// counts drops the rest: the threads end by themselves, at the limit at the latest.
+/// Asks the first [`MAX_RESPONDERS`] of them at the same time, and returns the answers in the order in which they arrive. The
+/// iterator may be dropped early; each thread ends at the limit at the latest.
 pub(super) fn ask(urls: Vec<String>, request: &[u8], limit: Deadline) -> Box<dyn Iterator<Item = ResponderReply>> {
     let mut urls: Vec<String> = urls.into_iter().take(MAX_RESPONDERS).collect();
     if urls.len() == 1 {
@@ -38,7 +38,7 @@ pub(super) fn ask(urls: Vec<String>, request: &[u8], limit: Deadline) -> Box<dyn
     let (send, receive) = mpsc::channel();
     for url in urls {
         let (send, request) = (send.clone(), request.to_vec());
-        // A thread that the system does not grant is a responder less.
+        // If the system has no thread, this responder is not asked.
         let _ = thread::Builder::new().name("mongo-ocsp".to_owned()).spawn(move || {
             let _ = send.send(ask_one(&*http(), url, &request, limit));
         });
@@ -79,7 +79,7 @@ fn ask_one(http: &dyn Http, url: String, request: &[u8], limit: Deadline) -> Res
     ResponderReply { url, answer }
 }
 
-/// So long at most.
+/// The most time for all responders together.
 const LONGEST: Duration = Duration::from_secs(5);
 /// A certificate names one responder, rarely two.
 const MAX_RESPONDERS: usize = 4;

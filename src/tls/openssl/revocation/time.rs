@@ -11,13 +11,13 @@ pub(super) fn of_time(time: &Asn1TimeRef) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))
 }
 
-/// The moment of an OCSP answer. `None` for one before 1970, or one that is not told in UTC.
+/// The time in an OCSP answer. `None` if it is before 1970 or not in UTC.
 pub(super) fn of_generalized(time: &Asn1GeneralizedTimeRef) -> Option<SystemTime> {
     let digits = digits_of(&time.to_string())?;
     of_time(&*Asn1Time::from_str(&digits).ok()?)
 }
 
-/// The crate opens no other door to such a time than its print, `Nov  3 05:43:49 2026 GMT`: again as `20261103054349Z`.
+/// The crate gives such a time only as text, `Nov  3 05:43:49 2026 GMT`. This rewrites it as `20261103054349Z`.
 fn digits_of(printed: &str) -> Option<String> {
     let mut words = printed.split_ascii_whitespace();
     let [month, day, clock, year, zone] = std::array::from_fn(|_| words.next().unwrap_or_default());

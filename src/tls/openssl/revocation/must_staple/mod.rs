@@ -5,7 +5,7 @@ use crate::tls::certificate::extension;
 use crate::tls::der::{self, Reader};
 
 /// Whether the certificate, DER, has the extension with the feature status_request. One whose content cannot be read
-/// counts as the promise: who put it there wanted something to be kept.
+/// counts as the promise, because ignoring it would be weaker.
 pub(in crate::tls::openssl) fn is_promised(certificate: &[u8]) -> bool {
     let Some(extension) = extension(certificate, TLS_FEATURE) else { return false };
     match features(extension) {
