@@ -301,7 +301,7 @@ fn the_example() {
 fn a_conversation_without_done_is_not_a_login() {
     for (reply, words) in [
         (doc! {"conversationId": 1, "done": false, "payload": "", "ok": 1}, "not done"),
-        (doc! {"conversationId": 1, "done": true, "payload": "bW9yZQ==", "ok": 1}, "asks for more"),
+        (doc! {"conversationId": 1, "done": true, "payload": "bW9yZQ==", "ok": 1}, "asks for another message"),
         (doc! {"conversationId": 1, "payload": "", "ok": 1}, "done"),
         (doc! {"ok": 1}, "conversationId"),
     ] {

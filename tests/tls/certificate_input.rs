@@ -233,7 +233,7 @@ fn unusable_pem_texts_are_refused() {
         (&pkcs7, own.key.as_bytes(), "only: PKCS7", "openssl pkcs7"),
         (&utf16, own.key.as_bytes(), "UTF-16", "UTF-8"),
         (own.certificate.as_bytes(), &key_der, "looks like a private key in DER", "openssl pkey -inform der"),
-        (own.certificate.as_bytes(), half.as_bytes(), "cut short", "copy it anew"),
+        (own.certificate.as_bytes(), half.as_bytes(), "cut short", "copy it again"),
         (own.certificate.as_bytes(), openssh.as_bytes(), "OpenSSH", "ssh-keygen"),
         (own.certificate.as_bytes(), b"", "is empty", ""),
         (b"\xff\xfe", own.key.as_bytes(), "UTF-16", ""),

@@ -86,9 +86,9 @@ fn invalid_endpoints_and_regions_are_refused_before_any_request() {
         ("AWS_ENDPOINT_URL_STS", "sts.example.com", "not a URL"),
         ("AWS_ENDPOINT_URL", "https://user:pw@example.com", "user name"),
         ("AWS_ENDPOINT_URL", "https://example.com/?x=1", "query"),
-        ("AWS_REGION", "evil.com/", "no name of a region"),
-        ("AWS_REGION", "us east", "no name of a region"),
-        ("AWS_DEFAULT_REGION", "-x", "no name of a region"),
+        ("AWS_REGION", "evil.com/", "not the name of a region"),
+        ("AWS_REGION", "us east", "not the name of a region"),
+        ("AWS_DEFAULT_REGION", "-x", "not the name of a region"),
     ] {
         let (_, place) = places("http://127.0.0.1:1/").remove(0);
         let place = place.set("AWS_ENDPOINT_URL_STS", "").set(name, value);

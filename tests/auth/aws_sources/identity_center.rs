@@ -88,7 +88,7 @@ fn logins_that_are_set_up_wrongly_are_refused() {
         (format!("{START}sso_role_name=x"), "has no sso_account_id"),
         (format!("sso_session=nobody\n{ROLE}"), "names the sso-session \"nobody\""),
         (format!("sso_session=a\n{ROLE}sso_region=x\n[sso-session a]\n{START}"), "one thing in the profile"),
-        (format!("{ROLE}{START}").replace("eu-west-1", "evil.com/"), "no name of a region"),
+        (format!("{ROLE}{START}").replace("eu-west-1", "evil.com/"), "not the name of a region"),
     ] {
         let place = Place::new().config(&format!("[default]\n{config}\n")).file(OF_URL, &login(FAR));
         let outcome = place.look();

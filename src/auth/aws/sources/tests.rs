@@ -54,7 +54,7 @@ fn a_refresh_looks_past_the_environment() {
     let system = system(&keys, "[default]\naws_access_key_id=C\naws_secret_access_key=D\n", "");
     let Found { keys, skipped, .. } = find(&system, SearchScope::SkipEnvironment, Deadline::NEVER).unwrap();
     assert_eq!(keys.access_key_id, "C");
-    assert!(skipped[0].why.contains("refreshed by what fetches"), "{skipped:?}");
+    assert!(skipped[0].why.contains("refreshed from their source"), "{skipped:?}");
 }
 
 #[test]
