@@ -214,7 +214,7 @@ fn the_warning_is_logged_and_handed_to_the_programs_handler() {
     log::set_max_level(log::LevelFilter::Warn);
     for (mechanism, kind, words) in [
         ("PLAIN", WarningKind::Insecure, "PLAIN sends the password unencrypted"),
-        ("MONGODB-CR", WarningKind::Deprecated, "MONGODB-CR rests on MD5"),
+        ("MONGODB-CR", WarningKind::Deprecated, "MONGODB-CR is based on MD5"),
     ] {
         let fake_server = FakeServer::builder()
             .wire_version(6)

@@ -159,7 +159,7 @@ fn roles_that_are_set_up_wrongly_are_refused() {
             "role_arn=r\nsource_profile=a\nmfa_serial=m\n[profile a]\naws_access_key_id=A\naws_secret_access_key=hunter2",
             "mfa_serial",
         ),
-        ("role_arn=r\nsource_profile=a\nduration_seconds=long\n[profile a]", "no number"),
+        ("role_arn=r\nsource_profile=a\nduration_seconds=long\n[profile a]", "is not a number"),
         ("role_arn=r\nsource_profile=a\n[profile a]\naws_access_key_id=A", "nothing for aws_secret_access_key"),
         ("web_identity_token_file=/x", "no role"),
     ] {
