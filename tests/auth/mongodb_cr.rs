@@ -78,7 +78,7 @@ fn the_example() {
     let output = cargo.output().unwrap();
     let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("\"jürgen\"") && said.contains("the_database"), "{said}{warned}");
-    assert!(warned.contains("warning: MONGODB-CR rests on MD5"), "{warned}");
+    assert!(warned.contains("warning: MONGODB-CR is based on MD5"), "{warned}");
 }
 
 #[test]
