@@ -25,8 +25,8 @@ pub struct Deployment {
     pub facts: Facts,
     /// How the clients of cases log in that leave it to the runner (`$$placeholder`), where the deployment has such a mechanism.
     pub login: Option<Login>,
-    /// Held by the case that runs: fail points and collections are the whole deployment's.
-    pub turn: Mutex<()>,
+    /// Held by the case that runs: fail points and collections are the whole deployment's, and those of the set behind routers.
+    pub turn: Arc<Mutex<()>>,
 }
 
 /// What decides which cases may run on a deployment.
@@ -229,7 +229,11 @@ impl Deployment {
 
     fn of_set(set: &ReplicaSet, auth: bool) -> Deployment {
         let members: Vec<String> = (0..set.addresses().len()).map(|n| set.direct_uri(n)).collect();
-        Deployment::open(&set.uri(), &members, auth)
+        let mut open = Deployment::open(&set.uri(), &members, auth);
+        if !auth {
+            open.turn = turn_of_shared_set();
+        }
+        open
     }
 
     /// Two routers before a set, which live as long as the process.
@@ -241,6 +245,7 @@ impl Deployment {
         let direct: Vec<String> = addresses.iter().map(|at| format!("mongodb://{at}/?directConnection=true")).collect();
         let mut open = Deployment::open(&format!("mongodb://{}/", addresses.join(",")), &direct, false);
         open.uri_of_one_router = Some(format!("mongodb://{}/", addresses[0]));
+        open.turn = turn_of_shared_set();
         open
     }
 
@@ -258,6 +263,7 @@ impl Deployment {
         let mut open = Deployment::open(&balanced(&balancer.address()), &direct, false);
         open.facts.topology = "load-balanced";
         open.uri_of_one_router = Some(balanced(&addresses[0]));
+        open.turn = turn_of_shared_set();
         Some(open)
     }
 
@@ -280,8 +286,14 @@ impl Deployment {
         let version = Version::of_build(&build).expect("the server's version");
         let facts = Facts { topology, version, auth, parameters, mechanism: None };
         let uri = uri.to_owned();
-        Deployment { uri, uri_of_one_router: None, internal, servers, facts, login: None, turn: Mutex::default() }
+        Deployment { uri, uri_of_one_router: None, internal, servers, facts, login: None, turn: Arc::default() }
     }
+}
+
+/// The turn of the set without access control, directly and behind routers.
+fn turn_of_shared_set() -> Arc<Mutex<()>> {
+    static TURN: std::sync::OnceLock<Arc<Mutex<()>>> = std::sync::OnceLock::new();
+    TURN.get_or_init(Arc::default).clone()
 }
 
 /// For reports: which one it was.

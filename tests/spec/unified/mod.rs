@@ -91,14 +91,15 @@ fn runs_of(file: &TestFile, test: &Test, at_hand: &AtHand) -> Vec<Result<(Arc<De
     if let Some(reason) = &test.skip_reason {
         return vec![Err(Skip::SaysTheFile(reason.clone()))];
     }
-    if let Some(part) = unbuilt::missing_part(file, test) {
-        return vec![Err(Skip::NotBuilt(part))];
-    }
     let mut runs = Vec::new();
     for deployment in chosen {
         match deployment {
             Err(skip) => runs.push(Err(skip)),
             Ok(deployment) => {
+                if let Some(part) = unbuilt::missing_part(file, test, deployment.facts.topology) {
+                    runs.push(Err(Skip::NotBuilt(part)));
+                    continue;
+                }
                 let modes = mode::modes_of(file, test);
                 runs.extend(modes.into_iter().map(|mode| mode.map(|mode| (deployment.clone(), mode))));
             }

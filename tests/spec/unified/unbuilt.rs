@@ -7,8 +7,8 @@ use super::file::{ClientEntity, Entity, EventKind, ExpectedEvent, Operation, Tes
 use super::known_operations::{Status, status};
 use mongo_blocking_test_server::report::Part;
 
-/// The part that a case needs and the driver lacks.
-pub fn missing_part(file: &TestFile, test: &Test) -> Option<Part> {
+/// The part that a case needs on a deployment of this topology and the driver lacks.
+pub fn missing_part(file: &TestFile, test: &Test, topology: &str) -> Option<Part> {
     let operations = flatten(&test.operations);
     let entities = all_entities(file, &operations);
     operations
@@ -17,7 +17,7 @@ pub fn missing_part(file: &TestFile, test: &Test) -> Option<Part> {
         .or_else(|| part_of_entities(&entities, test, &operations))
         .or_else(|| test.events.iter().find_map(|expected| part_of_events(expected.kind)))
         .or_else(|| test.events.iter().flat_map(|expected| &expected.events).find_map(part_of_event))
-        .or_else(|| needs_retries(&entities, &operations).then_some(Part::Retries))
+        .or_else(|| needs_retries(&entities, &operations, topology).then_some(Part::Retries))
         .or_else(|| test.expects_logs.then_some(Part::LogMessages))
         .or_else(|| test.expects_traces.then_some(Part::Tracing))
 }
@@ -100,7 +100,8 @@ fn part_of_event(event: &ExpectedEvent) -> Option<Part> {
     if expects("txnNumber") {
         return Some(Part::Retries);
     }
-    expects("lsid").then_some(Part::Sessions)
+    // Sessions bring the gossip of cluster times too.
+    (expects("lsid") || expects("$clusterTime")).then_some(Part::Sessions)
 }
 
 /// `{"$$exists": false}`
@@ -161,11 +162,14 @@ fn mentions(value: &Bson, id: &str) -> bool {
     }
 }
 
-/// Whether a fail point breaks a read in a way that the driver must try it again, and a client that may do so is at work.
-/// (A standalone's writes are never retried.)
-fn needs_retries(entities: &[Entity], operations: &[Document]) -> bool {
-    let mut at_work = operations.iter().filter_map(|operation| client_of(entities, operation.get_str("object").ok()?));
-    operations.iter().any(breaks_a_read) && at_work.any(|client| !says_no(&client.uri_options, "retryReads"))
+/// Whether a fail point breaks a command in a way that the driver must try it again, and a client that may do so is at work. A
+/// standalone's writes are never tried again.
+fn needs_retries(entities: &[Entity], operations: &[Document], topology: &str) -> bool {
+    let at_work = || operations.iter().filter_map(|operation| client_of(entities, operation.get_str("object").ok()?));
+    let may = |option: &str| at_work().any(|client| !says_no(&client.uri_options, option));
+    let breaks = |commands: &[&str]| operations.iter().any(|operation| breaks_one_of(operation, commands));
+    let breaks_a_write = topology != "single" && breaks(RETRYABLE_WRITES);
+    (breaks(RETRYABLE_READS) && may("retryReads")) || (breaks_a_write && may("retryWrites"))
 }
 
 /// The client that an entity comes from.
@@ -180,15 +184,20 @@ fn says_no(options: &Document, key: &str) -> bool {
     options.get_bool(key).is_ok_and(|on| !on)
 }
 
-fn breaks_a_read(operation: &Document) -> bool {
-    let data = || operation.get_document("arguments").ok()?.get_document("failPoint").ok()?.get_document("data").ok();
-    let Some(data) = data().filter(|_| operation.get_str("name").is_ok_and(|name| name == "failPoint")) else {
-        return false;
-    };
+fn breaks_one_of(operation: &Document, retryable: &[&str]) -> bool {
+    let point = operation.get_document("arguments").and_then(|arguments| arguments.get_document("failPoint"));
+    let Ok(point) = point.ok().filter(|_| is_named(operation, "failPoint")).ok_or(()) else { return false };
+    // A fail point of writes that the server numbers, which it does so that they can be tried again.
+    if point.get_str("configureFailPoint").is_ok_and(|name| name == "onPrimaryTransactionalWrite") {
+        return retryable == RETRYABLE_WRITES;
+    }
+    let Ok(data) = point.get_document("data") else { return false };
     let commands = data.get_array("failCommands").map(Vec::as_slice).unwrap_or_default();
-    let of_reads = commands.iter().any(|command| command.as_str().is_some_and(|name| RETRYABLE_READS.contains(&name)));
-    let code_is_retryable = data.get_i32("errorCode").is_ok_and(|code| RETRYABLE_CODES.contains(&code));
-    of_reads && (data.get_bool("closeConnection").is_ok_and(|on| on) || code_is_retryable)
+    let concerned = commands.iter().any(|command| command.as_str().is_some_and(|name| retryable.contains(&name)));
+    let concern_error = data.get_document("writeConcernError");
+    let codes = [data.get_i32("errorCode").ok(), concern_error.ok().and_then(|error| error.get_i32("code").ok())];
+    let code_is_retryable = codes.into_iter().flatten().any(|code| RETRYABLE_CODES.contains(&code));
+    concerned && (data.get_bool("closeConnection").is_ok_and(|on| on) || code_is_retryable)
 }
 
 /// The operations as documents, those that stand in the arguments of others included.
@@ -217,5 +226,6 @@ fn collect_nested(value: &Bson, found: &mut Vec<Document>) {
 
 const RETRYABLE_READS: &[&str] =
     &["find", "aggregate", "count", "distinct", "listDatabases", "listCollections", "listIndexes"];
-/// The codes after which the Retryable Reads specification has a read tried again.
+const RETRYABLE_WRITES: &[&str] = &["insert", "update", "delete", "findAndModify", "findandmodify"];
+/// The codes after which the Retryable Reads and Writes specifications have a command tried again.
 const RETRYABLE_CODES: &[i32] = &[6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436];
