@@ -270,26 +270,60 @@ impl Error {
     }
 
     /// What went wrong.
+    ///
+    /// ```
+    /// use mongo_blocking::Client;
+    /// use mongo_blocking::error::ErrorKind;
+    ///
+    /// let error = Client::with_uri_str("mongo://localhost").unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::InvalidArgument));
+    /// ```
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
 
     /// Where it happened.
+    ///
+    /// ```
+    /// use mongo_blocking::Client;
+    /// use mongo_blocking::error::Stage;
+    ///
+    /// let error = Client::with_uri_str("mongo://localhost").unwrap_err();
+    /// assert_eq!(error.stage(), Stage::ConnectionString);
+    /// ```
     pub fn stage(&self) -> Stage {
         self.0.stage
     }
 
-    /// What went wrong, in words, without the stage, the address and the hint.
+    /// What went wrong, without the stage, the address and the hint.
+    ///
+    /// ```
+    /// let error = mongo_blocking::Client::with_uri_str("mongodb://localhost:0").unwrap_err();
+    /// assert!(error.message().starts_with("a port is a number from 1 to 65535"));
+    /// ```
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// What to look at or do about it, where we know.
+    ///
+    /// ```
+    /// let error = mongo_blocking::Client::with_uri_str("mongodb://ann:p@ss@localhost").unwrap_err();
+    /// assert!(error.hint().unwrap().contains("%40"));
+    /// ```
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
 
     /// The server it concerns (`host:port`, or a socket's path), where there is one.
+    ///
+    /// ```no_run
+    /// let client = mongo_blocking::Client::with_uri_str("mongodb://localhost")?;
+    /// if let Err(error) = client.ping() {
+    ///     eprintln!("{error} (server: {})", error.address().unwrap_or("unknown"));
+    /// }
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
     }
@@ -362,27 +396,68 @@ impl Error {
     }
 
     /// How long the failed step took, where it was measured.
+    ///
+    /// ```no_run
+    /// let client = mongo_blocking::Client::with_uri_str("mongodb://localhost/?timeoutMS=500")?;
+    /// if let Some(elapsed) = client.ping().err().and_then(|error| error.elapsed()) {
+    ///     eprintln!("failed after {elapsed:?}");
+    /// }
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn elapsed(&self) -> Option<Duration> {
         self.0.elapsed
     }
 
     /// Where no server could be selected: a line for each server, with its address, its last error, the stage of that error,
     /// and how long ago it was.
+    ///
+    /// ```no_run
+    /// let client = mongo_blocking::Client::with_uri_str("mongodb://db1.example.com/?serverSelectionTimeoutMS=500")?;
+    /// if let Err(error) = client.ping() {
+    ///     error.servers().for_each(|line| eprintln!("{line}"));
+    /// }
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn servers(&self) -> impl Iterator<Item = &str> {
         self.0.servers.iter().map(String::as_str)
     }
 
     /// The error labels that the server or the driver attached.
+    ///
+    /// ```no_run
+    /// let client = mongo_blocking::Client::with_uri_str("mongodb://localhost")?;
+    /// if let Err(error) = client.ping() {
+    ///     eprintln!("labels: {}", error.labels().collect::<Vec<_>>().join(", "));
+    /// }
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.0.labels.iter().map(|label| &**label)
     }
 
     /// Whether the error carries this label.
+    ///
+    /// ```no_run
+    /// let client = mongo_blocking::Client::with_uri_str("mongodb://localhost")?;
+    /// if client.ping().is_err_and(|error| error.contains_label("RetryableWriteError")) {
+    ///     client.ping()?;
+    /// }
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn contains_label(&self, label: &str) -> bool {
         self.labels().any(|own| own == label)
     }
 
     /// The server's error code, where the server sent one. Of several write errors, the first.
+    ///
+    /// ```no_run
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let admin = mongo_blocking::Client::with_uri_str("mongodb://localhost")?.database("admin");
+    /// let error = admin.run_command(doc! { "noSuchCommand": 1 }).run().unwrap_err();
+    /// assert_eq!(error.code(), Some(59));
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn code(&self) -> Option<i32> {
         match &self.0.kind {
             ErrorKind::Command(error) => Some(error.code),
@@ -395,6 +470,15 @@ impl Error {
     }
 
     /// The server's name of its error code, where it sent one.
+    ///
+    /// ```no_run
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let admin = mongo_blocking::Client::with_uri_str("mongodb://localhost")?.database("admin");
+    /// let error = admin.run_command(doc! { "noSuchCommand": 1 }).run().unwrap_err();
+    /// assert_eq!(error.code_name(), Some("CommandNotFound"));
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn code_name(&self) -> Option<&str> {
         match &self.0.kind {
             ErrorKind::Command(error) => Some(error.code_name.as_str()),
@@ -406,6 +490,15 @@ impl Error {
     }
 
     /// The server's whole reply, where the failure was in one.
+    ///
+    /// ```no_run
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// let admin = mongo_blocking::Client::with_uri_str("mongodb://localhost")?.database("admin");
+    /// let error = admin.run_command(doc! { "noSuchCommand": 1 }).run().unwrap_err();
+    /// assert!(error.server_response().unwrap().get_str("errmsg").is_ok());
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn server_response(&self) -> Option<&RawDocument> {
         match &self.0.kind {
             ErrorKind::Command(error) => Some(&error.response),
@@ -416,11 +509,29 @@ impl Error {
     }
 
     /// Whether this is a failure of the network or a time limit on it, not a server's answer.
+    ///
+    /// ```no_run
+    /// let client = mongo_blocking::Client::with_uri_str("mongodb://localhost")?;
+    /// match client.ping() {
+    ///     Err(error) if error.is_network_error() => eprintln!("the server cannot be reached: {error}"),
+    ///     other => other?,
+    /// }
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn is_network_error(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Io | ErrorKind::Dns) || self.is_network_timeout()
     }
 
     /// Whether a time limit on the network ran out.
+    ///
+    /// ```no_run
+    /// let client = mongo_blocking::Client::with_uri_str("mongodb://localhost/?timeoutMS=500")?;
+    /// match client.ping() {
+    ///     Err(error) if error.is_network_timeout() => eprintln!("no answer within 500 ms"),
+    ///     other => other?,
+    /// }
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
     pub fn is_network_timeout(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Timeout)
             && !matches!(self.0.stage, Stage::ServerSelection | Stage::CheckOut)
