@@ -2,6 +2,7 @@
 //!
 //! Commands that carry credentials, and their replies, are shown empty, as the Command Logging and Monitoring specification asks.
 
+pub mod cmap;
 #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
 mod queue;
 pub mod sdam;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use bson::RawDocumentBuf;
 use bson::oid::ObjectId;
 
-#[allow(unused_imports, reason = "the runtime of the topology that uses it comes next")]
 pub(crate) use queue::{Event, EventQueue};
 pub use tls_info::{Revocation, RevocationSource, TlsInfo};
 

@@ -7,6 +7,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::EventHandler;
+use super::cmap::CmapEvent;
 use super::sdam::SdamEvent;
 use crate::locks::{lock, unpoisoned};
 
@@ -18,12 +19,14 @@ const MOST_WAITING: usize = 10_000;
 #[derive(Debug)]
 pub(crate) enum Event {
     Sdam(SdamEvent),
+    Cmap(CmapEvent),
 }
 
 /// The events of one client that its handlers have not got yet.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
     sdam: Option<EventHandler<SdamEvent>>,
+    cmap: Option<EventHandler<CmapEvent>>,
     state: Mutex<State>,
     delivered: Condvar,
 }
@@ -37,13 +40,18 @@ struct State {
 }
 
 impl EventQueue {
-    pub(crate) fn new(sdam: Option<EventHandler<SdamEvent>>) -> Self {
-        EventQueue { sdam, state: Mutex::default(), delivered: Condvar::new() }
+    pub(crate) fn new(sdam: Option<EventHandler<SdamEvent>>, cmap: Option<EventHandler<CmapEvent>>) -> Self {
+        EventQueue { sdam, cmap, state: Mutex::default(), delivered: Condvar::new() }
     }
 
     /// Whether there is a handler of discovery events. Without one, none need be made.
     pub(crate) fn wants_sdam(&self) -> bool {
         self.sdam.is_some()
+    }
+
+    /// Whether there is a handler of pool events.
+    pub(crate) fn wants_cmap(&self) -> bool {
+        self.cmap.is_some()
     }
 
     /// Adds an event. No handler is called.
@@ -59,7 +67,7 @@ impl EventQueue {
     /// Calls the handlers with all waiting events. If a thread does that already (perhaps this one, within a handler), that thread
     /// delivers them. To be called without any lock held.
     pub(crate) fn deliver(&self) {
-        if self.sdam.is_none() {
+        if self.sdam.is_none() && self.cmap.is_none() {
             return;
         }
         let mut state = self.lock();
@@ -74,9 +82,10 @@ impl EventQueue {
             if left_out > 0 {
                 log::warn!("{left_out} events were left out: their handler is too slow");
             }
-            match (event, &self.sdam) {
-                (Event::Sdam(event), Some(handler)) => handler.call(&event),
-                (Event::Sdam(_), None) => {}
+            match (event, &self.sdam, &self.cmap) {
+                (Event::Sdam(event), Some(handler), _) => handler.call(&event),
+                (Event::Cmap(event), _, Some(handler)) => handler.call(&event),
+                (Event::Sdam(_), None, _) | (Event::Cmap(_), _, None) => {}
             }
             state = self.lock();
         }
@@ -154,7 +163,7 @@ mod tests {
             }
             sender.send(address(event)).unwrap();
         });
-        let queue = queue.get_or_init(|| EventQueue::new(Some(handler)));
+        let queue = queue.get_or_init(|| EventQueue::new(Some(handler), None));
         queue.push(opening("a"));
         queue.push(opening("b"));
         queue.deliver();
@@ -168,7 +177,7 @@ mod tests {
             "a" => std::panic::resume_unwind(Box::new("planted")),
             other => sender.send(other.to_owned()).unwrap(),
         });
-        let queue = EventQueue::new(Some(handler));
+        let queue = EventQueue::new(Some(handler), None);
         queue.push(opening("a"));
         queue.push(opening("b"));
         assert!(catch_unwind(AssertUnwindSafe(|| queue.deliver())).is_err());
@@ -178,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_slow_handler_misses_the_events_that_do_not_fit() {
-        let queue = EventQueue::new(Some(EventHandler::new(|_: &SdamEvent| {})));
+        let queue = EventQueue::new(Some(EventHandler::new(|_: &SdamEvent| {})), None);
         let counts = || {
             let state = queue.lock();
             (state.waiting.len(), state.left_out)

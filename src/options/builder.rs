@@ -18,6 +18,7 @@ use crate::credential::{
     AllowedHosts, AwsCredentialProvider, OidcCallback, OidcCommand, SharedAwsProvider, SharedOidcCallback,
 };
 use crate::error::{Error, Result};
+use crate::event::cmap::CmapEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::{Resolver, SharedResolver, name_server};
@@ -214,6 +215,26 @@ impl ClientOptionsBuilder {
     /// A function that is called with each command that starts, succeeds or fails.
     pub fn command_event_handler(mut self, handler: EventHandler<CommandEvent>) -> Self {
         self.given.command_event_handler = Some(handler);
+        self
+    }
+
+    /// A function that is called with each event of the connection pools, in the order in which they happened.
+    ///
+    /// It may be called on threads that the driver has started, and by one thread at a time. While it works, later events
+    /// wait; the operations do not.
+    ///
+    /// ```
+    /// use mongo_blocking::event::EventHandler;
+    /// use mongo_blocking::event::cmap::CmapEvent;
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let handler = EventHandler::new(|event: &CmapEvent| println!("{event:?}"));
+    /// let options = ClientOptions::builder().host("localhost").cmap_event_handler(handler).build()?;
+    /// assert!(options.cmap_event_handler().is_some());
+    /// # Ok::<(), mongo_blocking::error::Error>(())
+    /// ```
+    pub fn cmap_event_handler(mut self, handler: EventHandler<CmapEvent>) -> Self {
+        self.given.cmap_event_handler = Some(handler);
         self
     }
 

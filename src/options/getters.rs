@@ -8,6 +8,7 @@ use super::{
     ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsOptions, WriteConcern,
 };
 use crate::credential::Credential;
+use crate::event::cmap::CmapEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
@@ -249,6 +250,11 @@ impl ClientOptions {
     /// The function that is called with each command that starts, succeeds or fails.
     pub fn command_event_handler(&self) -> Option<&EventHandler<CommandEvent>> {
         self.command_event_handler.as_ref()
+    }
+
+    /// The function that is called with each event of the connection pools.
+    pub fn cmap_event_handler(&self) -> Option<&EventHandler<CmapEvent>> {
+        self.cmap_event_handler.as_ref()
     }
 
     /// The function that is called with each warning.

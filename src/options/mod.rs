@@ -54,6 +54,7 @@ pub use crate::uri::{ServerAddress, percent_decode, percent_encode};
 
 use crate::credential::Credential;
 use crate::error::Result;
+use crate::event::cmap::CmapEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::warning::Warning;
@@ -104,6 +105,7 @@ pub struct ClientOptions {
     pub(crate) scram_max_iterations: u32,
     pub(crate) max_document_nesting: u32,
     pub(crate) command_event_handler: Option<EventHandler<CommandEvent>>,
+    pub(crate) cmap_event_handler: Option<EventHandler<CmapEvent>>,
     pub(crate) warning_handler: Option<EventHandler<Warning>>,
     pub(crate) policy: SecurityPolicy,
     pub(crate) warnings: Vec<Warning>,

@@ -8,6 +8,7 @@ use super::option_map::OptionMap;
 use super::tls_types::{TlsBytes, TlsIdentity};
 use super::{DriverInfo, HedgedReadOptions, ServerAddress, ServerApi, TlsVersion};
 use crate::credential::{AllowedHosts, OidcCommand, SharedAwsProvider, SharedOidcCallback};
+use crate::event::cmap::CmapEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
@@ -41,6 +42,7 @@ pub(super) struct RawOptions {
     /// Of the read preference that code gives: no option of a connection string says it.
     pub(super) hedged_reads: Option<HedgedReadOptions>,
     pub(super) command_event_handler: Option<EventHandler<CommandEvent>>,
+    pub(super) cmap_event_handler: Option<EventHandler<CmapEvent>>,
     pub(super) warning_handler: Option<EventHandler<Warning>>,
     pub(super) aws_provider: Option<SharedAwsProvider>,
     pub(super) tls_ca_pem: Option<TlsBytes>,

@@ -83,6 +83,7 @@ pub(crate) enum OptionId {
     OidcTokenCommand,
     WarningHandler,
     CommandEventHandler,
+    CmapEventHandler,
     SecurityPolicy,
 }
 

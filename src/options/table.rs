@@ -631,6 +631,13 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "A function that is called with each command that starts, succeeds or fails.",
     ),
     code(
+        OptionId::CmapEventHandler,
+        "(pool events)",
+        "EventHandler",
+        "cmap_event_handler",
+        "A function that is called with each event of the connection pools.",
+    ),
+    code(
         OptionId::SecurityPolicy,
         "(security policy)",
         "SecurityPolicy",

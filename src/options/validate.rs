@@ -94,6 +94,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
         scram_max_iterations: count(settings, OptionId::ScramMaxIterations),
         max_document_nesting: count(settings, OptionId::MaxDocumentNesting),
         command_event_handler: given.command_event_handler.clone(),
+        cmap_event_handler: given.cmap_event_handler.clone(),
         warning_handler: given.warning_handler.clone(),
         policy: given.policy.clone(),
         warnings: warnings.into_vec(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, Result, SYSTEM_OVERLOADED_ERROR};
+use crate::error::{Error, Result};
 use crate::options::ServerAddress;
 use crate::pool::{Pool, PooledConnection};
 
@@ -14,7 +14,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(pool: Pool) -> Self {
-        pool.ready();
+        // Until the first operation nothing connects, so minPoolSize waits for that.
+        drop(pool.ready());
         Server { pool }
     }
 
@@ -28,8 +29,7 @@ impl Server {
             // A server that refuses the client refuses all of its connections. An overloaded network does not concern those
             // that exist.
             if let Some(attempt) = failure.attempt
-                && !attempt.own_limit
-                && !failure.error.contains_label(SYSTEM_OVERLOADED_ERROR)
+                && attempt.condemns_others(&failure.error)
             {
                 self.clear(attempt.generation);
             }
@@ -40,8 +40,9 @@ impl Server {
     fn clear(&self, generation: u64) {
         if self.pool.generation(None) == generation {
             let cleanup = self.pool.clear(false, None);
-            self.pool.ready();
+            let made_ready = self.pool.ready();
             cleanup.run();
+            made_ready.run();
         }
     }
 

@@ -23,10 +23,11 @@ use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType};
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::event::EventQueue;
 use crate::locks::{lock, unpoisoned};
 use crate::operation::Target;
 use crate::options::{ClientOptions, ServerAddress};
-use crate::pool::{Pool, PoolObserver, PoolSettings};
+use crate::pool::{FailedAttempt, Pool, PoolObserver, PoolSettings};
 use crate::server::Server;
 
 /// A server that could not be reached is not tried again sooner than this (minHeartbeatFrequencyMS).
@@ -48,6 +49,8 @@ struct Unobserved;
 
 impl PoolObserver for Unobserved {
     fn hello_answered(&self, _: &ServerAddress, _: &Arc<ServerDescription>, _: Duration) {}
+
+    fn attempt_failed(&self, _: &ServerAddress, _: &Error, _: FailedAttempt) {}
 }
 
 /// The selection of a server for one operation.
@@ -66,7 +69,11 @@ impl Selection {
 
 impl Topology {
     /// The servers that the options name. Connects to none.
-    pub(crate) fn new(options: &ClientOptions, factory: &Arc<ConnectionFactory>) -> Result<Self> {
+    pub(crate) fn new(
+        options: &ClientOptions,
+        factory: &Arc<ConnectionFactory>,
+        events: &Arc<EventQueue>,
+    ) -> Result<Self> {
         let [address] = options.hosts.as_slice() else {
             return Err(Error::not_supported(format!(
                 "{} hosts in one connection string: a deployment of several servers is not supported yet",
@@ -80,8 +87,9 @@ impl Topology {
             max_connecting: options.max_connecting,
             max_idle_time: options.max_idle_time,
             fill: !factory.asks_a_person(),
+            load_balanced: options.load_balanced(),
         };
-        let pool = Pool::new(settings, factory.clone(), Arc::new(address.clone()), Weak::<Unobserved>::new());
+        let pool = Pool::new(settings, factory.clone(), Arc::new(address.clone()), Weak::<Unobserved>::new(), events);
         let server = Arc::new(Server::new(pool));
         Ok(Topology {
             servers: HashMap::from([(address.clone(), server)]),

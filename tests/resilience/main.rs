@@ -2,4 +2,5 @@
 
 mod fork;
 mod hostile;
+mod pool_events;
 mod threads;

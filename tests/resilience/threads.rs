@@ -141,15 +141,15 @@ fn waiting_threads_are_served_in_order() {
 }
 
 #[test]
-fn min_pool_size_is_filled_by_use() {
+fn min_pool_size_is_filled_after_the_first_operation() {
     let Some(mongod) = Mongod::start("6.0", &[]) else { return };
     let client = Client::with_uri_str(format!("{}?minPoolSize=3", mongod.uri())).unwrap();
-    for _ in 0..4 {
-        client.ping().unwrap();
-    }
-    let status = client.database("admin").run_command(doc! {"serverStatus": 1}).run().unwrap();
-    let current = status.get_document("connections").unwrap().get_i32("current").unwrap();
-    assert!(current >= 3, "{current} connections");
+    client.ping().unwrap();
+    eventually("there are three connections", || {
+        let status = mongod.run("admin", doc! {"serverStatus": 1});
+        // The one that asks is counted too.
+        status.get_document("connections").unwrap().get_i32("current").unwrap() >= 4
+    });
 }
 
 #[test]
@@ -344,11 +344,11 @@ fn min_pool_size_that_cannot_be_reached_does_not_slow_every_operation_down() {
     for _ in 0..6 {
         client.ping().unwrap();
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "each ping waited: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(700), "a ping waited: {:?}", began.elapsed());
 }
 
 #[test]
-fn min_pool_size_is_filled_within_the_operation_s_own_time() {
+fn no_operation_waits_for_min_pool_size() {
     let peer = Script::start(|mut stream, number| {
         while let Ok(Some(request)) = wire::read_request(&mut stream) {
             if number == 1 {
@@ -366,7 +366,7 @@ fn min_pool_size_is_filled_within_the_operation_s_own_time() {
     let client = Client::with_uri_str(uri).unwrap();
     let began = Instant::now();
     client.ping().unwrap();
-    assert!(began.elapsed() < Duration::from_millis(1400), "the ping took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(950), "the ping took {:?}", began.elapsed());
 }
 
 #[test]

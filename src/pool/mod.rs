@@ -1,0 +1,539 @@
+//! The connections of one server: a mutex, a queue of waiting threads, and connections that come back when they are dropped.
+//!
+//! ```text
+//!                  check_out                      handshake done
+//!   (nothing) ─────────────────────> connecting ──────────────────> in use
+//!                Grant::Create           │ ^                        │    ^
+//!                                 failed │ │ peer gone              │    │ check_out,
+//!                                        v │ (at check_out)   check │    │ Grant::Reuse
+//!                                     closed <──────────────┐    in v    │
+//!                                            broken, stale, └────── idle
+//!                                            too old, closed
+//! ```
+//!
+//! A pool is paused until its server was found to be usable, and again after it was cleared: then no connection is given, and
+//! threads that wait for one are sent away with [`ErrorKind::PoolCleared`].
+//!
+//! The pool keeps no thread. Whether an idle connection is still usable is decided at check-out, and `minPoolSize` is filled by a
+//! helper thread that ends when it is reached ([`fill`]). Threads are served in the order in which they came ([`queue`]).
+//!
+//! Nothing is sent, received or closed while the lock is held, since a server decides how long that takes: connections are
+//! made, looked at and dropped outside it. What is left to do after unlocking is returned as a [`Cleanup`].
+//!
+//! A child process (`fork`) makes its own connections: two processes on one socket would read each other's replies, and their
+//! request ids run in step, so that nothing else would reveal it.
+
+mod events;
+mod fill;
+#[cfg(test)]
+mod fixtures;
+mod queue;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
+
+use bson::oid::ObjectId;
+
+use crate::connection::{Connection, ConnectionFactory, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason};
+use crate::deadline::Deadline;
+use crate::description::ServerDescription;
+use crate::error::{Error, ErrorKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::event::EventQueue;
+use crate::event::cmap::ConnectionClosedReason;
+use crate::fork;
+use crate::locks;
+use crate::options::ServerAddress;
+
+use events::PoolEvents;
+use fill::Filling;
+use queue::{Grant, ReservedSlot};
+pub(crate) use state::Purpose;
+use state::{Idle, InUse, Phase, State};
+
+/// A connection that was idle for longer than this is looked at before it is used, because its peer may have gone.
+const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
+
+/// The limits of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolSettings {
+    /// `maxPoolSize`; 0: no limit.
+    pub(crate) max_size: u32,
+    /// `minPoolSize`.
+    pub(crate) min_size: u32,
+    /// `maxConnecting`.
+    pub(crate) max_connecting: u32,
+    /// `maxIdleTimeMS`.
+    pub(crate) max_idle_time: Option<Duration>,
+    /// Whether connections may be made that no operation waits for, so that `minPoolSize` is reached.
+    pub(crate) fill: bool,
+    /// Whether the server is a load balancer, so that each connection belongs to a service behind it.
+    pub(crate) load_balanced: bool,
+}
+
+/// The connections of one server.
+///
+/// It begins paused: it gives no connection until it is [`ready`](Pool::ready).
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+/// What a pool finds out about its server. It is called without any lock held.
+pub(crate) trait PoolObserver: Send + Sync {
+    /// A new connection's hello was answered. Its authentication comes after this.
+    fn hello_answered(&self, address: &ServerAddress, hello: &Arc<ServerDescription>, round_trip_time: Duration);
+
+    /// An attempt to connect failed, for an operation or towards `minPoolSize`. What follows from it for the server and for this
+    /// pool is decided here, before the failure is published: the pool is cleared first, and the connection closed after that.
+    /// Never called for [`ErrorKind::PoolCleared`] and [`ErrorKind::Closed`], which say nothing about the server.
+    fn attempt_failed(&self, address: &ServerAddress, error: &Error, attempt: FailedAttempt);
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) struct CheckOutFailure {
+    pub(crate) error: Error,
+    /// The attempt to connect that failed; `None` where there was no attempt, and where it ended before a load balancer had
+    /// named the service, so that nothing follows from it.
+    pub(crate) attempt: Option<FailedAttempt>,
+}
+
+/// An attempt to connect that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FailedAttempt {
+    /// The pool's generation when the attempt got its slot; behind a load balancer, that of the service.
+    pub(crate) generation: u64,
+    /// The service behind a load balancer.
+    pub(crate) service_id: Option<ObjectId>,
+    /// Whether it was ended by the caller's own time limit, which says nothing about the server.
+    pub(crate) own_limit: bool,
+}
+
+impl FailedAttempt {
+    /// Whether the connections of this generation are to be given up. A server that refuses the client refuses all of its
+    /// connections; an overloaded network does not concern those that exist.
+    pub(crate) fn condemns_others(&self, error: &Error) -> bool {
+        !self.own_limit && !error.contains_label(SYSTEM_OVERLOADED_ERROR)
+    }
+}
+
+/// What is left to do once no lock is held: closing a connection may send, ending one wakes threads, and a thread is started.
+#[derive(Default)]
+#[must_use = "connections are closed by running it"]
+pub(crate) struct Cleanup {
+    connections: Vec<Box<Connection>>,
+    handles: Vec<(ShutdownHandle, ShutdownReason)>,
+    fill: Vec<Filling>,
+}
+
+/// A connection that is checked out; it goes back to its pool when this is dropped.
+pub(crate) struct PooledConnection {
+    /// `None` only while it is being dropped. Boxed, since connections are moved in and out of the pool all the time.
+    connection: Option<Box<Connection>>,
+    id: u64,
+    generation: u64,
+    /// Whether it was borrowed for a check, of which no event tells.
+    borrowed: bool,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: PoolSettings,
+    factory: Arc<ConnectionFactory>,
+    address: Arc<ServerAddress>,
+    observer: Weak<dyn PoolObserver>,
+    events: PoolEvents,
+    state: Mutex<State>,
+}
+
+impl Pool {
+    /// A paused pool.
+    pub(crate) fn new(
+        settings: PoolSettings,
+        factory: Arc<ConnectionFactory>,
+        address: Arc<ServerAddress>,
+        observer: Weak<dyn PoolObserver>,
+        events: &Arc<EventQueue>,
+    ) -> Self {
+        let events = PoolEvents::new(events.clone(), address.clone());
+        events.pool_created(&settings);
+        let state = Mutex::new(State::new(settings.load_balanced));
+        Pool { shared: Arc::new(Shared { settings, factory, address, observer, events, state }) }
+    }
+
+    /// Takes a connection: an idle one, or else a new one. `opened` is one whose hello is over: it becomes one of the pool, and
+    /// is only authenticated.
+    ///
+    /// `queue` limits the wait for a slot in the pool, `connect` the making of a connection.
+    pub(crate) fn check_out(
+        &self,
+        queue: Deadline,
+        connect: Deadline,
+        opened: Option<OpenedConnection>,
+    ) -> Result<PooledConnection, CheckOutFailure> {
+        let shared = &self.shared;
+        let began = shared.check_out_begins();
+        let mut dead = None;
+        let mut slot = loop {
+            match shared.wait_for_grant(queue, dead, opened.is_some()) {
+                Ok(Grant::Create(slot)) => break slot,
+                Ok(Grant::Reuse(mut idle)) => {
+                    if idle.since.elapsed() <= LIVENESS_CHECK_AFTER || idle.connection.is_alive() {
+                        return Ok(shared.check_out_reused(idle, began));
+                    }
+                    dead = Some(idle.id);
+                }
+                Err(error) => return Err(shared.check_out_fails(CheckOutFailure { error, attempt: None }, began)),
+            }
+        };
+        shared.events.deliver();
+        let id = slot.id;
+        let opened = match opened {
+            Some(opened) => {
+                shared.handshake_begins(id, opened.shutdown_handle());
+                Ok(opened)
+            }
+            None => {
+                let purpose = HelloFor::Operation { speculate: true };
+                let handle = |handle| shared.handshake_begins(id, handle);
+                let opened = shared.factory.open(&shared.address, purpose, connect, handle);
+                opened.inspect(|opened| shared.hello_answered(opened))
+            }
+        };
+        let made = match opened {
+            Ok(opened) => {
+                slot.belongs_to(opened.service_id());
+                shared.factory.authenticate(opened, id, connect)
+            }
+            Err(error) => Err(error),
+        };
+        match shared.conclude(slot, made, connect) {
+            Ok((connection, state)) => Ok(shared.check_out_made(connection, id, state, began)),
+            Err(failure) => Err(shared.check_out_fails(failure, began)),
+        }
+    }
+
+    /// An idle connection to check the server on, if there is one and no thread waits for it. No event tells of it.
+    #[allow(dead_code, reason = "the runtime of the topology uses it")]
+    pub(crate) fn borrow_idle(&self) -> Option<PooledConnection> {
+        let shared = &self.shared;
+        // Declared before the guard, hence dropped after it: closing a TLS connection writes.
+        let mut cleanup = Cleanup::default();
+        let mut state = shared.lock();
+        if state.phase != Phase::Ready || state.process != fork::process() || !state.waiting.is_empty() {
+            return None;
+        }
+        let idle = shared.take_idle(&mut state, &mut cleanup)?;
+        Some(shared.hand_out(idle.connection, idle.id, true))
+    }
+
+    /// Whether a connection is idle.
+    #[allow(dead_code, reason = "the runtime of the topology uses it")]
+    pub(crate) fn has_idle(&self) -> bool {
+        !self.shared.lock().idle.is_empty()
+    }
+
+    /// How many connections operations use now.
+    #[allow(dead_code, reason = "the runtime of the topology uses it")]
+    pub(crate) fn in_use(&self) -> usize {
+        self.shared.lock().in_use.len()
+    }
+
+    /// The number of the present generation; behind a load balancer, of this service.
+    pub(crate) fn generation(&self, service_id: Option<ObjectId>) -> u64 {
+        self.shared.lock().generation(service_id)
+    }
+
+    /// From now on connections are given, and made towards `minPoolSize`.
+    pub(crate) fn ready(&self) -> Cleanup {
+        let mut cleanup = Cleanup::default();
+        let mut state = self.shared.lock();
+        if state.phase == Phase::Paused {
+            state.phase = Phase::Ready;
+            state.fill_failed = None;
+            self.shared.events.pool_ready();
+            state.wake_first();
+            cleanup.fill.extend(self.shared.claim_filling(&mut state));
+        }
+        cleanup
+    }
+
+    /// No connection made so far is used again, and none is given until the pool is ready again: threads that wait get
+    /// [`ErrorKind::PoolCleared`] at once. `interrupt_in_use`: those in use and those being made end, too.
+    ///
+    /// With a service behind a load balancer only its connections are given up, and the pool stays ready.
+    pub(crate) fn clear(&self, interrupt_in_use: bool, service_id: Option<ObjectId>) -> Cleanup {
+        let shared = &self.shared;
+        let mut cleanup = Cleanup::default();
+        let mut state = shared.lock();
+        if state.phase == Phase::Closed {
+            return cleanup;
+        }
+        let generation = state.generation(service_id);
+        state.next_generation(service_id);
+        if service_id.is_some() || state.phase == Phase::Ready {
+            shared.events.pool_cleared(service_id, interrupt_in_use);
+        }
+        if service_id.is_none() {
+            state.phase = Phase::Paused;
+            state.evict_all();
+        }
+        for idle in std::mem::take(&mut state.idle) {
+            match state.perished(&idle.connection) {
+                Some(reason) => shared.close_idle(&mut state, idle, reason, &mut cleanup),
+                None => state.idle.push_back(idle),
+            }
+        }
+        if interrupt_in_use && service_id.is_none() {
+            let older = state.in_use.values().filter(|in_use| in_use.generation <= generation);
+            cleanup.handles.extend(older.map(|in_use| (in_use.handle.clone(), ShutdownReason::Interrupted)));
+            for attempt in state.connecting.values_mut().filter(|attempt| attempt.generation <= generation) {
+                attempt.interrupted = true;
+                cleanup.handles.extend(attempt.handle.clone().map(|handle| (handle, ShutdownReason::Interrupted)));
+            }
+        }
+        cleanup
+    }
+
+    /// Ends idle connections, those in use, handshakes, and the wait of every thread.
+    pub(crate) fn close(&self) -> Cleanup {
+        let shared = &self.shared;
+        let mut cleanup = Cleanup::default();
+        let mut state = shared.lock();
+        if state.phase == Phase::Closed {
+            return cleanup;
+        }
+        state.phase = Phase::Closed;
+        for idle in std::mem::take(&mut state.idle) {
+            shared.close_idle(&mut state, idle, ConnectionClosedReason::PoolClosed, &mut cleanup);
+        }
+        let in_use = state.in_use.values().map(|in_use| &in_use.handle);
+        let connecting = state.connecting.values().filter_map(|attempt| attempt.handle.as_ref());
+        let handles = in_use.chain(connecting).cloned();
+        cleanup.handles.extend(handles.map(|handle| (handle, ShutdownReason::Client)));
+        state.evict_all();
+        shared.events.pool_closed();
+        cleanup
+    }
+
+    /// The server.
+    pub(crate) fn address(&self) -> &Arc<ServerAddress> {
+        &self.shared.address
+    }
+}
+
+impl Cleanup {
+    /// Adds what is left to do elsewhere.
+    #[allow(dead_code, reason = "the runtime of the topology uses it")]
+    pub(crate) fn merge(&mut self, other: Cleanup) {
+        self.connections.extend(other.connections);
+        self.handles.extend(other.handles);
+        self.fill.extend(other.fill);
+    }
+
+    /// Adds a connection that is to be closed.
+    #[allow(dead_code, reason = "the runtime of the topology uses it")]
+    pub(crate) fn add(&mut self, connection: Box<Connection>) {
+        self.connections.push(connection);
+    }
+
+    /// Does it. To be called without any lock held.
+    pub(crate) fn run(self) {
+        for (handle, reason) in self.handles {
+            handle.close(reason);
+        }
+        self.fill.into_iter().for_each(fill::start);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        locks::lock(&self.state)
+    }
+
+    /// Tells the handler of events, if there is one, and the moment from which durations count.
+    fn check_out_begins(&self) -> Option<Instant> {
+        if !self.events.wanted() {
+            return None;
+        }
+        let state = self.lock();
+        self.events.check_out_started();
+        drop(state);
+        self.events.deliver();
+        self.events.now()
+    }
+
+    fn check_out_reused(self: &Arc<Self>, idle: Idle, began: Option<Instant>) -> PooledConnection {
+        if began.is_some() {
+            let state = self.lock();
+            self.events.checked_out(idle.id, began);
+            drop(state);
+            self.events.deliver();
+        }
+        self.hand_out(idle.connection, idle.id, false)
+    }
+
+    fn check_out_made(
+        self: &Arc<Self>,
+        connection: Box<Connection>,
+        id: u64,
+        mut state: MutexGuard<'_, State>,
+        began: Option<Instant>,
+    ) -> PooledConnection {
+        let (handle, generation) = (connection.shutdown_handle(), connection.generation());
+        state.in_use.insert(id, InUse { handle, generation, purpose: Purpose::Other });
+        self.events.checked_out(id, began);
+        state.wake_first();
+        let fill = self.claim_filling(&mut state);
+        drop(state);
+        self.events.deliver();
+        fill.into_iter().for_each(fill::start);
+        self.hand_out(connection, id, false)
+    }
+
+    fn check_out_fails(&self, failure: CheckOutFailure, began: Option<Instant>) -> CheckOutFailure {
+        if began.is_some() {
+            let state = self.lock();
+            self.events.check_out_failed(&failure.error, began);
+            drop(state);
+            self.events.deliver();
+        }
+        failure
+    }
+
+    fn hand_out(self: &Arc<Self>, connection: Box<Connection>, id: u64, borrowed: bool) -> PooledConnection {
+        let generation = connection.generation();
+        PooledConnection { connection: Some(connection), id, generation, borrowed, shared: self.clone() }
+    }
+
+    fn hello_answered(&self, opened: &OpenedConnection) {
+        if let Some(observer) = self.observer.upgrade() {
+            observer.hello_answered(&self.address, opened.hello(), opened.round_trip_time());
+        }
+    }
+
+    /// Records the end of an attempt to connect. A connection is returned with the lock held, so that it counts without a gap.
+    fn conclude(
+        &self,
+        slot: ReservedSlot<'_>,
+        made: Result<Connection>,
+        own: Deadline,
+    ) -> Result<(Box<Connection>, MutexGuard<'_, State>), CheckOutFailure> {
+        let mut connection = match made {
+            Ok(connection) => Box::new(connection),
+            Err(error) => return Err(self.attempt_fails(slot, error, own)),
+        };
+        let (id, service_id, created) = (slot.id, slot.service_id, slot.created);
+        connection.set_generation(slot.generation);
+        let mut state = self.lock();
+        let error = match (slot.release(&mut state), state.perished(&connection)) {
+            (true, None) => {
+                self.events.ready(id, created);
+                return Ok((connection, state));
+            }
+            (false, _) => forked(),
+            (true, Some(reason)) => {
+                state.disconnected(service_id);
+                self.events.closed(id, reason);
+                if reason == ConnectionClosedReason::PoolClosed { self.closed() } else { self.cleared() }
+            }
+        };
+        state.wake_first();
+        drop(state);
+        Err(CheckOutFailure { error, attempt: None })
+    }
+
+    /// The observer concludes what it means before it is published.
+    fn attempt_fails(&self, slot: ReservedSlot<'_>, error: Error, own: Deadline) -> CheckOutFailure {
+        let own_limit = matches!(error.kind(), ErrorKind::Timeout) && own.expired();
+        let attempt = FailedAttempt { generation: slot.generation, service_id: slot.service_id, own_limit };
+        let concerns_server = !matches!(error.kind(), ErrorKind::PoolCleared | ErrorKind::Closed)
+            && (!self.settings.load_balanced || slot.service_id.is_some());
+        if concerns_server && let Some(observer) = self.observer.upgrade() {
+            observer.attempt_failed(&self.address, &error, attempt);
+        }
+        let id = slot.id;
+        let mut state = self.lock();
+        if slot.release(&mut state) {
+            state.disconnected(attempt.service_id);
+            let closed = state.phase == Phase::Closed;
+            let reason = if closed { ConnectionClosedReason::PoolClosed } else { ConnectionClosedReason::Error };
+            self.events.closed(id, reason);
+        }
+        state.wake_first();
+        drop(state);
+        CheckOutFailure { error, attempt: concerns_server.then_some(attempt) }
+    }
+
+    /// Takes a connection back.
+    fn check_in(self: &Arc<Self>, mut connection: Box<Connection>, id: u64, borrowed: bool) {
+        let mut buffers = connection.take_buffers();
+        buffers.shrink();
+        // Declared before the guard, hence dropped after it.
+        let mut cleanup = Cleanup::default();
+        let mut state = self.lock();
+        let buffers = state.keep(buffers);
+        state.in_use.remove(&id);
+        if !borrowed {
+            self.events.checked_in(id);
+        }
+        let idle = Idle { connection, id, since: Instant::now() };
+        match state.perished(&idle.connection) {
+            None => state.idle.push_back(idle),
+            Some(reason) => self.close_idle(&mut state, idle, reason, &mut cleanup),
+        }
+        state.wake_first();
+        if !std::thread::panicking() {
+            cleanup.fill.extend(self.claim_filling(&mut state));
+        }
+        drop(state);
+        drop(buffers);
+        self.events.deliver();
+        cleanup.run();
+    }
+}
+
+fn forked() -> Error {
+    let message = "this process was forked while the connection was made, and the connection belongs to its parent";
+    Error::new(ErrorKind::Io, Stage::CheckOut, message).with_hint("begin the operation anew in the child")
+}
+
+impl PooledConnection {
+    /// The generation that the connection belongs to.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Tells what it is in use for, for the message of a timeout.
+    #[allow(dead_code, reason = "cursors and transactions keep connections behind a load balancer, which is to come")]
+    pub(crate) fn set_purpose(&self, purpose: Purpose) {
+        if let Some(in_use) = self.shared.lock().in_use.get_mut(&self.id) {
+            in_use.purpose = purpose;
+        }
+    }
+}
+
+impl Deref for PooledConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("the connection is there until this is dropped")
+    }
+}
+
+impl DerefMut for PooledConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("the connection is there until this is dropped")
+    }
+}
+
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.shared.check_in(connection, self.id, self.borrowed);
+        }
+    }
+}
