@@ -459,6 +459,24 @@ fn read_batch<'a>(reply: &'a RawDocument, key: &str) -> Result<Opened<'a>> {
     Ok(Opened { id, namespace: cursor.get_str("ns").ok(), documents: start + 4..start + batch.len() })
 }
 
+/// Where the documents of a batch are within the reply's document, and what ends the batch early.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn documents_of(reply: Reply, key: &str) -> (Vec<Range<usize>>, Option<Error>) {
+    let rest = match read_batch(reply.document(), key) {
+        Ok(opened) => opened.documents,
+        Err(error) => return (Vec::new(), Some(error)),
+    };
+    let mut batch = Batch { reply: Some(reply), current: 0..0, rest };
+    let mut places = Vec::new();
+    loop {
+        match batch.advance() {
+            Ok(true) => places.push(batch.current.clone()),
+            Ok(false) => return (places, None),
+            Err(error) => return (places, Some(error)),
+        }
+    }
+}
+
 fn cut_short() -> Error {
     Error::invalid_reply(Stage::Decode, "the batch ends in the middle of a document")
 }

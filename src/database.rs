@@ -1,5 +1,6 @@
 //! A database: where collections live, and where commands run.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -380,11 +381,17 @@ impl ListDatabaseNames<'_> {
 
 /// The action that [`Database::run_command`] makes.
 #[must_use = "nothing is sent until `run`"]
-#[derive(Debug)]
 pub struct RunCommand<'a> {
     database: &'a Database,
     command: Document,
     options: RunCommandOptions,
+}
+
+impl fmt::Debug for RunCommand<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = FieldNames(&self.command);
+        f.debug_struct("RunCommand").field("command", &command).field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl RunCommand<'_> {
@@ -427,11 +434,20 @@ impl RunCommand<'_> {
 
 /// The action that [`Database::run_cursor_command`] makes.
 #[must_use = "nothing is sent until `run`"]
-#[derive(Debug)]
 pub struct RunCursorCommand<'a> {
     database: &'a Database,
     command: Document,
     options: RunCursorCommandOptions,
+}
+
+impl fmt::Debug for RunCursorCommand<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = FieldNames(&self.command);
+        f.debug_struct("RunCursorCommand")
+            .field("command", &command)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RunCursorCommand<'_> {
@@ -457,6 +473,15 @@ impl RunCursorCommand<'_> {
         let command = run_command::RunCommand::new(name, &self.command, preference)?;
         let mut command = run_command::RunCursorCommand(command);
         Cursor::new(client, client.inner().execute(&mut command, client.inner().operation_deadline())?, settings)
+    }
+}
+
+/// A command without its values, which may be secrets: passwords, keys, tokens.
+struct FieldNames<'a>(&'a Document);
+
+impl fmt::Debug for FieldNames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bson::error::ErrorKind as BsonErrorKind;
 use bson::{RawBson, RawBsonRef, RawDocument};
 
-pub(crate) use readable::{cut, harmless_id};
+pub(crate) use readable::{Readable, cut, harmless_id};
 pub use server::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, WriteError};
 pub(crate) use server::{command_error, error_labels, shown};
 

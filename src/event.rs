@@ -18,7 +18,7 @@ use bson::oid::ObjectId;
 pub(crate) use queue::{Event, EventQueue};
 pub use tls_info::{Revocation, RevocationSource, TlsInfo};
 
-use crate::error::Error;
+use crate::error::{Error, Readable};
 
 /// A function of the program that is called with each event, on the thread that the event happens on.
 ///
@@ -83,7 +83,7 @@ pub enum CommandEvent {
 }
 
 /// A command that is about to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct CommandStartedEvent {
     /// The whole command, document sequences included; empty for a command with credentials.
@@ -99,7 +99,7 @@ pub struct CommandStartedEvent {
 }
 
 /// A command that succeeded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct CommandSucceededEvent {
     /// From just before it was sent until the reply was read.
@@ -132,6 +132,31 @@ pub struct CommandFailedEvent {
     pub request_id: i32,
     /// Where it ran.
     pub connection: ConnectionInfo,
+}
+
+impl fmt::Debug for CommandStartedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandStartedEvent")
+            .field("command", &Readable(&self.command))
+            .field("database", &self.database)
+            .field("command_name", &self.command_name)
+            .field("request_id", &self.request_id)
+            .field("connection", &self.connection)
+            .finish()
+    }
+}
+
+impl fmt::Debug for CommandSucceededEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandSucceededEvent")
+            .field("duration", &self.duration)
+            .field("reply", &Readable(&self.reply))
+            .field("database", &self.database)
+            .field("command_name", &self.command_name)
+            .field("request_id", &self.request_id)
+            .field("connection", &self.connection)
+            .finish()
+    }
 }
 
 impl CommandEvent {

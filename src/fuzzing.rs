@@ -11,6 +11,7 @@ mod layers;
 #[cfg(feature = "oidc")]
 mod login;
 mod names;
+mod replies;
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 mod tls;
 
@@ -41,6 +42,7 @@ pub use login::login;
 #[cfg(feature = "srv")]
 pub use names::dns;
 pub use names::socks5;
+pub use replies::{cursor_batch, typed, values, write_reply};
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 pub use tls::{authorities, ocsp, revocation_list};
 
@@ -275,6 +277,14 @@ mod tests {
     #[test]
     fn seeds_of_gssapi_layers() {
         replay("gssapi_layers", 1, gssapi_layers);
+    }
+
+    #[test]
+    fn seeds_of_replies_to_reads_and_writes() {
+        replay("cursor_batch", 1, cursor_batch);
+        replay("write_reply", 1, write_reply);
+        replay("typed", 1, typed);
+        replay("values", 1, values);
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //! | --- | --- |
 //! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `results` | types that all others use |
 //! | `uri`, `credential`, `options` | connection string and code become validated options |
-//! | `description`, `dns`, `wire`, `document`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, messages, values to BSON and back, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a socket |
+//! | `description`, `dns`, `document`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a socket |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `pool`, `server`, `topology` | which server, and which of its connections |
 //! | `client`, `cursor`, `collection`, `database` | `client/execute.rs` runs an operation from the choice of a server to the reply; the rest is the public face |

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 
 use bson::error::ErrorKind as BsonErrorKind;
+use bson::spec::ElementType;
 use bson::{Bson, Document, RawBsonRef, RawDeserializer, RawDocument};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +39,7 @@ pub(crate) fn decode_value(value: RawBsonRef<'_>, document: &RawDocument, limits
 
 /// The document as a value. How deep it is does not matter where the type does not go as deep.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(document: &'a RawDocument, limits: NestingLimits) -> Result<T> {
+    check_lossy::<T>(document, limits)?;
     if let Extent::Within = extent(document, limits.typed) {
         let decoded = bson::deserialize_from_slice(document.as_bytes());
         return decoded.map_err(|source| does_not_fit::<T>(document, source, limits));
@@ -50,6 +52,31 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(document: &'a RawDocument, limits: 
         Some(Exceeded::Levels) => about(document, too_deep(limits.typed / TRACKED_SHARE)),
         Some(Exceeded::Elements) => about(document, too_many()),
         None => explain(document, failure.inner, track.into_fault(), limits),
+    })
+}
+
+/// Refuses a regular expression that is not UTF-8 where the type is to be read with replacement characters: bson 3.1 looks for its
+/// options behind the text with the replacements, which may be behind the end of the document, and panics.
+fn check_lossy<T>(document: &RawDocument, limits: NestingLimits) -> Result<()> {
+    if !std::any::type_name::<T>().contains("Utf8Lossy") || !has_invalid_regex(document, limits.tree) {
+        return Ok(());
+    }
+    let message = format!("a regular expression in {} is not valid UTF-8", named(document));
+    let error =
+        Error::new(ErrorKind::Deserialize, Stage::Decode, message).with_hint("RawDocumentBuf leaves it as it is");
+    Err(about(document, error))
+}
+
+fn has_invalid_regex(document: &RawDocument, levels_left: usize) -> bool {
+    document.iter_elements().map_while(|element| element.ok()).any(|element| match element.value() {
+        Err(_) => element.element_type() == ElementType::RegularExpression,
+        Ok(_) if levels_left == 0 => false,
+        Ok(RawBsonRef::Document(inner)) => has_invalid_regex(inner, levels_left - 1),
+        Ok(RawBsonRef::Array(inner)) => {
+            RawDocument::from_bytes(inner.as_bytes()).is_ok_and(|inner| has_invalid_regex(inner, levels_left - 1))
+        }
+        Ok(RawBsonRef::JavaScriptCodeWithScope(code)) => has_invalid_regex(code.scope, levels_left - 1),
+        Ok(_) => false,
     })
 }
 

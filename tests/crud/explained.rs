@@ -216,3 +216,42 @@ fn hints_for_what_a_server_refuses() {
     assert!(error.hint().is_some_and(|hint| hint.contains("ten minutes")), "{error}");
     assert_eq!(error.namespace(), Some("explained_hints.c"));
 }
+
+/// What the program hands in and gets back is shown without the secrets in it.
+#[test]
+fn debug_shows_no_password() {
+    let Some(place) = place("explained_debug") else { return };
+    let command = doc! {"createUser": "ann", "pwd": "hunter2", "roles": [], "customData": {"token": "hunter2"}};
+    let action = place.database.run_command(command.clone());
+    let shown = format!("{action:?}");
+    assert!(shown.contains("createUser") && shown.contains("pwd") && !shown.contains("hunter2"), "{shown}");
+    let cursor = format!("{:?}", place.database.run_cursor_command(command));
+    assert!(cursor.contains("createUser") && !cursor.contains("hunter2"), "{cursor}");
+    action.run().unwrap();
+    let again = doc! {"createUser": "ann", "pwd": "hunter2", "roles": []};
+    let refused = place.database.run_command(again).run().unwrap_err();
+    assert!(!format!("{refused:?} {refused}").contains("hunter2"), "{refused:?}");
+    place.database.run_command(doc! {"dropUser": "ann"}).run().unwrap();
+}
+
+/// Events are shown as people read them, and one of a command with credentials shows nothing of it.
+#[test]
+fn debug_of_events_is_readable() {
+    let Some(mongod) = mongo_blocking_test_server::peers::Mongod::shared("6.0") else { return };
+    let shown: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
+    let log = shown.clone();
+    let handler = mongo_blocking::event::EventHandler::new(move |event: &mongo_blocking::event::CommandEvent| {
+        log.lock().unwrap().push(format!("{event:?}"));
+    });
+    let options = mongo_blocking::options::ClientOptions::builder().uri(mongod.uri()).command_event_handler(handler);
+    let client = mongo_blocking::Client::with_options(options.build().unwrap()).unwrap();
+    let database = client.database("explained_events");
+    database.run_command(doc! {"find": "c", "filter": {"a": 1}}).run().unwrap();
+    database.run_command(doc! {"updateUser": "nobody", "pwd": "hunter2"}).run().unwrap_err();
+    let shown = shown.lock().unwrap().join("\n");
+    assert!(
+        shown.contains("command: { find: \"c\", filter: { a: 1 }") && shown.contains("reply: { cursor: {"),
+        "{shown}"
+    );
+    assert!(!shown.contains("RawDocumentBuf") && !shown.contains("hunter2"), "{shown}");
+}

@@ -31,7 +31,7 @@ const ORDER: &[&[&str]] = &[
         "single_flight",
     ],
     &["uri", "credential", "options"],
-    &["description", "dns", "wire", "document", "operation", "json", "http", "process", "system", "auth"],
+    &["description", "dns", "document", "wire", "operation", "json", "http", "process", "system", "auth"],
     &["tls", "transport", "handshake", "connection"],
     &["pool", "server", "topology"],
     &["client", "cursor", "collection", "database"],
