@@ -84,8 +84,6 @@ pub enum Part {
     OperationTimeouts,
     /// Structured log messages.
     LogMessages,
-    /// Events of the connection pool.
-    PoolEvents,
     /// The `rawData` option.
     RawData,
     /// Renaming a collection.
@@ -228,7 +226,6 @@ impl fmt::Display for Part {
             Part::MapReduce => "mapReduce",
             Part::ObjectLists => "lists of objects",
             Part::OperationTimeouts => "timeoutMS of an operation, database or collection",
-            Part::PoolEvents => "events of the connection pool",
             Part::RawData => "rawData",
             Part::Rename => "renaming a collection",
             Part::Retries => "retries",

@@ -125,7 +125,9 @@ impl Entities {
 
     fn client(&self, described: &ClientEntity, deployment: &Deployment, mode: Mode) -> Result<Entity, String> {
         let log = EventLog::new(described);
-        let mut options = first_options(described, deployment)?.command_event_handler(log.command_handler());
+        let mut options = first_options(described, deployment)?
+            .command_event_handler(log.command_handler())
+            .cmap_event_handler(log.pool_handler());
         if mode == Mode::Background {
             return Err("the driver has no background monitoring".to_owned());
         }

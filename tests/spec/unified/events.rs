@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bson::{Bson, Document, RawDocument, doc};
+use mongo_blocking::event::cmap::CmapEvent;
 use mongo_blocking::event::sdam::{SdamEvent, TopologyDescription};
 use mongo_blocking::event::{CommandEvent, ConnectionInfo, EventHandler};
 
@@ -35,6 +36,7 @@ struct Seen {
 #[derive(Clone)]
 pub enum Event {
     Command(CommandEvent),
+    Pool(CmapEvent),
     Topology(SdamEvent),
 }
 
@@ -55,6 +57,11 @@ impl EventLog {
     pub fn command_handler(self: &Arc<Self>) -> EventHandler<CommandEvent> {
         let log = self.clone();
         EventHandler::new(move |event: &CommandEvent| log.keep(Event::Command(event.clone())))
+    }
+
+    pub fn pool_handler(self: &Arc<Self>) -> EventHandler<CmapEvent> {
+        let log = self.clone();
+        EventHandler::new(move |event: &CmapEvent| log.keep(Event::Pool(event.clone())))
     }
 
     #[expect(dead_code, reason = "the driver takes no handler of these events yet")]
@@ -126,6 +133,9 @@ impl EventLog {
             }
         }
         match &event {
+            Event::Pool(CmapEvent::ConnectionCheckedOut(_)) => seen.connections_checked_out += 1,
+            Event::Pool(CmapEvent::ConnectionCheckedIn(_)) => seen.connections_checked_out -= 1,
+            Event::Pool(CmapEvent::ConnectionReady(_)) => seen.connections_ready += 1,
             Event::Topology(SdamEvent::TopologyDescriptionChanged(change)) => {
                 seen.topology = Some(change.new_description.clone());
             }
@@ -179,6 +189,7 @@ pub fn fits(expected: &ExpectedEvent, event: &Event, lookup: &dyn Lookup) -> Res
     }
     match event {
         Event::Command(event) => command_fits(&expected.facts, event, lookup),
+        Event::Pool(event) => pool_event_fits(&expected.facts, event),
         Event::Topology(event) => topology_event_fits(&expected.facts, event),
     }
 }
@@ -197,6 +208,19 @@ fn command_fits(facts: &EventFacts, event: &CommandEvent, lookup: &dyn Lookup) -
             common_facts_fit(facts, &failed.command_name, &failed.database, &failed.connection)
         }
         other => Err(format!("the runner does not know {other:?}")),
+    }
+}
+
+fn pool_event_fits(facts: &EventFacts, event: &CmapEvent) -> Result<(), String> {
+    match event {
+        CmapEvent::PoolCleared(cleared) => {
+            same("hasServiceId", facts.has_service_id, cleared.service_id.is_some())?;
+            let interrupts = cleared.interrupt_in_use_connections;
+            same("interruptInUseConnections", facts.interrupts_in_use_connections, interrupts)
+        }
+        CmapEvent::ConnectionClosed(closed) => same("reason", facts.reason.clone(), closed.reason.to_string()),
+        CmapEvent::ConnectionCheckoutFailed(failed) => same("reason", facts.reason.clone(), failed.reason.to_string()),
+        _ => Ok(()),
     }
 }
 
@@ -261,6 +285,7 @@ fn common_facts_fit(facts: &EventFacts, name: &str, database: &str, at: &Connect
 fn kind_of(event: &Event) -> EventKind {
     match event {
         Event::Command(_) => EventKind::Command,
+        Event::Pool(_) => EventKind::Cmap,
         Event::Topology(_) => EventKind::Sdam,
     }
 }
@@ -271,6 +296,17 @@ fn name_of(event: &Event) -> &'static str {
         Event::Command(CommandEvent::Started(_)) => "commandStartedEvent",
         Event::Command(CommandEvent::Succeeded(_)) => "commandSucceededEvent",
         Event::Command(CommandEvent::Failed(_)) => "commandFailedEvent",
+        Event::Pool(CmapEvent::PoolCreated(_)) => "poolCreatedEvent",
+        Event::Pool(CmapEvent::PoolReady(_)) => "poolReadyEvent",
+        Event::Pool(CmapEvent::PoolCleared(_)) => "poolClearedEvent",
+        Event::Pool(CmapEvent::PoolClosed(_)) => "poolClosedEvent",
+        Event::Pool(CmapEvent::ConnectionCreated(_)) => "connectionCreatedEvent",
+        Event::Pool(CmapEvent::ConnectionReady(_)) => "connectionReadyEvent",
+        Event::Pool(CmapEvent::ConnectionClosed(_)) => "connectionClosedEvent",
+        Event::Pool(CmapEvent::ConnectionCheckoutStarted(_)) => "connectionCheckOutStartedEvent",
+        Event::Pool(CmapEvent::ConnectionCheckoutFailed(_)) => "connectionCheckOutFailedEvent",
+        Event::Pool(CmapEvent::ConnectionCheckedOut(_)) => "connectionCheckedOutEvent",
+        Event::Pool(CmapEvent::ConnectionCheckedIn(_)) => "connectionCheckedInEvent",
         Event::Topology(SdamEvent::ServerDescriptionChanged(_)) => "serverDescriptionChangedEvent",
         Event::Topology(SdamEvent::TopologyDescriptionChanged(_)) => "topologyDescriptionChangedEvent",
         Event::Topology(SdamEvent::TopologyOpening(_)) => "topologyOpeningEvent",
@@ -286,6 +322,8 @@ fn name_of(event: &Event) -> &'static str {
 fn summary(event: &Event) -> String {
     match event {
         Event::Command(command) => format!("{} {}", name_of(event), command.command_name()),
+        Event::Pool(CmapEvent::ConnectionClosed(closed)) => format!("{} {}", name_of(event), closed.reason),
+        Event::Pool(CmapEvent::ConnectionCheckoutFailed(failed)) => format!("{} {}", name_of(event), failed.reason),
         Event::Topology(SdamEvent::ServerDescriptionChanged(change)) => {
             let (before, now) = (&change.previous_description, &change.new_description);
             format!("{} {} to {}", name_of(event), before.server_type(), now.server_type())
@@ -315,6 +353,9 @@ fn described(event: &Event) -> Document {
     let mut document = doc! {"name": first.to_uppercase() + rest, "observedAt": now};
     match event {
         Event::Command(event) => describe_command(event, &mut document),
+        Event::Pool(event) => {
+            document.insert("description", format!("{event:?}"));
+        }
         Event::Topology(event) => {
             document.insert("description", format!("{event:?}"));
         }

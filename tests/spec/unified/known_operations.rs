@@ -144,6 +144,7 @@ const OPERATIONS: &[(&str, Status, &[&str])] = &[
             "assertEventCount",
             "assertIndexExists",
             "assertIndexNotExists",
+            "assertNumberConnectionsCheckedOut",
             "createEntities",
             "failPoint",
             "loop",
@@ -153,7 +154,6 @@ const OPERATIONS: &[(&str, Status, &[&str])] = &[
             "waitForThread",
         ],
     ),
-    ("testRunner", Status::NotBuilt(Part::PoolEvents), &["assertNumberConnectionsCheckedOut"]),
     (
         "testRunner",
         Status::NotBuilt(Part::Sessions),

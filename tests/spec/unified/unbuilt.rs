@@ -51,8 +51,6 @@ fn part_of_operation(entities: &[Entity], operation: &Document) -> Option<Part> 
     let name = operation.get_str("name").unwrap_or_default();
     let kind = kind_of(entities, operation.get_str("object").unwrap_or_default())?;
     match (status(kind, name), name) {
-        // Without its arguments it is an error, whatever is built.
-        (Status::NotBuilt(_), "assertNumberConnectionsCheckedOut") if !has("client") || !has("connections") => None,
         (Status::NotBuilt(part), _) => Some(part),
         (_, "waitForEvent" | "assertEventCount") => part_of_awaited_event(arguments?),
         // Lists the session that the command itself belongs to, if it belongs to one.
@@ -82,19 +80,22 @@ fn first_stage(arguments: &Document) -> Option<&str> {
 fn part_of_awaited_event(arguments: &Document) -> Option<Part> {
     let event = Bson::Document(arguments.get_document("event").ok()?.clone());
     let event = super::file::read_event(&super::file::reader::Value::root(&event)).ok()?;
-    part_of_events(event.kind)
+    part_of_events(event.kind).or_else(|| part_of_event(&event))
 }
 
 fn part_of_events(kind: EventKind) -> Option<Part> {
     match kind {
-        EventKind::Command => None,
-        EventKind::Cmap => Some(Part::PoolEvents),
+        EventKind::Command | EventKind::Cmap => None,
         EventKind::Sdam => Some(Part::TopologyEvents),
     }
 }
 
 /// A command that is expected to name a session, or to be numbered so that it can be tried again.
 fn part_of_event(event: &ExpectedEvent) -> Option<Part> {
+    // What else than a broken connection clears a pool is the matter of discovery.
+    if event.name == "poolClearedEvent" {
+        return Some(Part::Discovery);
+    }
     let command = event.facts.command.as_ref()?;
     let expects = |key: &str| command.get(key).is_some_and(|value| !is_absent(value));
     if expects("txnNumber") {
@@ -130,7 +131,8 @@ pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<P
         Entity::Client(client) if client.uri_options.contains_key("loadBalanced") => Some(Part::LoadBalancing),
         Entity::Client(client) => {
             let mut stored = client.stored_events.iter().flat_map(|stored| &stored.events);
-            stored.any(|name| !name.starts_with("Command")).then_some(Part::PoolEvents)
+            let of_topology = |name: &str| name.starts_with("Server") || name.starts_with("Topology");
+            stored.any(|name| of_topology(name)).then_some(Part::TopologyEvents)
         }
         Entity::Session { client, .. } if known(client) => Some(Part::Sessions),
         Entity::Bucket { database, .. } if known(database) => Some(Part::GridFs),
