@@ -45,7 +45,16 @@ const MAX_EMPTY_BATCHES: usize = 1000;
 /// decoded, and so are structs whose fields are shallow. Otherwise the error is [`ErrorKind::Deserialize`].
 ///
 /// On threads with little stack, lower the limit:
-/// [`max_document_nesting`](crate::options::ClientOptionsBuilder::max_document_nesting).
+/// [`max_document_nesting`](crate::options::ClientOptionsBuilder::max_document_nesting). What a level takes, in KiB of stack, as
+/// measured on x86-64 Linux with bson 3.1:
+///
+/// | decoded as | with optimisation | without |
+/// | --- | --- | --- |
+/// | `Document` | 1.7 | 6.5 |
+/// | a struct whose field is boxed | 1.3 | 9.0 |
+/// | `Document` within a type (`Utf8Lossy<Document>`, a field) | 2.5 | 25 |
+///
+/// A thread with 256 KiB has room for 80 levels of the last with optimisation, and for 6 without.
 ///
 /// ```no_run
 /// # fn main() -> mongo_blocking::Result<()> {
