@@ -6,6 +6,7 @@
 
 mod buffers;
 mod factory;
+mod stream;
 
 use std::io::{self, Read};
 use std::mem;
@@ -30,6 +31,9 @@ use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, Reply};
 pub(crate) use crate::handshake::HelloFor;
 pub(crate) use buffers::Buffers;
 pub(crate) use factory::{ConnectionFactory, OpenedConnection};
+use stream::Stream;
+#[allow(unused_imports, reason = "background monitoring uses it")]
+pub(crate) use stream::StreamedCheck;
 
 /// A connection, with its buffers and what the server said when it was made.
 #[derive(Debug)]
@@ -46,6 +50,7 @@ pub(crate) struct Connection {
     next_request_id: i32,
     max_reply_bytes: usize,
     broken: bool,
+    stream: Stream,
     /// Empty while the connection is idle.
     buffers: Buffers,
 }
@@ -71,6 +76,7 @@ impl Connection {
             next_request_id: new_request_id(),
             max_reply_bytes: MAX_HANDSHAKE_REPLY,
             broken: false,
+            stream: Stream::default(),
             buffers: Buffers::default(),
         }
     }
@@ -243,45 +249,35 @@ impl Connection {
 
     /// Reads the reply to a message. The connection is usable again once the reply has arrived whole and fits.
     fn receive(&mut self, request_id: i32, deadline: Deadline) -> Result<Reply> {
-        let (header, filled) = self.read_header(deadline).map_err(|error| self.closed_or(error))?;
-        header.check(request_id)?;
-        if header.length > self.max_reply_bytes {
-            let (length, most) = (header.length, self.max_reply_bytes);
-            let message =
-                format!("the server announces a reply of {length} bytes before the login; {most} are allowed");
+        let (header, bytes, surplus) = read_message_bytes(self, request_id, 0, deadline)?;
+        if !surplus.is_empty() {
+            let message = format!("the server sent {} bytes after its reply", surplus.len());
             return Err(Error::invalid_reply(Stage::Decode, message));
         }
-        let bytes = if header.length <= self.buffers.incoming.len() {
-            self.read_short(header.length, filled, deadline)
-        } else {
-            self.read_long(header.length, filled, deadline)
-        };
-        let reply = Reply::decode(bytes.map_err(|error| self.closed_or(error))?, &header)?;
+        let reply = Reply::decode(bytes, &header)?;
         self.broken = false;
         Ok(reply)
     }
 
     /// Reads until the header is there, which is when the rest of a short reply is there, too.
-    fn read_header(&mut self, deadline: Deadline) -> Result<(Header, usize)> {
-        let mut filled = 0;
+    fn read_header(&mut self, mut filled: usize, deadline: Deadline) -> Result<(Header, usize)> {
         loop {
-            filled += read(&mut self.transport, self.buffers.incoming.get_mut(filled..), filled, deadline)?;
             if let Some(header) = Header::read(self.buffers.incoming.get(..filled).unwrap_or_default())? {
                 return Ok((header, filled));
             }
+            filled += read(&mut self.transport, self.buffers.incoming.get_mut(filled..), filled, deadline)?;
         }
     }
 
-    /// The rest of a reply that has room where its header is. It is copied out, so that the room stays.
-    fn read_short(&mut self, length: usize, mut filled: usize, deadline: Deadline) -> Result<Vec<u8>> {
+    /// The rest of a reply that has room where its header is, and what was read beyond it. It is copied out, so that the room
+    /// stays.
+    fn read_short(&mut self, length: usize, mut filled: usize, deadline: Deadline) -> Result<(Vec<u8>, Vec<u8>)> {
         while filled < length {
             filled += read(&mut self.transport, self.buffers.incoming.get_mut(filled..), filled, deadline)?;
         }
-        if filled > length {
-            let message = format!("the server sent {} bytes after its reply", filled - length);
-            return Err(Error::invalid_reply(Stage::Decode, message));
-        }
-        Ok(self.buffers.incoming.get(..length).unwrap_or_default().to_vec())
+        let read = self.buffers.incoming.get(..filled).unwrap_or_default();
+        let (reply, surplus) = read.split_at_checked(length).unwrap_or((read, &[]));
+        Ok((reply.to_vec(), surplus.to_vec()))
     }
 
     /// The rest of a long reply, into a buffer of its own. That grows as the bytes arrive: an announcement alone costs
@@ -321,6 +317,30 @@ impl Connection {
         }
         Error::new(ErrorKind::Closed, error.stage(), "the client closed this connection").with_source(error)
     }
+}
+
+/// Reads the bytes of the message that answers this one. The first `filled` are there already. Returns what was read beyond it,
+/// too.
+fn read_message_bytes(
+    connection: &mut Connection,
+    answers: i32,
+    filled: usize,
+    deadline: Deadline,
+) -> Result<(Header, Vec<u8>, Vec<u8>)> {
+    let (header, filled) = connection.read_header(filled, deadline).map_err(|error| connection.closed_or(error))?;
+    header.check(answers)?;
+    if header.length > connection.max_reply_bytes {
+        let (length, most) = (header.length, connection.max_reply_bytes);
+        let message = format!("the server announces a reply of {length} bytes before the login; {most} are allowed");
+        return Err(Error::invalid_reply(Stage::Decode, message));
+    }
+    let read = if header.length <= connection.buffers.incoming.len() {
+        connection.read_short(header.length, filled, deadline)
+    } else {
+        connection.read_long(header.length, filled, deadline).map(|bytes| (bytes, Vec::new()))
+    };
+    let (bytes, surplus) = read.map_err(|error| connection.closed_or(error))?;
+    Ok((header, bytes, surplus))
 }
 
 /// Reads at least one byte.

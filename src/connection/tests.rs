@@ -262,3 +262,84 @@ fn message_numbers_differ_and_are_known_before() {
 fn request() -> Request {
     wire::parse(wire::command_bytes(1, &doc! { "ping": 1, "$db": "admin" }).unwrap()).unwrap()
 }
+
+/// The bytes of a reply that answers a message by its number, and the reply's own number.
+fn streamed(request: &Request, answers: i32, counter: i64, more_to_come: bool) -> (Vec<u8>, i32) {
+    let flags = Some(if more_to_come { 2 } else { 0 });
+    let forge = Forge { response_to: Some(answers), flags, ..Forge::default() };
+    let process = bson::oid::ObjectId::from_bytes([1; 12]);
+    let body =
+        rawdoc! { "ok": 1, "maxWireVersion": 17, "topologyVersion": { "processId": process, "counter": counter } };
+    let bytes = wire::reply_bytes(request, &body, &forge);
+    let own = i32::from_le_bytes(bytes[4..8].try_into().unwrap());
+    (bytes, own)
+}
+
+fn stream(connection: &mut Connection) -> Result<StreamedCheck> {
+    connection.start_stream(&rawdoc! { "hello": 1 }, second(20))
+}
+
+#[test]
+fn replies_in_a_stream_two_of_them_in_one_segment() {
+    let peer = answering(|stream, request| {
+        if request.name() != "hello" {
+            let _ = wire::write_reply(stream, request, &doc! { "ok": 1 });
+            return;
+        }
+        assert_eq!(request.flags, 1 << 16);
+        let (first, id) = streamed(request, request.request_id, 1, true);
+        let (second, id) = streamed(request, id, 2, true);
+        let (third, id) = streamed(request, id, 3, true);
+        let (last, _) = streamed(request, id, 4, false);
+        // The third arrives in two parts, one of them with the two before it.
+        let (head, tail) = third.split_at(20);
+        let _ = stream.write_all(&[&first[..], &second, head].concat());
+        thread::sleep(Duration::from_millis(30));
+        let _ = stream.write_all(&[tail, &last].concat());
+    });
+    let mut connection = connect(&peer);
+    let mut check = stream(&mut connection).unwrap();
+    for counter in 1..=4 {
+        let version = check.reply.get_document("topologyVersion").unwrap();
+        assert_eq!((version.get_i64("counter").unwrap(), check.more_to_come), (counter, counter < 4));
+        assert_eq!(connection.is_broken(), counter < 4);
+        if counter < 4 {
+            check = connection.next_in_stream(second(20)).unwrap();
+        }
+    }
+    ping(&mut connection, second(20)).unwrap();
+    assert!(connection.next_in_stream(second(20)).unwrap_err().message().contains("no further reply"));
+}
+
+#[test]
+fn a_stream_that_breaks_the_rules_breaks_the_connection() {
+    let fails = |after: fn(&Request, i32) -> Vec<u8>, words: &str| {
+        let peer = Script::start(move |mut stream, _| {
+            let Ok(Some(request)) = wire::read_request(&mut stream) else { return };
+            let (first, id) = streamed(&request, request.request_id, 1, true);
+            let _ = stream.write_all(&[first, after(&request, id)].concat());
+        });
+        let mut connection = connect(&peer);
+        stream(&mut connection).unwrap();
+        let error = connection.next_in_stream(second(20)).unwrap_err();
+        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert!(connection.is_broken() && connection.next_in_stream(second(20)).is_err());
+    };
+    fails(|_, _| Vec::new(), "closed the connection");
+    fails(|request, id| streamed(request, id, 2, true).0[..40].to_vec(), "after 40 bytes");
+    fails(|request, _| streamed(request, request.request_id, 2, true).0, "answers message");
+    fails(|request, id| [streamed(request, id, 2, false).0, vec![0]].concat(), "1 bytes after its last reply");
+    fails(|_, _| vec![0xff; 16], "negative length");
+}
+
+#[test]
+fn a_stream_that_falls_silent_ends_with_its_time_limit() {
+    let peer = answering(|stream, request| {
+        let _ = stream.write_all(&streamed(request, request.request_id, 1, true).0);
+    });
+    let mut connection = connect(&peer);
+    stream(&mut connection).unwrap();
+    let limit = Deadline::after(Duration::from_millis(50)).named("connectTimeoutMS");
+    let error = connection.next_in_stream(limit).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().starts_with("connectTimeoutMS"), "{error}");
+}

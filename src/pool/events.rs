@@ -114,12 +114,12 @@ impl PoolEvents {
 impl PoolSettings {
     /// The options as [`PoolCreatedEvent`] shows them.
     fn non_default(&self) -> ConnectionPoolOptions {
-        let mut options = ConnectionPoolOptions::default();
-        options.max_idle_time = self.max_idle_time.filter(|limit| !limit.is_zero());
-        options.max_pool_size = Some(self.max_size).filter(|size| *size != DEFAULT_MAX_SIZE);
-        options.min_pool_size = Some(self.min_size).filter(|size| *size != 0);
-        options.max_connecting = Some(self.max_connecting).filter(|count| *count != DEFAULT_MAX_CONNECTING);
-        options
+        ConnectionPoolOptions {
+            max_idle_time: self.max_idle_time.filter(|limit| !limit.is_zero()),
+            max_pool_size: Some(self.max_size).filter(|size| *size != DEFAULT_MAX_SIZE),
+            min_pool_size: Some(self.min_size).filter(|size| *size != 0),
+            max_connecting: Some(self.max_connecting).filter(|count| *count != DEFAULT_MAX_CONNECTING),
+        }
     }
 }
 

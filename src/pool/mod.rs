@@ -124,7 +124,7 @@ impl FailedAttempt {
 #[derive(Default)]
 #[must_use = "connections are closed by running it"]
 pub(crate) struct Cleanup {
-    connections: Vec<Box<Connection>>,
+    connections: Vec<Connection>,
     handles: Vec<(ShutdownHandle, ShutdownReason)>,
     fill: Vec<Filling>,
 }
@@ -337,7 +337,7 @@ impl Cleanup {
     /// Adds a connection that is to be closed.
     #[allow(dead_code, reason = "the runtime of the topology uses it")]
     pub(crate) fn add(&mut self, connection: Box<Connection>) {
-        self.connections.push(connection);
+        self.connections.push(*connection);
     }
 
     /// Does it. To be called without any lock held.

@@ -115,7 +115,7 @@ impl Shared {
     ) {
         state.disconnected(state.service_of(&idle.connection));
         self.events.closed(idle.id, reason);
-        cleanup.connections.push(idle.connection);
+        cleanup.connections.push(*idle.connection);
     }
 
     /// Takes a slot for a connection that is to be made.

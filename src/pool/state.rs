@@ -114,7 +114,7 @@ impl State {
 
     /// After a `fork`, the child begins anew: the sockets are its parent's, which goes on using them, and the threads that
     /// used or waited for some do not exist here.
-    pub(super) fn leave_to_parent(&mut self, dropped: &mut Vec<Box<Connection>>) {
+    pub(super) fn leave_to_parent(&mut self, dropped: &mut Vec<Connection>) {
         let process = fork::process();
         if self.process == process {
             return;
@@ -122,7 +122,7 @@ impl State {
         self.process = process;
         self.generation += 1;
         self.services.clear();
-        dropped.extend(self.idle.drain(..).map(|idle| idle.connection));
+        dropped.extend(self.idle.drain(..).map(|idle| *idle.connection));
         self.in_use.clear();
         self.connecting.clear();
         self.waiting.clear();

@@ -4,7 +4,7 @@ use bson::RawDocument;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::wire::header::{put_header, set_length};
-use crate::wire::{MAX_MESSAGE_BYTES, OP_MSG};
+use crate::wire::{Header, MAX_MESSAGE_BYTES, OP_MSG};
 
 /// A command to send.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +90,13 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Allows the server to send any number of replies to an encoded message.
+pub(crate) fn allow_exhaust(message: &mut [u8]) {
+    if let Some(flags) = message.get_mut(Header::BYTES..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+        *flags = (u32::from_le_bytes(*flags) | EXHAUST_ALLOWED).to_le_bytes();
+    }
+}
+
 /// Refuses what the server would not take.
 fn check_length(length: usize, documents: usize, limit: usize) -> Result<()> {
     let limit = limit.min(MAX_MESSAGE_BYTES);
@@ -112,6 +119,7 @@ fn check_length(length: usize, documents: usize, limit: usize) -> Result<()> {
 const LONG_SEQUENCE: usize = 64 * 1024;
 
 const MORE_TO_COME: u32 = 2;
+const EXHAUST_ALLOWED: u32 = 1 << 16;
 const BODY: u8 = 0;
 const SEQUENCE: u8 = 1;
 const STRING: u8 = 2;

@@ -16,7 +16,7 @@ mod message;
 mod reply;
 
 pub(crate) use header::Header;
-pub(crate) use message::{Message, Sequence};
+pub(crate) use message::{Message, Sequence, allow_exhaust};
 pub(crate) use reply::Reply;
 
 /// The op code of every message.

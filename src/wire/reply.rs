@@ -13,17 +13,28 @@ use crate::wire::header::{broken, int_at};
 pub(crate) struct Reply {
     bytes: Vec<u8>,
     document: Range<usize>,
+    more_to_come: bool,
 }
 
 impl Reply {
     /// Validates a reply that arrived whole: the first `header.length` bytes of `bytes`, which may be longer.
     pub(crate) fn decode(bytes: Vec<u8>, header: &Header) -> Result<Reply> {
+        let reply = Reply::decode_one_of_many(bytes, header)?;
+        match reply.more_to_come {
+            true => Err(broken("the reply announces more replies, which we did not ask for")),
+            false => Ok(reply),
+        }
+    }
+
+    /// The same for a reply that others may follow.
+    pub(crate) fn decode_one_of_many(bytes: Vec<u8>, header: &Header) -> Result<Reply> {
         let message = bytes
             .get(..header.length)
             .ok_or_else(|| broken(format!("the reply has {} bytes of {}", bytes.len(), header.length)))?;
         let document = document_in_msg(message)?;
         check_document(message.get(document.clone()).unwrap_or_default())?;
-        Ok(Reply { bytes, document })
+        let more_to_come = int_at(message, FLAGS_AT).is_some_and(|flags| flags as u32 & MORE_TO_COME != 0);
+        Ok(Reply { bytes, document, more_to_come })
     }
 
     /// What stands for the reply to a command that the server does not reply to: `{ ok: 1 }`.
@@ -34,7 +45,12 @@ impl Reply {
     /// A reply with this document, which no server has sent.
     pub(crate) fn of(document: RawDocumentBuf) -> Reply {
         let bytes = document.into_bytes();
-        Reply { document: 0..bytes.len(), bytes }
+        Reply { document: 0..bytes.len(), bytes, more_to_come: false }
+    }
+
+    /// Whether the server sends another reply of itself.
+    pub(crate) fn more_to_come(&self) -> bool {
+        self.more_to_come
     }
 
     /// The document.
@@ -86,9 +102,6 @@ fn check_flags(flags: u32) -> Result<()> {
     let unknown = flags & REQUIRED_BITS & !(CHECKSUM_PRESENT | MORE_TO_COME);
     if unknown != 0 {
         return Err(broken(format!("the reply has required flag bits that we do not know ({unknown:#06x})")));
-    }
-    if flags & MORE_TO_COME != 0 {
-        return Err(broken("the reply announces more replies, which we did not ask for"));
     }
     Ok(())
 }
