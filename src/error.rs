@@ -9,6 +9,7 @@ mod server;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use bson::error::ErrorKind as BsonErrorKind;
@@ -250,8 +251,8 @@ impl Error {
         self
     }
 
-    /// A copy for what is shared by many: the description of a server keeps the error, and the caller gets it too. The cause
-    /// is kept as text.
+    /// A copy for what is shared by many: the description of a server keeps the error, and the caller gets it too. Of a cause
+    /// that is neither an error of ours nor one of the system, the text is kept.
     pub(crate) fn to_shared(&self) -> Self {
         let inner = &*self.0;
         Error(Box::new(Inner {
@@ -264,7 +265,7 @@ impl Error {
             namespace: inner.namespace.clone(),
             document: inner.document.clone(),
             elapsed: inner.elapsed,
-            source: inner.source.as_ref().map(|source| source.to_string().into()),
+            source: inner.source.as_deref().map(|source| copy_of(source)),
             servers: inner.servers.clone(),
         }))
     }
@@ -670,6 +671,19 @@ fn cause_text(source: &(dyn StdError + Send + Sync + 'static)) -> String {
     }) {
         Some(message) => shown(message),
         None => source.to_string(),
+    }
+}
+
+fn copy_of(source: &(dyn StdError + Send + Sync + 'static)) -> Box<dyn StdError + Send + Sync> {
+    if let Some(error) = source.downcast_ref::<Error>() {
+        return Box::new(error.to_shared());
+    }
+    match source.downcast_ref::<io::Error>() {
+        Some(error) => match error.raw_os_error() {
+            Some(code) => Box::new(io::Error::from_raw_os_error(code)),
+            None => Box::new(io::Error::new(error.kind(), error.to_string())),
+        },
+        None => source.to_string().into(),
     }
 }
 

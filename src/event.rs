@@ -3,7 +3,6 @@
 //! Commands that carry credentials, and their replies, are shown empty, as the Command Logging and Monitoring specification asks.
 
 pub mod cmap;
-#[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
 mod queue;
 pub mod sdam;
 mod tls_info;

@@ -30,7 +30,7 @@
 //! | `uri`, `credential`, `options` | connection string and code become validated options |
 //! | `description`, `dns`, `document`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a socket |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
-//! | `pool`, `server`, `topology` | which server, and which of its connections |
+//! | `pool`, `server`, `topology` | what is known about the servers, which of them an operation goes to, and which of its connections |
 //! | `client`, `cursor`, `collection`, `database` | `client/execute.rs` runs an operation from the choice of a server to the reply; the rest is the public face |
 //!
 //! On a connection that is open, `database.run_command(..).run()` reaches the call that writes to the socket through four
@@ -42,12 +42,12 @@
 //! # Reference
 //!
 //! The [`guide`] has a page for each subject: [authentication](guide::authentication), [OIDC](guide::oidc), [TLS](guide::tls),
-//! [hosts from DNS](guide::srv), [proxies](guide::proxy), [connection string options](guide::options),
+//! [deployments](guide::deployments), [hosts from DNS](guide::srv), [proxies](guide::proxy), [connection string options](guide::options),
 //! [Cargo features](guide::features), [benchmarks](guide::benchmarks).
 //!
 //! # What it promises
 //!
-//! - It keeps no thread of its own. Look-ups of names and staggered connects use short-lived ones.
+//! - It keeps no thread of its own. Look-ups of names, staggered connects and checks of several servers use short-lived ones.
 //! - No call outlives its time limit: `timeoutMS`, `connectTimeoutMS`, `socketTimeoutMS`, `serverSelectionTimeoutMS`,
 //!   `waitQueueTimeoutMS`.
 //! - The server's knowledge of the password is verified before a login counts as done, and nothing is sent over TLS before the

@@ -38,6 +38,8 @@ pub enum WarningKind {
     Revocation,
     /// A certificate given to the client that has expired, or is not valid yet.
     Validity,
+    /// A server that reports about its deployment what cannot be right.
+    Deployment,
     /// A file with certificates or a key that changed and cannot be used; what it held before stays in use.
     NotRenewed,
 }
@@ -84,7 +86,6 @@ impl WarningSink {
     }
 
     /// Logs a warning and hands it to the handler.
-    #[allow(dead_code, reason = "only code behind features warns while a client works")]
     pub(crate) fn warn(&self, kind: WarningKind, message: impl Into<String>) {
         self.notify(&Warning::new(kind, message));
     }

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use bson::raw::cstr;
-use bson::{RawDocumentBuf, rawdoc};
+use bson::{RawDocument, RawDocumentBuf};
 
 use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
 use crate::deadline::Deadline;
-use crate::description::{ServerDescription, ServerType};
+use crate::description::ServerDescription;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
 use crate::error::{Error, ErrorKind, Result, Stage, command_error};
+use crate::event::sdam::TopologyType;
 use crate::handshake::append_server_api;
 use crate::operation::{Command, Namespace, Operation, Target};
-use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::pool::PooledConnection;
 use crate::server::Server;
+use crate::topology::{CommandFailure, Selected, read_preference_document};
 use crate::wire::{Message, Reply};
 
 const MAX_TIME: &str = "maxTimeMS";
@@ -27,9 +28,10 @@ impl ClientInner {
     /// another login, the connection is logged in again and the command is sent once more.
     pub(crate) fn execute<O: Operation>(&self, operation: &mut O, deadline: Deadline) -> Result<O::Output> {
         // A server that suits the operation, a connection to it, and the command as this server understands it.
-        let (server, mut connection) = self.check_out(operation.target(), deadline)?;
+        let (selected, mut connection) = self.check_out(operation.target(), deadline)?;
+        let server = &selected.server;
         let mut command = operation.build(connection.description())?;
-        let limits_server = self.complete(&mut command, connection.description(), deadline)?;
+        let limits_server = self.complete(&mut command, selected.topology_type, connection.description(), deadline)?;
         // A getMore works with what the command that opened its cursor left of the limit.
         let limit_is_ours = limits_server || (command.name == "getMore" && self.limits_operations());
         if let Some(buffer) = command.reply_buffer.take() {
@@ -47,7 +49,6 @@ impl ClientInner {
                 sequence: command.sequence,
                 more_to_come: !command.acknowledged,
             };
-            let generation = connection.generation();
             let received = if command.acknowledged {
                 connection.run(&message, limit)
             } else {
@@ -61,17 +62,18 @@ impl ClientInner {
             });
             let error = match outcome {
                 Ok(reply) => {
+                    self.look_at_state(server, &connection, reply.document());
                     active.succeeded(reply.document());
                     break reply;
                 }
                 Err(error) => error,
             };
-            server.failed(&error, generation);
+            self.report(server, &connection, &error, error.server_response());
             let error = active.failed(error);
             if error.code() != Some(REAUTHENTICATION_REQUIRED) || logged_in_again {
                 return Err(explain(error, operation.namespace(), limit_is_ours));
             }
-            self.reauthenticate(&server, &mut connection, deadline)?;
+            self.reauthenticate(server, &mut connection, deadline)?;
             logged_in_again = true;
             if limits_server {
                 // The second time the server has less time than at first.
@@ -85,35 +87,55 @@ impl ClientInner {
     }
 
     /// A server that suits the target, and a connection to it.
-    ///
-    /// A server that cannot be reached is an error at once, or with `serverSelectionTryOnce=false` after
-    /// `serverSelectionTimeoutMS`.
-    fn check_out(&self, target: Target<'_>, operation: Deadline) -> Result<(Arc<Server>, PooledConnection)> {
-        let selection = self.topology().begin_selection(operation);
+    fn check_out(&self, target: Target<'_>, operation: Deadline) -> Result<(Selected, PooledConnection)> {
+        let selection = self.topology().selection_deadline(operation);
         // With a limit on the whole operation, that one counts; without it, each step has its own.
         let (queue, connect) = match operation.instant() {
-            Some(_) => (operation, selection.deadline()),
+            Some(_) => (operation, selection),
             None => {
                 let queue = Deadline::after_option(self.options().wait_queue_timeout).named("waitQueueTimeoutMS");
                 (queue, Deadline::NEVER)
             }
         };
-        loop {
-            let server = self.topology().select(target)?;
-            match server.check_out(queue, connect) {
-                Ok(connection) => {
-                    self.topology().check(&server, connection.description())?;
-                    return Ok((server, connection));
-                }
-                Err(error) => self.topology().wait_to_try_again(error, selection)?,
-            }
+        let mut selected = self.topology().select(target, selection)?;
+        let opened = selected.opened.take();
+        // The topology hears of an attempt that failed from the pool.
+        let connection = selected.server.check_out(queue, connect, opened).map_err(|failure| failure.error)?;
+        self.topology().check(&selected.server, connection.description())?;
+        Ok((selected, connection))
+    }
+
+    /// Tells the topology that a command failed on a connection that was established.
+    fn report(&self, server: &Arc<Server>, connection: &PooledConnection, error: &Error, reply: Option<&RawDocument>) {
+        let failure = CommandFailure {
+            error,
+            reply,
+            handshake_completed: true,
+            generation: connection.generation(),
+            service_id: connection.info().service_id,
+        };
+        self.topology().command_failed(server, &failure);
+    }
+
+    /// A server that steps down may report so beside a write that it has done.
+    fn look_at_state(&self, server: &Arc<Server>, connection: &PooledConnection, reply: &RawDocument) {
+        if let Ok(Some(_)) = reply.get("writeConcernError") {
+            let message = "the server reported beside a write that its state has changed";
+            let error = Error::new(ErrorKind::ServerSelection, Stage::Command, message).with_address(server.address());
+            self.report(server, connection, &error, Some(reply));
         }
     }
 
     /// Adds to a command what depends on the client, the server and the moment. True: it got a `maxTimeMS` from `timeoutMS`.
-    fn complete(&self, command: &mut Command<'_>, server: &ServerDescription, deadline: Deadline) -> Result<bool> {
+    fn complete(
+        &self,
+        command: &mut Command<'_>,
+        topology_type: TopologyType,
+        server: &ServerDescription,
+        deadline: Deadline,
+    ) -> Result<bool> {
         if let Some(preference) = command.read_preference
-            && let Some(document) = read_preference_document(preference, server.server_type)
+            && let Some(document) = read_preference_document(topology_type, server.server_type, preference)
         {
             command.body.append(cstr!("$readPreference"), document);
         }
@@ -133,9 +155,17 @@ impl ClientInner {
 
     /// Logs the connection in again. A login that fails means for the server what it means on a new connection: no other
     /// connection of that generation is used again.
-    fn reauthenticate(&self, server: &Server, connection: &mut PooledConnection, deadline: Deadline) -> Result<()> {
-        let generation = connection.generation();
-        self.factory().reauthenticate(connection, deadline).inspect_err(|_| server.login_failed(generation))
+    fn reauthenticate(
+        &self,
+        server: &Arc<Server>,
+        connection: &mut PooledConnection,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let (generation, service_id) = (connection.generation(), connection.info().service_id);
+        self.factory().reauthenticate(connection, deadline).inspect_err(|error| {
+            let failure = CommandFailure { error, reply: None, handshake_completed: false, generation, service_id };
+            self.topology().command_failed(server, &failure);
+        })
     }
 }
 
@@ -167,15 +197,4 @@ fn replace_max_time(command: &mut Command<'_>, left: i64) {
         }
     }
     command.body = body;
-}
-
-/// The `$readPreference` for a server of this type: none for a standalone server; for a mongos all but `primary`. A member of a
-/// replica set that is the only server of the deployment is told that any member will do.
-fn read_preference_document(preference: &ReadPreference, server: ServerType) -> Option<RawDocumentBuf> {
-    match server {
-        ServerType::Standalone => None,
-        ServerType::Mongos => (*preference != ReadPreference::default()).then(|| preference.to_document()),
-        _ if preference.mode() == ReadPreferenceMode::Primary => Some(rawdoc! { "mode": "primaryPreferred" }),
-        _ => Some(preference.to_document()),
-    }
 }

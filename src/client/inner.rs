@@ -9,7 +9,6 @@ use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
 use crate::document::NestingLimits;
 use crate::error::Result;
-use crate::event::EventQueue;
 use crate::fork;
 use crate::locks::lock;
 use crate::operation::Namespace;
@@ -17,17 +16,12 @@ use crate::operation::kill_cursors::KillCursors;
 use crate::options::{ClientOptions, DriverInfo, ServerAddress};
 use crate::topology::Topology;
 
-/// How long the close of a client waits for the delivery of its last events.
-const LAST_EVENTS: Duration = Duration::from_secs(1);
-
 /// The state that all clones of a client share.
 pub(crate) struct ClientInner {
     options: ClientOptions,
     /// What connections to all servers are made with.
     factory: Arc<ConnectionFactory>,
     topology: Topology,
-    /// What the handlers of pool events and discovery events have not got yet.
-    events: Arc<EventQueue>,
     closed: AtomicBool,
     /// The cursors that are open on a server, by their id, so that closing the client can end them.
     cursors: Mutex<HashMap<i64, CursorHandle>>,
@@ -65,14 +59,12 @@ impl ClientInner {
     /// Checks the options that concern connections, and reads the files that they name. Connects to no server.
     pub(crate) fn new(mut options: ClientOptions) -> Result<Self> {
         let factory = Arc::new(ConnectionFactory::new(&options)?);
-        let events = Arc::new(EventQueue::new(None, options.cmap_event_handler.clone()));
-        let topology = Topology::new(&options, &factory, &events)?;
+        let topology = Topology::new(&options, &factory)?;
         options.warnings.extend_from_slice(factory.warnings());
         Ok(ClientInner {
             options,
             factory,
             topology,
-            events,
             closed: AtomicBool::new(false),
             cursors: Mutex::new(HashMap::new()),
         })
@@ -82,7 +74,7 @@ impl ClientInner {
         &self.options
     }
 
-    pub(super) fn topology(&self) -> &Topology {
+    pub(crate) fn topology(&self) -> &Topology {
         &self.topology
     }
 
@@ -147,7 +139,6 @@ impl ClientInner {
         }
         self.topology.close();
         self.factory.close();
-        self.events.wait_until_delivered(LAST_EVENTS);
     }
 
     pub(crate) fn cursor_opened(&self, id: i64, cursor: CursorHandle) {

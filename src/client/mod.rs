@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::event::sdam::TopologyDescription;
 use crate::operation::ping::Ping;
 use crate::options::{ClientOptions, DriverInfo};
 use crate::warning::{Warning, WarningSink};
@@ -99,6 +100,23 @@ impl Client {
     /// [The errors of every action](crate::action#errors).
     pub fn ping(&self) -> Result<()> {
         self.0.execute(&mut Ping, self.0.operation_deadline())
+    }
+
+    /// What the client knows about its deployment now: the servers, their types and round trip times, and the last error of each.
+    ///
+    /// Nothing is asked for. Until the first operation nothing is known but the hosts of the options.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// client.ping()?;
+    /// for server in client.topology().servers() {
+    ///     println!("{} is {}", server.address(), server.server_type());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn topology(&self) -> TopologyDescription {
+        self.0.topology().description()
     }
 
     /// What the options were accepted with, and deserves a second look.

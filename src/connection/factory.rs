@@ -38,11 +38,8 @@ pub(crate) struct ConnectionFactory {
 #[derive(Debug)]
 pub(crate) struct OpenedConnection {
     connection: Connection,
-    /// When it must be established.
-    connecting: Deadline,
     /// How long the hello took.
     round_trip_time: Duration,
-    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
     /// The reply to hello. It may hold the start of an authentication.
     reply: RawDocumentBuf,
     after_hello: AfterHello,
@@ -64,13 +61,11 @@ impl OpenedConnection {
         self.after_hello.hello.service_id
     }
 
-    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
     /// The number that the server gave it.
     pub(crate) fn server_connection_id(&self) -> Option<i64> {
         self.after_hello.hello.connection_id
     }
 
-    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
     /// The server's reply, without the start of an authentication that may have come with it.
     pub(crate) fn reply(&self) -> RawDocumentBuf {
         let mut shown = RawDocumentBuf::new();
@@ -86,9 +81,13 @@ impl OpenedConnection {
         self.connection.shutdown_handle()
     }
 
-    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
-    /// The connection, to be used for checks only: it is never authenticated.
-    pub(crate) fn into_check_connection(self) -> Connection {
+    /// The connection itself, to send the command of a check on it.
+    pub(crate) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// The connection, which is never authenticated then.
+    pub(crate) fn into_connection(self) -> Connection {
         self.connection
     }
 }
@@ -112,11 +111,10 @@ impl ConnectionFactory {
         })
     }
 
-    /// Connects to a server and says hello.
+    /// Connects to a server for an operation, and says hello.
     ///
-    /// The name look-up, TCP and TLS together have `connectTimeoutMS`, and for a check hello has it once more; none of it
-    /// outlives `deadline`. Errors name the stage, the server, and the time it took. `opened` gets a handle that can end the
-    /// handshake from another thread.
+    /// The name look-up, TCP and TLS together have `connectTimeoutMS`; none of it outlives `deadline`. Errors name the stage, the
+    /// server, and the time it took. `opened` gets a handle that can end the handshake from another thread.
     pub(crate) fn open(
         &self,
         address: &ServerAddress,
@@ -124,11 +122,32 @@ impl ConnectionFactory {
         deadline: Deadline,
         opened: impl FnOnce(ShutdownHandle),
     ) -> Result<OpenedConnection> {
+        let limits = (self.connect_deadline(deadline), deadline);
+        self.open_within(address, purpose, limits, &|| self.command_deadline(deadline), opened)
+    }
+
+    /// Connects to a server for a check, and says hello. Connecting has `connectTimeoutMS`, and hello has it once more.
+    pub(crate) fn open_for_check(
+        &self,
+        address: &ServerAddress,
+        purpose: HelloFor,
+        opened: impl FnOnce(ShutdownHandle),
+    ) -> Result<OpenedConnection> {
+        let limits = (self.check_deadline(), Deadline::NEVER);
+        self.open_within(address, purpose, limits, &|| self.check_deadline(), opened)
+    }
+
+    /// `limits`: when connecting must end, and the operation; `step`: when a command that is sent now must have its reply.
+    fn open_within(
+        &self,
+        address: &ServerAddress,
+        purpose: HelloFor,
+        limits: (Deadline, Deadline),
+        step: &dyn Fn() -> Deadline,
+        opened: impl FnOnce(ShutdownHandle),
+    ) -> Result<OpenedConnection> {
         let began = Instant::now();
-        let connecting = match purpose {
-            HelloFor::Operation { .. } => self.connect_deadline(deadline),
-            HelloFor::Check => self.check_deadline(),
-        };
+        let (connecting, deadline) = limits;
         let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting)?;
         opened(transport.shutdown_handle());
         let presented = transport.presented().cloned();
@@ -136,12 +155,8 @@ impl ConnectionFactory {
         let target = self.target(host(address), presented.as_ref(), connecting, deadline);
         let (mut said, mut round_trip_time) = (None, Duration::ZERO);
         let answered = self.handshake.say_hello(purpose, &target, &mut |database, command| {
-            let limit = match purpose {
-                HelloFor::Operation { .. } => self.command_deadline(deadline),
-                HelloFor::Check => self.check_deadline(),
-            };
             let sent = Instant::now();
-            let reply = connection.send_handshake_command(database, command, limit)?;
+            let reply = connection.send_handshake_command(database, command, step())?;
             round_trip_time = sent.elapsed();
             said = Some(reply.clone());
             Ok(reply)
@@ -150,7 +165,7 @@ impl ConnectionFactory {
             Ok(after_hello) => {
                 connection.introduced(&after_hello.hello);
                 let reply = said.unwrap_or_default();
-                Ok(OpenedConnection { connection, connecting, round_trip_time, reply, after_hello })
+                Ok(OpenedConnection { connection, round_trip_time, reply, after_hello })
             }
             Err(error) => Err(hint_at_tls(error, self.tls.is_some(), presented.as_ref())
                 .with_address(address)
@@ -161,9 +176,9 @@ impl ConnectionFactory {
     /// Authenticates a connection that has said hello, and gives it its number in its pool.
     pub(crate) fn authenticate(&self, opened: OpenedConnection, id: u64, deadline: Deadline) -> Result<Connection> {
         let began = Instant::now();
-        let OpenedConnection { mut connection, connecting, after_hello, .. } = opened;
+        let OpenedConnection { mut connection, after_hello, .. } = opened;
         let (address, presented) = (connection.address.clone(), connection.transport.presented().cloned());
-        let target = self.target(host(&address), presented.as_ref(), connecting, deadline);
+        let target = self.target(host(&address), presented.as_ref(), self.connect_deadline(deadline), deadline);
         let outcome = self.handshake.authenticate(after_hello, &target, &mut |database, command| {
             connection.send_handshake_command(database, command, self.command_deadline(deadline))
         });
@@ -178,7 +193,6 @@ impl ConnectionFactory {
         }
     }
 
-    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
     /// Checks a server on a connection that has said hello before.
     pub(crate) fn check(
         &self,

@@ -172,7 +172,6 @@ impl Connection {
         Ok(mem::replace(&mut self.next_request_id, new_request_id()))
     }
 
-    #[allow(dead_code, reason = "the runtime of the topology that uses it comes next")]
     /// Sends the command of a check and reads the reply: what the server reports, its words, and how long they took.
     pub(crate) fn check(
         &mut self,

@@ -8,14 +8,12 @@
 
 mod ask;
 mod message;
-#[allow(dead_code, reason = "the topology polls once it holds several servers")]
 mod polling;
 mod seedlist;
 mod servers;
 
-#[cfg_attr(not(test), allow(unused_imports, reason = "the topology polls once it holds several servers"))]
 pub(crate) use polling::SrvPolling;
-#[cfg_attr(not(test), allow(unused_imports, reason = "the topology polls once it holds several servers"))]
+#[cfg(test)]
 pub(crate) use seedlist::random_below;
 
 #[cfg(any(test, fuzzing))]

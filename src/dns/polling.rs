@@ -37,6 +37,11 @@ impl SrvPolling {
         now >= self.next
     }
 
+    /// It is being asked: the next question follows when the answer is recorded, or a minute later if that never happens.
+    pub(crate) fn asked(&mut self, now: Instant) {
+        self.next = now + SHORTEST_INTERVAL;
+    }
+
     /// The question, as a copy for the thread that waits for the answer.
     pub(crate) fn lookup(&self) -> SrvLookup {
         self.lookup.clone()

@@ -11,6 +11,9 @@ pub mod oidc {}
 #[doc = include_str!("tls.md")]
 pub mod tls {}
 
+#[doc = include_str!("deployments.md")]
+pub mod deployments {}
+
 #[doc = include_str!("srv.md")]
 pub mod srv {}
 

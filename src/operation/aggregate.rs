@@ -32,7 +32,10 @@ impl Operation for Aggregate<'_> {
     type Output = CursorReply;
 
     fn target(&self) -> Target<'_> {
-        Target::of(SelectionCriteria::preference(self.options.selection_criteria.as_ref()))
+        match SelectionCriteria::preference(self.options.selection_criteria.as_ref()) {
+            Some(preference) if self.writes() => Target::ReadableAndWritable(preference),
+            preference => Target::of(preference),
+        }
     }
 
     fn retry(&self) -> Retry {

@@ -67,6 +67,8 @@ pub(crate) enum Target<'a> {
     Writable,
     /// A server that the read preference allows.
     Readable(&'a ReadPreference),
+    /// A server that the read preference allows and that can write the result of a read; before MongoDB 5.0 only a primary can.
+    ReadableAndWritable(&'a ReadPreference),
     /// This server and no other: it holds the state that the operation is about.
     Pinned(&'a ServerAddress),
 }

@@ -19,6 +19,7 @@ use crate::credential::{
 };
 use crate::error::{Error, Result};
 use crate::event::cmap::CmapEvent;
+use crate::event::sdam::SdamEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::{Resolver, SharedResolver, name_server};
@@ -235,6 +236,22 @@ impl ClientOptionsBuilder {
     /// ```
     pub fn cmap_event_handler(mut self, handler: EventHandler<CmapEvent>) -> Self {
         self.given.cmap_event_handler = Some(handler);
+        self
+    }
+
+    /// A function that is called with each event of server discovery: what the client learns about its servers, and the checks of
+    /// them. In order, by one thread at a time, which may be one that the driver has started. It may use the client.
+    ///
+    /// ```
+    /// # use mongo_blocking::event::{EventHandler, sdam::SdamEvent};
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let handler = EventHandler::new(|event: &SdamEvent| println!("{event:?}"));
+    /// let options = ClientOptions::builder().host("localhost").sdam_event_handler(handler).build()?;
+    /// # Ok::<(), mongo_blocking::error::Error>(())
+    /// ```
+    pub fn sdam_event_handler(mut self, handler: EventHandler<SdamEvent>) -> Self {
+        self.given.sdam_event_handler = Some(handler);
         self
     }
 
@@ -536,7 +553,8 @@ impl ClientOptionsBuilder {
         self.millis(OptionId::ServerSelectionTimeoutMs, limit)
     }
 
-    /// Whether server selection fails after one check of the servers (`serverSelectionTryOnce`); default true.
+    /// Whether an operation that finds no suitable server gives up after one round of checks (`serverSelectionTryOnce`), instead
+    /// of going on until `serverSelectionTimeoutMS`. Not given: true for a single host without `replicaSet`, else false.
     pub fn server_selection_try_once(self, once: bool) -> Self {
         self.bool(OptionId::ServerSelectionTryOnce, once)
     }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::credential::Credential;
 use crate::event::cmap::CmapEvent;
+use crate::event::sdam::SdamEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
@@ -86,8 +87,8 @@ impl ClientOptions {
         self.server_selection_timeout
     }
 
-    /// `serverSelectionTryOnce`.
-    pub fn server_selection_try_once(&self) -> bool {
+    /// `serverSelectionTryOnce`. `None`: it was not given, and the number of hosts decides.
+    pub fn server_selection_try_once(&self) -> Option<bool> {
         self.server_selection_try_once
     }
 
@@ -255,6 +256,11 @@ impl ClientOptions {
     /// The function that is called with each event of the connection pools.
     pub fn cmap_event_handler(&self) -> Option<&EventHandler<CmapEvent>> {
         self.cmap_event_handler.as_ref()
+    }
+
+    /// The function that is called with each event of server discovery.
+    pub fn sdam_event_handler(&self) -> Option<&EventHandler<SdamEvent>> {
+        self.sdam_event_handler.as_ref()
     }
 
     /// The function that is called with each warning.

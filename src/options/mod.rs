@@ -55,6 +55,7 @@ pub use crate::uri::{ServerAddress, percent_decode, percent_encode};
 use crate::credential::Credential;
 use crate::error::Result;
 use crate::event::cmap::CmapEvent;
+use crate::event::sdam::SdamEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::warning::Warning;
@@ -86,7 +87,7 @@ pub struct ClientOptions {
     pub(crate) connect_timeout: Duration,
     pub(crate) socket_timeout: Option<Duration>,
     pub(crate) server_selection_timeout: Duration,
-    pub(crate) server_selection_try_once: bool,
+    pub(crate) server_selection_try_once: Option<bool>,
     pub(crate) wait_queue_timeout: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_pool_size: u32,
@@ -106,6 +107,7 @@ pub struct ClientOptions {
     pub(crate) max_document_nesting: u32,
     pub(crate) command_event_handler: Option<EventHandler<CommandEvent>>,
     pub(crate) cmap_event_handler: Option<EventHandler<CmapEvent>>,
+    pub(crate) sdam_event_handler: Option<EventHandler<SdamEvent>>,
     pub(crate) warning_handler: Option<EventHandler<Warning>>,
     pub(crate) policy: SecurityPolicy,
     pub(crate) warnings: Vec<Warning>,

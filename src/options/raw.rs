@@ -9,6 +9,7 @@ use super::tls_types::{TlsBytes, TlsIdentity};
 use super::{DriverInfo, HedgedReadOptions, ServerAddress, ServerApi, TlsVersion};
 use crate::credential::{AllowedHosts, OidcCommand, SharedAwsProvider, SharedOidcCallback};
 use crate::event::cmap::CmapEvent;
+use crate::event::sdam::SdamEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
@@ -43,6 +44,7 @@ pub(super) struct RawOptions {
     pub(super) hedged_reads: Option<HedgedReadOptions>,
     pub(super) command_event_handler: Option<EventHandler<CommandEvent>>,
     pub(super) cmap_event_handler: Option<EventHandler<CmapEvent>>,
+    pub(super) sdam_event_handler: Option<EventHandler<SdamEvent>>,
     pub(super) warning_handler: Option<EventHandler<Warning>>,
     pub(super) aws_provider: Option<SharedAwsProvider>,
     pub(super) tls_ca_pem: Option<TlsBytes>,

@@ -84,6 +84,7 @@ pub(crate) enum OptionId {
     WarningHandler,
     CommandEventHandler,
     CmapEventHandler,
+    SdamEventHandler,
     SecurityPolicy,
 }
 

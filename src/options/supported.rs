@@ -23,9 +23,6 @@ impl ClientOptions {
         if self.given.srv_host.is_some() && !cfg!(feature = "srv") {
             return Err(needs_feature("mongodb+srv", "srv"));
         }
-        if self.hosts.len() > 1 {
-            return Err(not_yet("a list of several hosts").with_hint("name one of them; add directConnection=true"));
-        }
         if self.tls.is_some() {
             self.hosts.iter().try_for_each(check_host_name)?;
         }

@@ -292,9 +292,9 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "serverSelectionTryOnce",
         ValueKind::Bool,
         "server_selection_try_once",
-        "Whether server selection fails after one check of the servers.",
+        "Whether to check the servers only once before giving up.",
     )
-    .default(DefaultValue::Bool(true)),
+    .default(DefaultValue::Words("true for one host without replicaSet, else false")),
     query(
         OptionId::WaitQueueTimeoutMs,
         "waitQueueTimeoutMS",
@@ -334,7 +334,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "replicaSet",
         ANY_TEXT,
         "replica_set",
-        "The replica set's name; a server that is not in it is refused.",
+        "The replica set's name; servers that are not in it are left out.",
     ),
     query(
         OptionId::DirectConnection,
@@ -636,6 +636,13 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "EventHandler",
         "cmap_event_handler",
         "A function that is called with each event of the connection pools.",
+    ),
+    code(
+        OptionId::SdamEventHandler,
+        "(discovery events)",
+        "EventHandler",
+        "sdam_event_handler",
+        "A function that is called with what the client learns about its servers, and with each check of one.",
     ),
     code(
         OptionId::SecurityPolicy,

@@ -41,7 +41,7 @@ use bson::oid::ObjectId;
 use crate::connection::{Connection, ConnectionFactory, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
-use crate::error::{Error, ErrorKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::event::EventQueue;
 use crate::event::cmap::ConnectionClosedReason;
 use crate::fork;
@@ -98,6 +98,7 @@ pub(crate) struct CheckOutFailure {
     pub(crate) error: Error,
     /// The attempt to connect that failed; `None` where there was no attempt, and where it ended before a load balancer had
     /// named the service, so that nothing follows from it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the observer is told before; retries will look at it"))]
     pub(crate) attempt: Option<FailedAttempt>,
 }
 
@@ -115,8 +116,9 @@ pub(crate) struct FailedAttempt {
 impl FailedAttempt {
     /// Whether the connections of this generation are to be given up. A server that refuses the client refuses all of its
     /// connections; an overloaded network does not concern those that exist.
+    #[cfg(test)]
     pub(crate) fn condemns_others(&self, error: &Error) -> bool {
-        !self.own_limit && !error.contains_label(SYSTEM_OVERLOADED_ERROR)
+        !self.own_limit && !error.contains_label(crate::error::SYSTEM_OVERLOADED_ERROR)
     }
 }
 
@@ -217,7 +219,6 @@ impl Pool {
     }
 
     /// An idle connection to check the server on, if there is one and no thread waits for it. No event tells of it.
-    #[allow(dead_code, reason = "the runtime of the topology uses it")]
     pub(crate) fn borrow_idle(&self) -> Option<PooledConnection> {
         let shared = &self.shared;
         // Declared before the guard, hence dropped after it: closing a TLS connection writes.
@@ -231,13 +232,11 @@ impl Pool {
     }
 
     /// Whether a connection is idle.
-    #[allow(dead_code, reason = "the runtime of the topology uses it")]
     pub(crate) fn has_idle(&self) -> bool {
         !self.shared.lock().idle.is_empty()
     }
 
     /// How many connections operations use now.
-    #[allow(dead_code, reason = "the runtime of the topology uses it")]
     pub(crate) fn in_use(&self) -> usize {
         self.shared.lock().in_use.len()
     }
@@ -318,16 +317,10 @@ impl Pool {
         shared.events.pool_closed();
         cleanup
     }
-
-    /// The server.
-    pub(crate) fn address(&self) -> &Arc<ServerAddress> {
-        &self.shared.address
-    }
 }
 
 impl Cleanup {
     /// Adds what is left to do elsewhere.
-    #[allow(dead_code, reason = "the runtime of the topology uses it")]
     pub(crate) fn merge(&mut self, other: Cleanup) {
         self.connections.extend(other.connections);
         self.handles.extend(other.handles);
@@ -335,9 +328,13 @@ impl Cleanup {
     }
 
     /// Adds a connection that is to be closed.
-    #[allow(dead_code, reason = "the runtime of the topology uses it")]
     pub(crate) fn add(&mut self, connection: Box<Connection>) {
         self.connections.push(*connection);
+    }
+
+    /// Adds a connection that is to be ended from this side.
+    pub(crate) fn end(&mut self, handle: ShutdownHandle, reason: ShutdownReason) {
+        self.handles.push((handle, reason));
     }
 
     /// Does it. To be called without any lock held.

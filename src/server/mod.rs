@@ -1,68 +1,174 @@
-//! One server: its address, its connections, and what an error says about it.
+//! One server: its address, its pool of connections, and the connection that it is checked on.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
+use bson::oid::ObjectId;
+
+use crate::connection::{OpenedConnection, ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Stage};
+use crate::locks::lock;
 use crate::options::ServerAddress;
-use crate::pool::{Pool, PooledConnection};
+use crate::pool::{CheckOutFailure, Cleanup, Pool, PooledConnection};
 
 /// A server of the deployment.
 pub(crate) struct Server {
-    pool: Pool,
+    address: Arc<ServerAddress>,
+    /// Made when the server is first found usable.
+    pool: OnceLock<Pool>,
+    /// How many operations have chosen it and are not over.
+    operations: AtomicUsize,
+    check: Mutex<CheckSlot>,
 }
 
+/// The connection for checks. It is outside the pool and never authenticated, unless an operation takes it over.
+#[derive(Default)]
+struct CheckSlot {
+    idle: Option<CheckConnection>,
+    /// What can end the check that is running.
+    running: Option<ShutdownHandle>,
+    closed: bool,
+}
+
+/// A connection that has said hello, and since when it is idle.
+pub(crate) struct CheckConnection {
+    pub(crate) opened: OpenedConnection,
+    pub(crate) since: Instant,
+    /// Whether it says what an operation's connection says, and nothing was sent on it since.
+    pub(crate) fits_operations: bool,
+}
+
+/// An operation that has chosen a server. It counts until this is dropped.
+pub(crate) struct OperationCount(Arc<Server>);
+
 impl Server {
-    pub(crate) fn new(pool: Pool) -> Self {
-        // Until the first operation nothing connects, so minPoolSize waits for that.
-        drop(pool.ready());
-        Server { pool }
+    pub(crate) fn new(address: ServerAddress) -> Self {
+        Server {
+            address: Arc::new(address),
+            pool: OnceLock::new(),
+            operations: AtomicUsize::new(0),
+            check: Mutex::default(),
+        }
     }
 
     pub(crate) fn address(&self) -> &Arc<ServerAddress> {
-        self.pool.address()
+        &self.address
     }
 
-    /// A connection out of the pool, or a new one. `queue` limits the wait for the pool, `connect` the making of a connection.
-    pub(crate) fn check_out(&self, queue: Deadline, connect: Deadline) -> Result<PooledConnection> {
-        self.pool.check_out(queue, connect, None).map_err(|failure| {
-            // A server that refuses the client refuses all of its connections. An overloaded network does not concern those
-            // that exist.
-            if let Some(attempt) = failure.attempt
-                && attempt.condemns_others(&failure.error)
-            {
-                self.clear(attempt.generation);
+    /// Its pool, if it was ever found usable.
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.pool.get()
+    }
+
+    /// Its pool, made by `make` if there is none.
+    pub(crate) fn pool_or(&self, make: impl FnOnce() -> Pool) -> &Pool {
+        self.pool.get_or_init(make)
+    }
+
+    /// The generation of its pool.
+    pub(crate) fn generation(&self, service_id: Option<ObjectId>) -> u64 {
+        self.pool().map_or(0, |pool| pool.generation(service_id))
+    }
+
+    /// A connection out of the pool, or a new one; `opened` is one that was made for this server already. `queue` limits the
+    /// wait for the pool, `connect` the making of a connection.
+    pub(crate) fn check_out(
+        &self,
+        queue: Deadline,
+        connect: Deadline,
+        opened: Option<OpenedConnection>,
+    ) -> Result<PooledConnection, CheckOutFailure> {
+        match self.pool() {
+            Some(pool) => pool.check_out(queue, connect, opened),
+            None => {
+                let message = "the server was not found usable so far";
+                let error = Error::new(ErrorKind::PoolCleared, Stage::CheckOut, message).with_address(&self.address);
+                Err(CheckOutFailure { error, attempt: None })
             }
-            failure.error
-        })
-    }
-
-    fn clear(&self, generation: u64) {
-        if self.pool.generation(None) == generation {
-            let cleanup = self.pool.clear(false, None);
-            let made_ready = self.pool.ready();
-            cleanup.run();
-            made_ready.run();
         }
     }
 
-    /// Draws the conclusion from a command that failed on a connection of this generation: after a network error no connection
-    /// of that generation is used again.
-    ///
-    /// A time limit that ran out is not such an error: the server may be slow with this one command.
-    pub(crate) fn failed(&self, error: &Error, generation: u64) {
-        if error.is_network_error() && !error.is_network_timeout() {
-            self.clear(generation);
+    /// How many operations have chosen it and are not over.
+    pub(crate) fn operation_count(&self) -> usize {
+        self.operations.load(Ordering::Relaxed)
+    }
+
+    /// Counts an operation.
+    pub(crate) fn count_operation(self: &Arc<Self>) -> OperationCount {
+        self.operations.fetch_add(1, Ordering::Relaxed);
+        OperationCount(self.clone())
+    }
+
+    /// Takes the idle check connection.
+    pub(crate) fn take_check_connection(&self) -> Option<CheckConnection> {
+        lock(&self.check).idle.take()
+    }
+
+    /// Takes the idle check connection for an operation, if it is one that was made just now and the pool has none.
+    pub(crate) fn take_for_operation(&self, now: Instant) -> Option<OpenedConnection> {
+        if self.pool().is_none_or(Pool::has_idle) {
+            return None;
+        }
+        let mut slot = lock(&self.check);
+        let fits = |idle: &CheckConnection| {
+            idle.fits_operations && now.saturating_duration_since(idle.since) < FRESH_FOR_OPERATIONS
+        };
+        if slot.idle.as_ref().is_some_and(fits) { slot.idle.take().map(|idle| idle.opened) } else { None }
+    }
+
+    /// Keeps a connection for the next check. One that is not needed is returned, to be closed.
+    pub(crate) fn keep_check_connection(&self, connection: CheckConnection) -> Option<CheckConnection> {
+        let mut slot = lock(&self.check);
+        if slot.closed || slot.idle.is_some() {
+            return Some(connection);
+        }
+        slot.idle = Some(connection);
+        None
+    }
+
+    /// From now on closing the server ends the check that runs on this connection.
+    pub(crate) fn check_runs_on(&self, handle: ShutdownHandle) {
+        let mut slot = lock(&self.check);
+        if slot.closed {
+            drop(slot);
+            handle.close(ShutdownReason::Client);
+        } else {
+            slot.running = Some(handle);
         }
     }
 
-    /// Draws the conclusion from a login that failed on a connection in use: none of its generation is used again.
-    pub(crate) fn login_failed(&self, generation: u64) {
-        self.clear(generation);
+    /// The running check is over.
+    pub(crate) fn check_ended(&self) {
+        lock(&self.check).running = None;
+    }
+
+    /// Gives up the idle check connection.
+    pub(crate) fn drop_check_connection(&self, cleanup: &mut Cleanup) {
+        if let Some(idle) = self.take_check_connection() {
+            cleanup.add(Box::new(idle.opened.into_connection()));
+        }
     }
 
     /// Closes every connection, and ends every wait for one.
-    pub(crate) fn close(&self) {
-        self.pool.close().run();
+    pub(crate) fn close(&self) -> Cleanup {
+        let mut cleanup = self.pool().map(Pool::close).unwrap_or_default();
+        self.drop_check_connection(&mut cleanup);
+        let mut slot = lock(&self.check);
+        slot.closed = true;
+        if let Some(running) = slot.running.take() {
+            cleanup.end(running, ShutdownReason::Client);
+        }
+        cleanup
     }
 }
+
+impl Drop for OperationCount {
+    fn drop(&mut self) {
+        self.0.operations.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How long a check's connection may have been idle for an operation to take it over without another look.
+const FRESH_FOR_OPERATIONS: Duration = Duration::from_secs(1);

@@ -24,6 +24,10 @@ const SMALLEST_MAX_STALENESS: Duration = Duration::from_secs(90);
 
 /// What an operation wants of a server.
 #[derive(Clone, Copy)]
+#[allow(
+    dead_code,
+    reason = "no operation chooses by a predicate, and one that is bound to a server needs no selection"
+)]
 pub(crate) enum Criteria<'a> {
     /// It takes writes.
     Write,
@@ -62,27 +66,36 @@ pub(crate) trait Candidate {
 /// # Errors
 /// What no other server and no later moment changes: a server without a common wire version, and a read preference that is
 /// invalid for this type of deployment.
+#[cfg(test)]
 pub(crate) fn select(
     description: &TopologyDescription,
     conditions: &Conditions<'_>,
     operation_count: &dyn Fn(&ServerAddress) -> usize,
     below: &mut dyn FnMut(usize) -> usize,
 ) -> Result<Option<Arc<ServerEntry>>> {
-    let suitable = suitable_servers(description, conditions)?;
-    let window = in_latency_window(suitable, conditions.local_threshold);
-    let chosen = match window.as_slice() {
+    Ok(choose(suitable_servers(description, conditions)?, conditions.local_threshold, operation_count, below).cloned())
+}
+
+/// One of these servers: of two at random within the latency window, the less busy one.
+pub(crate) fn choose<'d>(
+    suitable: Vec<&'d Arc<ServerEntry>>,
+    local_threshold: Duration,
+    operation_count: &dyn Fn(&ServerAddress) -> usize,
+    below: &mut dyn FnMut(usize) -> usize,
+) -> Option<&'d Arc<ServerEntry>> {
+    let window = in_latency_window(suitable, local_threshold);
+    match window.as_slice() {
         [] => None,
-        [only] => Some(only),
+        [only] => Some(*only),
         several => {
             let first = below(several.len()).min(several.len() - 1);
             // One of the others: those from `first` on move up by one.
             let other = below(several.len() - 1).min(several.len() - 2);
             let second = if other >= first { other + 1 } else { other };
             let busy = |place: usize| several.get(place).map(|server| operation_count(&server.address));
-            several.get(if busy(second) < busy(first) { second } else { first })
+            several.get(if busy(second) < busy(first) { second } else { first }).copied()
         }
-    };
-    Ok(chosen.map(|server| Arc::clone(server)))
+    }
 }
 
 /// The servers that suit, wherever they are. Those that are deprioritised only if no other one does.

@@ -10,18 +10,18 @@ use crate::error::{Error, ErrorKind, Stage};
 /// The lines that an error has. A replica set has at most 50 members.
 const MAX_LINES: usize = 50;
 
-/// The end of a selection that waited for `elapsed`, until the limit of this name.
-pub(crate) fn no_server_in_time(
+/// The end of a selection that took `elapsed`, and why it is the end.
+pub(crate) fn no_server(
     description: &TopologyDescription,
     criteria: Criteria<'_>,
-    limit: &str,
+    reason: &str,
     now: Instant,
     elapsed: Duration,
 ) -> Error {
     let available = description.servers.values().any(|server| server.server_type.is_known());
     let message = match available {
-        true => format!("No servers are suitable for {criteria}: {limit} ran out"),
-        false => format!("No server available for {criteria}: {limit} ran out"),
+        true => format!("No servers are suitable for {criteria}: {reason}"),
+        false => format!("No server available for {criteria}: {reason}"),
     };
     let error = Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message).with_elapsed(elapsed);
     let error = match hint(description, available) {

@@ -34,6 +34,8 @@ pub(crate) struct InitialTopology {
     pub(crate) direct_connection: bool,
     /// `loadBalanced`
     pub(crate) load_balanced: bool,
+    /// Whether the hosts are those of DNS records.
+    pub(crate) seeds_of_dns: bool,
 }
 
 impl InitialTopology {
@@ -45,6 +47,7 @@ impl InitialTopology {
             replica_set: options.replica_set.clone(),
             direct_connection: options.direct_connection == Some(true),
             load_balanced: options.load_balanced(),
+            seeds_of_dns: options.seedlist().is_some(),
         }
     }
 }
@@ -135,6 +138,7 @@ pub(crate) enum CheckAction {
 
 impl Update {
     /// Whether threads that wait for a server should look again.
+    #[cfg(test)]
     pub(crate) fn replaces(&self, before: &Arc<TopologyDescription>) -> bool {
         !Arc::ptr_eq(before, &self.description)
     }
@@ -148,6 +152,11 @@ impl Update {
             warnings: Vec::new(),
         }
     }
+}
+
+/// What is known before anything was given.
+pub(crate) fn nothing(id: ObjectId) -> TopologyDescription {
+    TopologyDescription::empty(id)
 }
 
 /// The first description of a client.
@@ -220,6 +229,7 @@ pub(crate) fn with_srv_hosts(
     transition.finish()
 }
 
+#[cfg_attr(not(test), expect(dead_code, reason = "background checks measure apart from their streams"))]
 /// The description with one more sample of a server's round trip time, measured apart from its checks. Nothing is published.
 pub(crate) fn with_round_trip_time(
     current: &Arc<TopologyDescription>,

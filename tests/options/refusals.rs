@@ -170,7 +170,6 @@ fn bounds() {
 #[test]
 fn unsupported_options_are_refused_by_name() {
     for (uri, name) in [
-        ("mongodb://a,b/", "several hosts"),
         ("mongodb://h/?compressors=snappy,zlib", "compressors"),
         ("mongodb://h/?loadBalanced=true", "loadBalanced"),
         ("mongodb://h/?autoEncryption=x", "autoEncryption"),

@@ -14,7 +14,7 @@ use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::topology::description::{MAX_SERVERS, ServerEntry, TopologyChange, TopologyDescription};
 use crate::topology::failure::Prospect;
 use crate::topology::selection::{Conditions, Criteria, select};
-use crate::topology::selection_error::{no_server_in_time, prospect};
+use crate::topology::selection_error::{no_server, prospect};
 use crate::topology::transition::{
     CheckAction, InitialTopology, OperationFailure, Outcome, PoolAction, Update, apply, close, open,
     with_round_trip_time, with_srv_hosts,
@@ -29,6 +29,7 @@ fn client(hosts: &[&str], change: impl FnOnce(&mut InitialTopology)) -> Arc<Topo
         replica_set: Some("rs".to_owned()),
         direct_connection: false,
         load_balanced: false,
+        seeds_of_dns: false,
     };
     change(&mut initial);
     open(initial).description
@@ -144,7 +145,7 @@ fn a_client_with_no_server_left_says_so() {
     let update = answer(&client(&["a"], |_| {}), "a", &rawdoc! { "ok": 1, "maxWireVersion": 21 });
     assert!(update.description.servers.is_empty());
     assert_eq!(update.warnings.len(), 1, "{:?}", update.warnings);
-    let error = no_server(&update.description);
+    let error = no_writable(&update.description);
     assert!(error.hint().unwrap().contains("replicaSet"), "{error}");
 }
 
@@ -381,7 +382,7 @@ fn the_error_of_selection_has_a_line_for_each_server() {
     let known = client(&["a", "b", "c"], |_| {});
     let known = fail_check(&known, "a", io(Stage::Connect).with_hint("is it running?")).description;
     let known = answer(&known, "b", &member(&["a", "b", "c"], rawdoc! { "secondary": true })).description;
-    let error = no_server(&known);
+    let error = no_writable(&known);
     assert!(
         error.message().starts_with("No servers are suitable for writes: serverSelectionTimeoutMS ran out"),
         "{error}"
@@ -469,7 +470,7 @@ fn choose(
     select(description, &conditions, &|_| 0, &mut |_| 0)
 }
 
-fn no_server(description: &TopologyDescription) -> Error {
+fn no_writable(description: &TopologyDescription) -> Error {
     let elapsed = Duration::from_secs(30);
-    no_server_in_time(description, Criteria::Write, "serverSelectionTimeoutMS", Instant::now(), elapsed)
+    no_server(description, Criteria::Write, "serverSelectionTimeoutMS ran out", Instant::now(), elapsed)
 }

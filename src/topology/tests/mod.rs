@@ -3,6 +3,7 @@
 mod discovery;
 mod hostile;
 mod in_window;
+mod inline;
 mod round_trip;
 mod runners;
 mod selection;

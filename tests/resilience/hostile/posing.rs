@@ -30,21 +30,27 @@ fn peer(more: Document, answer: impl Fn(&Request) -> Document + Send + Sync + 's
 fn a_server_that_claims_to_be_an_arbiter_gets_no_data() {
     let arbiter = doc! { "setName": "rs", "arbiterOnly": true };
     let peer = peer(arbiter, |_| doc! { "ok": 1, "n": 1 });
-    let uri = format!("mongodb://ann:pencil@{}/", peer.address());
+    let uri = format!("mongodb://ann:pencil@{}/?directConnection=true", peer.address());
     let collection = Client::with_uri_str(uri).unwrap().database("db").collection::<Document>("c");
     let error = collection.insert_one(doc! { "card": "4111" }).run().expect_err("nobody has logged in");
     assert_eq!(error.stage(), Stage::ServerSelection, "{error}");
     assert!(error.message().contains("arbiter"), "{error}");
 
     // Without a credential there was nothing to prove.
-    Client::with_uri_str(format!("mongodb://{}/", peer.address())).unwrap().ping().unwrap();
+    let uri = format!("mongodb://{}/?directConnection=true", peer.address());
+    Client::with_uri_str(uri).unwrap().ping().unwrap();
 }
 
 #[test]
 fn control_characters_in_a_name_are_escaped() {
     let peer = peer(doc! { "setName": "\u{1b}[2Jrs" }, |_| doc! { "ok": 1 });
-    let error =
-        Client::with_uri_str(format!("mongodb://{}/?replicaSet=rs", peer.address())).unwrap().ping().unwrap_err();
+    let error = Client::with_uri_str(format!(
+        "mongodb://{}/?replicaSet=rs&directConnection=true&serverSelectionTryOnce=true",
+        peer.address()
+    ))
+    .unwrap()
+    .ping()
+    .unwrap_err();
     assert!(error.message().contains("[2Jrs"), "{error}");
     assert!(!error.to_string().chars().any(char::is_control), "{:?}", error.to_string());
 }

@@ -1,0 +1,360 @@
+//! Checks of servers: who makes them, on which connection, and what they lead to.
+//!
+//! A check is one `hello`. At most one runs for each server; whoever needs its outcome waits for that. Several servers are checked
+//! side by side by helper threads, which end with their check and hold neither the client nor its pools.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bson::RawDocumentBuf;
+
+use super::shared::{Clock, Finding, Shared};
+use super::state::{State, TopologyOptions};
+use super::transition::{self, Outcome};
+use crate::connection::{Connection, HelloFor, OpenedConnection};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::sdam::{
+    SdamEvent, ServerHeartbeatFailedEvent, ServerHeartbeatStartedEvent, ServerHeartbeatSucceededEvent,
+};
+use crate::event::{Event, EventQueue};
+use crate::locks::lock;
+use crate::options::ServerAddress;
+use crate::server::{CheckConnection, Server};
+
+/// The helper threads of one client at the same time. A reply may name a thousand servers.
+pub(super) const MAX_HELPERS: usize = 32;
+
+/// A connection that was idle for longer may be dead without anybody having noticed: a router on the way has forgotten it, or the
+/// machine was suspended. It is given less time, since a new connection will tell.
+const DOUBTFUL_AFTER: Duration = Duration::from_secs(60);
+const DOUBTFUL_LIMIT: Duration = Duration::from_secs(1);
+
+/// A check that is marked as running. Its end is recorded when this is dropped, whatever happens.
+pub(super) struct RunningCheck {
+    shared: Weak<Shared>,
+    pub(super) server: Arc<Server>,
+    is_helper: bool,
+}
+
+/// What a check needs, without the client.
+struct Checker {
+    settings: Arc<TopologyOptions>,
+    events: Arc<EventQueue>,
+    clock: Clock,
+    #[cfg(test)]
+    fake: Option<super::shared::Fake>,
+}
+
+/// What became of a check that the calling thread made itself.
+pub(super) enum OwnCheck {
+    /// The server answered on a new connection, which an operation may take over.
+    Opened(OpenedConnection),
+    /// The server answered on a connection that there was.
+    Answered,
+    Failed(Error),
+    /// The caller's own time was up first.
+    OutOfTime(Error),
+}
+
+/// Marks the checks of these servers as running, as far as they may run and there are places for threads.
+pub(super) fn begin<'a>(
+    shared: &Shared,
+    state: &mut State,
+    addresses: impl IntoIterator<Item = &'a ServerAddress>,
+    is_helper: bool,
+) -> Vec<RunningCheck> {
+    let now = shared.clock.now();
+    let mut begun = Vec::new();
+    for address in addresses {
+        let full = is_helper && state.helpers >= MAX_HELPERS;
+        let Some(member) = state.members.get_mut(address) else { continue };
+        if full || !member.check.may_begin(now) {
+            continue;
+        }
+        member.check.running = true;
+        let server = member.server.clone();
+        state.helpers += usize::from(is_helper);
+        begun.push(RunningCheck { shared: shared.this.clone(), server, is_helper });
+    }
+    begun
+}
+
+/// Has helper threads make these checks. Where no thread can be had, this one makes them, one after the other.
+pub(super) fn on_helpers(shared: &Shared, checks: Vec<RunningCheck>) {
+    for check in checks {
+        let checker = Checker::of(shared);
+        let slot = Arc::new(Mutex::new(Some(check)));
+        let own = slot.clone();
+        let work = move || {
+            if let Some(check) = lock(&own).take() {
+                checker.run(check);
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("mongo-check".to_owned()).spawn(work) {
+            log::warn!("no thread for the check of a server: {error}");
+            if let Some(check) = lock(&slot).take() {
+                Checker::of(shared).run(check);
+            }
+        }
+    }
+}
+
+/// Has the calling thread make a check, within its own limit.
+pub(super) fn on_caller(shared: &Shared, check: RunningCheck, limit: Deadline) -> OwnCheck {
+    Checker::of(shared).run_within(check, limit)
+}
+
+impl RunningCheck {
+    /// Records what was found out.
+    fn finish(mut self, finding: Finding, now: Instant) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut state = shared.lock();
+        // The server may have left meanwhile, and another one may have its address now.
+        if !state.closed && state.has(&self.server) {
+            let address = self.server.address();
+            if let Some(member) = state.members.get_mut(&**address) {
+                member.check.record(now);
+            }
+            let outcome = match finding {
+                Finding::Answered { hello, round_trip_time } => {
+                    Outcome::Answered { address, hello, round_trip_time: Some(round_trip_time), at: now }
+                }
+                Finding::Failed { error, overload_is_no_verdict } => {
+                    Outcome::CheckFailed { address, error: Arc::new(error), overload_is_no_verdict, at: now }
+                }
+            };
+            let update = transition::apply(&state.description, outcome);
+            let aftermath = shared.carry_out(&mut state, update);
+            self.end(&shared, &mut state);
+            drop(state);
+            shared.finish(aftermath);
+        }
+    }
+
+    /// Gives up its place.
+    fn end(&mut self, shared: &Shared, state: &mut State) {
+        if std::mem::take(&mut self.is_helper) {
+            state.helpers = state.helpers.saturating_sub(1);
+        }
+        if state.has(&self.server)
+            && let Some(member) = state.members.get_mut(&**self.server.address())
+        {
+            member.check.running = false;
+        }
+        shared.changed.notify_all();
+    }
+}
+
+impl Drop for RunningCheck {
+    fn drop(&mut self) {
+        self.server.check_ended();
+        if let Some(shared) = self.shared.upgrade() {
+            let mut state = shared.lock();
+            // A handler of the program's has panicked. The next check keeps its distance all the same.
+            if thread::panicking()
+                && let Some(member) = state.members.get_mut(&**self.server.address())
+            {
+                member.check.record(shared.clock.now());
+            }
+            self.end(&shared, &mut state);
+        }
+    }
+}
+
+impl Checker {
+    fn of(shared: &Shared) -> Self {
+        Checker {
+            settings: shared.settings.clone(),
+            events: shared.events.clone(),
+            clock: shared.clock.clone(),
+            #[cfg(test)]
+            fake: lock(&shared.fake).clone(),
+        }
+    }
+
+    /// Checks a server, with the limits of a check.
+    fn run(&self, check: RunningCheck) {
+        #[cfg(test)]
+        if let Some(fake) = &self.fake {
+            let finding = fake(check.server.address());
+            return check.finish(finding, self.clock.now());
+        }
+        let server = &check.server;
+        // The first connection to a server may become an operation's.
+        let fits_operations = server.pool().is_none();
+        let purpose = if fits_operations { HelloFor::Operation { speculate: false } } else { HelloFor::Check };
+        let (finding, opened) = match self.on_existing(server, Deadline::NEVER) {
+            Some(finding) => (finding, None),
+            None => self.on_new(server, purpose, Deadline::NEVER),
+        };
+        if let Some(opened) = opened {
+            let kept = CheckConnection { opened, since: self.clock.now(), fits_operations };
+            drop(server.keep_check_connection(kept));
+        }
+        check.finish(finding, self.clock.now());
+    }
+
+    /// Checks a server within the limit of the operation that waits for it. If that limit ends the check, nothing is recorded.
+    fn run_within(&self, check: RunningCheck, limit: Deadline) -> OwnCheck {
+        #[cfg(test)]
+        if let Some(fake) = &self.fake {
+            let finding = fake(check.server.address());
+            let own = match &finding {
+                Finding::Answered { .. } => OwnCheck::Answered,
+                Finding::Failed { error, .. } => OwnCheck::Failed(error.to_shared()),
+            };
+            check.finish(finding, self.clock.now());
+            return own;
+        }
+        let (finding, opened) = match self.on_existing(&check.server, limit) {
+            Some(finding) => (finding, None),
+            None => self.on_new(&check.server, HelloFor::Operation { speculate: true }, limit),
+        };
+        let own = match (&finding, opened) {
+            (Finding::Answered { .. }, Some(opened)) => OwnCheck::Opened(opened),
+            (Finding::Answered { .. }, None) => OwnCheck::Answered,
+            (Finding::Failed { error, .. }, _) if matches!(error.kind(), ErrorKind::Timeout) && limit.expired() => {
+                return OwnCheck::OutOfTime(error.to_shared());
+            }
+            (Finding::Failed { error, .. }, _) => OwnCheck::Failed(error.to_shared()),
+        };
+        check.finish(finding, self.clock.now());
+        own
+    }
+
+    /// On the check connection, or else on an idle connection of the pool. `None`: there is neither, or it was idle for so long
+    /// that its failure may be its own.
+    fn on_existing(&self, server: &Arc<Server>, limit: Deadline) -> Option<Finding> {
+        if let Some(mut kept) = server.take_check_connection() {
+            let doubtful = self.clock.now().saturating_duration_since(kept.since) > DOUBTFUL_AFTER;
+            let outcome = self.hello(server, kept.opened.connection_mut(), limit, doubtful);
+            if let Ok(answered) = outcome {
+                let kept = CheckConnection { since: self.clock.now(), fits_operations: false, ..kept };
+                drop(server.keep_check_connection(kept));
+                return Some(answered);
+            }
+            return outcome.err().filter(|_| !doubtful).map(|error| failed(error, false));
+        }
+        let mut borrowed = server.pool()?.borrow_idle()?;
+        // How long it was idle is not known here, and a pool with connections in use tells of a dead peer soon enough.
+        match self.hello(server, &mut borrowed, limit, false) {
+            Ok(answered) => Some(answered),
+            Err(error) => Some(failed(error, true)),
+        }
+    }
+
+    fn hello(
+        &self,
+        server: &Arc<Server>,
+        connection: &mut Connection,
+        limit: Deadline,
+        doubtful: bool,
+    ) -> Result<Finding> {
+        server.check_runs_on(connection.shutdown_handle());
+        let heartbeat = Heartbeat::started(self, server, connection.info().server_connection_id);
+        let own = match doubtful {
+            true => Deadline::after(DOUBTFUL_LIMIT).named("connectTimeoutMS"),
+            false => self.settings.factory.check_deadline(),
+        };
+        match self.settings.factory.check(connection, own.earliest(limit)) {
+            Ok((hello, reply, round_trip_time)) => {
+                heartbeat.succeeded(|| reply, round_trip_time, connection.info().server_connection_id);
+                Ok(Finding::Answered { hello, round_trip_time })
+            }
+            Err(error) => {
+                heartbeat.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// On a new connection.
+    fn on_new(&self, server: &Arc<Server>, purpose: HelloFor, limit: Deadline) -> (Finding, Option<OpenedConnection>) {
+        let heartbeat = Heartbeat::started(self, server, None);
+        let handle = |handle| server.check_runs_on(handle);
+        let factory = &self.settings.factory;
+        let opened = match purpose {
+            // It is an operation's connection, with the limits of one.
+            HelloFor::Operation { speculate: true } => factory.open(server.address(), purpose, limit, handle),
+            _ => factory.open_for_check(server.address(), purpose, handle),
+        };
+        match opened {
+            Ok(opened) => {
+                let (hello, round_trip_time) = (opened.hello().clone(), opened.round_trip_time());
+                heartbeat.succeeded(|| opened.reply(), round_trip_time, opened.server_connection_id());
+                (Finding::Answered { hello, round_trip_time }, Some(opened))
+            }
+            Err(error) => {
+                heartbeat.failed(&error);
+                let others = server.pool().is_some_and(|pool| pool.in_use() > 0);
+                (failed(error, others), None)
+            }
+        }
+    }
+}
+
+fn failed(error: Error, overload_is_no_verdict: bool) -> Finding {
+    Finding::Failed { error, overload_is_no_verdict }
+}
+
+/// The events of one check.
+struct Heartbeat<'a> {
+    events: &'a EventQueue,
+    server_address: String,
+    server_connection_id: Option<i64>,
+    began: Instant,
+}
+
+impl<'a> Heartbeat<'a> {
+    fn started(checker: &'a Checker, server: &Server, server_connection_id: Option<i64>) -> Option<Self> {
+        let events = &*checker.events;
+        if !events.wants_sdam() {
+            return None;
+        }
+        let server_address = server.address().to_string();
+        events.push(Event::Sdam(SdamEvent::ServerHeartbeatStarted(ServerHeartbeatStartedEvent {
+            server_address: server_address.clone(),
+            awaited: false,
+            driver_connection_id: 0,
+            server_connection_id,
+        })));
+        events.deliver();
+        Some(Heartbeat { events, server_address, server_connection_id, began: Instant::now() })
+    }
+}
+
+/// What ends a check that handlers were told of; nothing without handlers.
+trait Ended {
+    fn succeeded(self, reply: impl FnOnce() -> RawDocumentBuf, duration: Duration, connection_id: Option<i64>);
+    fn failed(self, error: &Error);
+}
+
+impl Ended for Option<Heartbeat<'_>> {
+    fn succeeded(self, reply: impl FnOnce() -> RawDocumentBuf, duration: Duration, connection_id: Option<i64>) {
+        let Some(heartbeat) = self else { return };
+        let event = ServerHeartbeatSucceededEvent {
+            duration,
+            reply: reply(),
+            server_address: heartbeat.server_address,
+            awaited: false,
+            driver_connection_id: 0,
+            server_connection_id: connection_id,
+        };
+        heartbeat.events.push(Event::Sdam(SdamEvent::ServerHeartbeatSucceeded(event)));
+    }
+
+    fn failed(self, error: &Error) {
+        let Some(heartbeat) = self else { return };
+        let event = ServerHeartbeatFailedEvent {
+            duration: heartbeat.began.elapsed(),
+            failure: Arc::new(error.to_shared()),
+            server_address: heartbeat.server_address,
+            awaited: false,
+            driver_connection_id: 0,
+            server_connection_id: heartbeat.server_connection_id,
+        };
+        heartbeat.events.push(Event::Sdam(SdamEvent::ServerHeartbeatFailed(event)));
+    }
+}

@@ -1,0 +1,377 @@
+//! Selection of a server while nobody watches the servers all the time: the thread that needs one sees to it that what it goes by
+//! is recent.
+//!
+//! [`select`] is a loop under the lock of the state: choose among the known servers, have checks made where that is not enough,
+//! wait until something has changed.
+
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::check::{self, OwnCheck};
+use super::description::ServerEntry;
+use super::failure::Prospect;
+use super::selection::{Conditions, Criteria, choose, suitable_servers};
+use super::selection_error::{no_server, prospect};
+use super::shared::Shared;
+use super::state::{State, draw};
+use crate::connection::OpenedConnection;
+use crate::deadline::Deadline;
+use crate::description::ServerType;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::event::sdam::TopologyType;
+use crate::locks::unpoisoned;
+use crate::options::{ReadPreference, ReadPreferenceMode, ServerAddress};
+use crate::server::{CheckConnection, OperationCount, Server};
+
+/// How long a selection waits for servers that would be preferred to those that suit, and were never checked.
+const WAIT_FOR_PREFERRED: Duration = Duration::from_secs(1);
+
+/// How old an answer may be, in heartbeats, for a thread to go by it while others check the server.
+const OLDEST_IN_HEARTBEATS: u32 = 2;
+
+/// A server for an operation.
+pub(crate) struct Selected {
+    pub(crate) server: Arc<Server>,
+    pub(crate) topology_type: TopologyType,
+    /// A connection that was made to find the server, for the operation to take over.
+    pub(crate) opened: Option<OpenedConnection>,
+    /// The server counts the operation until this is dropped.
+    pub(crate) _count: OperationCount,
+}
+
+/// A selection under way.
+struct Selection<'a> {
+    shared: &'a Shared,
+    conditions: Conditions<'a>,
+    limit: Deadline,
+    began: Instant,
+    /// When there was first a server that suits.
+    suited: Option<Instant>,
+    /// Whether this thread has begun checks, and so does not go by what was known before.
+    has_begun: bool,
+    /// What this thread's own check of the only server has left.
+    opened: Option<(Arc<Server>, OpenedConnection)>,
+    error: Option<Error>,
+}
+
+/// What a look at the state leads to.
+enum Step {
+    Take(Arc<ServerEntry>),
+    /// Have these servers checked, as far as they may be.
+    Check(Vec<ServerAddress>),
+    /// Have them checked, and take this one without waiting for it.
+    CheckAndTake(Vec<ServerAddress>, Arc<ServerEntry>),
+    /// Have them checked, but wait no longer than this before taking the one that suits now.
+    CheckFor(Vec<ServerAddress>, Duration),
+    Fail(Error),
+}
+
+/// Selects a server that suits, by `limit` at the latest.
+pub(super) fn select(
+    shared: &Shared,
+    criteria: Criteria<'_>,
+    deprioritised: &[ServerAddress],
+    limit: Deadline,
+) -> Result<Selected> {
+    let conditions = Conditions {
+        criteria,
+        deprioritised,
+        local_threshold: shared.settings.local_threshold,
+        heartbeat_frequency: shared.settings.heartbeat_frequency,
+    };
+    let began = shared.clock.now();
+    let selection =
+        Selection { shared, conditions, limit, began, suited: None, has_begun: false, opened: None, error: None };
+    selection.run()
+}
+
+/// The server with this address, whatever is known about it: it holds what the operation is about.
+pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result<Selected> {
+    let state = shared.lock();
+    if state.closed {
+        return Err(closed());
+    }
+    let Some(member) = state.members.get(address) else {
+        let message = "the server that the operation needs no longer belongs to the deployment";
+        return Err(Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message).with_address(address));
+    };
+    let server = member.server.clone();
+    let count = server.count_operation();
+    Ok(Selected { server, topology_type: state.description.topology_type, opened: None, _count: count })
+}
+
+impl Selection<'_> {
+    fn run(mut self) -> Result<Selected> {
+        let shared = self.shared;
+        let mut state = shared.lock();
+        loop {
+            #[cfg(feature = "srv")]
+            super::srv::poll(shared, &mut state);
+            let now = shared.clock.now();
+            let mut most = None;
+            let wanted = match self.look(&mut state, now) {
+                Step::Take(entry) => return self.take(state, &entry, now),
+                Step::Fail(error) => return Err(error),
+                Step::Check(wanted) => wanted,
+                Step::CheckFor(wanted, limit) => {
+                    most = Some(limit);
+                    wanted
+                }
+                Step::CheckAndTake(wanted, entry) => {
+                    let begun = check::begin(shared, &mut state, &wanted, true);
+                    let selected = self.take(state, &entry, now);
+                    check::on_helpers(shared, begun);
+                    return selected;
+                }
+            };
+            if self.limit.expired() {
+                return Err(self.out_of_time(&state, now));
+            }
+            let is_only_server = state.description.servers.len() == 1;
+            let mut begun = check::begin(shared, &mut state, &wanted, !is_only_server);
+            if !begun.is_empty() {
+                self.has_begun = true;
+                drop(state);
+                if is_only_server && let Some(own) = begun.pop() {
+                    self.check(own)?;
+                }
+                check::on_helpers(shared, begun);
+                state = shared.lock();
+                // An answer may have come before this thread waits.
+                continue;
+            }
+            let next = wanted.iter().filter_map(|address| state.members.get(address));
+            let next = next.filter(|member| !member.check.running).map(|member| member.check.next(now)).min();
+            let wait = [self.limit.remaining(), next, most].into_iter().flatten().min();
+            state = match wait {
+                None => unpoisoned(shared.changed.wait(state)),
+                Some(limit) => unpoisoned(shared.changed.wait_timeout(state, limit.max(SHORTEST_WAIT))).0,
+            };
+        }
+    }
+
+    /// What there is to be done, by what is known now.
+    fn look(&mut self, state: &mut State, now: Instant) -> Step {
+        if state.closed {
+            return Step::Fail(closed());
+        }
+        let heartbeat_frequency = self.shared.settings.heartbeat_frequency;
+        let fresh = |entry: &ServerEntry| state.is_fresh(&entry.address, now, heartbeat_frequency);
+        let suitable = match suitable_servers(&state.description, &self.conditions) {
+            Ok(suitable) => suitable,
+            Err(error) if state.description.compatibility_error.is_none() || self.round_is_over(state) => {
+                return Step::Fail(error);
+            }
+            // The server may have been replaced by a newer one since.
+            Err(_) => Vec::new(),
+        };
+        let count =
+            |address: &ServerAddress| state.members.get(address).map_or(0, |member| member.server.operation_count());
+        let mut random = state.random;
+        let mut below = |bound: usize| draw(&mut random, bound);
+        let threshold = self.conditions.local_threshold;
+        let chosen = choose(suitable.clone(), threshold, &count, &mut below).cloned();
+        let step = match chosen {
+            None => self.when_none_suits(state, now),
+            Some(chosen) if state.description.topology_type == TopologyType::LoadBalanced => Step::Take(chosen),
+            Some(chosen) if fresh(&chosen) => self.before_taking(state, chosen, now),
+            Some(chosen) => {
+                let stale = state.description.servers.values().filter(|entry| !fresh(entry));
+                let stale: Vec<ServerAddress> = in_order(stale);
+                let recent = suitable.into_iter().filter(|entry| fresh(entry)).collect();
+                if let Some(other) = choose(recent, threshold, &count, &mut below) {
+                    Step::CheckAndTake(stale, other.clone())
+                } else if self.may_go_by_older(state, &chosen, now) {
+                    Step::Take(chosen)
+                } else {
+                    Step::Check(stale)
+                }
+            }
+        };
+        state.random = random;
+        step
+    }
+
+    /// Whether to go by what is known although it is not fresh, because others check the server already.
+    fn may_go_by_older(&self, state: &State, chosen: &ServerEntry, now: Instant) -> bool {
+        let most = self.shared.settings.heartbeat_frequency.saturating_mul(OLDEST_IN_HEARTBEATS);
+        let limits_staleness = match self.conditions.criteria {
+            Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) => {
+                preference.max_staleness().is_some()
+            }
+            Criteria::Write | Criteria::Address(_) | Criteria::Predicate(_) => false,
+        };
+        !self.has_begun
+            && !limits_staleness
+            && state
+                .members
+                .get(&chosen.address)
+                .is_some_and(|member| member.check.running && member.check.allows_older(now, most))
+    }
+
+    /// A fresh server suits. Others that were never checked may be preferred to it, or as good.
+    fn before_taking(&mut self, state: &State, chosen: Arc<ServerEntry>, now: Instant) -> Step {
+        let suited = *self.suited.get_or_insert(now);
+        let Some(most) = self.wait_for_others(state, &chosen) else { return Step::Take(chosen) };
+        let never = state.description.servers.values().filter(|entry| {
+            let never_checked = |member: &super::state::Member| member.check.ended.is_none();
+            !entry.server_type.is_known() && state.members.get(&entry.address).is_some_and(never_checked)
+        });
+        let never = in_order(never);
+        let left = most.saturating_sub(now.saturating_duration_since(suited));
+        match never.is_empty() {
+            true => Step::Take(chosen),
+            // Whoever is not waited for is checked all the same, so that it is known next time.
+            false if left.is_zero() => Step::CheckAndTake(never, chosen),
+            false => Step::CheckFor(never, left),
+        }
+    }
+
+    /// How long servers that were never checked are worth waiting for.
+    fn wait_for_others(&self, state: &State, chosen: &ServerEntry) -> Option<Duration> {
+        // Who has not answered within the latency window times the round trips of connecting is outside that window.
+        let round_trips = if self.shared.settings.uses_tls { 4 } else { 2 };
+        let equals = Some(self.conditions.local_threshold.saturating_mul(round_trips));
+        let topology_type = state.description.topology_type;
+        if topology_type == TopologyType::Sharded {
+            return equals;
+        }
+        let preference = match self.conditions.criteria {
+            Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference)
+                if state.description.is_replica_set() =>
+            {
+                preference
+            }
+            _ => return None,
+        };
+        let is_primary = chosen.server_type == ServerType::RsPrimary;
+        match preference.mode() {
+            ReadPreferenceMode::Primary => None,
+            ReadPreferenceMode::PrimaryPreferred if is_primary => None,
+            ReadPreferenceMode::PrimaryPreferred => Some(WAIT_FOR_PREFERRED),
+            ReadPreferenceMode::SecondaryPreferred if is_primary => Some(WAIT_FOR_PREFERRED),
+            ReadPreferenceMode::Secondary | ReadPreferenceMode::SecondaryPreferred | ReadPreferenceMode::Nearest => {
+                let second_best =
+                    !has_first_tags(chosen, preference) || self.conditions.deprioritised.contains(&chosen.address);
+                if second_best { Some(WAIT_FOR_PREFERRED) } else { equals }
+            }
+        }
+    }
+
+    /// No known server suits.
+    fn when_none_suits(&mut self, state: &State, now: Instant) -> Step {
+        let settings = &self.shared.settings;
+        let nothing_left = state.description.servers.is_empty() && !settings.initial.seeds_of_dns;
+        if nothing_left || self.round_is_over(state) {
+            let ends = match (settings.try_once, prospect(&state.description)) {
+                _ if nothing_left => true,
+                (_, Prospect::Final) | (Some(true), _) => true,
+                (None, _) => settings.names_one_host(),
+                (Some(false), _) => false,
+            };
+            if ends {
+                return Step::Fail(self.checked_in_vain(state, now));
+            }
+        }
+        Step::Check(in_order(state.description.servers.values()))
+    }
+
+    /// Whether every server was checked since this selection began.
+    fn round_is_over(&self, state: &State) -> bool {
+        state
+            .members
+            .values()
+            .all(|member| !member.check.running && member.check.ended.is_some_and(|ended| ended >= self.began))
+    }
+
+    /// The error of a selection that waiting would not help. Of a single server it is that server's own.
+    fn checked_in_vain(&mut self, state: &State, now: Instant) -> Error {
+        if let (Some(error), 1) = (self.error.take(), state.description.servers.len()) {
+            return error;
+        }
+        let mut errors = state.description.servers.values().map(|entry| entry.error.as_ref());
+        match (errors.next(), errors.next()) {
+            (Some(Some(only)), None) => only.to_shared(),
+            _ => {
+                let elapsed = now.saturating_duration_since(self.began);
+                no_server(&state.description, self.conditions.criteria, "a check of each found none", now, elapsed)
+            }
+        }
+    }
+
+    fn out_of_time(&self, state: &State, now: Instant) -> Error {
+        let elapsed = now.saturating_duration_since(self.began);
+        let reason = format!("{} ran out", self.limit.name());
+        no_server(&state.description, self.conditions.criteria, &reason, now, elapsed)
+    }
+
+    /// Makes the check of the only server.
+    fn check(&mut self, own: check::RunningCheck) -> Result<()> {
+        let server = own.server.clone();
+        self.error = None;
+        match check::on_caller(self.shared, own, self.limit) {
+            OwnCheck::Opened(opened) => self.opened = Some((server, opened)),
+            OwnCheck::Answered => {}
+            OwnCheck::Failed(error) => self.error = Some(error),
+            OwnCheck::OutOfTime(error) if self.limit.name() != SERVER_SELECTION_TIMEOUT => return Err(error),
+            OwnCheck::OutOfTime(error) => {
+                let state = self.shared.lock();
+                return Err(self.out_of_time(&state, self.shared.clock.now()).with_source(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes this server.
+    fn take(&mut self, state: MutexGuard<'_, State>, entry: &ServerEntry, now: Instant) -> Result<Selected> {
+        let Some(member) = state.members.get(&entry.address) else { return Err(closed()) };
+        let server = member.server.clone();
+        let topology_type = state.description.topology_type;
+        let count = server.count_operation();
+        drop(state);
+        let opened = match self.opened.take() {
+            Some((opened_to, opened)) if Arc::ptr_eq(&opened_to, &server) => Some(opened),
+            Some((other, opened)) => {
+                // What it was asked for turned out to be elsewhere.
+                drop(other.keep_check_connection(CheckConnection { opened, since: now, fits_operations: true }));
+                server.take_for_operation(now)
+            }
+            None => server.take_for_operation(now),
+        };
+        Ok(Selected { server, topology_type, opened, _count: count })
+    }
+}
+
+/// The servers in the order in which they are worth a check, where there are not enough threads for all at once.
+fn in_order<'a>(servers: impl Iterator<Item = &'a Arc<ServerEntry>>) -> Vec<ServerAddress> {
+    let mut servers: Vec<&Arc<ServerEntry>> = servers.collect();
+    servers.sort_by_key(|entry| {
+        let rank = match entry.server_type {
+            ServerType::RsPrimary => 0,
+            ServerType::PossiblePrimary => 1,
+            _ => 2,
+        };
+        (rank, entry.last_update)
+    });
+    servers.into_iter().map(|entry| entry.address.clone()).collect()
+}
+
+/// Whether a server has the tags that are asked for first.
+fn has_first_tags(entry: &ServerEntry, preference: &ReadPreference) -> bool {
+    let tags = entry.hello.as_ref().map_or(&[][..], |hello| &hello.tags);
+    let has = |wanted: &(String, String)| tags.contains(wanted);
+    preference
+        .tag_sets()
+        .first()
+        .is_none_or(|first| first.iter().all(|(key, value)| has(&(key.clone(), value.clone()))))
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, Stage::ServerSelection, "the client was closed")
+}
+
+/// So that a wait whose time is all but up does not become a loop that never sleeps.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// The limit that a selection has of its own.
+pub(super) const SERVER_SELECTION_TIMEOUT: &str = "serverSelectionTimeoutMS";

@@ -1,0 +1,168 @@
+//! What the threads that use a client share: the state under its lock, and what happens when something was found out.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
+
+use super::state::{Aftermath, State, TopologyOptions};
+use super::transition::{self, OperationFailure, Outcome, Update};
+use crate::description::ServerDescription;
+use crate::error::Error;
+use crate::event::EventQueue;
+use crate::locks::lock;
+use crate::options::ServerAddress;
+use crate::pool::{FailedAttempt, PoolObserver};
+use crate::server::Server;
+
+/// How long closing a client waits for handlers to get its last events.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
+
+/// The topology of one client in one process.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Notified when the description was replaced, a check has ended, or the client was closed.
+    pub(super) changed: Condvar,
+    pub(super) settings: Arc<TopologyOptions>,
+    pub(super) events: Arc<EventQueue>,
+    pub(super) observer: Weak<dyn PoolObserver>,
+    pub(super) this: Weak<Shared>,
+    pub(super) clock: Clock,
+    /// What takes the place of the network.
+    #[cfg(test)]
+    pub(super) fake: Mutex<Option<Fake>>,
+}
+
+/// What a check found out.
+pub(super) enum Finding {
+    Answered { hello: Arc<ServerDescription>, round_trip_time: Duration },
+    Failed { error: Error, overload_is_no_verdict: bool },
+}
+
+#[cfg(test)]
+pub(super) type Fake = Arc<dyn Fn(&ServerAddress) -> Finding + Send + Sync>;
+
+/// The time. In tests it can be moved on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clock {
+    #[cfg(test)]
+    ahead: Arc<Mutex<Duration>>,
+}
+
+impl Clock {
+    pub(super) fn now(&self) -> Instant {
+        #[cfg(test)]
+        return Instant::now() + *lock(&self.ahead);
+        #[cfg(not(test))]
+        Instant::now()
+    }
+
+    #[cfg(test)]
+    pub(super) fn advance(&self, by: Duration) {
+        *lock(&self.ahead) += by;
+    }
+}
+
+impl Shared {
+    /// The topology with the hosts that the options name. Connects to none.
+    pub(super) fn new(settings: &Arc<TopologyOptions>) -> Arc<Self> {
+        let events = EventQueue::new(settings.sdam_event_handler.clone(), settings.cmap_event_handler.clone());
+        let update = transition::open(settings.initial.clone());
+        let shared = Arc::new_cyclic(|this: &Weak<Shared>| Shared {
+            state: Mutex::new(State::new(transition::nothing(settings.initial.id))),
+            changed: Condvar::new(),
+            settings: settings.clone(),
+            events: Arc::new(events),
+            observer: this.clone(),
+            this: this.clone(),
+            clock: Clock::default(),
+            #[cfg(test)]
+            fake: Mutex::default(),
+        });
+        let mut state = shared.lock();
+        let aftermath = shared.carry_out(&mut state, update);
+        drop(state);
+        aftermath.run(&shared.settings, &shared.events);
+        shared
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Whether the state can be used now. In a child process a thread that does not exist there may hold the lock for ever.
+    pub(super) fn is_unlocked(&self) -> bool {
+        self.state.try_lock().is_ok()
+    }
+
+    /// Puts an update in place, and wakes who waits for one.
+    pub(super) fn carry_out(&self, state: &mut State, update: Update) -> Aftermath {
+        let aftermath = state.carry_out(update, &self.settings, &self.events, &self.observer);
+        self.changed.notify_all();
+        aftermath
+    }
+
+    pub(super) fn finish(&self, aftermath: Aftermath) {
+        aftermath.run(&self.settings, &self.events);
+    }
+
+    /// An operation failed on this server, or the connection that was to be made for it.
+    pub(super) fn operation_failed(&self, server: &Arc<Server>, failure: OperationFailure<'_>) {
+        let mut state = self.lock();
+        if state.closed || !state.has(server) {
+            return;
+        }
+        let failure = OperationFailure { pool_generation: server.generation(failure.service_id), ..failure };
+        let update = transition::apply(&state.description, Outcome::OperationFailed(failure));
+        let aftermath = self.carry_out(&mut state, update);
+        drop(state);
+        self.finish(aftermath);
+    }
+
+    /// Ends every connection and every wait.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        state.closed = true;
+        let update = transition::close(&state.description);
+        let aftermath = self.carry_out(&mut state, update);
+        drop(state);
+        self.finish(aftermath);
+        self.events.wait_until_delivered(LAST_EVENTS);
+    }
+}
+
+impl PoolObserver for Shared {
+    fn hello_answered(&self, address: &ServerAddress, hello: &Arc<ServerDescription>, round_trip_time: Duration) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let Some(member) = state.members.get_mut(address).filter(|_| !self.settings.initial.load_balanced) else {
+            return;
+        };
+        member.check.record(now);
+        let (hello, round_trip_time) = (hello.clone(), Some(round_trip_time));
+        let outcome = Outcome::Answered { address, hello, round_trip_time, at: now };
+        let update = transition::apply(&state.description, outcome);
+        let aftermath = self.carry_out(&mut state, update);
+        drop(state);
+        self.finish(aftermath);
+    }
+
+    fn attempt_failed(&self, address: &ServerAddress, error: &Error, attempt: FailedAttempt) {
+        let FailedAttempt { generation, service_id, own_limit } = attempt;
+        let server = self.lock().members.get(address).map(|member| member.server.clone());
+        if let Some(server) = server.filter(|_| !own_limit) {
+            let failure = OperationFailure {
+                address,
+                error,
+                reply: None,
+                handshake_completed: false,
+                generation: Some(generation),
+                pool_generation: 0,
+                service_id,
+                at: self.clock.now(),
+            };
+            self.operation_failed(&server, failure);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Asks for the SRV records of a deployment of mongos again, when it is time: beside the operations, by a helper thread.
+
+use std::thread;
+
+use super::shared::Shared;
+use super::state::{State, draw};
+use super::transition;
+
+/// Has the records asked for where that is due. The thread holds the client only while it hands over the answer.
+pub(super) fn poll(shared: &Shared, state: &mut State) {
+    let now = shared.clock.now();
+    if !state.description.polls_srv_records() {
+        return;
+    }
+    let Some(polling) = state.srv.as_mut().filter(|polling| polling.is_due(now)) else { return };
+    let lookup = polling.lookup();
+    // Until the answer is recorded nobody asks again.
+    polling.asked(now);
+    let weak = shared.this.clone();
+    let work = move || {
+        let found = lookup.rescan();
+        let Some(shared) = weak.upgrade() else { return };
+        let mut state = shared.lock();
+        let now = shared.clock.now();
+        let Some(hosts) = state.srv.as_mut().and_then(|polling| polling.record(found, now)) else { return };
+        if state.closed {
+            return;
+        }
+        let mut random = state.random;
+        let mut below = |bound: usize| draw(&mut random, bound);
+        let update = transition::with_srv_hosts(&state.description, &hosts, shared.settings.srv_max_hosts, &mut below);
+        state.random = random;
+        let aftermath = shared.carry_out(&mut state, update);
+        drop(state);
+        shared.finish(aftermath);
+    };
+    if let Err(error) = thread::Builder::new().name("mongo-srv".to_owned()).spawn(work) {
+        log::warn!("no thread to ask for the SRV records: {error}");
+    }
+}

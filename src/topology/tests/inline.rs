@@ -1,0 +1,330 @@
+//! Selection in inline mode, with checks that a function answers and a clock that can be moved on. Rules R1 to R12 of the design
+//! are those of the guide's table.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bson::oid::ObjectId;
+use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
+
+use crate::connection::ConnectionFactory;
+use crate::deadline::Deadline;
+use crate::description::{ServerDescription, ServerType};
+use crate::error::{Error, ErrorKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::locks::lock;
+use crate::options::{ClientOptions, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress};
+use crate::topology::inline::{Selected, select};
+use crate::topology::selection::Criteria;
+use crate::topology::shared::{Finding, Shared};
+use crate::topology::state::TopologyOptions;
+use crate::topology::transition::OperationFailure;
+
+/// How a server answers a check.
+#[derive(Clone)]
+enum Answer {
+    Hello(RawDocumentBuf),
+    /// The host refuses the connection.
+    Refused,
+    /// It does not answer before the test lets it.
+    Late(Box<Answer>),
+    Panic,
+}
+
+/// Servers and how often each was checked.
+#[derive(Default)]
+struct Servers {
+    state: Mutex<ServersState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct ServersState {
+    answers: HashMap<String, Answer>,
+    checks: HashMap<String, usize>,
+    released: bool,
+}
+
+impl Servers {
+    fn answer(&self, host: &str, answer: Answer) {
+        lock(&self.state).answers.insert(host.to_owned(), answer);
+    }
+
+    fn checks(&self, host: &str) -> usize {
+        lock(&self.state).checks.get(host).copied().unwrap_or_default()
+    }
+
+    /// Waits until a check of this host has begun.
+    fn wait_for_check(&self, host: &str) {
+        let state = lock(&self.state);
+        drop(self.changed.wait_while(state, |state| !state.checks.contains_key(host)).unwrap());
+    }
+
+    fn release(&self) {
+        lock(&self.state).released = true;
+        self.changed.notify_all();
+    }
+
+    fn check(&self, address: &ServerAddress) -> Finding {
+        let host = address.to_string().trim_end_matches(":27017").to_owned();
+        let mut state = lock(&self.state);
+        *state.checks.entry(host.clone()).or_default() += 1;
+        self.changed.notify_all();
+        let mut answer = state.answers.get(&host).cloned().unwrap_or(Answer::Refused);
+        if let Answer::Late(late) = answer {
+            state = self.changed.wait_while(state, |state| !state.released).unwrap();
+            answer = *late;
+        }
+        drop(state);
+        match answer {
+            Answer::Hello(reply) => Finding::Answered {
+                hello: Arc::new(ServerDescription::read(&reply).unwrap()),
+                round_trip_time: Duration::from_millis(1),
+            },
+            Answer::Panic => std::panic::resume_unwind(Box::new("planted")),
+            Answer::Refused | Answer::Late(_) => {
+                let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                let error = Error::new(ErrorKind::Io, Stage::Connect, "connection refused").with_source(refused);
+                Finding::Failed { error: error.with_label(SYSTEM_OVERLOADED_ERROR), overload_is_no_verdict: false }
+            }
+        }
+    }
+}
+
+/// A client of these servers.
+fn client(uri: &str, servers: &Arc<Servers>) -> Arc<Shared> {
+    let options = ClientOptions::parse(uri).unwrap();
+    let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
+    let shared = Shared::new(&Arc::new(TopologyOptions::new(&options, factory)));
+    let servers = servers.clone();
+    *lock(&shared.fake) = Some(Arc::new(move |address: &ServerAddress| servers.check(address)));
+    shared
+}
+
+/// Servers `a`, `b` and `c` of the set `rs`, of which `a` is the primary.
+fn set() -> Arc<Servers> {
+    let servers = Arc::new(Servers::default());
+    servers.answer("a", primary(1));
+    servers.answer("b", secondary());
+    servers.answer("c", secondary());
+    servers
+}
+
+fn member(fields: RawDocumentBuf) -> Answer {
+    let hosts: RawArrayBuf = ["a:27017", "b:27017", "c:27017"].into_iter().collect();
+    let mut reply = rawdoc! { "ok": 1, "setName": "rs", "hosts": hosts, "maxWireVersion": 21 };
+    fields.iter().flatten().for_each(|(key, value)| reply.append(key, value));
+    Answer::Hello(reply)
+}
+
+fn primary(election: u8) -> Answer {
+    let election_id = ObjectId::from_bytes([election; 12]);
+    member(rawdoc! { "isWritablePrimary": true, "electionId": election_id, "setVersion": 1 })
+}
+
+fn secondary() -> Answer {
+    member(rawdoc! { "secondary": true })
+}
+
+fn standalone() -> Answer {
+    Answer::Hello(rawdoc! { "ok": 1, "isWritablePrimary": true, "maxWireVersion": 21 })
+}
+
+fn within(shared: &Shared, criteria: Criteria<'_>, limit: Duration) -> Result<Selected> {
+    select(shared, criteria, &[], Deadline::after(limit).named("serverSelectionTimeoutMS"))
+}
+
+/// The host that is selected; the limit is one that no test reaches.
+fn chosen(shared: &Shared, criteria: Criteria<'_>) -> String {
+    let selected = within(shared, criteria, NEVER_REACHED).unwrap();
+    selected.server.address().to_string().trim_end_matches(":27017").to_owned()
+}
+
+fn preference(mode: ReadPreferenceMode) -> ReadPreference {
+    ReadPreference::with_mode(mode, None)
+}
+
+fn with_staleness(limit: Duration) -> ReadPreference {
+    let mut options = ReadPreferenceOptions::default();
+    options.max_staleness = Some(limit);
+    ReadPreference::nearest(options)
+}
+
+const NEVER_REACHED: Duration = Duration::from_secs(600);
+const SET: &str = "mongodb://a,b,c/?replicaSet=rs";
+const ONE: &str = "mongodb://a/?directConnection=true";
+
+#[test]
+fn threads_that_come_together_have_each_server_checked_once() {
+    let servers = set();
+    let shared = client(SET, &servers);
+    thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| assert_eq!(chosen(&shared, Criteria::Write), "a"));
+        }
+    });
+    for host in ["a", "b", "c"] {
+        assert!(servers.checks(host) <= 1, "{host}");
+    }
+}
+
+#[test]
+fn one_seed_that_is_the_primary_is_enough_for_writes() {
+    let servers = set();
+    let shared = client("mongodb://a/?replicaSet=rs", &servers);
+    assert_eq!(chosen(&shared, Criteria::Write), "a");
+    assert_eq!(chosen(&shared, Criteria::Write), "a");
+    let preferred = preference(ReadPreferenceMode::PrimaryPreferred);
+    assert_eq!(chosen(&shared, Criteria::Read(&preferred)), "a");
+    assert_eq!((servers.checks("a"), servers.checks("b"), servers.checks("c")), (1, 0, 0));
+}
+
+#[test]
+fn one_seed_that_is_a_secondary_leads_to_the_primary() {
+    let servers = set();
+    let shared = client("mongodb://b/", &servers);
+    assert_eq!(chosen(&shared, Criteria::Write), "a");
+    assert_eq!(shared.lock().description.servers.len(), 3);
+}
+
+#[test]
+fn secondaries_that_were_never_asked_are_preferred_where_the_preference_says_so() {
+    let servers = set();
+    let shared = client("mongodb://a/?replicaSet=rs", &servers);
+    let preferred = preference(ReadPreferenceMode::SecondaryPreferred);
+    let host = chosen(&shared, Criteria::Read(&preferred));
+    assert!(["b", "c"].contains(&host.as_str()), "{host}");
+}
+
+#[test]
+fn preferred_servers_that_do_not_answer_are_waited_for_a_second() {
+    let servers = set();
+    servers.answer("b", Answer::Late(Box::new(secondary())));
+    servers.answer("c", Answer::Late(Box::new(secondary())));
+    let shared = client("mongodb://a/?replicaSet=rs", &servers);
+    let preferred = preference(ReadPreferenceMode::SecondaryPreferred);
+    let began = Instant::now();
+    assert_eq!(chosen(&shared, Criteria::Read(&preferred)), "a");
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    servers.release();
+}
+
+#[test]
+fn after_an_idle_hour_the_new_primary_counts_and_the_old_one_costs_nothing() {
+    let servers = set();
+    let shared = client(SET, &servers);
+    assert_eq!(chosen(&shared, Criteria::Write), "a");
+    shared.clock.advance(Duration::from_secs(3600));
+    servers.answer("a", Answer::Late(Box::new(Answer::Refused)));
+    servers.answer("b", primary(2));
+    assert_eq!(chosen(&shared, Criteria::Write), "b");
+    servers.release();
+}
+
+#[test]
+fn while_one_thread_checks_others_go_by_what_is_known_unless_it_is_old() {
+    let servers = Arc::new(Servers::default());
+    servers.answer("a", standalone());
+    let shared = client(ONE, &servers);
+    assert_eq!(chosen(&shared, Criteria::Write), "a");
+    lock(&servers.state).checks.clear();
+    servers.answer("a", Answer::Late(Box::new(standalone())));
+    shared.clock.advance(Duration::from_secs(11));
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(chosen(&shared, Criteria::Write), "a"));
+        servers.wait_for_check("a");
+        assert_eq!(chosen(&shared, Criteria::Write), "a");
+        let stale = with_staleness(Duration::from_secs(90));
+        assert!(within(&shared, Criteria::Read(&stale), Duration::from_millis(20)).is_err(), "maxStalenessSeconds");
+        shared.clock.advance(Duration::from_secs(10));
+        assert!(within(&shared, Criteria::Write, Duration::from_millis(20)).is_err(), "two heartbeats");
+        assert_eq!(servers.checks("a"), 1);
+        servers.release();
+    });
+}
+
+#[test]
+fn a_caller_whose_time_is_up_marks_no_server() {
+    let servers = set();
+    for host in ["a", "b", "c"] {
+        servers.answer(host, Answer::Late(Box::new(primary(1))));
+    }
+    let shared = client(SET, &servers);
+    let error = within(&shared, Criteria::Write, Duration::from_millis(20)).err().unwrap();
+    assert!(matches!(error.kind(), ErrorKind::ServerSelection), "{error}");
+    assert_eq!(error.servers().count(), 3, "{error}");
+    assert!(shared.lock().description.servers.values().all(|server| server.error.is_none()));
+    servers.release();
+}
+
+#[test]
+fn a_single_host_that_is_not_there_fails_at_once_unless_the_options_say_otherwise() {
+    let servers = Arc::new(Servers::default());
+    for (uri, at_once) in [
+        ("mongodb://a/", true),
+        ("mongodb://a/?serverSelectionTryOnce=true", true),
+        ("mongodb://a,b/?serverSelectionTryOnce=true", true),
+        ("mongodb://a/?serverSelectionTryOnce=false", false),
+        ("mongodb://a/?replicaSet=rs", false),
+        ("mongodb://a,b/", false),
+    ] {
+        let shared = client(uri, &servers);
+        let limit = if at_once { NEVER_REACHED } else { Duration::from_millis(30) };
+        let error = within(&shared, Criteria::Write, limit).err().unwrap();
+        assert_eq!(error.message().contains("serverSelectionTimeoutMS ran out"), !at_once, "{uri}: {error}");
+    }
+}
+
+#[test]
+fn a_server_whose_connection_failed_under_load_is_checked_before_it_is_used_again() {
+    let servers = Arc::new(Servers::default());
+    servers.answer("a", standalone());
+    let shared = client(ONE, &servers);
+    let selected = within(&shared, Criteria::Write, NEVER_REACHED).unwrap();
+    let error = Error::new(ErrorKind::Io, Stage::Connect, "refused").with_label(SYSTEM_OVERLOADED_ERROR);
+    shared.operation_failed(
+        &selected.server,
+        OperationFailure {
+            address: selected.server.address(),
+            error: &error,
+            reply: None,
+            handshake_completed: false,
+            generation: Some(selected.server.generation(None)),
+            pool_generation: 0,
+            service_id: None,
+            at: Instant::now(),
+        },
+    );
+    let known = |shared: &Shared| shared.lock().description.servers.values().next().unwrap().server_type;
+    assert_eq!(known(&shared), ServerType::Standalone, "the label leaves the description alone");
+    servers.answer("a", Answer::Refused);
+    assert!(within(&shared, Criteria::Write, Duration::from_secs(5)).is_err());
+    assert_eq!((servers.checks("a"), known(&shared)), (2, ServerType::Unknown));
+}
+
+#[test]
+fn a_check_that_panics_frees_its_place() {
+    let servers = set();
+    servers.answer("a", Answer::Panic);
+    let shared = client(SET, &servers);
+    assert!(within(&shared, Criteria::Write, Duration::from_millis(100)).is_err());
+    servers.answer("a", primary(1));
+    assert_eq!(chosen(&shared, Criteria::Write), "a");
+    let state = shared.changed.wait_while(shared.lock(), |state| state.helpers > 0).unwrap();
+    assert!(state.members.values().all(|member| !member.check.running));
+}
+
+#[test]
+fn a_closed_client_ends_every_wait() {
+    let servers = set();
+    servers.answer("a", Answer::Late(Box::new(primary(1))));
+    let shared = client(SET, &servers);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| within(&shared, Criteria::Write, NEVER_REACHED).err().unwrap());
+        servers.wait_for_check("a");
+        shared.close();
+        assert!(matches!(waiting.join().unwrap().kind(), ErrorKind::Closed));
+    });
+    servers.release();
+}
