@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::collection::{Aggregate, Collection, Defaults, check_collection_name, check_database_name};
 use crate::cursor::{Cursor, CursorSettings};
 use crate::error::Result;
+use crate::operation::body::raw;
 use crate::operation::reply::decode_reply;
 use crate::operation::{CursorReply, Namespace, collections, databases, run_command};
 use crate::options::action::{
@@ -23,7 +24,8 @@ use crate::options::{
     ListCollectionsOptions, ListDatabasesOptions, ReadConcern, ReadPreference, RunCommandOptions,
     RunCursorCommandOptions, SelectionCriteria, TimeseriesOptions, ValidationAction, ValidationLevel, WriteConcern,
 };
-use crate::results::DatabaseSpecification;
+use crate::outcome::DatabaseSpecification;
+use crate::specification::CollectionSpecification;
 
 /// A handle on a database. Cheap to clone; nothing is sent until an operation runs.
 #[derive(Clone, Debug)]
@@ -46,7 +48,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn database(&self, name: impl Into<String>) -> Database {
+    pub fn database(&self, name: &str) -> Database {
         self.database_with_options(name, DatabaseOptions::default())
     }
 
@@ -62,15 +64,15 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn database_with_options(&self, name: impl Into<String>, options: DatabaseOptions) -> Database {
+    pub fn database_with_options(&self, name: &str, options: DatabaseOptions) -> Database {
         let own = self.inner().options();
         let inherited = Defaults {
-            selection_criteria: own.read_preference.clone().into(),
+            selection_criteria: own.selection_criteria.clone(),
             read_concern: own.read_concern.clone(),
             write_concern: own.write_concern.clone(),
         };
         let defaults = inherited.with(options);
-        Database(Arc::new(Inner { client: self.clone(), name: name.into(), defaults }))
+        Database(Arc::new(Inner { client: self.clone(), name: name.to_owned(), defaults }))
     }
 
     /// The database that the connection string names (`mongodb://host/name`), if it names one.
@@ -200,7 +202,7 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn collection<T>(&self, name: impl Into<String>) -> Collection<T> {
+    pub fn collection<T>(&self, name: &str) -> Collection<T> {
         self.collection_with_options(name, CollectionOptions::default())
     }
 
@@ -217,9 +219,9 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn collection_with_options<T>(&self, name: impl Into<String>, options: CollectionOptions) -> Collection<T> {
+    pub fn collection_with_options<T>(&self, name: &str, options: CollectionOptions) -> Collection<T> {
         let defaults = self.0.defaults.with(options);
-        Collection::new(self.0.client.clone(), self.0.name.clone(), name.into(), defaults)
+        Collection::new(self.0.client.clone(), self.0.name.clone(), name.to_owned(), defaults)
     }
 
     /// Runs a command as it is. It inherits neither the concerns nor the read preference of the database.
@@ -234,7 +236,21 @@ impl Database {
     /// # }
     /// ```
     pub fn run_command(&self, command: Document) -> RunCommand<'_> {
-        RunCommand { database: self, command, options: RunCommandOptions::default() }
+        RunCommand { database: self, command: raw(&command), options: RunCommandOptions::default() }
+    }
+
+    /// Runs a command that is BSON already. Otherwise as [`Database::run_command`].
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::rawdoc;
+    ///
+    /// client.database("admin").run_raw_command(rawdoc! { "ping": 1 }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_raw_command(&self, command: RawDocumentBuf) -> RunCommand<'_> {
+        RunCommand { database: self, command: Ok(command), options: RunCommandOptions::default() }
     }
 
     /// Runs a command whose reply is a cursor.
@@ -250,7 +266,21 @@ impl Database {
     /// # }
     /// ```
     pub fn run_cursor_command(&self, command: Document) -> RunCursorCommand<'_> {
-        RunCursorCommand { database: self, command, options: RunCursorCommandOptions::default() }
+        RunCursorCommand { database: self, command: raw(&command), options: RunCursorCommandOptions::default() }
+    }
+
+    /// Runs a command that is BSON already and whose reply is a cursor.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::rawdoc;
+    ///
+    /// let books = library.run_raw_cursor_command(rawdoc! { "find": "books" }).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_raw_cursor_command(&self, command: RawDocumentBuf) -> RunCursorCommand<'_> {
+        RunCursorCommand { database: self, command: Ok(command), options: RunCursorCommandOptions::default() }
     }
 
     /// Runs the stages of a pipeline that needs no collection (`$currentOp`, `$documents`, `$listLocalSessions`).
@@ -276,12 +306,13 @@ impl Database {
         }
     }
 
-    /// Lists the collections and views, as the server describes them.
+    /// Lists the collections and views. The server's own description of each is a
+    /// [`with_type::<Document>`](Cursor::with_type) away.
     ///
     /// ```no_run
     /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
     /// for collection in library.list_collections().run()? {
-    ///     println!("{}", collection?);
+    ///     println!("{}", collection?.name);
     /// }
     /// # Ok(())
     /// # }
@@ -383,7 +414,8 @@ impl ListDatabaseNames<'_> {
 #[must_use = "nothing is sent until `run`"]
 pub struct RunCommand<'a> {
     database: &'a Database,
-    command: Document,
+    /// As BSON, or why it cannot be.
+    command: Result<RawDocumentBuf>,
     options: RunCommandOptions,
 }
 
@@ -424,11 +456,9 @@ impl RunCommand<'_> {
 
     fn operation(&self) -> Result<run_command::RunCommand<'_>> {
         let name = self.database.checked_name()?;
-        run_command::RunCommand::new(
-            name,
-            &self.command,
-            SelectionCriteria::preference(self.options.selection_criteria.as_ref()),
-        )
+        let command = self.command.as_ref().map_err(Clone::clone)?;
+        let preference = SelectionCriteria::preference(self.options.selection_criteria.as_ref());
+        run_command::RunCommand::new(name, command, preference)
     }
 }
 
@@ -436,7 +466,8 @@ impl RunCommand<'_> {
 #[must_use = "nothing is sent until `run`"]
 pub struct RunCursorCommand<'a> {
     database: &'a Database,
-    command: Document,
+    /// As BSON, or why it cannot be.
+    command: Result<RawDocumentBuf>,
     options: RunCursorCommandOptions,
 }
 
@@ -470,7 +501,8 @@ impl RunCursorCommand<'_> {
             comment: CursorSettings::comment(self.options.comment.as_ref())?,
             tailable: self.options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
         };
-        let command = run_command::RunCommand::new(name, &self.command, preference)?;
+        let command = self.command?;
+        let command = run_command::RunCommand::new(name, &command, preference)?;
         let mut command = run_command::RunCursorCommand(command);
         Cursor::new(client, client.inner().execute(&mut command, client.inner().operation_deadline())?, settings)
     }
@@ -496,13 +528,13 @@ pub struct ListCollections<'a> {
 impl ListCollections<'_> {
     list_collections_setters! {}
 
-    /// Opens a cursor on the specifications: `name`, `type`, `options`, `info`, `idIndex`.
+    /// Opens a cursor on the specifications.
     ///
     /// # Errors
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
-    pub fn run(self) -> Result<Cursor<Document>> {
-        list_collections(self.database, &self.options, false)
+    pub fn run(self) -> Result<Cursor<CollectionSpecification>> {
+        Ok(list_collections(self.database, &self.options, false)?.with_type())
     }
 }
 

@@ -26,8 +26,8 @@
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `results` | types that all others use |
-//! | `uri`, `credential`, `options` | connection string and code become validated options |
+//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `outcome` | types that all others use |
+//! | `uri`, `credential`, `options`, `namespace`, `specification` | connection string and code become validated options |
 //! | `description`, `dns`, `document`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a socket |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `pool`, `server`, `topology` | what is known about the servers, which of them an operation goes to, and which of its connections |
@@ -90,19 +90,21 @@ mod http;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 mod json;
 mod locks;
+mod namespace;
 mod operation;
 pub mod options;
+mod outcome;
 mod policy;
 mod pool;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 mod process;
 mod resolver;
-pub mod results;
 mod secret;
 mod secret_file;
 mod server;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 mod single_flight;
+mod specification;
 mod system;
 mod tls;
 mod topology;
@@ -124,11 +126,18 @@ pub use credential::{
 pub use cursor::Cursor;
 pub use database::Database;
 pub use error::{Error, Result};
+pub use namespace::Namespace;
 pub use options::{CollectionOptions, DatabaseOptions, IndexModel};
 pub use policy::SecurityPolicy;
 pub use resolver::{Resolver, SrvRecord};
 pub use secret::Secret;
 pub use warning::{Warning, WarningKind};
+
+/// What operations return.
+pub mod results {
+    pub use crate::outcome::*;
+    pub use crate::specification::{CollectionSpecification, CollectionSpecificationInfo, CollectionType};
+}
 
 /// The client's types under the path that the official driver has for its blocking API.
 pub mod sync {
@@ -153,6 +162,7 @@ pub mod sync {
 /// - `NotSupported` for an option that the server at hand is too old for, `InvalidReply` for a reply that breaks the protocol.
 /// - `Closed` after [`Client::close`](crate::Client::close).
 pub mod action {
+    pub use crate::client::Shutdown;
     pub use crate::collection::{
         Aggregate, BulkWrite, CountDocuments, CreateIndex, CreateIndexes, Delete, Distinct, DropCollection,
         DropIndexes, EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate,

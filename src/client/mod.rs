@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::event::sdam::TopologyDescription;
 use crate::operation::ping::Ping;
-use crate::options::{ClientOptions, DriverInfo};
+use crate::options::{ClientOptions, DriverInfo, ReadConcern, SelectionCriteria, WriteConcern};
 use crate::warning::{Warning, WarningSink};
 
 pub(crate) use inner::{ClientInner, CursorHandle};
@@ -154,6 +154,51 @@ impl Client {
         self.0.append_metadata(info)
     }
 
+    /// Which servers reads go to unless a database, a collection or an operation says otherwise. `None` is not returned; the
+    /// official driver may.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) {
+    /// println!("{:?}", client.selection_criteria());
+    /// # }
+    /// ```
+    pub fn selection_criteria(&self) -> Option<&SelectionCriteria> {
+        Some(&self.0.options().selection_criteria)
+    }
+
+    /// The read concern of its operations, if one is set.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) {
+    /// println!("{:?}", client.read_concern());
+    /// # }
+    /// ```
+    pub fn read_concern(&self) -> Option<&ReadConcern> {
+        self.0.options().read_concern.as_ref()
+    }
+
+    /// The write concern of its operations, if one is set.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) {
+    /// println!("{:?}", client.write_concern());
+    /// # }
+    /// ```
+    pub fn write_concern(&self) -> Option<&WriteConcern> {
+        self.0.options().write_concern.as_ref()
+    }
+
+    /// [`Client::close`] as an action, under the name that the official driver has for it.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) {
+    /// client.shutdown().run();
+    /// # }
+    /// ```
+    pub fn shutdown(self) -> Shutdown {
+        Shutdown { client: self }
+    }
+
     /// Ends open cursors on the server and closes every connection, those in use included. Later operations of this client
     /// and its clones fail with [`ErrorKind::Closed`](crate::error::ErrorKind::Closed).
     ///
@@ -171,6 +216,22 @@ impl Client {
     /// What executes operations.
     pub(crate) fn inner(&self) -> &ClientInner {
         &self.0
+    }
+}
+
+/// The action that [`Client::shutdown`] makes.
+///
+/// It waits for nothing: where the official driver waits for open cursors, they are ended here, as by `immediate(true)` there.
+#[must_use = "nothing is closed until `run`"]
+#[derive(Debug)]
+pub struct Shutdown {
+    client: Client,
+}
+
+impl Shutdown {
+    /// Closes the client and its clones.
+    pub fn run(self) {
+        self.client.close();
     }
 }
 

@@ -13,7 +13,7 @@ use crate::options::action::bulk_write_setters;
 use crate::options::{
     BulkWriteOptions, DeleteOptions, ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
 };
-use crate::results::BulkWriteResult;
+use crate::outcome::BulkWriteResult;
 
 /// One write of a bulk write.
 ///
@@ -154,7 +154,7 @@ impl<T: Serialize> BulkWrite<'_, T> {
         }
         let inner = self.collection.client().inner();
         let deadline = inner.operation_deadline();
-        let mut batch = WriteBatcher::new(self.collection.namespace()?, &options)?;
+        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         for (index, write) in &writes {
             let added = match write {
                 Write::Insert(document) => batch.insert(*index, document),

@@ -85,7 +85,7 @@ pub struct FindOneAndDelete<'a, T> {
     options: FindOneAndDeleteOptions,
 }
 
-impl<T: DeserializeOwned + 'static> FindOneAndDelete<'_, T> {
+impl<T: DeserializeOwned> FindOneAndDelete<'_, T> {
     find_one_and_delete_setters! {}
 
     /// The document that was deleted, or `None` where none matched or the write is not acknowledged.
@@ -109,7 +109,7 @@ pub struct FindOneAndReplace<'a, T, D> {
     options: FindOneAndReplaceOptions,
 }
 
-impl<T: Serialize + DeserializeOwned + 'static, D: Borrow<T>> FindOneAndReplace<'_, T, D> {
+impl<T: Serialize + DeserializeOwned, D: Borrow<T>> FindOneAndReplace<'_, T, D> {
     find_one_and_replace_setters! {}
 
     /// The document, or `None` where none matched or the write is not acknowledged.
@@ -135,7 +135,7 @@ pub struct FindOneAndUpdate<'a, T> {
     options: FindOneAndUpdateOptions,
 }
 
-impl<T: DeserializeOwned + 'static> FindOneAndUpdate<'_, T> {
+impl<T: DeserializeOwned> FindOneAndUpdate<'_, T> {
     find_one_and_update_setters! {}
 
     /// The document, or `None` where none matched or the write is not acknowledged.
@@ -151,14 +151,15 @@ impl<T: DeserializeOwned + 'static> FindOneAndUpdate<'_, T> {
     }
 }
 
-fn run<T: DeserializeOwned + 'static>(
+fn run<T: DeserializeOwned>(
     collection: &Collection<T>,
     filter: &Document,
     change: Change<'_>,
     mut options: FindOneAndUpdateOptions,
 ) -> Result<Option<T>> {
     collection.shared.defaults.fill_in_write(&mut options.write_concern);
-    let mut find_and_modify = FindAndModify { namespace: collection.namespace()?, filter, change, options: &options };
+    let mut find_and_modify =
+        FindAndModify { namespace: collection.checked_namespace()?, filter, change, options: &options };
     let inner = collection.client().inner();
     let reply = inner.execute(&mut find_and_modify, inner.operation_deadline())?;
     let Some(CursorReply { reply, server }) = reply else { return Ok(None) };

@@ -13,7 +13,7 @@ use crate::options::action::{create_index_setters, drop_index_setters, list_inde
 use crate::options::{
     CommitQuorum, CreateIndexOptions, DropIndexOptions, Hint, IndexModel, ListIndexesOptions, WriteConcern,
 };
-use crate::results::{CreateIndexResult, CreateIndexesResult};
+use crate::outcome::{CreateIndexResult, CreateIndexesResult};
 
 impl<T> Collection<T> {
     /// Creates an index.
@@ -52,12 +52,13 @@ impl<T> Collection<T> {
         }
     }
 
-    /// Lists the indexes, as the server describes them. A collection that does not exist has none.
+    /// Lists the indexes. A collection that does not exist has none. The server's own description of each is a
+    /// [`with_type::<Document>`](Cursor::with_type) away.
     ///
     /// ```no_run
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
     /// for index in animals.list_indexes().run()? {
-    ///     println!("{}", index?);
+    ///     println!("{}", index?.keys);
     /// }
     /// # Ok(())
     /// # }
@@ -78,19 +79,31 @@ impl<T> Collection<T> {
         ListIndexNames { collection: self, options: ListIndexesOptions::default() }
     }
 
-    /// Drops an index, by its name or its keys.
+    /// Drops the index of this name.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// animals.drop_index("name_1").run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn drop_index(&self, name: impl AsRef<str>) -> DropIndexes<'_, T> {
+        let index = Some(Hint::Name(name.as_ref().to_owned()));
+        DropIndexes { collection: self, index, options: DropIndexOptions::default() }
+    }
+
+    /// Drops the index with these keys.
     ///
     /// ```no_run
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
     /// use mongo_blocking::bson::doc;
     ///
-    /// animals.drop_index("name_1").run()?;
-    /// animals.drop_index(doc! { "legs": -1 }).run()?;
+    /// animals.drop_index_by_keys(doc! { "legs": -1 }).run()?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn drop_index(&self, index: impl Into<Hint>) -> DropIndexes<'_, T> {
-        DropIndexes { collection: self, index: Some(index.into()), options: DropIndexOptions::default() }
+    pub fn drop_index_by_keys(&self, keys: Document) -> DropIndexes<'_, T> {
+        DropIndexes { collection: self, index: Some(Hint::Keys(keys)), options: DropIndexOptions::default() }
     }
 
     /// Drops all indexes but the one on `_id`.
@@ -161,7 +174,8 @@ fn create<T>(
     mut options: CreateIndexOptions,
 ) -> Result<Vec<String>> {
     collection.shared.defaults.fill_in_write(&mut options.write_concern);
-    let mut create = operation::CreateIndexes { namespace: collection.namespace()?, indexes, options: &options };
+    let mut create =
+        operation::CreateIndexes { namespace: collection.checked_namespace()?, indexes, options: &options };
     let inner = collection.client().inner();
     inner.execute(&mut create, inner.operation_deadline())
 }
@@ -182,8 +196,8 @@ impl<T> ListIndexes<'_, T> {
     /// # Errors
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
-    pub fn run(self) -> Result<Cursor<Document>> {
-        list(self.collection, &self.options)
+    pub fn run(self) -> Result<Cursor<IndexModel>> {
+        Ok(list(self.collection, &self.options)?.with_type())
     }
 }
 
@@ -216,7 +230,7 @@ fn list<T>(collection: &Collection<T>, options: &ListIndexesOptions) -> Result<C
         comment: CursorSettings::comment(options.comment.as_ref())?,
         ..CursorSettings::default()
     };
-    let mut list = operation::ListIndexes { namespace: collection.namespace()?, options };
+    let mut list = operation::ListIndexes { namespace: collection.checked_namespace()?, options };
     match client.inner().execute(&mut list, client.inner().operation_deadline()) {
         Ok(opened) => Cursor::new(client, opened, settings),
         Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(Cursor::empty(client)),
@@ -250,7 +264,7 @@ impl<T> DropIndexes<'_, T> {
                 .with_hint("if that is what you want, use drop_indexes"));
         }
         let index = self.index.unwrap_or_else(|| Hint::Name("*".to_owned()));
-        let namespace = self.collection.namespace()?;
+        let namespace = self.collection.checked_namespace()?;
         let mut drop = operation::DropIndexes { namespace, index: &index, options: &self.options };
         let inner = self.collection.client().inner();
         inner.execute(&mut drop, inner.operation_deadline())

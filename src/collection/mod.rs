@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::operation::Namespace;
+use crate::namespace::Namespace;
+use crate::operation;
 use crate::options::{CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 
 pub use bulk::{BulkWrite, WriteModel};
@@ -126,6 +127,21 @@ impl<T> Collection<T> {
         format!("{}.{}", self.shared.database, self.shared.name)
     }
 
+    /// The names of the database and the collection.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::Document;
+    ///
+    /// let namespace = library.collection::<Document>("books").namespace();
+    /// assert_eq!((namespace.db.as_str(), namespace.coll.as_str()), ("library", "books"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn namespace(&self) -> Namespace {
+        Namespace::new(&self.shared.database, &self.shared.name)
+    }
+
     /// The client that the collection belongs to.
     ///
     /// ```no_run
@@ -201,10 +217,10 @@ impl<T> Collection<T> {
     }
 
     /// The full name, checked: a server would take some invalid names for something else.
-    fn namespace(&self) -> Result<Namespace<'_>> {
+    fn checked_namespace(&self) -> Result<operation::Namespace<'_>> {
         check_database_name(&self.shared.database)?;
         check_collection_name(&self.shared.name)?;
-        Ok(Namespace { database: &self.shared.database, collection: &self.shared.name })
+        Ok(operation::Namespace { database: &self.shared.database, collection: &self.shared.name })
     }
 }
 

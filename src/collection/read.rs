@@ -113,8 +113,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn distinct(&self, field: impl Into<String>, filter: Document) -> Distinct<'_, T> {
-        Distinct { collection: self, field: field.into(), filter, options: DistinctOptions::default() }
+    pub fn distinct(&self, field: impl AsRef<str>, filter: Document) -> Distinct<'_, T> {
+        Distinct { collection: self, field: field.as_ref().to_owned(), filter, options: DistinctOptions::default() }
     }
 }
 
@@ -146,7 +146,7 @@ impl<T> Find<'_, T> {
             tailable: self.options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
         };
         let client = self.collection.client();
-        let mut find = operation::find::Find::new(self.collection.namespace()?, &self.filter, &self.options)?;
+        let mut find = operation::find::Find::new(self.collection.checked_namespace()?, &self.filter, &self.options)?;
         Cursor::new(client, client.inner().execute(&mut find, client.inner().operation_deadline())?, settings)
     }
 }
@@ -171,7 +171,7 @@ impl<T> FindOne<'_, T> {
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>>
     where
-        T: DeserializeOwned + 'static,
+        T: DeserializeOwned,
     {
         let options = FindOptions { limit: Some(-1), ..self.options.into() };
         Find { collection: self.collection, filter: self.filter, options }.run()?.next().transpose()
@@ -325,7 +325,8 @@ impl<T> EstimatedDocumentCount<'_, T> {
     pub fn run(mut self) -> Result<u64> {
         let EstimatedDocumentCountOptions { read_concern, selection_criteria, .. } = &mut self.options;
         self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
-        let mut count = operation::count::Count { namespace: self.collection.namespace()?, options: &self.options };
+        let mut count =
+            operation::count::Count { namespace: self.collection.checked_namespace()?, options: &self.options };
         let inner = self.collection.client().inner();
         inner.execute(&mut count, inner.operation_deadline())
     }
@@ -354,7 +355,7 @@ impl<T> Distinct<'_, T> {
         self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
         let inner = self.collection.client().inner();
         let mut distinct = operation::distinct::Distinct {
-            namespace: self.collection.namespace()?,
+            namespace: self.collection.checked_namespace()?,
             field: &self.field,
             filter: &self.filter,
             options: &self.options,

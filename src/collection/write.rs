@@ -22,7 +22,7 @@ use crate::options::{
     BulkWriteOptions, Collation, DeleteOptions, DropCollectionOptions, Hint, InsertManyOptions, InsertOneOptions,
     ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
 };
-use crate::results::{DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
+use crate::outcome::{DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
 
 impl<T> Collection<T> {
     /// Inserts a document. One without `_id` gets a new [`ObjectId`](bson::oid::ObjectId), which the result holds.
@@ -165,7 +165,7 @@ impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
     /// ([`Error::document_id`](crate::Error::document_id)), since the document may be there all the same.
     pub fn run(self) -> Result<InsertOneResult> {
         let options = with_defaults(self.options.into(), self.collection);
-        let mut batch = WriteBatcher::new(self.collection.namespace()?, &options)?;
+        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         batch.insert(0, self.document.borrow())?;
         let inner = self.collection.client().inner();
         let id = batch.first_id().cloned();
@@ -207,7 +207,7 @@ impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
         }
         let inner = self.collection.client().inner();
         let deadline = inner.operation_deadline();
-        let mut batch = WriteBatcher::new(self.collection.namespace()?, &options)?;
+        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         // No connection is held while the iterator runs: it may need one itself, to read what is inserted here.
         for (index, document) in documents.enumerate() {
             if let Err(error) = batch.insert(index, document.borrow()) {
@@ -324,7 +324,8 @@ impl<T> DropCollection<'_, T> {
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
         self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
-        let mut drop = operation::DropCollection { namespace: self.collection.namespace()?, options: &self.options };
+        let mut drop =
+            operation::DropCollection { namespace: self.collection.checked_namespace()?, options: &self.options };
         let inner = self.collection.client().inner();
         match inner.execute(&mut drop, inner.operation_deadline()) {
             Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(()),
@@ -455,7 +456,7 @@ fn send_one<T>(collection: &Collection<T>, options: UpdateOptions, statement: &S
         ..BulkWriteOptions::default()
     };
     let options = with_defaults(options, collection);
-    let mut batch = WriteBatcher::new(collection.namespace()?, &options)?;
+    let mut batch = WriteBatcher::new(collection.checked_namespace()?, &options)?;
     batch.add(0, statement);
     let inner = collection.client().inner();
     Ok(send_rest(inner, batch, inner.operation_deadline()))

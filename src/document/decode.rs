@@ -1,7 +1,5 @@
 //! A document as a value, and what is wrong where it does not fit.
 
-use std::any::{Any, TypeId};
-
 use bson::error::ErrorKind as BsonErrorKind;
 use bson::spec::ElementType;
 use bson::{Bson, Document, RawBsonRef, RawDeserializer, RawDocument};
@@ -10,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::nesting::{Extent, NestingLimits, check_nesting, extent, malformed, too_deep, too_many};
 use super::path::{Segment, first_invalid, join, within};
+use super::same_type::{is_document, same};
 use super::tracked::{Exceeded, Fault, Track, Tracked};
 use crate::error::{Error, ErrorKind, Result, Stage, harmless_id};
 
@@ -17,13 +16,11 @@ use crate::error::{Error, ErrorKind, Result, Stage, harmless_id};
 ///
 /// A [`Document`] is taken over as it is. Through serde, `{ "$oid": ".." }` and its like would come out as what they mean in
 /// Extended JSON, though the server stores them as documents.
-pub(crate) fn decode_owned<T: DeserializeOwned + 'static>(document: &RawDocument, limits: NestingLimits) -> Result<T> {
-    if TypeId::of::<T>() != TypeId::of::<Document>() {
+pub(crate) fn decode_owned<T: DeserializeOwned>(document: &RawDocument, limits: NestingLimits) -> Result<T> {
+    if !is_document::<T>() {
         return decode(document, limits);
     }
-    let mut tree = Some(decode_tree(document, limits)?);
-    let same: &mut dyn Any = &mut tree;
-    same.downcast_mut::<Option<T>>().and_then(Option::take).map_or_else(|| decode(document, limits), Ok)
+    same(decode_tree(document, limits)?).or_else(|_| decode(document, limits))
 }
 
 /// The document as a tree.

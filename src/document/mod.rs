@@ -7,6 +7,7 @@ mod decode;
 mod encode;
 mod nesting;
 mod path;
+mod same_type;
 mod tracked;
 
 pub(crate) use decode::{decode, decode_owned, decode_tree, decode_value, not_a_tree};

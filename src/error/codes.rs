@@ -1,5 +1,7 @@
 //! The server's error codes that the driver acts on, by the names in the server's own list.
 
+/// A unique index has the key already. The second is what old servers reply to updates, the third what mongos did.
+pub(crate) const DUPLICATE_KEY: [i32; 3] = [11000, 11001, 12582];
 pub(crate) const BAD_VALUE: i32 = 2;
 pub(crate) const FAILED_TO_PARSE: i32 = 9;
 /// The server refuses a login.

@@ -7,7 +7,7 @@ use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
 use super::readable::Readable;
 use super::{Error, ErrorKind, Stage};
 use crate::bson_ext::{error_code, text_lossy};
-use crate::results::{BulkWriteResult, InsertManyResult};
+use crate::outcome::{BulkWriteResult, InsertManyResult};
 
 /// A command that the server answered with `ok: 0`.
 #[derive(Clone)]

@@ -29,5 +29,8 @@ pub mod features {}
 #[doc = include_str!("platforms.md")]
 pub mod platforms {}
 
+#[doc = include_str!("moving_over.md")]
+pub mod moving_over {}
+
 #[doc = include_str!("benchmarks.md")]
 pub mod benchmarks {}

@@ -345,7 +345,7 @@ fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
     };
     let error = handshake(Some(user())).run(&localhost(), later).unwrap_err();
     assert_eq!(error.stage(), Stage::Authentication { mechanism: SHA_256, step: "server-final message" });
-    assert_eq!(error.labels().count(), 0);
+    assert_eq!(error.labels().len(), 0);
 }
 
 #[test]

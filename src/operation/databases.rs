@@ -12,7 +12,7 @@ use crate::bson_ext;
 use crate::description::ServerDescription;
 use crate::error::{Error, Result, Stage};
 use crate::options::{DropDatabaseOptions, ListDatabasesOptions, ServerAddress};
-use crate::results::DatabaseSpecification;
+use crate::outcome::DatabaseSpecification;
 use crate::wire::Reply;
 
 /// `listDatabases`, with sizes or with the names only.

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bson::Document;
+use bson::RawDocument;
 
-use super::body::raw;
 use super::{Command, CursorReply, Operation, Target};
 use crate::description::ServerDescription;
 use crate::error::{Error, Result};
@@ -15,7 +14,7 @@ use crate::wire::Reply;
 pub(crate) struct RunCommand<'a> {
     name: &'a str,
     database: &'a str,
-    command: &'a Document,
+    command: &'a RawDocument,
     read_preference: Option<&'a ReadPreference>,
 }
 
@@ -23,13 +22,19 @@ impl<'a> RunCommand<'a> {
     /// Fails on an empty document, which names no command.
     pub(crate) fn new(
         database: &'a str,
-        command: &'a Document,
+        command: &'a RawDocument,
         read_preference: Option<&'a ReadPreference>,
     ) -> Result<Self> {
-        let name = command
-            .keys()
-            .next()
-            .ok_or_else(|| Error::invalid_argument("the command is empty: its first key must be the command's name"))?;
+        let name = match command.iter().next() {
+            Some(Ok((name, _))) => name.as_str(),
+            Some(Err(source)) => {
+                return Err(Error::invalid_argument("the command is not valid BSON").with_source(source));
+            }
+            None => {
+                let empty = "the command is empty: its first key must be the command's name";
+                return Err(Error::invalid_argument(empty));
+            }
+        };
         Ok(RunCommand { name, database, command, read_preference })
     }
 }
@@ -42,7 +47,7 @@ impl Operation for RunCommand<'_> {
     }
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
-        let command = Command::new(self.name, self.database, raw(self.command)?);
+        let command = Command::new(self.name, self.database, self.command.to_owned());
         Ok(Command { read_preference: self.read_preference, ..command })
     }
 

@@ -51,7 +51,7 @@ fn a_read_goes_where_its_read_preference_says() {
     assert_eq!(find.target(), Target::Readable(&secondary()));
     assert_eq!(find.build(&server(17)).unwrap().read_preference, Some(&secondary()));
 
-    let plain = doc! { "ping": 1 };
+    let plain = bson::rawdoc! { "ping": 1 };
     assert_eq!(RunCommand::new("zoo", &plain, None).unwrap().target(), Target::Writable);
     let preference = secondary();
     assert_eq!(RunCommand::new("zoo", &plain, Some(&preference)).unwrap().target(), Target::Readable(&preference));

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::spec::OptionId;
 use super::{
-    ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsOptions, WriteConcern,
+    ClientOptions, DriverInfo, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, ServerApi, TlsOptions,
+    WriteConcern,
 };
 use crate::credential::Credential;
 use crate::event::cmap::CmapEvent;
@@ -174,7 +175,8 @@ impl ClientOptions {
 
     /// `readPreference`, `readPreferenceTags` and `maxStalenessSeconds`.
     pub fn read_preference(&self) -> &ReadPreference {
-        &self.read_preference
+        let SelectionCriteria::ReadPreference(preference) = &self.selection_criteria;
+        preference
     }
 
     /// `readConcernLevel`.

@@ -98,7 +98,7 @@ pub struct ClientOptions {
     pub(crate) replica_set: Option<String>,
     pub(crate) local_threshold: Duration,
     pub(crate) heartbeat_frequency: Duration,
-    pub(crate) read_preference: ReadPreference,
+    pub(crate) selection_criteria: SelectionCriteria,
     pub(crate) read_concern: Option<ReadConcern>,
     pub(crate) write_concern: Option<WriteConcern>,
     pub(crate) retry_reads: Option<bool>,

@@ -50,7 +50,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
     let tls = tls::options(&given)?;
     let credential = credential::credential(&given, &mut warnings)?;
     check_strength(credential.as_ref(), &given.policy)?;
-    let read_preference = read_preference(&given)?;
+    let selection_criteria = read_preference(&given)?.into();
     let write_concern = write_concern(&given.settings)?;
     warn_of_no_effect(&given.settings, &mut warnings);
     if given.settings.has(OptionId::ProxyHost) {
@@ -86,7 +86,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
         replica_set: text(settings, OptionId::ReplicaSet),
         local_threshold: millis(settings, OptionId::LocalThresholdMs).unwrap_or_default(),
         heartbeat_frequency: millis(settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default(),
-        read_preference,
+        selection_criteria,
         read_concern: settings.text(OptionId::ReadConcernLevel).map(ReadConcern::custom),
         write_concern,
         retry_reads: settings.bool(OptionId::RetryReads),

@@ -83,7 +83,7 @@ fn a_private_authority_is_not_trusted_unasked() {
         assert!(matches!(error.kind(), ErrorKind::Tls) && error.stage() == Stage::Tls, "{error}");
         assert!(error.message().contains("certificate was refused"), "{error}");
         assert!(error.hint().unwrap().contains("tlsCAFile"), "{error}");
-        assert_eq!(error.labels().count(), 0);
+        assert_eq!(error.labels().len(), 0);
     }
 }
 

@@ -203,7 +203,7 @@ impl Checker {
             let finding = fake(check.server.address());
             let own = match &finding {
                 Finding::Answered { .. } => OwnCheck::Answered,
-                Finding::Failed { error, .. } => OwnCheck::Failed(error.to_shared()),
+                Finding::Failed { error, .. } => OwnCheck::Failed(error.clone()),
             };
             check.finish(finding, self.clock.now());
             return own;
@@ -216,9 +216,9 @@ impl Checker {
             (Finding::Answered { .. }, Some(opened)) => OwnCheck::Opened(opened),
             (Finding::Answered { .. }, None) => OwnCheck::Answered,
             (Finding::Failed { error, .. }, _) if matches!(error.kind(), ErrorKind::Timeout) && limit.expired() => {
-                return OwnCheck::OutOfTime(error.to_shared());
+                return OwnCheck::OutOfTime(error.clone());
             }
-            (Finding::Failed { error, .. }, _) => OwnCheck::Failed(error.to_shared()),
+            (Finding::Failed { error, .. }, _) => OwnCheck::Failed(error.clone()),
         };
         check.finish(finding, self.clock.now());
         own
@@ -349,7 +349,7 @@ impl Ended for Option<Heartbeat<'_>> {
         let Some(heartbeat) = self else { return };
         let event = ServerHeartbeatFailedEvent {
             duration: heartbeat.began.elapsed(),
-            failure: Arc::new(error.to_shared()),
+            failure: Arc::new(error.clone()),
             server_address: heartbeat.server_address,
             awaited: false,
             driver_connection_id: 0,

@@ -328,7 +328,7 @@ fn operation_failed(current: &Arc<TopologyDescription>, failure: &OperationFailu
             transition.clear_pool(address, false, failure.service_id);
         }
         if !load_balanced {
-            let error = Arc::new(failure.error.to_shared());
+            let error = Arc::new(failure.error.clone());
             let entry = ServerEntry::failed(address.clone(), error, failure.at);
             transition.fail(ServerEntry { topology_version: change.topology_version, ..entry });
             transition.checks.push(CheckAction::Request(address.clone()));
@@ -353,7 +353,7 @@ fn operation_failed(current: &Arc<TopologyDescription>, failure: &OperationFailu
     }
     transition.clear_pool(address, false, None);
     transition.checks.push(CheckAction::Cancel(address.clone()));
-    transition.fail(ServerEntry::failed(address.clone(), Arc::new(failure.error.to_shared()), failure.at));
+    transition.fail(ServerEntry::failed(address.clone(), Arc::new(failure.error.clone()), failure.at));
     transition.finish()
 }
 

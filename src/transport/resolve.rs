@@ -132,7 +132,7 @@ mod tests {
         let error = resolve("no-such-host.invalid", 5, None, Deadline::NEVER).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Dns), "{error}");
         assert!(error.message().contains("no-such-host.invalid") && error.hint().is_some(), "{error}");
-        assert_eq!(error.labels().count(), 0);
+        assert_eq!(error.labels().len(), 0);
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn localhost_is_found_whichever_family_listens() {
 fn a_name_that_does_not_exist_is_no_sign_of_overload() {
     let address = ServerAddress::Tcp { host: "no-such-host.invalid".to_owned(), port: 1 };
     let error = Transport::connect(&address, &Route::default(), None, millis(20_000)).unwrap_err();
-    assert_eq!((error.stage(), error.labels().count()), (Stage::Dns, 0), "{error}");
+    assert_eq!((error.stage(), error.labels().len()), (Stage::Dns, 0), "{error}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use mongo_blocking::options::{
     ChangeStreamPreAndPostImages, ClusteredIndex, Collation, IndexOptionDefaults, TimeseriesGranularity,
     TimeseriesOptions, ValidationAction, ValidationLevel,
 };
+use mongo_blocking::results::CollectionType;
 
 use super::{all, is_argument_error, numbered, place, place_with};
 
@@ -77,6 +78,23 @@ fn collections_with_options() {
     assert!(options_of("clustered").contains_key("clusteredIndex"));
     assert!(options_of("images").contains_key("changeStreamPreAndPostImages"));
     assert_eq!(options_of("view").get_str("viewOn").unwrap(), "strict");
+    let mut typed: Vec<_> = database.list_collections().run().unwrap().map(Result::unwrap).collect();
+    typed.retain(|collection| !collection.name.starts_with("system."));
+    typed.sort_by(|a, b| a.name.cmp(&b.name));
+    let kinds: Vec<_> = typed.iter().map(|collection| (collection.name.as_str(), collection.collection_type)).collect();
+    let plain = CollectionType::Collection;
+    let expected = [
+        ("capped", plain),
+        ("clustered", plain),
+        ("images", plain),
+        ("strict", plain),
+        ("times", CollectionType::Timeseries),
+        ("view", CollectionType::View),
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!((typed[0].options.capped, typed[0].options.max), (Some(true), Some(10)));
+    assert_eq!(typed[3].options.validation_action, Some(ValidationAction::Warn));
+    assert!(typed[5].info.read_only && typed[3].info.uuid.is_some());
     place.collection("strict").insert_many([doc! {"_id": 0, "a": 1}, doc! {"_id": 1, "a": 2}]).run().unwrap();
     assert_eq!(all(&place.collection("view")), [doc! {"_id": 0, "a": 1}]);
 

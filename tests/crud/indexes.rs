@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mongo_blocking::bson::{Bson, Document, doc};
-use mongo_blocking::options::{Collation, Hint, IndexModel, IndexOptions};
+use mongo_blocking::options::{Collation, IndexModel, IndexOptions, Sphere2DIndexVersion};
 
 use super::{DUPLICATE_KEY, is_argument_error, place};
 
@@ -22,7 +22,7 @@ fn make_list_drop() {
     names.sort();
     assert_eq!(names, ["_id_", "a_1_b.c_-1", "p_2dsphere", "words"]);
     collection.drop_index("words").run().unwrap();
-    collection.drop_index(Hint::Keys(doc! {"a": 1, "b.c": -1})).run().unwrap();
+    collection.drop_index_by_keys(doc! {"a": 1, "b.c": -1}).run().unwrap();
     assert_eq!(collection.list_index_names().run().unwrap().len(), 2);
     collection.drop_indexes().run().unwrap();
     assert_eq!(collection.list_index_names().run().unwrap(), ["_id_"]);
@@ -89,6 +89,15 @@ fn options_of_indexes() {
     assert_eq!(named("s").get("2dsphereIndexVersion").and_then(number), Some(3));
     assert_eq!((named("f").get("bits").and_then(number), named("f").get_f64("min").unwrap()), (Some(20), -10.0));
     assert_eq!(named("w").get_document("wildcardProjection").unwrap(), &doc! {"secret": 0});
+    let typed: Vec<IndexModel> = collection.list_indexes().run().unwrap().map(Result::unwrap).collect();
+    let of = |name: &str| {
+        let index = typed.iter().find(|index| index.options.as_ref().unwrap().name.as_deref() == Some(name));
+        index.unwrap().options.clone().unwrap()
+    };
+    assert_eq!((of("n").unique, of("n").expire_after), (Some(true), Some(Duration::from_secs(90))));
+    assert_eq!(of("n").collation.map(|collation| collation.locale), Some("fr".to_owned()));
+    assert_eq!(of("s").sphere_2d_index_version, Some(Sphere2DIndexVersion::V3));
+    assert_eq!((of("f").bits, of("f").min), (Some(20), Some(-10.0)));
 }
 
 fn number(value: &Bson) -> Option<i64> {

@@ -8,6 +8,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/auth/scram/avx.rs", "clears the upper halves of the AVX registers before the key is derived"),
     ("src/auth/gssapi/gss.rs", "calls the Kerberos library of Unix systems"),
     ("src/auth/gssapi/sspi.rs", "calls the Kerberos of Windows"),
+    ("src/document/same_type.rs", "tells whether a type that may borrow is Document, and moves a Document into it"),
     ("src/fork.rs", "has the C library count forks, so that a command needs no system call to notice one"),
     ("src/tls/openssl/resume.rs", "has a TLS handshake take up a session that the same context made"),
     ("src/transport/tests.rs", "sets SIGPIPE back to its default in a child process"),

@@ -65,7 +65,7 @@ impl Proxies {
                 let outcome = hello(options);
                 assert_eq!(outcome.is_ok(), succeeds, "{port} {login:?}: {outcome:?}");
                 if let Err(error) = outcome {
-                    assert!(error.is_network_error() && error.labels().count() == 0, "{error:?}");
+                    assert!(error.is_network_error() && error.labels().len() == 0, "{error:?}");
                     assert_eq!(error.stage(), Stage::Connect, "{error}");
                     assert!(error.message().contains(&format!("localhost:{port}")), "{error}");
                     assert!(error.address().is_some_and(|address| address.starts_with(NAME)), "{error}");
@@ -143,7 +143,7 @@ fn a_server_that_the_proxy_cannot_reach() {
             let error = hello(ClientOptions::builder().uri(uri)).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Io) && error.stage() == Stage::Connect, "{error:?}");
             assert!(error.message().contains("it answered: ") || error.message().contains("closed"), "{error}");
-            assert_eq!((error.address(), error.labels().count()), (Some(&*format!("{host}:{port}")), 0));
+            assert_eq!((error.address(), error.labels().len()), (Some(&*format!("{host}:{port}")), 0));
         }
     }
 }

@@ -74,7 +74,7 @@ fn a_host_elsewhere_is_refused_with_both_names_and_the_rule() {
         assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.stage() == Stage::Dns, "{error:?}");
         assert!(error.message().contains(host) && error.message().contains(name), "{error}");
         assert!(error.message().contains("not below"), "{error}");
-        assert_eq!(error.labels().count(), 0);
+        assert_eq!(error.labels().len(), 0);
         // One bad host among good ones spoils them all.
         let good = format!("db.{name}");
         assert!(resolve(&format!("mongodb+srv://{name}/"), &records(&[&good, host], &[])).is_err());

@@ -204,7 +204,7 @@ fn the_next_server_is_asked_after_a_refusal_or_a_malformed_answer() {
         let error = ask_for_srv(&[&bad], LIMIT).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Dns) && error.is_network_error(), "{error}");
         assert!(error.message().contains(&bad.address.to_string()) && error.message().contains(NAME), "{error}");
-        assert_eq!(error.labels().count(), 0);
+        assert_eq!(error.labels().len(), 0);
         assert_eq!(bad.asked(), 3, "two rounds");
     }
 }

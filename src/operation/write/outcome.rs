@@ -15,7 +15,7 @@ use crate::error::{
 use crate::operation::Namespace;
 use crate::operation::reply::{malformed, write_concern_error, write_errors};
 use crate::options::ServerAddress;
-use crate::results::{BulkWriteResult, InsertManyResult};
+use crate::outcome::{BulkWriteResult, InsertManyResult};
 
 /// What the writes have led to.
 #[derive(Default)]
@@ -205,7 +205,7 @@ impl WriteOutcome {
         let error = Error::new(kind(lists.0, lists.1, lists.2), Stage::Command, message);
         let mut error = take(&mut self.labels).into_iter().fold(error, Error::with_label);
         if let Some(failure) = failure {
-            for label in failure.labels().map(str::to_owned).collect::<Vec<_>>() {
+            for label in failure.labels().clone() {
                 error = error.with_label(label);
             }
             error = error.with_source(failure);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bson::{Bson, Document, doc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{OptionsBuilder, action_options};
 use crate::options::{Collation, WriteConcern, serde_util};
@@ -54,7 +54,7 @@ action_options! {
         #[serde(with = "serde_util::expiry", skip_serializing_if = "Option::is_none")]
         expire_after_seconds: Duration,
         /// Makes a clustered collection, which is stored in the order of this index.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "optional_clustered_index", skip_serializing_if = "Option::is_none")]
         clustered_index: ClusteredIndex,
         /// Whether the server keeps images of documents before and after changes.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,6 +145,20 @@ impl Default for ClusteredIndex {
     fn default() -> Self {
         ClusteredIndex { key: doc! { "_id": 1 }, unique: true, name: None, v: None }
     }
+}
+
+/// The server describes the collection behind a time series with `true` in place of an index, which means the one on `_id`.
+fn optional_clustered_index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ClusteredIndex>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Flag(bool),
+        Index(ClusteredIndex),
+    }
+    Ok(Option::<Written>::deserialize(deserializer)?.and_then(|written| match written {
+        Written::Flag(flag) => flag.then(ClusteredIndex::default),
+        Written::Index(index) => Some(index),
+    }))
 }
 
 /// Options of the indexes of a collection, unless an index has its own.
@@ -274,5 +288,28 @@ impl OptionsBuilder<TimeseriesOptions> {
     pub fn bucket_rounding(mut self, span: impl Into<Option<Duration>>) -> Self {
         self.0.bucket_rounding = span.into();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_description_of_a_collection_is_read_whatever_its_number_types() {
+        let listed = doc! {
+            "capped": 1, "size": 4096.0, "max": 10_i64, "expireAfterSeconds": 60_i64, "clusteredIndex": true, "new": "field",
+            "timeseries": { "timeField": "at", "granularity": "seconds", "bucketMaxSpanSeconds": 3600 },
+            "validationLevel": "moderate",
+        };
+        let read: CreateCollectionOptions = bson::deserialize_from_document(listed).unwrap();
+        assert_eq!((read.capped, read.size, read.max), (Some(true), Some(4096), Some(10)));
+        assert_eq!(read.expire_after_seconds, Some(Duration::from_secs(60)));
+        assert_eq!(read.clustered_index, Some(ClusteredIndex::default()));
+        let series = read.timeseries.unwrap();
+        assert_eq!(series.granularity, Some(TimeseriesGranularity::Seconds));
+        assert_eq!(series.bucket_max_span, Some(Duration::from_secs(3600)));
+        assert_eq!(read.validation_level, Some(ValidationLevel::Moderate));
+        bson::deserialize_from_document::<CreateCollectionOptions>(doc! { "size": -1 }).unwrap_err();
     }
 }

@@ -62,7 +62,7 @@ const LOGIN: &str = "&proxyUsername=ann&proxyPassword=hunter2";
 
 /// What every failure of a proxy has in common.
 fn is_failure_of_proxy(error: &Error, port: u16) {
-    assert!(error.is_network_error() && error.labels().count() == 0, "{error:?}");
+    assert!(error.is_network_error() && error.labels().len() == 0, "{error:?}");
     assert_eq!((error.stage(), error.address()), (Stage::Connect, Some("db.example.com:27017")), "{error}");
     assert!(error.message().contains(&format!("SOCKS5 proxy 127.0.0.1:{port}")), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
@@ -204,7 +204,7 @@ fn a_proxy_that_cannot_be_reached() {
     let address = &options.hosts()[0];
     let deadline = Deadline::after(Duration::from_secs(20));
     let error = Transport::connect(address, &Route::of(&options), None, deadline).unwrap_err();
-    assert_eq!((error.stage(), error.labels().count()), (Stage::Dns, 0), "{error}");
+    assert_eq!((error.stage(), error.labels().len()), (Stage::Dns, 0), "{error}");
     assert!(error.message().contains("SOCKS5 proxy no-such-proxy.invalid:1080"), "{error}");
 }
 

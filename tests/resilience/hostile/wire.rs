@@ -289,7 +289,7 @@ fn an_unverifiable_certificate_is_not_reported_as_overload() {
         .ping()
         .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Tls), "{error:?}");
-    assert_eq!((error.stage(), error.labels().count()), (Stage::Tls, 0), "{error:?}");
+    assert_eq!((error.stage(), error.labels().len()), (Stage::Tls, 0), "{error:?}");
     assert_eq!(fake_server.command_count(), 0);
 }
 

@@ -23,7 +23,8 @@ pub fn run(handle: &ClientHandle, name: &str, arguments: &mut Arguments) -> Ran 
 }
 
 fn drop_database(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
-    let database = handle.client().map_err(Trouble::OfRunner)?.database(arguments.need("database", Arguments::string)?);
+    let database =
+        handle.client().map_err(Trouble::OfRunner)?.database(&arguments.need("database", Arguments::string)?);
     let mut action = database.drop();
     set!(arguments, action, { "comment" => comment(any), "writeConcern" => write_concern(write_concern) });
     arguments.end()?;

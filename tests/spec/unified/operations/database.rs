@@ -89,7 +89,7 @@ fn create_collection(database: &Database, arguments: &mut Arguments) -> Ran {
 }
 
 fn drop_collection(database: &Database, arguments: &mut Arguments) -> Ran {
-    let collection = database.collection::<Document>(arguments.need("collection", Arguments::string)?);
+    let collection = database.collection::<Document>(&arguments.need("collection", Arguments::string)?);
     arguments.end()?;
     collection.drop().run()?;
     Ok(Outcome::Nothing)
@@ -112,7 +112,7 @@ fn list_collections(database: &Database, arguments: &mut Arguments) -> Ran {
     let mut action = database.list_collections();
     set!(arguments, action, { "filter" => filter(document), "comment" => comment(any), "batchSize" => batch_size(u32) });
     arguments.end()?;
-    all(action.run()?)
+    all(action.run()?.with_type())
 }
 
 fn list_collection_names(database: &Database, arguments: &mut Arguments) -> Ran {

@@ -78,7 +78,7 @@ fn list_indexes(collection: &Collection<Document>, arguments: &mut Arguments) ->
         "maxTimeMS" => max_time(milliseconds),
     });
     arguments.end()?;
-    all(action.run()?)
+    all(action.run()?.with_type())
 }
 
 fn list_index_names(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {

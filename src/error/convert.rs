@@ -1,0 +1,128 @@
+//! Errors that a program makes itself, and errors of other libraries that become ours with `?`.
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+
+use bson::error::ErrorKind as BsonErrorKind;
+
+use super::{Error, ErrorKind, Stage, codes};
+
+impl Error {
+    /// An error of the program's own, for its functions that return this type.
+    ///
+    /// ```
+    /// use mongo_blocking::Error;
+    ///
+    /// let error = Error::custom("out of stock".to_string());
+    /// assert_eq!(error.get_custom::<String>().map(String::as_str), Some("out of stock"));
+    /// assert!(error.get_custom::<i32>().is_none());
+    /// ```
+    pub fn custom(value: impl Any + Send + Sync) -> Self {
+        Error::new(ErrorKind::Custom(Arc::new(value)), Stage::Program, "an error that the program made")
+    }
+
+    /// The value of an error that [`Error::custom`] made, if it has this type.
+    pub fn get_custom<E: Any>(&self) -> Option<&E> {
+        match &self.0.kind {
+            ErrorKind::Custom(value) => value.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the server refused a write because a unique index has the key already. Of an `insert_many` or a bulk write: whether
+    /// it refused one of the writes for that.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// match animals.insert_one(doc! { "_id": 1 }).run() {
+    ///     Err(error) if error.is_duplicate_key() => println!("it is there already"),
+    ///     other => drop(other?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_duplicate_key(&self) -> bool {
+        let is = |code: i32| codes::DUPLICATE_KEY.contains(&code);
+        match &self.0.kind {
+            ErrorKind::InsertMany(error) => error.write_errors.iter().any(|error| is(error.code)),
+            ErrorKind::BulkWrite(error) => error.write_errors.iter().any(|error| is(error.code)),
+            _ => self.code().is_some_and(is),
+        }
+    }
+}
+
+/// A failure of the program's own input or output: [`ErrorKind::Io`] at [`Stage::Program`].
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::new(ErrorKind::Io, Stage::Program, "input or output failed").with_source(error)
+    }
+}
+
+/// A failure of the program's own conversion from BSON ([`ErrorKind::Deserialize`]) or to it ([`ErrorKind::Serialize`]).
+impl From<bson::error::Error> for Error {
+    fn from(error: bson::error::Error) -> Self {
+        let (kind, message) = match &error.kind {
+            BsonErrorKind::Serialization { .. } => (ErrorKind::Serialize, "a value cannot be turned into BSON"),
+            _ => (ErrorKind::Deserialize, "BSON cannot be turned into the value"),
+        };
+        Error::new(kind, Stage::Program, message).with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use bson::doc;
+
+    use super::*;
+    use crate::error::{BulkWriteError, InsertManyError, WriteError};
+
+    #[test]
+    fn errors_of_other_libraries_keep_their_cause() {
+        let error = Error::from(io::Error::new(io::ErrorKind::NotFound, "no such file"));
+        assert!(matches!(error.kind(), ErrorKind::Io) && error.stage() == Stage::Program);
+        assert_eq!(error.source().unwrap().to_string(), "no such file");
+        let error = Error::from(bson::deserialize_from_document::<i32>(doc! {}).unwrap_err());
+        assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+        let error = Error::from(bson::serialize_to_document(&1).unwrap_err());
+        assert!(matches!(error.kind(), ErrorKind::Serialize), "{error:?}");
+    }
+
+    #[test]
+    fn a_copy_of_an_error_has_all_of_it() {
+        let cause = Error::invalid_argument("below").with_label("a");
+        let error = Error::custom(7).with_source(cause).with_hint("look").with_label("b");
+        let copy = error.clone();
+        assert_eq!(copy.to_string(), error.to_string());
+        assert_eq!(copy.get_custom::<i32>(), Some(&7));
+        assert!(copy.source().unwrap().is::<Error>() && copy.contains_label(String::from("b")));
+    }
+
+    #[test]
+    fn a_duplicate_key_is_found_among_several_write_errors() {
+        let refused = |code| WriteError {
+            index: 0,
+            code,
+            code_name: None,
+            message: String::new(),
+            details: None,
+            key_pattern: None,
+            key_value: None,
+            response: None,
+        };
+        let errors = || vec![refused(121), refused(11000)];
+        let kinds = [
+            ErrorKind::Write(refused(11001)),
+            ErrorKind::InsertMany(InsertManyError { write_errors: errors(), ..Default::default() }),
+            ErrorKind::BulkWrite(BulkWriteError { write_errors: errors(), ..Default::default() }),
+        ];
+        for kind in kinds {
+            assert!(Error::new(kind, Stage::Command, "refused").is_duplicate_key());
+        }
+        assert!(!Error::new(ErrorKind::Write(refused(121)), Stage::Command, "refused").is_duplicate_key());
+    }
+}

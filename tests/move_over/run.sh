@@ -1,0 +1,91 @@
+#!/bin/sh
+# Programs that were written for the official driver's blocking API, built twice from the same source: on the official driver, and on this
+# one under the name `mongodb`. Both run against MongoDB 6.0 and have to print the same.
+#
+#   sh tests/move_over/run.sh              all programs
+#   sh tests/move_over/run.sh PROGRAM...   these (file names in tests/move_over/programs, without .rs)
+#
+# MONGOD_6_0 names a mongod 6.0; without it, tests/peers/fetch.sh fetches one.
+set -eu
+cd "$(dirname -- "$0")/../.."
+root=$(pwd)
+work=${CARGO_TARGET_DIR:-$root/target}/move_over
+
+main() {
+    programs=$*
+    [ -n "$programs" ] || programs=$(for file in tests/move_over/programs/*.rs; do basename "$file" .rs; done)
+    MONGOD_6_0=${MONGOD_6_0:-$(sh tests/peers/fetch.sh mongod-6.0)}
+    export MONGOD_6_0
+
+    prepare official tests/move_over/official/Cargo.toml
+    cp tests/move_over/official/Cargo.lock "$work/official/Cargo.lock"
+    CARGO_TARGET_DIR=$work/official/target cargo build --quiet --locked --manifest-path "$work/official/Cargo.toml"
+
+    prepare ours tests/move_over/official/Cargo.toml
+    # This is the one line that changes. The feature "sync" is that of the official driver.
+    sed -i "s#^mongodb = { version = \"[^\"]*\"#mongodb = { package = \"mongo-blocking\", path = \"$root\"#" "$work/ours/Cargo.toml"
+    cp Cargo.lock "$work/ours/Cargo.lock"
+    CARGO_TARGET_DIR=$work/ours/target cargo build --quiet --manifest-path "$work/ours/Cargo.toml"
+
+    cargo build --quiet --locked --package mongo-blocking-test-server --bin mongod
+    start
+    failed=0
+    for program in $programs; do
+        compare "$program"
+    done
+    echo "move_over: $(echo "$programs" | wc -w) programs, $failed of them differ"
+    [ "$failed" = 0 ]
+}
+
+# prepare NAME MANIFEST: a package in the target folder whose programs are those of this folder.
+prepare() {
+    mkdir -p "$work/$1"
+    cp "$2" "$work/$1/Cargo.toml"
+    for program in $programs; do
+        printf '\n[[bin]]\nname = "%s"\npath = "%s/tests/move_over/programs/%s.rs"\n' "$program" "$root" "$program" >>"$work/$1/Cargo.toml"
+    done
+}
+
+# A mongod of the test server's crate. It ends when its input ends, so it does not outlive this shell.
+start() {
+    mkfifo "$scratch/hold" "$scratch/uri"
+    "${CARGO_TARGET_DIR:-$root/target}/debug/mongod" <"$scratch/hold" >"$scratch/uri" &
+    server=$!
+    exec 9>"$scratch/hold"
+    read -r MONGODB_URI <"$scratch/uri" || { echo "MongoDB 6.0 does not start" >&2; exit 1; }
+    export MONGODB_URI
+}
+
+compare() {
+    for side in official ours; do
+        if ! timeout 120 "$work/$side/target/debug/$1" >"$scratch/$side" 2>"$scratch/$side.error" 9>&-; then
+            echo "$1: failed on $side" >&2
+            cat "$scratch/$side.error" >&2
+            failed=$((failed + 1))
+            return 0
+        fi
+    done
+    if diff "$scratch/official" "$scratch/ours" >"$scratch/diff"; then
+        echo "$1: both print the same $(wc -l <"$scratch/official") lines"
+    else
+        echo "$1: differs (< official, > ours)" >&2
+        cat "$scratch/diff" >&2
+        failed=$((failed + 1))
+    fi
+}
+
+end() {
+    code=$?
+    trap - EXIT
+    exec 9>&-
+    [ -z "$server" ] || wait "$server" 2>/dev/null || true
+    rm -rf "$scratch"
+    exit "$code"
+}
+
+server=
+scratch=$(mktemp -d)
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+main "$@"
