@@ -509,11 +509,12 @@ impl RunCursorCommand<'_> {
 }
 
 /// A command without its values, which may be secrets: passwords, keys, tokens.
-struct FieldNames<'a>(&'a Document);
+struct FieldNames<'a>(&'a Result<RawDocumentBuf>);
 
 impl fmt::Debug for FieldNames<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        let fields = self.0.iter().flat_map(|command| command.iter()).map_while(|field| field.ok());
+        f.debug_set().entries(fields.map(|(name, _)| name.as_str())).finish()
     }
 }
 

@@ -62,7 +62,7 @@ const LOGIN: &str = "&proxyUsername=ann&proxyPassword=hunter2";
 
 /// What every failure of a proxy has in common.
 fn is_failure_of_proxy(error: &Error, port: u16) {
-    assert!(error.is_network_error() && error.labels().len() == 0, "{error:?}");
+    assert!(error.is_network_error() && error.labels().is_empty(), "{error:?}");
     assert_eq!((error.stage(), error.address()), (Stage::Connect, Some("db.example.com:27017")), "{error}");
     assert!(error.message().contains(&format!("SOCKS5 proxy 127.0.0.1:{port}")), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
