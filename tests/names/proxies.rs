@@ -65,7 +65,7 @@ impl Proxies {
                 let outcome = hello(options);
                 assert_eq!(outcome.is_ok(), succeeds, "{port} {login:?}: {outcome:?}");
                 if let Err(error) = outcome {
-                    assert!(error.is_network_error() && error.labels().len() == 0, "{error:?}");
+                    assert!(error.is_network_error() && error.labels().is_empty(), "{error:?}");
                     assert_eq!(error.stage(), Stage::Connect, "{error}");
                     assert!(error.message().contains(&format!("localhost:{port}")), "{error}");
                     assert!(error.address().is_some_and(|address| address.starts_with(NAME)), "{error}");
