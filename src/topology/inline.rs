@@ -291,7 +291,7 @@ impl Selection<'_> {
         }
         let mut errors = state.description.servers.values().map(|entry| entry.error.as_ref());
         match (errors.next(), errors.next()) {
-            (Some(Some(only)), None) => only.clone(),
+            (Some(Some(only)), None) => Error::clone(only),
             _ => {
                 let elapsed = now.saturating_duration_since(self.began);
                 no_server(&state.description, self.conditions.criteria, "a check of each found none", now, elapsed)
