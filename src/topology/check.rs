@@ -50,7 +50,7 @@ struct Checker {
 /// What became of a check that the calling thread made itself.
 pub(super) enum OwnCheck {
     /// The server answered on a new connection, which an operation may take over.
-    Opened(OpenedConnection),
+    Opened(Box<OpenedConnection>),
     /// The server answered on a connection that there was.
     Answered,
     Failed(Error),
@@ -213,7 +213,7 @@ impl Checker {
             None => self.on_new(&check.server, HelloFor::Operation { speculate: true }, limit),
         };
         let own = match (&finding, opened) {
-            (Finding::Answered { .. }, Some(opened)) => OwnCheck::Opened(opened),
+            (Finding::Answered { .. }, Some(opened)) => OwnCheck::Opened(Box::new(opened)),
             (Finding::Answered { .. }, None) => OwnCheck::Answered,
             (Finding::Failed { error, .. }, _) if matches!(error.kind(), ErrorKind::Timeout) && limit.expired() => {
                 return OwnCheck::OutOfTime(error.clone());

@@ -310,7 +310,7 @@ impl Selection<'_> {
         let server = own.server.clone();
         self.error = None;
         match check::on_caller(self.shared, own, self.limit) {
-            OwnCheck::Opened(opened) => self.opened = Some((server, opened)),
+            OwnCheck::Opened(opened) => self.opened = Some((server, *opened)),
             OwnCheck::Answered => {}
             OwnCheck::Failed(error) => self.error = Some(error),
             OwnCheck::OutOfTime(error) if self.limit.name() != SERVER_SELECTION_TIMEOUT => return Err(error),

@@ -146,8 +146,7 @@ fn preference(mode: ReadPreferenceMode) -> ReadPreference {
 }
 
 fn with_staleness(limit: Duration) -> ReadPreference {
-    let mut options = ReadPreferenceOptions::default();
-    options.max_staleness = Some(limit);
+    let options = ReadPreferenceOptions { max_staleness: Some(limit), ..ReadPreferenceOptions::default() };
     ReadPreference::nearest(options)
 }
 
