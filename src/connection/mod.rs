@@ -31,7 +31,7 @@ use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, Reply};
 pub(crate) use crate::handshake::HelloFor;
 pub(crate) use buffers::Buffers;
 pub(crate) use factory::{ConnectionFactory, OpenedConnection};
-use stream::Stream;
+use stream::ReplyChain;
 #[allow(unused_imports, reason = "background monitoring uses it")]
 pub(crate) use stream::StreamedCheck;
 
@@ -50,7 +50,7 @@ pub(crate) struct Connection {
     next_request_id: i32,
     max_reply_bytes: usize,
     broken: bool,
-    stream: Stream,
+    stream: ReplyChain,
     /// Empty while the connection is idle.
     buffers: Buffers,
 }
@@ -76,7 +76,7 @@ impl Connection {
             next_request_id: new_request_id(),
             max_reply_bytes: MAX_HANDSHAKE_REPLY,
             broken: false,
-            stream: Stream::default(),
+            stream: ReplyChain::default(),
             buffers: Buffers::default(),
         }
     }

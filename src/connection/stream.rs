@@ -26,9 +26,9 @@ pub(crate) struct StreamedCheck {
     pub(crate) more_to_come: bool,
 }
 
-/// Where a stream of replies stands.
+/// Where a series of replies to one command stands.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub(super) struct ReplyChain {
     /// The message that the next reply answers: the command at first, then each reply before it. `None`: none is to come.
     answers: Option<i32>,
     /// What was read beyond the last reply. No longer than the buffer for incoming messages.
@@ -76,7 +76,7 @@ impl Connection {
         let description = Hello::read(reply.document())?.description;
         let more_to_come = reply.more_to_come();
         if more_to_come {
-            self.stream = Stream { answers: Some(header.request_id), surplus };
+            self.stream = ReplyChain { answers: Some(header.request_id), surplus };
         } else if surplus.is_empty() {
             self.broken = false;
         } else {
