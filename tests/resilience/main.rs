@@ -1,7 +1,9 @@
 //! Adversity: servers that lie, stall or break off, a client that many threads share, and a process that forks.
 
 mod discovery;
+mod failover;
 mod fork;
 mod hostile;
 mod pool_events;
 mod threads;
+mod topologies;

@@ -94,8 +94,6 @@ pub enum Part {
     SearchIndexes,
     /// Sessions of the program.
     Sessions,
-    /// Events of server discovery and monitoring.
-    TopologyEvents,
     /// OpenTelemetry spans.
     Tracing,
     /// Transactions.
@@ -231,7 +229,6 @@ impl fmt::Display for Part {
             Part::Retries => "retries",
             Part::SearchIndexes => "search indexes",
             Part::Sessions => "sessions",
-            Part::TopologyEvents => "events of discovery and monitoring",
             Part::Tracing => "tracing",
             Part::Transactions => "transactions",
         })

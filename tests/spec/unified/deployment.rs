@@ -191,9 +191,8 @@ impl Kind {
     /// What the driver needs for it and lacks.
     fn waits_for(&self) -> Option<Part> {
         match self.topology {
-            "single" => None,
             "load-balanced" => Some(Part::LoadBalancing),
-            _ => Some(Part::Discovery),
+            _ => None,
         }
     }
 

@@ -127,7 +127,8 @@ impl Entities {
         let log = EventLog::new(described);
         let mut options = first_options(described, deployment)?
             .command_event_handler(log.command_handler())
-            .cmap_event_handler(log.pool_handler());
+            .cmap_event_handler(log.pool_handler())
+            .sdam_event_handler(log.topology_handler());
         if mode == Mode::Background {
             return Err("the driver has no background monitoring".to_owned());
         }

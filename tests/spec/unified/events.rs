@@ -64,7 +64,6 @@ impl EventLog {
         EventHandler::new(move |event: &CmapEvent| log.keep(Event::Pool(event.clone())))
     }
 
-    #[expect(dead_code, reason = "the driver takes no handler of these events yet")]
     pub fn topology_handler(self: &Arc<Self>) -> EventHandler<SdamEvent> {
         let log = self.clone();
         EventHandler::new(move |event: &SdamEvent| log.keep(Event::Topology(event.clone())))

@@ -53,6 +53,8 @@ fn waits_for_a_monitor(file: &TestFile, test: &Test) -> bool {
             "waitForEvent" if awaited_event(operation).is_some_and(|name| name.starts_with("serverHeartbeat")) => {
                 return true;
             }
+            // The clients have their connections: only monitors say hello from then on.
+            "failPoint" if is_of_hello(operation) && operations_so_far => return true,
             "failPoint" => breaks_hello |= is_of_hello(operation),
             _ => operations_so_far |= operation.object != "testRunner" || operation.name == "runOnThread",
         }

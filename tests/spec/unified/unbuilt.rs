@@ -3,7 +3,7 @@
 
 use bson::{Bson, Document, doc};
 
-use super::file::{ClientEntity, Entity, EventKind, ExpectedEvent, Operation, Test, TestFile};
+use super::file::{ClientEntity, Entity, ExpectedEvent, Operation, Test, TestFile};
 use super::known_operations::{Status, status};
 use mongo_blocking_test_server::report::Part;
 
@@ -15,7 +15,6 @@ pub fn missing_part(file: &TestFile, test: &Test, topology: &str) -> Option<Part
         .iter()
         .find_map(|operation| part_of_operation(&entities, operation))
         .or_else(|| part_of_entities(&entities, test, &operations))
-        .or_else(|| test.events.iter().find_map(|expected| part_of_events(expected.kind)))
         .or_else(|| test.events.iter().flat_map(|expected| &expected.events).find_map(part_of_event))
         .or_else(|| needs_retries(&entities, &operations, topology).then_some(Part::Retries))
         .or_else(|| test.expects_logs.then_some(Part::LogMessages))
@@ -80,22 +79,11 @@ fn first_stage(arguments: &Document) -> Option<&str> {
 fn part_of_awaited_event(arguments: &Document) -> Option<Part> {
     let event = Bson::Document(arguments.get_document("event").ok()?.clone());
     let event = super::file::read_event(&super::file::reader::Value::root(&event)).ok()?;
-    part_of_events(event.kind).or_else(|| part_of_event(&event))
-}
-
-fn part_of_events(kind: EventKind) -> Option<Part> {
-    match kind {
-        EventKind::Command | EventKind::Cmap => None,
-        EventKind::Sdam => Some(Part::TopologyEvents),
-    }
+    part_of_event(&event)
 }
 
 /// A command that is expected to name a session, or to be numbered so that it can be tried again.
 fn part_of_event(event: &ExpectedEvent) -> Option<Part> {
-    // What else than a broken connection clears a pool is the matter of discovery.
-    if event.name == "poolClearedEvent" {
-        return Some(Part::Discovery);
-    }
     let command = event.facts.command.as_ref()?;
     let expects = |key: &str| command.get(key).is_some_and(|value| !is_absent(value));
     if expects("txnNumber") {
@@ -129,11 +117,6 @@ pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<P
     match entity {
         Entity::Client(client) if client.encrypts => Some(Part::Encryption),
         Entity::Client(client) if client.uri_options.contains_key("loadBalanced") => Some(Part::LoadBalancing),
-        Entity::Client(client) => {
-            let mut stored = client.stored_events.iter().flat_map(|stored| &stored.events);
-            let of_topology = |name: &str| name.starts_with("Server") || name.starts_with("Topology");
-            stored.any(|name| of_topology(name)).then_some(Part::TopologyEvents)
-        }
         Entity::Session { client, .. } if known(client) => Some(Part::Sessions),
         Entity::Bucket { database, .. } if known(database) => Some(Part::GridFs),
         Entity::ClientEncryption { client, .. } if known(client) => Some(Part::Encryption),
