@@ -62,6 +62,7 @@ fn main() -> Result<()> {
     println!("{}", info.get_str("version").is_ok());
     let mut cursor = database.run_cursor_command(doc! { "find": "people", "filter": {} }).run()?;
     println!("{}", cursor.next().is_some());
+    drop(cursor); // the official driver's shutdown waits for it
 
     let databases = client.list_database_names().filter(doc! { "name": "move_over_admin" }).run()?;
     println!("{databases:?}");
