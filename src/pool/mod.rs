@@ -167,7 +167,7 @@ impl Pool {
     }
 
     /// Takes a connection: an idle one, or else a new one. `opened` is one whose hello is over: it becomes one of the pool, and
-    /// is only authenticated.
+    /// is only authenticated. Where the pool is full and one is idle, that is taken and `opened` is closed.
     ///
     /// `queue` limits the wait for a slot in the pool, `connect` the making of a connection.
     pub(crate) fn check_out(

@@ -24,7 +24,7 @@ impl Shared {
     /// Waits until this thread is first in the queue and there is something for it to take.
     ///
     /// `dead` is the idle connection that it got before and found unusable: its slot is given up, and the thread has the first
-    /// place in the queue, as it had before. `adopts`: it brings a connection of its own, which it wants a slot for.
+    /// place in the queue, as it had before. `adopts`: it brings a connection of its own, and prefers a slot for that.
     pub(super) fn wait_for_grant(&self, deadline: Deadline, dead: Option<u64>, adopts: bool) -> Result<Grant<'_>> {
         // Declared before the guard, hence dropped after it: closing a TLS connection writes.
         let mut cleanup = Cleanup::default();
@@ -77,14 +77,20 @@ impl Shared {
             Phase::Paused => return Err(self.cleared()),
             Phase::Ready => {}
         }
-        if !adopts && let Some(idle) = self.take_idle(state, cleanup) {
+        // A connection that is brought along is used before an idle one, but only if there is a slot for it: nothing else may
+        // ever wake a thread that waits while one is idle.
+        if adopts && self.has_slot(state) {
+            return Ok(Some(Grant::Create(self.reserve(state))));
+        }
+        if let Some(idle) = self.take_idle(state, cleanup) {
             return Ok(Some(Grant::Reuse(idle)));
         }
+        Ok(self.has_slot(state).then(|| Grant::Create(self.reserve(state))))
+    }
+
+    fn has_slot(&self, state: &State) -> bool {
         let full = self.settings.max_size != 0 && state.total() >= self.settings.max_size;
-        if full || state.connecting() >= self.settings.max_connecting {
-            return Ok(None);
-        }
-        Ok(Some(Grant::Create(self.reserve(state))))
+        !full && state.connecting() < self.settings.max_connecting
     }
 
     /// An idle connection that may be used; it counts as in use from now on. Those that may not be are left to the cleanup.

@@ -345,6 +345,22 @@ fn an_opened_connection_is_adopted() {
 }
 
 #[test]
+fn a_full_pool_gives_its_idle_connection_rather_than_adopt_another() {
+    let server = FakeServer::builder().start();
+    let watched = watched_with(&server.uri(), |settings| settings.max_size = 1);
+    watched.ready();
+    drop(check_out(&watched.pool).unwrap());
+    let shared = &watched.pool.shared;
+    let purpose = HelloFor::Operation { speculate: true };
+    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, |_| {}).unwrap();
+    let limit = Deadline::after(Duration::from_secs(10));
+    let mut idle = watched.pool.check_out(limit, Deadline::NEVER, Some(opened)).unwrap();
+    assert_eq!(idle.info().id, 1);
+    ping(&mut idle).unwrap();
+    assert!(server.wait_until(Duration::from_secs(10), |server| server.open_connections() == 1));
+}
+
+#[test]
 fn a_helper_thread_fills_the_pool() {
     let server = FakeServer::builder().start();
     let watched = watched_with(&server.uri(), |settings| settings.min_size = 3);
