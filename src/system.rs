@@ -29,6 +29,7 @@ pub(crate) use test_system::ScriptedServices;
 pub(crate) use test_system::TestSystem;
 
 /// What a client needs of the machine and the process that it runs in.
+#[allow(dead_code, reason = "each feature needs a part of it")]
 pub(crate) trait System: Send + Sync {
     /// A variable of the environment; `Some("")` where it is set and empty.
     fn variable_os(&self, name: &str) -> Option<OsString>;

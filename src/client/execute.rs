@@ -163,6 +163,10 @@ impl ClientInner {
     ) -> Result<()> {
         let (generation, service_id) = (connection.generation(), connection.info().service_id);
         self.factory().reauthenticate(connection, deadline).inspect_err(|error| {
+            // The operation's own limit says nothing about the server.
+            if matches!(error.kind(), ErrorKind::Timeout) && deadline.expired() {
+                return;
+            }
             let failure = CommandFailure { error, reply: None, handshake_completed: false, generation, service_id };
             self.topology().command_failed(server, &failure);
         })

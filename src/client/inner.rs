@@ -134,7 +134,9 @@ impl ClientInner {
             let mut kill = KillCursors { namespace, server: &server, ids: &ids };
             if let Err(error) = self.execute(&mut kill, limit) {
                 log::debug!("cursors were left to the server's own time limit: {error}");
-                break;
+                if limit.expired() {
+                    break;
+                }
             }
         }
         self.topology.close();

@@ -58,6 +58,7 @@ pub(super) struct RawOptions {
 
 /// What the SRV records named.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only SRV records need it"))]
 pub(crate) struct Seedlist {
     pub(crate) hosts: Vec<ServerAddress>,
     /// The shortest time for which one of the records may be kept.

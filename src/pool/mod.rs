@@ -231,6 +231,11 @@ impl Pool {
         Some(shared.hand_out(idle.connection, idle.id, true))
     }
 
+    /// Whether it gives no connection until its server was checked.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.shared.lock().phase == Phase::Paused
+    }
+
     /// Whether a connection is idle.
     pub(crate) fn has_idle(&self) -> bool {
         !self.shared.lock().idle.is_empty()

@@ -154,12 +154,14 @@ impl Server {
     /// Closes every connection, and ends every wait for one.
     pub(crate) fn close(&self) -> Cleanup {
         let mut cleanup = self.pool().map(Pool::close).unwrap_or_default();
-        self.drop_check_connection(&mut cleanup);
         let mut slot = lock(&self.check);
+        // Before the idle connection is taken, so that no check puts another one in its place.
         slot.closed = true;
         if let Some(running) = slot.running.take() {
             cleanup.end(running, ShutdownReason::Client);
         }
+        drop(slot);
+        self.drop_check_connection(&mut cleanup);
         cleanup
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct RunningCheck {
     shared: Weak<Shared>,
     pub(super) server: Arc<Server>,
     is_helper: bool,
+    /// Whether its place was given up.
+    ended: bool,
 }
 
 /// What a check needs, without the client.
@@ -76,7 +78,7 @@ pub(super) fn begin<'a>(
         member.check.running = true;
         let server = member.server.clone();
         state.helpers += usize::from(is_helper);
-        begun.push(RunningCheck { shared: shared.this.clone(), server, is_helper });
+        begun.push(RunningCheck { shared: shared.this.clone(), server, is_helper, ended: false });
     }
     begun
 }
@@ -135,6 +137,11 @@ impl RunningCheck {
 
     /// Gives up its place.
     fn end(&mut self, shared: &Shared, state: &mut State) {
+        // From here on another thread may begin the next check, whose state is not this check's.
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.server.check_ended();
         if std::mem::take(&mut self.is_helper) {
             state.helpers = state.helpers.saturating_sub(1);
         }
@@ -149,7 +156,9 @@ impl RunningCheck {
 
 impl Drop for RunningCheck {
     fn drop(&mut self) {
-        self.server.check_ended();
+        if self.ended {
+            return;
+        }
         if let Some(shared) = self.shared.upgrade() {
             let mut state = shared.lock();
             // A handler of the program's has panicked. The next check keeps its distance all the same.
@@ -159,6 +168,8 @@ impl Drop for RunningCheck {
                 member.check.record(shared.clock.now());
             }
             self.end(&shared, &mut state);
+        } else {
+            self.server.check_ended();
         }
     }
 }

@@ -99,6 +99,7 @@ impl TopologyDescription {
 
     /// Whether the addresses of the DNS records may change while the client lives: only for routers, and while nothing is
     /// known.
+    #[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only SRV records need it"))]
     pub(crate) fn polls_srv_records(&self) -> bool {
         matches!(self.topology_type, TopologyType::Unknown | TopologyType::Sharded)
     }

@@ -108,7 +108,14 @@ impl Topology {
             Target::ReadableAndWritable(preference) => {
                 inline::select(shared, Criteria::ReadAndWriteResult(preference), &[], limit)
             }
-            Target::Pinned(address) => inline::select_address(shared, address),
+            Target::Pinned(address) => {
+                let selected = inline::select_address(shared, address)?;
+                // A paused pool gives no connection before its server has answered a check.
+                if selected.server.pool().is_some_and(|pool| pool.is_paused()) {
+                    return inline::select(shared, Criteria::Address(address), &[], limit);
+                }
+                Ok(selected)
+            }
         }
     }
 

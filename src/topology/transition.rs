@@ -209,6 +209,7 @@ pub(crate) fn close(current: &Arc<TopologyDescription>) -> Update {
 /// The hosts of renewed DNS records. Hosts that are still named stay as they are; of the new ones `max_hosts` bounds how many
 /// servers there are in all (`srvMaxHosts`; 0: no bound), and chance decides which. `below(n)` is a random number less than
 /// `n`.
+#[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only SRV records need it"))]
 pub(crate) fn with_srv_hosts(
     current: &Arc<TopologyDescription>,
     hosts: &[ServerAddress],
