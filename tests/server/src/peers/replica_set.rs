@@ -270,7 +270,7 @@ impl ReplicaSet {
     pub fn step_down(&self) -> usize {
         let primary = self.primary();
         let answer =
-            self.run(primary, "admin", doc! {"replSetStepDown": 2, "secondaryCatchUpPeriodSecs": 1, "force": true});
+            self.run(primary, "admin", doc! {"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 1, "force": true});
         assert!(succeeded(&answer), "replSetStepDown: {answer}");
         primary
     }
