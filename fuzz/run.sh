@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the fuzz targets and runs them, on the stable toolchain, without cargo-fuzz.
 #
-#   sh fuzz/run.sh                          a short run of each target, the same inputs every time (as .ci/run does it)
+#   sh fuzz/run.sh                          a short run of each target, the same inputs every time
 #   sh fuzz/run.sh --seconds 600            that long for each target, with inputs of its own
 #   sh fuzz/run.sh --seconds 600 uri dns    these targets only
 #   sh fuzz/run.sh --list                   the targets
