@@ -205,7 +205,7 @@ impl<T> Cursor<T> {
     /// The document that [`Cursor::advance`] moved to, as a value that may borrow from it.
     ///
     /// It goes through serde, which reads a stored `{ "$oid": ".." }` and its like as Extended JSON where the type leaves it the
-    /// choice; the iterator takes a [`Document`] over as it is.
+    /// choice; the iterator takes a `Document` over as it is.
     ///
     /// ```no_run
     /// # fn f() -> mongo_blocking::Result<()> {

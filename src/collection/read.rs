@@ -133,7 +133,7 @@ impl<T> Find<'_, T> {
     /// Opens the cursor and fetches the first batch.
     ///
     /// # Errors
-    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses the query; [the errors of every
+    /// [`ErrorKind::Command`] where the server refuses the query; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Cursor<T>> {
         let FindOptions { read_concern, selection_criteria, .. } = &mut self.options;
@@ -166,8 +166,8 @@ impl<T> FindOne<'_, T> {
     /// The document, or `None` where none matches.
     ///
     /// # Errors
-    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
-    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) for a document that does not fit `T`; [the errors
+    /// [`ErrorKind::Command`] where the server refuses,
+    /// [`ErrorKind::Deserialize`] for a document that does not fit `T`; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>>
     where
@@ -211,8 +211,8 @@ impl<'a, T> Aggregate<'a, T> {
     /// Runs the pipeline and fetches the first batch of its results.
     ///
     /// # Errors
-    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses the pipeline,
-    /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) after `$out` or `$merge`; [the errors of every
+    /// [`ErrorKind::Command`] where the server refuses the pipeline,
+    /// [`ErrorKind::WriteConcern`] after `$out` or `$merge`; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Cursor<T>> {
         let AggregateOptions { read_concern, selection_criteria, write_concern, .. } = &mut self.options;
@@ -253,7 +253,7 @@ impl<T> CountDocuments<'_, T> {
     /// How many there are.
     ///
     /// # Errors
-    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses the filter; [the errors of every
+    /// [`ErrorKind::Command`] where the server refuses the filter; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<u64> {
         let own = self.options;
@@ -320,7 +320,7 @@ impl<T> EstimatedDocumentCount<'_, T> {
     /// How many there are, as far as the metadata know.
     ///
     /// # Errors
-    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// [`ErrorKind::Command`] where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<u64> {
         let EstimatedDocumentCountOptions { read_concern, selection_criteria, .. } = &mut self.options;
@@ -348,7 +348,7 @@ impl<T> Distinct<'_, T> {
     /// The values, in no particular order.
     ///
     /// # Errors
-    /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
+    /// [`ErrorKind::Command`] where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Vec<Bson>> {
         let DistinctOptions { read_concern, selection_criteria, .. } = &mut self.options;

@@ -1,7 +1,7 @@
 //! One connection to a server: made ready in one go, then one command after the other.
 //!
-//! [`ConnectionFactory::connect`] is name look-up, TCP, TLS, hello and authentication. [`Connection::run`] is one write and,
-//! in the common case, one read. A connection is `broken` from the moment a command goes out until its reply has arrived
+//! `ConnectionFactory::open` is name look-up, TCP, TLS and hello; `ConnectionFactory::authenticate` is the login. [`Connection::run`]
+//! is one write and, in the common case, one read. A connection is `broken` from the moment a command goes out until its reply has arrived
 //! whole and fits, so whatever goes wrong in between, it is not used again.
 
 mod buffers;

@@ -1,7 +1,7 @@
 //! Which of the known servers an operation goes to (Server Selection and Max Staleness), and what that server must be told
 //! about the read preference.
 //!
-//! [`select`] decides from a description alone. Chance and the counts of running operations are handed in.
+//! `select` decides from a description alone. Chance and the counts of running operations are handed in.
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ pub(crate) fn choose<'d>(
 /// The servers that suit, wherever they are. Those that are deprioritised only if no other one does.
 ///
 /// # Errors
-/// As [`select`].
+/// As `select`.
 pub(crate) fn suitable_servers<'d>(
     description: &'d TopologyDescription,
     conditions: &Conditions<'_>,

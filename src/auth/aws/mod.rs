@@ -46,9 +46,9 @@ use sources::{Found, SearchScope};
 /// the whole search.
 ///
 /// # Errors
-/// [`ErrorKind::Authentication`](crate::error::ErrorKind::Authentication) if no source has keys, or if a configured source fails.
-/// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) if a source is configured wrongly.
-/// [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) if a profile needs what this driver cannot do. The message has
+/// [`ErrorKind::Authentication`] if no source has keys, or if a configured source fails.
+/// [`ErrorKind::InvalidArgument`] if a source is configured wrongly.
+/// [`ErrorKind::NotSupported`] if a profile needs what this driver cannot do. The message has
 /// the reasons.
 ///
 /// ```no_run
