@@ -30,7 +30,7 @@ main() {
 
     logs_in file "&tlsCAFile=/ca.pem"
     logs_in system ""
-    is_refused none "no authorities to judge by"
+    is_refused none "This machine has no trusted authorities"
     is_refused none "ca-certificates"
 }
 
