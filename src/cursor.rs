@@ -42,7 +42,7 @@ const MAX_EMPTY_BATCHES: usize = 1000;
 /// Servers store documents of up to about 180 levels. Decoding recurses, so how many levels are decoded is limited: 256, and for
 /// types (all but [`Document`](bson::Document)) 64 in a build without optimisation. A document of more levels is decoded where the
 /// type does not go deeper than half of that: `RawDocumentBuf` and borrowed documents always are, since what they hold is not
-/// decoded, and so are structs whose fields are shallow. Otherwise the error is [`ErrorKind::Deserialize`].
+/// decoded, and so are structs whose fields are shallow. Otherwise the error is [`ErrorKind::BsonDeserialization`].
 ///
 /// On threads with little stack, lower the limit:
 /// [`max_document_nesting`](crate::options::ClientOptionsBuilder::max_document_nesting). What a level takes, in KiB of stack, as
@@ -172,7 +172,7 @@ impl<T> Cursor<T> {
     /// # Errors
     /// A failed `getMore`, after which the cursor has ended: [`ErrorKind::Command`], or
     /// [the errors of every action](crate::action#errors);
-    /// [`ErrorKind::InvalidReply`] for a batch that is not valid BSON, and for 1,000 empty batches in a row where no time limit
+    /// [`ErrorKind::InvalidResponse`] for a batch that is not valid BSON, and for 1,000 empty batches in a row where no time limit
     /// (`timeoutMS`) would end them.
     pub fn advance(&mut self) -> Result<bool> {
         if self.failed {
@@ -228,7 +228,7 @@ impl<T> Cursor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Deserialize`] where the document does not fit the type: [`Error::path`] names the field,
+    /// [`ErrorKind::BsonDeserialization`] where the document does not fit the type: [`Error::path`] names the field,
     /// [`Error::document_id`] the document.
     ///
     /// # Panics

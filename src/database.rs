@@ -488,7 +488,7 @@ impl RunCursorCommand<'_> {
     ///
     /// # Errors
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
-    /// [`ErrorKind::InvalidReply`](crate::error::ErrorKind::InvalidReply) for a reply without a cursor; [the errors of
+    /// [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) for a reply without a cursor; [the errors of
     /// every action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<Document>> {
         let client = &self.database.0.client;

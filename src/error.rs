@@ -4,10 +4,10 @@
 
 pub(crate) mod codes;
 mod convert;
+mod kind;
 mod readable;
 mod server;
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::error::Error as StdError;
@@ -18,8 +18,10 @@ use std::time::Duration;
 use bson::error::ErrorKind as BsonErrorKind;
 use bson::{RawBson, RawBsonRef, RawDocument};
 
+pub use kind::{ErrorKind, WriteFailure};
+pub(crate) use kind::{IntoErrorKind, Kind};
 pub(crate) use readable::{Readable, cut, harmless_id};
-pub use server::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, WriteError};
+pub use server::{BulkWriteError, CommandError, IndexedWriteError, InsertManyError, WriteConcernError, WriteError};
 pub(crate) use server::{command_error, error_labels, shown};
 
 /// The result of everything that can fail in this crate.
@@ -32,7 +34,7 @@ pub const RETRYABLE_WRITE_ERROR: &str = "RetryableWriteError";
 /// The label of an error that suggests the server is overloaded.
 pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 
-/// Any failure of this driver. One word wide.
+/// Any failure of this driver. Two words wide.
 ///
 /// [`Error::kind`] is there to branch on, [`Error::stage`] tells where it happened, [`Error::hint`] what to do about it.
 /// The `Display` form is one line with all of these, and a line for each server where none could be selected;
@@ -42,17 +44,23 @@ pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 /// use mongo_blocking::error::{ErrorKind, Stage};
 ///
 /// let error = mongo_blocking::Client::with_uri_str("mongodb://user:p@ss@localhost").unwrap_err();
-/// assert!(matches!(error.kind(), ErrorKind::InvalidArgument));
+/// assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }));
 /// assert_eq!(error.stage(), Stage::ConnectionString);
 /// assert!(error.to_string().contains("%40"), "{error}");
 /// ```
 #[derive(Clone)]
-pub struct Error(Box<Inner>);
+#[non_exhaustive]
+pub struct Error {
+    /// What went wrong, to branch on. The same as [`Error::kind`], for a program that takes it out.
+    pub kind: Box<ErrorKind>,
+    context: Box<Context>,
+}
 
+/// What else is known about a failure.
 #[derive(Clone)]
-struct Inner {
-    kind: ErrorKind,
+struct Context {
     stage: Stage,
+    /// Unless the kind has the message.
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     labels: HashSet<String>,
@@ -70,53 +78,6 @@ struct FaultyDocument {
     id: Option<RawBson>,
     index: Option<usize>,
     path: Option<String>,
-}
-
-/// What went wrong, to branch on.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// A connection string, an option or an argument that cannot be right.
-    InvalidArgument,
-    /// Something this driver, this build of it, this platform or this server does not offer. The message names it.
-    NotSupported,
-    /// A host name that could not be resolved.
-    Dns,
-    /// The network failed: refused, reset, closed, unreachable.
-    Io,
-    /// The TLS handshake failed, or the peer's certificate was not accepted.
-    Tls,
-    /// A time limit ran out; the message names the limit.
-    Timeout,
-    /// No server was suitable, or could be reached, in time.
-    ServerSelection,
-    /// The connection pool had no connection to give in time.
-    Pool,
-    /// The connections to the server were given up while the operation waited for one or used one, because the server could
-    /// not be reached. The operation may be tried again.
-    PoolCleared,
-    /// The server refused the credentials, or failed to prove that it knows them.
-    Authentication,
-    /// The peer broke the protocol; the message says how.
-    InvalidReply,
-    /// The server answered a command with an error.
-    Command(CommandError),
-    /// The server refused one write.
-    Write(WriteError),
-    /// The server could not satisfy the write concern.
-    WriteConcern(WriteConcernError),
-    /// Some documents of an `insert_many` were not inserted.
-    InsertMany(InsertManyError),
-    /// Some writes of a bulk write failed.
-    BulkWrite(BulkWriteError),
-    /// A value could not be turned into BSON.
-    Serialize,
-    /// BSON could not be turned into the type that was asked for.
-    Deserialize,
-    /// The client, cursor or database handle was closed before.
-    Closed,
-    /// An error that the program made by [`Error::custom`]; [`Error::get_custom`] returns the value.
-    Custom(Arc<dyn Any + Send + Sync>),
 }
 
 /// Where on the way from a connection string to a document it happened.
@@ -159,11 +120,13 @@ pub enum Stage {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, stage: Stage, message: impl Into<Cow<'static, str>>) -> Self {
-        Error(Box::new(Inner {
-            kind,
+    pub(crate) fn new(kind: impl IntoErrorKind, stage: Stage, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = harmless(message.into());
+        let kind = Box::new(kind.into_error_kind(&message));
+        let message = if kind.message().is_some() { Cow::Borrowed("") } else { message };
+        let context = Box::new(Context {
             stage,
-            message: harmless(message.into()),
+            message,
             hint: None,
             labels: HashSet::new(),
             address: None,
@@ -172,88 +135,93 @@ impl Error {
             elapsed: None,
             source: None,
             servers: Vec::new(),
-        }))
+        });
+        Error { kind, context }
     }
 
     /// A bad argument of a method.
     pub(crate) fn invalid_argument(message: impl Into<Cow<'static, str>>) -> Self {
-        Error::new(ErrorKind::InvalidArgument, Stage::Options, message)
+        Error::new(Kind::InvalidArgument, Stage::Options, message)
     }
 
     /// Something that has no part in this build, or none yet.
     pub(crate) fn not_supported(message: impl Into<Cow<'static, str>>) -> Self {
-        Error::new(ErrorKind::NotSupported, Stage::Options, message)
+        Error::new(Kind::NotSupported, Stage::Options, message)
     }
 
     /// The peer broke the rules of the protocol while we were at `stage`.
     pub(crate) fn invalid_reply(stage: Stage, message: impl Into<Cow<'static, str>>) -> Self {
-        Error::new(ErrorKind::InvalidReply, stage, message)
+        Error::new(Kind::InvalidResponse, stage, message)
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.context.hint = Some(hint.into());
         self
     }
 
     pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
-        self.0.message = harmless(message.into());
+        let message = harmless(message.into());
+        match self.kind.message_mut() {
+            Some(held) => *held = message.into_owned(),
+            None => self.context.message = message,
+        }
         self
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(Arc::from(source.into()));
+        self.context.source = Some(self.kind.take_source(source.into()));
         self
     }
 
     pub(crate) fn with_label(mut self, label: impl Into<String>) -> Self {
-        self.0.labels.insert(label.into());
+        self.context.labels.insert(label.into());
         self
     }
 
     /// Names the server, unless the error names one already.
     pub(crate) fn with_address(mut self, address: impl fmt::Display) -> Self {
-        self.0.address.get_or_insert_with(|| address.to_string());
+        self.context.address.get_or_insert_with(|| address.to_string());
         self
     }
 
     /// Names the collection, unless the error names one already.
     pub(crate) fn with_namespace(mut self, namespace: impl fmt::Display) -> Self {
-        self.0.namespace.get_or_insert_with(|| cut(&namespace.to_string()));
+        self.context.namespace.get_or_insert_with(|| cut(&namespace.to_string()));
         self
     }
 
     /// Keeps the `_id` of the document that it is about, unless there is one already. It is not part of the text.
     pub(crate) fn with_document_id(mut self, id: RawBson) -> Self {
-        self.0.document.get_or_insert_default().id.get_or_insert(id);
+        self.context.document.get_or_insert_default().id.get_or_insert(id);
         self
     }
 
     /// Keeps where in the caller's list the document is that it is about.
     pub(crate) fn with_document_index(mut self, index: usize) -> Self {
-        self.0.document.get_or_insert_default().index = Some(index);
+        self.context.document.get_or_insert_default().index = Some(index);
         self
     }
 
     /// Keeps the field of the document that it is about.
     pub(crate) fn with_path(mut self, path: impl Into<String>) -> Self {
-        self.0.document.get_or_insert_default().path = Some(path.into());
+        self.context.document.get_or_insert_default().path = Some(path.into());
         self
     }
 
     /// Tells how long it took, unless that is known already.
     pub(crate) fn with_elapsed(mut self, elapsed: Duration) -> Self {
-        self.0.elapsed.get_or_insert(elapsed);
+        self.context.elapsed.get_or_insert(elapsed);
         self
     }
 
     pub(crate) fn with_stage(mut self, stage: Stage) -> Self {
-        self.0.stage = stage;
+        self.context.stage = stage;
         self
     }
 
     /// Adds a line for each server that could not be selected.
     pub(crate) fn with_servers(mut self, lines: impl IntoIterator<Item = String>) -> Self {
-        self.0.servers = lines.into_iter().map(|line| harmless(line.into()).into_owned()).collect();
+        self.context.servers = lines.into_iter().map(|line| harmless(line.into()).into_owned()).collect();
         self
     }
 
@@ -264,10 +232,10 @@ impl Error {
     /// use mongo_blocking::error::ErrorKind;
     ///
     /// let error = Client::with_uri_str("mongo://localhost").unwrap_err();
-    /// assert!(matches!(error.kind(), ErrorKind::InvalidArgument));
+    /// assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }));
     /// ```
     pub fn kind(&self) -> &ErrorKind {
-        &self.0.kind
+        &self.kind
     }
 
     /// Where it happened.
@@ -280,7 +248,7 @@ impl Error {
     /// assert_eq!(error.stage(), Stage::ConnectionString);
     /// ```
     pub fn stage(&self) -> Stage {
-        self.0.stage
+        self.context.stage
     }
 
     /// What went wrong, without the stage, the address and the hint.
@@ -290,7 +258,7 @@ impl Error {
     /// assert!(error.message().starts_with("a port is a number from 1 to 65535"));
     /// ```
     pub fn message(&self) -> &str {
-        &self.0.message
+        self.kind.message().unwrap_or(&self.context.message)
     }
 
     /// What to look at or do about it, where we know.
@@ -300,7 +268,7 @@ impl Error {
     /// assert!(error.hint().unwrap().contains("%40"));
     /// ```
     pub fn hint(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+        self.context.hint.as_deref()
     }
 
     /// The server it concerns (`host:port`, or a socket's path), where there is one.
@@ -313,7 +281,7 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn address(&self) -> Option<&str> {
-        self.0.address.as_deref()
+        self.context.address.as_deref()
     }
 
     /// The collection that it concerns (`database.collection`), where there is one.
@@ -326,7 +294,7 @@ impl Error {
     /// # }
     /// ```
     pub fn namespace(&self) -> Option<&str> {
-        self.0.namespace.as_deref()
+        self.context.namespace.as_deref()
     }
 
     /// The `_id` of the document that it concerns: one that does not fit its type, or one that `insert_one` was to insert, whose
@@ -339,7 +307,7 @@ impl Error {
     /// use mongo_blocking::error::ErrorKind;
     ///
     /// match animals.insert_one(doc! { "name": "Zoe" }).run() {
-    ///     Err(error) if matches!(error.kind(), ErrorKind::WriteConcern(_)) => {
+    ///     Err(error) if matches!(error.kind(), ErrorKind::Write(WriteFailure::WriteConcernError(_))) => {
     ///         println!("inserted as {:?}, but not replicated in time", error.document_id());
     ///     }
     ///     other => drop(other),
@@ -347,7 +315,7 @@ impl Error {
     /// # }
     /// ```
     pub fn document_id(&self) -> Option<RawBsonRef<'_>> {
-        match self.0.document.as_deref().and_then(|document| document.id.as_ref()) {
+        match self.context.document.as_deref().and_then(|document| document.id.as_ref()) {
             Some(id) => Some(id.as_raw_bson_ref()),
             None => self.cause()?.document_id(),
         }
@@ -363,7 +331,7 @@ impl Error {
     /// # }
     /// ```
     pub fn document_index(&self) -> Option<usize> {
-        match self.0.document.as_deref().and_then(|document| document.index) {
+        match self.context.document.as_deref().and_then(|document| document.index) {
             Some(index) => Some(index),
             None => self.cause()?.document_index(),
         }
@@ -377,7 +345,7 @@ impl Error {
     /// # }
     /// ```
     pub fn path(&self) -> Option<&str> {
-        match self.0.document.as_deref().and_then(|document| document.path.as_deref()) {
+        match self.context.document.as_deref().and_then(|document| document.path.as_deref()) {
             Some(path) => Some(path),
             None => self.cause()?.path(),
         }
@@ -393,7 +361,7 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn elapsed(&self) -> Option<Duration> {
-        self.0.elapsed
+        self.context.elapsed
     }
 
     /// Where no server could be selected: a line for each server, with its address, its last error, the stage of that error,
@@ -407,7 +375,7 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn servers(&self) -> impl Iterator<Item = &str> {
-        self.0.servers.iter().map(String::as_str)
+        self.context.servers.iter().map(String::as_str)
     }
 
     /// The error labels that the server or the driver attached.
@@ -420,7 +388,7 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn labels(&self) -> &HashSet<String> {
-        &self.0.labels
+        &self.context.labels
     }
 
     /// Whether the error carries this label.
@@ -447,11 +415,13 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn code(&self) -> Option<i32> {
-        match &self.0.kind {
+        match &*self.kind {
             ErrorKind::Command(error) => Some(error.code),
-            ErrorKind::Write(error) => Some(error.code),
-            ErrorKind::WriteConcern(error) => Some(error.code),
-            ErrorKind::InsertMany(error) => server::first_code(&error.write_errors, error.write_concern_error.iter()),
+            ErrorKind::Write(WriteFailure::WriteError(error)) => Some(error.code),
+            ErrorKind::Write(WriteFailure::WriteConcernError(error)) => Some(error.code),
+            ErrorKind::InsertMany(error) => {
+                server::first_code(error.write_errors.as_deref().unwrap_or_default(), error.write_concern_error.iter())
+            }
             ErrorKind::BulkWrite(error) => server::first_code(&error.write_errors, error.write_concern_errors.iter()),
             _ => self.cause().and_then(Error::code),
         }
@@ -468,10 +438,10 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn code_name(&self) -> Option<&str> {
-        match &self.0.kind {
+        match &*self.kind {
             ErrorKind::Command(error) => Some(error.code_name.as_str()),
-            ErrorKind::Write(error) => error.code_name.as_deref(),
-            ErrorKind::WriteConcern(error) => Some(error.code_name.as_str()),
+            ErrorKind::Write(WriteFailure::WriteError(error)) => error.code_name.as_deref(),
+            ErrorKind::Write(WriteFailure::WriteConcernError(error)) => Some(error.code_name.as_str()),
             _ => self.cause().and_then(Error::code_name),
         }
         .filter(|name| !name.is_empty())
@@ -488,10 +458,10 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn server_response(&self) -> Option<&RawDocument> {
-        match &self.0.kind {
+        match &*self.kind {
             ErrorKind::Command(error) => Some(&error.response),
-            ErrorKind::Write(error) => error.response.as_deref(),
-            ErrorKind::WriteConcern(error) => error.response.as_deref(),
+            ErrorKind::Write(WriteFailure::WriteError(error)) => error.response.as_deref(),
+            ErrorKind::Write(WriteFailure::WriteConcernError(error)) => error.response.as_deref(),
             _ => self.cause().and_then(Error::server_response),
         }
     }
@@ -507,7 +477,7 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn is_network_error(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Io | ErrorKind::Dns) || self.is_network_timeout()
+        matches!(*self.kind, ErrorKind::Io(_) | ErrorKind::DnsResolve { .. }) || self.is_network_timeout()
     }
 
     /// Whether a time limit on the network ran out.
@@ -521,8 +491,8 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn is_network_timeout(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Timeout)
-            && !matches!(self.0.stage, Stage::ServerSelection | Stage::CheckOut)
+        matches!(*self.kind, ErrorKind::Timeout { .. })
+            && !matches!(self.context.stage, Stage::ServerSelection | Stage::CheckOut)
             && !self.cause().is_some_and(Error::is_server_time_limit)
     }
 
@@ -530,12 +500,12 @@ impl Error {
     /// command, in a write error or in a write concern error.
     pub(crate) fn is_server_time_limit(&self) -> bool {
         const LIMIT: i32 = codes::MAX_TIME_MS_EXPIRED;
-        match &self.0.kind {
+        match &*self.kind {
             ErrorKind::Command(error) => error.code == LIMIT,
-            ErrorKind::Write(error) => error.code == LIMIT,
-            ErrorKind::WriteConcern(error) => error.code == LIMIT,
+            ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == LIMIT,
+            ErrorKind::Write(WriteFailure::WriteConcernError(error)) => error.code == LIMIT,
             ErrorKind::InsertMany(error) => {
-                error.write_errors.iter().any(|error| error.code == LIMIT)
+                error.write_errors.iter().flatten().any(|error| error.code == LIMIT)
                     || error.write_concern_error.as_ref().is_some_and(|error| error.code == LIMIT)
             }
             ErrorKind::BulkWrite(error) => {
@@ -552,36 +522,36 @@ impl Error {
             return self;
         }
         let message = "timeoutMS ran out while the server worked on the command (MaxTimeMSExpired)";
-        let mut error = Error::new(ErrorKind::Timeout, Stage::Command, message);
-        error.0.labels.clone_from(&self.0.labels);
-        error.0.address.clone_from(&self.0.address);
-        error.0.namespace.clone_from(&self.0.namespace);
-        error.0.elapsed = self.0.elapsed;
+        let mut error = Error::new(Kind::Timeout, Stage::Command, message);
+        error.context.labels.clone_from(&self.context.labels);
+        error.context.address.clone_from(&self.context.address);
+        error.context.namespace.clone_from(&self.context.namespace);
+        error.context.elapsed = self.context.elapsed;
         error.with_source(self)
     }
 
     /// The error of ours beneath this one, if any.
     fn cause(&self) -> Option<&Error> {
-        self.0.source.as_ref()?.downcast_ref::<Error>()
+        self.context.source.as_ref()?.downcast_ref::<Error>()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.stage)?;
-        match (&self.0.address, &self.0.namespace) {
+        write!(f, "{}", self.context.stage)?;
+        match (&self.context.address, &self.context.namespace) {
             (Some(address), Some(namespace)) => write!(f, " ({address}, {namespace})")?,
             (Some(only), None) | (None, Some(only)) => write!(f, " ({only})")?,
             (None, None) => {}
         }
-        write!(f, ": {}", self.0.message)?;
-        if let Some(elapsed) = self.0.elapsed {
+        write!(f, ": {}", self.message())?;
+        if let Some(elapsed) = self.context.elapsed {
             write!(f, " (after {elapsed:.1?})")?;
         }
-        if let Some(source) = &self.0.source {
+        if let Some(source) = &self.context.source {
             write!(f, ": {}", harmless(cause_text(&**source).into()))?;
         }
-        if let Some(hint) = &self.0.hint {
+        if let Some(hint) = &self.context.hint {
             write!(f, " [{hint}]")?;
         }
         self.servers().try_for_each(|line| write!(f, "\n  {line}"))
@@ -590,9 +560,12 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.0;
+        let inner = &*self.context;
         let mut out = f.debug_struct("Error");
-        out.field("kind", &inner.kind).field("stage", &inner.stage).field("message", &inner.message);
+        out.field("kind", &self.kind).field("stage", &inner.stage);
+        if self.kind.message().is_none() {
+            out.field("message", &inner.message);
+        }
         if let Some(hint) = &inner.hint {
             out.field("hint", hint);
         }
@@ -624,7 +597,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.context.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -675,14 +648,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_one_word_wide() {
-        assert_eq!(size_of::<Error>(), size_of::<usize>());
-        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    fn an_error_is_two_words_wide() {
+        assert_eq!(size_of::<Error>(), 2 * size_of::<usize>());
+        assert_eq!(size_of::<Result<()>>(), 2 * size_of::<usize>());
     }
 
     #[test]
     fn an_error_tells_stage_server_time_and_remedy() {
-        let error = Error::new(ErrorKind::Io, Stage::Connect, "connection refused")
+        let error = Error::new(Kind::Io, Stage::Connect, "connection refused")
             .with_address("localhost:27017")
             .with_elapsed(Duration::from_millis(12))
             .with_hint("is mongod running?");

@@ -26,7 +26,7 @@ use crate::auth::AuthTarget;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
 use crate::document::{NestingLimits, check_nesting};
-use crate::error::{Error, ErrorKind, Stage};
+use crate::error::{Error, Kind, Stage};
 use crate::handshake::{Handshake, Hello};
 use crate::options::ClientOptions;
 use crate::system::{RealSystem, System};
@@ -90,7 +90,7 @@ pub fn handshake(data: &[u8]) {
     let mut nonce = Vec::new();
     let exchange = &mut |_database: &str, command: &RawDocument| {
         remember_nonce(command, &mut nonce);
-        next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(ErrorKind::Io, Stage::Command, "the data is at its end"))
+        next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(Kind::Io, Stage::Command, "the data is at its end"))
     };
     let outcome = handshake.run(&target(), exchange);
     if let Ok(done) = outcome

@@ -94,7 +94,7 @@ impl Mechanism for Cr {
     }
 
     fn explain_refusal(&self, refused: Error) -> Error {
-        let (ErrorKind::Authentication, Some(code)) = (refused.kind(), refused.code()) else { return refused };
+        let (ErrorKind::Authentication { .. }, Some(code)) = (refused.kind(), refused.code()) else { return refused };
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);
         match code {

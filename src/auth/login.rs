@@ -20,7 +20,7 @@ use crate::characters;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::credential::EXTERNAL;
 use crate::credential::{Credential, ScramCredential, ScramMechanism};
-use crate::error::{Error, ErrorKind, Result, Stage, codes, command_error};
+use crate::error::{Error, ErrorKind, Kind, Result, Stage, codes, command_error};
 
 /// A login on one connection: [`Login::user_to_ask_about`] and [`Login::speculate`] before `hello`; after it [`Login::begin`], whose
 /// conversation [`authenticate`](super::authenticate) runs, and [`Login::explain_refusal`] if that fails.
@@ -105,7 +105,7 @@ impl<'a> Login<'a> {
         let mut mechanism = match self.conversation(ScramMechanism::Sha256) {
             Ok(mechanism) => mechanism,
             // A password without a prepared form may still be right for SCRAM-SHA-1.
-            Err(error) if negotiated && matches!(error.kind(), ErrorKind::InvalidArgument) => return Ok(None),
+            Err(error) if negotiated && matches!(error.kind(), ErrorKind::InvalidArgument { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let start = mechanism.speculative()?;
@@ -187,14 +187,14 @@ impl<'a> Login<'a> {
             "the server does not offer SCRAM-SHA-256 to user {username:?} on database {source:?}, and the security policy \
              (refuse_weak_mechanisms) forbids SCRAM-SHA-1"
         );
-        Err(Error::new(ErrorKind::Authentication, stage, message).with_hint(
+        Err(Error::new(Kind::Authentication, stage, message).with_hint(
             "set the user's password anew on a server of 4.0 or later, which then stores it for SCRAM-SHA-256 too",
         ))
     }
 
     /// A refusal of SCRAM, with who was refused and what to look at. Other mechanisms explain their own.
     pub(crate) fn explain_refusal(&self, error: Error, offered: Option<&[String]>) -> Error {
-        let (Credential::Scram(credential), ErrorKind::Authentication, Some(code)) =
+        let (Credential::Scram(credential), ErrorKind::Authentication { .. }, Some(code)) =
             (self.credential, error.kind(), error.code())
         else {
             return error;

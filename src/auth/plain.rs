@@ -85,7 +85,7 @@ impl SaslClient for Plain {
     }
 
     fn explain_refusal(&self, refused: Error) -> Error {
-        let (ErrorKind::Authentication, Some(code)) = (refused.kind(), refused.code()) else { return refused };
+        let (ErrorKind::Authentication { .. }, Some(code)) = (refused.kind(), refused.code()) else { return refused };
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);
         match [codes::AUTHENTICATION_FAILED, codes::ATLAS_ERROR].contains(&code) {

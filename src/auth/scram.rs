@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::sasl::{SaslClient, SaslStep};
 use crate::credential::{ScramCredential, ScramMechanism};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::secret::Secret;
 use crate::system::System;
 use messages::{ServerFinal, ServerFirst};
@@ -120,7 +120,7 @@ impl Scram {
         match ServerFinal::parse(message).map_err(|message| Error::invalid_reply(stage, message))? {
             ServerFinal::Error(reason) => {
                 let message = format!("the server ended the conversation with the error \"{reason}\"");
-                Err(Error::new(ErrorKind::Authentication, stage, message))
+                Err(Error::new(Kind::Authentication, stage, message))
             }
             ServerFinal::Signature(signature)
                 if crypto::verifies(self.mechanism, server_key, auth_message.as_bytes(), &signature) =>
@@ -128,7 +128,7 @@ impl Scram {
                 Ok(SaslStep::Finished)
             }
             ServerFinal::Signature(_) => Err(Error::new(
-                ErrorKind::Authentication,
+                Kind::Authentication,
                 stage,
                 "the server's signature (v=) is wrong: it does not know this user's password",
             )
@@ -188,7 +188,7 @@ impl SaslClient for Scram {
 impl Scram {
     fn too_slow(&self, iterations: u32, stage: Stage) -> Error {
         let message = format!("{} ran out while the key was derived ({iterations} iterations)", self.deadline.name());
-        Error::new(ErrorKind::Timeout, stage, message).with_hint(
+        Error::new(Kind::Timeout, stage, message).with_hint(
             "the server chooses the iterations (scramIterationCount); scram_max_iterations limits what is accepted",
         )
     }
@@ -214,6 +214,7 @@ mod tests {
 
     use super::*;
     use crate::auth::tests::{context, credential};
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_dead_machine_stays_dead() {
@@ -235,7 +236,7 @@ mod tests {
         scram.start().unwrap();
         let began = Instant::now();
         let error = scram.step(b"r=abcd,s=AAAA,i=1000000").unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Timeout), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
         assert!(error.message().contains("timeoutMS ran out") && error.message().contains("1000000"), "{error}");
         assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
         assert_eq!(context().remembered_keys(), 0);

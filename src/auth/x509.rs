@@ -85,7 +85,7 @@ impl Mechanism for X509 {
 
     /// With the certificate that was presented.
     fn explain_refusal(&self, error: Error) -> Error {
-        let (true, Some(code)) = (matches!(error.kind(), ErrorKind::Authentication), error.code()) else {
+        let (true, Some(code)) = (matches!(error.kind(), ErrorKind::Authentication { .. }), error.code()) else {
             return error;
         };
         let mut message = match &self.username {

@@ -10,7 +10,7 @@ use super::monitoring::ActiveCommand;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
-use crate::error::{Error, ErrorKind, Result, Stage, command_error};
+use crate::error::{Error, ErrorKind, Kind, Result, Stage, command_error};
 use crate::event::sdam::TopologyType;
 use crate::handshake::append_server_api;
 use crate::operation::{Command, Namespace, Operation, Target};
@@ -121,7 +121,7 @@ impl ClientInner {
     fn look_at_state(&self, server: &Arc<Server>, connection: &PooledConnection, reply: &RawDocument) {
         if let Ok(Some(_)) = reply.get("writeConcernError") {
             let message = "the server reported beside a write that its state has changed";
-            let error = Error::new(ErrorKind::ServerSelection, Stage::Command, message).with_address(server.address());
+            let error = Error::new(Kind::ServerSelection, Stage::Command, message).with_address(server.address());
             self.report(server, connection, &error, Some(reply));
         }
     }
@@ -164,7 +164,7 @@ impl ClientInner {
         let (generation, service_id) = (connection.generation(), connection.info().service_id);
         self.factory().reauthenticate(connection, deadline).inspect_err(|error| {
             // The operation's own limit says nothing about the server.
-            if matches!(error.kind(), ErrorKind::Timeout) && deadline.expired() {
+            if matches!(error.kind(), ErrorKind::Timeout { .. }) && deadline.expired() {
                 return;
             }
             let failure = CommandFailure { error, reply: None, handshake_completed: false, generation, service_id };
@@ -186,7 +186,7 @@ fn explain(error: Error, namespace: Option<Namespace<'_>>, limit_is_ours: bool) 
 fn time_left(deadline: Deadline) -> Result<i64> {
     let left = deadline.remaining().unwrap_or_default();
     if left.is_zero() {
-        return Err(Error::new(ErrorKind::Timeout, Stage::Command, "timeoutMS ran out before the command was sent"));
+        return Err(Error::new(Kind::Timeout, Stage::Command, "timeoutMS ran out before the command was sent"));
     }
     Ok(i64::try_from(left.as_millis().max(1)).unwrap_or(i64::MAX))
 }

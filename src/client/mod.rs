@@ -51,8 +51,8 @@ impl Client {
     ///
     /// # Errors
     /// A connection string or an option that cannot be right, or names what is not supported. For `mongodb+srv`,
-    /// [`ErrorKind::Dns`](crate::error::ErrorKind::Dns) and [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout) where DNS
-    /// names no hosts, and [`ErrorKind::InvalidReply`](crate::error::ErrorKind::InvalidReply) where its records break the rules of
+    /// [`ErrorKind::DnsResolve`](crate::error::ErrorKind::DnsResolve) and [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout) where DNS
+    /// names no hosts, and [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) where its records break the rules of
     /// the Initial DNS Seedlist Discovery specification.
     pub fn with_uri_str(uri: impl AsRef<str>) -> Result<Self> {
         Client::with_options(ClientOptions::parse(uri.as_ref())?)
@@ -200,7 +200,7 @@ impl Client {
     }
 
     /// Ends open cursors on the server and closes every connection, those in use included. Later operations of this client
-    /// and its clones fail with [`ErrorKind::Closed`](crate::error::ErrorKind::Closed).
+    /// and its clones fail with [`ErrorKind::Shutdown`](crate::error::ErrorKind::Shutdown).
     ///
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {

@@ -92,7 +92,7 @@ impl<T: DeserializeOwned> FindOneAndDelete<'_, T> {
     ///
     /// # Errors
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
-    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) for a document that does not fit `T`; [the errors
+    /// [`ErrorKind::BsonDeserialization`](crate::error::ErrorKind::BsonDeserialization) for a document that does not fit `T`; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
         run(self.collection, &self.filter, Change::Remove, self.options.into())
@@ -117,7 +117,7 @@ impl<T: Serialize + DeserializeOwned, D: Borrow<T>> FindOneAndReplace<'_, T, D> 
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a replacement that begins with an
     /// operator, [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
-    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) for a document that does not fit `T`; [the errors
+    /// [`ErrorKind::BsonDeserialization`](crate::error::ErrorKind::BsonDeserialization) for a document that does not fit `T`; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
         let change = Change::Replace(replacement(self.replacement.borrow())?);
@@ -143,7 +143,7 @@ impl<T: DeserializeOwned> FindOneAndUpdate<'_, T> {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an update without operators,
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses,
-    /// [`ErrorKind::Deserialize`](crate::error::ErrorKind::Deserialize) for a document that does not fit `T`; [the errors
+    /// [`ErrorKind::BsonDeserialization`](crate::error::ErrorKind::BsonDeserialization) for a document that does not fit `T`; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
         check_update(&self.update)?;

@@ -167,7 +167,7 @@ impl<T> FindOne<'_, T> {
     ///
     /// # Errors
     /// [`ErrorKind::Command`] where the server refuses,
-    /// [`ErrorKind::Deserialize`] for a document that does not fit `T`; [the errors
+    /// [`ErrorKind::BsonDeserialization`] for a document that does not fit `T`; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>>
     where
@@ -212,7 +212,7 @@ impl<'a, T> Aggregate<'a, T> {
     ///
     /// # Errors
     /// [`ErrorKind::Command`] where the server refuses the pipeline,
-    /// [`ErrorKind::WriteConcern`] after `$out` or `$merge`; [the errors of every
+    /// [`ErrorKind::Write`] after `$out` or `$merge`; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Cursor<T>> {
         let AggregateOptions { read_concern, selection_criteria, write_concern, .. } = &mut self.options;

@@ -160,7 +160,7 @@ impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
     ///
     /// # Errors
     /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses the document (code 11000: a duplicate
-    /// key), [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern;
+    /// key), [`ErrorKind::Write`](crate::error::ErrorKind::Write) where it cannot satisfy the write concern;
     /// [the errors of every action](crate::action#errors). Each has the document's `_id`
     /// ([`Error::document_id`](crate::Error::document_id)), since the document may be there all the same.
     pub fn run(self) -> Result<InsertOneResult> {
@@ -241,7 +241,7 @@ impl<T> Update<'_, T> {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an update without operators,
     /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses the update,
-    /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern; [the
+    /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where it cannot satisfy the write concern; [the
     /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<UpdateResult> {
         if self.multi && self.options.sort.is_some() {
@@ -270,7 +270,7 @@ impl<T: Serialize, D: Borrow<T>> ReplaceOne<'_, T, D> {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a replacement that begins with an
     /// operator, [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses it,
-    /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern; [the
+    /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where it cannot satisfy the write concern; [the
     /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<UpdateResult> {
         let options = UpdateOptions::from(self.options);
@@ -297,7 +297,7 @@ impl<T> Delete<'_, T> {
     ///
     /// # Errors
     /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where the server refuses it,
-    /// [`ErrorKind::WriteConcern`](crate::error::ErrorKind::WriteConcern) where it cannot satisfy the write concern; [the
+    /// [`ErrorKind::Write`](crate::error::ErrorKind::Write) where it cannot satisfy the write concern; [the
     /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<DeleteResult> {
         let statement = delete_statement(&self.filter, self.limit, &self.options)?;

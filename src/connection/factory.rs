@@ -303,12 +303,12 @@ fn host(address: &ServerAddress) -> &str {
 fn hint_at_tls(error: Error, tls: bool, presented: Option<&PresentedCertificate>) -> Error {
     match (error.stage(), error.kind(), error.hint()) {
         // With TLS 1.3 a server refuses a certificate when the handshake is over for the client.
-        (_, ErrorKind::Tls, _) | (Stage::Hello, ErrorKind::Io, None) if tls && presented.is_some() => {
+        (_, ErrorKind::Tls { .. }, _) | (Stage::Hello, ErrorKind::Io(_), None) if tls && presented.is_some() => {
             let hint = presented.map(|presented| presented.refusal_hint(SystemTime::now()));
             error.with_hint(hint.unwrap_or_default())
         }
-        (Stage::Hello, ErrorKind::Io, None) if tls => error.with_hint(NO_CLIENT_CERTIFICATE_HINT),
-        (Stage::Hello, ErrorKind::Io, None) => error.with_hint("does the server want TLS (tls=true)?"),
+        (Stage::Hello, ErrorKind::Io(_), None) if tls => error.with_hint(NO_CLIENT_CERTIFICATE_HINT),
+        (Stage::Hello, ErrorKind::Io(_), None) => error.with_hint("does the server want TLS (tls=true)?"),
         _ => error,
     }
 }

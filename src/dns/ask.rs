@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::message::{Answer, Query, Record, Reply};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 
 /// Asks these servers for the records of type `R` of `name`, until one gives an answer. That a name does not exist, or has no
 /// such records, is an answer.
@@ -137,11 +137,11 @@ fn no_answer<R: Record>(name: &str, failures: &[(SocketAddr, Cow<'static, str>)]
     let told: Vec<String> = failures.iter().map(|(server, why)| format!("{server}: {why}")).take(MAX_TOLD).collect();
     let (kind, message) = match deadline.expired() {
         true => (
-            ErrorKind::Timeout,
+            Kind::Timeout,
             format!("{} ran out while the {} records of {name} were looked up", deadline.name(), R::NAME),
         ),
         false => {
-            (ErrorKind::Dns, format!("no name server answered the question for the {} records of {name}", R::NAME))
+            (Kind::DnsResolve, format!("no name server answered the question for the {} records of {name}", R::NAME))
         }
     };
     Error::new(kind, Stage::Dns, format!("{message} ({})", told.join("; ")))
@@ -149,7 +149,7 @@ fn no_answer<R: Record>(name: &str, failures: &[(SocketAddr, Cow<'static, str>)]
 }
 
 fn unfit(name: &str) -> Error {
-    Error::new(ErrorKind::InvalidArgument, Stage::Dns, format!("{name} cannot be looked up: it is no DNS name")).with_hint(
+    Error::new(Kind::InvalidArgument, Stage::Dns, format!("{name} cannot be looked up: it is no DNS name")).with_hint(
         "a name has labels of 1 to 63 letters, digits, '-' and '_' with dots between, at most 253 characters in all; \
          names in other scripts are written in their ASCII form (xn--…)",
     )
@@ -157,9 +157,8 @@ fn unfit(name: &str) -> Error {
 
 fn random_id() -> Result<u16> {
     let mut bytes = [0; 2];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Io, Stage::Dns, "the system gave no random number").with_source(error)
-    })?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(Kind::Io, Stage::Dns, "the system gave no random number").with_source(error))?;
     Ok(u16::from_be_bytes(bytes))
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::message::{Answer, TxtRecord};
 use super::{ask, servers};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::helper_thread::{HelperError, HelperThreads};
 use crate::options::{self, ClientOptions, ParentDomain, ServerAddress, is_host_name, normalized};
 use crate::resolver::{SharedResolver, SrvRecord};
@@ -20,9 +20,9 @@ impl ClientOptions {
     /// Making a client does this by itself, each time. A client made from the options that this returns uses what they hold.
     ///
     /// # Errors
-    /// [`ErrorKind::Dns`] where DNS names no host or gives no answer,
+    /// [`ErrorKind::DnsResolve`] where DNS names no host or gives no answer,
     /// [`ErrorKind::Timeout`] after `connectTimeoutMS` (5 s where that is 0),
-    /// [`ErrorKind::InvalidReply`] for records that break the rules of the Initial DNS
+    /// [`ErrorKind::InvalidResponse`] for records that break the rules of the Initial DNS
     /// Seedlist Discovery specification, [`ErrorKind::InvalidArgument`] for options
     /// that do not go together.
     ///
@@ -110,7 +110,7 @@ impl SrvLookup {
         let mut texts = texts?.records;
         if texts.len() > 1 {
             let message = format!("{} has {} TXT records, and only one may hold options", self.host, texts.len());
-            return Err(Error::new(ErrorKind::InvalidReply, Stage::Dns, message)
+            return Err(Error::new(Kind::InvalidResponse, Stage::Dns, message)
                 .with_hint("leave only the record with the options, or none"));
         }
         seedlist.txt = texts.pop().map(|TxtRecord(text)| text);
@@ -140,9 +140,11 @@ impl SrvLookup {
             let (kind, message) = match error {
                 // Without a helper thread the answer may come late, which is better than not at all.
                 HelperError::NotStarted(_) => return Ok(ask(self, deadline)),
-                HelperError::TimedOut => (ErrorKind::Timeout, format!("{} ran out", deadline.name())),
-                HelperError::TooMany(running) => (ErrorKind::Dns, format!("{running} look-ups have not returned yet")),
-                HelperError::Panicked => (ErrorKind::Dns, "the resolver panicked".to_owned()),
+                HelperError::TimedOut => (Kind::Timeout, format!("{} ran out", deadline.name())),
+                HelperError::TooMany(running) => {
+                    (Kind::DnsResolve, format!("{running} look-ups have not returned yet"))
+                }
+                HelperError::Panicked => (Kind::DnsResolve, "the resolver panicked".to_owned()),
             };
             let message = format!("the records of {} were not looked up: {message}", self.host);
             Err(Error::new(kind, Stage::Dns, message))
@@ -185,7 +187,7 @@ impl SrvLookup {
                 (false, _) => "no record names a host that may be used",
             };
             let message = format!("DNS names no host for {}: {why}", self.srv_name);
-            return Err(Error::new(ErrorKind::Dns, Stage::Dns, message).with_hint(
+            return Err(Error::new(Kind::DnsResolve, Stage::Dns, message).with_hint(
                 "is the name in the connection string spelled right? a server's own name belongs after mongodb://",
             ));
         }
@@ -205,7 +207,7 @@ impl SrvLookup {
         };
         let message =
             format!("the SRV records of {} name {host:?}, which may not be connected to: {why}", self.srv_name);
-        Err(Error::new(ErrorKind::InvalidReply, Stage::Dns, message))
+        Err(Error::new(Kind::InvalidResponse, Stage::Dns, message))
     }
 }
 
@@ -217,7 +219,7 @@ impl Source {
                     resolver.get().srv(name, time_left(deadline)).map_err(|error| failed(name, "SRV", error))?;
                 if records.len() > MAX_RECORDS {
                     let message = format!("the program's resolver gave more than {MAX_RECORDS} SRV records");
-                    return Err(Error::new(ErrorKind::InvalidReply, Stage::Dns, message));
+                    return Err(Error::new(Kind::InvalidResponse, Stage::Dns, message));
                 }
                 Ok(Answer { records, name_exists: true })
             }
@@ -245,7 +247,7 @@ fn time_left(deadline: Deadline) -> Duration {
 
 fn failed(name: &str, kind: &str, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     let message = format!("the program's resolver gave no answer for the {kind} records of {name}");
-    Error::new(ErrorKind::Dns, Stage::Dns, message).with_source(error)
+    Error::new(Kind::DnsResolve, Stage::Dns, message).with_source(error)
 }
 
 /// Leaves `count` of them, chosen at random: the first steps of a Fisher-Yates shuffle.

@@ -8,7 +8,7 @@ use serde::ser::{
 };
 
 use super::path::{Segment, join};
-use crate::error::{Error, ErrorKind, Stage};
+use crate::error::{Error, Kind, Stage};
 
 /// The error for a value that could not be turned into BSON because of `source`. The value is walked once more to find the field.
 pub(crate) fn cannot_encode<T: Serialize + ?Sized>(value: &T, source: bson::error::Error) -> Error {
@@ -16,7 +16,7 @@ pub(crate) fn cannot_encode<T: Serialize + ?Sized>(value: &T, source: bson::erro
     let _ = value.serialize(Finder { path: &mut path });
     let path = join(&path);
     let what = if path.is_empty() { "a document".to_owned() } else { format!("{path} of a document") };
-    let error = Error::new(ErrorKind::Serialize, Stage::Encode, format!("{what} cannot be turned into BSON"));
+    let error = Error::new(Kind::BsonSerialization, Stage::Encode, format!("{what} cannot be turned into BSON"));
     let error = if path.is_empty() { error } else { error.with_path(path) };
     error.with_source(source)
 }
@@ -283,6 +283,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::error::ErrorKind;
 
     #[derive(serde::Serialize)]
     struct Part {
@@ -299,7 +300,7 @@ mod tests {
     fn path<T: Serialize>(value: &T) -> String {
         let source = bson::serialize_to_vec(value).expect_err("a value that BSON cannot hold");
         let error = cannot_encode(value, source);
-        assert!(matches!(error.kind(), ErrorKind::Serialize), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::BsonSerialization(_)), "{error:?}");
         error.path().unwrap_or_default().to_owned()
     }
 

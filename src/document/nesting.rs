@@ -3,7 +3,7 @@
 use bson::spec::ElementType;
 use bson::{Bson, RawBsonRef, RawDocument};
 
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 
 /// How many levels are decoded: into a tree (`Document`, `Bson`), and into a type by serde, which takes more stack a level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +80,7 @@ fn walk(document: &RawDocument, levels_left: usize, elements_left: &mut usize) -
 
 pub(super) fn too_deep(levels: usize) -> Error {
     let message = format!("a document from the server is nested more than {levels} levels deep, which is not decoded");
-    Error::new(ErrorKind::Deserialize, Stage::Decode, message).with_hint(
+    Error::new(Kind::BsonDeserialization, Stage::Decode, message).with_hint(
         "read it as RawDocumentBuf; max_document_nesting and the profile of the build set how many levels are decoded",
     )
 }
@@ -120,6 +120,7 @@ mod tests {
     use bson::{Document, RawDocumentBuf};
 
     use super::*;
+    use crate::error::ErrorKind;
 
     /// The smallest document of that many levels.
     fn nested(levels: usize, kind: u8) -> RawDocumentBuf {
@@ -151,7 +152,7 @@ mod tests {
         for levels in [MAX_NESTING + 1, 5000] {
             let error = check_nesting(&nested(levels, 3), NestingLimits::DEFAULT).unwrap_err();
             assert!(error.message().contains("more than 256 levels"), "{error}");
-            assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+            assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
         }
         let lowered = NestingLimits::lowered(7);
         check_nesting(&nested(7, 3), lowered).unwrap();
@@ -178,6 +179,6 @@ mod tests {
         let largest = nulls((LARGEST_DOCUMENT - 5) / 2);
         check_nesting(&largest, NestingLimits::DEFAULT).unwrap();
         let error = check_nesting(&nulls(MAX_ELEMENTS + 1), NestingLimits::DEFAULT).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{error:?}");
     }
 }

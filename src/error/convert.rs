@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bson::error::ErrorKind as BsonErrorKind;
 
-use super::{Error, ErrorKind, Stage, codes};
+use super::{Error, ErrorKind, Kind, Stage, codes};
 
 impl Error {
     /// An error of the program's own, for its functions that return this type.
@@ -24,7 +24,7 @@ impl Error {
 
     /// The value of an error that [`Error::custom`] made, if it has this type.
     pub fn get_custom<E: Any>(&self) -> Option<&E> {
-        match &self.0.kind {
+        match &*self.kind {
             ErrorKind::Custom(value) => value.downcast_ref(),
             _ => None,
         }
@@ -46,8 +46,8 @@ impl Error {
     /// ```
     pub fn is_duplicate_key(&self) -> bool {
         let is = |code: i32| codes::DUPLICATE_KEY.contains(&code);
-        match &self.0.kind {
-            ErrorKind::InsertMany(error) => error.write_errors.iter().any(|error| is(error.code)),
+        match &*self.kind {
+            ErrorKind::InsertMany(error) => error.write_errors.iter().flatten().any(|error| is(error.code)),
             ErrorKind::BulkWrite(error) => error.write_errors.iter().any(|error| is(error.code)),
             _ => self.code().is_some_and(is),
         }
@@ -57,16 +57,24 @@ impl Error {
 /// A failure of the program's own input or output: [`ErrorKind::Io`] at [`Stage::Program`].
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Error::new(ErrorKind::Io, Stage::Program, "input or output failed").with_source(error)
+        Error::new(Kind::Io, Stage::Program, "input or output failed").with_source(error)
     }
 }
 
-/// A failure of the program's own conversion from BSON ([`ErrorKind::Deserialize`]) or to it ([`ErrorKind::Serialize`]).
+/// An error of this kind at [`Stage::Program`].
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        let message = kind.to_string();
+        Error::new(kind, Stage::Program, message)
+    }
+}
+
+/// A failure of the program's own conversion from BSON ([`ErrorKind::BsonDeserialization`]) or to it ([`ErrorKind::BsonSerialization`]).
 impl From<bson::error::Error> for Error {
     fn from(error: bson::error::Error) -> Self {
         let (kind, message) = match &error.kind {
-            BsonErrorKind::Serialization { .. } => (ErrorKind::Serialize, "a value cannot be turned into BSON"),
-            _ => (ErrorKind::Deserialize, "BSON cannot be turned into the value"),
+            BsonErrorKind::Serialization { .. } => (Kind::BsonSerialization, "a value cannot be turned into BSON"),
+            _ => (Kind::BsonDeserialization, "BSON cannot be turned into the value"),
         };
         Error::new(kind, Stage::Program, message).with_source(error)
     }
@@ -79,17 +87,17 @@ mod tests {
     use bson::doc;
 
     use super::*;
-    use crate::error::{BulkWriteError, InsertManyError, WriteError};
+    use crate::error::{BulkWriteError, InsertManyError, WriteError, WriteFailure};
 
     #[test]
     fn errors_of_other_libraries_keep_their_cause() {
         let error = Error::from(io::Error::new(io::ErrorKind::NotFound, "no such file"));
-        assert!(matches!(error.kind(), ErrorKind::Io) && error.stage() == Stage::Program);
+        assert!(matches!(error.kind(), ErrorKind::Io(_)) && error.stage() == Stage::Program);
         assert_eq!(error.source().unwrap().to_string(), "no such file");
         let error = Error::from(bson::deserialize_from_document::<i32>(doc! {}).unwrap_err());
-        assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
         let error = Error::from(bson::serialize_to_document(&1).unwrap_err());
-        assert!(matches!(error.kind(), ErrorKind::Serialize), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::BsonSerialization(_)), "{error:?}");
     }
 
     #[test]
@@ -116,13 +124,16 @@ mod tests {
         };
         let errors = || vec![refused(121), refused(11000)];
         let kinds = [
-            ErrorKind::Write(refused(11001)),
-            ErrorKind::InsertMany(InsertManyError { write_errors: errors(), ..Default::default() }),
+            ErrorKind::Write(WriteFailure::WriteError(refused(11001))),
+            ErrorKind::InsertMany(InsertManyError { write_errors: Some(errors()), ..Default::default() }),
             ErrorKind::BulkWrite(BulkWriteError { write_errors: errors(), ..Default::default() }),
         ];
         for kind in kinds {
             assert!(Error::new(kind, Stage::Command, "refused").is_duplicate_key());
         }
-        assert!(!Error::new(ErrorKind::Write(refused(121)), Stage::Command, "refused").is_duplicate_key());
+        assert!(
+            !Error::new(ErrorKind::Write(WriteFailure::WriteError(refused(121))), Stage::Command, "refused")
+                .is_duplicate_key()
+        );
     }
 }

@@ -45,6 +45,9 @@ pub struct WriteError {
     pub response: Option<RawDocumentBuf>,
 }
 
+/// One of several writes that the server refused. Its field `index` is the place of the write.
+pub type IndexedWriteError = WriteError;
+
 /// A write concern that the server could not satisfy. The write itself may have happened.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -65,8 +68,8 @@ pub struct WriteConcernError {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct InsertManyError {
-    /// Which documents failed, and why.
-    pub write_errors: Vec<WriteError>,
+    /// Which documents failed, and why; absent where none did.
+    pub write_errors: Option<Vec<IndexedWriteError>>,
     /// The write concern error, if there was one: of several batches, the last.
     pub write_concern_error: Option<WriteConcernError>,
     /// What was inserted all the same.
@@ -209,6 +212,11 @@ impl fmt::Debug for WriteConcernError {
 }
 
 impl InsertManyError {
+    /// Which documents failed, and why; empty where none did.
+    pub fn write_errors(&self) -> &[IndexedWriteError] {
+        self.write_errors.as_deref().unwrap_or_default()
+    }
+
     /// The `_id` values of the documents that were inserted all the same, by their place in the call.
     pub fn inserted_ids(&self) -> &std::collections::HashMap<usize, Bson> {
         &self.partial_result.inserted_ids
@@ -311,7 +319,7 @@ mod tests {
     fn a_reply_without_a_usable_ok_breaks_the_rules() {
         for reply in [rawdoc! {}, rawdoc! { "ok": "1" }, rawdoc! { "ok": 2 }, rawdoc! { "ok": f64::NAN }] {
             let error = command_error(&reply, Stage::Hello).unwrap();
-            assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error}");
+            assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{error}");
         }
     }
 }

@@ -17,7 +17,7 @@ use zeroize::Zeroize;
 use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState, Speculation};
 use crate::credential::Credential;
 use crate::description::ServerType;
-use crate::error::{Error, ErrorKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
+use crate::error::{Error, Kind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
 use crate::options::{ClientOptions, DriverInfo, ServerApi};
 use crate::system::System;
 
@@ -129,7 +129,7 @@ impl Handshake {
         if self.load_balanced && hello.service_id.is_none() {
             let message = "Driver attempted to initialize in load balancing mode, but the server does not support this \
                            mode. Its hello has no serviceId.";
-            return Err(Error::new(ErrorKind::NotSupported, Stage::Hello, message)
+            return Err(Error::new(Kind::NotSupported, Stage::Hello, message)
                 .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
         }
         let speculation = login.map(Login::into_speculation).unwrap_or_default();
@@ -274,7 +274,7 @@ fn check_certificate(credential: &Credential, options: &ClientOptions) -> Result
 
 fn no_credential() -> Error {
     let message = "the server asks for another login, and this client has no credential";
-    Error::new(ErrorKind::Authentication, Stage::Command, message)
+    Error::new(Kind::Authentication, Stage::Command, message)
 }
 
 /// A network failure during hello may come from an overloaded server, and gets the label for that.

@@ -9,6 +9,7 @@ use crate::auth::tests::scram_server::ScramServer;
 use crate::auth::tests::{context, credential, localhost};
 use crate::credential::{CrCredential, PlainCredential, ScramCredential, ScramMechanism, X509Credential};
 use crate::description::ServerType;
+use crate::error::ErrorKind;
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
 use crate::system::TestSystem;
@@ -163,7 +164,7 @@ fn a_password_that_has_no_prepared_form_still_serves_the_older_mechanism() {
 fn a_wrong_password_names_the_user_and_hides_the_password() {
     let mut server = ScramServer::new(&[SHA_1, SHA_256]);
     let error = run(&handshake(Some(credential("user", "penc+il"))), &mut server).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Authentication));
+    assert!(matches!(error.kind(), ErrorKind::Authentication { .. }));
     assert_eq!(error.stage(), Stage::Authentication { mechanism: SHA_256, step: "server-final message" });
     assert_eq!((error.code(), error.code_name()), (Some(18), Some("AuthenticationFailed")));
     assert_eq!(error.message(), r#"the server refused user "user" on database "admin""#);
@@ -334,7 +335,7 @@ fn behind_a_load_balancer_a_service_id_is_needed() {
 
 #[test]
 fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
-    let gone = || Error::new(ErrorKind::Io, Stage::Command, "connection reset");
+    let gone = || Error::new(Kind::Io, Stage::Command, "connection reset");
     let error = handshake(Some(user())).run(&localhost(), &mut |_, _| Err(gone())).unwrap_err();
     assert_eq!(error.stage(), Stage::Hello);
     assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));

@@ -5,7 +5,7 @@ use bson::{Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentB
 
 use crate::bson_ext::{self, text_lossy};
 use crate::document::{NestingLimits, decode_tree};
-use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError, error_labels};
+use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError, WriteFailure, error_labels};
 
 /// The value of a reply's `writeConcernError`.
 pub(crate) fn write_concern_error(value: RawBsonRef<'_>) -> Result<WriteConcernError> {
@@ -29,7 +29,7 @@ pub(crate) fn check_write_concern(reply: &RawDocument) -> Result<()> {
             let mut error = write_concern_error(value)?;
             error.response = Some(reply.to_owned());
             let message = error.describe();
-            let failure = Error::new(ErrorKind::WriteConcern(error), Stage::Command, message);
+            let failure = Error::new(ErrorKind::Write(WriteFailure::WriteConcernError(error)), Stage::Command, message);
             Err(error_labels(reply).fold(failure, Error::with_label))
         }
     }
@@ -77,7 +77,7 @@ pub(crate) fn write_errors(value: RawBsonRef<'_>, sent: usize) -> Result<Vec<Wri
 pub(crate) fn decode_reply(reply: &RawDocument, limits: NestingLimits) -> Result<Document> {
     let error = match decode_tree(reply, limits) {
         Ok(tree) => return Ok(tree),
-        Err(error) if matches!(error.kind(), ErrorKind::Deserialize) => error,
+        Err(error) if matches!(error.kind(), ErrorKind::BsonDeserialization(_)) => error,
         Err(error) => return Err(error),
     };
     match repaired(reply, &TEXTS_OF_REPLIES) {

@@ -6,7 +6,7 @@ use super::raw::Seedlist;
 use super::spec::OptionId;
 use super::table::find;
 use super::{ClientOptions, validate};
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::uri::{self, Pair};
 use crate::warning::Warnings;
 
@@ -52,7 +52,7 @@ fn read_txt(txt: &str, warnings: &mut Warnings) -> Result<OptionMap> {
 
 fn in_txt(error: Error, srv_host: &str) -> Error {
     let message = format!("the TXT record of {srv_host}: {}", error.message());
-    Error::new(ErrorKind::InvalidReply, Stage::Dns, message)
+    Error::new(Kind::InvalidResponse, Stage::Dns, message)
         .with_hint("the owner of the name's DNS records has to correct it")
 }
 

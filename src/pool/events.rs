@@ -84,8 +84,8 @@ impl PoolEvents {
     pub(super) fn check_out_failed(&self, error: &Error, since: Option<Instant>) {
         self.push(|address| {
             let reason = match error.kind() {
-                ErrorKind::Closed => ConnectionCheckoutFailedReason::PoolClosed,
-                ErrorKind::Pool => ConnectionCheckoutFailedReason::Timeout,
+                ErrorKind::Shutdown => ConnectionCheckoutFailedReason::PoolClosed,
+                ErrorKind::Pool { .. } => ConnectionCheckoutFailedReason::Timeout,
                 _ => ConnectionCheckoutFailedReason::ConnectionError,
             };
             let duration = since.map_or_else(Default::default, |since| since.elapsed());

@@ -96,7 +96,7 @@ impl Shared {
             Err(failure) => {
                 let mut state = self.lock();
                 state.filling = false;
-                if !matches!(failure.error.kind(), ErrorKind::PoolCleared | ErrorKind::Closed) {
+                if !matches!(failure.error.kind(), ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown) {
                     state.fill_failed = Some(Instant::now());
                 }
                 drop(state);

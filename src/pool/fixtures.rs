@@ -352,9 +352,9 @@ fn judge_error(expected: Option<&Document>, outcome: Result<(), Stopped>) -> Ver
     let expected = expected.cloned().unwrap_or_default();
     check_keys(&expected, &["type", "message", "address"])?;
     let kind = match error.kind() {
-        ErrorKind::Closed => "PoolClosedError",
-        ErrorKind::Pool => "WaitQueueTimeoutError",
-        ErrorKind::PoolCleared => "PoolClearedError",
+        ErrorKind::Shutdown => "PoolClosedError",
+        ErrorKind::Pool { .. } => "WaitQueueTimeoutError",
+        ErrorKind::ConnectionPoolCleared { .. } => "PoolClearedError",
         _ => "another error",
     };
     let actual = doc! {"type": kind, "address": error.address()};

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A pool is paused until its server was found to be usable, and again after it was cleared: then no connection is given, and
-//! threads that wait for one are sent away with [`ErrorKind::PoolCleared`].
+//! threads that wait for one are sent away with [`ErrorKind::ConnectionPoolCleared`].
 //!
 //! The pool keeps no thread. Whether an idle connection is still usable is decided at check-out, and `minPoolSize` is filled by a
 //! helper thread that ends when it is reached ([`fill`]). Threads are served in the order in which they came ([`queue`]).
@@ -41,7 +41,7 @@ use bson::oid::ObjectId;
 use crate::connection::{Connection, ConnectionFactory, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Kind, Result, Stage};
 use crate::event::EventQueue;
 use crate::event::cmap::ConnectionClosedReason;
 use crate::fork;
@@ -88,7 +88,7 @@ pub(crate) trait PoolObserver: Send + Sync {
 
     /// An attempt to connect failed, for an operation or towards `minPoolSize`. What follows from it for the server and for this
     /// pool is decided here, before the failure is published: the pool is cleared first, and the connection closed after that.
-    /// Never called for [`ErrorKind::PoolCleared`] and [`ErrorKind::Closed`], which say nothing about the server.
+    /// Never called for [`ErrorKind::ConnectionPoolCleared`] and [`ErrorKind::Shutdown`], which say nothing about the server.
     fn attempt_failed(&self, address: &ServerAddress, error: &Error, attempt: FailedAttempt);
 }
 
@@ -266,7 +266,7 @@ impl Pool {
     }
 
     /// No connection made so far is used again, and none is given until the pool is ready again: threads that wait get
-    /// [`ErrorKind::PoolCleared`] at once. `interrupt_in_use`: those in use and those being made end, too.
+    /// [`ErrorKind::ConnectionPoolCleared`] at once. `interrupt_in_use`: those in use and those being made end, too.
     ///
     /// With a service behind a load balancer only its connections are given up, and the pool stays ready.
     pub(crate) fn clear(&self, interrupt_in_use: bool, service_id: Option<ObjectId>) -> Cleanup {
@@ -450,9 +450,9 @@ impl Shared {
 
     /// The observer concludes what it means before it is published.
     fn attempt_fails(&self, slot: ReservedSlot<'_>, error: Error, own: Deadline) -> CheckOutFailure {
-        let own_limit = matches!(error.kind(), ErrorKind::Timeout) && own.expired();
+        let own_limit = matches!(error.kind(), ErrorKind::Timeout { .. }) && own.expired();
         let attempt = FailedAttempt { generation: slot.generation, service_id: slot.service_id, own_limit };
-        let concerns_server = !matches!(error.kind(), ErrorKind::PoolCleared | ErrorKind::Closed)
+        let concerns_server = !matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown)
             && (!self.settings.load_balanced || slot.service_id.is_some());
         if concerns_server && let Some(observer) = self.observer.upgrade() {
             observer.attempt_failed(&self.address, &error, attempt);
@@ -500,7 +500,7 @@ impl Shared {
 
 fn forked() -> Error {
     let message = "this process was forked while the connection was made, and the connection belongs to its parent";
-    Error::new(ErrorKind::Io, Stage::CheckOut, message).with_hint("begin the operation anew in the child")
+    Error::new(Kind::Io, Stage::CheckOut, message).with_hint("begin the operation anew in the child")
 }
 
 impl PooledConnection {

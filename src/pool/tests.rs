@@ -198,12 +198,12 @@ fn a_cleared_pool_sends_its_whole_queue_away() {
         watched.clear(false);
         for thread in waiting {
             let (error, ended) = thread.join().unwrap();
-            assert!(matches!(error.kind(), ErrorKind::PoolCleared), "{error}");
+            assert!(matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. }), "{error}");
             assert!(!error.is_network_error() && ended - cleared < Duration::from_millis(100), "{error}");
         }
     });
     let failure = check_out(&watched.pool).err().unwrap();
-    assert!(matches!(failure.error.kind(), ErrorKind::PoolCleared) && failure.attempt.is_none());
+    assert!(matches!(failure.error.kind(), ErrorKind::ConnectionPoolCleared { .. }) && failure.attempt.is_none());
     assert_eq!(watched.count(|event| matches!(event, CmapEvent::ConnectionCheckoutFailed(_))), THREADS + 1);
     drop(held);
     watched.ready();
@@ -223,7 +223,7 @@ fn an_interrupting_clear_leaves_newer_connections_alone() {
     cleanup.run();
     let error = ping(&mut older).unwrap_err();
     let words = format!("Connection to {} interrupted due to server monitor timeout", server.address());
-    assert!(matches!(error.kind(), ErrorKind::PoolCleared) && error.message() == words, "{error}");
+    assert!(matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. }) && error.message() == words, "{error}");
     ping(&mut newer).unwrap();
     let mut cleared = watched.all();
     cleared.retain(|event| matches!(event, CmapEvent::PoolCleared(event) if event.interrupt_in_use_connections));
@@ -247,7 +247,7 @@ fn an_interrupting_clear_ends_a_handshake_without_a_verdict() {
         }
         watched.clear(true);
         let failure = attempt.join().unwrap();
-        assert!(matches!(failure.error.kind(), ErrorKind::PoolCleared), "{}", failure.error);
+        assert!(matches!(failure.error.kind(), ErrorKind::ConnectionPoolCleared { .. }), "{}", failure.error);
         assert!(failure.attempt.is_none() && locks::lock(&watched.observer.failed).is_empty());
     });
     drop(answer);
@@ -286,7 +286,7 @@ fn a_pool_is_cleared_before_the_failure_is_published() {
     let watched = watched(&format!("mongodb://user:wrong@{}/", server.address()));
     watched.ready();
     let failure = check_out(&watched.pool).err().unwrap();
-    assert!(matches!(failure.error.kind(), ErrorKind::Authentication), "{}", failure.error);
+    assert!(matches!(failure.error.kind(), ErrorKind::Authentication { .. }), "{}", failure.error);
     let events = watched.all();
     let [.., created, cleared, closed, failed] = events.as_slice() else { panic!("{events:?}") };
     assert!(matches!(created, CmapEvent::ConnectionCreated(_)), "{events:?}");
@@ -309,7 +309,7 @@ fn nothing_is_closed_under_the_lock() {
     let closing = [watched.pool.clear(true, None), watched.pool.ready(), watched.pool.close()];
     // The locks are released, and all of it is still open.
     assert_eq!(server.open_connections(), 2);
-    assert!(matches!(check_out(&watched.pool).err().unwrap().error.kind(), ErrorKind::Closed));
+    assert!(matches!(check_out(&watched.pool).err().unwrap().error.kind(), ErrorKind::Shutdown));
     closing.into_iter().for_each(Cleanup::run);
     drop(in_use);
     assert!(server.wait_until(Duration::from_secs(10), |server| server.open_connections() == 0));

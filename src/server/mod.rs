@@ -8,7 +8,7 @@ use bson::oid::ObjectId;
 
 use crate::connection::{OpenedConnection, ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Stage};
+use crate::error::{Error, Kind, Stage};
 use crate::locks::lock;
 use crate::options::ServerAddress;
 use crate::pool::{CheckOutFailure, Cleanup, Pool, PooledConnection};
@@ -84,7 +84,8 @@ impl Server {
             Some(pool) => pool.check_out(queue, connect, opened),
             None => {
                 let message = "the server was not found usable so far";
-                let error = Error::new(ErrorKind::PoolCleared, Stage::CheckOut, message).with_address(&self.address);
+                let error =
+                    Error::new(Kind::ConnectionPoolCleared, Stage::CheckOut, message).with_address(&self.address);
                 Err(CheckOutFailure { error, attempt: None })
             }
         }

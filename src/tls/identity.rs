@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::certificate::Certificate;
 use super::files::{CERTIFICATE_KEY_FILE, Files, KEY_FILE};
 use super::pem::{self, Block, Origin};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::options::{TlsIdentity, TlsOptions};
 use crate::secret::Secret;
 use crate::warning::{WarningKind, Warnings};
@@ -85,7 +85,7 @@ pub(super) fn refuse_orphans(options: &TlsOptions) -> Result<()> {
         (None, None) => return Ok(()),
     };
     let message = format!("{orphan} is given, and no tlsCertificateKeyFile that it could belong to");
-    Err(Error::invalid_argument(message))
+    Err(Error::new(Kind::InvalidTlsConfig, Stage::Options, message))
 }
 
 impl<'a> Material<'a> {

@@ -80,7 +80,7 @@ fn a_private_authority_is_not_trusted_unasked() {
     let other = file(&folder, "ca.pem", Authority::new().pem());
     for options in [TlsOptions::default(), other] {
         let error = refusal(&options, "localhost", front.port());
-        assert!(matches!(error.kind(), ErrorKind::Tls) && error.stage() == Stage::Tls, "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Tls { .. }) && error.stage() == Stage::Tls, "{error}");
         assert!(error.message().contains("certificate was refused"), "{error}");
         assert!(error.hint().unwrap().contains("tlsCAFile"), "{error}");
         assert_eq!(error.labels().len(), 0);
@@ -182,7 +182,10 @@ fn files_that_are_no_authorities() {
         ("half", half_garbled, "cannot be read: number 2 of 2"),
     ] {
         let error = Connector::new(&file(&folder, name, content), &WarningSink::default()).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::InvalidArgument) && error.stage() == Stage::Options, "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::InvalidTlsConfig { .. }) && error.stage() == Stage::Options,
+            "{error}"
+        );
         assert!(error.message().contains(words) && error.message().contains("tlsCAFile"), "{name}: {error}");
     }
     let missing = TlsOptions { ca_file: Some(PathBuf::from("/no/such/ca.pem")), ..TlsOptions::default() };

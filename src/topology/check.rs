@@ -226,7 +226,9 @@ impl Checker {
         let own = match (&finding, opened) {
             (Finding::Answered { .. }, Some(opened)) => OwnCheck::Opened(Box::new(opened)),
             (Finding::Answered { .. }, None) => OwnCheck::Answered,
-            (Finding::Failed { error, .. }, _) if matches!(error.kind(), ErrorKind::Timeout) && limit.expired() => {
+            (Finding::Failed { error, .. }, _)
+                if matches!(error.kind(), ErrorKind::Timeout { .. }) && limit.expired() =>
+            {
                 return OwnCheck::OutOfTime(error.clone());
             }
             (Finding::Failed { error, .. }, _) => OwnCheck::Failed(error.clone()),

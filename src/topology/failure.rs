@@ -79,13 +79,13 @@ pub(super) fn concerns_server(error: &Error) -> bool {
             | Stage::Http
             | Stage::Encode
     );
-    !here && !matches!(error.kind(), ErrorKind::Closed | ErrorKind::Pool | ErrorKind::InvalidArgument)
+    !here && !matches!(error.kind(), ErrorKind::Shutdown | ErrorKind::Pool { .. } | ErrorKind::InvalidArgument { .. })
 }
 
 /// Whether an established connection broke, so that the server's others are likely to be broken too. A time limit that ran
 /// out is no such sign: the server may be slow with one command.
 pub(super) fn is_broken_connection(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Io | ErrorKind::Dns | ErrorKind::Tls)
+    matches!(error.kind(), ErrorKind::Io(_) | ErrorKind::DnsResolve { .. } | ErrorKind::Tls { .. })
 }
 
 /// What waiting can do about an error that keeps a server from being used.
@@ -103,18 +103,18 @@ pub(crate) enum Prospect {
 impl Prospect {
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
-            ErrorKind::Authentication | ErrorKind::NotSupported => Prospect::Final,
+            ErrorKind::Authentication { .. } | ErrorKind::NotSupported { .. } => Prospect::Final,
             // The handshake of a server that refuses strangers by their address ends like this; so does a restart.
-            ErrorKind::Tls if error.message().starts_with("no common TLS") => Prospect::MayChange,
-            ErrorKind::Tls => Prospect::Final,
+            ErrorKind::Tls { .. } if error.message().starts_with("no common TLS") => Prospect::MayChange,
+            ErrorKind::Tls { .. } => Prospect::Final,
             // Containers often start before their name server does.
-            ErrorKind::Dns => {
+            ErrorKind::DnsResolve { .. } => {
                 match error.source().is_some_and(|cause| cause.to_string().contains("emporary failure")) {
                     true => Prospect::MayChange,
                     false => Prospect::NothingThere,
                 }
             }
-            ErrorKind::Io if error.stage() == Stage::Connect => {
+            ErrorKind::Io(_) if error.stage() == Stage::Connect => {
                 match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind) {
                     Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => Prospect::NothingThere,
                     _ => Prospect::MayChange,
@@ -164,6 +164,7 @@ mod tests {
     use bson::{RawDocumentBuf, rawdoc};
 
     use super::*;
+    use crate::error::Kind;
 
     fn kind(reply: RawDocumentBuf) -> Option<StateChangeKind> {
         StateChange::in_reply(&reply).map(|change| change.kind)
@@ -200,11 +201,10 @@ mod tests {
 
     #[test]
     fn what_waiting_can_do_follows_from_the_error() {
-        let io =
-            |kind: io::ErrorKind| Error::new(ErrorKind::Io, Stage::Connect, "x").with_source(io::Error::from(kind));
+        let io = |kind: io::ErrorKind| Error::new(Kind::Io, Stage::Connect, "x").with_source(io::Error::from(kind));
         let dns =
-            |text: &str| Error::new(ErrorKind::Dns, Stage::Dns, "x").with_source(io::Error::other(text.to_owned()));
-        let tls = |text: &'static str| Error::new(ErrorKind::Tls, Stage::Tls, text);
+            |text: &str| Error::new(Kind::DnsResolve, Stage::Dns, "x").with_source(io::Error::other(text.to_owned()));
+        let tls = |text: &'static str| Error::new(Kind::Tls, Stage::Tls, text);
         for (error, prospect) in [
             (io(io::ErrorKind::ConnectionRefused), Prospect::NothingThere),
             (io(io::ErrorKind::NotFound), Prospect::NothingThere),
@@ -213,9 +213,9 @@ mod tests {
             (dns("Temporary failure in name resolution"), Prospect::MayChange),
             (tls("the server's certificate was refused"), Prospect::Final),
             (tls("no common TLS: alert internal error"), Prospect::MayChange),
-            (Error::new(ErrorKind::Authentication, Stage::Hello, "x"), Prospect::Final),
-            (Error::new(ErrorKind::Io, Stage::Hello, "x"), Prospect::MayChange),
-            (Error::new(ErrorKind::Timeout, Stage::Connect, "x"), Prospect::MayChange),
+            (Error::new(Kind::Authentication, Stage::Hello, "x"), Prospect::Final),
+            (Error::new(Kind::Io, Stage::Hello, "x"), Prospect::MayChange),
+            (Error::new(Kind::Timeout, Stage::Connect, "x"), Prospect::MayChange),
         ] {
             assert_eq!(Prospect::of(&error), prospect, "{error}");
         }

@@ -17,7 +17,7 @@ use super::state::{State, draw};
 use crate::connection::OpenedConnection;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::event::sdam::TopologyType;
 use crate::locks::unpoisoned;
 use crate::options::{ReadPreference, ReadPreferenceMode, ServerAddress};
@@ -93,7 +93,7 @@ pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result
     }
     let Some(member) = state.members.get(address) else {
         let message = "the server that the operation needs no longer belongs to the deployment";
-        return Err(Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message).with_address(address));
+        return Err(Error::new(Kind::ServerSelection, Stage::ServerSelection, message).with_address(address));
     };
     let server = member.server.clone();
     let count = server.count_operation();
@@ -367,7 +367,7 @@ fn has_first_tags(entry: &ServerEntry, preference: &ReadPreference) -> bool {
 }
 
 fn closed() -> Error {
-    Error::new(ErrorKind::Closed, Stage::ServerSelection, "the client was closed")
+    Error::new(Kind::Shutdown, Stage::ServerSelection, "the client was closed")
 }
 
 /// So that a wait whose time is all but up does not become a loop that never sleeps.

@@ -30,7 +30,7 @@ use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType};
 #[cfg(feature = "srv")]
 use crate::dns::SrvPolling;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::event::sdam;
 use crate::fork;
 use crate::operation::Target;
@@ -143,7 +143,7 @@ impl Topology {
         // be one has not proved that it knows the password: with a credential, no operation goes there.
         if description.server_type == ServerType::RsArbiter && self.authenticates {
             let message = "the server says it is an arbiter, which holds no data, and where nobody can log in";
-            let error = Error::new(ErrorKind::ServerSelection, Stage::ServerSelection, message);
+            let error = Error::new(Kind::ServerSelection, Stage::ServerSelection, message);
             return Err(error
                 .with_address(server.address())
                 .with_hint("name a member that holds data; to ask an arbiter about itself, leave the user name out"));

@@ -19,7 +19,7 @@ pub(crate) use socks5::negotiate_with as socks5_negotiate;
 
 use crate::certificate::PresentedCertificate;
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::event::TlsInfo;
 use crate::options::ServerAddress;
 use crate::tls::{self, Target, TlsStream};
@@ -171,7 +171,7 @@ fn connect(
         }
         ServerAddress::Unix { .. } => {
             return Err(Error::new(
-                ErrorKind::NotSupported,
+                Kind::NotSupported,
                 Stage::Tls,
                 "TLS over a Unix socket is not supported: there is no name to verify",
             )

@@ -7,7 +7,7 @@ use super::socket::Socket;
 use super::socks5::{self, Failure, Proxy};
 use super::{failure, happy_eyeballs, resolve};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::options::ClientOptions;
 use crate::resolver::SharedResolver;
 
@@ -72,7 +72,7 @@ fn proxy_failed(failure: Failure, proxy: &Proxy, deadline: Deadline) -> Error {
     let failed = |kind, message| Error::new(kind, Stage::Connect, message);
     match failure {
         Failure::Refused(refusal) => {
-            let error = failed(ErrorKind::Io, format!("the SOCKS5 proxy {proxy} did not connect: {refusal}"));
+            let error = failed(Kind::Io, format!("the SOCKS5 proxy {proxy} did not connect: {refusal}"));
             match refusal.hint() {
                 Some(hint) => error.with_hint(hint),
                 None => error,
@@ -80,14 +80,14 @@ fn proxy_failed(failure: Failure, proxy: &Proxy, deadline: Deadline) -> Error {
         }
         Failure::Io(error) if failure::is_deadline(&error) => {
             let message = format!("{} ran out before the SOCKS5 proxy {proxy} had connected", deadline.name());
-            failed(ErrorKind::Timeout, message)
+            failed(Kind::Timeout, message)
         }
         Failure::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            failed(ErrorKind::Io, format!("the SOCKS5 proxy {proxy} closed the connection before it had connected"))
+            failed(Kind::Io, format!("the SOCKS5 proxy {proxy} closed the connection before it had connected"))
                 .with_hint("is it a SOCKS5 proxy that listens on this port (proxyPort)?")
         }
         Failure::Io(error) => {
-            failed(ErrorKind::Io, format!("the connection to the SOCKS5 proxy {proxy} failed")).with_source(error)
+            failed(Kind::Io, format!("the connection to the SOCKS5 proxy {proxy} failed")).with_source(error)
         }
     }
 }

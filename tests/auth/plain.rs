@@ -136,7 +136,7 @@ fn a_refusal_names_the_user_and_never_the_password() {
     let fake_server = FakeServer::builder().mechanism("PLAIN", plain::judged_by(|_, _| false)).start();
     let client = Client::with_uri_str(uri(&fake_server.address(), "ann", "sesame-open", "&authSource=people")).unwrap();
     let error = client.ping().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Authentication) && error.code() == Some(18), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Authentication { .. }) && error.code() == Some(18), "{error:?}");
     assert!(error.message().contains("\"ann\" on database \"people\""), "{error}");
     assert!(error.hint().unwrap().contains("LDAP"), "{error}");
     assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
@@ -309,7 +309,10 @@ fn a_conversation_without_done_is_not_a_login() {
             .on_command(move |request, _| (request.name() == "saslStart").then(|| Answer::Reply(reply.clone())))
             .start();
         let error = Client::with_uri_str(uri(&fake_server.address(), "ann", "pencil", "")).unwrap().ping().unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.message().contains(words), "{error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::InvalidResponse { .. }) && error.message().contains(words),
+            "{error:?}"
+        );
     }
 }
 

@@ -150,7 +150,7 @@ fn own_verdict(uri: &str) -> String {
     match users(uri) {
         Ok(users) => format!("ok {users}"),
         Err(error) => match (error.kind(), error.code()) {
-            (ErrorKind::Authentication, Some(code)) => format!("auth {code}"),
+            (ErrorKind::Authentication { .. }, Some(code)) => format!("auth {code}"),
             _ => format!("error {error}"),
         },
     }

@@ -168,7 +168,7 @@ fn a_command_in_the_callers_words_can_open_a_cursor() {
     assert!(!sent[0].contains_key("comment"));
     assert_eq!((sent[1].get_i64("batchSize").unwrap(), sent[1].get_str("comment").unwrap()), (50, "more"));
     let error = place.database.run_cursor_command(doc! {"ping": 1}).run().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{error:?}");
     place.database.create_collection("log").capped(true).size(100_000).run().unwrap();
     place.collection("log").insert_one(doc! {"_id": 0}).run().unwrap();
     let mut tail = place

@@ -193,7 +193,7 @@ fn a_closed_client_says_so() {
     let Some(place) = place("database_closed") else { return };
     place.client.clone().close();
     let error = place.collection("c").find(doc! {}).run().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Closed), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Shutdown), "{error:?}");
     let error = place.collection("c").insert_one(doc! {}).run().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Closed), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Shutdown), "{error:?}");
 }

@@ -30,7 +30,7 @@ fn holding<T: Send + Sync>(place: &Place, name: &str, document: Document) -> Col
 }
 
 fn is_misfit(error: &Error, path: &str) {
-    assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
     assert_eq!(error.stage(), Stage::Decode);
     assert_eq!(error.path(), Some(path).filter(|path| !path.is_empty()), "{error}");
     assert!(error.message().starts_with(path), "{error}");
@@ -116,7 +116,7 @@ fn path_in<T: for<'a> Deserialize<'a> + std::fmt::Debug + 'static>(
     let with: Collection<With<T>> = place.collection(name).clone_with_type();
     place.collection(name).insert_one(doc! {"_id": 1, "v": value.into()}).run().unwrap();
     let error = with.find_one(doc! {}).run().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
     error.path().unwrap_or_default().to_owned()
 }
 
@@ -209,10 +209,10 @@ fn what_cannot_be_inserted_names_document_and_field() {
         good.chain([Counted { counts: vec![1, u64::MAX] }, Counted { counts: vec![1] }]).collect::<Vec<_>>()
     };
     let error = counted.insert_one(&many(0)[0]).run().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Serialize), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::BsonSerialization(_)), "{error:?}");
     assert_eq!((error.path(), error.stage()), (Some("counts[1]"), Stage::Encode));
     let error = counted.insert_many(many(0)).run().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Serialize), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::BsonSerialization(_)), "{error:?}");
     assert_eq!((error.path(), error.document_index()), (Some("counts[1]"), Some(0)));
     assert!(
         error.message().contains("number 0 (from 0): counts[1] of a document")
@@ -292,7 +292,7 @@ fn invalid_utf8_in_stored_data_is_one_kind_however_it_is_read() {
         place.database.run_cursor_command(doc! {"find": "c"}).run().unwrap().next().unwrap().map(drop).unwrap_err(),
     ];
     for (number, error) in errors.iter().enumerate() {
-        assert!(matches!(error.kind(), ErrorKind::Deserialize), "{number}: {error:?}");
+        assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{number}: {error:?}");
         assert!(error.message().contains("not valid UTF-8"), "{number}: {error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("bson::Utf8Lossy")), "{number}: {error}");
         assert!(error.address().is_some(), "{number}: {error}");
@@ -347,7 +347,7 @@ fn a_document_of_180_levels_is_read_raw_and_never_overflows_the_stack() {
     assert!(place.collection("c").find_one(doc! {}).run().unwrap().is_some());
     if cfg!(debug_assertions) {
         let error = raw.clone_with_type::<Deep>().find_one(doc! {}).run().unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
         assert!(error.message().contains("nested more than") && error.namespace().is_some(), "{error}");
         assert_eq!(error.document_id().and_then(|id| id.as_i32()), Some(7));
     }
@@ -368,7 +368,7 @@ fn a_document_of_180_levels_is_read_raw_and_never_overflows_the_stack() {
             database.run_command(doc! {"find": "c"}).run().map(drop).unwrap_err(),
         ];
         for error in errors {
-            assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+            assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
             assert!(error.message().contains("nested more than"), "{error}");
         }
         let raw = trees.clone_with_type::<RawDocumentBuf>().find_one(doc! {}).run().unwrap().unwrap();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Bson, doc};
-use mongo_blocking::error::ErrorKind;
+use mongo_blocking::error::{ErrorKind, WriteFailure};
 
 use super::{Watched, fail, own_mongod};
 
@@ -17,7 +17,7 @@ fn failures_that_the_server_is_told_to_cause() {
     let duplicate = doc! {"_id": 1};
     birds.insert_one(&duplicate).run().unwrap();
     let error = birds.insert_one(&duplicate).run().unwrap_err();
-    let ErrorKind::Write(refused) = error.kind() else { panic!("{error:?}") };
+    let ErrorKind::Write(WriteFailure::WriteError(refused)) = error.kind() else { panic!("{error:?}") };
     assert_eq!((refused.index, refused.code), (0, 11_000));
     assert!(error.server_response().is_some_and(|reply| reply.get_array("writeErrors").is_ok()));
 
@@ -29,7 +29,7 @@ fn failures_that_the_server_is_told_to_cause() {
         doc! {"failCommands": ["insert"], "writeConcernError": concern, "errorLabels": ["RetryableWriteError"]},
     );
     let error = birds.insert_one(doc! {"_id": 2}).run().unwrap_err();
-    let ErrorKind::WriteConcern(refused) = error.kind() else { panic!("{error:?}") };
+    let ErrorKind::Write(WriteFailure::WriteConcernError(refused)) = error.kind() else { panic!("{error:?}") };
     assert_eq!((refused.code, refused.message.as_str()), (91, "going down"));
     assert!(refused.details.as_ref().is_some_and(|details| details.get_i32("x").unwrap() == 1), "{refused:?}");
     assert!(error.contains_label("RetryableWriteError"), "{error:?}");
@@ -68,7 +68,7 @@ fn timeout_ms_is_told_to_the_server_and_ends_on_time() {
         let began = Instant::now();
         let collection = watched.client.database("crud").collection::<mongo_blocking::bson::Document>("limited");
         let error = collection.find_one(doc! {}).run().unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Timeout), "{options}: {error:?}");
+        assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{options}: {error:?}");
         assert!(error.to_string().contains(options.split('=').next().unwrap()), "{options}: {error}");
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(limit - 50) && took < Duration::from_secs(2), "{options}: {took:?}");

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use mongo_blocking::bson::{Document, RawDocument, doc};
-use mongo_blocking::error::ErrorKind;
+use mongo_blocking::error::{ErrorKind, WriteFailure};
 use mongo_blocking::options::IndexModel;
 use mongo_blocking::{Error, Result, WriteModel};
 
@@ -30,8 +30,8 @@ fn a_failed_validation_is_explained_in_every_kind_of_write() {
     for error in errors {
         assert_eq!(error.code(), Some(FAILED_VALIDATION), "{error:?}");
         let details: &RawDocument = match error.kind() {
-            ErrorKind::Write(refused) => refused.details.as_deref(),
-            ErrorKind::InsertMany(failed) => failed.write_errors[0].details.as_deref(),
+            ErrorKind::Write(WriteFailure::WriteError(refused)) => refused.details.as_deref(),
+            ErrorKind::InsertMany(failed) => failed.write_errors()[0].details.as_deref(),
             ErrorKind::BulkWrite(failed) => failed.write_errors[0].details.as_deref(),
             ErrorKind::Command(refused) => refused.details(),
             other => panic!("{other:?}"),
@@ -67,9 +67,11 @@ fn a_duplicate_key_names_index_and_value_in_every_kind_of_write() {
     for error in errors {
         assert_eq!(error.code(), Some(DUPLICATE_KEY), "{error:?}");
         let (pattern, value) = match error.kind() {
-            ErrorKind::Write(refused) => (refused.key_pattern.as_deref(), refused.key_value.as_deref()),
+            ErrorKind::Write(WriteFailure::WriteError(refused)) => {
+                (refused.key_pattern.as_deref(), refused.key_value.as_deref())
+            }
             ErrorKind::InsertMany(failed) => {
-                (failed.write_errors[0].key_pattern.as_deref(), failed.write_errors[0].key_value.as_deref())
+                (failed.write_errors()[0].key_pattern.as_deref(), failed.write_errors()[0].key_value.as_deref())
             }
             ErrorKind::BulkWrite(failed) => {
                 (failed.write_errors[0].key_pattern.as_deref(), failed.write_errors[0].key_value.as_deref())
@@ -91,7 +93,7 @@ fn a_duplicate_key_names_index_and_value_in_every_kind_of_write() {
 
 fn is_timeout<T: std::fmt::Debug>(result: Result<T>) -> Error {
     let error = result.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Timeout), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
     assert!(error.message().contains("timeoutMS"), "{error}");
     assert_eq!(error.code(), Some(50), "{error:?}");
     let cause = error.source().and_then(|source| source.downcast_ref::<Error>()).unwrap();
@@ -146,7 +148,7 @@ fn a_slow_where_runs_into_timeout_ms() {
         collection.delete_many(slow).run().map(drop).unwrap_err(),
     ];
     for error in errors {
-        assert!(matches!(error.kind(), ErrorKind::Timeout), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
         assert!(error.to_string().contains("timeoutMS"), "{error}");
     }
 }
@@ -162,7 +164,7 @@ fn the_id_that_was_made_is_known_when_the_write_concern_fails() {
     let upserted = collection.update_one(doc! {"a": 3}, doc! {"$set": {"b": 1}}).upsert(true).run().unwrap_err();
     drop(fail);
     for (error, a) in [(inserted, 1), (upserted, 3)] {
-        assert!(matches!(error.kind(), ErrorKind::WriteConcern(_)), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::Write(WriteFailure::WriteConcernError(_))), "{error:?}");
         let id = error.document_id().and_then(|id| id.as_object_id()).unwrap();
         assert_eq!(collection.find_one(doc! {"_id": id}).run().unwrap().unwrap().get_i32("a").unwrap(), a);
     }

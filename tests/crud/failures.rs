@@ -1,7 +1,7 @@
 //! What goes wrong on the server or on the way: kinds, codes, labels, and what was done all the same.
 
 use mongo_blocking::bson::{Document, doc};
-use mongo_blocking::error::ErrorKind;
+use mongo_blocking::error::{ErrorKind, WriteFailure};
 use mongo_blocking::options::IndexModel;
 use mongo_blocking::{Error, Result, WriteModel};
 
@@ -16,7 +16,7 @@ fn concern_failure(commands: &[&str]) -> Document {
 
 fn is_concern_error<T: std::fmt::Debug>(result: Result<T>) {
     let error = result.expect_err("a write concern error");
-    let ErrorKind::WriteConcern(failed) = error.kind() else { panic!("{error:?}") };
+    let ErrorKind::Write(WriteFailure::WriteConcernError(failed)) = error.kind() else { panic!("{error:?}") };
     assert_eq!((failed.code, failed.code_name.as_str()), (91, "ShutdownInProgress"));
     assert_eq!(failed.message, "Replication is being shut down");
     assert_eq!(failed.details.as_ref().unwrap().get_i32("x").unwrap(), 1);
@@ -96,7 +96,7 @@ fn the_network_fails_between_two_batches() {
     drop(fail);
     let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
     assert_eq!(failed.inserted_ids().len(), 100_000);
-    assert!(failed.write_errors.is_empty() && failed.write_concern_error.is_none());
+    assert!(failed.write_errors().is_empty() && failed.write_concern_error.is_none());
     let cause = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>()).unwrap();
     assert!(cause.is_network_error(), "{cause:?}");
     assert_eq!(collection.count_documents(doc! {}).run().unwrap(), 100_000);

@@ -207,11 +207,11 @@ fn documents_become_what_is_asked_for() {
     let mut cursor = numbers.find(doc! {"_id": {"$gte": 9}}).sort(doc! {"_id": 1}).run().unwrap();
     assert_eq!(cursor.next().unwrap().unwrap().id, 9);
     let error = cursor.next().unwrap().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
     assert_eq!(cursor.next().unwrap().unwrap().id, 11);
     assert!(cursor.next().is_none());
     let error = numbers.find_one(doc! {"_id": 10}).run().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Deserialize), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
     drop(place);
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mongo_blocking::bson::{Bson, Document, doc};
-use mongo_blocking::error::ErrorKind;
+use mongo_blocking::error::{ErrorKind, WriteFailure};
 use mongo_blocking::{Client, Collection, Error, WriteModel};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire;
@@ -55,7 +55,7 @@ fn what_is_missing_is_not_made_up() {
         (doc! {"ok": 1, "n": 1, "nModified": 0, "writeConcernError": 7}, "is not a document"),
     ] {
         for error in errors_of(reply.clone()) {
-            assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{reply}: {error:?}");
+            assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{reply}: {error:?}");
             assert!(error.to_string().contains(words), "{reply}: {error}");
         }
     }
@@ -84,11 +84,11 @@ fn words_are_shown_without_control_characters_and_in_bounds() {
             let text = error.to_string();
             assert!(text.len() < 10_000 && !text.contains(['\u{1b}', '\n']), "{} {text:.100}", text.len());
             let kept = match error.kind() {
-                ErrorKind::Write(refused) => &refused.message,
-                ErrorKind::WriteConcern(failed) => &failed.message,
+                ErrorKind::Write(WriteFailure::WriteError(refused)) => &refused.message,
+                ErrorKind::Write(WriteFailure::WriteConcernError(failed)) => &failed.message,
                 ErrorKind::InsertMany(failed) => match &failed.write_concern_error {
                     Some(failed) => &failed.message,
-                    None => &failed.write_errors[0].message,
+                    None => &failed.write_errors()[0].message,
                 },
                 ErrorKind::BulkWrite(failed) => match failed.write_concern_errors.first() {
                     Some(failed) => &failed.message,
@@ -114,7 +114,7 @@ fn a_hundred_thousand_refusals() {
         let error = collection(&peer).insert_many((0..many).map(|n| doc! {"_id": n})).ordered(false).run().unwrap_err();
         let took = began.elapsed();
         let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
-        assert_eq!(failed.write_errors.len(), many as usize);
+        assert_eq!(failed.write_errors().len(), many as usize);
         assert!(failed.inserted_ids().is_empty());
         took
     };

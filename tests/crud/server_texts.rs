@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use mongo_blocking::bson::{Document, RawDocumentBuf, doc};
-use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::error::{ErrorKind, Stage, WriteFailure};
 use mongo_blocking::{Client, Collection, WriteModel};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire::{self, Forge};
@@ -57,7 +57,7 @@ fn a_long_key_twice_is_a_duplicate_key() {
     let documents = [doc! {"_id": 1}, doc! {"_id": &long}, doc! {"_id": 3}];
     let error = collection.insert_many(&documents).ordered(false).run().unwrap_err();
     let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
-    assert_eq!(places(&failed.write_errors), [(1, DUPLICATE_KEY)]);
+    assert_eq!(places(&failed.write_errors()), [(1, DUPLICATE_KEY)]);
     let mut inserted: Vec<usize> = failed.inserted_ids().keys().copied().collect();
     inserted.sort_unstable();
     assert_eq!(inserted, [0, 2]);
@@ -117,8 +117,8 @@ fn cut_texts_of_writes() {
         );
         let error = collection(&peer).insert_many([doc! {}, doc! {}, doc! {}]).ordered(ordered).run().unwrap_err();
         let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
-        assert_eq!(places(&failed.write_errors), [(1, 11000)]);
-        assert!(failed.write_errors[0].message.starts_with("a@@\u{fffd}"), "{:?}", failed.write_errors[0].message);
+        assert_eq!(places(&failed.write_errors()), [(1, 11000)]);
+        assert!(failed.write_errors()[0].message.starts_with("a@@\u{fffd}"), "{:?}", failed.write_errors()[0].message);
         assert_eq!(failed.write_concern_error.as_ref().unwrap().code, 64);
         assert_eq!(failed.inserted_ids().len(), if ordered { 1 } else { 2 });
         assert!(error.contains_label("Own"), "{error:?}");
@@ -134,7 +134,7 @@ fn cut_texts_of_writes() {
         collection.drop_index("x").run().unwrap_err(),
         collection.clone().drop().run().unwrap_err(),
     ] {
-        let ErrorKind::WriteConcern(failed) = error.kind() else { panic!("{error:?}") };
+        let ErrorKind::Write(WriteFailure::WriteConcernError(failed)) = error.kind() else { panic!("{error:?}") };
         assert_eq!(
             (failed.code, failed.message.as_str(), failed.code_name.as_str()),
             (64, "a@@\u{fffd}", "a@@\u{fffd}")

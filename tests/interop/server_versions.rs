@@ -1,7 +1,7 @@
 //! Login and CRUD on every generation of servers that the driver works with: 4.2, 4.4, 5.0 and 6.0, each real.
 
 use mongo_blocking::bson::{Bson, Document, doc};
-use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::error::{ErrorKind, Stage, WriteFailure};
 use mongo_blocking::options::{Hint, IndexModel, IndexOptions, ReplaceOptions, ReturnDocument, percent_encode};
 use mongo_blocking::{Client, Collection, Result, WriteModel};
 use mongo_blocking_test_server::peers::Mongod;
@@ -96,7 +96,7 @@ fn logged_in_as(uri: &str) -> Result<String> {
 
 fn is_refused(result: Result<()>, mechanism: Option<&str>) {
     let error = result.expect_err("a refusal");
-    assert!(matches!(error.kind(), ErrorKind::Authentication), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Authentication { .. }), "{error:?}");
     let Stage::Authentication { mechanism: tried, .. } = error.stage() else { panic!("another stage: {error:?}") };
     assert!(mechanism.is_none_or(|asked| asked == tried), "{error:?}");
     assert!(!error.to_string().contains(PASSWORD), "{error}");
@@ -238,11 +238,14 @@ fn listings(client: &Client) -> Result<()> {
 
 fn errors(birds: &Collection<Document>) {
     let duplicate = birds.insert_one(doc! {"_id": 1}).run().expect_err("a duplicate key");
-    assert!(matches!(duplicate.kind(), ErrorKind::Write(error) if error.code == DUPLICATE_KEY), "{duplicate:?}");
+    assert!(
+        matches!(duplicate.kind(), ErrorKind::Write(WriteFailure::WriteError(error)) if error.code == DUPLICATE_KEY),
+        "{duplicate:?}"
+    );
     let documents = vec![doc! {"_id": 200}, doc! {"_id": 1}, doc! {"_id": 201}];
     let partly = birds.insert_many(documents).ordered(false).run().expect_err("a duplicate key");
     let ErrorKind::InsertMany(error) = partly.kind() else { panic!("another error: {partly:?}") };
-    assert_eq!(error.write_errors.iter().map(|error| error.index).collect::<Vec<_>>(), [1]);
+    assert_eq!(error.write_errors().iter().map(|error| error.index).collect::<Vec<_>>(), [1]);
     assert_eq!(error.inserted_ids().len(), 2);
     let refused = birds.find(doc! {"$nonsense": 1}).run().map(drop).expect_err("no such operator");
     assert_eq!(refused.code(), Some(BAD_VALUE), "{refused:?}");

@@ -36,7 +36,7 @@ fn log_in(uri: &str) -> Result<String, Error> {
 
 fn assert_refused(uri: &str, secret: &str) {
     let error = log_in(uri).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Authentication), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::Authentication { .. }), "{error}");
     assert!(matches!(error.stage(), Stage::Authentication { .. }), "{error}");
     assert_eq!(error.code(), Some(18), "{error}");
     assert!(!format!("{error} {error:?}").contains(secret), "the password shows: {error}");

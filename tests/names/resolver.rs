@@ -71,7 +71,7 @@ fn a_host_elsewhere_is_refused_with_both_names_and_the_rule() {
         ("blogs.mongodb.com", "cluster.testmongodb.com"),
     ] {
         let error = resolve(&format!("mongodb+srv://{name}/"), &records(&[host], &[])).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.stage() == Stage::Dns, "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }) && error.stage() == Stage::Dns, "{error:?}");
         assert!(error.message().contains(host) && error.message().contains(name), "{error}");
         assert!(error.message().contains("not below"), "{error}");
         assert_eq!(error.labels().len(), 0);
@@ -100,7 +100,7 @@ fn what_is_no_host_name_is_refused() {
         "10.0.0.1",
     ] {
         let error = resolve("mongodb+srv://cluster.example.com/", &records(&[host], &[])).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{host}: {error}");
+        assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{host}: {error}");
     }
     let mut zero = records(&["db.example.com"], &[]);
     zero.hosts[0].port = 0;
@@ -110,7 +110,7 @@ fn what_is_no_host_name_is_refused() {
 #[test]
 fn no_records_are_an_error_that_says_so() {
     let error = resolve("mongodb+srv://cluster.example.com/", &records(&[], &[])).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Dns), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::DnsResolve { .. }), "{error}");
     assert!(error.message().contains("_mongodb._tcp.cluster.example.com"), "{error}");
     assert!(error.elapsed().is_some());
 }
@@ -129,7 +129,7 @@ fn an_allowed_suffix() {
     assert_eq!(hosts(&found), ["cluster.mongodb.com:27017"]);
     assert!(options("example.net").unwrap().resolve_srv().unwrap_err().message().contains("srvAllowedHostsSuffix"));
     for suffix in ["com", "", "a b.com"] {
-        assert!(matches!(options(suffix).unwrap_err().kind(), ErrorKind::InvalidArgument), "{suffix}");
+        assert!(matches!(options(suffix).unwrap_err().kind(), ErrorKind::InvalidArgument { .. }), "{suffix}");
     }
     let without_srv = ClientOptions::builder().host("h").srv_allowed_hosts_suffix("example.net").build();
     assert!(without_srv.unwrap_err().message().contains("mongodb+srv only"));
@@ -180,7 +180,10 @@ fn txt_records_that_are_refused() {
         (&["authSource=%zz"], "TXT record of cluster.example.com"),
     ] {
         let error = resolve("mongodb+srv://cluster.example.com/", &records(&["db1.example.com"], texts)).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::InvalidReply) && error.stage() == Stage::Dns, "{texts:?}: {error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::InvalidResponse { .. }) && error.stage() == Stage::Dns,
+            "{texts:?}: {error:?}"
+        );
         assert!(error.message().contains(said), "{error}");
         assert!(error.message().contains("cluster.example.com"), "{error}");
     }
@@ -206,7 +209,7 @@ fn everything_is_validated_again() {
     ] {
         let error =
             resolve(&format!("mongodb+srv://cluster.example.com/{query}"), &records(hosts, &[text])).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error:?}");
         assert!(error.message().contains(said), "{error}");
         let from_txt = error.hint().is_some_and(|hint| hint.contains("the TXT record of cluster.example.com sets"));
         assert_eq!(from_txt, !text.is_empty(), "{error}");
@@ -280,7 +283,7 @@ fn addresses_from_code() {
     ping("db.localhost", fake_server.port()).unwrap();
     for (host, said) in [("nowhere.example.com", "has no address"), ("other.example.com", "planted failure")] {
         let error = ping(host, fake_server.port()).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Dns) && error.to_string().contains(said), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::DnsResolve { .. }) && error.to_string().contains(said), "{error}");
     }
 }
 
@@ -300,10 +303,13 @@ fn a_resolver_that_fails_or_panics() {
         options.build().unwrap().resolve_srv().unwrap_err()
     };
     let error = ask(|| Err("a planted failure".into()));
-    assert!(matches!(error.kind(), ErrorKind::Dns) && error.to_string().contains("planted failure"), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::DnsResolve { .. }) && error.to_string().contains("planted failure"),
+        "{error}"
+    );
     assert!(error.message().contains("TXT"), "a TXT record that cannot be asked for is an error: {error}");
     let error = ask(|| panic!("planted"));
-    assert!(matches!(error.kind(), ErrorKind::Dns) && error.message().contains("panicked"), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::DnsResolve { .. }) && error.message().contains("panicked"), "{error}");
 }
 
 #[test]
@@ -324,7 +330,10 @@ fn a_resolver_that_never_answers_costs_the_limit() {
     let began = Instant::now();
     let error = Client::with_options(options).unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().contains("connectTimeoutMS"), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::Timeout { .. }) && error.message().contains("connectTimeoutMS"),
+        "{error}"
+    );
     drop(hold);
 }
 
@@ -340,7 +349,10 @@ fn secrets_are_judged_with_the_hosts_that_came() {
     };
     let elsewhere = builder().resolver(records(&["db.localhost"], &[])).build().unwrap();
     let error = elsewhere.resolve_srv().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::InvalidArgument) && error.message().contains("MONGODB-OIDC"), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::InvalidArgument { .. }) && error.message().contains("MONGODB-OIDC"),
+        "{error}"
+    );
     let policy = SecurityPolicy::default();
     let warned = builder().policy(policy).resolver(records(&["db.localhost"], &[])).build().unwrap();
     assert!(!warned.warnings().iter().any(|warning| warning.message().contains("MONGODB-OIDC")));

@@ -19,7 +19,7 @@ fn refusal(issued: &Issued, ca: &str) -> Error {
     let server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let uri = format!("mongodb://localhost:{}/?tlsCAFile={}", server.port(), path.display());
     let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Tls) && error.stage() == Stage::Tls, "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Tls { .. }) && error.stage() == Stage::Tls, "{error:?}");
     error
 }
 

@@ -30,7 +30,7 @@ fn a_common_name_is_no_name_of_a_server() {
         let issued = authority.issue_with(CertPurpose::Server, "localhost", extras);
         for switch in [None, Some(false)] {
             let error = ping(&authority, &issued, switch).map(drop).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Tls) && error.stage() == Stage::Tls, "{error:?}");
+            assert!(matches!(error.kind(), ErrorKind::Tls { .. }) && error.stage() == Stage::Tls, "{error:?}");
             assert!(error.message().contains("mismatch"), "{error}");
             let hint = error.hint().unwrap();
             assert!(hint.contains("no DNS name in subjectAltName") && hint.contains("DNS:localhost"), "{error}");

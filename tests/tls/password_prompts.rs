@@ -89,7 +89,7 @@ fn every_way_to_be_asked(folder: &Path) {
     let refuse = |what: &str, options: ClientOptionsBuilder, words: &str| {
         let error = Client::with_options(options.host("h").build().unwrap()).unwrap_err();
         assert_eq!(error.stage(), Stage::Options, "{what}: {error:?}");
-        let unsupported = NATIVE && matches!(error.kind(), ErrorKind::NotSupported);
+        let unsupported = NATIVE && matches!(error.kind(), ErrorKind::NotSupported { .. });
         assert!(unsupported || error.message().contains(words), "{what}: {error}");
     };
     let (needed, wrong_one) = ("no password is given", "password does not open");

@@ -28,7 +28,7 @@ fn write(folder: &Scratch, name: &str, text: &str) -> String {
 /// The error of a ping, which is about the certificate.
 fn refusal(uri: &str) -> Error {
     let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Tls) && error.stage() == Stage::Tls, "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Tls { .. }) && error.stage() == Stage::Tls, "{error:?}");
     let told = error.to_string();
     for switch in ["tlsInsecure", "tlsAllowInvalid", "danger", "CERT_NONE"] {
         assert!(!told.contains(switch), "{told}");

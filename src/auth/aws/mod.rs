@@ -28,7 +28,7 @@ use super::target::AuthTarget;
 use crate::characters::{self, described};
 use crate::credential::{AwsCredential, AwsKeys, AwsSource, AwsSourceReport, SharedAwsProvider};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Kind, Result, Stage};
 use crate::options::{AWS_SESSION_TOKEN, is_local, unprotected};
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
@@ -268,7 +268,8 @@ impl SaslClient for Aws {
 
     /// Cached keys that the server refuses may have been revoked: they are removed, and one more login is tried with new ones.
     fn retry(&self, refused: &Error) -> Option<Self> {
-        let (ErrorKind::Authentication, Some(used), Some((cache, key))) = (refused.kind(), &self.used, self.cache())
+        let (ErrorKind::Authentication { .. }, Some(used), Some((cache, key))) =
+            (refused.kind(), &self.used, self.cache())
         else {
             return None;
         };
@@ -289,7 +290,8 @@ impl SaslClient for Aws {
     }
 
     fn explain_refusal(&self, refused: Error) -> Error {
-        let (Some(used), ErrorKind::Authentication, Some(_)) = (&self.used, refused.kind(), refused.code()) else {
+        let (Some(used), ErrorKind::Authentication { .. }, Some(_)) = (&self.used, refused.kind(), refused.code())
+        else {
             return refused;
         };
         let message = format!("the server refused the AWS keys {:?} (from: {})", used.keys.access_key_id, used.source);
@@ -311,7 +313,7 @@ fn ask(provider: &SharedAwsProvider, deadline: Deadline) -> Result<Found> {
         Ok(keys) => Ok(Found { keys, source: AwsSource::Provider, skipped: Vec::new() }),
         Err(source) => {
             let message = "the AwsCredentialProvider gave no keys";
-            Err(Error::new(ErrorKind::Authentication, stage(SEARCH), message).with_source(source))
+            Err(Error::new(Kind::Authentication, stage(SEARCH), message).with_source(source))
         }
     }
 }
@@ -326,7 +328,7 @@ fn checked(found: Found) -> Result<Found> {
 fn check_keys(keys: &AwsKeys, source: AwsSource) -> Result<()> {
     let AwsKeys { access_key_id, secret_access_key, session_token, .. } = keys;
     let wrong = |what: String| {
-        Err(Error::new(ErrorKind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {source}) {what}")))
+        Err(Error::new(Kind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {source}) {what}")))
     };
     if access_key_id.is_empty() || secret_access_key.is_empty() {
         return wrong("need both an access key id and a secret access key".to_owned());

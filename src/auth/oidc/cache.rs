@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::error::failed;
 use crate::credential::{IdpServerInfo, IdpServerResponse};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::locks;
 use crate::secret::Secret;
 use crate::single_flight::{Leader, NoOutcome, Role, SingleFlight};
@@ -66,7 +66,7 @@ impl Cache {
         loop {
             let state = self.lock();
             if state.closed {
-                return Err(failed(ErrorKind::Closed, "the client was closed"));
+                return Err(failed(Kind::Shutdown, "the client was closed"));
             }
             if let Some(token) = &state.token {
                 return Ok(Lookup::Use(token.clone()));
@@ -83,11 +83,11 @@ impl Cache {
             match waiter.wait(deadline) {
                 Ok(false) if person => {
                     let message = "the human callback was called for another connection meanwhile, and gave no token";
-                    return Err(failed(ErrorKind::Authentication, message));
+                    return Err(failed(Kind::Authentication, message));
                 }
                 Err(NoOutcome::TimedOut) => {
                     let message = format!("another thread's callback gave no token within {}", deadline.name());
-                    return Err(failed(ErrorKind::Timeout, message));
+                    return Err(failed(Kind::Timeout, message));
                 }
                 Ok(_) | Err(NoOutcome::Abandoned) => {}
             }
@@ -176,7 +176,7 @@ impl Drop for Call<'_> {
 
 /// The thread would wait for itself.
 fn own_client() -> Error {
-    failed(ErrorKind::InvalidArgument, "the OIDC callback uses the client that waits for its token")
+    failed(Kind::InvalidArgument, "the OIDC callback uses the client that waits for its token")
         .with_hint("give the callback a client of its own, with another credential")
 }
 
@@ -186,6 +186,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(if cfg!(fuzzing) { 0 } 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_callback_that_needs_its_own_token_is_told_so_at_once() {
@@ -195,7 +196,7 @@ mod tests {
             panic!("the cache is empty, and no other thread calls")
         };
         let Err(error) = cache.look_up(false, limit) else { panic!("it has the call already") };
-        assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error}");
         assert!(error.message().contains("uses the client"), "{error}");
         drop(call);
         assert!(matches!(cache.look_up(false, limit), Ok(Lookup::Call(_))));

@@ -11,6 +11,7 @@ use super::token_text::MAX_TOKEN;
 use super::*;
 use crate::auth::tests::{context, localhost};
 use crate::credential::{IdpServerResponse, OidcCallbackContext, OidcCommand, OidcEnvironment};
+use crate::error::ErrorKind;
 use crate::http::{Answer, Http, Request, http};
 use crate::system::TestSystem;
 
@@ -194,7 +195,7 @@ fn services_that_take_their_time_or_never_end() {
         for source in [azure(), gcp()] {
             let began = Instant::now();
             let error = token(source, None, at(&stub), Duration::from_millis(300)).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Timeout), "{manner:?}: {error:?}");
+            assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{manner:?}: {error:?}");
             assert!(began.elapsed() < Duration::from_secs(5), "{manner:?}: {:?}", began.elapsed());
             assert!(error.hint().unwrap().contains("ENVIRONMENT"), "{error}");
         }
@@ -209,7 +210,7 @@ fn services_that_take_their_time_or_never_end() {
     // Nobody at all.
     let gone = HttpStub::start(|_| Reply::ok("")).url("/");
     let error = token(gcp(), None, services_at(gone), A_WHILE).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Authentication) && !error.is_network_error(), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Authentication { .. }) && !error.is_network_error(), "{error:?}");
     assert!(error.message().contains("gave no token"), "{error}");
 }
 
@@ -316,7 +317,7 @@ fn programs_that_print_no_token() {
     for script in ["sleep 60", "exec 1>&-; sleep 60", "sleep 60 & wait"] {
         let began = Instant::now();
         let error = run(&["sh", "-c", script], Duration::from_millis(300)).unwrap_err();
-        let told = matches!(error.kind(), ErrorKind::Timeout) || error.message().contains("empty");
+        let told = matches!(error.kind(), ErrorKind::Timeout { .. }) || error.message().contains("empty");
         assert!(told && began.elapsed() < Duration::from_secs(10), "{script}: {error:?}");
     }
 }

@@ -10,7 +10,8 @@ use super::{Entry, WriteKind};
 use crate::bson_ext;
 use crate::document::{NestingLimits, check_nesting, decode_value};
 use crate::error::{
-    BulkWriteError, Error, ErrorKind, InsertManyError, Result, Stage, WriteConcernError, WriteError, error_labels,
+    BulkWriteError, Error, ErrorKind, InsertManyError, Result, Stage, WriteConcernError, WriteError, WriteFailure,
+    error_labels,
 };
 use crate::operation::Namespace;
 use crate::operation::reply::{malformed, write_concern_error, write_errors};
@@ -117,11 +118,11 @@ impl WriteOutcome {
         let error = if let Some(mut error) = self.write_errors.pop() {
             error.response = self.response.take();
             let message = format!("write error {}", error.describe());
-            Error::new(ErrorKind::Write(error), Stage::Command, message)
+            Error::new(ErrorKind::Write(WriteFailure::WriteError(error)), Stage::Command, message)
         } else if let Some(mut error) = self.write_concern_errors.pop() {
             error.response = self.response.take();
             let message = error.describe();
-            Error::new(ErrorKind::WriteConcern(error), Stage::Command, message)
+            Error::new(ErrorKind::Write(WriteFailure::WriteConcernError(error)), Stage::Command, message)
         } else {
             return Ok(self.result);
         };
@@ -157,7 +158,7 @@ impl WriteOutcome {
         }
         self.into_error(|write_errors, mut write_concern_errors, result| {
             ErrorKind::InsertMany(InsertManyError {
-                write_errors,
+                write_errors: (!write_errors.is_empty()).then_some(write_errors),
                 write_concern_error: write_concern_errors.pop(),
                 partial_result: InsertManyResult { inserted_ids: result.inserted_ids },
             })

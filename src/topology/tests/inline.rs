@@ -12,7 +12,7 @@ use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType};
-use crate::error::{Error, ErrorKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, ErrorKind, Kind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::locks::lock;
 use crate::options::{ClientOptions, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress};
 use crate::topology::inline::{Selected, select};
@@ -85,7 +85,7 @@ impl Servers {
             Answer::Panic => std::panic::resume_unwind(Box::new("planted")),
             Answer::Refused | Answer::Late(_) => {
                 let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-                let error = Error::new(ErrorKind::Io, Stage::Connect, "connection refused").with_source(refused);
+                let error = Error::new(Kind::Io, Stage::Connect, "connection refused").with_source(refused);
                 Finding::Failed { error: error.with_label(SYSTEM_OVERLOADED_ERROR), overload_is_no_verdict: false }
             }
         }
@@ -251,7 +251,7 @@ fn a_caller_whose_time_is_up_marks_no_server() {
     }
     let shared = client(SET, &servers);
     let error = within(&shared, Criteria::Write, Duration::from_millis(20)).err().unwrap();
-    assert!(matches!(error.kind(), ErrorKind::ServerSelection), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::ServerSelection { .. }), "{error}");
     assert_eq!(error.servers().count(), 3, "{error}");
     assert!(shared.lock().description.servers.values().all(|server| server.error.is_none()));
     servers.release();
@@ -281,7 +281,7 @@ fn a_server_whose_connection_failed_under_load_is_checked_before_it_is_used_agai
     servers.answer("a", standalone());
     let shared = client(ONE, &servers);
     let selected = within(&shared, Criteria::Write, NEVER_REACHED).unwrap();
-    let error = Error::new(ErrorKind::Io, Stage::Connect, "refused").with_label(SYSTEM_OVERLOADED_ERROR);
+    let error = Error::new(Kind::Io, Stage::Connect, "refused").with_label(SYSTEM_OVERLOADED_ERROR);
     shared.operation_failed(
         &selected.server,
         OperationFailure {
@@ -323,7 +323,7 @@ fn a_closed_client_ends_every_wait() {
         let waiting = scope.spawn(|| within(&shared, Criteria::Write, NEVER_REACHED).err().unwrap());
         servers.wait_for_check("a");
         shared.close();
-        assert!(matches!(waiting.join().unwrap().kind(), ErrorKind::Closed));
+        assert!(matches!(waiting.join().unwrap().kind(), ErrorKind::Shutdown));
     });
     servers.release();
 }

@@ -42,7 +42,7 @@ fn a_first_message_that_breaks_the_rules_gets_no_signature() {
         let aws = AwsServer::judged_by(|_| Some("arn:aws:iam::1:user/anyone".to_owned())).tamper(tamper.clone());
         let fake_server = fake_server(&aws);
         let error = refusal(who(&uri(&fake_server, "AKIDEXAMPLE", "hunter2")));
-        assert!(matches!(error.kind(), ErrorKind::InvalidReply), "{tamper:?}: {error}");
+        assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{tamper:?}: {error}");
         assert!(error.message().contains(what), "{tamper:?}: {error}");
         let Stage::Authentication { mechanism: "MONGODB-AWS", step } = error.stage() else { panic!("{error}") };
         assert_eq!(step, "server nonce and STS host", "{tamper:?}");

@@ -93,7 +93,7 @@ fn callback_errors_negative_expiry_and_long_tokens_are_reported() {
                 true => options(&fake_server).oidc_human_callback(callback),
             });
             let error = find(&client).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Authentication), "{error}");
+            assert!(matches!(error.kind(), ErrorKind::Authentication { .. }), "{error}");
             assert!(error.message().contains(what), "{error}");
             assert!(!format!("{error:?} {error}").contains("SECRET"), "{error}");
             assert_eq!(error.code(), None);
@@ -148,7 +148,7 @@ fn waiting_for_a_slow_callback_ends_at_each_operations_own_limit() {
         told.recv().unwrap();
         let began = Instant::now();
         let error = find(&client).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Timeout), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error}");
         assert!(error.message().contains("another thread's callback gave no token within timeoutMS"), "{error}");
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         drop(hold);
@@ -199,7 +199,7 @@ fn a_person_takes_longer_than_an_operation() {
             Ok(IdpServerResponse::new(idp.token("test_user1")))
         }));
     let error = find(&client).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Timeout) && error.message().contains("timeoutMS"), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Timeout { .. }) && error.message().contains("timeoutMS"), "{error:?}");
     find(&client).unwrap();
     assert_eq!((calls.count(), fake_server.logins(), fake_server.connections()), (1, 1, 1));
     // The same where a login in use runs out.
@@ -269,7 +269,7 @@ fn closing_ends_the_wait_for_another_threads_token() {
         let waits = both.iter().filter(|thread| !thread.is_finished()).count();
         release.send(()).unwrap();
         let errors = both.map(|thread| thread.join().unwrap());
-        assert!(errors.iter().any(|error| matches!(error.kind(), ErrorKind::Closed)), "{errors:?}");
+        assert!(errors.iter().any(|error| matches!(error.kind(), ErrorKind::Shutdown)), "{errors:?}");
         assert_eq!((calls.count(), waits), (1, 1), "{errors:?}");
     });
 }

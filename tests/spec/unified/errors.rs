@@ -2,7 +2,7 @@
 
 use bson::{Bson, Document, doc};
 use mongo_blocking::Error;
-use mongo_blocking::error::{ErrorKind, WriteConcernError, WriteError};
+use mongo_blocking::error::{ErrorKind, WriteConcernError, WriteError, WriteFailure};
 
 use super::file::ExpectedError;
 use super::matching::{Lookup, match_root};
@@ -10,7 +10,7 @@ use super::results;
 
 pub fn check(expected: &ExpectedError, error: &Error, lookup: &dyn Lookup) -> Result<(), String> {
     let fail = |what: String| Err(format!("{what}: {error:?}"));
-    let (is_client_error, is_timeout) = (!is_of_server(error), matches!(error.kind(), ErrorKind::Timeout));
+    let (is_client_error, is_timeout) = (!is_of_server(error), matches!(error.kind(), ErrorKind::Timeout { .. }));
     if expected.is_client_error.is_some_and(|wanted| wanted != is_client_error) {
         return fail(format!("isClientError is {is_client_error}"));
     }
@@ -86,8 +86,8 @@ fn root_fits(what: &str, wanted: &Document, own: Document, lookup: &dyn Lookup) 
 
 /// Whether a server's answer is behind it.
 fn is_of_server(error: &Error) -> bool {
-    use ErrorKind::{BulkWrite, Command, InsertMany, Write, WriteConcern};
-    matches!(error.kind(), Command(_) | Write(_) | WriteConcern(_) | InsertMany(_) | BulkWrite(_))
+    use ErrorKind::{BulkWrite, Command, InsertMany, Write};
+    matches!(error.kind(), Command(_) | Write(_) | InsertMany(_) | BulkWrite(_))
 }
 
 /// What the error says, and of an error that gathers several, what each of them says.
@@ -107,8 +107,8 @@ fn code_names(error: &Error) -> Vec<String> {
 
 fn write_errors(error: &Error) -> &[WriteError] {
     match error.kind() {
-        ErrorKind::Write(error) => std::slice::from_ref(error),
-        ErrorKind::InsertMany(error) => &error.write_errors,
+        ErrorKind::Write(WriteFailure::WriteError(error)) => std::slice::from_ref(error),
+        ErrorKind::InsertMany(error) => error.write_errors(),
         ErrorKind::BulkWrite(error) => &error.write_errors,
         _ => &[],
     }
@@ -116,7 +116,7 @@ fn write_errors(error: &Error) -> &[WriteError] {
 
 fn write_concern_errors(error: &Error) -> Vec<&WriteConcernError> {
     match error.kind() {
-        ErrorKind::WriteConcern(error) => vec![error],
+        ErrorKind::Write(WriteFailure::WriteConcernError(error)) => vec![error],
         ErrorKind::InsertMany(error) => error.write_concern_error.iter().collect(),
         ErrorKind::BulkWrite(error) => error.write_concern_errors.iter().collect(),
         _ => Vec::new(),

@@ -159,9 +159,11 @@ fn seen(options: Result<ClientOptions, mongo_blocking::Error>) -> Seen {
     let outcome = options.and_then(Client::with_options).and_then(|client| client.ping());
     match outcome {
         Ok(()) => Seen::Channel,
-        Err(error) if error.stage() == Stage::Hello && matches!(error.kind(), ErrorKind::InvalidReply) => Seen::Channel,
-        Err(error) if matches!(error.kind(), ErrorKind::Tls) => Seen::Refused(error.to_string()),
-        Err(error) if matches!((error.kind(), error.stage()), (ErrorKind::Io, Stage::Tls | Stage::Hello)) => {
+        Err(error) if error.stage() == Stage::Hello && matches!(error.kind(), ErrorKind::InvalidResponse { .. }) => {
+            Seen::Channel
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::Tls { .. }) => Seen::Refused(error.to_string()),
+        Err(error) if matches!((error.kind(), error.stage()), (ErrorKind::Io(_), Stage::Tls | Stage::Hello)) => {
             Seen::TurnedAway(error.to_string())
         }
         Err(error) => Seen::Failed(format!("{error:?}")),

@@ -68,7 +68,7 @@ fn what_decides_is_part_of_the_identity() {
 fn a_service_that_fails_is_no_failure_of_the_server() {
     let system = system(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://localhost/x")], "", "");
     let (error, asked) = search_in_vain(system);
-    assert!(matches!(error.kind(), ErrorKind::Authentication) && !error.is_network_error(), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::Authentication { .. }) && !error.is_network_error(), "{error}");
     assert!(error.message().contains("no service answers"), "{error}");
     assert_eq!(asked, ["http://localhost/x"]);
 }

@@ -38,7 +38,7 @@ pub(in crate::tls) use cache::OcspCache;
 use checked_certificate::CheckedCertificate;
 use crl::Lists;
 
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Kind, Result, Stage};
 use crate::event::{Revocation, RevocationSource};
 use crate::options::TlsOptions;
 use crate::tls::target::Target;
@@ -101,10 +101,10 @@ impl RevocationChecker {
     /// Checks the server's certificate after a full handshake. After an error the channel must not be used.
     pub(super) fn check(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Found> {
         let Some(subject) = CheckedCertificate::of(ssl) else {
-            return Err(Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL returned no verified certificate chain"));
+            return Err(Error::new(Kind::Tls, Stage::Tls, "OpenSSL returned no verified certificate chain"));
         };
         let request = subject.request().map_err(|error| {
-            Error::new(ErrorKind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
+            Error::new(Kind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
                 .with_source(error)
         })?;
         let check = RevocationCheck { subject, request, cache: &self.cache, now: SystemTime::now() };
@@ -240,7 +240,7 @@ impl RevocationCheck<'_> {
 
     fn refused(&self, why: &str, hint: &'static str) -> Error {
         let message = format!("the server's certificate was refused: {why}. Presented: {}", self.subject.described());
-        Error::new(ErrorKind::Tls, Stage::Tls, message).with_hint(hint)
+        Error::new(Kind::Tls, Stage::Tls, message).with_hint(hint)
     }
 }
 

@@ -101,7 +101,10 @@ fn a_list_that_is_replaced() {
     book.enter(&issued, CertStatus::Revoked);
     place.file("list.pem", book.list(false));
     let error = ping().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Tls) && error.message().contains("certificate revoked"), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::Tls { .. }) && error.message().contains("certificate revoked"),
+        "{error}"
+    );
     place.file("list.pem", place.ocsp_responder.list(false));
     ping().unwrap();
 }
@@ -131,7 +134,10 @@ fn files_without_a_revocation_list_are_refused() {
         let error =
             refused.recv_timeout(Duration::from_secs(20)).expect("an answer, whatever the file is").unwrap_err();
         rows += &format!("{case} | {}\n", error.message());
-        assert!(matches!(error.kind(), ErrorKind::InvalidArgument) && error.stage() == Stage::Options, "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::InvalidTlsConfig { .. }) && error.stage() == Stage::Options,
+            "{error}"
+        );
         assert!(error.message().contains(words) && error.message().contains("tlsCRLFile"), "{case}: {error}");
     };
     for (case, content, words) in cases {
