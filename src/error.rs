@@ -304,10 +304,10 @@ impl Error {
     /// ```
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) {
     /// use mongo_blocking::bson::doc;
-    /// use mongo_blocking::error::ErrorKind;
+    /// use mongo_blocking::error::{ErrorKind, WriteFailure};
     ///
     /// match animals.insert_one(doc! { "name": "Zoe" }).run() {
-    ///     Err(error) if matches!(error.kind(), ErrorKind::Write(WriteFailure::WriteConcernError(_))) => {
+    ///     Err(error) if matches!(*error.kind, ErrorKind::Write(WriteFailure::WriteConcernError(_))) => {
     ///         println!("inserted as {:?}, but not replicated in time", error.document_id());
     ///     }
     ///     other => drop(other),
