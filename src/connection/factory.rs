@@ -17,7 +17,7 @@ use crate::handshake::{AfterHello, Handshake, HelloFor};
 use crate::options::{ClientOptions, DriverInfo, ServerAddress, TlsOptions};
 use crate::system::{RealSystem, System};
 use crate::tls::Connector;
-use crate::transport::{Route, ShutdownHandle, Transport};
+use crate::transport::{Route, ShutdownHandle, Transport, WaitObserver};
 use crate::warning::{Warning, WarningSink};
 
 /// The way to servers, the TLS context, the handshake with its credential, and the time limits of a client. It names no server.
@@ -81,6 +81,11 @@ impl OpenedConnection {
         self.connection.shutdown_handle()
     }
 
+    /// From now on this is told of long waits.
+    pub(crate) fn set_wait_observer(&mut self, observer: Arc<dyn WaitObserver>) {
+        self.connection.transport.set_wait_observer(observer);
+    }
+
     /// The connection itself, to send the command of a check on it.
     pub(crate) fn connection_mut(&mut self) -> &mut Connection {
         &mut self.connection
@@ -114,16 +119,22 @@ impl ConnectionFactory {
     /// Connects to a server for an operation, and says hello.
     ///
     /// The name look-up, TCP and TLS together have `connectTimeoutMS`; none of it outlives `deadline`. Errors name the stage, the
-    /// server, and the time it took. `opened` gets a handle that can end the handshake from another thread.
+    /// server, and the time it took. `observer` is told of long waits. `opened` gets a handle that can end the handshake from
+    /// another thread.
     pub(crate) fn open(
         &self,
         address: &ServerAddress,
         purpose: HelloFor,
         deadline: Deadline,
+        observer: Option<&Arc<dyn WaitObserver>>,
         opened: impl FnOnce(ShutdownHandle),
     ) -> Result<OpenedConnection> {
-        let limits = (self.connect_deadline(deadline), deadline);
-        self.open_within(address, purpose, limits, &|| self.command_deadline(deadline), opened)
+        let began = Instant::now();
+        let connecting = self.connect_deadline(deadline);
+        let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting, observer)?;
+        opened(transport.shutdown_handle());
+        let connection = Connection::new(transport, address);
+        self.say_hello(connection, purpose, (began, connecting, deadline), &|| self.command_deadline(deadline))
     }
 
     /// Connects to a server for a check, and says hello. Connecting has `connectTimeoutMS`, and hello has it once more.
@@ -133,26 +144,26 @@ impl ConnectionFactory {
         purpose: HelloFor,
         opened: impl FnOnce(ShutdownHandle),
     ) -> Result<OpenedConnection> {
-        let limits = (self.check_deadline(), Deadline::NEVER);
-        self.open_within(address, purpose, limits, &|| self.check_deadline(), opened)
+        let began = Instant::now();
+        let connecting = self.check_deadline();
+        let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting, None)?;
+        opened(transport.shutdown_handle());
+        let connection = Connection::new(transport, address);
+        self.say_hello(connection, purpose, (began, connecting, Deadline::NEVER), &|| self.check_deadline())
     }
 
-    /// `limits`: when connecting must end, and the operation; `step`: when a command that is sent now must have its reply.
-    fn open_within(
+    /// `times`: when connecting began and when it must end, and the operation; `step`: when a command that is sent now must have
+    /// its reply.
+    fn say_hello(
         &self,
-        address: &ServerAddress,
+        mut connection: Connection,
         purpose: HelloFor,
-        limits: (Deadline, Deadline),
+        times: (Instant, Deadline, Deadline),
         step: &dyn Fn() -> Deadline,
-        opened: impl FnOnce(ShutdownHandle),
     ) -> Result<OpenedConnection> {
-        let began = Instant::now();
-        let (connecting, deadline) = limits;
-        let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting)?;
-        opened(transport.shutdown_handle());
-        let presented = transport.presented().cloned();
-        let mut connection = Connection::new(transport, address);
-        let target = self.target(host(address), presented.as_ref(), connecting, deadline);
+        let (began, connecting, deadline) = times;
+        let (address, presented) = (connection.address.clone(), connection.transport.presented().cloned());
+        let target = self.target(host(&address), presented.as_ref(), connecting, deadline);
         let (mut said, mut round_trip_time) = (None, Duration::ZERO);
         let answered = self.handshake.say_hello(purpose, &target, &mut |database, command| {
             let sent = Instant::now();
@@ -168,7 +179,7 @@ impl ConnectionFactory {
                 Ok(OpenedConnection { connection, round_trip_time, reply, after_hello })
             }
             Err(error) => Err(hint_at_tls(error, self.tls.is_some(), presented.as_ref())
-                .with_address(address)
+                .with_address(&address)
                 .with_elapsed(began.elapsed())),
         }
     }

@@ -24,7 +24,7 @@ use crate::error::{Error, Kind, Result, Stage};
 use crate::event::ConnectionInfo;
 use crate::handshake::Hello;
 use crate::options::ServerAddress;
-pub(crate) use crate::transport::{ShutdownHandle, ShutdownReason};
+pub(crate) use crate::transport::{ShutdownHandle, ShutdownReason, WaitObserver};
 use crate::transport::{Transport, network_error};
 use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, Reply};
 

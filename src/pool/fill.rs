@@ -73,8 +73,8 @@ impl Shared {
         drop(state);
         self.events.deliver();
         let purpose = HelloFor::Operation { speculate: true };
-        let opened =
-            self.factory.open(&self.address, purpose, Deadline::NEVER, |handle| self.handshake_begins(slot.id, handle));
+        let handle = |handle| self.handshake_begins(slot.id, handle);
+        let opened = self.factory.open(&self.address, purpose, Deadline::NEVER, self.waits.as_ref(), handle);
         let made = match opened {
             Ok(opened) => {
                 self.hello_answered(&opened);

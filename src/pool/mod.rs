@@ -38,7 +38,9 @@ use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
 
-use crate::connection::{Connection, ConnectionFactory, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason};
+use crate::connection::{
+    Connection, ConnectionFactory, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason, WaitObserver,
+};
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Kind, Result, Stage};
@@ -90,6 +92,24 @@ pub(crate) trait PoolObserver: Send + Sync {
     /// pool is decided here, before the failure is published: the pool is cleared first, and the connection closed after that.
     /// Never called for [`ErrorKind::ConnectionPoolCleared`] and [`ErrorKind::Shutdown`], which say nothing about the server.
     fn attempt_failed(&self, address: &ServerAddress, error: &Error, attempt: FailedAttempt);
+
+    /// A call on a connection of this server has waited for a second or more since this moment, and goes on waiting.
+    fn still_waiting(&self, address: &ServerAddress, since: Instant);
+}
+
+/// Tells the observer of long waits on the connections of one pool.
+#[derive(Debug)]
+struct LongWaits {
+    observer: Weak<dyn PoolObserver>,
+    address: Arc<ServerAddress>,
+}
+
+impl WaitObserver for LongWaits {
+    fn still_waiting(&self, since: Instant) {
+        if let Some(observer) = self.observer.upgrade() {
+            observer.still_waiting(&self.address, since);
+        }
+    }
 }
 
 /// Why there is no connection.
@@ -147,6 +167,8 @@ struct Shared {
     factory: Arc<ConnectionFactory>,
     address: Arc<ServerAddress>,
     observer: Weak<dyn PoolObserver>,
+    /// What its connections tell of long waits. `None` for a load balancer, which cannot be checked.
+    waits: Option<Arc<dyn WaitObserver>>,
     events: PoolEvents,
     state: Mutex<State>,
 }
@@ -163,7 +185,9 @@ impl Pool {
         let events = PoolEvents::new(events.clone(), address.clone());
         events.pool_created(&settings);
         let state = Mutex::new(State::new(settings.load_balanced));
-        Pool { shared: Arc::new(Shared { settings, factory, address, observer, events, state }) }
+        let waits = LongWaits { observer: observer.clone(), address: address.clone() };
+        let waits = (!settings.load_balanced).then(|| Arc::new(waits) as Arc<dyn WaitObserver>);
+        Pool { shared: Arc::new(Shared { settings, factory, address, observer, waits, events, state }) }
     }
 
     /// Takes a connection: an idle one, or else a new one. `opened` is one whose hello is over: it becomes one of the pool, and
@@ -194,14 +218,15 @@ impl Pool {
         shared.events.deliver();
         let id = slot.id;
         let opened = match opened {
-            Some(opened) => {
+            Some(mut opened) => {
                 shared.handshake_begins(id, opened.shutdown_handle());
+                shared.waits.iter().for_each(|waits| opened.set_wait_observer(waits.clone()));
                 Ok(opened)
             }
             None => {
                 let purpose = HelloFor::Operation { speculate: true };
                 let handle = |handle| shared.handshake_begins(id, handle);
-                let opened = shared.factory.open(&shared.address, purpose, connect, handle);
+                let opened = shared.factory.open(&shared.address, purpose, connect, shared.waits.as_ref(), handle);
                 opened.inspect(|opened| shared.hello_answered(opened))
             }
         };

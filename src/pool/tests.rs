@@ -37,6 +37,8 @@ impl PoolObserver for Observer {
             pool.clear(false, attempt.service_id).run();
         }
     }
+
+    fn still_waiting(&self, _: &ServerAddress, _: Instant) {}
 }
 
 /// A paused pool, its observer, and the events that it has published so far.
@@ -321,7 +323,7 @@ fn an_opened_connection_is_adopted() {
     let watched = watched(&format!("mongodb://user:pencil@{}/", server.address()));
     let shared = &watched.pool.shared;
     let purpose = HelloFor::Operation { speculate: true };
-    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, |_| {}).unwrap();
+    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
     assert_eq!((server.connections(), server.logins()), (1, 0));
     watched.ready();
     let mut adopted = watched.pool.check_out(Deadline::NEVER, Deadline::NEVER, Some(opened)).unwrap();
@@ -352,7 +354,7 @@ fn a_full_pool_gives_its_idle_connection_rather_than_adopt_another() {
     drop(check_out(&watched.pool).unwrap());
     let shared = &watched.pool.shared;
     let purpose = HelloFor::Operation { speculate: true };
-    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, |_| {}).unwrap();
+    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
     let limit = Deadline::after(Duration::from_secs(10));
     let mut idle = watched.pool.check_out(limit, Deadline::NEVER, Some(opened)).unwrap();
     assert_eq!(idle.info().id, 1);

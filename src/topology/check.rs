@@ -26,6 +26,9 @@ use crate::server::{CheckConnection, Server};
 /// The helper threads of one client at the same time. A reply may name a thousand servers.
 pub(super) const MAX_HELPERS: usize = 32;
 
+/// How many of them selections use at most: the others are kept for servers on which calls wait.
+pub(super) const MAX_HELPERS_OF_SELECTION: usize = MAX_HELPERS - 2;
+
 /// A connection that was idle for longer may be dead without anybody having noticed: a router on the way has forgotten it, or the
 /// machine was suspended. It is given less time, since a new connection will tell.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(60);
@@ -35,6 +38,7 @@ const DOUBTFUL_LIMIT: Duration = Duration::from_secs(1);
 pub(super) struct RunningCheck {
     shared: Weak<Shared>,
     pub(super) server: Arc<Server>,
+    began: Instant,
     is_helper: bool,
     /// Whether its place was given up.
     ended: bool,
@@ -60,17 +64,27 @@ pub(super) enum OwnCheck {
     OutOfTime(Error),
 }
 
+/// Who makes a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MadeBy {
+    /// The thread that needs it.
+    Caller,
+    /// A helper thread, if there are fewer than this.
+    Helper { of_at_most: usize },
+}
+
 /// Marks the checks of these servers as running, as far as they may run and there are places for threads.
 pub(super) fn begin<'a>(
     shared: &Shared,
     state: &mut State,
     addresses: impl IntoIterator<Item = &'a ServerAddress>,
-    is_helper: bool,
+    made_by: MadeBy,
 ) -> Vec<RunningCheck> {
+    let is_helper = made_by != MadeBy::Caller;
     let now = shared.clock.now();
     let mut begun = Vec::new();
     for address in addresses {
-        let full = is_helper && state.helpers >= MAX_HELPERS;
+        let full = matches!(made_by, MadeBy::Helper { of_at_most } if state.helpers >= of_at_most);
         let Some(member) = state.members.get_mut(address) else { continue };
         if full || !member.check.may_begin(now) {
             continue;
@@ -78,7 +92,7 @@ pub(super) fn begin<'a>(
         member.check.running = true;
         let server = member.server.clone();
         state.helpers += usize::from(is_helper);
-        begun.push(RunningCheck { shared: shared.this.clone(), server, is_helper, ended: false });
+        begun.push(RunningCheck { shared: shared.this.clone(), server, began: now, is_helper, ended: false });
     }
     begun
 }
@@ -94,11 +108,33 @@ pub(super) fn on_helpers(shared: &Shared, checks: Vec<RunningCheck>) {
                 checker.run(check);
             }
         };
-        if let Err(error) = thread::Builder::new().name("mongo-check".to_owned()).spawn(work) {
+        if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
             log::warn!("no thread for the check of a server: {error}");
             if let Some(check) = lock(&slot).take() {
                 Checker::of(shared).run(check);
             }
+        }
+    }
+}
+
+/// A call has waited on a connection of this server since then: the server is checked on another connection, unless that was done
+/// meanwhile or is under way. If the check fails by timeout, the connections in use end, and with them the wait.
+pub(super) fn look_at(shared: &Shared, address: &ServerAddress, since: Instant) {
+    let now = shared.clock.now();
+    let mut state = shared.lock();
+    let Some(member) = state.members.get_mut(address) else { return };
+    if member.check.was_made_since(since, now, shared.settings.heartbeat_frequency) {
+        return;
+    }
+    member.check.is_awaited = true;
+    let begun = begin(shared, &mut state, [address], MadeBy::Helper { of_at_most: MAX_HELPERS });
+    drop(state);
+    for check in begun {
+        let checker = Checker::of(shared);
+        // Without a thread the check is given up: this one has to stay with its own reply, and asks again.
+        let started = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || checker.run(check));
+        if let Err(error) = started {
+            log::warn!("no thread for the check of a server: {error}");
         }
     }
 }
@@ -116,17 +152,23 @@ impl RunningCheck {
         // The server may have left meanwhile, and another one may have its address now.
         if !state.closed && state.has(&self.server) {
             let address = self.server.address();
-            if let Some(member) = state.members.get_mut(&**address) {
-                member.check.record(now);
-            }
+            let is_awaited = state.members.get(&**address).is_some_and(|member| member.check.is_awaited);
+            let mut conclusive = Some(self.began);
             let outcome = match finding {
                 Finding::Answered { hello, round_trip_time } => {
                     Outcome::Answered { address, hello, round_trip_time: Some(round_trip_time), at: now }
                 }
                 Finding::Failed { error, overload_is_no_verdict } => {
+                    // A server that answers neither a new connection nor those in use is not just overloaded.
+                    let is_silent = is_awaited && error.is_network_timeout();
+                    let overload_is_no_verdict = overload_is_no_verdict && !is_silent;
+                    conclusive = conclusive.filter(|_| !overload_is_no_verdict);
                     Outcome::CheckFailed { address, error: Arc::new(error), overload_is_no_verdict, at: now }
                 }
             };
+            if let Some(member) = state.members.get_mut(&**address) {
+                member.check.record(now, conclusive);
+            }
             let update = transition::apply(&state.description, outcome);
             let aftermath = shared.carry_out(&mut state, update);
             self.end(&shared, &mut state);
@@ -165,7 +207,7 @@ impl Drop for RunningCheck {
             if thread::panicking()
                 && let Some(member) = state.members.get_mut(&**self.server.address())
             {
-                member.check.record(shared.clock.now());
+                member.check.record(shared.clock.now(), None);
             }
             self.end(&shared, &mut state);
         } else {
@@ -290,7 +332,7 @@ impl Checker {
         let factory = &self.settings.factory;
         let opened = match purpose {
             // It is an operation's connection, with the limits of one.
-            HelloFor::Operation { speculate: true } => factory.open(server.address(), purpose, limit, handle),
+            HelloFor::Operation { speculate: true } => factory.open(server.address(), purpose, limit, None, handle),
             _ => factory.open_for_check(server.address(), purpose, handle),
         };
         match opened {
@@ -307,6 +349,9 @@ impl Checker {
         }
     }
 }
+
+/// The name of the helper threads.
+const THREAD_NAME: &str = "mongo-check";
 
 fn failed(error: Error, overload_is_no_verdict: bool) -> Finding {
     Finding::Failed { error, overload_is_no_verdict }

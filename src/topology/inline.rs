@@ -7,7 +7,7 @@
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::check::{self, OwnCheck};
+use super::check::{self, MAX_HELPERS_OF_SELECTION, MadeBy, OwnCheck};
 use super::description::ServerEntry;
 use super::failure::Prospect;
 use super::selection::{Conditions, Criteria, choose, suitable_servers};
@@ -118,7 +118,7 @@ impl Selection<'_> {
                     wanted
                 }
                 Step::CheckAndTake(wanted, entry) => {
-                    let begun = check::begin(shared, &mut state, &wanted, true);
+                    let begun = check::begin(shared, &mut state, &wanted, BY_HELPERS);
                     let selected = self.take(state, &entry, now);
                     check::on_helpers(shared, begun);
                     return selected;
@@ -128,7 +128,8 @@ impl Selection<'_> {
                 return Err(self.out_of_time(&state, now));
             }
             let is_only_server = state.description.servers.len() == 1;
-            let mut begun = check::begin(shared, &mut state, &wanted, !is_only_server);
+            let made_by = if is_only_server { MadeBy::Caller } else { BY_HELPERS };
+            let mut begun = check::begin(shared, &mut state, &wanted, made_by);
             if !begun.is_empty() {
                 self.has_begun = true;
                 drop(state);
@@ -140,7 +141,9 @@ impl Selection<'_> {
                 // An answer may have come before this thread waits.
                 continue;
             }
-            let next = wanted.iter().filter_map(|address| state.members.get(address));
+            // Where all helper threads are at work, the end of a check wakes this one.
+            let may_begin = is_only_server || state.helpers < MAX_HELPERS_OF_SELECTION;
+            let next = wanted.iter().filter_map(|address| state.members.get(address)).filter(|_| may_begin);
             let next = next.filter(|member| !member.check.running).map(|member| member.check.next(now)).min();
             let wait = [self.limit.remaining(), next, most].into_iter().flatten().min();
             state = match wait {
@@ -369,6 +372,9 @@ fn has_first_tags(entry: &ServerEntry, preference: &ReadPreference) -> bool {
 fn closed() -> Error {
     Error::new(Kind::Shutdown, Stage::ServerSelection, "the client was closed")
 }
+
+/// Who makes the checks that a selection needs, where there are several servers.
+const BY_HELPERS: MadeBy = MadeBy::Helper { of_at_most: MAX_HELPERS_OF_SELECTION };
 
 /// So that a wait whose time is all but up does not become a loop that never sleeps.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);

@@ -8,6 +8,7 @@ mod check;
 mod description;
 mod failure;
 mod inline;
+mod pool_observer;
 mod round_trip;
 mod selection;
 mod selection_error;

@@ -9,8 +9,9 @@ use crate::description::ServerDescription;
 use crate::error::Error;
 use crate::event::EventQueue;
 use crate::locks::lock;
+#[cfg(test)]
 use crate::options::ServerAddress;
-use crate::pool::{FailedAttempt, PoolObserver};
+use crate::pool::PoolObserver;
 use crate::server::Server;
 
 /// How long closing a client waits for handlers to get its last events.
@@ -129,40 +130,5 @@ impl Shared {
         drop(state);
         self.finish(aftermath);
         self.events.wait_until_delivered(LAST_EVENTS);
-    }
-}
-
-impl PoolObserver for Shared {
-    fn hello_answered(&self, address: &ServerAddress, hello: &Arc<ServerDescription>, round_trip_time: Duration) {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        let Some(member) = state.members.get_mut(address).filter(|_| !self.settings.initial.load_balanced) else {
-            return;
-        };
-        member.check.record(now);
-        let (hello, round_trip_time) = (hello.clone(), Some(round_trip_time));
-        let outcome = Outcome::Answered { address, hello, round_trip_time, at: now };
-        let update = transition::apply(&state.description, outcome);
-        let aftermath = self.carry_out(&mut state, update);
-        drop(state);
-        self.finish(aftermath);
-    }
-
-    fn attempt_failed(&self, address: &ServerAddress, error: &Error, attempt: FailedAttempt) {
-        let FailedAttempt { generation, service_id, own_limit } = attempt;
-        let server = self.lock().members.get(address).map(|member| member.server.clone());
-        if let Some(server) = server.filter(|_| !own_limit) {
-            let failure = OperationFailure {
-                address,
-                error,
-                reply: None,
-                handshake_completed: false,
-                generation: Some(generation),
-                pool_generation: 0,
-                service_id,
-                at: self.clock.now(),
-            };
-            self.operation_failed(&server, failure);
-        }
     }
 }

@@ -99,6 +99,10 @@ pub(super) struct CheckState {
     pub(super) running: bool,
     /// When the last one ended. The handshake of an operation's connection counts as one.
     pub(super) ended: Option<Instant>,
+    /// When the last one began, if it has told whether the server can be used.
+    conclusive: Option<Instant>,
+    /// Whether a call on one of the server's connections has waited long since the last check ended.
+    pub(super) is_awaited: bool,
     /// Whether it must be checked, however short ago the last check was.
     due: bool,
     /// Whether no operation may choose it before that.
@@ -127,9 +131,15 @@ impl Aftermath {
 }
 
 impl CheckState {
-    /// A check or a handshake has ended.
-    pub(super) fn record(&mut self, now: Instant) {
-        *self = CheckState { running: self.running, ended: Some(now), ..CheckState::default() };
+    /// A check or a handshake has ended. `conclusive`: when it began, if it has told whether the server can be used.
+    pub(super) fn record(&mut self, now: Instant, conclusive: Option<Instant>) {
+        *self = CheckState { running: self.running, ended: Some(now), conclusive, ..CheckState::default() };
+    }
+
+    /// Whether a call that has waited since this moment need not have the server checked: that was done meanwhile.
+    pub(super) fn was_made_since(&self, since: Instant, now: Instant, heartbeat_frequency: Duration) -> bool {
+        let recent = |ended| now.saturating_duration_since(ended) < heartbeat_frequency;
+        self.conclusive.is_some_and(|began| began >= since) && self.ended.is_some_and(recent)
     }
 
     /// Whether the least time since the last check has passed, and none is running.

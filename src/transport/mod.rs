@@ -6,6 +6,7 @@ mod resolve;
 mod route;
 mod socket;
 mod socks5;
+mod wait_observer;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub(crate) use route::Route;
 pub(crate) use socket::{ShutdownHandle, ShutdownReason, Socket};
 #[cfg(any(test, fuzzing))]
 pub(crate) use socks5::negotiate_with as socks5_negotiate;
+pub(crate) use wait_observer::WaitObserver;
 
 use crate::certificate::PresentedCertificate;
 use crate::deadline::Deadline;
@@ -43,15 +45,23 @@ impl Transport {
     ///
     /// Errors name the stage, the server and the time it took. Those of TCP and of the TLS handshake's input and output
     /// carry the labels `SystemOverloadedError` and `RetryableError`; those of names, proxies and certificates do not.
+    ///
+    /// `observer` is told of long waits, now and for as long as there is this connection.
     pub(crate) fn connect(
         address: &ServerAddress,
         route: &Route,
         tls: Option<&tls::Connector>,
         deadline: Deadline,
+        observer: Option<&Arc<dyn WaitObserver>>,
     ) -> Result<Transport> {
         let began = Instant::now();
-        connect(address, route, tls, deadline)
+        connect(address, route, tls, deadline, observer)
             .map_err(|error| error.with_address(address).with_elapsed(began.elapsed()))
+    }
+
+    /// From now on this is told of long waits.
+    pub(crate) fn set_wait_observer(&mut self, observer: Arc<dyn WaitObserver>) {
+        self.socket_mut().set_wait_observer(observer);
     }
 
     /// From now on no read or write waits longer than until then.
@@ -88,7 +98,7 @@ impl Transport {
                 return stream.write_all(tail);
             }
         };
-        let mut again = false;
+        let (mut again, mut since) = (false, None);
         while !(head.is_empty() && tail.is_empty()) {
             socket.prepare(Direction::Write, again)?;
             #[cfg(test)]
@@ -104,9 +114,9 @@ impl Transport {
                     let of_head = count.min(head.len());
                     head = head.get(of_head..).unwrap_or_default();
                     tail = tail.get(count - of_head..).unwrap_or_default();
-                    again = false;
+                    (again, since) = (false, None);
                 }
-                Err(error) if socket.is_interim(&error) => again = true,
+                Err(error) if socket.is_interim(&error, Direction::Write, &mut since) => again = true,
                 Err(error) => return Err(error),
             }
         }
@@ -163,11 +173,14 @@ fn connect(
     route: &Route,
     tls: Option<&tls::Connector>,
     deadline: Deadline,
+    observer: Option<&Arc<dyn WaitObserver>>,
 ) -> Result<Transport> {
     let (host, port) = match address {
         ServerAddress::Tcp { host, port } => (host, *port),
         ServerAddress::Unix { path } if tls.is_none() => {
-            return socket::connect_unix(path, deadline).map(Transport::Unix);
+            let mut socket = socket::connect_unix(path, deadline)?;
+            observer.into_iter().for_each(|observer| socket.set_wait_observer(observer.clone()));
+            return Ok(Transport::Unix(socket));
         }
         ServerAddress::Unix { .. } => {
             return Err(Error::new(
@@ -179,11 +192,11 @@ fn connect(
         }
     };
     let path = route.find(host, port, deadline)?;
-    let socket = path.connect(deadline)?;
+    let socket = path.connect(deadline, observer)?;
     let Some(tls) = tls else { return Ok(Transport::Tcp(socket)) };
     let target = Target { host, port, deadline };
     let done = match tls.connect(&target, socket) {
-        Err(tls::Failure::Resumption(_)) => tls.connect(&target, path.connect(deadline)?),
+        Err(tls::Failure::Resumption(_)) => tls.connect(&target, path.connect(deadline, observer)?),
         done => done,
     };
     match done {

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::socket::Socket;
 use super::socks5::{self, Failure, Proxy};
+use super::wait_observer::WaitObserver;
 use super::{failure, happy_eyeballs, resolve};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, Stage};
@@ -48,12 +50,16 @@ impl Route {
 
 impl Path<'_> {
     /// Connects. A failure of TCP is a sign of overload; that of a proxy says nothing about the server.
-    pub(super) fn connect(&self, deadline: Deadline) -> Result<Socket> {
-        let connected = happy_eyeballs::connect(&self.addresses, deadline)
+    pub(super) fn connect(&self, deadline: Deadline, observer: Option<&Arc<dyn WaitObserver>>) -> Result<Socket> {
+        let connected = happy_eyeballs::connect(&self.addresses, deadline, observer)
             .map_err(|failed| failure::connect_failed(failed, deadline))
             .and_then(|tcp| {
                 Socket::from_tcp(tcp, deadline).map_err(|error| failure::network_error(error, Stage::Connect, deadline))
             });
+        let connected = connected.map(|mut socket| {
+            observer.into_iter().for_each(|observer| socket.set_wait_observer(observer.clone()));
+            socket
+        });
         let Some(proxy) = self.proxy else { return connected.map_err(failure::overload) };
         let mut socket = connected.map_err(|error| unreachable_proxy(error, proxy))?;
         socks5::negotiate(&mut socket, proxy, self.host, self.port)

@@ -2,7 +2,8 @@
 //!
 //! The operating system's timeout is set only when it would outlive the deadline, so that a connection in steady use
 //! costs no system call beside its reads and writes: with no deadline none is ever made; with one, the timeout is set a
-//! little shorter than needed, which serves the following calls too, and a wait that ends early is repeated.
+//! little shorter than needed, which serves the following calls too, and a wait that ends early is repeated. With a
+//! [`WaitObserver`] no timeout is longer than a second: it is set once for each direction, and serves every later call.
 //!
 //! No write raises SIGPIPE: a program that has the signal at its default would be killed when a server hangs up.
 
@@ -12,10 +13,11 @@ use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::TcpKeepalive;
 
+use super::wait_observer::{LONG_WAIT, WaitObserver};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::fork;
@@ -25,6 +27,8 @@ use crate::fork;
 pub(crate) struct Socket {
     shared: Arc<Shared>,
     deadline: Deadline,
+    /// Is told of long waits.
+    observer: Option<Arc<dyn WaitObserver>>,
     /// The timeouts that the operating system has now.
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
@@ -103,6 +107,7 @@ impl Socket {
         Ok(Socket {
             shared: Arc::new(shared),
             deadline,
+            observer: None,
             read_timeout: None,
             write_timeout: None,
             budget: None,
@@ -113,6 +118,11 @@ impl Socket {
 
     pub(super) fn set_deadline(&mut self, deadline: Deadline) {
         self.deadline = deadline;
+    }
+
+    /// From now on this is told of long waits.
+    pub(super) fn set_wait_observer(&mut self, observer: Arc<dyn WaitObserver>) {
+        self.observer = Some(observer);
     }
 
     pub(super) fn shutdown_handle(&self) -> ShutdownHandle {
@@ -155,14 +165,22 @@ impl Socket {
             Direction::Read => self.read_timeout,
             Direction::Write => self.write_timeout,
         };
-        let wanted = match (self.deadline.remaining(), current) {
-            (None, None) => return Ok(()),
-            (None, Some(_)) => None,
-            (Some(Duration::ZERO), _) => return Err(io::ErrorKind::TimedOut.into()),
-            (Some(left), Some(current)) if current <= left && !exactly => return Ok(()),
-            (Some(left), _) if exactly => Some(left.max(SHORTEST_WAIT)),
-            (Some(left), _) => Some((left - left / 8).max(SHORTEST_WAIT)),
+        let longest = self.observer.as_ref().map(|_| LONG_WAIT);
+        let wanted = match (self.deadline.remaining(), current, longest) {
+            (None, None, None) => return Ok(()),
+            (None, Some(_), None) => None,
+            (None, Some(current), Some(longest)) if current <= longest && !exactly => return Ok(()),
+            (None, _, Some(_)) => longest,
+            (Some(Duration::ZERO), ..) => return Err(io::ErrorKind::TimedOut.into()),
+            (Some(left), Some(current), _) if current <= left && !exactly => return Ok(()),
+            (Some(left), ..) => {
+                let left = if exactly { left } else { left - left / 8 };
+                Some(left.min(longest.unwrap_or(left)).max(SHORTEST_WAIT))
+            }
         };
+        if wanted == current {
+            return Ok(());
+        }
         #[cfg(test)]
         {
             self.calls += 1;
@@ -180,9 +198,27 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether a call that failed so is to be repeated: a signal interrupted it, or it waited for less than the deadline.
-    pub(super) fn is_interim(&self, error: &io::Error) -> bool {
-        error.kind() == io::ErrorKind::Interrupted || (self.budget.is_none() && is_timeout(error))
+    /// Whether a call that failed so is to be repeated: a signal interrupted it, or it waited for less than the deadline. A long
+    /// wait is reported; `since` is for the next time.
+    pub(super) fn is_interim(&self, error: &io::Error, direction: Direction, since: &mut Option<Instant>) -> bool {
+        if error.kind() == io::ErrorKind::Interrupted {
+            return true;
+        }
+        if self.budget.is_some() || !is_timeout(error) {
+            return false;
+        }
+        if let Some(observer) = self.observer.as_ref().filter(|_| !self.deadline.expired()) {
+            let waited = match direction {
+                Direction::Read => self.read_timeout,
+                Direction::Write => self.write_timeout,
+            };
+            let now = Instant::now();
+            let began = *since.get_or_insert_with(|| now.checked_sub(waited.unwrap_or_default()).unwrap_or(now));
+            if now.saturating_duration_since(began) >= LONG_WAIT {
+                observer.still_waiting(began);
+            }
+        }
+        true
     }
 }
 
@@ -193,11 +229,11 @@ impl Read for Socket {
             return Err(io::Error::other("the server sent data that was not asked for, without end"));
         }
         let buffer = buffer.get_mut(..room).unwrap_or_default();
-        let mut again = false;
+        let (mut again, mut since) = (false, None);
         loop {
             self.prepare(Direction::Read, again)?;
             match (&self.shared.socket).read(buffer) {
-                Err(error) if self.is_interim(&error) => again = true,
+                Err(error) if self.is_interim(&error, Direction::Read, &mut since) => again = true,
                 done => {
                     let read = *done.as_ref().unwrap_or(&0);
                     self.budget = self.budget.map(|budget| budget.saturating_sub(read));
@@ -211,11 +247,11 @@ impl Read for Socket {
 /// What a TLS channel writes.
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut again = false;
+        let (mut again, mut since) = (false, None);
         loop {
             self.prepare(Direction::Write, again)?;
             match self.shared.socket.send_with_flags(bytes, SEND_FLAGS) {
-                Err(error) if self.is_interim(&error) => again = true,
+                Err(error) if self.is_interim(&error, Direction::Write, &mut since) => again = true,
                 done => return done,
             }
         }

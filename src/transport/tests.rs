@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn millis(count: u64) -> Deadline {
 #[test]
 fn a_link_local_address_needs_a_zone() {
     let address = ServerAddress::Tcp { host: "fe80::1".to_owned(), port: 27017 };
-    let error = Transport::connect(&address, &Route::default(), None, millis(300)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), None, millis(300), None).unwrap_err();
     assert_eq!(error.stage(), Stage::Connect);
     let hint = error.hint().unwrap();
     assert!(hint.contains("zone") && hint.contains("%25"), "{error}");
@@ -37,7 +37,7 @@ fn a_link_local_address_needs_a_zone() {
 fn pair() -> (Transport, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream =
-        Transport::connect(&tcp(listener.local_addr().unwrap().port()), &Route::default(), None, Deadline::NEVER)
+        Transport::connect(&tcp(listener.local_addr().unwrap().port()), &Route::default(), None, Deadline::NEVER, None)
             .unwrap();
     (stream, listener.accept().unwrap().0)
 }
@@ -45,7 +45,7 @@ fn pair() -> (Transport, TcpStream) {
 #[test]
 fn a_refused_connection_says_where_and_what_to_do() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = Transport::connect(&tcp(port), &Route::default(), None, millis(5000)).unwrap_err();
+    let error = Transport::connect(&tcp(port), &Route::default(), None, millis(5000), None).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Io(_)) && error.is_network_error(), "{error}");
     assert_eq!((error.stage(), error.address()), (Stage::Connect, Some(&*format!("127.0.0.1:{port}"))));
     assert!(error.message().contains("connection refused by 127.0.0.1"), "{error}");
@@ -61,14 +61,14 @@ fn localhost_is_found_whichever_family_listens() {
         let listener = TcpListener::bind(ip).unwrap();
         let port = listener.local_addr().unwrap().port();
         let address = ServerAddress::Tcp { host: "localhost".to_owned(), port };
-        Transport::connect(&address, &Route::default(), None, millis(5000)).unwrap();
+        Transport::connect(&address, &Route::default(), None, millis(5000), None).unwrap();
     }
 }
 
 #[test]
 fn a_name_that_does_not_exist_is_no_sign_of_overload() {
     let address = ServerAddress::Tcp { host: "no-such-host.invalid".to_owned(), port: 1 };
-    let error = Transport::connect(&address, &Route::default(), None, millis(20_000)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), None, millis(20_000), None).unwrap_err();
     assert_eq!((error.stage(), error.labels().len()), (Stage::Dns, 0), "{error}");
 }
 
@@ -220,11 +220,11 @@ fn unix_sockets() {
     let path = folder.path().join("mongodb-27017.sock");
     let address = ServerAddress::Unix { path: path.clone() };
 
-    let error = Transport::connect(&address, &Route::default(), None, millis(1000)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), None, millis(1000), None).unwrap_err();
     assert!(error.message().starts_with("there is no socket"), "{error}");
 
     let listener = UnixListener::bind(&path).unwrap();
-    let mut stream = Transport::connect(&address, &Route::default(), None, millis(1000)).unwrap();
+    let mut stream = Transport::connect(&address, &Route::default(), None, millis(1000), None).unwrap();
     let (mut peer, _) = listener.accept().unwrap();
     assert!(stream.is_alive());
     peer.write_all(b"hello").unwrap();
@@ -234,12 +234,12 @@ fn unix_sockets() {
     assert_eq!(stream.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::TimedOut);
 
     drop(listener);
-    let error = Transport::connect(&address, &Route::default(), None, millis(1000)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), None, millis(1000), None).unwrap_err();
     assert!(error.message().starts_with("no process listens on the socket"), "{error}");
 
     let connector =
         tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
-    let error = Transport::connect(&address, &Route::default(), Some(&connector), millis(1000)).unwrap_err();
+    let error = Transport::connect(&address, &Route::default(), Some(&connector), millis(1000), None).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotSupported { .. }), "{error}");
 }
 
@@ -250,7 +250,7 @@ fn a_tls_handshake_ends_with_its_deadline() {
         tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
     let limit = Deadline::after(Duration::from_millis(150)).named("connectTimeoutMS");
     let began = Instant::now();
-    let error = Transport::connect(&tcp(silent.port()), &Route::default(), Some(&connector), limit).unwrap_err();
+    let error = Transport::connect(&tcp(silent.port()), &Route::default(), Some(&connector), limit, None).unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(1));
     assert_eq!(error.stage(), Stage::Tls);
     assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error}");
@@ -263,7 +263,8 @@ fn a_peer_that_hangs_up_in_the_tls_handshake() {
     let rude = Script::start(|_, _| {});
     let connector =
         tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
-    let error = Transport::connect(&tcp(rude.port()), &Route::default(), Some(&connector), millis(5000)).unwrap_err();
+    let error =
+        Transport::connect(&tcp(rude.port()), &Route::default(), Some(&connector), millis(5000), None).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Io(_)), "{error}");
     assert!(error.stage() == Stage::Tls && error.contains_label(RETRYABLE_ERROR), "{error}");
 }
@@ -297,7 +298,8 @@ fn no_write_raises_sigpipe() {
     let folder = Scratch::new("sigpipe");
     let path = folder.path().join("mongodb.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let transport = Transport::connect(&ServerAddress::Unix { path }, &Route::default(), None, millis(5000)).unwrap();
+    let transport =
+        Transport::connect(&ServerAddress::Unix { path }, &Route::default(), None, millis(5000), None).unwrap();
     drop(listener.accept().unwrap());
     write_until_it_fails(transport);
 
@@ -309,7 +311,8 @@ fn no_write_raises_sigpipe() {
     let options = crate::options::ClientOptions::builder().uri(&uri).build().unwrap();
     let connector =
         tls::Connector::new(options.tls.as_ref().unwrap(), &crate::warning::WarningSink::default()).unwrap();
-    let transport = Transport::connect(&options.hosts[0], &Route::default(), Some(&connector), millis(5000)).unwrap();
+    let transport =
+        Transport::connect(&options.hosts[0], &Route::default(), Some(&connector), millis(5000), None).unwrap();
     front.hang_up();
     write_until_it_fails(transport);
 }
@@ -331,4 +334,58 @@ fn wait_for(mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < limit, "it did not happen in 5 s");
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Counts how often it was told, and of which moment at last.
+#[derive(Debug, Default)]
+struct LongWaitCounter(Mutex<Vec<Instant>>);
+
+impl WaitObserver for LongWaitCounter {
+    fn still_waiting(&self, since: Instant) {
+        self.0.lock().unwrap().push(since);
+    }
+}
+
+#[test]
+fn a_long_wait_is_reported_every_second_and_a_short_one_is_not() {
+    let (mut stream, mut peer) = pair();
+    let told = Arc::new(LongWaitCounter::default());
+    stream.set_wait_observer(told.clone());
+    peer.write_all(b"x").unwrap();
+    assert_eq!(stream.read(&mut [0; 10]).unwrap(), 1);
+    assert!(told.0.lock().unwrap().is_empty());
+    let began = Instant::now();
+    stream.set_deadline(Deadline::after(Duration::from_millis(2500)));
+    let error = stream.read(&mut [0; 10]).unwrap_err();
+    assert!(failure::is_deadline(&error), "{error}");
+    let took = began.elapsed();
+    assert!((2400..5000).contains(&took.as_millis()), "{took:?}");
+    let told = told.0.lock().unwrap();
+    assert_eq!(told.len(), 2, "after one second and after two");
+    assert!(told.iter().all(|since| *since <= began + Duration::from_millis(100)), "{told:?}, {began:?}");
+}
+
+#[test]
+fn a_write_that_nobody_reads_is_reported() {
+    let (mut stream, _peer) = pair();
+    let told = Arc::new(LongWaitCounter::default());
+    stream.set_wait_observer(told.clone());
+    stream.set_deadline(Deadline::after(Duration::from_millis(4500)));
+    stream.write_all(&vec![0; 50_000_000], &[]).unwrap_err();
+    assert!(!told.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn reports_of_waits_cost_no_system_call_but_one_for_each_direction() {
+    let (mut stream, mut peer) = pair();
+    stream.set_wait_observer(Arc::new(LongWaitCounter::default()));
+    for limit in [None, Some(Duration::from_secs(60)), None] {
+        for _ in 0..100 {
+            stream.set_deadline(Deadline::after_option(limit));
+            stream.write_all(b"ask", &[]).unwrap();
+            peer.write_all(b"answer").unwrap();
+            assert_eq!(stream.read(&mut [0; 10]).unwrap(), 6);
+        }
+    }
+    assert_eq!(stream.socket_mut().calls, 600 + 2);
 }

@@ -3,6 +3,7 @@
 mod discovery;
 mod failover;
 mod fork;
+mod frozen;
 mod hostile;
 mod pool_events;
 mod threads;

@@ -54,7 +54,7 @@ impl OneProxy {
     fn connect(&self, login: &str) -> Result<Transport, Error> {
         let address = ServerAddress::Tcp { host: "db.example.com".to_owned(), port: 27017 };
         let deadline = Deadline::after(Duration::from_secs(5)).named("connectTimeoutMS");
-        Transport::connect(&address, &self.route(login), None, deadline)
+        Transport::connect(&address, &self.route(login), None, deadline, None)
     }
 }
 
@@ -184,7 +184,7 @@ fn a_proxy_that_stalls_costs_the_limit() {
         let address = ServerAddress::Tcp { host: "db.example.com".to_owned(), port: 27017 };
         let deadline = Deadline::after(Duration::from_millis(150)).named("connectTimeoutMS");
         let began = Instant::now();
-        let error = Transport::connect(&address, &proxy.route(""), None, deadline).unwrap_err();
+        let error = Transport::connect(&address, &proxy.route(""), None, deadline, None).unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
         is_failure_of_proxy(&error, proxy.port);
         assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error}");
@@ -203,7 +203,7 @@ fn a_proxy_that_cannot_be_reached() {
     let options = ClientOptions::parse("mongodb://db.example.com/?proxyHost=no-such-proxy.invalid").unwrap();
     let address = &options.hosts()[0];
     let deadline = Deadline::after(Duration::from_secs(20));
-    let error = Transport::connect(address, &Route::of(&options), None, deadline).unwrap_err();
+    let error = Transport::connect(address, &Route::of(&options), None, deadline, None).unwrap_err();
     assert_eq!((error.stage(), error.labels().len()), (Stage::Dns, 0), "{error}");
     assert!(error.message().contains("SOCKS5 proxy no-such-proxy.invalid:1080"), "{error}");
 }

@@ -10,7 +10,7 @@ use std::{fs, thread};
 
 use bson::{Document, doc};
 
-use super::{Scratch, require};
+use super::{Scratch, require, unix_path};
 use crate::wire;
 
 /// A running mongod. It ends when this value is dropped, and also when the test process ends in any other way.
@@ -131,6 +131,22 @@ impl Mongod {
         log_of(self.scratch.path())
     }
 
+    /// Stops it where it is (SIGSTOP): its host goes on taking connections and what is sent on them, and nothing answers.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn freeze(&self) {
+        signal(self.scratch.path(), "STOP");
+    }
+
+    /// Lets it go on after [`Mongod::freeze`].
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn thaw(&self) {
+        signal(self.scratch.path(), "CONT");
+    }
+
     /// Runs a command on a connection of its own, without login (so, with `--auth`, by the localhost exception).
     ///
     /// # Panics
@@ -220,6 +236,14 @@ fn spawn(version: &str, launcher: &Path, args: &[&str]) -> Result<Mongod, String
     Ok(Mongod { version: version.to_owned(), port, child, scratch })
 }
 
+/// Sends a signal to the mongod whose folder this is.
+pub(super) fn signal(folder: &Path, signal: &str) {
+    let script = r#"kill "-$1" "$(cat "$2")""#;
+    let file = unix_path(&folder.join("pid"));
+    let sent = Command::new("sh").args(["-c", script, "signal", signal, &file]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "the mongod in {file} could not be sent {signal}");
+}
+
 fn log_of(folder: &Path) -> String {
     let log = fs::read(folder.join("log")).unwrap_or_default();
     String::from_utf8_lossy(&log).into_owned()
@@ -242,6 +266,7 @@ pub const ROOT: (&str, &str) = ("root", "pencil");
 const WATCH: &str = r#"
 "$@" &
 mongod=$!
+echo $mongod >"$SCRATCH/pid"
 exec 3<&0 2>/dev/null
 (read -r _ <&3; kill -9 $mongod 2>/dev/null) &
 watcher=$!

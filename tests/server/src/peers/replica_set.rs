@@ -9,8 +9,8 @@ use std::{fs, io, thread};
 
 use bson::{Bson, Document, doc};
 
-use super::mongod::launcher;
-use super::{ROOT, Scratch, free_port, unix_path};
+use super::mongod::{self, launcher};
+use super::{ROOT, Scratch, free_port};
 use crate::answers::truth;
 use crate::fault_proxy::FaultProxy;
 use crate::forward::{Upstream, UpstreamConnection};
@@ -457,14 +457,7 @@ impl Member {
     }
 
     fn signal(&self, signal: &str) {
-        let script = r#"kill "-$1" "$(cat "$2")""#;
-        let file = unix_path(&self.scratch.path().join("pid"));
-        let sent = Command::new("sh").args(["-c", script, "signal", signal, &file]).status();
-        assert!(
-            sent.is_ok_and(|status| status.success()),
-            "the member on port {} could not be sent {signal}",
-            self.port
-        );
+        mongod::signal(self.scratch.path(), signal);
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
