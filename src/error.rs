@@ -522,11 +522,17 @@ impl Error {
             return self;
         }
         let message = "timeoutMS ran out while the server worked on the command (MaxTimeMSExpired)";
-        let mut error = Error::new(Kind::Timeout, Stage::Command, message);
+        let elapsed = self.context.elapsed;
+        let mut error = self.into_cause_of(Error::new(Kind::Timeout, Stage::Command, message));
+        error.context.elapsed = elapsed;
+        error
+    }
+
+    /// The other error with this one as its cause, and with its labels, server and collection.
+    pub(crate) fn into_cause_of(self, mut error: Error) -> Self {
         error.context.labels.clone_from(&self.context.labels);
         error.context.address.clone_from(&self.context.address);
         error.context.namespace.clone_from(&self.context.namespace);
-        error.context.elapsed = self.context.elapsed;
         error.with_source(self)
     }
 

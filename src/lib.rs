@@ -33,9 +33,9 @@
 //! | `pool`, `server`, `topology` | what is known about the servers, which of them an operation goes to, and which of its connections |
 //! | `client`, `cursor`, `collection`, `database` | `client/execute.rs` runs an operation from the choice of a server to the reply; the rest is the public face |
 //!
-//! On a connection that is open, `database.run_command(..).run()` reaches the call that writes to the socket through four
-//! functions: `RunCommand::run`, `ClientInner::execute`, `Connection::run` and `Transport::write_all`. With a pool that has no
-//! connection yet, six functions lead from the check-out to the step of the authentication: `Pool::check_out`,
+//! On a connection that is open, `database.run_command(..).run()` reaches the call that writes to the socket through five
+//! functions: `RunCommand::run`, `ClientInner::execute`, `ClientInner::attempt`, `Connection::run` and `Transport::write_all`. With a
+//! pool that has no connection yet, six functions lead from the check-out to the step of the authentication: `Pool::check_out`,
 //! `ConnectionFactory::authenticate`, `Handshake::authenticate`, `conversation::authenticate`, `Sasl::step` and `Scram::step`.
 //! A test holds each list.
 //!

@@ -1,4 +1,5 @@
-//! How an operation is executed, from the choice of a server to the reply: [`ClientInner::execute`], top to bottom.
+//! How an operation is executed, from the choice of a server to the reply, and again where that may help:
+//! [`ClientInner::execute`], top to bottom.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
+use super::retry::Retries;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
@@ -22,13 +24,27 @@ use crate::wire::{Message, Reply};
 const MAX_TIME: &str = "maxTimeMS";
 
 impl ClientInner {
-    /// Executes an operation, by `deadline` at the latest.
+    /// Executes an operation, by `deadline` at the latest: attempt after attempt, as long as [`Retries`] allows another one.
+    pub(crate) fn execute<O: Operation>(&self, operation: &mut O, deadline: Deadline) -> Result<O::Output> {
+        let mut retries = Retries::new(self.options(), operation);
+        loop {
+            match self.attempt(operation, deadline, &mut retries) {
+                Ok(output) => return Ok(output),
+                Err(error) => {
+                    let pause = retries.after(error, deadline, || self.jitter.next())?;
+                    self.topology().pause(pause);
+                }
+            }
+        }
+    }
+
+    /// Sends an operation once.
     ///
     /// A reply with `ok: 0` is an error; what a reply with `ok: 1` means is up to the operation. Where the server asks for
     /// another login, the connection is logged in again and the command is sent once more.
-    pub(crate) fn execute<O: Operation>(&self, operation: &mut O, deadline: Deadline) -> Result<O::Output> {
+    fn attempt<O: Operation>(&self, operation: &mut O, deadline: Deadline, retries: &mut Retries) -> Result<O::Output> {
         // A server that suits the operation, a connection to it, and the command as this server understands it.
-        let (selected, mut connection) = self.check_out(operation.target(), deadline)?;
+        let (selected, mut connection) = self.check_out(operation.target(), deadline, retries)?;
         let server = &selected.server;
         let mut command = operation.build(connection.description())?;
         let limits_server = self.complete(&mut command, selected.topology_type, connection.description(), deadline)?;
@@ -38,6 +54,7 @@ impl ClientInner {
             connection.recycle(buffer);
         }
 
+        retries.sends();
         let mut logged_in_again = false;
         let reply = loop {
             // Out and back.
@@ -87,7 +104,12 @@ impl ClientInner {
     }
 
     /// A server that suits the target, and a connection to it.
-    fn check_out(&self, target: Target<'_>, operation: Deadline) -> Result<(Selected, PooledConnection)> {
+    fn check_out(
+        &self,
+        target: Target<'_>,
+        operation: Deadline,
+        retries: &mut Retries,
+    ) -> Result<(Selected, PooledConnection)> {
         let selection = self.topology().selection_deadline(operation);
         // With a limit on the whole operation, that one counts; without it, each step has its own.
         let (queue, connect) = match operation.instant() {
@@ -97,7 +119,8 @@ impl ClientInner {
                 (queue, Deadline::NEVER)
             }
         };
-        let mut selected = self.topology().select(target, selection)?;
+        let mut selected = self.topology().select(target, retries.deprioritised(), selection)?;
+        retries.selected(selected.server.address(), selected.topology_type);
         let opened = selected.opened.take();
         // The topology hears of an attempt that failed from the pool.
         let connection = selected.server.check_out(queue, connect, opened).map_err(|failure| failure.error)?;

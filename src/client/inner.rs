@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::retry::Jitter;
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
 use crate::document::NestingLimits;
@@ -22,6 +23,7 @@ pub(crate) struct ClientInner {
     /// What connections to all servers are made with.
     factory: Arc<ConnectionFactory>,
     topology: Topology,
+    pub(super) jitter: Jitter,
     closed: AtomicBool,
     /// The cursors that are open on a server, by their id, so that closing the client can end them.
     cursors: Mutex<HashMap<i64, CursorHandle>>,
@@ -65,6 +67,7 @@ impl ClientInner {
             options,
             factory,
             topology,
+            jitter: Jitter::default(),
             closed: AtomicBool::new(false),
             cursors: Mutex::new(HashMap::new()),
         })

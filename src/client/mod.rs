@@ -1,10 +1,12 @@
 //! The client: the handle on a deployment from which databases and collections are reached.
 //!
-//! [`inner`] is what the clones of a client share, [`execute`] how an operation is sent, and [`monitoring`] reports it.
+//! [`inner`] is what the clones of a client share, [`execute`] how an operation is sent, [`retry`] whether
+//! it is sent again, and [`monitoring`] reports it.
 
 mod execute;
 mod inner;
 mod monitoring;
+mod retry;
 #[cfg(test)]
 mod tests;
 

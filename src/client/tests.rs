@@ -9,7 +9,7 @@ use crate::call_stack;
 /// The README and the crate's documentation name these functions. A closure, or a function that a macro makes and that holds
 /// code of ours, would be listed too.
 #[test]
-fn a_command_passes_through_four_functions_on_its_way_to_the_socket() {
+fn a_command_passes_through_five_functions_on_its_way_to_the_socket() {
     let server = FakeServer::builder().start();
     let client = Client::with_uri_str(server.uri()).unwrap();
     client.ping().unwrap();
@@ -19,7 +19,9 @@ fn a_command_passes_through_four_functions_on_its_way_to_the_socket() {
     });
     println!("{}", functions.join("\n"));
     let names: Vec<String> = functions.iter().map(|function| short_name(function)).collect();
-    assert_eq!(names, ["RunCommand::run", "ClientInner::execute", "Connection::run", "Transport::write_all"]);
+    let expected =
+        ["RunCommand::run", "ClientInner::execute", "ClientInner::attempt", "Connection::run", "Transport::write_all"];
+    assert_eq!(names, expected);
 }
 
 /// `Type::function`, without modules and without the `impl` that names the type where it is in another module.

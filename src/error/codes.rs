@@ -23,3 +23,8 @@ pub(crate) const ATLAS_ERROR: i32 = 8000;
 pub(crate) const FIELD_MISSING: i32 = 40414;
 /// A command has a field that it does not know.
 pub(crate) const FIELD_UNKNOWN: i32 = 40415;
+/// The set cannot tell yet what a majority of its members has.
+pub(crate) const READ_CONCERN_MAJORITY_NOT_AVAILABLE_YET: i32 = 134;
+/// Errors that are likely to pass, so that a read, or a numbered write on a server before MongoDB 4.4, is tried again: no host, no
+/// way to it, or none in time (6, 7, 89, 262, 9001), and a member that changes its state or ends.
+pub(crate) const TRANSIENT: [i32; 12] = [6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436];

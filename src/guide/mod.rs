@@ -14,6 +14,9 @@ pub mod tls {}
 #[doc = include_str!("deployments.md")]
 pub mod deployments {}
 
+#[doc = include_str!("retries.md")]
+pub mod retries {}
+
 #[doc = include_str!("srv.md")]
 pub mod srv {}
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bson::raw::cstr;
 use bson::{RawBson, rawdoc};
 
-use super::{Command, Namespace, Operation, Target};
+use super::{Access, Command, Namespace, Operation, Target};
 use crate::deadline::whole_millis;
 use crate::description::{ServerDescription, WireVersion};
 use crate::error::Result;
@@ -34,6 +34,10 @@ impl Operation for GetMore<'_> {
 
     fn namespace(&self) -> Option<Namespace<'_>> {
         Some(self.namespace)
+    }
+
+    fn access(&self) -> Access {
+        Access::Read
     }
 
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {

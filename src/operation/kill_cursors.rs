@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::{RawArrayBuf, rawdoc};
 
-use super::{Command, Namespace, Operation, Target};
+use super::{Access, Command, Namespace, Operation, Target};
 use crate::description::ServerDescription;
 use crate::error::Result;
 use crate::options::ServerAddress;
@@ -26,6 +26,10 @@ impl Operation for KillCursors<'_> {
 
     fn namespace(&self) -> Option<Namespace<'_>> {
         Some(self.namespace)
+    }
+
+    fn access(&self) -> Access {
+        Access::Read
     }
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {

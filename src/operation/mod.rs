@@ -41,9 +41,16 @@ pub(crate) trait Operation {
     fn target(&self) -> Target<'_>;
 
     /// Whether it may be sent a second time after a failure that leaves open whether the server has run it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "decides which operations are retried, and none is so far"))]
     fn retry(&self) -> Retry {
         Retry::Never
+    }
+
+    /// Which options allow that it is sent again after a server has refused it, unread, because of overload.
+    fn access(&self) -> Access {
+        match self.retry() {
+            Retry::Read => Access::Read,
+            Retry::Write | Retry::Never => Access::Write,
+        }
     }
 
     /// The collection it is about, for errors.
@@ -89,6 +96,17 @@ pub(crate) enum Retry {
     Read,
     /// It writes, and the server can recognise it by its transaction number (`retryWrites`).
     Write,
+}
+
+/// What an operation does to the data, as far as the driver knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It reads (`retryReads`).
+    Read,
+    /// It writes (`retryWrites`).
+    Write,
+    /// It is a command of the program's, which is not looked at (both options).
+    Unknown,
 }
 
 /// A command as its operation built it. `client/execute.rs` adds what depends on the client and the moment.

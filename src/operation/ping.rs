@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bson::raw::cstr;
 
 use super::body::Body;
-use super::{Command, Operation, Target};
+use super::{Access, Command, Operation, Target};
 use crate::description::ServerDescription;
 use crate::error::Result;
 use crate::options::ServerAddress;
@@ -19,6 +19,10 @@ impl Operation for Ping {
 
     fn target(&self) -> Target<'_> {
         Target::Writable
+    }
+
+    fn access(&self) -> Access {
+        Access::Unknown
     }
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::RawDocument;
 
-use super::{Command, CursorReply, Operation, Target};
+use super::{Access, Command, CursorReply, Operation, Target};
 use crate::description::ServerDescription;
 use crate::error::{Error, Result};
 use crate::options::{ReadPreference, ServerAddress};
@@ -46,6 +46,10 @@ impl Operation for RunCommand<'_> {
         Target::of(self.read_preference)
     }
 
+    fn access(&self) -> Access {
+        Access::Unknown
+    }
+
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let command = Command::new(self.name, self.database, self.command.to_owned());
         Ok(Command { read_preference: self.read_preference, ..command })
@@ -64,6 +68,10 @@ impl Operation for RunCursorCommand<'_> {
 
     fn target(&self) -> Target<'_> {
         self.0.target()
+    }
+
+    fn access(&self) -> Access {
+        self.0.access()
     }
 
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {

@@ -705,7 +705,7 @@ impl ClientOptionsBuilder {
         }
     }
 
-    /// Whether to run a read again after a network error (`retryReads`). Nothing is retried yet.
+    /// Whether to run a read again after an error that is likely to pass (`retryReads`). Without it, yes.
     pub fn retry_reads(self, retry: bool) -> Self {
         self.bool(OptionId::RetryReads, retry)
     }
@@ -715,12 +715,14 @@ impl ClientOptionsBuilder {
         self.bool(OptionId::RetryWrites, retry)
     }
 
-    /// How often to try again on an overloaded server (`maxAdaptiveRetries`). Nothing is retried yet.
+    /// How often an operation is tried again once a server has reported that it is overloaded (`maxAdaptiveRetries`). Without it,
+    /// twice.
     pub fn max_adaptive_retries(self, count: u32) -> Self {
         self.number(OptionId::MaxAdaptiveRetries, count)
     }
 
-    /// Whether to prefer another server after one was overloaded (`enableOverloadRetargeting`). Nothing is retried yet.
+    /// Whether an operation that an overloaded server refused goes to another server, if one suits (`enableOverloadRetargeting`).
+    /// Without it, no: with `primaryPreferred`, more reads would go to secondaries, whose data may be older.
     pub fn enable_overload_retargeting(self, enable: bool) -> Self {
         self.bool(OptionId::EnableOverloadRetargeting, enable)
     }

@@ -474,10 +474,9 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "retryReads",
         ValueKind::Bool,
         "retry_reads",
-        "Whether to run a read again after a network error.",
+        "Whether to run a read again after an error that is likely to pass.",
     )
-    .default(DefaultValue::Words("true, once retries are built"))
-    .no_effect_yet("nothing is retried yet"),
+    .default(DefaultValue::Bool(true)),
     query(
         OptionId::RetryWrites,
         "retryWrites",
@@ -494,8 +493,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "max_adaptive_retries",
         "How often to try again on an overloaded server.",
     )
-    .default(DefaultValue::Number(2))
-    .no_effect_yet("nothing is retried yet"),
+    .default(DefaultValue::Number(2)),
     query(
         OptionId::EnableOverloadRetargeting,
         "enableOverloadRetargeting",
@@ -503,8 +501,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "enable_overload_retargeting",
         "Whether to prefer another server after one was overloaded.",
     )
-    .default(DefaultValue::Bool(false))
-    .no_effect_yet("nothing is retried yet"),
+    .default(DefaultValue::Bool(false)),
     query(
         OptionId::Compressors,
         "compressors",

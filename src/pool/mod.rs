@@ -118,7 +118,7 @@ pub(crate) struct CheckOutFailure {
     pub(crate) error: Error,
     /// The attempt to connect that failed; `None` where there was no attempt, and where it ended before a load balancer had
     /// named the service, so that nothing follows from it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the observer is told before; retries will look at it"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the observer is told before"))]
     pub(crate) attempt: Option<FailedAttempt>,
 }
 

@@ -21,7 +21,7 @@ mod tests;
 mod transition;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bson::RawDocument;
 use bson::oid::ObjectId;
@@ -35,7 +35,7 @@ use crate::error::{Error, Kind, Result, Stage};
 use crate::event::sdam;
 use crate::fork;
 use crate::operation::Target;
-use crate::options::ClientOptions;
+use crate::options::{ClientOptions, ServerAddress};
 use crate::server::Server;
 
 pub(crate) use inline::Selected;
@@ -100,14 +100,19 @@ impl Topology {
             .earliest(operation)
     }
 
-    /// A server that suits the target, by `limit` at the latest.
-    pub(crate) fn select(&self, target: Target<'_>, limit: Deadline) -> Result<Selected> {
+    /// A server that suits the target, by `limit` at the latest. Of the servers that are `deprioritised` only if no other one suits.
+    pub(crate) fn select(
+        &self,
+        target: Target<'_>,
+        deprioritised: &[ServerAddress],
+        limit: Deadline,
+    ) -> Result<Selected> {
         let shared = self.shared();
         match target {
-            Target::Writable => inline::select(shared, Criteria::Write, &[], limit),
-            Target::Readable(preference) => inline::select(shared, Criteria::Read(preference), &[], limit),
+            Target::Writable => inline::select(shared, Criteria::Write, deprioritised, limit),
+            Target::Readable(preference) => inline::select(shared, Criteria::Read(preference), deprioritised, limit),
             Target::ReadableAndWritable(preference) => {
-                inline::select(shared, Criteria::ReadAndWriteResult(preference), &[], limit)
+                inline::select(shared, Criteria::ReadAndWriteResult(preference), deprioritised, limit)
             }
             Target::Pinned(address) => {
                 let selected = inline::select_address(shared, address)?;
@@ -150,6 +155,13 @@ impl Topology {
                 .with_hint("name a member that holds data; to ask an arbiter about itself, leave the user name out"));
         }
         Ok(())
+    }
+
+    /// Waits for this time, or until the client is closed.
+    pub(crate) fn pause(&self, time: Duration) {
+        if !time.is_zero() {
+            self.shared().pause(time);
+        }
     }
 
     /// Ends every connection and every wait.

@@ -8,7 +8,7 @@ use super::transition::{self, OperationFailure, Outcome, Update};
 use crate::description::ServerDescription;
 use crate::error::Error;
 use crate::event::EventQueue;
-use crate::locks::lock;
+use crate::locks::{lock, unpoisoned};
 #[cfg(test)]
 use crate::options::ServerAddress;
 use crate::pool::PoolObserver;
@@ -116,6 +116,19 @@ impl Shared {
         let aftermath = self.carry_out(&mut state, update);
         drop(state);
         self.finish(aftermath);
+    }
+
+    /// Waits for this time, or until the client is closed.
+    pub(super) fn pause(&self, time: Duration) {
+        let end = Instant::now() + time;
+        let mut state = self.lock();
+        while !state.closed {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = unpoisoned(self.changed.wait_timeout(state, left)).0;
+        }
     }
 
     /// Ends every connection and every wait.

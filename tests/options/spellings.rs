@@ -128,7 +128,7 @@ fn common_connection_strings_are_accepted() {
         "mongodb://u:p@h:27017/app?replicaSet=rs0&w=majority&journal=true&retryWrites=true&retryReads=true\
          &readPreference=secondaryPreferred&localThresholdMS=20&heartbeatFrequencyMS=5000&authSource=admin",
     );
-    assert_eq!(kinds(&set), [WarningKind::NoEffect; 2]);
+    assert_eq!(kinds(&set), [WarningKind::NoEffect; 1]);
     assert_eq!(set.replica_set(), Some("rs0"));
     assert!(set.check_supported().is_ok());
     let no_retries = parse("mongodb://h/?retryWrites=false");

@@ -27,6 +27,16 @@ fn crud() {
 }
 
 #[test]
+fn retryable_reads() {
+    unified::run_all("retryable-reads/tests/unified", 45);
+}
+
+#[test]
+fn client_backpressure() {
+    unified::run_all("client-backpressure/tests", 3);
+}
+
+#[test]
 fn run_command() {
     unified::run_all("run-command/tests/unified", 2);
 }

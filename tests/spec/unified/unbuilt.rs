@@ -147,14 +147,13 @@ fn mentions(value: &Bson, id: &str) -> bool {
     }
 }
 
-/// Whether a fail point breaks a command in a way that the driver must try it again, and a client that may do so is at work. A
+/// Whether a fail point breaks a write in a way that the driver must try it again, and a client that may do so is at work. A
 /// standalone's writes are never tried again.
 fn needs_retries(entities: &[Entity], operations: &[Document], topology: &str) -> bool {
-    let at_work = || operations.iter().filter_map(|operation| client_of(entities, operation.get_str("object").ok()?));
-    let may = |option: &str| at_work().any(|client| !says_no(&client.uri_options, option));
-    let breaks = |commands: &[&str]| operations.iter().any(|operation| breaks_one_of(operation, commands));
-    let breaks_a_write = topology != "single" && breaks(RETRYABLE_WRITES);
-    (breaks(RETRYABLE_READS) && may("retryReads")) || (breaks_a_write && may("retryWrites"))
+    let mut at_work = operations.iter().filter_map(|operation| client_of(entities, operation.get_str("object").ok()?));
+    topology != "single"
+        && operations.iter().any(breaks_a_write)
+        && at_work.any(|client| !says_no(&client.uri_options, "retryWrites"))
 }
 
 /// The client that an entity comes from.
@@ -169,16 +168,17 @@ fn says_no(options: &Document, key: &str) -> bool {
     options.get_bool(key).is_ok_and(|on| !on)
 }
 
-fn breaks_one_of(operation: &Document, retryable: &[&str]) -> bool {
+fn breaks_a_write(operation: &Document) -> bool {
     let point = operation.get_document("arguments").and_then(|arguments| arguments.get_document("failPoint"));
     let Ok(point) = point.ok().filter(|_| is_named(operation, "failPoint")).ok_or(()) else { return false };
     // A fail point of writes that the server numbers, which it does so that they can be tried again.
     if point.get_str("configureFailPoint").is_ok_and(|name| name == "onPrimaryTransactionalWrite") {
-        return retryable == RETRYABLE_WRITES;
+        return true;
     }
     let Ok(data) = point.get_document("data") else { return false };
     let commands = data.get_array("failCommands").map(Vec::as_slice).unwrap_or_default();
-    let concerned = commands.iter().any(|command| command.as_str().is_some_and(|name| retryable.contains(&name)));
+    let concerned =
+        commands.iter().any(|command| command.as_str().is_some_and(|name| RETRYABLE_WRITES.contains(&name)));
     let concern_error = data.get_document("writeConcernError");
     let codes = [data.get_i32("errorCode").ok(), concern_error.ok().and_then(|error| error.get_i32("code").ok())];
     let code_is_retryable = codes.into_iter().flatten().any(|code| RETRYABLE_CODES.contains(&code));
@@ -209,8 +209,6 @@ fn collect_nested(value: &Bson, found: &mut Vec<Document>) {
     }
 }
 
-const RETRYABLE_READS: &[&str] =
-    &["find", "aggregate", "count", "distinct", "listDatabases", "listCollections", "listIndexes"];
 const RETRYABLE_WRITES: &[&str] = &["insert", "update", "delete", "findAndModify", "findandmodify"];
 /// The codes after which the Retryable Reads and Writes specifications have a command tried again.
 const RETRYABLE_CODES: &[i32] = &[6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436];

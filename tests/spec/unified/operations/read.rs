@@ -139,10 +139,13 @@ fn estimated_document_count(collection: &Collection<Document>, arguments: &mut A
     value(results::count(action.run()?))
 }
 
-/// The helper of old, which drivers no longer have; it is run as a command.
+/// The helper of old, which drivers no longer have. Without conditions it is the estimate; with them it is run as a command.
 fn count(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
-    let mut command = doc! {"count": collection.name()};
-    command.insert("query", arguments.document("filter")?.unwrap_or_default());
+    let filter = arguments.document("filter")?.unwrap_or_default();
+    if filter.is_empty() {
+        return estimated_document_count(collection, arguments);
+    }
+    let mut command = doc! {"count": collection.name(), "query": filter};
     for key in ["collation", "comment", "hint", "limit", "skip", "maxTimeMS"] {
         if let Some(argument) = arguments.any(key)? {
             command.insert(key, argument);
