@@ -18,6 +18,7 @@ use crate::operation::body::not_bson;
 use crate::operation::get_more::GetMore;
 use crate::operation::kill_cursors::KillCursors;
 use crate::operation::reply::malformed;
+use crate::session::{OperationSession, ServerSession};
 use crate::wire::Reply;
 
 /// How long a dropped cursor waits for the server to confirm its end.
@@ -75,6 +76,8 @@ pub struct Cursor<T> {
     id: i64,
     /// Where it is. `None` for a cursor on nothing.
     handle: Option<CursorHandle>,
+    /// The session that the driver took for it, as long as it is open.
+    session: Option<ServerSession>,
     batch: Batch,
     settings: CursorSettings,
     failed: bool,
@@ -122,7 +125,12 @@ struct Batch {
 
 impl<T> Cursor<T> {
     /// A cursor from the reply that opened it.
-    pub(crate) fn new(client: &Client, opened: CursorReply, settings: CursorSettings) -> Result<Self> {
+    pub(crate) fn new(
+        client: &Client,
+        opened: CursorReply,
+        settings: CursorSettings,
+        session: OperationSession<'_>,
+    ) -> Result<Self> {
         let CursorReply { reply, server } = opened;
         let batch = read_batch(reply.document(), "firstBatch").map_err(|error| error.with_address(&server))?;
         let (database, collection) =
@@ -131,13 +139,16 @@ impl<T> Cursor<T> {
             })?;
         let handle = CursorHandle::new(database, collection, server);
         let (id, rest) = (batch.id, batch.documents);
+        let mut server_session = None;
         if id != 0 {
             client.inner().cursor_opened(id, handle.clone());
+            server_session = session.into_server_session();
         }
         Ok(Cursor {
             client: client.clone(),
             id,
             handle: Some(handle),
+            session: server_session,
             batch: Batch { reply: Some(reply), current: 0..0, rest },
             settings,
             failed: false,
@@ -151,6 +162,7 @@ impl<T> Cursor<T> {
             client: client.clone(),
             id: 0,
             handle: None,
+            session: None,
             batch: Batch { reply: None, current: 0..0, rest: 0..0 },
             settings: CursorSettings::default(),
             failed: false,
@@ -287,6 +299,7 @@ impl<T> Cursor<T> {
             client: self.client.clone(),
             id,
             handle: self.handle.take(),
+            session: self.session.take(),
             batch: Batch {
                 reply: self.batch.reply.take(),
                 current: self.batch.current.clone(),
@@ -348,7 +361,11 @@ impl<T> Cursor<T> {
             comment: self.settings.comment.as_ref(),
             reply_buffer: self.batch.reply.take().map(Reply::into_buffer),
         };
-        let reply = match self.client.inner().execute(&mut get_more, deadline) {
+        let inner = self.client.inner();
+        let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
+        let outcome = inner.execute(&mut get_more, &mut session, deadline);
+        self.session = session.into_server_session();
+        let reply = match outcome {
             Ok(reply) => reply,
             Err(error) => {
                 // A server that replied has closed the cursor itself; behind a broken connection it may still hold it.
@@ -367,15 +384,23 @@ impl<T> Cursor<T> {
         } else if id != self.id {
             // Servers that speak the protocol beside MongoDB keep state in it: the last one counts.
             let handle = self.handle.clone();
-            self.ended();
+            self.client.inner().cursor_ended(self.id);
             self.id = id;
             handle.into_iter().for_each(|handle| self.client.inner().cursor_opened(id, handle));
         }
         Ok(())
     }
 
+    /// The server no longer holds it, so nothing needs its session.
     fn ended(&mut self) {
         self.client.inner().cursor_ended(std::mem::take(&mut self.id));
+        self.give_session_back();
+    }
+
+    fn give_session_back(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.client.inner().sessions().give_back(session);
+        }
     }
 }
 
@@ -400,12 +425,14 @@ impl<T> Drop for Cursor<T> {
         if self.id == 0 || std::thread::panicking() {
             return;
         }
-        let ids = [self.id];
-        self.ended();
         let inner = self.client.inner();
+        let ids = [std::mem::take(&mut self.id)];
+        inner.cursor_ended(ids[0]);
+        // Given back after the command, or at once if there is none.
+        let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
         let Some(handle) = self.handle.as_ref().filter(|handle| handle.is_ours() && !inner.is_closed()) else { return };
         let mut kill = KillCursors { namespace: handle.namespace(), server: &handle.server, ids: &ids };
-        if let Err(error) = inner.execute(&mut kill, Deadline::after(KILL_LIMIT)) {
+        if let Err(error) = inner.execute(&mut kill, &mut session, Deadline::after(KILL_LIMIT)) {
             log::debug!("the cursor was left to the server's own time limit: {error}");
         }
     }

@@ -380,9 +380,8 @@ impl ListDatabases<'_> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<DatabaseSpecification>> {
-        let inner = self.client.inner();
         let mut list = databases::ListDatabases { name_only: false, options: &self.options };
-        inner.execute(&mut list, inner.operation_deadline())
+        self.client.execute(&mut list, None)
     }
 }
 
@@ -403,9 +402,8 @@ impl ListDatabaseNames<'_> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<String>> {
-        let inner = self.client.inner();
         let mut list = databases::ListDatabases { name_only: true, options: &self.options };
-        let listed = inner.execute(&mut list, inner.operation_deadline())?;
+        let listed = self.client.execute(&mut list, None)?;
         Ok(listed.into_iter().map(|database| database.name).collect())
     }
 }
@@ -438,7 +436,8 @@ impl RunCommand<'_> {
     pub fn run(self) -> Result<Document> {
         let inner = self.database.0.client.inner();
         let mut command = self.operation()?;
-        let CursorReply { reply, server } = inner.execute(&mut command, inner.operation_deadline())?;
+        let mut session = self.database.0.client.operation_session(None)?;
+        let CursorReply { reply, server } = inner.execute(&mut command, &mut session, inner.operation_deadline())?;
         let decoded = decode_reply(reply.document(), inner.nesting_limits());
         decoded.map_err(|error| error.with_address(&server))
     }
@@ -450,7 +449,8 @@ impl RunCommand<'_> {
     pub fn run_raw(self) -> Result<RawDocumentBuf> {
         let inner = self.database.0.client.inner();
         let mut command = self.operation()?;
-        let CursorReply { reply, .. } = inner.execute(&mut command, inner.operation_deadline())?;
+        let mut session = self.database.0.client.operation_session(None)?;
+        let CursorReply { reply, .. } = inner.execute(&mut command, &mut session, inner.operation_deadline())?;
         Ok(reply.document().to_owned())
     }
 
@@ -504,7 +504,9 @@ impl RunCursorCommand<'_> {
         let command = self.command?;
         let command = run_command::RunCommand::new(name, &command, preference)?;
         let mut command = run_command::RunCursorCommand(command);
-        Cursor::new(client, client.inner().execute(&mut command, client.inner().operation_deadline())?, settings)
+        let mut session = client.operation_session(None)?;
+        let opened = client.inner().execute(&mut command, &mut session, client.inner().operation_deadline())?;
+        Cursor::new(client, opened, settings, session)
     }
 }
 
@@ -575,7 +577,9 @@ fn list_collections(
         ..CursorSettings::default()
     };
     let mut list = collections::ListCollections { database: database.checked_name()?, name_only, options };
-    Cursor::new(client, client.inner().execute(&mut list, client.inner().operation_deadline())?, settings)
+    let mut session = client.operation_session(None)?;
+    let opened = client.inner().execute(&mut list, &mut session, client.inner().operation_deadline())?;
+    Cursor::new(client, opened, settings, session)
 }
 
 /// The action that [`Database::create_collection`] makes.
@@ -600,8 +604,7 @@ impl CreateCollection<'_> {
         check_collection_name(&self.name)?;
         let namespace = Namespace { database: self.database.checked_name()?, collection: &self.name };
         let mut create = collections::CreateCollection { namespace, options: &self.options };
-        let inner = self.database.0.client.inner();
-        inner.execute(&mut create, inner.operation_deadline())
+        self.database.0.client.execute(&mut create, None)
     }
 }
 
@@ -624,7 +627,6 @@ impl DropDatabase<'_> {
     pub fn run(mut self) -> Result<()> {
         self.database.0.defaults.fill_in_write(&mut self.options.write_concern);
         let mut drop = databases::DropDatabase { database: self.database.checked_name()?, options: &self.options };
-        let inner = self.database.0.client.inner();
-        inner.execute(&mut drop, inner.operation_deadline())
+        self.database.0.client.execute(&mut drop, None)
     }
 }

@@ -3,8 +3,10 @@
 //! A child of `fork` has copies of its parent's sockets, and must not use them. The process id would distinguish them,
 //! at the cost of a third system call for every command; so the C library counts the forks instead.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock};
+
+use crate::locks;
 
 /// How often, on the way from the process that first asked to this one, there was a fork; or [`UNWATCHED`].
 static FORKS: AtomicU64 = AtomicU64::new(UNWATCHED);
@@ -22,6 +24,40 @@ pub(crate) fn process() -> u64 {
     match FORKS.load(Ordering::Relaxed) {
         UNWATCHED => u64::from(std::process::id()),
         forks => forks,
+    }
+}
+
+/// A value under a lock that each process has for itself: a child begins with the value's default.
+///
+/// A child must not even lock what its parent had: a thread that does not exist in the child may hold that lock for ever.
+pub(crate) struct PerProcess<T> {
+    process: u64,
+    value: Arc<Mutex<T>>,
+    child: OnceLock<Box<PerProcess<T>>>,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub(crate) fn new() -> Self {
+        PerProcess { process: process(), value: Arc::default(), child: OnceLock::new() }
+    }
+
+    /// Locks the value of this process.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        let process = process();
+        let mut node = self;
+        while node.process != process {
+            node = node.child.get_or_init(|| Box::new(PerProcess::new()));
+        }
+        locks::lock(&node.value)
+    }
+}
+
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        // What a thread of the parent was about to change is not taken apart, but left as it is.
+        if self.process != process() && self.value.try_lock().is_err() {
+            std::mem::forget(self.value.clone());
+        }
     }
 }
 

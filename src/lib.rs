@@ -102,6 +102,7 @@ mod resolver;
 mod secret;
 mod secret_file;
 mod server;
+mod session;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 mod single_flight;
 mod specification;
@@ -115,7 +116,7 @@ mod wire;
 
 #[cfg(feature = "aws")]
 pub use auth::aws_source_report;
-pub use client::Client;
+pub use client::{Client, ClientSession};
 pub use collection::{Collection, WriteModel};
 pub use credential::{
     AllowedHosts, AwsCredential, AwsCredentialProvider, AwsKeys, AwsSearchFailed, AwsSkipped, AwsSource,
@@ -131,6 +132,7 @@ pub use options::{CollectionOptions, DatabaseOptions, IndexModel};
 pub use policy::SecurityPolicy;
 pub use resolver::{Resolver, SrvRecord};
 pub use secret::Secret;
+pub use session::ClusterTime;
 pub use warning::{Warning, WarningKind};
 
 /// What operations return.
@@ -141,7 +143,7 @@ pub mod results {
 
 /// The client's types under the path that the official driver has for its blocking API.
 pub mod sync {
-    pub use crate::client::Client;
+    pub use crate::client::{Client, ClientSession};
     pub use crate::collection::Collection;
     pub use crate::cursor::Cursor;
     pub use crate::database::Database;
@@ -162,7 +164,7 @@ pub mod sync {
 /// - `NotSupported` for an option that the server at hand is too old for, `InvalidReply` for a reply that breaks the protocol.
 /// - `Closed` after [`Client::close`](crate::Client::close).
 pub mod action {
-    pub use crate::client::Shutdown;
+    pub use crate::client::{Shutdown, StartSession};
     pub use crate::collection::{
         Aggregate, BulkWrite, CountDocuments, CreateIndex, CreateIndexes, Delete, Distinct, DropCollection,
         DropIndexes, EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate,

@@ -13,11 +13,11 @@ use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
 use crate::error::{Error, ErrorKind, Kind, Result, Stage, command_error};
-use crate::event::sdam::TopologyType;
 use crate::handshake::append_server_api;
 use crate::operation::{Command, Namespace, Operation, Target};
 use crate::pool::PooledConnection;
 use crate::server::Server;
+use crate::session::OperationSession;
 use crate::topology::{CommandFailure, Selected, read_preference_document};
 use crate::wire::{Message, Reply};
 
@@ -25,10 +25,16 @@ const MAX_TIME: &str = "maxTimeMS";
 
 impl ClientInner {
     /// Executes an operation, by `deadline` at the latest: attempt after attempt, as long as [`Retries`] allows another one.
-    pub(crate) fn execute<O: Operation>(&self, operation: &mut O, deadline: Deadline) -> Result<O::Output> {
+    /// All attempts run in the same session.
+    pub(crate) fn execute<O: Operation>(
+        &self,
+        operation: &mut O,
+        session: &mut OperationSession<'_>,
+        deadline: Deadline,
+    ) -> Result<O::Output> {
         let mut retries = Retries::new(self.options(), operation);
         loop {
-            match self.attempt(operation, deadline, &mut retries) {
+            match self.attempt(operation, session, deadline, &mut retries) {
                 Ok(output) => return Ok(output),
                 Err(error) => {
                     let pause = retries.after(error, deadline, || self.jitter.next())?;
@@ -42,12 +48,18 @@ impl ClientInner {
     ///
     /// A reply with `ok: 0` is an error; what a reply with `ok: 1` means is up to the operation. Where the server asks for
     /// another login, the connection is logged in again and the command is sent once more.
-    fn attempt<O: Operation>(&self, operation: &mut O, deadline: Deadline, retries: &mut Retries) -> Result<O::Output> {
+    fn attempt<O: Operation>(
+        &self,
+        operation: &mut O,
+        session: &mut OperationSession<'_>,
+        deadline: Deadline,
+        retries: &mut Retries,
+    ) -> Result<O::Output> {
         // A server that suits the operation, a connection to it, and the command as this server understands it.
         let (selected, mut connection) = self.check_out(operation.target(), deadline, retries)?;
         let server = &selected.server;
         let mut command = operation.build(connection.description())?;
-        let limits_server = self.complete(&mut command, selected.topology_type, connection.description(), deadline)?;
+        let limits_server = self.complete(&mut command, &selected, connection.description(), session, deadline)?;
         // A getMore works with what the command that opened its cursor left of the limit.
         let limit_is_ours = limits_server || (command.name == "getMore" && self.limits_operations());
         if let Some(buffer) = command.reply_buffer.take() {
@@ -73,6 +85,11 @@ impl ClientInner {
             };
 
             // What the reply, or its absence, means: for the command, for the server, and for the login.
+            match &received {
+                Ok(reply) => session.replied(reply.document(), &self.sessions),
+                Err(_) if connection.is_broken() => session.mark_dirty(),
+                Err(_) => {}
+            }
             let outcome = received.and_then(|reply| match command_error(reply.document(), Stage::Command) {
                 Some(refused) => Err(refused.with_address(&connection.info().address)),
                 None => Ok(reply),
@@ -153,18 +170,20 @@ impl ClientInner {
     fn complete(
         &self,
         command: &mut Command<'_>,
-        topology_type: TopologyType,
+        selected: &Selected,
         server: &ServerDescription,
+        session: &mut OperationSession<'_>,
         deadline: Deadline,
     ) -> Result<bool> {
         if let Some(preference) = command.read_preference
-            && let Some(document) = read_preference_document(topology_type, server.server_type, preference)
+            && let Some(document) = read_preference_document(selected.topology_type, server.server_type, preference)
         {
             command.body.append(cstr!("$readPreference"), document);
         }
         if let Some(api) = &self.options().server_api {
             append_server_api(&mut command.body, api);
         }
+        session.complete(command, server, selected.session_timeout, &self.sessions)?;
         if !self.limits_operations() || command.name == "getMore" || !command.acknowledged {
             return Ok(false);
         }

@@ -15,6 +15,7 @@ use crate::locks::lock;
 use crate::operation::Namespace;
 use crate::operation::kill_cursors::KillCursors;
 use crate::options::{ClientOptions, DriverInfo, ServerAddress};
+use crate::session::{OperationSession, Sessions};
 use crate::topology::Topology;
 
 /// The state that all clones of a client share.
@@ -24,6 +25,7 @@ pub(crate) struct ClientInner {
     factory: Arc<ConnectionFactory>,
     topology: Topology,
     pub(super) jitter: Jitter,
+    pub(super) sessions: Sessions,
     closed: AtomicBool,
     /// The cursors that are open on a server, by their id, so that closing the client can end them.
     cursors: Mutex<HashMap<i64, CursorHandle>>,
@@ -68,6 +70,7 @@ impl ClientInner {
             factory,
             topology,
             jitter: Jitter::default(),
+            sessions: Sessions::new(),
             closed: AtomicBool::new(false),
             cursors: Mutex::new(HashMap::new()),
         })
@@ -79,6 +82,10 @@ impl ClientInner {
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     pub(super) fn factory(&self) -> &ConnectionFactory {
@@ -122,7 +129,7 @@ impl ClientInner {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Ends the open cursors on their servers, within `limit`, and closes every connection. Does nothing the second time.
+    /// Ends the open cursors and the sessions on their servers, within `limit`, and closes every connection. Does nothing the second time.
     pub(super) fn close(&self, limit: Deadline) {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
@@ -135,13 +142,14 @@ impl ClientInner {
         for ((server, database, collection), ids) in groups {
             let namespace = Namespace { database: &database, collection: &collection };
             let mut kill = KillCursors { namespace, server: &server, ids: &ids };
-            if let Err(error) = self.execute(&mut kill, limit) {
+            if let Err(error) = self.execute(&mut kill, &mut OperationSession::Absent, limit) {
                 log::debug!("cursors were left to the server's own time limit: {error}");
                 if limit.expired() {
                     break;
                 }
             }
         }
+        self.end_sessions(limit);
         self.topology.close();
         self.factory.close();
     }

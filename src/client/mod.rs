@@ -1,12 +1,14 @@
 //! The client: the handle on a deployment from which databases and collections are reached.
 //!
 //! [`inner`] is what the clones of a client share, [`execute`] how an operation is sent, [`retry`] whether
-//! it is sent again, and [`monitoring`] reports it.
+//! it is sent again, [`monitoring`] reports it, and [`session`] ties operations together.
 
+mod end_sessions;
 mod execute;
 mod inner;
 mod monitoring;
 mod retry;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -21,14 +23,17 @@ use crate::options::{ClientOptions, DriverInfo, ReadConcern, SelectionCriteria, 
 use crate::warning::{Warning, WarningSink};
 
 pub(crate) use inner::{ClientInner, CursorHandle};
+pub use session::{ClientSession, StartSession};
 
-/// How long [`Client::close`] gives the server to end open cursors.
+/// How long [`Client::close`] gives the servers to end open cursors and sessions.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A handle on a MongoDB deployment, with a pool of connections.
 ///
 /// It is cheap to clone, and every clone shares the pool; many threads may use it at once. It keeps no thread of its own and
-/// connects when it is first used. When the last clone, and the last cursor, is dropped, its sockets are closed.
+/// connects when it is first used. When the last clone, and the last cursor and session, is dropped, its sockets are closed. Before
+/// that the servers are told which sessions have ended, if there is an idle connection to do so, for half a second at most;
+/// [`Client::close`] takes more care.
 ///
 /// It survives `fork`: the child connects anew and leaves its parent's connections and cursors alone. As everywhere, no other
 /// thread may be in the midst of using the client at that moment. `ObjectId::new` counts on from the same place in both, so
@@ -101,7 +106,7 @@ impl Client {
     /// # Errors
     /// [The errors of every action](crate::action#errors).
     pub fn ping(&self) -> Result<()> {
-        self.0.execute(&mut Ping, self.0.operation_deadline())
+        self.execute(&mut Ping, None)
     }
 
     /// What the client knows about its deployment now: the servers, their types and round trip times, and the last error of each.
@@ -201,8 +206,9 @@ impl Client {
         Shutdown { client: self }
     }
 
-    /// Ends open cursors on the server and closes every connection, those in use included. Later operations of this client
-    /// and its clones fail with [`ErrorKind::Shutdown`](crate::error::ErrorKind::Shutdown).
+    /// Ends open cursors and sessions on the servers, within 2 seconds at most, and closes every connection, those in use
+    /// included. Later operations of this client and its clones fail with
+    /// [`ErrorKind::Shutdown`](crate::error::ErrorKind::Shutdown).
     ///
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {

@@ -154,6 +154,7 @@ impl<T: Serialize> BulkWrite<'_, T> {
         }
         let inner = self.collection.client().inner();
         let deadline = inner.operation_deadline();
+        let mut session = self.collection.client().operation_session(None)?;
         let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         for (index, write) in &writes {
             let added = match write {
@@ -164,14 +165,14 @@ impl<T: Serialize> BulkWrite<'_, T> {
                 }
             };
             if let Err(error) = added {
-                return give_up(inner, batch, deadline, error).bulk_write();
+                return give_up(inner, batch, &mut session, deadline, error).bulk_write();
             }
-            send_full(inner, &mut batch, deadline);
+            send_full(inner, &mut batch, &mut session, deadline);
             if batch.has_stopped() {
                 break;
             }
         }
-        send_rest(inner, batch, deadline).bulk_write()
+        send_rest(inner, batch, &mut session, deadline).bulk_write()
     }
 }
 

@@ -161,7 +161,7 @@ fn run<T: DeserializeOwned>(
     let mut find_and_modify =
         FindAndModify { namespace: collection.checked_namespace()?, filter, change, options: &options };
     let inner = collection.client().inner();
-    let reply = inner.execute(&mut find_and_modify, inner.operation_deadline())?;
+    let reply = collection.client().execute(&mut find_and_modify, None)?;
     let Some(CursorReply { reply, server }) = reply else { return Ok(None) };
     let decode = |document| decode_owned(document, inner.nesting_limits());
     let decoded = value(&reply).and_then(|document| document.map(decode).transpose());

@@ -176,8 +176,7 @@ fn create<T>(
     collection.shared.defaults.fill_in_write(&mut options.write_concern);
     let mut create =
         operation::CreateIndexes { namespace: collection.checked_namespace()?, indexes, options: &options };
-    let inner = collection.client().inner();
-    inner.execute(&mut create, inner.operation_deadline())
+    collection.client().execute(&mut create, None)
 }
 
 /// The action that [`Collection::list_indexes`] makes.
@@ -231,8 +230,9 @@ fn list<T>(collection: &Collection<T>, options: &ListIndexesOptions) -> Result<C
         ..CursorSettings::default()
     };
     let mut list = operation::ListIndexes { namespace: collection.checked_namespace()?, options };
-    match client.inner().execute(&mut list, client.inner().operation_deadline()) {
-        Ok(opened) => Cursor::new(client, opened, settings),
+    let mut session = client.operation_session(None)?;
+    match client.inner().execute(&mut list, &mut session, client.inner().operation_deadline()) {
+        Ok(opened) => Cursor::new(client, opened, settings, session),
         Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(Cursor::empty(client)),
         Err(error) => Err(error),
     }
@@ -266,7 +266,6 @@ impl<T> DropIndexes<'_, T> {
         let index = self.index.unwrap_or_else(|| Hint::Name("*".to_owned()));
         let namespace = self.collection.checked_namespace()?;
         let mut drop = operation::DropIndexes { namespace, index: &index, options: &self.options };
-        let inner = self.collection.client().inner();
-        inner.execute(&mut drop, inner.operation_deadline())
+        self.collection.client().execute(&mut drop, None)
     }
 }

@@ -147,7 +147,9 @@ impl<T> Find<'_, T> {
         };
         let client = self.collection.client();
         let mut find = operation::find::Find::new(self.collection.checked_namespace()?, &self.filter, &self.options)?;
-        Cursor::new(client, client.inner().execute(&mut find, client.inner().operation_deadline())?, settings)
+        let mut session = client.operation_session(None)?;
+        let opened = client.inner().execute(&mut find, &mut session, client.inner().operation_deadline())?;
+        Cursor::new(client, opened, settings, session)
     }
 }
 
@@ -233,8 +235,10 @@ impl<'a, T> Aggregate<'a, T> {
             pipeline: &self.pipeline,
             options: &self.options,
         };
-        let inner = self.client.inner();
-        Cursor::new(self.client, inner.execute(&mut aggregate, inner.operation_deadline())?, settings)
+        let (client, inner) = (self.client, self.client.inner());
+        let mut session = client.operation_session(None)?;
+        let opened = inner.execute(&mut aggregate, &mut session, inner.operation_deadline())?;
+        Cursor::new(client, opened, settings, session)
     }
 }
 
@@ -327,8 +331,7 @@ impl<T> EstimatedDocumentCount<'_, T> {
         self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
         let mut count =
             operation::count::Count { namespace: self.collection.checked_namespace()?, options: &self.options };
-        let inner = self.collection.client().inner();
-        inner.execute(&mut count, inner.operation_deadline())
+        self.collection.client().execute(&mut count, None)
     }
 }
 
@@ -353,14 +356,14 @@ impl<T> Distinct<'_, T> {
     pub fn run(mut self) -> Result<Vec<Bson>> {
         let DistinctOptions { read_concern, selection_criteria, .. } = &mut self.options;
         self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
-        let inner = self.collection.client().inner();
+        let client = self.collection.client();
         let mut distinct = operation::distinct::Distinct {
             namespace: self.collection.checked_namespace()?,
             field: &self.field,
             filter: &self.filter,
             options: &self.options,
-            limits: inner.nesting_limits(),
+            limits: client.inner().nesting_limits(),
         };
-        inner.execute(&mut distinct, inner.operation_deadline())
+        client.execute(&mut distinct, None)
     }
 }

@@ -23,6 +23,7 @@ use crate::options::{
     ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
 };
 use crate::outcome::{DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
+use crate::session::OperationSession;
 
 impl<T> Collection<T> {
     /// Inserts a document. One without `_id` gets a new [`ObjectId`](bson::oid::ObjectId), which the result holds.
@@ -167,9 +168,10 @@ impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
         let options = with_defaults(self.options.into(), self.collection);
         let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         batch.insert(0, self.document.borrow())?;
-        let inner = self.collection.client().inner();
+        let client = self.collection.client();
+        let mut session = client.operation_session(None)?;
         let id = batch.first_id().cloned();
-        let outcome = send_rest(inner, batch, inner.operation_deadline()).single();
+        let outcome = send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()).single();
         // Whatever went wrong, the document may be there, and the driver may have made its `_id`.
         let mut result = outcome.map_err(|error| match id.and_then(|id| RawBson::try_from(id).ok()) {
             Some(id) => error.with_document_id(id),
@@ -207,18 +209,19 @@ impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
         }
         let inner = self.collection.client().inner();
         let deadline = inner.operation_deadline();
+        let mut session = self.collection.client().operation_session(None)?;
         let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         // No connection is held while the iterator runs: it may need one itself, to read what is inserted here.
         for (index, document) in documents.enumerate() {
             if let Err(error) = batch.insert(index, document.borrow()) {
-                return give_up(inner, batch, deadline, error).insert_many();
+                return give_up(inner, batch, &mut session, deadline, error).insert_many();
             }
-            send_full(inner, &mut batch, deadline);
+            send_full(inner, &mut batch, &mut session, deadline);
             if batch.has_stopped() {
                 break;
             }
         }
-        send_rest(inner, batch, deadline).insert_many()
+        send_rest(inner, batch, &mut session, deadline).insert_many()
     }
 }
 
@@ -326,8 +329,7 @@ impl<T> DropCollection<'_, T> {
         self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
         let mut drop =
             operation::DropCollection { namespace: self.collection.checked_namespace()?, options: &self.options };
-        let inner = self.collection.client().inner();
-        match inner.execute(&mut drop, inner.operation_deadline()) {
+        match self.collection.client().execute(&mut drop, None) {
             Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(()),
             outcome => outcome,
         }
@@ -411,18 +413,28 @@ pub(super) fn with_defaults<T>(mut options: BulkWriteOptions, collection: &Colle
 }
 
 /// Sends commands as long as the batch has more than one of them can hold.
-pub(super) fn send_full(inner: &ClientInner, batch: &mut WriteBatcher<'_>, deadline: Deadline) {
+pub(super) fn send_full(
+    inner: &ClientInner,
+    batch: &mut WriteBatcher<'_>,
+    session: &mut OperationSession<'_>,
+    deadline: Deadline,
+) {
     while batch.is_full() && !batch.has_stopped() {
-        if let Err(error) = inner.execute(batch, deadline) {
+        if let Err(error) = inner.execute(batch, session, deadline) {
             batch.fail(error);
         }
     }
 }
 
 /// Sends what is left.
-pub(super) fn send_rest(inner: &ClientInner, mut batch: WriteBatcher<'_>, deadline: Deadline) -> WriteOutcome {
+pub(super) fn send_rest(
+    inner: &ClientInner,
+    mut batch: WriteBatcher<'_>,
+    session: &mut OperationSession<'_>,
+    deadline: Deadline,
+) -> WriteOutcome {
     while batch.has_statements() && !batch.has_stopped() {
-        if let Err(error) = inner.execute(&mut batch, deadline) {
+        if let Err(error) = inner.execute(&mut batch, session, deadline) {
             batch.fail(error);
         }
     }
@@ -433,6 +445,7 @@ pub(super) fn send_rest(inner: &ClientInner, mut batch: WriteBatcher<'_>, deadli
 pub(super) fn give_up(
     inner: &ClientInner,
     mut batch: WriteBatcher<'_>,
+    session: &mut OperationSession<'_>,
     deadline: Deadline,
     error: Error,
 ) -> WriteOutcome {
@@ -440,7 +453,7 @@ pub(super) fn give_up(
         batch.fail(error);
         return batch.into_outcome().limited_by_timeout(inner.limits_operations());
     }
-    let mut outcome = send_rest(inner, batch, deadline);
+    let mut outcome = send_rest(inner, batch, session, deadline);
     outcome.fail(error);
     outcome
 }
@@ -458,8 +471,9 @@ fn send_one<T>(collection: &Collection<T>, options: UpdateOptions, statement: &S
     let options = with_defaults(options, collection);
     let mut batch = WriteBatcher::new(collection.checked_namespace()?, &options)?;
     batch.add(0, statement);
-    let inner = collection.client().inner();
-    Ok(send_rest(inner, batch, inner.operation_deadline()))
+    let client = collection.client();
+    let mut session = client.operation_session(None)?;
+    Ok(send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()))
 }
 
 fn update_result(outcome: WriteOutcome) -> Result<UpdateResult> {

@@ -10,6 +10,7 @@ pub(crate) mod collections;
 pub(crate) mod count;
 pub(crate) mod databases;
 pub(crate) mod distinct;
+pub(crate) mod end_sessions;
 pub(crate) mod find;
 pub(crate) mod find_and_modify;
 pub(crate) mod get_more;
@@ -127,6 +128,8 @@ pub(crate) struct Command<'a> {
     pub(crate) await_time: Option<Duration>,
     /// A buffer whose memory the reply may use.
     pub(crate) reply_buffer: Option<Vec<u8>>,
+    /// Whether the program composed it, so that it may have fields that else the driver adds.
+    pub(crate) is_composed_by_caller: bool,
 }
 
 impl<'a> Command<'a> {
@@ -141,6 +144,7 @@ impl<'a> Command<'a> {
             acknowledged: true,
             await_time: None,
             reply_buffer: None,
+            is_composed_by_caller: false,
         }
     }
 }

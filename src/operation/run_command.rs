@@ -52,7 +52,7 @@ impl Operation for RunCommand<'_> {
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let command = Command::new(self.name, self.database, self.command.to_owned());
-        Ok(Command { read_preference: self.read_preference, ..command })
+        Ok(Command { read_preference: self.read_preference, is_composed_by_caller: true, ..command })
     }
 
     fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {

@@ -130,6 +130,11 @@ impl TopologyDescription {
         self.compatibility_error = self.servers.values().find_map(|server| server.incompatibility());
     }
 
+    /// How long the servers keep a session that is not used; `None`: for ever, as far as is known.
+    pub(super) fn session_timeout(&self) -> Option<Duration> {
+        session_timeout(self.logical_session_timeout_minutes)
+    }
+
     /// The form that applications see.
     pub(crate) fn to_public(&self) -> sdam::TopologyDescription {
         sdam::TopologyDescription {
@@ -139,7 +144,7 @@ impl TopologyDescription {
             max_set_version: self.max_set_version,
             max_election_id: self.max_election_id,
             compatibility_error: self.compatibility_error.clone(),
-            logical_session_timeout: session_timeout(self.logical_session_timeout_minutes),
+            logical_session_timeout: self.session_timeout(),
             servers: self.servers.values().map(|server| server.to_public()).collect(),
         }
     }

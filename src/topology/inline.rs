@@ -33,6 +33,8 @@ const OLDEST_IN_HEARTBEATS: u32 = 2;
 pub(crate) struct Selected {
     pub(crate) server: Arc<Server>,
     pub(crate) topology_type: TopologyType,
+    /// How long the servers keep a session that is not used; `None`: for ever, as far as is known.
+    pub(crate) session_timeout: Option<Duration>,
     /// A connection that was made to find the server, for the operation to take over.
     pub(crate) opened: Option<OpenedConnection>,
     /// The server counts the operation until this is dropped.
@@ -96,8 +98,9 @@ pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result
         return Err(Error::new(Kind::ServerSelection, Stage::ServerSelection, message).with_address(address));
     };
     let server = member.server.clone();
+    let (topology_type, session_timeout) = (state.description.topology_type, state.description.session_timeout());
     let count = server.count_operation();
-    Ok(Selected { server, topology_type: state.description.topology_type, opened: None, _count: count })
+    Ok(Selected { server, topology_type, session_timeout, opened: None, _count: count })
 }
 
 impl Selection<'_> {
@@ -330,6 +333,7 @@ impl Selection<'_> {
         let Some(member) = state.members.get(&entry.address) else { return Err(closed()) };
         let server = member.server.clone();
         let topology_type = state.description.topology_type;
+        let session_timeout = state.description.session_timeout();
         let count = server.count_operation();
         drop(state);
         let opened = match self.opened.take() {
@@ -341,7 +345,7 @@ impl Selection<'_> {
             }
             None => server.take_for_operation(now),
         };
-        Ok(Selected { server, topology_type, opened, _count: count })
+        Ok(Selected { server, topology_type, session_timeout, opened, _count: count })
     }
 }
 

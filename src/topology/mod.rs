@@ -36,11 +36,13 @@ use crate::event::sdam;
 use crate::fork;
 use crate::operation::Target;
 use crate::options::{ClientOptions, ServerAddress};
+use crate::pool::PooledConnection;
 use crate::server::Server;
 
 pub(crate) use inline::Selected;
 pub(crate) use selection::read_preference_document;
 
+use description::ServerEntry;
 use inline::SERVER_SELECTION_TIMEOUT;
 use selection::Criteria;
 use shared::Shared;
@@ -93,6 +95,11 @@ impl Topology {
         self.shared().lock().description.clone().to_public()
     }
 
+    /// How long the servers keep a session that is not used; `None`: for ever, as far as is known now.
+    pub(crate) fn session_timeout(&self) -> Option<Duration> {
+        self.shared().lock().description.session_timeout()
+    }
+
     /// When the selection for an operation that begins now and must end by `operation` must be over.
     pub(crate) fn selection_deadline(&self, operation: Deadline) -> Deadline {
         Deadline::counted_from(Instant::now(), self.settings.server_selection_timeout)
@@ -123,6 +130,25 @@ impl Topology {
                 Ok(selected)
             }
         }
+    }
+
+    /// An idle connection to a server that takes writes or, if there is none, to a secondary. Nothing is waited for.
+    pub(crate) fn borrow_idle_connection(&self) -> Option<PooledConnection> {
+        let state = self.shared().lock();
+        let servers = |secondary: bool| {
+            let suits = move |entry: &ServerEntry| match entry.server_type {
+                ServerType::RsSecondary => secondary,
+                ServerType::RsPrimary | ServerType::Mongos | ServerType::Standalone | ServerType::LoadBalancer => {
+                    !secondary
+                }
+                _ => false,
+            };
+            let entries = state.description.servers.values().filter(move |entry| suits(entry));
+            entries.filter_map(|entry| Some(state.members.get(&entry.address)?.server.clone()))
+        };
+        let servers: Vec<Arc<Server>> = servers(false).chain(servers(true)).collect();
+        drop(state);
+        servers.iter().find_map(|server| server.pool()?.borrow_idle())
     }
 
     /// A command failed, or the server reported its state in a reply that is no failure of the command.

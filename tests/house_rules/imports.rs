@@ -16,8 +16,8 @@ const ORDER: &[&[&str]] = &[
         "secret",
         "error",
         "deadline",
-        "fork",
         "locks",
+        "fork",
         "helper_thread",
         "call_stack",
         "resolver",
@@ -34,7 +34,7 @@ const ORDER: &[&[&str]] = &[
     &["description", "dns", "document", "wire", "operation", "json", "http", "process", "system", "auth"],
     &["tls", "transport", "handshake", "connection"],
     &["pool", "server", "topology"],
-    &["client", "cursor", "collection", "database"],
+    &["session", "client", "cursor", "collection", "database"],
     &["diagnose", "ffi", "fuzzing", "guide"],
 ];
 

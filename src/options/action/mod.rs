@@ -8,6 +8,7 @@ mod collection;
 mod index;
 mod read;
 mod scope;
+mod session;
 mod write;
 
 use bson::Document;
@@ -40,6 +41,8 @@ pub(crate) use read::{
     find_setters,
 };
 pub use scope::{CollectionOptions, DatabaseOptions};
+pub use session::SessionOptions;
+pub(crate) use session::start_session_setters;
 pub use write::{
     BulkWriteOptions, DeleteOptions, FindOneAndDeleteOptions, FindOneAndReplaceOptions, FindOneAndUpdateOptions,
     InsertManyOptions, InsertOneOptions, ReplaceOptions, ReturnDocument, UpdateModifications, UpdateOptions,

@@ -1,0 +1,89 @@
+//! What a client tells its servers when it ends: that its sessions are not needed any longer.
+//!
+//! [`ClientInner::close`](super::ClientInner) sends it like any other operation. A client that is dropped must not keep its
+//! program waiting, so it sends it only over a connection that is there.
+
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+
+use super::inner::ClientInner;
+use super::monitoring::ActiveCommand;
+use crate::deadline::Deadline;
+use crate::error::{Result, Stage, command_error};
+use crate::handshake::append_server_api;
+use crate::operation::Operation;
+use crate::operation::end_sessions::{EndSessions, SESSIONS_PER_COMMAND};
+use crate::pool::PooledConnection;
+use crate::session::OperationSession;
+use crate::wire::Message;
+
+/// How long a client that is dropped waits for the server to confirm.
+const DROP_LIMIT: Duration = Duration::from_millis(500);
+
+impl ClientInner {
+    /// Ends the sessions in the pool, by `limit` at the latest.
+    pub(super) fn end_sessions(&self, limit: Deadline) {
+        for ids in self.sessions.take_all().chunks(SESSIONS_PER_COMMAND) {
+            let end = self.execute(&mut EndSessions { ids }, &mut OperationSession::Absent, limit);
+            if let Err(error) = end {
+                log::debug!("sessions were left to the servers' own time limit: {error}");
+                return;
+            }
+        }
+    }
+
+    /// The same over an idle connection to the primary, or else to a secondary, if there is one.
+    fn end_sessions_at_once(&self) {
+        let ids = self.sessions.take_all();
+        if ids.is_empty() {
+            return;
+        }
+        let Some(mut connection) = self.topology().borrow_idle_connection() else { return };
+        let limit = Deadline::after(DROP_LIMIT);
+        for ids in ids.chunks(SESSIONS_PER_COMMAND) {
+            if let Err(error) = self.end_sessions_on(&mut connection, ids, limit) {
+                log::debug!("sessions were left to the servers' own time limit: {error}");
+                return;
+            }
+        }
+    }
+
+    fn end_sessions_on(
+        &self,
+        connection: &mut PooledConnection,
+        ids: &[RawDocumentBuf],
+        limit: Deadline,
+    ) -> Result<()> {
+        let server = connection.description().clone();
+        let mut end = EndSessions { ids };
+        let mut command = end.build(&server)?;
+        if let Some(api) = &self.options().server_api {
+            append_server_api(&mut command.body, api);
+        }
+        OperationSession::Absent.complete(&mut command, &server, None, &self.sessions)?;
+        let active = ActiveCommand::started(self.options().command_event_handler.as_ref(), connection, &command);
+        let message = Message { database: command.database, body: &command.body, sequence: None, more_to_come: false };
+        let outcome =
+            connection.run(&message, limit).and_then(|reply| match command_error(reply.document(), Stage::Command) {
+                Some(refused) => Err(refused.with_address(&connection.info().address)),
+                None => Ok(reply),
+            });
+        match outcome {
+            Ok(reply) => {
+                active.succeeded(reply.document());
+                Ok(())
+            }
+            Err(error) => Err(active.failed(error)),
+        }
+    }
+}
+
+impl Drop for ClientInner {
+    fn drop(&mut self) {
+        // While a panic unwinds, nothing may call functions of the program's, such as an event handler.
+        if !self.is_closed() && !std::thread::panicking() {
+            self.end_sessions_at_once();
+        }
+    }
+}

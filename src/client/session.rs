@@ -1,0 +1,241 @@
+//! Sessions of the program's: [`ClientSession`], and the action that starts one.
+
+use std::sync::Arc;
+
+use bson::{Document, Timestamp};
+
+use super::Client;
+use crate::error::{Error, Result};
+use crate::operation::Operation;
+use crate::options::SessionOptions;
+use crate::options::action::start_session_setters;
+use crate::session::{ClusterTime, OperationSession, SessionState};
+
+impl Client {
+    /// Starts a session, in which operations are run one after the other by their `session`.
+    ///
+    /// Unless the options say otherwise it is causally consistent: what one of its operations has read or written, the next one
+    /// sees, whichever member of the replica set it goes to. [`guide::sessions`](crate::guide::sessions) tells more.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::{Document, doc};
+    ///
+    /// let mut session = client.start_session().run()?;
+    /// let animals = client.database("zoo").collection::<Document>("animals");
+    /// animals.insert_one(doc! { "name": "Zoe" }).session(&mut session).run()?;
+    /// let zoe = animals.find_one(doc! { "name": "Zoe" }).session(&mut session).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_session(&self) -> StartSession<'_> {
+        StartSession { client: self, options: SessionOptions::default() }
+    }
+
+    /// Executes an operation, in a session of the program's or in one that is taken for this operation alone.
+    pub(crate) fn execute<O: Operation>(
+        &self,
+        operation: &mut O,
+        session: Option<&mut ClientSession>,
+    ) -> Result<O::Output> {
+        let inner = self.inner();
+        inner.execute(operation, &mut self.operation_session(session)?, inner.operation_deadline())
+    }
+
+    /// The session of an operation that is about to begin.
+    pub(crate) fn operation_session<'a>(
+        &'a self,
+        session: Option<&'a mut ClientSession>,
+    ) -> Result<OperationSession<'a>> {
+        match session {
+            None => Ok(OperationSession::implicit(self.inner().sessions())),
+            Some(session) => session.for_operation(self),
+        }
+    }
+}
+
+/// The action that [`Client::start_session`] makes.
+#[must_use = "no session is started until `run`"]
+#[derive(Debug)]
+pub struct StartSession<'a> {
+    client: &'a Client,
+    options: SessionOptions,
+}
+
+impl StartSession<'_> {
+    start_session_setters! {}
+
+    /// Starts it. Nothing is sent: a server learns of a session with its first operation.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where both `snapshot` and `causal_consistency`
+    /// are set to true, and for `snapshot_time` without `snapshot`; [`ErrorKind::Io`](crate::error::ErrorKind::Io) where the
+    /// operating system has no random bytes for an id.
+    pub fn run(self) -> Result<ClientSession> {
+        SessionState::check(&self.options)?;
+        let inner = self.client.inner();
+        let server_session = inner.sessions().take(inner.topology().session_timeout())?;
+        let state = SessionState::new(server_session, &self.options);
+        Ok(ClientSession { client: self.client.clone(), id: state.id().to_document(), state: Some(state) })
+    }
+}
+
+/// A session: operations that are run in it, one after the other, belong together.
+///
+/// [`Client::start_session`] starts it, and dropping it ends it. It belongs to one client, to one thread at a time (every
+/// operation borrows it mutably), and to one process: in a child after a `fork`, a session of the parent is an error.
+///
+/// A session should be used within a minute after it was started, and not be left unused for longer than the servers keep it
+/// (`localLogicalSessionTimeoutMinutes`, 30 minutes): they forget it then.
+///
+/// An operation in a session that has ended does not compile:
+///
+/// ```compile_fail
+/// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+/// let mut session = client.start_session().run()?;
+/// drop(session);
+/// client.list_database_names().session(&mut session).run()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct ClientSession {
+    client: Client,
+    id: Document,
+    /// There until it is dropped.
+    state: Option<SessionState>,
+}
+
+impl ClientSession {
+    /// The client that started it.
+    ///
+    /// ```no_run
+    /// # fn f(session: mongo_blocking::ClientSession) -> mongo_blocking::Result<()> {
+    /// session.client().ping()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Its id, the `lsid` of its commands. Another session may have the same id after this one has ended, never at the same time.
+    ///
+    /// ```no_run
+    /// # fn f(session: mongo_blocking::ClientSession) {
+    /// println!("{}", session.id());
+    /// # }
+    /// ```
+    pub fn id(&self) -> &Document {
+        &self.id
+    }
+
+    /// The highest cluster time that the session has seen. `None` before its first operation, and always where the deployment
+    /// has none, as a standalone server.
+    ///
+    /// ```no_run
+    /// # fn f(session: mongo_blocking::ClientSession) {
+    /// println!("{:?}", session.cluster_time());
+    /// # }
+    /// ```
+    pub fn cluster_time(&self) -> Option<&ClusterTime> {
+        self.state().cluster_time()
+    }
+
+    /// When its last operation took place, in the cluster's logical time. `None` before its first operation, and always where
+    /// the deployment has no such time, as a standalone server.
+    ///
+    /// ```no_run
+    /// # fn f(session: mongo_blocking::ClientSession) {
+    /// println!("{:?}", session.operation_time());
+    /// # }
+    /// ```
+    pub fn operation_time(&self) -> Option<Timestamp> {
+        self.state().operation_time()
+    }
+
+    /// The moment that a snapshot session reads. `None` before its first read unless the options name it, and always in other
+    /// sessions.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::{Document, doc};
+    ///
+    /// let animals = client.database("zoo").collection::<Document>("animals");
+    /// let mut session = client.start_session().snapshot(true).run()?;
+    /// animals.find_one(doc! {}).session(&mut session).run()?;
+    /// println!("{:?}", session.snapshot_time());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn snapshot_time(&self) -> Option<Timestamp> {
+        self.state().snapshot_time()
+    }
+
+    /// Takes this cluster time over if it is higher than the session's own. With
+    /// [`advance_operation_time`](ClientSession::advance_operation_time) a session follows another one.
+    ///
+    /// It is sent in this session only. One that no server has signed makes its operations fail.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client, first: mongo_blocking::ClientSession) -> mongo_blocking::Result<()> {
+    /// let mut second = client.start_session().run()?;
+    /// if let (Some(cluster), Some(operation)) = (first.cluster_time(), first.operation_time()) {
+    ///     second.advance_cluster_time(cluster);
+    ///     second.advance_operation_time(operation);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn advance_cluster_time(&mut self, to: &ClusterTime) {
+        if let Some(state) = &mut self.state {
+            state.advance_cluster_time(to);
+        }
+    }
+
+    /// Takes this operation time over if it is later than the session's own: its next operation, where it is causally consistent,
+    /// sees what had happened by then.
+    ///
+    /// ```no_run
+    /// # fn f(mut session: mongo_blocking::ClientSession) {
+    /// use mongo_blocking::bson::Timestamp;
+    ///
+    /// session.advance_operation_time(Timestamp { time: 1_700_000_000, increment: 1 });
+    /// # }
+    /// ```
+    pub fn advance_operation_time(&mut self, to: Timestamp) {
+        if let Some(state) = &mut self.state {
+            state.advance_operation_time(to);
+        }
+    }
+
+    fn state(&self) -> &SessionState {
+        self.state.as_ref().expect("the state is there until the session is dropped")
+    }
+
+    /// The session as that of an operation of this client.
+    fn for_operation(&mut self, client: &Client) -> Result<OperationSession<'_>> {
+        if !Arc::ptr_eq(&self.client.0, &client.0) {
+            return Err(Error::invalid_argument("the session was started by another client"));
+        }
+        let state = self.state.as_mut().expect("the state is there until the session is dropped");
+        if !state.is_ours() {
+            return Err(Error::invalid_argument("this process was forked, and the session belongs to its parent")
+                .with_hint("start a session in the child"));
+        }
+        Ok(OperationSession::Explicit(state))
+    }
+}
+
+impl Drop for ClientSession {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.client.inner().sessions().give_back(state.into_server_session());
+        }
+    }
+}
+
+impl std::fmt::Debug for ClientSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientSession").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,242 @@
+//! The session that one operation runs in, over all its commands and attempts.
+
+use std::time::Duration;
+
+use bson::raw::cstr;
+use bson::spec::ElementType;
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+
+use super::pool::Sessions;
+use super::server_session::ServerSession;
+use super::state::SessionState;
+use crate::description::{ServerDescription, ServerType, WireVersion};
+use crate::error::{Error, Result};
+use crate::operation::Command;
+
+/// The commands that take part in causal consistency: those with a read concern, and those that write.
+const CAUSAL: &[&str] = &[
+    "aggregate",
+    "count",
+    "create",
+    "createIndexes",
+    "delete",
+    "distinct",
+    "drop",
+    "dropDatabase",
+    "dropIndexes",
+    "find",
+    "findAndModify",
+    "insert",
+    "update",
+];
+/// Commands about what another command has opened. That one had the read concern.
+const WITHOUT_READ_CONCERN: &[&str] = &["getMore", "killCursors"];
+
+/// The session of one operation. A server session that was taken for it goes back to the pool when this is dropped, hence after
+/// the connection.
+pub(crate) enum OperationSession<'a> {
+    /// None.
+    Absent,
+    /// One for this operation alone.
+    Implicit(ImplicitSession<'a>),
+    /// One of the program's.
+    Explicit(&'a mut SessionState),
+}
+
+/// A session that the driver takes for one operation.
+pub(crate) struct ImplicitSession<'a> {
+    sessions: &'a Sessions,
+    /// Taken when a connection is there for the first command.
+    server_session: Option<ServerSession>,
+}
+
+impl<'a> OperationSession<'a> {
+    /// A session for one operation alone.
+    pub(crate) fn implicit(sessions: &'a Sessions) -> Self {
+        OperationSession::Implicit(ImplicitSession { sessions, server_session: None })
+    }
+
+    /// The session that a cursor has kept.
+    pub(crate) fn of_cursor(sessions: &'a Sessions, server_session: Option<ServerSession>) -> Self {
+        match server_session {
+            Some(_) => OperationSession::Implicit(ImplicitSession { sessions, server_session }),
+            None => OperationSession::Absent,
+        }
+    }
+
+    /// The server session, for a cursor to keep. A session of the program's stays with the program.
+    pub(crate) fn into_server_session(mut self) -> Option<ServerSession> {
+        match &mut self {
+            OperationSession::Implicit(implicit) => implicit.server_session.take(),
+            OperationSession::Absent | OperationSession::Explicit(_) => None,
+        }
+    }
+
+    /// Adds to a command what its session and the time of the cluster ask for. `server` is that of its connection, `timeout`
+    /// how long servers keep sessions.
+    ///
+    /// # Errors
+    /// For a session of the program's: where the server has no sessions, where the command is not acknowledged, and where a
+    /// snapshot is wanted of a server before MongoDB 5.0.
+    pub(crate) fn complete(
+        &mut self,
+        command: &mut Command<'_>,
+        server: &ServerDescription,
+        timeout: Option<Duration>,
+        sessions: &Sessions,
+    ) -> Result<()> {
+        let supported = server.logical_session_timeout_minutes.is_some();
+        let composed = command.is_composed_by_caller;
+        match self {
+            OperationSession::Absent => {}
+            OperationSession::Implicit(implicit) => {
+                let named_by_caller = composed && matches!(command.body.get("lsid"), Ok(Some(_)));
+                if supported && command.acknowledged && !named_by_caller {
+                    implicit.server_session(timeout)?.append_to(&mut command.body);
+                }
+            }
+            OperationSession::Explicit(state) => {
+                check_explicit(state, command, server)?;
+                state.server_session.append_to(&mut command.body);
+                append_read_concern(state, command, server);
+            }
+        }
+        let has_cluster_time = server.server_type != ServerType::Standalone
+            && !(composed && matches!(command.body.get("$clusterTime"), Ok(Some(_))));
+        if has_cluster_time {
+            let of_session = match self {
+                OperationSession::Explicit(state) => state.cluster_time.as_ref(),
+                _ => None,
+            };
+            sessions.append_cluster_time(&mut command.body, of_session);
+        }
+        Ok(())
+    }
+
+    /// A number for a write that the server is to recognise if it comes a second time; all attempts at it have the same one.
+    /// `None`: no server session was taken, since the server has none or the write is not acknowledged.
+    #[expect(dead_code, reason = "writes are sent once so far")]
+    pub(crate) fn next_txn_number(&mut self) -> Option<i64> {
+        Some(self.server_session_mut()?.next_txn_number())
+    }
+
+    /// An exchange on the network failed: the server may still be at work for the session, so no other operation uses it.
+    pub(crate) fn mark_dirty(&mut self) {
+        if let Some(session) = self.server_session_mut() {
+            session.mark_dirty();
+        }
+    }
+
+    /// Learns from a reply, of an error too, what time it is in the cluster.
+    pub(crate) fn replied(&mut self, reply: &RawDocument, sessions: &Sessions) {
+        let mut operation_time = None;
+        for element in reply.iter_elements().map_while(Result::ok) {
+            match (element.element_type(), element.key().as_str()) {
+                (ElementType::EmbeddedDocument, "$clusterTime") => {
+                    if let Ok(RawBsonRef::Document(time)) = element.value() {
+                        sessions.cluster_time_reported(time);
+                        if let OperationSession::Explicit(state) = self {
+                            super::ClusterTime::advance(&mut state.cluster_time, time);
+                        }
+                    }
+                }
+                (ElementType::Timestamp, "operationTime") => {
+                    operation_time = element.value().ok().and_then(|value| value.as_timestamp());
+                }
+                _ => {}
+            }
+        }
+        if let OperationSession::Explicit(state) = self {
+            if let Some(time) = operation_time {
+                state.advance_operation_time(time);
+            }
+            state.read_snapshot_time(reply);
+        }
+    }
+
+    fn server_session_mut(&mut self) -> Option<&mut ServerSession> {
+        match self {
+            OperationSession::Absent => None,
+            OperationSession::Implicit(implicit) => implicit.server_session.as_mut(),
+            OperationSession::Explicit(state) => Some(&mut state.server_session),
+        }
+    }
+}
+
+impl ImplicitSession<'_> {
+    /// The server session, taken from the pool the first time.
+    fn server_session(&mut self, timeout: Option<Duration>) -> Result<&mut ServerSession> {
+        let session = match self.server_session.take() {
+            Some(session) => session,
+            None => self.sessions.take(timeout)?,
+        };
+        Ok(self.server_session.insert(session))
+    }
+}
+
+impl Drop for ImplicitSession<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.server_session.take() {
+            self.sessions.give_back(session);
+        }
+    }
+}
+
+fn check_explicit(state: &SessionState, command: &Command<'_>, server: &ServerDescription) -> Result<()> {
+    if server.logical_session_timeout_minutes.is_none() {
+        return Err(Error::not_supported("the server does not support sessions")
+            .with_hint("it reports no logicalSessionTimeoutMinutes; leave the session out"));
+    }
+    if !command.acknowledged {
+        return Err(Error::invalid_argument("a write that is not acknowledged (w: 0) cannot be part of a session")
+            .with_hint("leave the session out, or use another write concern"));
+    }
+    if command.is_composed_by_caller && matches!(command.body.get("lsid"), Ok(Some(_))) {
+        return Err(Error::invalid_argument("the command names a session (lsid) besides the one that it is run in"));
+    }
+    if state.is_snapshot && server.max_wire_version < WireVersion::MONGODB_5_0 {
+        return Err(Error::not_supported("Snapshot reads require MongoDB 5.0 or later"));
+    }
+    Ok(())
+}
+
+/// Adds to the command's read concern since when, or as of when, it reads.
+fn append_read_concern(state: &SessionState, command: &mut Command<'_>, server: &ServerDescription) {
+    if state.is_snapshot {
+        // Also for commands that take no read concern: then the server refuses them, which it should.
+        if !WITHOUT_READ_CONCERN.contains(&command.name) {
+            let mut concern = RawDocumentBuf::new();
+            concern.append(cstr!("level"), "snapshot");
+            if let Some(time) = state.snapshot_time {
+                concern.append(cstr!("atClusterTime"), time);
+            }
+            set_read_concern(&mut command.body, concern);
+        }
+        return;
+    }
+    let Some(time) = state.operation_time.filter(|_| state.is_causal) else { return };
+    if command.is_composed_by_caller || server.server_type == ServerType::Standalone || !CAUSAL.contains(&command.name)
+    {
+        return;
+    }
+    let mut concern = match command.body.get_document("readConcern") {
+        Ok(concern) => concern.to_owned(),
+        Err(_) => RawDocumentBuf::new(),
+    };
+    concern.append(cstr!("afterClusterTime"), time);
+    set_read_concern(&mut command.body, concern);
+}
+
+/// Puts the read concern in the place of the one that is there.
+fn set_read_concern(body: &mut RawDocumentBuf, concern: RawDocumentBuf) {
+    if matches!(body.get("readConcern"), Ok(Some(_))) {
+        let mut rest = RawDocumentBuf::new();
+        for (key, value) in body.iter().flatten() {
+            if key.as_str() != "readConcern" {
+                rest.append(key, value);
+            }
+        }
+        *body = rest;
+    }
+    body.append(cstr!("readConcern"), concern);
+}

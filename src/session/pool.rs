@@ -1,0 +1,94 @@
+//! The server sessions of a client that no operation uses now, and the highest cluster time that it has seen.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bson::{RawDocument, RawDocumentBuf};
+
+use super::cluster_time::ClusterTime;
+use super::server_session::ServerSession;
+use crate::error::Result;
+use crate::fork::PerProcess;
+
+/// What a client keeps for its sessions. A child process begins anew: the parent's sessions are the parent's.
+pub(crate) struct Sessions(PerProcess<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// The one that was used last is in front, and is taken first.
+    idle: VecDeque<ServerSession>,
+    /// The highest time that a server has reported.
+    cluster_time: Option<ClusterTime>,
+    /// How long a session lives on the servers without being used; `None`: for ever, as far as the client knows.
+    timeout: Option<Duration>,
+}
+
+impl Sessions {
+    pub(crate) fn new() -> Self {
+        Sessions(PerProcess::new())
+    }
+
+    /// A server session for one operation, or for one session of the program's. `timeout`: how long servers keep one that is
+    /// not used.
+    ///
+    /// Fails where there is none, and the operating system has no random bytes for a new one.
+    pub(crate) fn take(&self, timeout: Option<Duration>) -> Result<ServerSession> {
+        self.take_at(timeout, Instant::now())
+    }
+
+    pub(super) fn take_at(&self, timeout: Option<Duration>, now: Instant) -> Result<ServerSession> {
+        let mut kept = self.0.lock();
+        kept.timeout = timeout;
+        while let Some(session) = kept.idle.pop_front() {
+            if !session.expires_soon(timeout, now) {
+                return Ok(session);
+            }
+        }
+        drop(kept);
+        ServerSession::new()
+    }
+
+    /// Takes a session back that is not used any longer.
+    pub(crate) fn give_back(&self, session: ServerSession) {
+        self.give_back_at(session, Instant::now());
+    }
+
+    pub(super) fn give_back_at(&self, session: ServerSession, now: Instant) {
+        if !session.is_ours() {
+            return;
+        }
+        let mut kept = self.0.lock();
+        let timeout = kept.timeout;
+        while kept.idle.back().is_some_and(|session| session.expires_soon(timeout, now)) {
+            kept.idle.pop_back();
+        }
+        if !session.is_dirty() && !session.expires_soon(timeout, now) {
+            kept.idle.push_front(session);
+        }
+    }
+
+    /// Empties the pool: the ids of all that servers know of, as commands carry them.
+    pub(crate) fn take_all(&self) -> Vec<RawDocumentBuf> {
+        let idle = std::mem::take(&mut self.0.lock().idle);
+        idle.into_iter().filter(ServerSession::is_used).map(|session| session.id().to_raw()).collect()
+    }
+
+    /// How many sessions are in the pool.
+    #[cfg(test)]
+    pub(crate) fn idle(&self) -> usize {
+        self.0.lock().idle.len()
+    }
+
+    /// A server has reported this cluster time.
+    pub(super) fn cluster_time_reported(&self, document: &RawDocument) {
+        ClusterTime::advance(&mut self.0.lock().cluster_time, document);
+    }
+
+    /// Adds the highest cluster time to a command: the client's or, if that is higher, that of the operation's session.
+    pub(super) fn append_cluster_time(&self, body: &mut RawDocumentBuf, of_session: Option<&ClusterTime>) {
+        let kept = self.0.lock();
+        if let Some(highest) = kept.cluster_time.as_ref().max(of_session) {
+            highest.append_to(body);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A session as a server knows it.
+
+use std::time::{Duration, Instant};
+
+use bson::raw::cstr;
+use bson::spec::BinarySubtype;
+use bson::{Binary, Document, RawDocument, RawDocumentBuf, doc};
+
+use crate::error::Result;
+use crate::fork;
+use crate::system::{RealSystem, System};
+
+/// A session that is to be used has at least this long to live.
+const LEAST_REST: Duration = Duration::from_secs(60);
+
+/// The id of a session: a UUID of version 4.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionId([u8; 16]);
+
+/// A session as a server knows it. At any moment one operation uses it.
+pub(crate) struct ServerSession {
+    id: SessionId,
+    /// The id as commands carry it.
+    lsid: [u8; LSID_LENGTH],
+    /// When its id was last sent, or else when it was made.
+    last_use: Instant,
+    /// Whether its id was ever sent.
+    is_used: bool,
+    /// Whether an exchange failed that it was part of, so that the server may still be at work for it.
+    is_dirty: bool,
+    /// The last number that a transaction or a write was given.
+    txn_number: i64,
+    /// The process that made it.
+    process: u64,
+}
+
+impl ServerSession {
+    /// A session with an id of its own. Fails where the operating system has no random bytes.
+    pub(super) fn new() -> Result<Self> {
+        let mut id = [0; 16];
+        RealSystem.random(&mut id)?;
+        // What makes it a UUID of version 4 (RFC 4122, section 4.4).
+        id[6] = id[6] & 0x0f | 0x40;
+        id[8] = id[8] & 0x3f | 0x80;
+        Ok(ServerSession {
+            id: SessionId(id),
+            lsid: lsid(id),
+            last_use: Instant::now(),
+            is_used: false,
+            is_dirty: false,
+            txn_number: 0,
+            process: fork::process(),
+        })
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Adds `lsid` to a command that is about to be sent.
+    pub(super) fn append_to(&mut self, body: &mut RawDocumentBuf) {
+        if let Ok(lsid) = RawDocument::from_bytes(&self.lsid) {
+            body.append(cstr!("lsid"), lsid);
+        }
+        self.last_use = Instant::now();
+        self.is_used = true;
+    }
+
+    /// The number for another transaction or retryable write of this session.
+    pub(super) fn next_txn_number(&mut self) -> i64 {
+        self.txn_number += 1;
+        self.txn_number
+    }
+
+    /// An exchange failed that it was part of: it is not used by another operation.
+    pub(super) fn mark_dirty(&mut self) {
+        self.is_dirty = true;
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used
+    }
+
+    /// Whether this process made it. A session of the parent is left to the parent.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process == fork::process()
+    }
+
+    /// Whether the servers, which forget a session that was not used for `timeout`, will forget it within a minute.
+    pub(super) fn expires_soon(&self, timeout: Option<Duration>, now: Instant) -> bool {
+        timeout.is_some_and(|timeout| now.saturating_duration_since(self.last_use) + LEAST_REST > timeout)
+    }
+}
+
+impl SessionId {
+    /// `{ id: UUID }`
+    pub(crate) fn to_document(self) -> Document {
+        doc! { "id": Binary { subtype: BinarySubtype::Uuid, bytes: self.0.to_vec() } }
+    }
+
+    /// The same as commands carry it.
+    pub(super) fn to_raw(self) -> RawDocumentBuf {
+        RawDocumentBuf::from_bytes(lsid(self.0).to_vec()).unwrap_or_default()
+    }
+}
+
+/// The bytes of `{ id: UUID }`.
+fn lsid(id: [u8; 16]) -> [u8; LSID_LENGTH] {
+    let mut bytes = [0; LSID_LENGTH];
+    bytes[..HEAD.len()].copy_from_slice(&HEAD);
+    bytes[HEAD.len()..HEAD.len() + id.len()].copy_from_slice(&id);
+    bytes
+}
+
+/// What stands before the id: the length, type and key of the field, the length of the UUID and its subtype.
+const HEAD: [u8; 13] = [LSID_LENGTH as u8, 0, 0, 0, 5, b'i', b'd', 0, 16, 0, 0, 0, 4];
+/// The head, the id, and the byte that ends a document.
+const LSID_LENGTH: usize = 13 + 16 + 1;
+
+#[cfg(test)]
+impl ServerSession {
+    /// Pretends that it was last used then.
+    pub(super) fn used_at(mut self, then: Instant) -> Self {
+        self.last_use = then;
+        self
+    }
+}
+
+impl std::fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ServerSession({:?})", self.id)
+    }
+}
