@@ -16,6 +16,104 @@ pub(crate) fn text_lossy(document: &RawDocument, key: &str) -> Option<String> {
     }
 }
 
+/// The type and the bytes of the value under this key, at the top level of a document; `None` where there is none.
+///
+/// Commands and replies are searched for a key or two each time. `RawDocument::get` validates every name and every value on its
+/// way there, which takes several times as long.
+///
+/// # Errors
+/// The document is not valid BSON, as far as it was looked at. `RawDocument::get` says how.
+pub(crate) fn find_field<'a>(document: &'a RawDocument, key: &str) -> Result<Option<(u8, &'a [u8])>, Malformed> {
+    let mut rest = fields(document)?;
+    while !rest.is_empty() {
+        let (element_type, name, value) = next_field(&mut rest)?;
+        if name == key.as_bytes() {
+            return Ok(Some((element_type, value)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a document is valid BSON at its top level, as far as it has fields of the types that nearly all replies have. `false`
+/// leaves it open; going through `RawDocument::iter_elements` tells.
+pub(crate) fn is_plainly_valid(document: &RawDocument) -> bool {
+    let Ok(mut rest) = fields(document) else { return false };
+    while !rest.is_empty() {
+        let Ok((element_type, name, value)) = next_field(&mut rest) else { return false };
+        let is_ended = || value.last() == Some(&0);
+        let valid = match element_type {
+            // Double, boolean, time, null, timestamp, whole numbers, object id.
+            0x01 | 0x08 | 0x09 | 0x0a | 0x11 | 0x10 | 0x12 | 0x07 => true,
+            // String: its length counts the byte at its end.
+            0x02 => value.len() > 4 && is_ended(),
+            // Document, array.
+            0x03 | 0x04 => value.len() > 4 && is_ended(),
+            _ => false,
+        };
+        if !valid || !name.is_ascii() {
+            return false;
+        }
+    }
+    true
+}
+
+/// The fields of a document, as bytes.
+fn fields(document: &RawDocument) -> Result<&[u8], Malformed> {
+    let bytes = document.as_bytes();
+    bytes.get(4..bytes.len().saturating_sub(1)).ok_or(Malformed)
+}
+
+/// Type, name and value of the first field, which is taken off.
+#[inline]
+fn next_field<'a>(rest: &mut &'a [u8]) -> Result<(u8, &'a [u8], &'a [u8]), Malformed> {
+    let (element_type, named) = rest.split_first().ok_or(Malformed)?;
+    let end = named.iter().position(|byte| *byte == 0).ok_or(Malformed)?;
+    let (name, value) = named.split_at(end);
+    let value = value.get(1..).ok_or(Malformed)?;
+    let length = value_length(*element_type, value).ok_or(Malformed)?;
+    let (value, after) = value.split_at_checked(length).ok_or(Malformed)?;
+    *rest = after;
+    Ok((*element_type, name, value))
+}
+
+/// A document that is not valid BSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// How long a value of this type is, whose bytes begin here; `None` where the type is unknown or the bytes are too few to tell.
+fn value_length(element_type: u8, bytes: &[u8]) -> Option<usize> {
+    let announced = || usize::try_from(i32::from_le_bytes(*bytes.first_chunk()?)).ok();
+    match element_type {
+        // Undefined, null, the least and the greatest key.
+        0x06 | 0x0a | 0xff | 0x7f => Some(0),
+        // Boolean.
+        0x08 => Some(1),
+        // A whole number of 32 bits.
+        0x10 => Some(4),
+        // Double, time, timestamp, a whole number of 64 bits.
+        0x01 | 0x09 | 0x11 | 0x12 => Some(8),
+        // Object id.
+        0x07 => Some(12),
+        // Decimal.
+        0x13 => Some(16),
+        // String, code, symbol.
+        0x02 | 0x0d | 0x0e => announced()?.checked_add(4),
+        // Binary.
+        0x05 => announced()?.checked_add(5),
+        // A reference to a document.
+        0x0c => announced()?.checked_add(4 + 12),
+        // Document, array, code with scope: their length counts itself.
+        0x03 | 0x04 | 0x0f => announced(),
+        // Regular expression: pattern and options.
+        0x0b => {
+            let pattern = bytes.iter().position(|byte| *byte == 0)? + 1;
+            let options = bytes.get(pattern..)?.iter().position(|byte| *byte == 0)? + 1;
+            Some(pattern + options)
+        }
+        _ => None,
+    }
+}
+
 /// Doubles below this hold every whole number exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -41,7 +139,84 @@ pub(crate) fn error_code(value: Option<RawBsonRef<'_>>) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use bson::oid::ObjectId;
+    use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
+
     use super::*;
+
+    /// A value of each type, each between two others.
+    fn of_every_type() -> Document {
+        let regex = bson::Regex { pattern: bson::raw::cstr!("a.b").into(), options: bson::raw::cstr!("im").into() };
+        let binary = bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![0; 7] };
+        let scoped = bson::JavaScriptCodeWithScope { code: "x".to_owned(), scope: doc! { "x": 1 } };
+        doc! {
+            "double": 1.5, "string": "text", "document": { "inner": 1 }, "array": [1, 2], "binary": binary,
+            "undefined": Bson::Undefined, "id": ObjectId::from_bytes([1; 12]), "bool": true,
+            "time": bson::DateTime::from_millis(7), "null": Bson::Null, "regex": regex,
+            "code": Bson::JavaScriptCode("y".to_owned()), "symbol": Bson::Symbol("z".to_owned()), "scoped": scoped,
+            "int": 3, "timestamp": bson::Timestamp { time: 1, increment: 2 }, "long": 4_i64,
+            "decimal": bson::Decimal128::from_bytes([2; 16]), "least": Bson::MinKey, "greatest": Bson::MaxKey, "": "empty",
+        }
+    }
+
+    #[test]
+    fn a_field_of_any_type_is_found_behind_values_of_all_types() {
+        let raw = RawDocumentBuf::try_from(&of_every_type()).unwrap();
+        for element in raw.iter_elements() {
+            let element = element.unwrap();
+            let (element_type, value) = find_field(&raw, element.key().as_str()).unwrap().unwrap();
+            assert_eq!(
+                (element_type, value.len()),
+                (element.element_type() as u8, element.size()),
+                "{}",
+                element.key()
+            );
+        }
+        assert_eq!(find_field(&raw, "inner"), Ok(None));
+        assert_eq!(find_field(&raw, "lon"), Ok(None));
+        assert_eq!(find_field(&raw, "longer"), Ok(None));
+    }
+
+    /// Each byte of a reply changed in turn.
+    #[test]
+    fn what_is_plainly_valid_is_valid() {
+        let reply = rawdoc! {
+            "cursor": { "firstBatch": [{ "a": 1 }], "id": 0_i64, "ns": "a.b" }, "n": 1, "list": ["x"], "text": "two",
+            "at": bson::DateTime::from_millis(7), "id": ObjectId::from_bytes([1; 12]), "nothing": bson::RawBson::Null, "ok": 1.0,
+        };
+        assert!(is_plainly_valid(&reply));
+        assert!(!is_plainly_valid(&RawDocumentBuf::try_from(&of_every_type()).unwrap()));
+        for place in 4..reply.as_bytes().len() - 1 {
+            for byte in 0..=255 {
+                let mut bytes = reply.clone().into_bytes();
+                bytes[place] = byte;
+                let changed = RawDocumentBuf::from_bytes(bytes).unwrap();
+                if is_plainly_valid(&changed) {
+                    assert!(changed.iter_elements().all(|element| element.is_ok()), "{place}: {byte}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_that_is_cut_off_within_a_value_is_malformed() {
+        let whole = RawDocumentBuf::try_from(&of_every_type()).unwrap().into_bytes();
+        for length in 6..whole.len() {
+            let mut bytes = whole[..length].to_vec();
+            bytes[..4].copy_from_slice(&(length as i32).to_le_bytes());
+            bytes[length - 1] = 0;
+            let document = RawDocumentBuf::from_bytes(bytes).unwrap();
+            let valid = document.iter_elements().all(|element| element.is_ok());
+            let found = find_field(&document, "missing");
+            assert!(found.is_err() || valid, "{length}: {found:?}");
+            assert!(!is_plainly_valid(&document) || valid, "{length}");
+        }
+        let unknown = RawDocumentBuf::from_bytes(vec![8, 0, 0, 0, 0x55, b'a', 0, 0]).unwrap();
+        assert_eq!(find_field(&unknown, "b"), Err(Malformed));
+        let mut negative = rawdoc! { "a": "b", "c": 1 }.into_bytes();
+        negative[7..11].copy_from_slice(&(-1_i32).to_le_bytes());
+        assert_eq!(find_field(&RawDocumentBuf::from_bytes(negative).unwrap(), "c"), Err(Malformed));
+    }
 
     #[test]
     fn whole_numbers_come_as_any_number_type() {

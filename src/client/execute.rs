@@ -2,6 +2,7 @@
 //! [`ClientInner::execute`], top to bottom.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf};
@@ -9,11 +10,13 @@ use bson::{RawDocument, RawDocumentBuf};
 use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
 use super::retry::Retries;
+use crate::bson_ext::find_field;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
 use crate::error::{Error, ErrorKind, Kind, Result, Stage, command_error};
 use crate::handshake::append_server_api;
+use crate::operation::body::not_bson;
 use crate::operation::{Command, Namespace, Operation, Target};
 use crate::pool::PooledConnection;
 use crate::server::Server;
@@ -97,7 +100,7 @@ impl ClientInner {
             let error = match outcome {
                 Ok(reply) => {
                     self.look_at_state(server, &connection, reply.document());
-                    active.succeeded(reply.document());
+                    active.succeeded(&reply);
                     break reply;
                 }
                 Err(error) => error,
@@ -111,7 +114,7 @@ impl ClientInner {
             logged_in_again = true;
             if limits_server {
                 // The second time the server has less time than at first.
-                replace_max_time(&mut command, time_left(deadline)?);
+                replace_max_time(&mut command, time_left(deadline)?)?;
             }
         };
         // Other threads may use the connection while the reply is read.
@@ -127,7 +130,8 @@ impl ClientInner {
         operation: Deadline,
         retries: &mut Retries,
     ) -> Result<(Selected, PooledConnection)> {
-        let selection = self.topology().selection_deadline(operation);
+        let now = Instant::now();
+        let selection = self.topology().selection_deadline(now, operation);
         // With a limit on the whole operation, that one counts; without it, each step has its own.
         let (queue, connect) = match operation.instant() {
             Some(_) => (operation, selection),
@@ -136,7 +140,7 @@ impl ClientInner {
                 (queue, Deadline::NEVER)
             }
         };
-        let mut selected = self.topology().select(target, retries.deprioritised(), selection)?;
+        let mut selected = self.topology().select(target, retries.deprioritised(), selection, now)?;
         retries.selected(selected.server.address(), selected.topology_type);
         let opened = selected.opened.take();
         // The topology hears of an attempt that failed from the pool.
@@ -159,7 +163,7 @@ impl ClientInner {
 
     /// A server that steps down may report so beside a write that it has done.
     fn look_at_state(&self, server: &Arc<Server>, connection: &PooledConnection, reply: &RawDocument) {
-        if let Ok(Some(_)) = reply.get("writeConcernError") {
+        if matches!(find_field(reply, "writeConcernError"), Ok(Some(_))) {
             let message = "the server reported beside a write that its state has changed";
             let error = Error::new(Kind::ServerSelection, Stage::Command, message).with_address(server.address());
             self.report(server, connection, &error, Some(reply));
@@ -233,9 +237,10 @@ fn time_left(deadline: Deadline) -> Result<i64> {
     Ok(i64::try_from(left.as_millis().max(1)).unwrap_or(i64::MAX))
 }
 
-fn replace_max_time(command: &mut Command<'_>, left: i64) {
+fn replace_max_time(command: &mut Command<'_>, left: i64) -> Result<()> {
     let mut body = RawDocumentBuf::new();
-    for (key, value) in command.body.iter().flatten() {
+    for field in &command.body {
+        let (key, value) = field.map_err(not_bson)?;
         if key.as_str() == MAX_TIME {
             body.append(key, left);
         } else {
@@ -243,4 +248,5 @@ fn replace_max_time(command: &mut Command<'_>, left: i64) {
         }
     }
     command.body = body;
+    Ok(())
 }

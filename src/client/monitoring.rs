@@ -12,6 +12,7 @@ use crate::event::{
 };
 use crate::operation::Command;
 use crate::pool::PooledConnection;
+use crate::wire::Reply;
 
 /// Commands whose body, reply and failure may carry credentials.
 const SENSITIVE: &[&str] = &[
@@ -71,11 +72,11 @@ impl<'a> ActiveCommand<'a> {
     }
 
     /// Reports that it succeeded.
-    pub(super) fn succeeded(self, reply: &RawDocument) {
+    pub(super) fn succeeded(self, reply: &Reply) {
         let Some(reported) = self.0 else { return };
         reported.handler.call(&CommandEvent::Succeeded(CommandSucceededEvent {
             duration: reported.began.elapsed(),
-            reply: if reported.sensitive { RawDocumentBuf::new() } else { reply.to_owned() },
+            reply: if reported.sensitive { RawDocumentBuf::new() } else { reply.document().to_owned() },
             database: reported.database,
             command_name: reported.command_name,
             request_id: reported.request_id,

@@ -6,7 +6,7 @@ use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::readable::Readable;
 use super::{Error, ErrorKind, Stage};
-use crate::bson_ext::{error_code, text_lossy};
+use crate::bson_ext::{error_code, find_field, text_lossy};
 use crate::outcome::{BulkWriteResult, InsertManyResult};
 
 /// A command that the server answered with `ok: 0`.
@@ -225,6 +225,10 @@ impl InsertManyError {
 
 /// Judges the `ok` of a reply: nothing where it is 1, the command error where it is 0, and a broken rule otherwise.
 pub(crate) fn command_error(reply: &RawDocument, stage: Stage) -> Option<Error> {
+    // Nearly every reply has one of these.
+    if let Ok(Some((0x01, [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]) | (0x10, [1, 0, 0, 0]))) = find_field(reply, "ok") {
+        return None;
+    }
     let ok = match reply.get("ok") {
         Ok(Some(RawBsonRef::Double(ok))) => Some(ok),
         Ok(Some(RawBsonRef::Int32(ok))) => Some(f64::from(ok)),

@@ -156,6 +156,13 @@ pub(crate) struct Namespace<'a> {
     pub(crate) collection: &'a str,
 }
 
+impl Namespace<'_> {
+    /// As one string. Writers make it for every command, and formatting would take several times as long.
+    pub(crate) fn joined(self) -> String {
+        [self.database, ".", self.collection].concat()
+    }
+}
+
 impl std::fmt::Display for Namespace<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.database, self.collection)

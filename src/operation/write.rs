@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::body::{Body, not_bson};
 use super::{Command, Namespace, Operation, Retry, Target};
+use crate::bson_ext::find_field;
 use crate::description::{ServerDescription, WireVersion};
 use crate::document::cannot_encode;
 use crate::error::{Error, Kind, Result, Stage};
@@ -339,7 +340,9 @@ fn append_with_id<T: Serialize>(document: &T, buffer: &mut Vec<u8>) -> Result<Bs
     let start = buffer.len();
     bson::serialize_to_buffer(document, buffer).map_err(|error| cannot_encode(document, error))?;
     let written = RawDocument::from_bytes(buffer.get(start..).unwrap_or_default()).map_err(not_bson)?;
-    if let Some(id) = written.get("_id").map_err(not_bson)? {
+    if find_field(written, "_id") != Ok(None)
+        && let Some(id) = written.get("_id").map_err(not_bson)?
+    {
         return Bson::try_from(id).map_err(not_bson);
     }
     let id = ObjectId::new();

@@ -198,7 +198,7 @@ impl Pool {
         &self,
         queue: Deadline,
         connect: Deadline,
-        opened: Option<OpenedConnection>,
+        opened: Option<Box<OpenedConnection>>,
     ) -> Result<PooledConnection, CheckOutFailure> {
         let shared = &self.shared;
         let began = shared.check_out_begins();
@@ -227,13 +227,13 @@ impl Pool {
                 let purpose = HelloFor::Operation { speculate: true };
                 let handle = |handle| shared.handshake_begins(id, handle);
                 let opened = shared.factory.open(&shared.address, purpose, connect, shared.waits.as_ref(), handle);
-                opened.inspect(|opened| shared.hello_answered(opened))
+                opened.inspect(|opened| shared.hello_answered(opened)).map(Box::new)
             }
         };
         let made = match opened {
             Ok(opened) => {
                 slot.belongs_to(opened.service_id());
-                shared.factory.authenticate(opened, id, connect)
+                shared.factory.authenticate(*opened, id, connect)
             }
             Err(error) => Err(error),
         };
@@ -369,6 +369,9 @@ impl Cleanup {
 
     /// Does it. To be called without any lock held.
     pub(crate) fn run(self) {
+        if self.connections.is_empty() && self.handles.is_empty() && self.fill.is_empty() {
+            return;
+        }
         for (handle, reason) in self.handles {
             handle.close(reason);
         }

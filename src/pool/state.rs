@@ -1,6 +1,7 @@
 //! What a pool knows, under its lock: bookkeeping without input and output.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Condvar};
 use std::time::Instant;
 
@@ -51,7 +52,7 @@ pub(super) struct State {
     /// Idle connections have no buffers. These are for the next ones in use.
     pub(super) buffers: Vec<Buffers>,
     /// The connections in use, by id.
-    pub(super) in_use: HashMap<u64, InUse>,
+    pub(super) in_use: HashMap<u64, InUse, BuildHasherDefault<IdHasher>>,
     /// The connections that are being made, by id.
     pub(super) connecting: HashMap<u64, Attempt>,
     /// Threads that wait, the first to come at the front. Each sleeps on its own variable, so one return wakes one thread.
@@ -63,6 +64,26 @@ pub(super) struct State {
     pub(super) fill_failed: Option<Instant>,
     /// The process that all this is true of.
     pub(super) process: u64,
+}
+
+/// Hashes the ids of connections. A pool counts them itself, so that they cannot be chosen to collide, and every operation looks one
+/// up twice.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // Fibonacci hashing: the map looks at the first bits and at the last.
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +123,7 @@ impl State {
             services: HashMap::new(),
             idle: VecDeque::new(),
             buffers: Vec::new(),
-            in_use: HashMap::new(),
+            in_use: HashMap::default(),
             connecting: HashMap::new(),
             waiting: VecDeque::new(),
             last_id: 0,

@@ -15,6 +15,7 @@ use crate::call_stack;
 use crate::event::EventHandler;
 use crate::event::cmap::CmapEvent;
 use crate::options::ClientOptions;
+use crate::system::RealSystem;
 
 /// An observer that clears the pool whenever an attempt fails, as a topology does.
 #[derive(Default)]
@@ -103,7 +104,7 @@ fn watched_with(uri: &str, change: impl FnOnce(&mut PoolSettings)) -> Watched {
         load_balanced: false,
     };
     change(&mut settings);
-    let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
+    let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
     let address = Arc::new(options.hosts.first().unwrap().clone());
     let weak: Weak<dyn PoolObserver> = Arc::downgrade(&(observer.clone() as Arc<dyn PoolObserver>));
     let pool = Arc::new(Pool::new(settings, factory, address, weak, &queue));
@@ -116,7 +117,7 @@ fn watched_with(uri: &str, change: impl FnOnce(&mut PoolSettings)) -> Watched {
 fn pool(server: &FakeServer, credential: &str, max_size: u32) -> Pool {
     let uri = format!("mongodb://{credential}{}/", server.address());
     let options = ClientOptions::builder().uri(&uri).build().unwrap();
-    let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
+    let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
     let settings = PoolSettings {
         max_size,
         min_size: 0,
@@ -326,7 +327,7 @@ fn an_opened_connection_is_adopted() {
     let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
     assert_eq!((server.connections(), server.logins()), (1, 0));
     watched.ready();
-    let mut adopted = watched.pool.check_out(Deadline::NEVER, Deadline::NEVER, Some(opened)).unwrap();
+    let mut adopted = watched.pool.check_out(Deadline::NEVER, Deadline::NEVER, Some(Box::new(opened))).unwrap();
     ping(&mut adopted).unwrap();
     assert_eq!((server.connections(), server.logins(), adopted.info().id), (1, 1, 1));
     let events = watched.all();
@@ -356,7 +357,7 @@ fn a_full_pool_gives_its_idle_connection_rather_than_adopt_another() {
     let purpose = HelloFor::Operation { speculate: true };
     let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
     let limit = Deadline::after(Duration::from_secs(10));
-    let mut idle = watched.pool.check_out(limit, Deadline::NEVER, Some(opened)).unwrap();
+    let mut idle = watched.pool.check_out(limit, Deadline::NEVER, Some(Box::new(opened))).unwrap();
     assert_eq!(idle.info().id, 1);
     ping(&mut idle).unwrap();
     assert!(server.wait_until(Duration::from_secs(10), |server| server.open_connections() == 1));

@@ -1,6 +1,7 @@
 //! One server: its address, its pool of connections, and the connection that it is checked on.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub(crate) struct Server {
     /// How many operations have chosen it and are not over.
     operations: AtomicUsize,
     check: Mutex<CheckSlot>,
+    /// Whether the idle check connection may be one for an operation. It saves operations the locks.
+    may_fit_operations: AtomicBool,
 }
 
 /// The connection for checks. It is outside the pool and never authenticated, unless an operation takes it over.
@@ -34,14 +37,14 @@ struct CheckSlot {
 
 /// A connection that has said hello, and since when it is idle.
 pub(crate) struct CheckConnection {
-    pub(crate) opened: OpenedConnection,
+    pub(crate) opened: Box<OpenedConnection>,
     pub(crate) since: Instant,
     /// Whether it says what an operation's connection says, and nothing was sent on it since.
     pub(crate) fits_operations: bool,
 }
 
-/// An operation that has chosen a server. It counts until this is dropped.
-pub(crate) struct OperationCount(Arc<Server>);
+/// A server that an operation has chosen. The operation counts until this is dropped.
+pub(crate) struct CountedServer(Arc<Server>);
 
 impl Server {
     pub(crate) fn new(address: ServerAddress) -> Self {
@@ -50,6 +53,7 @@ impl Server {
             pool: OnceLock::new(),
             operations: AtomicUsize::new(0),
             check: Mutex::default(),
+            may_fit_operations: AtomicBool::new(false),
         }
     }
 
@@ -78,7 +82,7 @@ impl Server {
         &self,
         queue: Deadline,
         connect: Deadline,
-        opened: Option<OpenedConnection>,
+        opened: Option<Box<OpenedConnection>>,
     ) -> Result<PooledConnection, CheckOutFailure> {
         match self.pool() {
             Some(pool) => pool.check_out(queue, connect, opened),
@@ -97,9 +101,9 @@ impl Server {
     }
 
     /// Counts an operation.
-    pub(crate) fn count_operation(self: &Arc<Self>) -> OperationCount {
+    pub(crate) fn count_operation(self: Arc<Self>) -> CountedServer {
         self.operations.fetch_add(1, Ordering::Relaxed);
-        OperationCount(self.clone())
+        CountedServer(self)
     }
 
     /// Takes the idle check connection.
@@ -108,14 +112,15 @@ impl Server {
     }
 
     /// Takes the idle check connection for an operation, if it is one that was made just now and the pool has none.
-    pub(crate) fn take_for_operation(&self, now: Instant) -> Option<OpenedConnection> {
-        if self.pool().is_none_or(Pool::has_idle) {
+    pub(crate) fn take_for_operation(&self, now: Instant) -> Option<Box<OpenedConnection>> {
+        if !self.may_fit_operations.load(Ordering::Relaxed) || self.pool().is_none_or(Pool::has_idle) {
             return None;
         }
         let mut slot = lock(&self.check);
         let fits = |idle: &CheckConnection| {
             idle.fits_operations && now.saturating_duration_since(idle.since) < FRESH_FOR_OPERATIONS
         };
+        self.may_fit_operations.store(false, Ordering::Relaxed);
         if slot.idle.as_ref().is_some_and(fits) { slot.idle.take().map(|idle| idle.opened) } else { None }
     }
 
@@ -125,6 +130,7 @@ impl Server {
         if slot.closed || slot.idle.is_some() {
             return Some(connection);
         }
+        self.may_fit_operations.store(connection.fits_operations, Ordering::Relaxed);
         slot.idle = Some(connection);
         None
     }
@@ -167,7 +173,15 @@ impl Server {
     }
 }
 
-impl Drop for OperationCount {
+impl Deref for CountedServer {
+    type Target = Arc<Server>;
+
+    fn deref(&self) -> &Arc<Server> {
+        &self.0
+    }
+}
+
+impl Drop for CountedServer {
     fn drop(&mut self) {
         self.0.operations.fetch_sub(1, Ordering::Relaxed);
     }

@@ -266,7 +266,7 @@ impl Checker {
             None => self.on_new(&check.server, HelloFor::Operation { speculate: true }, limit),
         };
         let own = match (&finding, opened) {
-            (Finding::Answered { .. }, Some(opened)) => OwnCheck::Opened(Box::new(opened)),
+            (Finding::Answered { .. }, Some(opened)) => OwnCheck::Opened(opened),
             (Finding::Answered { .. }, None) => OwnCheck::Answered,
             (Finding::Failed { error, .. }, _)
                 if matches!(error.kind(), ErrorKind::Timeout { .. }) && limit.expired() =>
@@ -326,7 +326,12 @@ impl Checker {
     }
 
     /// On a new connection.
-    fn on_new(&self, server: &Arc<Server>, purpose: HelloFor, limit: Deadline) -> (Finding, Option<OpenedConnection>) {
+    fn on_new(
+        &self,
+        server: &Arc<Server>,
+        purpose: HelloFor,
+        limit: Deadline,
+    ) -> (Finding, Option<Box<OpenedConnection>>) {
         let heartbeat = Heartbeat::started(self, server, None);
         let handle = |handle| server.check_runs_on(handle);
         let factory = &self.settings.factory;
@@ -339,7 +344,7 @@ impl Checker {
             Ok(opened) => {
                 let (hello, round_trip_time) = (opened.hello().clone(), opened.round_trip_time());
                 heartbeat.succeeded(|| opened.reply(), round_trip_time, opened.server_connection_id());
-                (Finding::Answered { hello, round_trip_time }, Some(opened))
+                (Finding::Answered { hello, round_trip_time }, Some(Box::new(opened)))
             }
             Err(error) => {
                 heartbeat.failed(&error);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::check::{self, MAX_HELPERS_OF_SELECTION, MadeBy, OwnCheck};
 use super::description::ServerEntry;
 use super::failure::Prospect;
-use super::selection::{Conditions, Criteria, choose, suitable_servers};
+use super::selection::{Conditions, Criteria, choose, only_choice, suitable_servers};
 use super::selection_error::{no_server, prospect};
 use super::shared::Shared;
 use super::state::{State, draw};
@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result, Stage};
 use crate::event::sdam::TopologyType;
 use crate::locks::unpoisoned;
 use crate::options::{ReadPreference, ReadPreferenceMode, ServerAddress};
-use crate::server::{CheckConnection, OperationCount, Server};
+use crate::server::{CheckConnection, CountedServer, Server};
 
 /// How long a selection waits for servers that would be preferred to those that suit, and were never checked.
 const WAIT_FOR_PREFERRED: Duration = Duration::from_secs(1);
@@ -31,14 +31,13 @@ const OLDEST_IN_HEARTBEATS: u32 = 2;
 
 /// A server for an operation.
 pub(crate) struct Selected {
-    pub(crate) server: Arc<Server>,
+    /// It counts the operation until this is dropped.
+    pub(crate) server: CountedServer,
     pub(crate) topology_type: TopologyType,
     /// How long the servers keep a session that is not used; `None`: for ever, as far as is known.
     pub(crate) session_timeout: Option<Duration>,
     /// A connection that was made to find the server, for the operation to take over.
-    pub(crate) opened: Option<OpenedConnection>,
-    /// The server counts the operation until this is dropped.
-    pub(crate) _count: OperationCount,
+    pub(crate) opened: Option<Box<OpenedConnection>>,
 }
 
 /// A selection under way.
@@ -52,7 +51,7 @@ struct Selection<'a> {
     /// Whether this thread has begun checks, and so does not go by what was known before.
     has_begun: bool,
     /// What this thread's own check of the only server has left.
-    opened: Option<(Arc<Server>, OpenedConnection)>,
+    opened: Option<(Arc<Server>, Box<OpenedConnection>)>,
     error: Option<Error>,
 }
 
@@ -68,23 +67,46 @@ enum Step {
     Fail(Error),
 }
 
-/// Selects a server that suits, by `limit` at the latest.
+/// Selects a server that suits, by `limit` at the latest. It is `began` now.
 pub(super) fn select(
     shared: &Shared,
     criteria: Criteria<'_>,
     deprioritised: &[ServerAddress],
     limit: Deadline,
+    began: Instant,
 ) -> Result<Selected> {
+    if let Some(selected) = select_at_once(shared, criteria, began) {
+        return Ok(selected);
+    }
     let conditions = Conditions {
         criteria,
         deprioritised,
         local_threshold: shared.settings.local_threshold,
         heartbeat_frequency: shared.settings.heartbeat_frequency,
     };
-    let began = shared.clock.now();
     let selection =
         Selection { shared, conditions, limit, began, suited: None, has_begun: false, opened: None, error: None };
     selection.run()
+}
+
+/// The only server that the operation can go to, if what is known about it is recent. This is how most selections end.
+fn select_at_once(shared: &Shared, criteria: Criteria<'_>, now: Instant) -> Option<Selected> {
+    #[cfg_attr(not(feature = "srv"), expect(unused_mut, reason = "only SRV polling changes the state here"))]
+    let mut state = shared.lock();
+    #[cfg(feature = "srv")]
+    super::srv::poll(shared, &mut state);
+    let entry = only_choice(&state.description, criteria)?;
+    let member = state.members.get(&entry.address)?;
+    let topology_type = state.description.topology_type;
+    let is_fresh = || member.check.is_fresh(now, shared.settings.heartbeat_frequency);
+    if state.closed || !(topology_type == TopologyType::LoadBalanced || is_fresh()) {
+        return None;
+    }
+    let server = member.server.clone().count_operation();
+    let session_timeout = state.description.session_timeout();
+    drop(state);
+    let opened = server.take_for_operation(now);
+    Some(Selected { server, topology_type, session_timeout, opened })
 }
 
 /// The server with this address, whatever is known about it: it holds what the operation is about.
@@ -97,20 +119,19 @@ pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result
         let message = "the server that the operation needs no longer belongs to the deployment";
         return Err(Error::new(Kind::ServerSelection, Stage::ServerSelection, message).with_address(address));
     };
-    let server = member.server.clone();
+    let server = member.server.clone().count_operation();
     let (topology_type, session_timeout) = (state.description.topology_type, state.description.session_timeout());
-    let count = server.count_operation();
-    Ok(Selected { server, topology_type, session_timeout, opened: None, _count: count })
+    Ok(Selected { server, topology_type, session_timeout, opened: None })
 }
 
 impl Selection<'_> {
     fn run(mut self) -> Result<Selected> {
         let shared = self.shared;
         let mut state = shared.lock();
+        let mut now = self.began;
         loop {
             #[cfg(feature = "srv")]
             super::srv::poll(shared, &mut state);
-            let now = shared.clock.now();
             let mut most = None;
             let wanted = match self.look(&mut state, now) {
                 Step::Take(entry) => return self.take(state, &entry, now),
@@ -141,6 +162,7 @@ impl Selection<'_> {
                 }
                 check::on_helpers(shared, begun);
                 state = shared.lock();
+                now = shared.clock.now();
                 // An answer may have come before this thread waits.
                 continue;
             }
@@ -153,6 +175,7 @@ impl Selection<'_> {
                 None => unpoisoned(shared.changed.wait(state)),
                 Some(limit) => unpoisoned(shared.changed.wait_timeout(state, limit.max(SHORTEST_WAIT))).0,
             };
+            now = shared.clock.now();
         }
     }
 
@@ -316,7 +339,7 @@ impl Selection<'_> {
         let server = own.server.clone();
         self.error = None;
         match check::on_caller(self.shared, own, self.limit) {
-            OwnCheck::Opened(opened) => self.opened = Some((server, *opened)),
+            OwnCheck::Opened(opened) => self.opened = Some((server, opened)),
             OwnCheck::Answered => {}
             OwnCheck::Failed(error) => self.error = Some(error),
             OwnCheck::OutOfTime(error) if self.limit.name() != SERVER_SELECTION_TIMEOUT => return Err(error),
@@ -331,10 +354,9 @@ impl Selection<'_> {
     /// Takes this server.
     fn take(&mut self, state: MutexGuard<'_, State>, entry: &ServerEntry, now: Instant) -> Result<Selected> {
         let Some(member) = state.members.get(&entry.address) else { return Err(closed()) };
-        let server = member.server.clone();
+        let server = member.server.clone().count_operation();
         let topology_type = state.description.topology_type;
         let session_timeout = state.description.session_timeout();
-        let count = server.count_operation();
         drop(state);
         let opened = match self.opened.take() {
             Some((opened_to, opened)) if Arc::ptr_eq(&opened_to, &server) => Some(opened),
@@ -345,7 +367,7 @@ impl Selection<'_> {
             }
             None => server.take_for_operation(now),
         };
-        Ok(Selected { server, topology_type, session_timeout, opened, _count: count })
+        Ok(Selected { server, topology_type, session_timeout, opened })
     }
 }
 

@@ -100,32 +100,36 @@ impl Topology {
         self.shared().lock().description.session_timeout()
     }
 
-    /// When the selection for an operation that begins now and must end by `operation` must be over.
-    pub(crate) fn selection_deadline(&self, operation: Deadline) -> Deadline {
-        Deadline::counted_from(Instant::now(), self.settings.server_selection_timeout)
+    /// When the selection for an operation that begins `now` and must end by `operation` must be over.
+    pub(crate) fn selection_deadline(&self, now: Instant, operation: Deadline) -> Deadline {
+        Deadline::counted_from(now, self.settings.server_selection_timeout)
             .named(SERVER_SELECTION_TIMEOUT)
             .earliest(operation)
     }
 
-    /// A server that suits the target, by `limit` at the latest. Of the servers that are `deprioritised` only if no other one suits.
+    /// A server that suits the target, by `limit` at the latest. The selection begins `now`. Of the servers that are `deprioritised` only if no other one suits.
     pub(crate) fn select(
         &self,
         target: Target<'_>,
         deprioritised: &[ServerAddress],
         limit: Deadline,
+        now: Instant,
     ) -> Result<Selected> {
         let shared = self.shared();
+        let began = shared.clock.at(now);
         match target {
-            Target::Writable => inline::select(shared, Criteria::Write, deprioritised, limit),
-            Target::Readable(preference) => inline::select(shared, Criteria::Read(preference), deprioritised, limit),
+            Target::Writable => inline::select(shared, Criteria::Write, deprioritised, limit, began),
+            Target::Readable(preference) => {
+                inline::select(shared, Criteria::Read(preference), deprioritised, limit, began)
+            }
             Target::ReadableAndWritable(preference) => {
-                inline::select(shared, Criteria::ReadAndWriteResult(preference), deprioritised, limit)
+                inline::select(shared, Criteria::ReadAndWriteResult(preference), deprioritised, limit, began)
             }
             Target::Pinned(address) => {
                 let selected = inline::select_address(shared, address)?;
                 // A paused pool gives no connection before its server has answered a check.
                 if selected.server.pool().is_some_and(|pool| pool.is_paused()) {
-                    return inline::select(shared, Criteria::Address(address), &[], limit);
+                    return inline::select(shared, Criteria::Address(address), &[], limit, began);
                 }
                 Ok(selected)
             }

@@ -76,6 +76,33 @@ pub(crate) fn select(
     Ok(choose(suitable_servers(description, conditions)?, conditions.local_threshold, operation_count, below).cloned())
 }
 
+/// The server that suits where no other one can be as good: the primary for what only it may do, or the only server. This is
+/// how most selections end; it allocates nothing. `None`: the choice takes more than that.
+pub(crate) fn only_choice<'d>(
+    description: &'d TopologyDescription,
+    criteria: Criteria<'_>,
+) -> Option<&'d Arc<ServerEntry>> {
+    let wants_primary = match criteria {
+        Criteria::Write => true,
+        Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) => {
+            preference.mode() == ReadPreferenceMode::Primary
+        }
+        Criteria::Address(_) | Criteria::Predicate(_) => return None,
+    };
+    let topology_type = description.topology_type;
+    let mut servers = description.servers.values();
+    let only = match topology_type {
+        TopologyType::ReplicaSetWithPrimary if wants_primary => {
+            servers.find(|server| server.server_type == ServerType::RsPrimary)
+        }
+        TopologyType::Single | TopologyType::Sharded | TopologyType::LoadBalanced if description.servers.len() == 1 => {
+            servers.find(|server| takes_writes(server.server_type, topology_type))
+        }
+        _ => None,
+    };
+    only.filter(|_| description.compatibility_error.is_none())
+}
+
 /// One of these servers: of two at random within the latency window, the less busy one.
 pub(crate) fn choose<'d>(
     suitable: Vec<&'d Arc<ServerEntry>>,

@@ -50,10 +50,15 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn now(&self) -> Instant {
+        self.at(Instant::now())
+    }
+
+    /// What this clock shows at that moment.
+    pub(super) fn at(&self, moment: Instant) -> Instant {
         #[cfg(test)]
-        return Instant::now() + *lock(&self.ahead);
+        return moment + *lock(&self.ahead);
         #[cfg(not(test))]
-        Instant::now()
+        moment
     }
 
     #[cfg(test)]

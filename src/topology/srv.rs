@@ -8,10 +8,10 @@ use super::transition;
 
 /// Has the records asked for where that is due. The thread holds the client only while it hands over the answer.
 pub(super) fn poll(shared: &Shared, state: &mut State) {
-    let now = shared.clock.now();
     if !state.description.polls_srv_records() {
         return;
     }
+    let now = shared.clock.now();
     let Some(polling) = state.srv.as_mut().filter(|polling| polling.is_due(now)) else { return };
     let lookup = polling.lookup();
     // Until the answer is recorded nobody asks again.

@@ -1,6 +1,6 @@
 //! What the runtime of a topology keeps under its lock, and how a new description takes effect there.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Weak};
@@ -76,7 +76,7 @@ impl TopologyOptions {
 /// What is known about the servers and their checks.
 pub(super) struct State {
     pub(super) description: Arc<TopologyDescription>,
-    pub(super) members: HashMap<ServerAddress, Member>,
+    pub(super) members: BTreeMap<ServerAddress, Member>,
     /// Threads that check servers now.
     pub(super) helpers: usize,
     pub(super) closed: bool,
@@ -142,6 +142,12 @@ impl CheckState {
         self.conclusive.is_some_and(|began| began >= since) && self.ended.is_some_and(recent)
     }
 
+    /// Whether the last one ended less than heartbeatFrequencyMS ago and nothing has happened since.
+    pub(super) fn is_fresh(&self, now: Instant, heartbeat_frequency: Duration) -> bool {
+        let recent = |ended| now.saturating_duration_since(ended) < heartbeat_frequency;
+        !self.due && self.ended.is_some_and(recent)
+    }
+
     /// Whether the least time since the last check has passed, and none is running.
     pub(super) fn may_begin(&self, now: Instant) -> bool {
         !self.running && self.next(now).is_zero()
@@ -165,7 +171,7 @@ impl State {
     pub(super) fn new(description: TopologyDescription) -> Self {
         State {
             description: Arc::new(description),
-            members: HashMap::new(),
+            members: BTreeMap::new(),
             helpers: 0,
             closed: false,
             #[cfg(feature = "srv")]
@@ -177,11 +183,7 @@ impl State {
     /// Whether the server was checked less than heartbeatFrequencyMS ago and nothing has happened since.
     pub(super) fn is_fresh(&self, address: &ServerAddress, now: Instant, heartbeat_frequency: Duration) -> bool {
         let known = self.description.server(address).is_some_and(|server| server.server_type.is_known());
-        let checked = self.members.get(address).is_some_and(|member| {
-            let recent = |ended| now.saturating_duration_since(ended) < heartbeat_frequency;
-            !member.check.due && member.check.ended.is_some_and(recent)
-        });
-        known && checked
+        known && self.members.get(address).is_some_and(|member| member.check.is_fresh(now, heartbeat_frequency))
     }
 
     /// Whether this server is still the one at its address.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
+use crate::bson_ext::is_plainly_valid;
 use crate::error::Result;
 use crate::wire::Header;
 use crate::wire::header::{broken, int_at};
@@ -124,6 +125,9 @@ fn check_body(sections: &[u8]) -> Result<usize> {
 /// Length, end and top level of a document. What lies deeper is checked when it is used.
 fn check_document(bytes: &[u8]) -> Result<()> {
     let document = RawDocument::from_bytes(bytes).map_err(invalid_bson)?;
+    if is_plainly_valid(document) {
+        return Ok(());
+    }
     for element in document.iter_elements() {
         element.map_err(invalid_bson)?;
     }

@@ -41,7 +41,7 @@ pub(crate) struct WriteOutcome {
 impl WriteOutcome {
     /// The outcome of writes to a collection of which none has been sent.
     pub(super) fn new(namespace: Namespace<'_>) -> Self {
-        WriteOutcome { namespace: namespace.to_string(), ..WriteOutcome::default() }
+        WriteOutcome { namespace: namespace.joined(), ..WriteOutcome::default() }
     }
 
     /// Notes which server has answered, and how many statements.

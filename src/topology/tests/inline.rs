@@ -15,6 +15,7 @@ use crate::description::{ServerDescription, ServerType};
 use crate::error::{Error, ErrorKind, Kind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::locks::lock;
 use crate::options::{ClientOptions, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress};
+use crate::system::RealSystem;
 use crate::topology::inline::{Selected, select};
 use crate::topology::selection::Criteria;
 use crate::topology::shared::{Finding, Shared};
@@ -95,7 +96,7 @@ impl Servers {
 /// A client of these servers.
 fn client(uri: &str, servers: &Arc<Servers>) -> Arc<Shared> {
     let options = ClientOptions::parse(uri).unwrap();
-    let factory = Arc::new(ConnectionFactory::new(&options).unwrap());
+    let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
     let shared = Shared::new(&Arc::new(TopologyOptions::new(&options, factory)));
     let servers = servers.clone();
     *lock(&shared.fake) = Some(Arc::new(move |address: &ServerAddress| servers.check(address)));
@@ -132,7 +133,8 @@ fn standalone() -> Answer {
 }
 
 fn within(shared: &Shared, criteria: Criteria<'_>, limit: Duration) -> Result<Selected> {
-    select(shared, criteria, &[], Deadline::after(limit).named("serverSelectionTimeoutMS"))
+    let limit = Deadline::after(limit).named("serverSelectionTimeoutMS");
+    select(shared, criteria, &[], limit, shared.clock.now())
 }
 
 /// The host that is selected; the limit is one that no test reaches.
