@@ -6,9 +6,10 @@
 mod test_system;
 
 use std::ffi::OsString;
+use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-#[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -39,6 +40,10 @@ pub(crate) trait System: Send + Sync {
     fn read_file(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>>;
     /// Whether there is a file or folder of this name.
     fn exists(&self, path: &Path) -> bool;
+    /// Size, times and identity of a file.
+    fn metadata(&self, path: &Path) -> io::Result<fs::Metadata>;
+    /// The names of what is in a folder.
+    fn names_in(&self, folder: &Path) -> io::Result<Vec<OsString>>;
     /// The time of day.
     fn now(&self) -> SystemTime;
     /// Fills a buffer with random bytes fit for a nonce.
@@ -56,8 +61,21 @@ pub(crate) trait System: Send + Sync {
     }
 }
 
+impl fmt::Debug for dyn System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("System")
+    }
+}
+
 /// The machine and the process as they are.
 pub(crate) struct RealSystem;
+
+impl RealSystem {
+    /// For a client and its parts.
+    pub(crate) fn shared() -> Arc<dyn System> {
+        Arc::new(RealSystem)
+    }
+}
 
 impl System for RealSystem {
     fn variable_os(&self, name: &str) -> Option<OsString> {
@@ -75,6 +93,14 @@ impl System for RealSystem {
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<fs::Metadata> {
+        fs::metadata(path)
+    }
+
+    fn names_in(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        Ok(fs::read_dir(folder)?.flatten().map(|entry| entry.file_name()).collect())
     }
 
     fn now(&self) -> SystemTime {

@@ -16,6 +16,7 @@ use crate::operation::Namespace;
 use crate::operation::kill_cursors::KillCursors;
 use crate::options::{ClientOptions, DriverInfo, ServerAddress};
 use crate::session::{OperationSession, Sessions};
+use crate::system::RealSystem;
 use crate::topology::Topology;
 
 /// The state that all clones of a client share.
@@ -62,7 +63,9 @@ impl CursorHandle {
 impl ClientInner {
     /// Checks the options that concern connections, and reads the files that they name. Connects to no server.
     pub(crate) fn new(mut options: ClientOptions) -> Result<Self> {
-        let factory = Arc::new(ConnectionFactory::new(&options)?);
+        // The client's only way to the machine and the process that it runs in.
+        let system = RealSystem::shared();
+        let factory = Arc::new(ConnectionFactory::new(&options, &system)?);
         let topology = Topology::new(&options, &factory)?;
         options.warnings.extend_from_slice(factory.warnings());
         Ok(ClientInner {

@@ -1,7 +1,7 @@
 //! Makes connections: what a client needs for that, made once and shared by the pools of all its servers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bson::RawDocumentBuf;
 use bson::oid::ObjectId;
@@ -15,7 +15,7 @@ use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::handshake::{AfterHello, Handshake, HelloFor};
 use crate::options::{ClientOptions, DriverInfo, ServerAddress, TlsOptions};
-use crate::system::{RealSystem, System};
+use crate::system::System;
 use crate::tls::Connector;
 use crate::transport::{Route, ShutdownHandle, Transport, WaitObserver};
 use crate::warning::{Warning, WarningSink};
@@ -23,6 +23,7 @@ use crate::warning::{Warning, WarningSink};
 /// The way to servers, the TLS context, the handshake with its credential, and the time limits of a client. It names no server.
 #[derive(Debug)]
 pub(crate) struct ConnectionFactory {
+    system: Arc<dyn System>,
     route: Route,
     tls: Option<Connector>,
     handshake: Handshake,
@@ -99,12 +100,12 @@ impl OpenedConnection {
 
 impl ConnectionFactory {
     /// Validates the options that concern connections, and reads the files that they name.
-    pub(crate) fn new(options: &ClientOptions) -> Result<ConnectionFactory> {
-        let system: Arc<dyn System> = Arc::new(RealSystem);
-        let handshake = Handshake::new(options, &system)?;
+    pub(crate) fn new(options: &ClientOptions, system: &Arc<dyn System>) -> Result<ConnectionFactory> {
+        let handshake = Handshake::new(options, system)?;
         let warnings = WarningSink::new(options.warning_handler.clone());
-        let tls = options.tls.as_ref().map(|tls| Connector::new(tls, &warnings)).transpose()?;
+        let tls = options.tls.as_ref().map(|tls| Connector::new(tls, system, &warnings)).transpose()?;
         Ok(ConnectionFactory {
+            system: system.clone(),
             route: Route::of(options),
             tls,
             handshake,
@@ -178,9 +179,9 @@ impl ConnectionFactory {
                 let reply = said.unwrap_or_default();
                 Ok(OpenedConnection { connection, round_trip_time, reply, after_hello })
             }
-            Err(error) => Err(hint_at_tls(error, self.tls.is_some(), presented.as_ref())
-                .with_address(&address)
-                .with_elapsed(began.elapsed())),
+            Err(error) => {
+                Err(self.hint_at_tls(error, presented.as_ref()).with_address(&address).with_elapsed(began.elapsed()))
+            }
         }
     }
 
@@ -198,9 +199,9 @@ impl ConnectionFactory {
                 connection.establish(login, id);
                 Ok(connection)
             }
-            Err(error) => Err(hint_at_tls(error, self.tls.is_some(), presented.as_ref())
-                .with_address(&address)
-                .with_elapsed(began.elapsed())),
+            Err(error) => {
+                Err(self.hint_at_tls(error, presented.as_ref()).with_address(&address).with_elapsed(began.elapsed()))
+            }
         }
     }
 
@@ -278,6 +279,22 @@ impl ConnectionFactory {
         }
     }
 
+    /// A server that expects TLS closes a plain connection without a reply, and one that expects a certificate does the same to
+    /// a client that has none.
+    fn hint_at_tls(&self, error: Error, presented: Option<&PresentedCertificate>) -> Error {
+        let tls = self.tls.is_some();
+        match (error.stage(), error.kind(), error.hint()) {
+            // With TLS 1.3 a server refuses a certificate when the handshake is over for the client.
+            (_, ErrorKind::Tls { .. }, _) | (Stage::Hello, ErrorKind::Io(_), None) if tls && presented.is_some() => {
+                let hint = presented.map(|presented| presented.refusal_hint(self.system.now()));
+                error.with_hint(hint.unwrap_or_default())
+            }
+            (Stage::Hello, ErrorKind::Io(_), None) if tls => error.with_hint(NO_CLIENT_CERTIFICATE_HINT),
+            (Stage::Hello, ErrorKind::Io(_), None) => error.with_hint("does the server want TLS (tls=true)?"),
+            _ => error,
+        }
+    }
+
     /// When the connecting that begins now must end.
     fn connect_deadline(&self, operation: Deadline) -> Deadline {
         Deadline::after(self.connect_timeout).named("connectTimeoutMS").earliest(operation)
@@ -306,21 +323,6 @@ fn host(address: &ServerAddress) -> &str {
     match address {
         ServerAddress::Tcp { host, .. } => host,
         ServerAddress::Unix { path } => path.to_str().unwrap_or_default(),
-    }
-}
-
-/// A server that expects TLS closes a plain connection without a reply, and one that expects a certificate does the same to
-/// a client that has none.
-fn hint_at_tls(error: Error, tls: bool, presented: Option<&PresentedCertificate>) -> Error {
-    match (error.stage(), error.kind(), error.hint()) {
-        // With TLS 1.3 a server refuses a certificate when the handshake is over for the client.
-        (_, ErrorKind::Tls { .. }, _) | (Stage::Hello, ErrorKind::Io(_), None) if tls && presented.is_some() => {
-            let hint = presented.map(|presented| presented.refusal_hint(SystemTime::now()));
-            error.with_hint(hint.unwrap_or_default())
-        }
-        (Stage::Hello, ErrorKind::Io(_), None) if tls => error.with_hint(NO_CLIENT_CERTIFICATE_HINT),
-        (Stage::Hello, ErrorKind::Io(_), None) => error.with_hint("does the server want TLS (tls=true)?"),
-        _ => error,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -105,6 +106,19 @@ impl System for TestSystem {
 
     fn exists(&self, path: &Path) -> bool {
         lock(&self.files).contains_key(path) || self.real_files && RealSystem.exists(path)
+    }
+
+    /// A made-up file has none.
+    fn metadata(&self, path: &Path) -> io::Result<fs::Metadata> {
+        if self.real_files { RealSystem.metadata(path) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    fn names_in(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        let mut names = if self.real_files { RealSystem.names_in(folder).unwrap_or_default() } else { Vec::new() };
+        let files = lock(&self.files);
+        let inside = files.keys().filter(|path| path.parent() == Some(folder));
+        names.extend(inside.filter_map(|path| path.file_name()).map(OsString::from));
+        Ok(names)
     }
 
     fn now(&self) -> SystemTime {

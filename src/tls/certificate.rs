@@ -47,12 +47,8 @@ impl Certificate {
         }
     }
 
-    /// Why it is not valid now, if it is not.
-    pub(super) fn not_valid_now(&self) -> Option<String> {
-        self.not_valid_at(SystemTime::now())
-    }
-
-    fn not_valid_at(&self, time: SystemTime) -> Option<String> {
+    /// Why it is not valid at this time, if it is not.
+    pub(super) fn not_valid_at(&self, time: SystemTime) -> Option<String> {
         let now = bson::DateTime::from_system_time(time).try_to_rfc3339_string().ok()?.replacen('T', " ", 1);
         let now = now.get(..MOMENT_LENGTH)?;
         if now > self.ends.as_str() {

@@ -13,6 +13,7 @@ use super::{Context, OcspCache, identity};
 use crate::error::Result;
 use crate::locks;
 use crate::options::TlsOptions;
+use crate::system::System;
 use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
 
 /// What a client keeps for making TLS channels.
@@ -23,34 +24,43 @@ use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
 /// the next channel.
 pub(crate) struct Connector {
     options: TlsOptions,
-    warning_sink: WarningSink,
-    /// OCSP answers about servers. They stay valid when the client's certificate changes.
-    ocsp_cache: Arc<OcspCache>,
+    shared: SharedParts,
     /// The warnings from when it was made.
     warnings: Warnings,
     current: Mutex<Current>,
 }
 
+/// What all contexts of a client have in common, whatever the files hold.
+#[derive(Clone)]
+pub(super) struct SharedParts {
+    pub(super) system: Arc<dyn System>,
+    pub(super) warning_sink: WarningSink,
+    /// OCSP answers about servers. They stay valid when the client's certificate changes.
+    pub(super) ocsp_cache: Arc<OcspCache>,
+}
+
 /// What the next channel is made with.
 struct Current {
     context: Arc<Context>,
-    seen: Seen,
+    seen: Arc<Seen>,
     /// The last warning about files that cannot be used.
     complaint: Option<String>,
 }
 
 impl Connector {
     /// Reads and validates the files that the options name.
-    pub(crate) fn new(options: &TlsOptions, warning_sink: &WarningSink) -> Result<Connector> {
+    pub(crate) fn new(options: &TlsOptions, system: &Arc<dyn System>, warning_sink: &WarningSink) -> Result<Connector> {
         // Before any file is read: the option is refused whether or not its file can be read.
         #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
         super::native::refuse_revocation_options(options)?;
         identity::refuse_orphans(options)?;
-        let (files, seen) = Files::read(options)?;
-        let (ocsp_cache, mut warnings) = (Arc::<OcspCache>::default(), Warnings::default());
-        let context = Arc::new(Context::new(options, &files, &ocsp_cache, warning_sink, &mut warnings)?);
-        let current = Mutex::new(Current { context, seen, complaint: None });
-        Ok(Connector { options: options.clone(), warning_sink: warning_sink.clone(), ocsp_cache, warnings, current })
+        let shared =
+            SharedParts { system: system.clone(), warning_sink: warning_sink.clone(), ocsp_cache: Arc::default() };
+        let (files, seen) = Files::read(options, &**system)?;
+        let mut warnings = Warnings::default();
+        let context = Arc::new(Context::new(options, &files, &shared, &mut warnings)?);
+        let current = Mutex::new(Current { context, seen: Arc::new(seen), complaint: None });
+        Ok(Connector { options: options.clone(), shared, warnings, current })
     }
 
     /// The warnings about the files, from when this was made.
@@ -68,23 +78,54 @@ impl Connector {
         Ok(TlsStream::new(channel, facts, context.presented().cloned()))
     }
 
-    /// What to make a channel with, by the files as they are now.
+    /// What to make a channel with, by the files as they are now. They are looked at and read without the lock: a file system may
+    /// take its time, and other threads go on with what was read before.
     fn context(&self) -> Arc<Context> {
-        let (context, news) = {
-            let mut current = locks::lock(&self.current);
-            let news = current.follow(self);
-            (Arc::clone(&current.context), news)
+        loop {
+            let (context, seen, complained) = {
+                let current = locks::lock(&self.current);
+                (current.context.clone(), current.seen.clone(), current.complaint.is_some())
+            };
+            if !complained && seen.is_current(&self.options, &*self.shared.system) {
+                return context;
+            }
+            let found = self.read_again(&seen);
+            // `None`: another thread has read them meanwhile. What it found counts, unless they have changed since.
+            if let Some((context, news)) = locks::lock(&self.current).take(&seen, found) {
+                // Without the lock, because this calls the program's handler.
+                self.report(news);
+                return context;
+            }
+        }
+    }
+
+    fn read_again(&self, seen: &Seen) -> Result<Renewed> {
+        let mut warnings = Warnings::default();
+        let (files, now) = Files::read(&self.options, &*self.shared.system)?;
+        let context = match now.same_content(seen) {
+            true => None,
+            false => Some(Arc::new(Context::new(&self.options, &files, &self.shared, &mut warnings)?)),
         };
-        // Without the lock, because this calls the program's handler.
+        Ok(Renewed { seen: now, context, warnings })
+    }
+
+    fn report(&self, news: News) {
         match news {
             News::None => {}
             News::Replaced(warnings) => {
-                warnings.as_slice().iter().for_each(|warning| self.warning_sink.notify(warning))
+                warnings.as_slice().iter().for_each(|warning| self.shared.warning_sink.notify(warning));
             }
-            News::Unusable(complaint) => self.warning_sink.warn(WarningKind::NotRenewed, complaint),
+            News::Unusable(complaint) => self.shared.warning_sink.warn(WarningKind::NotRenewed, complaint),
         }
-        context
     }
+}
+
+/// The files, read again.
+struct Renewed {
+    seen: Seen,
+    /// `None` if they hold what they held before.
+    context: Option<Arc<Context>>,
+    warnings: Warnings,
 }
 
 /// The result of checking the files.
@@ -98,36 +139,33 @@ enum News {
 }
 
 impl Current {
-    fn follow(&mut self, connector: &Connector) -> News {
-        let Connector { options, warning_sink, ocsp_cache, .. } = connector;
-        if self.complaint.is_none() && self.seen.is_current(options) {
-            return News::None;
+    /// Takes over what was found, and returns what to make the next channel with. `None` if `before` was replaced meanwhile.
+    fn take(&mut self, before: &Arc<Seen>, found: Result<Renewed>) -> Option<(Arc<Context>, News)> {
+        if !Arc::ptr_eq(before, &self.seen) {
+            return None;
         }
-        let mut warnings = Warnings::default();
-        let renewed = Files::read(options).and_then(|(files, seen)| {
-            let same = seen.same_content(&self.seen);
-            let context =
-                if same { None } else { Some(Context::new(options, &files, ocsp_cache, warning_sink, &mut warnings)?) };
-            Ok((context, seen))
-        });
-        match renewed {
-            Ok((context, seen)) => {
-                self.seen = seen;
+        let news = match found {
+            Ok(renewed) => {
+                self.seen = Arc::new(renewed.seen);
                 self.complaint = None;
-                let Some(context) = context else { return News::None };
-                self.context = Arc::new(context);
-                News::Replaced(warnings)
+                match renewed.context {
+                    Some(context) => {
+                        self.context = context;
+                        News::Replaced(renewed.warnings)
+                    }
+                    None => News::None,
+                }
             }
             Err(error) => {
                 let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
                 let complaint = format!("{}{cause}; what was read before stays in use", error.message());
-                if self.complaint.as_ref() == Some(&complaint) {
-                    return News::None;
+                match self.complaint.replace(complaint.clone()) {
+                    Some(before) if before == complaint => News::None,
+                    _ => News::Unusable(complaint),
                 }
-                self.complaint = Some(complaint.clone());
-                News::Unusable(complaint)
             }
-        }
+        };
+        Some((self.context.clone(), news))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The files that the options for TLS name: read whole and bounded, and whether they have changed since.
 
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::pem::Origin;
 use crate::error::{Error, Result};
 use crate::options::TlsOptions;
-use crate::system::{RealSystem, System};
+use crate::system::System;
 
 /// The contents of the files that the options name.
 #[derive(Default)]
@@ -53,13 +53,13 @@ struct Stamp {
 
 impl Files {
     /// Reads them all.
-    pub(super) fn read(options: &TlsOptions) -> Result<(Files, Seen)> {
-        let stamps = stamps(options);
+    pub(super) fn read(options: &TlsOptions, system: &dyn System) -> Result<(Files, Seen)> {
+        let stamps = stamps(options, system);
         let mut digest = Sha256::new();
         let mut read = |(option, path): (&'static str, Option<&Path>)| {
             let Some(path) = path else { return Ok(None) };
-            refuse_pipe(Origin::File(option, path), path)?;
-            let bytes = read_file(Origin::File(option, path))?;
+            refuse_pipe(Origin::File(option, path), path, system)?;
+            let bytes = read_file(Origin::File(option, path), system)?;
             digest.update(option.as_bytes());
             digest.update(bytes.len().to_be_bytes());
             digest.update(&*bytes);
@@ -72,7 +72,7 @@ impl Files {
             key: read(key)?,
             revoked: read(revoked)?,
         };
-        let now = SystemTime::now();
+        let now = system.now();
         let settled = stamps.iter().flatten().all(|stamp| stamp.is_older_than(SETTLES_WITHIN, now));
         Ok((files, Seen { stamps, settled, digest: digest.finalize().into() }))
     }
@@ -80,8 +80,8 @@ impl Files {
 
 impl Seen {
     /// Whether the files still look as they did. It costs one system call a file.
-    pub(super) fn is_current(&self, options: &TlsOptions) -> bool {
-        self.settled && self.stamps == stamps(options)
+    pub(super) fn is_current(&self, options: &TlsOptions, system: &dyn System) -> bool {
+        self.settled && self.stamps == stamps(options, system)
     }
 
     /// Whether the files had the same content both times.
@@ -100,14 +100,14 @@ fn named(options: &TlsOptions) -> [(&'static str, Option<&Path>); 4] {
     ]
 }
 
-fn stamps(options: &TlsOptions) -> Vec<Option<Stamp>> {
-    named(options).into_iter().filter_map(|(_, path)| path).map(Stamp::of).collect()
+fn stamps(options: &TlsOptions, system: &dyn System) -> Vec<Option<Stamp>> {
+    named(options).into_iter().filter_map(|(_, path)| path).map(|path| Stamp::of(path, system)).collect()
 }
 
 impl Stamp {
     /// `None` for what is not there, and for what is no regular file any more.
-    fn of(path: &Path) -> Option<Stamp> {
-        let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
+    fn of(path: &Path, system: &dyn System) -> Option<Stamp> {
+        let metadata = system.metadata(path).ok().filter(Metadata::is_file)?;
         Some(Stamp { modified: metadata.modified().ok(), size: metadata.len(), identity: identity(&metadata) })
     }
 
@@ -136,8 +136,8 @@ fn identity(_metadata: &Metadata) -> [i64; 4] {
 
 /// A pipe can be read only once, but files are read again when one of them changes. It is not opened here, because without a
 /// writer that would block for ever.
-fn refuse_pipe(origin: Origin<'_>, path: &Path) -> Result<()> {
-    match fs::metadata(path) {
+fn refuse_pipe(origin: Origin<'_>, path: &Path, system: &dyn System) -> Result<()> {
+    match system.metadata(path) {
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Err(origin
             .about("is not a regular file")
             .with_hint("name a file; in code, certificates and keys can be given from memory")),
@@ -145,7 +145,7 @@ fn refuse_pipe(origin: Origin<'_>, path: &Path) -> Result<()> {
     }
 }
 
-fn read_file(origin: Origin<'_>) -> Result<Bytes> {
+fn read_file(origin: Origin<'_>, system: &dyn System) -> Result<Bytes> {
     let Origin::File(_, path) = origin else { return Ok(Bytes::default()) };
     let failed = |error: io::Error| {
         let hint = match error.kind() {
@@ -157,10 +157,10 @@ fn read_file(origin: Origin<'_>) -> Result<Bytes> {
         origin.about("cannot be read").with_hint(hint).with_source(error)
     };
     // For a folder Windows would report that access is denied.
-    if path.is_dir() {
+    if system.metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
-    RealSystem.read_file(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
+    system.read_file(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => origin.about(format_args!("has more than {} MiB", MAX_FILE_BYTES >> 20)),
         _ => failed(error),
     })
@@ -172,17 +172,18 @@ pub(super) const KEY_FILE: &str = "ssl_keyfile";
 pub(super) const CRL_FILE: &str = "tlsCRLFile";
 
 /// Revocation lists of large public authorities have some ten megabytes; nothing else comes near.
-const MAX_FILE_BYTES: u64 = 64 << 20;
+pub(in crate::tls) const MAX_FILE_BYTES: u64 = 64 << 20;
 /// No file system's clock is coarser than FAT's.
 const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::fs::{self, File};
 
     use mongo_blocking_test_server::peers::Scratch;
 
     use super::*;
+    use crate::system::RealSystem;
 
     #[test]
     fn a_change_shows_however_small_and_soon() {
@@ -190,27 +191,30 @@ mod tests {
         let path = folder.path().join("ca.pem");
         fs::write(&path, "one").unwrap();
         let options = TlsOptions { ca_file: Some(path.clone()), ..TlsOptions::default() };
-        let (files, first) = Files::read(&options).unwrap();
+        let (files, first) = Files::read(&options, &RealSystem).unwrap();
         assert_eq!(&**files.authorities.unwrap(), b"one");
         // Written just now: it is read again, however it looks, and holds the same.
-        assert!(!first.is_current(&options) && first.same_content(&Files::read(&options).unwrap().1));
+        assert!(
+            !first.is_current(&options, &RealSystem)
+                && first.same_content(&Files::read(&options, &RealSystem).unwrap().1)
+        );
         fs::write(&path, "two").unwrap();
-        let (_, second) = Files::read(&options).unwrap();
+        let (_, second) = Files::read(&options, &RealSystem).unwrap();
         assert!(!second.same_content(&first));
 
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
         let set_back = || File::options().write(true).open(&path).unwrap().set_modified(hour_ago).unwrap();
         set_back();
-        let (_, settled) = Files::read(&options).unwrap();
-        assert!(settled.is_current(&options));
+        let (_, settled) = Files::read(&options, &RealSystem).unwrap();
+        assert!(settled.is_current(&options, &RealSystem));
         // Another file of the same size and time in its place.
         let other = folder.path().join("other.pem");
         fs::write(&other, "two").unwrap();
         File::options().write(true).open(&other).unwrap().set_modified(hour_ago).unwrap();
         fs::rename(&other, &path).unwrap();
-        assert!(!settled.is_current(&options));
+        assert!(!settled.is_current(&options, &RealSystem));
         fs::remove_file(&path).unwrap();
-        assert!(!settled.is_current(&options) && Files::read(&options).is_err());
+        assert!(!settled.is_current(&options, &RealSystem) && Files::read(&options, &RealSystem).is_err());
     }
 
     #[test]
@@ -218,7 +222,7 @@ mod tests {
         let folder = Scratch::new("tls-files");
         let read = |path: &Path| {
             let options = TlsOptions { ca_file: Some(path.to_owned()), ..TlsOptions::default() };
-            Files::read(&options).map(drop).unwrap_err()
+            Files::read(&options, &RealSystem).map(drop).unwrap_err()
         };
         assert!(read(folder.path()).to_string().contains("cannot be read: is a directory [name a file"));
         let missing = read(&folder.path().join("none")).to_string();

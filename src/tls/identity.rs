@@ -1,6 +1,8 @@
 //! The client's own certificate and key, from files or from memory: leaf, chain and key in any order, the key perhaps
 //! in a separate text; or a PKCS#12 bundle. Each possible fault has its own error.
 
+use std::time::SystemTime;
+
 use zeroize::Zeroizing;
 
 use super::certificate::Certificate;
@@ -200,8 +202,8 @@ impl Bundle<'_> {
 }
 
 /// Warns of a certificate of ours that servers will refuse.
-pub(super) fn warn_of_validity(leaf: &Certificate, warnings: &mut Warnings) {
-    if let Some(reason) = leaf.not_valid_now() {
+pub(super) fn warn_of_validity(leaf: &Certificate, now: SystemTime, warnings: &mut Warnings) {
+    if let Some(reason) = leaf.not_valid_at(now) {
         let message = format!("the client certificate {} {reason}: servers will refuse it", leaf.subject);
         warnings.add(WarningKind::Validity, message);
     }

@@ -44,13 +44,13 @@ pub(crate) use openssl::inspect;
 
 /// All texts that are read from an untrusted certificate for errors.
 #[cfg(any(test, fuzzing))]
-pub(crate) fn read_certificate(der: &[u8]) -> Vec<String> {
+pub(crate) fn read_certificate(der: &[u8], now: std::time::SystemTime) -> Vec<String> {
     let mut texts = Vec::new();
     if let Some(certificate) = certificate::Certificate::read(der) {
         let presented = certificate.presented(der, 0);
-        texts.push(presented.refusal_hint(std::time::SystemTime::now()));
+        texts.push(presented.refusal_hint(now));
         texts.extend([presented.subject, presented.issuer, presented.expires]);
-        texts.extend(certificate.not_valid_now());
+        texts.extend(certificate.not_valid_at(now));
     }
     #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
     texts.extend(openssl::read_certificate(der));

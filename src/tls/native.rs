@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, TlsConnectorBuilder};
 
 use crate::certificate::PresentedCertificate;
 use crate::error::{Error, Result};
 use crate::event::{Revocation, TlsInfo};
+use crate::locks::lock;
 use crate::options::{TlsOptions, TlsVersion};
 use crate::tls::certificate;
 use crate::tls::codes::{Known, Meaning};
+use crate::tls::connector::SharedParts;
 use crate::tls::failure::{
     self, ATLAS_HINT, Failure, certificate_hint, handshake_failed, is_atlas, no_common_tls, set_up_failed,
 };
@@ -21,7 +24,7 @@ use crate::tls::pem::Origin;
 use crate::tls::target::{PeerName, Target, peer_name};
 use crate::tls::trust_anchors::TrustAnchors;
 use crate::tls::{codes, key_match, pem};
-use crate::warning::{WarningSink, Warnings};
+use crate::warning::Warnings;
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
@@ -85,7 +88,7 @@ impl<S> Watched<S> {
         if let Err(error) = &result
             && !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
         {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(again(error));
+            *lock(&self.failed) = Some(again(error));
         }
         result
     }
@@ -115,22 +118,23 @@ impl Context {
     pub(super) fn new(
         options: &TlsOptions,
         files: &Files,
-        _ocsp_cache: &Arc<OcspCache>,
-        _alarm: &WarningSink,
+        shared: &SharedParts,
         warnings: &mut Warnings,
     ) -> Result<Context> {
         let mut builder = TlsConnector::builder();
         builder.min_protocol_version(Some(version(options.oldest_version())?));
         if let Some(authorities) = TrustAnchors::read(options, files)? {
             builder.disable_built_in_roots(true);
-            for certificate in authorities.each(warnings, |block| Certificate::from_pem(block.text.as_bytes()))? {
+            for certificate in
+                authorities.each(shared.system.now(), warnings, |block| Certificate::from_pem(block.text.as_bytes()))?
+            {
                 builder.add_root_certificate(certificate);
             }
         }
         builder.danger_accept_invalid_certs(options.danger_accepts_any_certificate());
         builder.danger_accept_invalid_hostnames(options.danger_accepts_any_hostname());
         let (connector, presented) = match identity::read(options, files, warnings)? {
-            Some(Own::Pem(material)) => build_with(&mut builder, &material, warnings)?,
+            Some(Own::Pem(material)) => build_with(&mut builder, &material, shared.system.now(), warnings)?,
             Some(Own::Pkcs12(bundle)) => (build_with_bundle(&mut builder, &bundle)?, None),
             None => (builder.build().map_err(|error| set_up_failed(SET_UP_FAILED, error))?, None),
         };
@@ -171,7 +175,7 @@ impl Context {
             }
             Err(HandshakeError::WouldBlock(_)) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
             Err(HandshakeError::Failure(error)) => {
-                let stream_failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let stream_failed = lock(&failed).take();
                 Err(stream_failed.map_or_else(|| judge(&error, target), Failure::Io))
             }
         }
@@ -247,6 +251,7 @@ fn facts(presented: Option<&[u8]>) -> TlsInfo {
 fn build_with(
     builder: &mut TlsConnectorBuilder,
     material: &Material<'_>,
+    now: SystemTime,
     warnings: &mut Warnings,
 ) -> Result<(TlsConnector, Option<PresentedCertificate>)> {
     if material.encrypted {
@@ -282,7 +287,7 @@ fn build_with(
         match built {
             Ok(connector) => {
                 let facts = material.facts(leaf);
-                facts.iter().for_each(|facts| identity::warn_of_validity(facts, warnings));
+                facts.iter().for_each(|facts| identity::warn_of_validity(facts, now, warnings));
                 let der = pem::blocks(&first(material, leaf)).first().and_then(pem::Block::der).unwrap_or_default();
                 let issuers = material.certificates.len() - 1;
                 return Ok((connector, facts.map(|facts| facts.presented(&der, issuers))));

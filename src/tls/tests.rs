@@ -18,6 +18,7 @@ use super::*;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::options::TlsOptions;
+use crate::system::RealSystem;
 use crate::warning::WarningSink;
 
 pub(super) fn front(authority: &Authority, name: &str) -> FakeServer {
@@ -34,7 +35,7 @@ pub(super) fn file(folder: &Scratch, name: &str, content: impl AsRef<[u8]>) -> T
 fn connect(options: &TlsOptions, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Failure> {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let target = Target { host, port, deadline: Deadline::after(Duration::from_secs(30)) };
-    Connector::new(options, &WarningSink::default()).unwrap().connect(&target, stream)
+    Connector::new(options, &RealSystem::shared(), &WarningSink::default()).unwrap().connect(&target, stream)
 }
 
 fn refusal(options: &TlsOptions, host: &str, port: u16) -> Error {
@@ -181,7 +182,8 @@ fn files_that_are_no_authorities() {
         ("garbled", garbled, "cannot be read"),
         ("half", half_garbled, "cannot be read: number 2 of 2"),
     ] {
-        let error = Connector::new(&file(&folder, name, content), &WarningSink::default()).unwrap_err();
+        let error =
+            Connector::new(&file(&folder, name, content), &RealSystem::shared(), &WarningSink::default()).unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::InvalidTlsConfig { .. }) && error.stage() == Stage::Options,
             "{error}"
@@ -189,7 +191,7 @@ fn files_that_are_no_authorities() {
         assert!(error.message().contains(words) && error.message().contains("tlsCAFile"), "{name}: {error}");
     }
     let missing = TlsOptions { ca_file: Some(PathBuf::from("/no/such/ca.pem")), ..TlsOptions::default() };
-    let error = Connector::new(&missing, &WarningSink::default()).unwrap_err();
+    let error = Connector::new(&missing, &RealSystem::shared(), &WarningSink::default()).unwrap_err();
     assert!(error.message().contains("tlsCAFile /no/such/ca.pem cannot be read"), "{error}");
 }
 
@@ -212,7 +214,7 @@ fn a_pipe_is_no_file() {
     let named = |set: fn(&mut TlsOptions, std::path::PathBuf)| {
         let mut options = file(&folder, "ca.pem", Authority::new().pem());
         set(&mut options, pipe.clone());
-        Connector::new(&options, &WarningSink::default()).unwrap_err()
+        Connector::new(&options, &RealSystem::shared(), &WarningSink::default()).unwrap_err()
     };
     for (option, error) in [
         ("tlsCAFile", named(|options, path| options.ca_file = Some(path))),

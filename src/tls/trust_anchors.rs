@@ -1,5 +1,7 @@
 //! The authorities that are trusted instead of the system's, from `tlsCAFile` or from memory.
 
+use std::time::SystemTime;
+
 use zeroize::Zeroizing;
 
 use super::certificate::Certificate;
@@ -27,10 +29,11 @@ impl<'a> TrustAnchors<'a> {
         Ok(Some(TrustAnchors { origin, text: pem::text(origin, bytes)? }))
     }
 
-    /// The certificates, each as `read` makes it from PEM. One that cannot be read is an error for the
+    /// The certificates, each as `read` makes it from PEM. There is a warning for one that is not valid `now`. One that cannot be read is an error for the
     /// whole file, because a missing authority would be hard to find later.
     pub(super) fn each<C, E>(
         &self,
+        now: SystemTime,
         warnings: &mut Warnings,
         read: impl Fn(&Block<'_>) -> Result<C, E>,
     ) -> Result<Vec<C>>
@@ -43,7 +46,7 @@ impl<'a> TrustAnchors<'a> {
         for (place, block) in blocks.iter().enumerate() {
             certificates.push(read(block).map_err(|error| unreadable(place).with_source(error))?);
         }
-        self.warn_of_validity(&blocks, warnings);
+        self.warn_of_validity(&blocks, now, warnings);
         Ok(certificates)
     }
 
@@ -51,10 +54,10 @@ impl<'a> TrustAnchors<'a> {
         self.origin.about(unreadable_certificate(place, count))
     }
 
-    fn warn_of_validity(&self, blocks: &[Block<'_>], warnings: &mut Warnings) {
+    fn warn_of_validity(&self, blocks: &[Block<'_>], now: SystemTime, warnings: &mut Warnings) {
         let facts = blocks.iter().filter_map(Block::der).filter_map(|der| Certificate::read(&der));
         let not_valid = facts.filter_map(|facts| {
-            let reason = facts.not_valid_now()?;
+            let reason = facts.not_valid_at(now)?;
             Some(format!("{} {reason}", facts.subject))
         });
         let mut told: Vec<String> = not_valid.collect();

@@ -237,8 +237,12 @@ fn unix_sockets() {
     let error = Transport::connect(&address, &Route::default(), None, millis(1000), None).unwrap_err();
     assert!(error.message().starts_with("no process listens on the socket"), "{error}");
 
-    let connector =
-        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
+    let connector = tls::Connector::new(
+        &crate::options::TlsOptions::default(),
+        &crate::system::RealSystem::shared(),
+        &crate::warning::WarningSink::default(),
+    )
+    .unwrap();
     let error = Transport::connect(&address, &Route::default(), Some(&connector), millis(1000), None).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotSupported { .. }), "{error}");
 }
@@ -246,8 +250,12 @@ fn unix_sockets() {
 #[test]
 fn a_tls_handshake_ends_with_its_deadline() {
     let silent = Script::start(|mut stream, _| while matches!(stream.read(&mut [0; 100]), Ok(1..)) {});
-    let connector =
-        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
+    let connector = tls::Connector::new(
+        &crate::options::TlsOptions::default(),
+        &crate::system::RealSystem::shared(),
+        &crate::warning::WarningSink::default(),
+    )
+    .unwrap();
     let limit = Deadline::after(Duration::from_millis(150)).named("connectTimeoutMS");
     let began = Instant::now();
     let error = Transport::connect(&tcp(silent.port()), &Route::default(), Some(&connector), limit, None).unwrap_err();
@@ -261,8 +269,12 @@ fn a_tls_handshake_ends_with_its_deadline() {
 #[test]
 fn a_peer_that_hangs_up_in_the_tls_handshake() {
     let rude = Script::start(|_, _| {});
-    let connector =
-        tls::Connector::new(&crate::options::TlsOptions::default(), &crate::warning::WarningSink::default()).unwrap();
+    let connector = tls::Connector::new(
+        &crate::options::TlsOptions::default(),
+        &crate::system::RealSystem::shared(),
+        &crate::warning::WarningSink::default(),
+    )
+    .unwrap();
     let error =
         Transport::connect(&tcp(rude.port()), &Route::default(), Some(&connector), millis(5000), None).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Io(_)), "{error}");
@@ -309,8 +321,12 @@ fn no_write_raises_sigpipe() {
     let front = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let uri = format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}", front.port(), ca_file.display());
     let options = crate::options::ClientOptions::builder().uri(&uri).build().unwrap();
-    let connector =
-        tls::Connector::new(options.tls.as_ref().unwrap(), &crate::warning::WarningSink::default()).unwrap();
+    let connector = tls::Connector::new(
+        options.tls.as_ref().unwrap(),
+        &crate::system::RealSystem::shared(),
+        &crate::warning::WarningSink::default(),
+    )
+    .unwrap();
     let transport =
         Transport::connect(&options.hosts[0], &Route::default(), Some(&connector), millis(5000), None).unwrap();
     front.hang_up();

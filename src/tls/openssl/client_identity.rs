@@ -1,6 +1,7 @@
 //! The client's own certificate and key, as OpenSSL wants them.
 
 use std::cell::Cell;
+use std::time::SystemTime;
 
 use ::openssl::error::ErrorStack;
 use ::openssl::pkcs12::Pkcs12;
@@ -22,13 +23,13 @@ pub(super) struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    pub(super) fn new(own: &Own<'_>, warnings: &mut Warnings) -> Result<ClientIdentity> {
+    pub(super) fn new(own: &Own<'_>, now: SystemTime, warnings: &mut Warnings) -> Result<ClientIdentity> {
         let identity = match own {
             Own::Pem(material) => ClientIdentity::from_pem(material)?,
             Own::Pkcs12(bundle) => ClientIdentity::from_pkcs12(bundle)?,
         };
         if let Some(leaf) = identity.facts() {
-            identity::warn_of_validity(&leaf, warnings);
+            identity::warn_of_validity(&leaf, now, warnings);
         }
         Ok(identity)
     }

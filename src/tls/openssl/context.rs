@@ -1,5 +1,7 @@
 //! The `SslContext`: protocol versions, authorities, and the client's own certificate.
 
+use std::time::SystemTime;
+
 use ::openssl::error::ErrorStack;
 use ::openssl::ssl::{SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslVerifyMode, SslVersion};
 use ::openssl::x509::X509;
@@ -13,6 +15,7 @@ use super::sessions::Sessions;
 use super::trust_settings::{self, TrustSettings};
 use crate::error::Result;
 use crate::options::{TlsOptions, TlsVersion};
+use crate::system::System;
 use crate::tls::failure::set_up_failed;
 use crate::tls::files::Files;
 use crate::tls::trust_anchors::TrustAnchors;
@@ -70,37 +73,44 @@ pub(super) struct Store {
 }
 
 /// Reads what the options name.
-pub(super) fn new_store(options: &TlsOptions, files: &Files, warnings: &mut Warnings) -> Result<Store> {
+pub(super) fn new_store(
+    options: &TlsOptions,
+    files: &Files,
+    system: &dyn System,
+    warnings: &mut Warnings,
+) -> Result<Store> {
     let revoked = options.crl_file.as_deref().zip(files.revoked.as_deref()).filter(|_| revocation::is_on(options));
     let (mut authorities, mut trust_settings) = (Vec::new(), TrustSettings::default());
     let mut builder = match (TrustAnchors::read(options, files)?, revoked) {
-        (Some(anchors), _) => given_authorities(&anchors, warnings, &mut authorities, &mut trust_settings)?,
+        (Some(anchors), _) => {
+            given_authorities(&anchors, system.now(), warnings, (&mut authorities, &mut trust_settings))?
+        }
         // The system's OpenSSL knows where the system's authorities are.
         (None, None) if cfg!(not(feature = "openssl-vendored")) => {
             return Ok(Store { store: None, lists: None, authorities, trust_settings });
         }
-        (None, _) => system_authorities().map_err(|error| set_up_failed(SET_UP_FAILED, error))?,
+        (None, _) => system_authorities(system).map_err(|error| set_up_failed(SET_UP_FAILED, error))?,
     };
     let lists = revoked.map(|(path, bytes)| crl::add(&mut builder, path, bytes)).transpose()?;
     Ok(Store { store: Some(builder.build()), lists, authorities, trust_settings })
 }
 
-fn system_authorities() -> Result<X509StoreBuilder, ErrorStack> {
+fn system_authorities(system: &dyn System) -> Result<X509StoreBuilder, ErrorStack> {
     let mut builder = X509StoreBuilder::new()?;
-    roots::add_system(&mut builder)?;
+    roots::add_system(&mut builder, system)?;
     Ok(builder)
 }
 
 fn given_authorities(
     anchors: &TrustAnchors<'_>,
+    now: SystemTime,
     warnings: &mut Warnings,
-    authorities: &mut Vec<X509>,
-    trust_settings: &mut TrustSettings,
+    (authorities, trust_settings): (&mut Vec<X509>, &mut TrustSettings),
 ) -> Result<X509StoreBuilder> {
     let refused =
         |error: ErrorStack| anchors.origin.about("holds a certificate that OpenSSL does not accept").with_source(error);
     let mut builder = X509StoreBuilder::new().map_err(refused)?;
-    for (certificate, setting) in anchors.each(warnings, trust_settings::read)? {
+    for (certificate, setting) in anchors.each(now, warnings, trust_settings::read)? {
         // One that is rejected is added too: OpenSSL must find it, so that a chain with it is refused.
         trust_settings.add(&certificate, setting).map_err(refused)?;
         authorities.push(certificate.clone());

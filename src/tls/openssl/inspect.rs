@@ -11,12 +11,13 @@ use super::context;
 use super::revocation::{crl, says_revoked};
 use crate::error::Result;
 use crate::options::TlsOptions;
+use crate::system::RealSystem;
 use crate::tls::files::Files;
 use crate::warning::Warnings;
 
 /// The certificates, DER, that the authorities of these options reject for servers.
 pub(crate) fn rejected_authorities(options: &TlsOptions) -> Result<Vec<Vec<u8>>> {
-    let store = context::new_store(options, &Files::default(), &mut Warnings::default())?;
+    let store = context::new_store(options, &Files::default(), &RealSystem, &mut Warnings::default())?;
     Ok(store.trust_settings.rejected().to_vec())
 }
 

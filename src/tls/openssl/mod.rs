@@ -34,15 +34,18 @@ use crate::certificate::PresentedCertificate;
 use crate::error::Result;
 use crate::event::{Revocation, TlsInfo};
 use crate::options::TlsOptions;
+use crate::system::System;
+use crate::tls::connector::SharedParts;
 use crate::tls::failure::{Failure, set_up_failed};
 use crate::tls::files::Files;
 use crate::tls::identity;
 use crate::tls::target::{PeerName, Target, peer_name};
-use crate::warning::{WarningSink, Warnings};
+use crate::warning::Warnings;
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
     context: SslContext,
+    system: Arc<dyn System>,
     presented: Option<Arc<PresentedCertificate>>,
     trust: Trust,
     trust_settings: Arc<TrustSettings>,
@@ -70,24 +73,24 @@ impl Context {
     pub(super) fn new(
         options: &TlsOptions,
         files: &Files,
-        ocsp_cache: &Arc<OcspCache>,
-        warning_sink: &WarningSink,
+        shared: &SharedParts,
         warnings: &mut Warnings,
     ) -> Result<Context> {
         let context::Store { store, lists, authorities, trust_settings } =
-            context::new_store(options, files, warnings)?;
+            context::new_store(options, files, &*shared.system, warnings)?;
         let own = identity::read(options, files, warnings)?;
-        let own = own.map(|own| client_identity::ClientIdentity::new(&own, warnings)).transpose()?;
+        let own =
+            own.map(|own| client_identity::ClientIdentity::new(&own, shared.system.now(), warnings)).transpose()?;
         let context = context::new_context(store, own.as_ref(), options)
             .map_err(|error| set_up_failed(context::SET_UP_FAILED, error))?;
         Ok(Context {
             context,
+            system: shared.system.clone(),
             presented: own.and_then(|own| own.presented()).map(Arc::new),
-            trust: Trust::new(options, authorities),
+            trust: Trust::new(options, authorities, &*shared.system),
             trust_settings: Arc::new(trust_settings),
-            sessions: Arc::default(),
-            revocation: revocation::is_on(options)
-                .then(|| RevocationChecker::new(options, lists, ocsp_cache, warning_sink)),
+            sessions: Arc::new(Sessions::new(&shared.system)),
+            revocation: revocation::is_on(options).then(|| RevocationChecker::new(options, lists, shared)),
             danger_accepts_any_certificate: options.danger_accepts_any_certificate(),
             danger_accepts_any_hostname: options.danger_accepts_any_hostname(),
             danger_accepts_common_names: options.danger_accepts_common_names(),
@@ -130,9 +133,11 @@ impl Context {
 
     /// What is to be found out once the chain is verified.
     fn vet(&self, ssl: &SslRef, target: &Target<'_>) -> Result<VerifiedUntil, Failure> {
-        let Some(checker) = &self.revocation else { return Ok(VerifiedUntil::now(ssl, Revocation::NotChecked, None)) };
+        let Some(checker) = &self.revocation else {
+            return Ok(VerifiedUntil::since(self.system.now(), ssl, Revocation::NotChecked, None));
+        };
         let found = checker.check(ssl, target).map_err(Failure::Tls)?;
-        Ok(VerifiedUntil::now(ssl, found.revocation, found.until))
+        Ok(VerifiedUntil::since(self.system.now(), ssl, found.revocation, found.until))
     }
 
     /// Prepares a handshake. Returns what is known about the session that it resumes, if any.
@@ -182,7 +187,7 @@ impl Context {
         target: &Target<'_>,
     ) -> Failure {
         let certificate_refused = refusal::is_refusal(&failed);
-        let failure = refusal::explain(failed, capture, &self.trust, self.presented.as_deref(), target);
+        let failure = refusal::explain(failed, capture, self, target);
         if !took_up_session {
             return failure;
         }

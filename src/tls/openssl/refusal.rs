@@ -3,15 +3,14 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use ::openssl::ssl::{self, MidHandshakeSslStream, Ssl, SslVerifyMode};
 use ::openssl::x509::{X509, X509Ref, X509StoreContextRef, X509VerifyResult};
 
+use super::Context;
 use super::describe::{self, subject};
 use super::roots::{NO_ROOTS_HINT, Trust};
 use super::trust_settings::TrustSettings;
-use crate::certificate::PresentedCertificate;
 use crate::locks;
 use crate::tls::certificate::has_dns_name;
 use crate::tls::failure::{Failure, certificate_hint, handshake_failed, no_common_tls, no_dns_name_hint};
@@ -131,24 +130,24 @@ pub(super) fn is_refusal<S>(failed: &MidHandshakeSslStream<S>) -> bool {
 pub(super) fn explain<S>(
     failed: MidHandshakeSslStream<S>,
     capture: &VerifyErrorCapture,
-    trust: &Trust,
-    presented: Option<&PresentedCertificate>,
+    context: &Context,
     target: &Target<'_>,
 ) -> Failure {
     let (refused, verdict) = (is_refusal(&failed), failed.ssl().verify_result());
     if refused {
         let sent = failed.ssl().peer_cert_chain().map_or(0, |chain| chain.len());
         let chain = capture.refused().map(|refused| Refused { sent, ..refused });
-        return refusal(verdict, chain, trust, target);
+        return refusal(verdict, chain, context, target);
     }
     match failed.into_error().into_io_error() {
         Ok(error) => Failure::Io(error),
-        Err(error) => explain_protocol(&error, presented, target),
+        Err(error) => explain_protocol(&error, context, target),
     }
 }
 
 /// What was expected, what came, and what to do.
-fn refusal(verdict: X509VerifyResult, refused: Option<Refused>, trust: &Trust, target: &Target<'_>) -> Failure {
+fn refusal(verdict: X509VerifyResult, refused: Option<Refused>, context: &Context, target: &Target<'_>) -> Failure {
+    let trust = &context.trust;
     let reason = match verdict {
         X509VerifyResult::APPLICATION_VERIFICATION => "certificate rejected by its trust settings",
         verdict => verdict.error_string(),
@@ -164,7 +163,7 @@ fn refusal(verdict: X509VerifyResult, refused: Option<Refused>, trust: &Trust, t
             message.push_str(&format!("; the fault is further up its chain, with {at_fault}"));
         }
     }
-    if let Some(nothing) = trust.nothing_there().filter(|_| trust.would_help(reason)) {
+    if let Some(nothing) = trust.nothing_there(&*context.system).filter(|_| trust.would_help(reason)) {
         return handshake_failed(format!("{message}. {nothing}"), Some(NO_ROOTS_HINT));
     }
     match refused.and_then(|refused| refused.hint(verdict, trust, target)) {
@@ -174,7 +173,7 @@ fn refusal(verdict: X509VerifyResult, refused: Option<Refused>, trust: &Trust, t
 }
 
 /// The server ended the handshake, or does not speak TLS. Where it did not accept our certificate, that is looked at.
-fn explain_protocol(error: &ssl::Error, presented: Option<&PresentedCertificate>, target: &Target<'_>) -> Failure {
+fn explain_protocol(error: &ssl::Error, context: &Context, target: &Target<'_>) -> Failure {
     let reasons: Vec<&str> =
         error.ssl_error().iter().flat_map(|stack| stack.errors()).filter_map(|e| e.reason()).collect();
     if reasons.is_empty() || reasons.iter().any(|reason| reason.contains("unexpected eof")) {
@@ -182,12 +181,12 @@ fn explain_protocol(error: &ssl::Error, presented: Option<&PresentedCertificate>
     }
     let reason = reasons.join("; ");
     let lower = reason.to_ascii_lowercase();
-    match presented {
+    match &context.presented {
         Some(presented)
             if lower.contains("alert") && (lower.contains("certificate") || lower.contains("unknown ca")) =>
         {
             let message = format!("the server refused the client certificate: {reason}");
-            handshake_failed(message, Some(presented.refusal_hint(SystemTime::now())))
+            handshake_failed(message, Some(presented.refusal_hint(context.system.now())))
         }
         _ => no_common_tls(&reason, target),
     }

@@ -3,7 +3,6 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ::openssl::error::ErrorStack;
@@ -16,6 +15,8 @@ use ::openssl::x509::store::X509Lookup;
 use ::openssl::x509::store::X509StoreBuilder;
 
 use crate::options::TlsOptions;
+use crate::system::System;
+use crate::tls::files::MAX_FILE_BYTES;
 use crate::tls::pem;
 
 /// The authorities that a context trusts.
@@ -27,7 +28,7 @@ pub(super) enum Trust {
 }
 
 impl Trust {
-    pub(super) fn new(options: &TlsOptions, authorities: Vec<X509>) -> Trust {
+    pub(super) fn new(options: &TlsOptions, authorities: Vec<X509>, system: &dyn System) -> Trust {
         if options.ca_pem.is_some() {
             let what = "an authority given in code".to_owned();
             return Trust::Given { what, option: "tls_ca_pem", authorities };
@@ -36,7 +37,7 @@ impl Trust {
             let what = format!("an authority in tlsCAFile {}", path.display());
             return Trust::Given { what, option: "tlsCAFile", authorities };
         }
-        let SystemPaths { file, folder } = SystemPaths::of_system();
+        let SystemPaths { file, folder } = SystemPaths::of_system(system);
         Trust::System { file, folder }
     }
 
@@ -57,9 +58,9 @@ impl Trust {
     }
 
     /// The message if the system has no authority at all. This reads the file and the folder.
-    pub(super) fn nothing_there(&self) -> Option<String> {
+    pub(super) fn nothing_there(&self, system: &dyn System) -> Option<String> {
         let Trust::System { file, folder } = self else { return None };
-        if has_certificate(file) || env::split_paths(folder).any(|folder| has_authority(&folder)) {
+        if has_certificate(file, system) || env::split_paths(folder).any(|folder| has_authority(&folder, system)) {
             return None;
         }
         let folder = PathBuf::from(folder);
@@ -93,11 +94,11 @@ struct SystemPaths {
 
 impl SystemPaths {
     /// The paths in the environment, which OpenSSL also uses; otherwise those of this system.
-    fn of_system() -> SystemPaths {
+    fn of_system(system: &dyn System) -> SystemPaths {
         let SystemPaths { file, folder } = SystemPaths::usual();
         SystemPaths {
-            file: env::var_os(FILE_VARIABLE).map_or(file, PathBuf::from),
-            folder: env::var_os(FOLDER_VARIABLE).unwrap_or(folder),
+            file: system.variable_os(FILE_VARIABLE).map_or(file, PathBuf::from),
+            folder: system.variable_os(FOLDER_VARIABLE).unwrap_or(folder),
         }
     }
 
@@ -127,23 +128,23 @@ impl SystemPaths {
 /// Trusts the system's authorities. Those of a folder are looked up on demand. A file is read as a whole, so it is only read where
 /// SSL_CERT_FILE names it or where no folder has authorities.
 #[cfg(feature = "openssl-vendored")]
-pub(super) fn add_system(builder: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
-    let SystemPaths { file, folder } = SystemPaths::of_system();
+pub(super) fn add_system(builder: &mut X509StoreBuilder, system: &dyn System) -> Result<(), ErrorStack> {
+    let SystemPaths { file, folder } = SystemPaths::of_system(system);
     let folders: Vec<PathBuf> = env::split_paths(&folder).collect();
     let lookup = builder.add_lookup(X509Lookup::hash_dir())?;
     for folder in folders.iter().filter_map(|folder| folder.to_str()) {
         lookup.add_dir(folder, SslFiletype::PEM)?;
     }
-    if env::var_os(FILE_VARIABLE).is_some() || !folders.iter().any(|folder| has_authority(folder)) {
+    if system.variable_os(FILE_VARIABLE).is_some() || !folders.iter().any(|folder| has_authority(folder, system)) {
         // As for OpenSSL itself, a file that cannot be read adds nothing; a handshake that fails says so.
         let _ = builder.add_lookup(X509Lookup::file())?.load_cert_file(&file, SslFiletype::PEM);
     }
     Ok(())
 }
 
-/// Trusts the system's authorities, where the system's OpenSSL looks for them.
+/// Trusts the system's authorities, where the system's OpenSSL looks for them: it reads the environment itself.
 #[cfg(not(feature = "openssl-vendored"))]
-pub(super) fn add_system(builder: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
+pub(super) fn add_system(builder: &mut X509StoreBuilder, _system: &dyn System) -> Result<(), ErrorStack> {
     builder.set_default_paths()
 }
 
@@ -152,15 +153,15 @@ fn built_in_folder() -> PathBuf {
     PathBuf::from(version::dir().split('"').nth(1).unwrap_or("/usr/lib/ssl"))
 }
 
-fn has_certificate(file: &Path) -> bool {
-    fs::read(file).is_ok_and(|text| pem::blocks(&String::from_utf8_lossy(&text)).iter().any(pem::Block::is_certificate))
+fn has_certificate(file: &Path, system: &dyn System) -> bool {
+    let is_one = |text: &[u8]| pem::blocks(&String::from_utf8_lossy(text)).iter().any(pem::Block::is_certificate);
+    system.read_file(file, MAX_FILE_BYTES).is_ok_and(|text| is_one(&text))
 }
 
 /// OpenSSL finds an authority by the hash of its name: eight hexadecimal digits, a dot, a number.
-fn has_authority(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else { return false };
-    entries.flatten().any(|entry| {
-        let name = entry.file_name();
+fn has_authority(folder: &Path, system: &dyn System) -> bool {
+    let Ok(names) = system.names_in(folder) else { return false };
+    names.into_iter().any(|name| {
         let Some((hash, number)) = name.to_str().and_then(|name| name.split_once('.')) else { return false };
         hash.len() == HASH_DIGITS
             && hash.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -21,11 +21,14 @@ use super::resume;
 use crate::event::Revocation;
 use crate::fork;
 use crate::locks;
+use crate::system::System;
 use crate::tls::target::Target;
 
 /// The sessions of one context.
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<SessionCache>);
+pub(super) struct Sessions {
+    system: Arc<dyn System>,
+    cache: Mutex<SessionCache>,
+}
 
 #[derive(Default)]
 struct SessionCache {
@@ -62,6 +65,10 @@ struct SessionSlot {
 }
 
 impl Sessions {
+    pub(super) fn new(system: &Arc<dyn System>) -> Sessions {
+        Sessions { system: system.clone(), cache: Mutex::default() }
+    }
+
     /// Makes the context report new sessions instead of storing them.
     pub(super) fn watch(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
         let index = slot()?;
@@ -106,11 +113,11 @@ impl Sessions {
     pub(super) fn failed(&self, target: &Target<'_>) {
         let mut cache = self.lock();
         let held = cache.servers.entry((target.host.to_owned(), target.port)).or_default();
-        *held = ServerSessions { sessions: Vec::new(), failed: Some(SystemTime::now()) };
+        *held = ServerSessions { sessions: Vec::new(), failed: Some(self.system.now()) };
     }
 
     fn take(&self, server: &Server) -> Option<(SslSession, VerifiedUntil)> {
-        let now = SystemTime::now();
+        let now = self.system.now();
         let mut cache = self.lock();
         let held = &mut cache.servers.get_mut(server)?.sessions;
         held.retain(|(_, verified)| verified.holds(now));
@@ -121,7 +128,7 @@ impl Sessions {
     }
 
     fn keep(&self, server: &Server, session: SslSession, verified: &VerifiedUntil) {
-        let now = SystemTime::now();
+        let now = self.system.now();
         if !verified.holds(now) {
             return;
         }
@@ -146,7 +153,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, SessionCache> {
-        let mut cache = locks::lock(&self.0);
+        let mut cache = locks::lock(&self.cache);
         let process = fork::process();
         if cache.process != process {
             *cache = SessionCache { process, servers: HashMap::new() };
@@ -156,9 +163,13 @@ impl Sessions {
 }
 
 impl VerifiedUntil {
-    /// What a full handshake verified just now. `until` is the end of the information about revocation.
-    pub(super) fn now(ssl: &SslRef, revocation: Revocation, until: Option<SystemTime>) -> VerifiedUntil {
-        let from = SystemTime::now();
+    /// What a full handshake verified at this moment. `until` is the end of the information about revocation.
+    pub(super) fn since(
+        from: SystemTime,
+        ssl: &SslRef,
+        revocation: Revocation,
+        until: Option<SystemTime>,
+    ) -> VerifiedUntil {
         let limits = [Some(from + MAX_AGE), until, shortest_life(ssl, from)];
         VerifiedUntil { from, until: limits.into_iter().flatten().min().unwrap_or(from), revocation }
     }

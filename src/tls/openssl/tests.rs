@@ -14,6 +14,7 @@ use mongo_blocking_test_server::script::Script;
 
 use super::*;
 use crate::deadline::Deadline;
+use crate::system::RealSystem;
 use crate::tls::TlsStream;
 use crate::tls::connector::Connector;
 use crate::tls::tests::{file, front, round_trip};
@@ -40,7 +41,9 @@ fn resumes(connector: &Connector, host: &str, port: u16) -> bool {
 fn a_session_is_of_one_name_and_one_port() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let (one, other) = (front(&authority, "localhost"), front(&authority, "localhost"));
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &WarningSink::default()).unwrap();
+    let connector =
+        Connector::new(&file(&folder, "ca.pem", authority.pem()), &RealSystem::shared(), &WarningSink::default())
+            .unwrap();
     assert!(!resumes(&connector, "localhost", one.port()));
     assert!(resumes(&connector, "localhost", one.port()));
     assert!(!resumes(&connector, "127.0.0.1", one.port()));
@@ -55,7 +58,9 @@ fn a_session_does_not_outlive_the_certificate() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let issued = authority.issue_for_seconds(CertPurpose::Server, "localhost", 3);
     let server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &WarningSink::default()).unwrap();
+    let connector =
+        Connector::new(&file(&folder, "ca.pem", authority.pem()), &RealSystem::shared(), &WarningSink::default())
+            .unwrap();
     let Ok(mut channel) = connect(&connector, "localhost", server.port()) else {
         panic!("three seconds were too short")
     };
@@ -69,8 +74,10 @@ fn a_session_does_not_outlive_the_certificate() {
 }
 
 fn context(options: &TlsOptions) -> Context {
-    let (files, _) = Files::read(options).unwrap();
-    Context::new(options, &files, &Arc::default(), &WarningSink::default(), &mut Warnings::default()).unwrap()
+    let (files, _) = Files::read(options, &RealSystem).unwrap();
+    let shared =
+        SharedParts { system: RealSystem::shared(), warning_sink: WarningSink::default(), ocsp_cache: Arc::default() };
+    Context::new(options, &files, &shared, &mut Warnings::default()).unwrap()
 }
 
 /// A server that sends so many tickets on each channel.
@@ -139,7 +146,9 @@ fn a_server_that_wants_a_second_handshake() {
     let (folder, authority) = (Scratch::new("sessions"), Authority::new());
     let issued = authority.issue(CertPurpose::Server, "localhost");
     let Some(mut server) = SServer::start_listening(&issued.both(), &["-tls1_2"]) else { return };
-    let connector = Connector::new(&file(&folder, "ca.pem", authority.pem()), &WarningSink::default()).unwrap();
+    let connector =
+        Connector::new(&file(&folder, "ca.pem", authority.pem()), &RealSystem::shared(), &WarningSink::default())
+            .unwrap();
     let mut channel = connect(&connector, "localhost", server.port()).unwrap();
     channel.get_ref().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     server.tell("r");

@@ -21,7 +21,6 @@ pub(in crate::tls::openssl) mod must_staple;
 mod responder;
 mod time;
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::openssl::error::ErrorStack;
@@ -41,8 +40,9 @@ use crl::Lists;
 use crate::error::{Error, Kind, Result, Stage};
 use crate::event::{Revocation, RevocationSource};
 use crate::options::TlsOptions;
+use crate::tls::connector::SharedParts;
 use crate::tls::target::Target;
-use crate::warning::{WarningKind, WarningSink};
+use crate::warning::WarningKind;
 
 /// Whether an answer about the first certificate, which the second one issued, says that it is revoked.
 #[cfg(any(test, fuzzing))]
@@ -62,8 +62,7 @@ pub(super) fn says_revoked(
 pub(super) struct RevocationChecker {
     lists: Option<Lists>,
     asks_responders: bool,
-    cache: Arc<OcspCache>,
-    warning_sink: WarningSink,
+    shared: SharedParts,
 }
 
 /// What was found out.
@@ -79,17 +78,11 @@ pub(super) fn is_on(options: &TlsOptions) -> bool {
 }
 
 impl RevocationChecker {
-    pub(super) fn new(
-        options: &TlsOptions,
-        lists: Option<Lists>,
-        cache: &Arc<OcspCache>,
-        warning_sink: &WarningSink,
-    ) -> RevocationChecker {
+    pub(super) fn new(options: &TlsOptions, lists: Option<Lists>, shared: &SharedParts) -> RevocationChecker {
         RevocationChecker {
             lists,
             asks_responders: options.disable_ocsp_endpoint_check != Some(true),
-            cache: cache.clone(),
-            warning_sink: warning_sink.clone(),
+            shared: shared.clone(),
         }
     }
 
@@ -107,7 +100,7 @@ impl RevocationChecker {
             Error::new(Kind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
                 .with_source(error)
         })?;
-        let check = RevocationCheck { subject, request, cache: &self.cache, now: SystemTime::now() };
+        let check = RevocationCheck { subject, request, cache: &self.shared.ocsp_cache, now: self.shared.system.now() };
         if let Some(found) = check.staple(ssl.ocsp_status().filter(|staple| !staple.is_empty()))? {
             return Ok(self.limited(found));
         }
@@ -132,7 +125,8 @@ impl RevocationChecker {
             return Ok(no_responder(named.len()));
         }
         let mut failures = Vec::new();
-        for came in responder::ask(urls, &check.request, responder::limit(target.deadline)) {
+        for came in responder::ask(&self.shared.system.http(), urls, &check.request, responder::limit(target.deadline))
+        {
             let name = shown(&came.url);
             let read = came.answer.and_then(|answer| OcspStatus::read(&answer, &check.subject, check.now));
             match read {
@@ -166,7 +160,7 @@ impl RevocationChecker {
     /// The soft failure: the connection goes on, with a warning.
     fn gave_up(&self, check: &RevocationCheck<'_>, target: &Target<'_>, why: String) -> Found {
         let about = format!("the certificate of {} ({})", target.host, check.subject.described());
-        self.warning_sink.warn(
+        self.shared.warning_sink.warn(
             WarningKind::Revocation,
             format!("whether {about} is revoked could not be determined; the connection is made nevertheless: {why}"),
         );
@@ -175,7 +169,7 @@ impl RevocationChecker {
 
     /// The status could not be determined now. It is asked for again after [`ASK_AGAIN`].
     fn unknown(&self, why: String) -> Found {
-        Found { revocation: Revocation::Unknown(why), until: SystemTime::now().checked_add(ASK_AGAIN) }
+        Found { revocation: Revocation::Unknown(why), until: self.shared.system.now().checked_add(ASK_AGAIN) }
     }
 
     /// With lists, it is valid no longer than they are.

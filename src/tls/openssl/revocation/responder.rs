@@ -1,12 +1,13 @@
 //! Asks the OCSP responders that a certificate names. Plain HTTP is enough, because an answer is signed.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
 use super::answer::MAX_ANSWER;
 use crate::deadline::Deadline;
-use crate::http::{Http, Method, Request, http};
+use crate::http::{Http, Method, Request};
 
 /// The answer of a responder, or why there is none.
 pub(super) struct ResponderReply {
@@ -29,18 +30,23 @@ pub(super) fn limit(deadline: Deadline) -> Deadline {
 
 /// Asks the first [`MAX_RESPONDERS`] of them at the same time, and returns the answers in the order in which they arrive. The
 /// iterator may be dropped early; each thread ends at the limit at the latest.
-pub(super) fn ask(urls: Vec<String>, request: &[u8], limit: Deadline) -> Box<dyn Iterator<Item = ResponderReply>> {
+pub(super) fn ask(
+    http: &Arc<dyn Http>,
+    urls: Vec<String>,
+    request: &[u8],
+    limit: Deadline,
+) -> Box<dyn Iterator<Item = ResponderReply>> {
     let mut urls: Vec<String> = urls.into_iter().take(MAX_RESPONDERS).collect();
     if urls.len() == 1 {
-        let answers: Vec<ResponderReply> = urls.drain(..).map(|url| ask_one(&*http(), url, request, limit)).collect();
+        let answers: Vec<ResponderReply> = urls.drain(..).map(|url| ask_one(&**http, url, request, limit)).collect();
         return Box::new(answers.into_iter());
     }
     let (send, receive) = mpsc::channel();
     for url in urls {
-        let (send, request) = (send.clone(), request.to_vec());
+        let (send, request, http) = (send.clone(), request.to_vec(), http.clone());
         // If the system has no thread, this responder is not asked.
         let _ = thread::Builder::new().name("mongo-ocsp".to_owned()).spawn(move || {
-            let _ = send.send(ask_one(&*http(), url, &request, limit));
+            let _ = send.send(ask_one(&*http, url, &request, limit));
         });
     }
     Box::new(Arrivals { receive, limit })
