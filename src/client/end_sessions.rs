@@ -71,7 +71,7 @@ impl ClientInner {
             });
         match outcome {
             Ok(reply) => {
-                active.succeeded(reply.document());
+                active.succeeded(&reply);
                 Ok(())
             }
             Err(error) => Err(active.failed(error)),
