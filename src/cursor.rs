@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Bson, RawBson, RawDocument};
@@ -13,11 +14,10 @@ use crate::deadline::Deadline;
 use crate::document::{decode, decode_owned};
 use crate::error::codes::CURSOR_NOT_FOUND;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::operation::CursorReply;
 use crate::operation::body::not_bson;
 use crate::operation::get_more::GetMore;
-use crate::operation::kill_cursors::KillCursors;
 use crate::operation::reply::malformed;
+use crate::operation::{CursorReply, Operation};
 use crate::session::{OperationSession, ServerSession};
 use crate::wire::Reply;
 
@@ -124,20 +124,24 @@ struct Batch {
 }
 
 impl<T> Cursor<T> {
-    /// A cursor from the reply that opened it.
-    pub(crate) fn new(
+    /// Executes what opens a cursor.
+    pub(crate) fn open<O: Operation<Output = CursorReply>>(
         client: &Client,
-        opened: CursorReply,
+        operation: &mut O,
+        mut session: OperationSession<'_>,
         settings: CursorSettings,
-        session: OperationSession<'_>,
     ) -> Result<Self> {
+        let inner = client.inner();
+        // Another connection may lead to another server, which does not know the cursor.
+        let pin = inner.options().load_balanced().then(Arc::default);
+        let opened = inner.execute_on(operation, &mut session, inner.operation_deadline(), pin.as_ref())?;
         let CursorReply { reply, server } = opened;
         let batch = read_batch(reply.document(), "firstBatch").map_err(|error| error.with_address(&server))?;
         let (database, collection) =
             batch.namespace.and_then(|namespace| namespace.split_once('.')).ok_or_else(|| {
                 Error::invalid_reply(Stage::Decode, "the reply's cursor.ns is not a namespace").with_address(&server)
             })?;
-        let handle = CursorHandle::new(database, collection, server);
+        let handle = CursorHandle::new(database, collection, server, pin);
         let (id, rest) = (batch.id, batch.documents);
         let mut server_session = None;
         if id != 0 {
@@ -363,13 +367,14 @@ impl<T> Cursor<T> {
         };
         let inner = self.client.inner();
         let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
-        let outcome = inner.execute(&mut get_more, &mut session, deadline);
+        let outcome = inner.execute_on(&mut get_more, &mut session, deadline, handle.pin.as_ref());
         self.session = session.into_server_session();
         let reply = match outcome {
             Ok(reply) => reply,
             Err(error) => {
-                // A server that replied has closed the cursor itself; behind a broken connection it may still hold it.
-                if matches!(error.kind(), ErrorKind::Command(_)) {
+                // A server that replied has closed the cursor itself; behind a broken connection it may still hold it. Behind a
+                // load balancer the specification wants it closed in any case.
+                if matches!(error.kind(), ErrorKind::Command(_)) && handle.pin.is_none() {
                     self.ended();
                 }
                 self.batch.forget();
@@ -383,17 +388,21 @@ impl<T> Cursor<T> {
             self.ended();
         } else if id != self.id {
             // Servers that speak the protocol beside MongoDB keep state in it: the last one counts.
-            let handle = self.handle.clone();
-            self.client.inner().cursor_ended(self.id);
-            self.id = id;
-            handle.into_iter().for_each(|handle| self.client.inner().cursor_opened(id, handle));
+            let before = std::mem::replace(&mut self.id, id);
+            if let Some(handle) = &self.handle {
+                self.client.inner().cursor_ended(before, handle);
+                self.client.inner().cursor_opened(id, handle.clone());
+            }
         }
         Ok(())
     }
 
     /// The server no longer holds it, so nothing needs its session.
     fn ended(&mut self) {
-        self.client.inner().cursor_ended(std::mem::take(&mut self.id));
+        let id = std::mem::take(&mut self.id);
+        if let Some(handle) = &self.handle {
+            self.client.inner().cursor_ended(id, handle);
+        }
         self.give_session_back();
     }
 
@@ -427,12 +436,14 @@ impl<T> Drop for Cursor<T> {
         }
         let inner = self.client.inner();
         let ids = [std::mem::take(&mut self.id)];
-        inner.cursor_ended(ids[0]);
+        self.handle.iter().for_each(|handle| inner.cursor_ended(ids[0], handle));
         // Given back after the command, or at once if there is none.
         let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
         let Some(handle) = self.handle.as_ref().filter(|handle| handle.is_ours() && !inner.is_closed()) else { return };
-        let mut kill = KillCursors { namespace: handle.namespace(), server: &handle.server, ids: &ids };
-        if let Err(error) = inner.execute(&mut kill, &mut session, Deadline::after(KILL_LIMIT)) {
+        if !handle.is_reachable() {
+            return;
+        }
+        if let Err(error) = inner.kill_cursors(handle, &ids, &mut session, Deadline::after(KILL_LIMIT)) {
             log::debug!("the cursor was left to the server's own time limit: {error}");
         }
     }

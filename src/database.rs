@@ -504,9 +504,7 @@ impl RunCursorCommand<'_> {
         let command = self.command?;
         let command = run_command::RunCommand::new(name, &command, preference)?;
         let mut command = run_command::RunCursorCommand(command);
-        let mut session = client.operation_session(None)?;
-        let opened = client.inner().execute(&mut command, &mut session, client.inner().operation_deadline())?;
-        Cursor::new(client, opened, settings, session)
+        Cursor::open(client, &mut command, client.operation_session(None)?, settings)
     }
 }
 
@@ -577,9 +575,7 @@ fn list_collections(
         ..CursorSettings::default()
     };
     let mut list = collections::ListCollections { database: database.checked_name()?, name_only, options };
-    let mut session = client.operation_session(None)?;
-    let opened = client.inner().execute(&mut list, &mut session, client.inner().operation_deadline())?;
-    Cursor::new(client, opened, settings, session)
+    Cursor::open(client, &mut list, client.operation_session(None)?, settings)
 }
 
 /// The action that [`Database::create_collection`] makes.

@@ -18,7 +18,8 @@ use crate::error::{Error, ErrorKind, Kind, Result, Stage, command_error};
 use crate::handshake::append_server_api;
 use crate::operation::body::not_bson;
 use crate::operation::{Command, Namespace, Operation, Target};
-use crate::pool::PooledConnection;
+use crate::options::ServerAddress;
+use crate::pool::{PinnedConnection, PooledConnection, Purpose};
 use crate::server::Server;
 use crate::session::OperationSession;
 use crate::topology::{CommandFailure, Selected, read_preference_document};
@@ -35,9 +36,21 @@ impl ClientInner {
         session: &mut OperationSession<'_>,
         deadline: Deadline,
     ) -> Result<O::Output> {
+        self.execute_on(operation, session, deadline, None)
+    }
+
+    /// [`execute`](Self::execute) for an operation on a cursor behind a load balancer: what opens the cursor leaves its connection
+    /// to `pin`, and what follows is sent on that one.
+    pub(crate) fn execute_on<O: Operation>(
+        &self,
+        operation: &mut O,
+        session: &mut OperationSession<'_>,
+        deadline: Deadline,
+        pin: Option<&Arc<PinnedConnection>>,
+    ) -> Result<O::Output> {
         let mut retries = Retries::new(self.options(), operation);
         loop {
-            match self.attempt(operation, session, deadline, &mut retries) {
+            match self.attempt(operation, session, deadline, pin, &mut retries) {
                 Ok(output) => return Ok(output),
                 Err(error) => {
                     let pause = retries.after(error, deadline, || self.jitter.next())?;
@@ -56,10 +69,11 @@ impl ClientInner {
         operation: &mut O,
         session: &mut OperationSession<'_>,
         deadline: Deadline,
+        pin: Option<&Arc<PinnedConnection>>,
         retries: &mut Retries,
     ) -> Result<O::Output> {
         // A server that suits the operation, a connection to it, and the command as this server understands it.
-        let (selected, mut connection) = self.check_out(operation.target(), deadline, retries)?;
+        let (selected, mut connection) = self.check_out(operation.target(), deadline, pin, retries)?;
         let server = &selected.server;
         let mut command = operation.build(connection.description())?;
         let limits_server = self.complete(&mut command, &selected, connection.description(), session, deadline)?;
@@ -117,7 +131,11 @@ impl ClientInner {
                 replace_max_time(&mut command, time_left(deadline)?)?;
             }
         };
-        // Other threads may use the connection while the reply is read.
+        // Other threads may use the connection while the reply is read, unless the cursor needs it.
+        match pin {
+            Some(pin) if names_cursor(reply.document()) => connection.pin_to(pin, Purpose::Cursor),
+            _ => connection.unpin(),
+        }
         drop(connection);
         let read = operation.read(reply, server.address());
         read.map_err(|error| explain(error.with_address(server.address()), operation.namespace(), limit_is_ours))
@@ -128,6 +146,7 @@ impl ClientInner {
         &self,
         target: Target<'_>,
         operation: Deadline,
+        pin: Option<&Arc<PinnedConnection>>,
         retries: &mut Retries,
     ) -> Result<(Selected, PooledConnection)> {
         let now = Instant::now();
@@ -142,6 +161,9 @@ impl ClientInner {
         };
         let mut selected = self.topology().select(target, retries.deprioritised(), selection, now)?;
         retries.selected(selected.server.address(), selected.topology_type);
+        if let (Target::Pinned(address), Some(pin)) = (target, pin) {
+            return Ok((selected, pin.check_out().ok_or_else(|| no_pinned_connection(address))?));
+        }
         let opened = selected.opened.take();
         // The topology hears of an attempt that failed from the pool.
         let connection = selected.server.check_out(queue, connect, opened).map_err(|failure| failure.error)?;
@@ -156,7 +178,7 @@ impl ClientInner {
             reply,
             handshake_completed: true,
             generation: connection.generation(),
-            service_id: connection.info().service_id,
+            service_id: connection.service_id(),
         };
         self.topology().command_failed(server, &failure);
     }
@@ -207,7 +229,7 @@ impl ClientInner {
         connection: &mut PooledConnection,
         deadline: Deadline,
     ) -> Result<()> {
-        let (generation, service_id) = (connection.generation(), connection.info().service_id);
+        let (generation, service_id) = (connection.generation(), connection.service_id());
         self.factory().reauthenticate(connection, deadline).inspect_err(|error| {
             // The operation's own limit says nothing about the server.
             if matches!(error.kind(), ErrorKind::Timeout { .. }) && deadline.expired() {
@@ -217,6 +239,17 @@ impl ClientInner {
             self.topology().command_failed(server, &failure);
         })
     }
+}
+
+/// Whether a reply says that a cursor is open after it.
+fn names_cursor(reply: &RawDocument) -> bool {
+    reply.get_document("cursor").and_then(|cursor| cursor.get_i64("id")).is_ok_and(|id| id != 0)
+}
+
+/// The cursor's connection is closed, or another thread closes the client.
+fn no_pinned_connection(address: &ServerAddress) -> Error {
+    let message = "the cursor has lost its connection, and behind a load balancer no other one leads to it";
+    Error::new(Kind::Io, Stage::CheckOut, message).with_address(address)
 }
 
 /// The error of an operation, with the collection. The server's own time limit is `timeoutMS` where that was what it was given.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bson::oid::ObjectId;
+
 use super::retry::Jitter;
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
@@ -15,6 +17,7 @@ use crate::locks::lock;
 use crate::operation::Namespace;
 use crate::operation::kill_cursors::KillCursors;
 use crate::options::{ClientOptions, DriverInfo, ServerAddress};
+use crate::pool::PinnedConnection;
 use crate::session::{OperationSession, Sessions};
 use crate::system::RealSystem;
 use crate::topology::Topology;
@@ -28,26 +31,53 @@ pub(crate) struct ClientInner {
     pub(super) jitter: Jitter,
     pub(super) sessions: Sessions,
     closed: AtomicBool,
-    /// The cursors that are open on a server, by their id, so that closing the client can end them.
-    cursors: Mutex<HashMap<i64, CursorHandle>>,
+    /// The cursors that are open, so that closing the client can end them.
+    cursors: Mutex<HashMap<CursorKey, CursorHandle>>,
+}
+
+/// What distinguishes an open cursor from all others. Two servers may give the same id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct CursorKey {
+    server: Arc<ServerAddress>,
+    /// Which one it is of the servers behind a load balancer.
+    service_id: Option<ObjectId>,
+    id: i64,
 }
 
 /// What it takes to go on with a cursor, or to end it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct CursorHandle {
     pub(crate) database: String,
     pub(crate) collection: String,
     /// The server that holds it.
     pub(crate) server: Arc<ServerAddress>,
+    /// Behind a load balancer, the connection that leads to the server which holds it.
+    pub(crate) pin: Option<Arc<PinnedConnection>>,
+    service_id: Option<ObjectId>,
     /// The process that opened it.
     process: u64,
 }
 
 impl CursorHandle {
     /// A cursor that this process has opened.
-    pub(crate) fn new(database: &str, collection: &str, server: Arc<ServerAddress>) -> Self {
+    pub(crate) fn new(
+        database: &str,
+        collection: &str,
+        server: Arc<ServerAddress>,
+        pin: Option<Arc<PinnedConnection>>,
+    ) -> Self {
         let (database, collection) = (database.to_owned(), collection.to_owned());
-        CursorHandle { database, collection, server, process: fork::process() }
+        let service_id = pin.as_ref().and_then(|pin| pin.service_id());
+        CursorHandle { database, collection, server, pin, service_id, process: fork::process() }
+    }
+
+    /// Whether a command can still reach it. Behind a load balancer it ends with its connection.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.pin.as_ref().is_none_or(|pin| pin.is_usable())
+    }
+
+    fn key(&self, id: i64) -> CursorKey {
+        CursorKey { server: self.server.clone(), service_id: self.service_id, id }
     }
 
     pub(crate) fn namespace(&self) -> Namespace<'_> {
@@ -137,15 +167,23 @@ impl ClientInner {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        let mut groups: HashMap<(Arc<ServerAddress>, String, String), Vec<i64>> = HashMap::new();
-        for (id, cursor) in std::mem::take(&mut *lock(&self.cursors)).into_iter().filter(|(_, cursor)| cursor.is_ours())
-        {
-            groups.entry((cursor.server, cursor.database, cursor.collection)).or_default().push(id);
+        // One command for all cursors of a collection on a server; behind a load balancer one on each cursor's connection.
+        let mut groups: Vec<(CursorHandle, Vec<i64>)> = Vec::new();
+        let open = std::mem::take(&mut *lock(&self.cursors));
+        for (key, cursor) in open.into_iter().filter(|(_, cursor)| cursor.is_ours() && cursor.is_reachable()) {
+            let same = |(group, _): &&mut (CursorHandle, Vec<i64>)| {
+                group.pin.is_none()
+                    && cursor.pin.is_none()
+                    && group.server == cursor.server
+                    && (&group.database, &group.collection) == (&cursor.database, &cursor.collection)
+            };
+            match groups.iter_mut().find(same) {
+                Some((_, ids)) => ids.push(key.id),
+                None => groups.push((cursor, vec![key.id])),
+            }
         }
-        for ((server, database, collection), ids) in groups {
-            let namespace = Namespace { database: &database, collection: &collection };
-            let mut kill = KillCursors { namespace, server: &server, ids: &ids };
-            if let Err(error) = self.execute(&mut kill, &mut OperationSession::Absent, limit) {
+        for (cursor, ids) in groups {
+            if let Err(error) = self.kill_cursors(&cursor, &ids, &mut OperationSession::Absent, limit) {
                 log::debug!("cursors were left to the server's own time limit: {error}");
                 if limit.expired() {
                     break;
@@ -157,11 +195,33 @@ impl ClientInner {
         self.factory.close();
     }
 
-    pub(crate) fn cursor_opened(&self, id: i64, cursor: CursorHandle) {
-        lock(&self.cursors).insert(id, cursor);
+    /// Ends cursors of one collection on the server that holds them.
+    pub(crate) fn kill_cursors(
+        &self,
+        cursor: &CursorHandle,
+        ids: &[i64],
+        session: &mut OperationSession<'_>,
+        limit: Deadline,
+    ) -> Result<()> {
+        let mut kill = KillCursors { namespace: cursor.namespace(), server: &cursor.server, ids };
+        self.execute_on(&mut kill, session, limit, cursor.pin.as_ref())
     }
 
-    pub(crate) fn cursor_ended(&self, id: i64) {
-        lock(&self.cursors).remove(&id);
+    pub(crate) fn cursor_opened(&self, id: i64, cursor: CursorHandle) {
+        lock(&self.cursors).insert(cursor.key(id), cursor);
+    }
+
+    pub(crate) fn cursor_ended(&self, id: i64, cursor: &CursorHandle) {
+        let ended = lock(&self.cursors).remove(&cursor.key(id));
+        // Its connection goes back to the pool, which takes other locks.
+        drop(ended);
+    }
+}
+
+impl std::fmt::Debug for CursorHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("CursorHandle");
+        shown.field("database", &self.database).field("collection", &self.collection).field("server", &self.server);
+        shown.field("service_id", &self.service_id).finish_non_exhaustive()
     }
 }

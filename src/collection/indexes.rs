@@ -230,11 +230,9 @@ fn list<T>(collection: &Collection<T>, options: &ListIndexesOptions) -> Result<C
         ..CursorSettings::default()
     };
     let mut list = operation::ListIndexes { namespace: collection.checked_namespace()?, options };
-    let mut session = client.operation_session(None)?;
-    match client.inner().execute(&mut list, &mut session, client.inner().operation_deadline()) {
-        Ok(opened) => Cursor::new(client, opened, settings, session),
+    match Cursor::open(client, &mut list, client.operation_session(None)?, settings) {
         Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(Cursor::empty(client)),
-        Err(error) => Err(error),
+        opened => opened,
     }
 }
 

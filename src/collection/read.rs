@@ -147,9 +147,7 @@ impl<T> Find<'_, T> {
         };
         let client = self.collection.client();
         let mut find = operation::find::Find::new(self.collection.checked_namespace()?, &self.filter, &self.options)?;
-        let mut session = client.operation_session(None)?;
-        let opened = client.inner().execute(&mut find, &mut session, client.inner().operation_deadline())?;
-        Cursor::new(client, opened, settings, session)
+        Cursor::open(client, &mut find, client.operation_session(None)?, settings)
     }
 }
 
@@ -235,10 +233,7 @@ impl<'a, T> Aggregate<'a, T> {
             pipeline: &self.pipeline,
             options: &self.options,
         };
-        let (client, inner) = (self.client, self.client.inner());
-        let mut session = client.operation_session(None)?;
-        let opened = inner.execute(&mut aggregate, &mut session, inner.operation_deadline())?;
-        Cursor::new(client, opened, settings, session)
+        Cursor::open(self.client, &mut aggregate, self.client.operation_session(None)?, settings)
     }
 }
 

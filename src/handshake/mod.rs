@@ -125,8 +125,11 @@ impl Handshake {
         let reply = send("admin", &command);
         command.into_bytes().zeroize(); // A token may have travelled with it.
         let reply = reply.map_err(overload)?;
-        let hello = Hello::read(&reply).map_err(|error| self.explain_unknown_command(error))?;
-        if self.load_balanced && hello.service_id.is_none() {
+        let mut hello = Hello::read(&reply).map_err(|error| self.explain_unknown_command(error))?;
+        if !self.load_balanced {
+            // Generations are counted for each service only behind a load balancer.
+            hello.service_id = None;
+        } else if hello.service_id.is_none() {
             let message = "Driver attempted to initialize in load balancing mode, but the server does not support this \
                            mode. Its hello has no serviceId.";
             return Err(Error::new(Kind::NotSupported, Stage::Hello, message)

@@ -324,13 +324,18 @@ fn behind_a_load_balancer_a_service_id_is_needed() {
     balanced.load_balanced = true;
     let mut server = ScramServer::new(&[]);
     let error = run(&balanced, &mut server).unwrap_err();
-    assert!(error.message().contains("serviceId"), "{error}");
+    let prescribed =
+        "Driver attempted to initialize in load balancing mode, but the server does not support this mode.";
+    assert!(error.message().starts_with(prescribed), "{error}");
     assert!(server.got[0].1.get_bool("loadBalanced").unwrap());
     assert_eq!(names(&server), ["hello"]);
 
     let mut server = ScramServer::new(&[]);
     server.hello.append(cstr!("serviceId"), bson::oid::ObjectId::from_bytes([1; 12]));
     assert!(run(&balanced, &mut server).unwrap().hello.service_id.is_some());
+    let hello = run(&handshake(None), &mut server).unwrap().hello;
+    assert_eq!(hello.service_id, None, "without a load balancer it means nothing");
+    assert!(server.got.last().unwrap().1.get("loadBalanced").unwrap().is_none());
 }
 
 #[test]

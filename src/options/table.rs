@@ -350,8 +350,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "load_balanced",
         "Whether the host is a load balancer.",
     )
-    .default(DefaultValue::Bool(false))
-    .not_supported_yet(),
+    .default(DefaultValue::Bool(false)),
     query(
         OptionId::LocalThresholdMs,
         "localThresholdMS",

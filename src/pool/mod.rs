@@ -27,6 +27,7 @@ mod events;
 mod fill;
 #[cfg(test)]
 mod fixtures;
+mod pinned;
 mod queue;
 mod state;
 #[cfg(test)]
@@ -52,6 +53,7 @@ use crate::options::ServerAddress;
 
 use events::PoolEvents;
 use fill::Filling;
+pub(crate) use pinned::PinnedConnection;
 use queue::{Grant, ReservedSlot};
 pub(crate) use state::Purpose;
 use state::{Idle, InUse, Phase, State};
@@ -159,6 +161,8 @@ pub(crate) struct PooledConnection {
     generation: u64,
     /// Whether it was borrowed for a check, of which no event tells.
     borrowed: bool,
+    /// Where it goes when it is dropped, if not back to the pool.
+    pin: Option<Arc<PinnedConnection>>,
     shared: Arc<Shared>,
 }
 
@@ -184,7 +188,7 @@ impl Pool {
     ) -> Self {
         let events = PoolEvents::new(events.clone(), address.clone());
         events.pool_created(&settings);
-        let state = Mutex::new(State::new(settings.load_balanced));
+        let state = Mutex::new(State::new());
         let waits = LongWaits { observer: observer.clone(), address: address.clone() };
         let waits = (!settings.load_balanced).then(|| Arc::new(waits) as Arc<dyn WaitObserver>);
         Pool { shared: Arc::new(Shared { settings, factory, address, observer, waits, events, state }) }
@@ -436,7 +440,7 @@ impl Shared {
 
     fn hand_out(self: &Arc<Self>, connection: Box<Connection>, id: u64, borrowed: bool) -> PooledConnection {
         let generation = connection.generation();
-        PooledConnection { connection: Some(connection), id, generation, borrowed, shared: self.clone() }
+        PooledConnection { connection: Some(connection), id, generation, borrowed, pin: None, shared: self.clone() }
     }
 
     fn hello_answered(&self, opened: &OpenedConnection) {
@@ -537,9 +541,13 @@ impl PooledConnection {
         self.generation
     }
 
+    /// The service behind a load balancer that it leads to.
+    pub(crate) fn service_id(&self) -> Option<ObjectId> {
+        self.info().service_id
+    }
+
     /// Tells what it is in use for, for the message of a timeout.
-    #[allow(dead_code, reason = "cursors and transactions keep connections behind a load balancer, which is to come")]
-    pub(crate) fn set_purpose(&self, purpose: Purpose) {
+    fn set_purpose(&self, purpose: Purpose) {
         if let Some(in_use) = self.shared.lock().in_use.get_mut(&self.id) {
             in_use.purpose = purpose;
         }
@@ -562,8 +570,20 @@ impl DerefMut for PooledConnection {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.shared.check_in(connection, self.id, self.borrowed);
+        // In a child of the process that checked it out (`fork`), it is the parent's, and so is its place in the pool.
+        let Some(connection) = self.connection.take().filter(|own| !own.shutdown_handle().is_inherited()) else {
+            return;
+        };
+        match self.pin.take() {
+            Some(pin) => pin.keep(PooledConnection {
+                connection: Some(connection),
+                id: self.id,
+                generation: self.generation,
+                borrowed: self.borrowed,
+                pin: None,
+                shared: self.shared.clone(),
+            }),
+            None => self.shared.check_in(connection, self.id, self.borrowed),
         }
     }
 }

@@ -119,7 +119,7 @@ impl Shared {
         reason: ConnectionClosedReason,
         cleanup: &mut Cleanup,
     ) {
-        state.disconnected(state.service_of(&idle.connection));
+        state.disconnected(idle.connection.info().service_id);
         self.events.closed(idle.id, reason);
         cleanup.connections.push(*idle.connection);
     }
@@ -157,10 +157,16 @@ impl Shared {
         Error::new(Kind::Pool, Stage::CheckOut, message)
             .with_address(&self.address)
             .with_elapsed(began.elapsed())
-            .with_hint(
-                "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: an operation holds a connection \
-                 until its reply is there, an open cursor holds none",
-            )
+            .with_hint(match self.settings.load_balanced {
+                true => {
+                    "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: behind a load balancer an open \
+                     cursor holds a connection until it was read to its end or is dropped"
+                }
+                false => {
+                    "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: an operation holds a connection \
+                     until its reply is there, an open cursor holds none"
+                }
+            })
     }
 
     /// The pool is paused, or was cleared while a thread waited: the operation may be tried again.
@@ -211,11 +217,9 @@ pub(super) struct ReservedSlot<'a> {
 }
 
 impl ReservedSlot<'_> {
-    /// Hello was answered by this service. Counts only behind a load balancer.
+    /// Hello was answered by this service behind a load balancer.
     pub(super) fn belongs_to(&mut self, service_id: Option<ObjectId>) {
-        if self.shared.settings.load_balanced
-            && let Some(id) = service_id
-        {
+        if let Some(id) = service_id {
             self.service_id = service_id;
             self.generation = self.shared.lock().service_connected(id);
         }

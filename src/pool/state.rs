@@ -29,7 +29,6 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A cursor keeps it until its end.
-    #[allow(dead_code, reason = "cursors keep their connections behind a load balancer, which is to come")]
     Cursor,
     /// A transaction keeps it until its end.
     #[allow(dead_code, reason = "transactions are to come")]
@@ -41,8 +40,6 @@ pub(crate) enum Purpose {
 
 pub(super) struct State {
     pub(super) phase: Phase,
-    /// Whether the server is a load balancer.
-    load_balanced: bool,
     /// Connections of an earlier generation are not used any more.
     pub(super) generation: u64,
     /// Behind a load balancer each service has a generation of its own, for as long as it has connections.
@@ -115,10 +112,9 @@ pub(super) struct Attempt {
 }
 
 impl State {
-    pub(super) fn new(load_balanced: bool) -> Self {
+    pub(super) fn new() -> Self {
         State {
             phase: Phase::Paused,
-            load_balanced,
             generation: 0,
             services: HashMap::new(),
             idle: VecDeque::new(),
@@ -158,13 +154,8 @@ impl State {
         if connection.is_broken() {
             return Some(ConnectionClosedReason::Error);
         }
-        let stale = connection.generation() != self.generation(self.service_of(connection));
+        let stale = connection.generation() != self.generation(connection.info().service_id);
         stale.then_some(ConnectionClosedReason::Stale)
-    }
-
-    /// The service that a connection counts for: none without a load balancer, whatever the server says.
-    pub(super) fn service_of(&self, connection: &Connection) -> Option<ObjectId> {
-        connection.info().service_id.filter(|_| self.load_balanced)
     }
 
     /// The present generation; behind a load balancer, that of a service.

@@ -1,10 +1,13 @@
 //! Cursors: on the server, and as they are read.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use mongo_blocking::bson::{Document, RawDocumentBuf, doc, oid::ObjectId};
+use mongo_blocking::bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
 use mongo_blocking::options::CursorType;
 use mongo_blocking::{Client, Cursor};
+use mongo_blocking_test_server::behaviour::Answer;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Mongod;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +39,51 @@ fn a_cursor_is_ended_on_the_server_when_it_is_dropped_and_when_the_client_closes
     assert!(two.next().unwrap().is_ok() && two.next().unwrap().is_ok());
     assert!(two.next().unwrap().is_err());
     assert!(two.next().is_none());
+}
+
+/// Both servers count their cursors from 1.
+#[test]
+fn cursors_of_two_servers_may_have_the_same_id() {
+    let server = || {
+        let count = AtomicI64::new(0);
+        let builder = FakeServer::builder().mongos().on_command(move |request, _| {
+            let batch = |id: i64, key: &str| {
+                Answer::Reply(doc! {"cursor": {"id": id, "ns": "crud.same", key: [{"of": id}]}, "ok": 1})
+            };
+            match request.name() {
+                "find" => Some(batch(count.fetch_add(1, Ordering::SeqCst) + 1, "firstBatch")),
+                "getMore" => Some(batch(request.body.get_i64("getMore").unwrap(), "nextBatch")),
+                "killCursors" => Some(Answer::Reply(doc! {"ok": 1})),
+                _ => None,
+            }
+        });
+        builder.start()
+    };
+    let servers = [server(), server()];
+    let [one, other] = servers.each_ref().map(FakeServer::address);
+    let client = Client::with_uri_str(format!("mongodb://{one},{other}/?localThresholdMS=60000")).unwrap();
+    let collection = client.database("crud").collection::<Document>("same");
+    let opened = |server: &FakeServer| server.commands_named("find").len();
+    let mut cursors = Vec::new();
+    while servers.iter().any(|server| opened(server) < 2) {
+        assert!(cursors.len() < 200, "only one of the servers is used");
+        cursors.push(collection.find(doc! {}).run().unwrap());
+    }
+    for cursor in &mut cursors {
+        let [first, second] = [(); 2].map(|()| cursor.next().unwrap().unwrap());
+        assert_eq!(first, second);
+    }
+    client.close();
+    for server in &servers {
+        assert_eq!(server.commands_named("getMore").len(), opened(server));
+        let mut killed: Vec<i64> = Vec::new();
+        for command in server.commands_named("killCursors") {
+            killed.extend(command.body.get_array("cursors").unwrap().iter().filter_map(Bson::as_i64));
+        }
+        killed.sort_unstable();
+        let all: Vec<i64> = (1..=i64::try_from(opened(server)).unwrap()).collect();
+        assert_eq!(killed, all);
+    }
 }
 
 fn open_cursors(client: &Client) -> i64 {

@@ -174,7 +174,6 @@ fn bounds() {
 fn unsupported_options_are_refused_by_name() {
     for (uri, name) in [
         ("mongodb://h/?compressors=snappy,zlib", "compressors"),
-        ("mongodb://h/?loadBalanced=true", "loadBalanced"),
         ("mongodb://h/?autoEncryption=x", "autoEncryption"),
         ("mongodb://h/?auto_encryption_opts=x", "autoEncryption"),
     ] {
@@ -195,6 +194,7 @@ fn unsupported_options_are_refused_by_name() {
     assert_eq!(aws.map(|error| error.message().contains("`aws`")), (!cfg!(feature = "aws")).then_some(true));
     for fine in [
         "loadBalanced=false",
+        "loadBalanced=true",
         "tlsInsecure=false",
         "tlsDisableOCSPEndpointCheck=false",
         "compressors=",

@@ -5,6 +5,7 @@ mod failover;
 mod fork;
 mod frozen;
 mod hostile;
+mod load_balancer;
 mod pool_events;
 mod threads;
 mod topologies;

@@ -74,8 +74,6 @@ pub enum Part {
     Encryption,
     /// Files in GridFS buckets.
     GridFs,
-    /// Connections through a load balancer.
-    LoadBalancing,
     /// The `mapReduce` helper of old.
     MapReduce,
     /// Lists of databases and collections as objects of the driver.
@@ -220,7 +218,6 @@ impl fmt::Display for Part {
             Part::Encryption => "client-side encryption",
             Part::GridFs => "GridFS",
             Part::LogMessages => "log messages",
-            Part::LoadBalancing => "load balancers",
             Part::MapReduce => "mapReduce",
             Part::ObjectLists => "lists of objects",
             Part::OperationTimeouts => "timeoutMS of an operation, database or collection",

@@ -1,7 +1,7 @@
 //! What a fake server that presents itself as mongos remembers: cursors and transactions live in the mongos that opened them, and
-//! another one does not know them.
+//! another one does not know them. Behind a load balancer a cursor lives in the connection that opened it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use bson::{Bson, Document, doc};
@@ -16,16 +16,20 @@ pub(crate) struct Router(Mutex<Begun>);
 
 #[derive(Debug, Default)]
 struct Begun {
-    cursors: HashSet<i64>,
+    /// And the connections that they began on.
+    cursors: HashMap<i64, usize>,
     /// The number of the last transaction of each session, by the session's identifier.
     transactions: HashMap<Vec<u8>, i64>,
 }
 
 impl Router {
-    /// The answer to a command that belongs to a cursor or a transaction of another router.
-    pub(crate) fn refuses(&self, request: &Request) -> Option<Document> {
+    /// The answer to a command that belongs to a cursor or a transaction of another router. `bound`: to a cursor of another
+    /// connection, too.
+    pub(crate) fn refuses(&self, request: &Request, connection: usize, bound: bool) -> Option<Document> {
         let body = &request.body;
         let mut begun = lock(&self.0);
+        let is_own =
+            |begun: &Begun, id: i64| begun.cursors.get(&id).is_some_and(|opened_on| !bound || *opened_on == connection);
         if let Some(transaction) = Transaction::of(body) {
             if transaction.starts {
                 begun.transactions.insert(transaction.session, transaction.number);
@@ -37,13 +41,14 @@ impl Router {
             }
         }
         match request.name() {
-            "getMore" if !integer(body.get("getMore")).is_some_and(|id| begun.cursors.contains(&id)) => {
-                Some(error(43, "this router has not opened the cursor"))
+            "getMore" if !integer(body.get("getMore")).is_some_and(|id| is_own(&begun, id)) => {
+                Some(error(43, "this router has not opened the cursor, or on another connection"))
             }
             "killCursors" => {
                 let ids: Vec<i64> =
                     body.get_array("cursors").into_iter().flatten().filter_map(|id| integer(Some(id))).collect();
-                let (own, foreign): (Vec<i64>, Vec<i64>) = ids.into_iter().partition(|id| begun.cursors.remove(id));
+                let (own, foreign): (Vec<i64>, Vec<i64>) = ids.into_iter().partition(|id| is_own(&begun, *id));
+                begun.cursors.retain(|id, _| !own.contains(id));
                 let none: [i64; 0] = [];
                 (own.is_empty() && !foreign.is_empty()).then(|| {
                     doc! {"cursorsKilled": &none[..], "cursorsNotFound": foreign, "cursorsAlive": &none[..], "cursorsUnknown": &none[..], "ok": 1.0}
@@ -54,10 +59,10 @@ impl Router {
     }
 
     /// Notes the cursor of an answer.
-    pub(crate) fn note(&self, answer: &Document) {
+    pub(crate) fn note(&self, answer: &Document, connection: usize) {
         let id = answer.get_document("cursor").ok().and_then(|cursor| integer(cursor.get("id")));
         if let Some(id) = id.filter(|id| *id != 0) {
-            lock(&self.0).cursors.insert(id);
+            lock(&self.0).cursors.insert(id, connection);
         }
     }
 }

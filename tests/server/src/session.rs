@@ -19,7 +19,7 @@ use crate::failpoint::Effect;
 use crate::fake_server::State;
 use crate::forward::{UpstreamConnection, binary};
 use crate::hello;
-use crate::router;
+use crate::router::{self, Router};
 use crate::sasl_server::{SaslError, SaslReply, SaslServer};
 use crate::scram::{Conversation, Refused, Say};
 use crate::script::lock;
@@ -403,7 +403,9 @@ impl Session<'_> {
 
     fn forward(&mut self, request: &Request) -> io::Result<Outcome> {
         let Some(upstream_server) = &self.state.upstream_server else { return Ok(Outcome::Close) };
-        if let Some(refusal) = self.state.router.as_ref().and_then(|router| router.refuses(request)) {
+        let bound = self.state.hello_overrides.service_id.is_some();
+        let refuses = |router: &Router| router.refuses(request, self.number, bound);
+        if let Some(refusal) = self.state.router.as_ref().and_then(refuses) {
             return Ok(Outcome::Document(refusal));
         }
         let upstream = match &mut self.upstream {
@@ -425,7 +427,7 @@ impl Session<'_> {
         })?;
         if let Some(router) = &self.state.router {
             let documents = messages.iter().filter_map(|message| Document::from_reader(message.get(21..)?).ok());
-            documents.for_each(|answer| router.note(&answer));
+            documents.for_each(|answer| router.note(&answer, self.number));
         }
         Ok(Outcome::Messages(messages))
     }

@@ -330,6 +330,16 @@ fn a_load_balancer_before_two_routers_takes_turns() {
     let Some(set) = ReplicaSet::shared("6.0") else { return };
     let services = [(); 2].map(|()| ObjectId::new());
     let fronts = services.map(|id| FakeServer::builder().load_balancer(id).routes_to(&set.addresses(), None).start());
+    let mut one = connect(&fronts[0], None);
+    one.run(&doc! {"drop": "balanced", "$db": "fronts"}).unwrap();
+    let documents: Vec<Document> = (0..5).map(|n| doc! {"_id": n}).collect();
+    assert_eq!(code(&mut one, doc! {"insert": "balanced", "documents": documents, "$db": "fronts"}), 0);
+    let opened = one.run(&doc! {"find": "balanced", "batchSize": 2, "$db": "fronts"}).unwrap();
+    let id = opened.get_document("cursor").unwrap().get_i64("id").unwrap();
+    let get_more = doc! {"getMore": id, "collection": "balanced", "batchSize": 2, "$db": "fronts"};
+    assert_eq!(code(&mut connect(&fronts[0], None), get_more.clone()), 43, "the connection keeps the cursor");
+    assert_eq!(code(&mut one, get_more), 0);
+
     let Some(balancer) = HaProxy::before(&fronts.each_ref().map(FakeServer::address)) else { return };
     let hello = doc! {"hello": 1, "loadBalanced": true, "$db": "admin"};
     let mut seen: Vec<ObjectId> = (0..4)

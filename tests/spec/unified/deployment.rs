@@ -112,8 +112,7 @@ impl AtHand {
         Kind { topology: "single", generation: "6.0", auth: false }.started()
     }
 
-    /// Each deployment that meets the file's and the test's requirements; or what keeps the driver from it; or, where there is none,
-    /// what is lacking.
+    /// Each deployment that meets the file's and the test's requirements; or, where there is none, what is lacking.
     pub fn choose(&self, of_file: &[Requirement], of_test: &[Requirement]) -> Vec<Result<Arc<Deployment>, Skip>> {
         let asks_for_access_control = of_file.iter().chain(of_test).any(|requirement| requirement.auth == Some(true));
         let (mut chosen, mut lacking) = (Vec::new(), Vec::new());
@@ -133,7 +132,7 @@ impl AtHand {
                 Err(lack) => lacking.push(lack),
                 Ok(found) => {
                     generation = kind.map(|kind| kind.generation);
-                    chosen.push(found);
+                    chosen.push(Ok(found));
                 }
             }
         }
@@ -160,24 +159,17 @@ impl Candidate {
     }
 
     /// `Err` for what it lacks.
-    fn if_it_meets(
-        &self,
-        of_file: &[Requirement],
-        of_test: &[Requirement],
-    ) -> Result<Result<Arc<Deployment>, Skip>, Skip> {
+    fn if_it_meets(&self, of_file: &[Requirement], of_test: &[Requirement]) -> Result<Arc<Deployment>, Skip> {
         let meets = |facts: &Facts| facts.lacks(of_file).or_else(|| facts.lacks(of_test)).map_or(Ok(()), Err);
         let deployment = match self {
             Candidate::Running(deployment) => deployment.clone(),
             Candidate::Startable(kind) => {
                 meets(&kind.facts())?;
-                if let Some(part) = kind.waits_for() {
-                    return Ok(Err(Skip::NotBuilt(part)));
-                }
                 kind.started().ok_or_else(|| Skip::Needs(format!("MongoDB {}", kind.generation)))?
             }
         };
         meets(&deployment.facts)?;
-        Ok(Ok(deployment))
+        Ok(deployment)
     }
 }
 
@@ -186,14 +178,6 @@ impl Kind {
         let version = GENERATIONS.iter().find(|(generation, _)| *generation == self.generation);
         let version = version.map_or(Version([0; 3]), |(_, version)| *version);
         Facts { topology: self.topology, version, auth: self.auth, parameters: None, mechanism: None }
-    }
-
-    /// What the driver needs for it and lacks.
-    fn waits_for(&self) -> Option<Part> {
-        match self.topology {
-            "load-balanced" => Some(Part::LoadBalancing),
-            _ => None,
-        }
     }
 
     fn started(&self) -> Option<Arc<Deployment>> {

@@ -116,7 +116,6 @@ fn part_of_entities(entities: &[Entity], test: &Test, operations: &[Document]) -
 pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<Part> {
     match entity {
         Entity::Client(client) if client.encrypts => Some(Part::Encryption),
-        Entity::Client(client) if client.uri_options.contains_key("loadBalanced") => Some(Part::LoadBalancing),
         Entity::Session { client, .. } if known(client) => Some(Part::Sessions),
         Entity::Bucket { database, .. } if known(database) => Some(Part::GridFs),
         Entity::ClientEncryption { client, .. } if known(client) => Some(Part::Encryption),

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::daemon::{Daemon, Invocation, system_program};
 
-/// A running HAProxy that hands TCP connections to the servers behind it in turn. It ends when this value is dropped.
+/// A running HAProxy that hands TCP connections to the servers behind it in turn, by one thread so that the turns are strict. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct HaProxy(Daemon);
 
@@ -18,7 +18,7 @@ impl HaProxy {
         Some(HaProxy(Daemon::start("haproxy", |folder, port| {
             let servers = servers.iter().enumerate().map(|(n, address)| format!("    server s{n} {address}\n"));
             let conf = format!(
-                "defaults\n    mode tcp\n    timeout connect 10s\n    timeout client 1h\n    timeout server 1h\n\
+                "global\n    nbthread 1\ndefaults\n    mode tcp\n    timeout connect 10s\n    timeout client 1h\n    timeout server 1h\n\
                  listen mongodb\n    bind 127.0.0.1:{port}\n    balance roundrobin\n{}",
                 servers.collect::<String>()
             );
