@@ -1,5 +1,7 @@
 //! Cursors: the documents that a query found, batch by batch.
 
+mod session_cursor;
+
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use bson::{Bson, RawBson, RawDocument};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{Client, CursorHandle};
+use crate::client::{Client, ClientSession, CursorHandle};
 use crate::deadline::Deadline;
 use crate::document::{decode, decode_owned};
 use crate::error::codes::CURSOR_NOT_FOUND;
@@ -20,6 +22,8 @@ use crate::operation::reply::malformed;
 use crate::operation::{CursorReply, Operation};
 use crate::session::{OperationSession, ServerSession};
 use crate::wire::Reply;
+
+pub use session_cursor::{SessionCursor, SessionCursorIter};
 
 /// How long a dropped cursor waits for the server to confirm its end.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
@@ -191,10 +195,15 @@ impl<T> Cursor<T> {
     /// [`ErrorKind::InvalidResponse`] for a batch that is not valid BSON, and for 1,000 empty batches in a row where no time limit
     /// (`timeoutMS`) would end them.
     pub fn advance(&mut self) -> Result<bool> {
+        self.advance_in(None)
+    }
+
+    /// The same in the session that the cursor was opened in.
+    pub(crate) fn advance_in(&mut self, session: Option<&mut ClientSession>) -> Result<bool> {
         if self.failed {
             return Ok(false);
         }
-        let moved = self.try_advance();
+        let moved = self.try_advance(session);
         if moved.is_err() {
             self.failed = true;
         }
@@ -315,7 +324,7 @@ impl<T> Cursor<T> {
         }
     }
 
-    fn try_advance(&mut self) -> Result<bool> {
+    fn try_advance(&mut self, mut session: Option<&mut ClientSession>) -> Result<bool> {
         // One limit for all the batches that this call may fetch: a server that sends empty ones would else never be done.
         let mut limit = None;
         let mut empty_batches = 0;
@@ -330,7 +339,7 @@ impl<T> Cursor<T> {
                 return Ok(false);
             }
             let deadline = *limit.get_or_insert_with(|| self.client.inner().operation_deadline());
-            self.fetch(deadline)?;
+            self.fetch(session.as_deref_mut(), deadline)?;
             if self.has_next() {
                 continue;
             }
@@ -354,7 +363,7 @@ impl<T> Cursor<T> {
         }
     }
 
-    fn fetch(&mut self, deadline: Deadline) -> Result<()> {
+    fn fetch(&mut self, session: Option<&mut ClientSession>, deadline: Deadline) -> Result<()> {
         let Some(handle) = &self.handle else { return Ok(()) };
         let mut get_more = GetMore {
             namespace: handle.namespace(),
@@ -366,7 +375,10 @@ impl<T> Cursor<T> {
             reply_buffer: self.batch.reply.take().map(Reply::into_buffer),
         };
         let inner = self.client.inner();
-        let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
+        let mut session = match session {
+            Some(_) => self.client.operation_session(session)?,
+            None => OperationSession::of_cursor(inner.sessions(), self.session.take()),
+        };
         let outcome = inner.execute_on(&mut get_more, &mut session, deadline, handle.pin.as_ref());
         self.session = session.into_server_session();
         let reply = match outcome {
@@ -417,7 +429,14 @@ impl<T: DeserializeOwned> Iterator for Cursor<T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
-        match self.advance() {
+        self.next_in(None)
+    }
+}
+
+impl<T: DeserializeOwned> Cursor<T> {
+    /// The next document, in the session that the cursor was opened in.
+    pub(crate) fn next_in(&mut self, session: Option<&mut ClientSession>) -> Option<Result<T>> {
+        match self.advance_in(session) {
             Ok(true) => {
                 let decoded = decode_owned(self.current(), self.client.inner().nesting_limits());
                 Some(decoded.map_err(|error| self.located(error)))

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf};
 
-use crate::client::Client;
+use crate::client::{Client, ClientSession, ExplicitSession, ImplicitSession, cursor_session_setter, session_setter};
 use crate::collection::{Aggregate, Collection, Defaults, check_collection_name, check_database_name};
-use crate::cursor::{Cursor, CursorSettings};
+use crate::cursor::{Cursor, CursorSettings, SessionCursor};
 use crate::error::Result;
 use crate::operation::body::raw;
 use crate::operation::reply::decode_reply;
@@ -102,7 +102,7 @@ impl Client {
     /// # }
     /// ```
     pub fn list_databases(&self) -> ListDatabases<'_> {
-        ListDatabases { client: self, options: ListDatabasesOptions::default() }
+        ListDatabases { client: self, options: ListDatabasesOptions::default(), session: None }
     }
 
     /// Lists the names of the databases.
@@ -115,7 +115,7 @@ impl Client {
     /// # }
     /// ```
     pub fn list_database_names(&self) -> ListDatabaseNames<'_> {
-        ListDatabaseNames { client: self, options: ListDatabasesOptions::default() }
+        ListDatabaseNames { client: self, options: ListDatabasesOptions::default(), session: None }
     }
 }
 
@@ -236,7 +236,7 @@ impl Database {
     /// # }
     /// ```
     pub fn run_command(&self, command: Document) -> RunCommand<'_> {
-        RunCommand { database: self, command: raw(&command), options: RunCommandOptions::default() }
+        RunCommand { database: self, command: raw(&command), options: RunCommandOptions::default(), session: None }
     }
 
     /// Runs a command that is BSON already. Otherwise as [`Database::run_command`].
@@ -250,7 +250,7 @@ impl Database {
     /// # }
     /// ```
     pub fn run_raw_command(&self, command: RawDocumentBuf) -> RunCommand<'_> {
-        RunCommand { database: self, command: Ok(command), options: RunCommandOptions::default() }
+        RunCommand { database: self, command: Ok(command), options: RunCommandOptions::default(), session: None }
     }
 
     /// Runs a command whose reply is a cursor.
@@ -266,7 +266,12 @@ impl Database {
     /// # }
     /// ```
     pub fn run_cursor_command(&self, command: Document) -> RunCursorCommand<'_> {
-        RunCursorCommand { database: self, command: raw(&command), options: RunCursorCommandOptions::default() }
+        RunCursorCommand {
+            database: self,
+            command: raw(&command),
+            options: RunCursorCommandOptions::default(),
+            session: ImplicitSession,
+        }
     }
 
     /// Runs a command that is BSON already and whose reply is a cursor.
@@ -280,7 +285,12 @@ impl Database {
     /// # }
     /// ```
     pub fn run_raw_cursor_command(&self, command: RawDocumentBuf) -> RunCursorCommand<'_> {
-        RunCursorCommand { database: self, command: Ok(command), options: RunCursorCommandOptions::default() }
+        RunCursorCommand {
+            database: self,
+            command: Ok(command),
+            options: RunCursorCommandOptions::default(),
+            session: ImplicitSession,
+        }
     }
 
     /// Runs the stages of a pipeline that needs no collection (`$currentOp`, `$documents`, `$listLocalSessions`).
@@ -302,6 +312,7 @@ impl Database {
             defaults: &self.0.defaults,
             pipeline: pipeline.into_iter().collect(),
             options: AggregateOptions::default(),
+            session: ImplicitSession,
             documents: PhantomData,
         }
     }
@@ -318,7 +329,7 @@ impl Database {
     /// # }
     /// ```
     pub fn list_collections(&self) -> ListCollections<'_> {
-        ListCollections { database: self, options: ListCollectionsOptions::default() }
+        ListCollections { database: self, options: ListCollectionsOptions::default(), session: ImplicitSession }
     }
 
     /// Lists the names of the collections and views.
@@ -330,7 +341,7 @@ impl Database {
     /// # }
     /// ```
     pub fn list_collection_names(&self) -> ListCollectionNames<'_> {
-        ListCollectionNames { database: self, options: ListCollectionsOptions::default() }
+        ListCollectionNames { database: self, options: ListCollectionsOptions::default(), session: None }
     }
 
     /// Creates a collection or a view. An ordinary collection need not be created: the first insert does that.
@@ -342,7 +353,12 @@ impl Database {
     /// # }
     /// ```
     pub fn create_collection(&self, name: impl Into<String>) -> CreateCollection<'_> {
-        CreateCollection { database: self, name: name.into(), options: CreateCollectionOptions::default() }
+        CreateCollection {
+            database: self,
+            name: name.into(),
+            options: CreateCollectionOptions::default(),
+            session: None,
+        }
     }
 
     /// Drops the database with all its collections.
@@ -354,7 +370,7 @@ impl Database {
     /// # }
     /// ```
     pub fn drop(&self) -> DropDatabase<'_> {
-        DropDatabase { database: self, options: DropDatabaseOptions::default() }
+        DropDatabase { database: self, options: DropDatabaseOptions::default(), session: None }
     }
 
     fn checked_name(&self) -> Result<&str> {
@@ -369,10 +385,12 @@ impl Database {
 pub struct ListDatabases<'a> {
     client: &'a Client,
     options: ListDatabasesOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl ListDatabases<'_> {
+impl<'a> ListDatabases<'a> {
     list_databases_setters! {}
+    session_setter! {'a}
 
     /// Asks the server for the list.
     ///
@@ -381,7 +399,7 @@ impl ListDatabases<'_> {
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<DatabaseSpecification>> {
         let mut list = databases::ListDatabases { name_only: false, options: &self.options };
-        self.client.execute(&mut list, None)
+        self.client.execute(&mut list, self.session)
     }
 }
 
@@ -391,10 +409,12 @@ impl ListDatabases<'_> {
 pub struct ListDatabaseNames<'a> {
     client: &'a Client,
     options: ListDatabasesOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl ListDatabaseNames<'_> {
+impl<'a> ListDatabaseNames<'a> {
     list_databases_setters! {}
+    session_setter! {'a}
 
     /// Asks the server for the list.
     ///
@@ -403,7 +423,7 @@ impl ListDatabaseNames<'_> {
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<String>> {
         let mut list = databases::ListDatabases { name_only: true, options: &self.options };
-        let listed = self.client.execute(&mut list, None)?;
+        let listed = self.client.execute(&mut list, self.session)?;
         Ok(listed.into_iter().map(|database| database.name).collect())
     }
 }
@@ -415,6 +435,7 @@ pub struct RunCommand<'a> {
     /// As BSON, or why it cannot be.
     command: Result<RawDocumentBuf>,
     options: RunCommandOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
 impl fmt::Debug for RunCommand<'_> {
@@ -424,8 +445,9 @@ impl fmt::Debug for RunCommand<'_> {
     }
 }
 
-impl RunCommand<'_> {
+impl<'a> RunCommand<'a> {
     run_command_setters! {}
+    session_setter! {'a}
 
     /// Sends the command and returns the reply.
     ///
@@ -433,10 +455,10 @@ impl RunCommand<'_> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server replies with `ok: 0`,
     /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an empty command; [the errors of every
     /// action](crate::action#errors).
-    pub fn run(self) -> Result<Document> {
+    pub fn run(mut self) -> Result<Document> {
         let inner = self.database.0.client.inner();
+        let mut session = self.database.0.client.operation_session(self.session.take())?;
         let mut command = self.operation()?;
-        let mut session = self.database.0.client.operation_session(None)?;
         let CursorReply { reply, server } = inner.execute(&mut command, &mut session, inner.operation_deadline())?;
         let decoded = decode_reply(reply.document(), inner.nesting_limits());
         decoded.map_err(|error| error.with_address(&server))
@@ -446,10 +468,10 @@ impl RunCommand<'_> {
     ///
     /// # Errors
     /// As [`RunCommand::run`].
-    pub fn run_raw(self) -> Result<RawDocumentBuf> {
+    pub fn run_raw(mut self) -> Result<RawDocumentBuf> {
         let inner = self.database.0.client.inner();
+        let mut session = self.database.0.client.operation_session(self.session.take())?;
         let mut command = self.operation()?;
-        let mut session = self.database.0.client.operation_session(None)?;
         let CursorReply { reply, .. } = inner.execute(&mut command, &mut session, inner.operation_deadline())?;
         Ok(reply.document().to_owned())
     }
@@ -464,14 +486,15 @@ impl RunCommand<'_> {
 
 /// The action that [`Database::run_cursor_command`] makes.
 #[must_use = "nothing is sent until `run`"]
-pub struct RunCursorCommand<'a> {
+pub struct RunCursorCommand<'a, S = ImplicitSession> {
     database: &'a Database,
     /// As BSON, or why it cannot be.
     command: Result<RawDocumentBuf>,
     options: RunCursorCommandOptions,
+    session: S,
 }
 
-impl fmt::Debug for RunCursorCommand<'_> {
+impl<S> fmt::Debug for RunCursorCommand<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let command = FieldNames(&self.command);
         f.debug_struct("RunCursorCommand")
@@ -481,9 +504,12 @@ impl fmt::Debug for RunCursorCommand<'_> {
     }
 }
 
-impl RunCursorCommand<'_> {
+impl<'a, S> RunCursorCommand<'a, S> {
     run_cursor_command_setters! {}
+    cursor_session_setter! {'a, RunCursorCommand<> { database, command, options }}
+}
 
+impl RunCursorCommand<'_> {
     /// Sends the command and returns a cursor on its results.
     ///
     /// # Errors
@@ -491,21 +517,43 @@ impl RunCursorCommand<'_> {
     /// [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) for a reply without a cursor; [the errors of
     /// every action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<Document>> {
-        let client = &self.database.0.client;
-        let name = self.database.checked_name()?;
-        let preference = SelectionCriteria::preference(self.options.selection_criteria.as_ref());
-        let settings = CursorSettings {
-            batch_size: self.options.batch_size,
-            limit_left: None,
-            max_await_time: self.options.max_time,
-            comment: CursorSettings::comment(self.options.comment.as_ref())?,
-            tailable: self.options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
-        };
-        let command = self.command?;
-        let command = run_command::RunCommand::new(name, &command, preference)?;
-        let mut command = run_command::RunCursorCommand(command);
-        Cursor::open(client, &mut command, client.operation_session(None)?, settings)
+        run_cursor_command(self.database, self.command, &self.options, None)
     }
+}
+
+impl RunCursorCommand<'_, ExplicitSession<'_>> {
+    /// Sends the command in the session and returns a cursor on its results.
+    ///
+    /// # Errors
+    /// As without a session; [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a session of another
+    /// client, [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) where the server has no sessions.
+    pub fn run(self) -> Result<SessionCursor<Document>> {
+        let session = self.session.0;
+        let cursor = run_cursor_command(self.database, self.command, &self.options, Some(&mut *session))?;
+        Ok(SessionCursor::new(cursor, session))
+    }
+}
+
+fn run_cursor_command(
+    database: &Database,
+    command: Result<RawDocumentBuf>,
+    options: &RunCursorCommandOptions,
+    session: Option<&mut ClientSession>,
+) -> Result<Cursor<Document>> {
+    let client = &database.0.client;
+    let name = database.checked_name()?;
+    let preference = SelectionCriteria::preference(options.selection_criteria.as_ref());
+    let settings = CursorSettings {
+        batch_size: options.batch_size,
+        limit_left: None,
+        max_await_time: options.max_time,
+        comment: CursorSettings::comment(options.comment.as_ref())?,
+        tailable: options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
+    };
+    let command = command?;
+    let command = run_command::RunCommand::new(name, &command, preference)?;
+    let mut command = run_command::RunCursorCommand(command);
+    Cursor::open(client, &mut command, client.operation_session(session)?, settings)
 }
 
 /// A command without its values, which may be secrets: passwords, keys, tokens.
@@ -521,21 +569,38 @@ impl fmt::Debug for FieldNames<'_> {
 /// The action that [`Database::list_collections`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct ListCollections<'a> {
+pub struct ListCollections<'a, S = ImplicitSession> {
     database: &'a Database,
     options: ListCollectionsOptions,
+    session: S,
+}
+
+impl<'a, S> ListCollections<'a, S> {
+    list_collections_setters! {}
+    cursor_session_setter! {'a, ListCollections<> { database, options }}
 }
 
 impl ListCollections<'_> {
-    list_collections_setters! {}
-
     /// Opens a cursor on the specifications.
     ///
     /// # Errors
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<CollectionSpecification>> {
-        Ok(list_collections(self.database, &self.options, false)?.with_type())
+        Ok(list_collections(self.database, &self.options, false, None)?.with_type())
+    }
+}
+
+impl ListCollections<'_, ExplicitSession<'_>> {
+    /// Opens a cursor on the specifications in the session.
+    ///
+    /// # Errors
+    /// As without a session; [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a session of another
+    /// client, [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) where the server has no sessions.
+    pub fn run(self) -> Result<SessionCursor<CollectionSpecification>> {
+        let session = self.session.0;
+        let cursor = list_collections(self.database, &self.options, false, Some(&mut *session))?;
+        Ok(SessionCursor::new(cursor.with_type(), session))
     }
 }
 
@@ -545,10 +610,12 @@ impl ListCollections<'_> {
 pub struct ListCollectionNames<'a> {
     database: &'a Database,
     options: ListCollectionsOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl ListCollectionNames<'_> {
+impl<'a> ListCollectionNames<'a> {
     list_collections_setters! {}
+    session_setter! {'a}
 
     /// Asks the server for the list.
     ///
@@ -558,8 +625,13 @@ impl ListCollectionNames<'_> {
     pub fn run(self) -> Result<Vec<String>> {
         // A filter on more than the name needs more than the name.
         let name_only = self.options.filter.as_ref().is_none_or(|filter| filter.keys().all(|key| key == "name"));
-        let name = |collection: Result<Document>| Ok(collection?.get_str("name").unwrap_or_default().to_owned());
-        list_collections(self.database, &self.options, name_only)?.map(name).collect()
+        let mut session = self.session;
+        let mut collections = list_collections(self.database, &self.options, name_only, session.as_deref_mut())?;
+        let mut names = Vec::new();
+        while let Some(collection) = collections.next_in(session.as_deref_mut()).transpose()? {
+            names.push(collection.get_str("name").unwrap_or_default().to_owned());
+        }
+        Ok(names)
     }
 }
 
@@ -567,6 +639,7 @@ fn list_collections(
     database: &Database,
     options: &ListCollectionsOptions,
     name_only: bool,
+    session: Option<&mut ClientSession>,
 ) -> Result<Cursor<Document>> {
     let client = &database.0.client;
     let settings = CursorSettings {
@@ -575,7 +648,7 @@ fn list_collections(
         ..CursorSettings::default()
     };
     let mut list = collections::ListCollections { database: database.checked_name()?, name_only, options };
-    Cursor::open(client, &mut list, client.operation_session(None)?, settings)
+    Cursor::open(client, &mut list, client.operation_session(session)?, settings)
 }
 
 /// The action that [`Database::create_collection`] makes.
@@ -585,10 +658,12 @@ pub struct CreateCollection<'a> {
     database: &'a Database,
     name: String,
     options: CreateCollectionOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl CreateCollection<'_> {
+impl<'a> CreateCollection<'a> {
     create_collection_setters! {}
+    session_setter! {'a}
 
     /// Creates it.
     ///
@@ -600,7 +675,7 @@ impl CreateCollection<'_> {
         check_collection_name(&self.name)?;
         let namespace = Namespace { database: self.database.checked_name()?, collection: &self.name };
         let mut create = collections::CreateCollection { namespace, options: &self.options };
-        self.database.0.client.execute(&mut create, None)
+        self.database.0.client.execute(&mut create, self.session)
     }
 }
 
@@ -610,10 +685,12 @@ impl CreateCollection<'_> {
 pub struct DropDatabase<'a> {
     database: &'a Database,
     options: DropDatabaseOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl DropDatabase<'_> {
+impl<'a> DropDatabase<'a> {
     drop_database_setters! {}
+    session_setter! {'a}
 
     /// Drops the database.
     ///
@@ -623,6 +700,6 @@ impl DropDatabase<'_> {
     pub fn run(mut self) -> Result<()> {
         self.database.0.defaults.fill_in_write(&mut self.options.write_concern);
         let mut drop = databases::DropDatabase { database: self.database.checked_name()?, options: &self.options };
-        self.database.0.client.execute(&mut drop, None)
+        self.database.0.client.execute(&mut drop, self.session)
     }
 }

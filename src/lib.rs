@@ -124,7 +124,7 @@ pub use credential::{
     IdpServerResponse, OidcCallback, OidcCallbackContext, OidcCommand, OidcCredential, OidcEnvironment, OidcSource,
     PlainCredential, ScramCredential, ScramMechanism, X509Credential,
 };
-pub use cursor::Cursor;
+pub use cursor::{Cursor, SessionCursor, SessionCursorIter};
 pub use database::Database;
 pub use error::{Error, Result};
 pub use namespace::Namespace;
@@ -145,7 +145,7 @@ pub mod results {
 pub mod sync {
     pub use crate::client::{Client, ClientSession};
     pub use crate::collection::Collection;
-    pub use crate::cursor::Cursor;
+    pub use crate::cursor::{Cursor, SessionCursor, SessionCursorIter};
     pub use crate::database::Database;
 }
 
@@ -164,7 +164,7 @@ pub mod sync {
 /// - `NotSupported` for an option that the server at hand is too old for, `InvalidReply` for a reply that breaks the protocol.
 /// - `Closed` after [`Client::close`](crate::Client::close).
 pub mod action {
-    pub use crate::client::{Shutdown, StartSession};
+    pub use crate::client::{ExplicitSession, ImplicitSession, Shutdown, StartSession};
     pub use crate::collection::{
         Aggregate, BulkWrite, CountDocuments, CreateIndex, CreateIndexes, Delete, Distinct, DropCollection,
         DropIndexes, EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate,

@@ -23,7 +23,8 @@ use crate::options::{ClientOptions, DriverInfo, ReadConcern, SelectionCriteria, 
 use crate::warning::{Warning, WarningSink};
 
 pub(crate) use inner::{ClientInner, CursorHandle};
-pub use session::{ClientSession, StartSession};
+pub use session::{ClientSession, ExplicitSession, ImplicitSession, StartSession};
+pub(crate) use session::{cursor_session_setter, session_setter};
 
 /// How long [`Client::close`] gives the servers to end open cursors and sessions.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);

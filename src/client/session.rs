@@ -11,6 +11,42 @@ use crate::options::SessionOptions;
 use crate::options::action::start_session_setters;
 use crate::session::{ClusterTime, OperationSession, SessionState};
 
+/// The setter `session` of an action that holds `session: Option<&'a mut ClientSession>`. The lifetime is the action's.
+macro_rules! session_setter {
+    ($lifetime:lifetime) => {
+        /// Runs the operation in this session. With a write concern of `w: 0` that is an error.
+        pub fn session(mut self, session: &$lifetime mut $crate::client::ClientSession) -> Self {
+            self.session = Some(session);
+            self
+        }
+    };
+}
+
+/// The setter `session` of an action whose cursor is read in the session. The fields are those of the action besides `session`.
+macro_rules! cursor_session_setter {
+    ($lifetime:lifetime, $action:ident<$($parameter:ty),*> { $($field:ident),* }) => {
+        /// Opens the cursor in this session, in which it is also read: `run` returns a
+        /// [`SessionCursor`](crate::SessionCursor).
+        pub fn session(
+            self,
+            session: &$lifetime mut $crate::client::ClientSession,
+        ) -> $action<$lifetime, $($parameter,)* $crate::client::ExplicitSession<$lifetime>> {
+            $action { $($field: self.$field,)* session: $crate::client::ExplicitSession(session) }
+        }
+    };
+}
+
+pub(crate) use cursor_session_setter;
+pub(crate) use session_setter;
+
+/// Marks an action that was given no session: the driver takes one for its cursor alone.
+#[derive(Debug)]
+pub struct ImplicitSession;
+
+/// Marks an action that was given a session, in which its cursor is opened and read.
+#[derive(Debug)]
+pub struct ExplicitSession<'a>(pub(crate) &'a mut ClientSession);
+
 impl Client {
     /// Starts a session, in which operations are run one after the other by their `session`.
     ///
@@ -169,6 +205,20 @@ impl ClientSession {
     /// ```
     pub fn snapshot_time(&self) -> Option<Timestamp> {
         self.state().snapshot_time()
+    }
+
+    /// Whether the network failed in the midst of one of its operations. The server may still be at work for it then; it can be
+    /// used on, but the client does not use its id for another session.
+    ///
+    /// ```no_run
+    /// # fn f(session: mongo_blocking::ClientSession) {
+    /// if session.is_dirty() {
+    ///     eprintln!("an operation of the session broke off");
+    /// }
+    /// # }
+    /// ```
+    pub fn is_dirty(&self) -> bool {
+        self.state().is_dirty()
     }
 
     /// Takes this cluster time over if it is higher than the session's own. With

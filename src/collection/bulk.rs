@@ -7,6 +7,7 @@ use super::Collection;
 use super::write::{
     NewForm, delete_statement, give_up, replacement, send_full, send_rest, update_statement, with_defaults,
 };
+use crate::client::{ClientSession, session_setter};
 use crate::error::{Error, Result};
 use crate::operation::write::{Statement, WriteBatcher, WriteKind};
 use crate::options::action::bulk_write_setters;
@@ -119,7 +120,12 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn bulk_write(&self, models: impl IntoIterator<Item = WriteModel<T>>) -> BulkWrite<'_, T> {
-        BulkWrite { collection: self, models: models.into_iter().collect(), options: BulkWriteOptions::default() }
+        BulkWrite {
+            collection: self,
+            models: models.into_iter().collect(),
+            options: BulkWriteOptions::default(),
+            session: None,
+        }
     }
 }
 
@@ -130,10 +136,12 @@ pub struct BulkWrite<'a, T> {
     collection: &'a Collection<T>,
     models: Vec<WriteModel<T>>,
     options: BulkWriteOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T: Serialize> BulkWrite<'_, T> {
+impl<'a, T: Serialize> BulkWrite<'a, T> {
     bulk_write_setters! {}
+    session_setter! {'a}
 
     /// Sends the writes.
     ///
@@ -154,7 +162,7 @@ impl<T: Serialize> BulkWrite<'_, T> {
         }
         let inner = self.collection.client().inner();
         let deadline = inner.operation_deadline();
-        let mut session = self.collection.client().operation_session(None)?;
+        let mut session = self.collection.client().operation_session(self.session)?;
         let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         for (index, write) in &writes {
             let added = match write {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::Collection;
 use super::write::{check_update, replacement};
+use crate::client::{ClientSession, session_setter};
 use crate::document::decode_owned;
 use crate::error::Result;
 use crate::operation::CursorReply;
@@ -31,7 +32,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn find_one_and_delete(&self, filter: Document) -> FindOneAndDelete<'_, T> {
-        FindOneAndDelete { collection: self, filter, options: FindOneAndDeleteOptions::default() }
+        FindOneAndDelete { collection: self, filter, options: FindOneAndDeleteOptions::default(), session: None }
     }
 
     /// Replaces the first document that matches the filter, and returns it as it was, or as it is now.
@@ -45,7 +46,13 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn find_one_and_replace<D: Borrow<T>>(&self, filter: Document, replacement: D) -> FindOneAndReplace<'_, T, D> {
-        FindOneAndReplace { collection: self, filter, replacement, options: FindOneAndReplaceOptions::default() }
+        FindOneAndReplace {
+            collection: self,
+            filter,
+            replacement,
+            options: FindOneAndReplaceOptions::default(),
+            session: None,
+        }
     }
 
     /// Changes the first document that matches the filter, and returns it as it was, or as it is now.
@@ -72,6 +79,7 @@ impl<T> Collection<T> {
             filter,
             update: update.into(),
             options: FindOneAndUpdateOptions::default(),
+            session: None,
         }
     }
 }
@@ -83,10 +91,12 @@ pub struct FindOneAndDelete<'a, T> {
     collection: &'a Collection<T>,
     filter: Document,
     options: FindOneAndDeleteOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T: DeserializeOwned> FindOneAndDelete<'_, T> {
+impl<'a, T: DeserializeOwned> FindOneAndDelete<'a, T> {
     find_one_and_delete_setters! {}
+    session_setter! {'a}
 
     /// The document that was deleted, or `None` where none matched or the write is not acknowledged.
     ///
@@ -95,7 +105,7 @@ impl<T: DeserializeOwned> FindOneAndDelete<'_, T> {
     /// [`ErrorKind::BsonDeserialization`](crate::error::ErrorKind::BsonDeserialization) for a document that does not fit `T`; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
-        run(self.collection, &self.filter, Change::Remove, self.options.into())
+        run(self.collection, &self.filter, Change::Remove, self.options.into(), self.session)
     }
 }
 
@@ -107,10 +117,12 @@ pub struct FindOneAndReplace<'a, T, D> {
     filter: Document,
     replacement: D,
     options: FindOneAndReplaceOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T: Serialize + DeserializeOwned, D: Borrow<T>> FindOneAndReplace<'_, T, D> {
+impl<'a, T: Serialize + DeserializeOwned, D: Borrow<T>> FindOneAndReplace<'a, T, D> {
     find_one_and_replace_setters! {}
+    session_setter! {'a}
 
     /// The document, or `None` where none matched or the write is not acknowledged.
     ///
@@ -121,7 +133,7 @@ impl<T: Serialize + DeserializeOwned, D: Borrow<T>> FindOneAndReplace<'_, T, D> 
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
         let change = Change::Replace(replacement(self.replacement.borrow())?);
-        run(self.collection, &self.filter, change, self.options.into())
+        run(self.collection, &self.filter, change, self.options.into(), self.session)
     }
 }
 
@@ -133,10 +145,12 @@ pub struct FindOneAndUpdate<'a, T> {
     filter: Document,
     update: UpdateModifications,
     options: FindOneAndUpdateOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T: DeserializeOwned> FindOneAndUpdate<'_, T> {
+impl<'a, T: DeserializeOwned> FindOneAndUpdate<'a, T> {
     find_one_and_update_setters! {}
+    session_setter! {'a}
 
     /// The document, or `None` where none matched or the write is not acknowledged.
     ///
@@ -147,7 +161,7 @@ impl<T: DeserializeOwned> FindOneAndUpdate<'_, T> {
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
         check_update(&self.update)?;
-        run(self.collection, &self.filter, Change::Update(&self.update), self.options)
+        run(self.collection, &self.filter, Change::Update(&self.update), self.options, self.session)
     }
 }
 
@@ -156,12 +170,13 @@ fn run<T: DeserializeOwned>(
     filter: &Document,
     change: Change<'_>,
     mut options: FindOneAndUpdateOptions,
+    session: Option<&mut ClientSession>,
 ) -> Result<Option<T>> {
     collection.shared.defaults.fill_in_write(&mut options.write_concern);
     let mut find_and_modify =
         FindAndModify { namespace: collection.checked_namespace()?, filter, change, options: &options };
     let inner = collection.client().inner();
-    let reply = collection.client().execute(&mut find_and_modify, None)?;
+    let reply = collection.client().execute(&mut find_and_modify, session)?;
     let Some(CursorReply { reply, server }) = reply else { return Ok(None) };
     let decode = |document| decode_owned(document, inner.nesting_limits());
     let decoded = value(&reply).and_then(|document| document.map(decode).transpose());

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bson::{Bson, Document};
 
 use super::Collection;
-use crate::cursor::{Cursor, CursorSettings};
+use crate::client::{ClientSession, ExplicitSession, ImplicitSession, cursor_session_setter, session_setter};
+use crate::cursor::{Cursor, CursorSettings, SessionCursor};
 use crate::error::codes::NAMESPACE_NOT_FOUND;
 use crate::error::{Error, Result};
 use crate::operation::indexes as operation;
@@ -29,7 +30,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn create_index(&self, index: IndexModel) -> CreateIndex<'_, T> {
-        CreateIndex { collection: self, index, options: CreateIndexOptions::default() }
+        CreateIndex { collection: self, index, options: CreateIndexOptions::default(), session: None }
     }
 
     /// Creates several indexes at once.
@@ -49,6 +50,7 @@ impl<T> Collection<T> {
             collection: self,
             indexes: indexes.into_iter().collect(),
             options: CreateIndexOptions::default(),
+            session: None,
         }
     }
 
@@ -64,7 +66,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn list_indexes(&self) -> ListIndexes<'_, T> {
-        ListIndexes { collection: self, options: ListIndexesOptions::default() }
+        ListIndexes { collection: self, options: ListIndexesOptions::default(), session: ImplicitSession }
     }
 
     /// Lists the names of the indexes. A collection that does not exist has none.
@@ -76,7 +78,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn list_index_names(&self) -> ListIndexNames<'_, T> {
-        ListIndexNames { collection: self, options: ListIndexesOptions::default() }
+        ListIndexNames { collection: self, options: ListIndexesOptions::default(), session: None }
     }
 
     /// Drops the index of this name.
@@ -89,7 +91,7 @@ impl<T> Collection<T> {
     /// ```
     pub fn drop_index(&self, name: impl AsRef<str>) -> DropIndexes<'_, T> {
         let index = Some(Hint::Name(name.as_ref().to_owned()));
-        DropIndexes { collection: self, index, options: DropIndexOptions::default() }
+        DropIndexes { collection: self, index, options: DropIndexOptions::default(), session: None }
     }
 
     /// Drops the index with these keys.
@@ -103,7 +105,12 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn drop_index_by_keys(&self, keys: Document) -> DropIndexes<'_, T> {
-        DropIndexes { collection: self, index: Some(Hint::Keys(keys)), options: DropIndexOptions::default() }
+        DropIndexes {
+            collection: self,
+            index: Some(Hint::Keys(keys)),
+            options: DropIndexOptions::default(),
+            session: None,
+        }
     }
 
     /// Drops all indexes but the one on `_id`.
@@ -115,7 +122,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn drop_indexes(&self) -> DropIndexes<'_, T> {
-        DropIndexes { collection: self, index: None, options: DropIndexOptions::default() }
+        DropIndexes { collection: self, index: None, options: DropIndexOptions::default(), session: None }
     }
 }
 
@@ -126,10 +133,12 @@ pub struct CreateIndex<'a, T> {
     collection: &'a Collection<T>,
     index: IndexModel,
     options: CreateIndexOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> CreateIndex<'_, T> {
+impl<'a, T> CreateIndex<'a, T> {
     create_index_setters! {}
+    session_setter! {'a}
 
     /// Creates the index.
     ///
@@ -137,7 +146,7 @@ impl<T> CreateIndex<'_, T> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<CreateIndexResult> {
-        let names = create(self.collection, &[self.index], self.options)?;
+        let names = create(self.collection, &[self.index], self.options, self.session)?;
         Ok(CreateIndexResult { index_name: names.into_iter().next().unwrap_or_default() })
     }
 }
@@ -149,10 +158,12 @@ pub struct CreateIndexes<'a, T> {
     collection: &'a Collection<T>,
     indexes: Vec<IndexModel>,
     options: CreateIndexOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> CreateIndexes<'_, T> {
+impl<'a, T> CreateIndexes<'a, T> {
     create_index_setters! {}
+    session_setter! {'a}
 
     /// Creates the indexes.
     ///
@@ -164,7 +175,7 @@ impl<T> CreateIndexes<'_, T> {
         if self.indexes.is_empty() {
             return Err(Error::invalid_argument("create_indexes was given no indexes"));
         }
-        Ok(CreateIndexesResult { index_names: create(self.collection, &self.indexes, self.options)? })
+        Ok(CreateIndexesResult { index_names: create(self.collection, &self.indexes, self.options, self.session)? })
     }
 }
 
@@ -172,31 +183,49 @@ fn create<T>(
     collection: &Collection<T>,
     indexes: &[IndexModel],
     mut options: CreateIndexOptions,
+    session: Option<&mut ClientSession>,
 ) -> Result<Vec<String>> {
     collection.shared.defaults.fill_in_write(&mut options.write_concern);
     let mut create =
         operation::CreateIndexes { namespace: collection.checked_namespace()?, indexes, options: &options };
-    collection.client().execute(&mut create, None)
+    collection.client().execute(&mut create, session)
 }
 
 /// The action that [`Collection::list_indexes`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct ListIndexes<'a, T> {
+pub struct ListIndexes<'a, T, S = ImplicitSession> {
     collection: &'a Collection<T>,
     options: ListIndexesOptions,
+    session: S,
+}
+
+impl<'a, T, S> ListIndexes<'a, T, S> {
+    list_indexes_setters! {}
+    cursor_session_setter! {'a, ListIndexes<T> { collection, options }}
 }
 
 impl<T> ListIndexes<'_, T> {
-    list_indexes_setters! {}
-
     /// Opens the cursor.
     ///
     /// # Errors
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<IndexModel>> {
-        Ok(list(self.collection, &self.options)?.with_type())
+        Ok(list(self.collection, &self.options, None)?.with_type())
+    }
+}
+
+impl<T> ListIndexes<'_, T, ExplicitSession<'_>> {
+    /// Opens the cursor in the session.
+    ///
+    /// # Errors
+    /// As without a session; [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a session of another
+    /// client, [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) where the server has no sessions.
+    pub fn run(self) -> Result<SessionCursor<IndexModel>> {
+        let session = self.session.0;
+        let cursor = list(self.collection, &self.options, Some(&mut *session))?;
+        Ok(SessionCursor::new(cursor.with_type(), session))
     }
 }
 
@@ -206,10 +235,12 @@ impl<T> ListIndexes<'_, T> {
 pub struct ListIndexNames<'a, T> {
     collection: &'a Collection<T>,
     options: ListIndexesOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> ListIndexNames<'_, T> {
+impl<'a, T> ListIndexNames<'a, T> {
     list_indexes_setters! {}
+    session_setter! {'a}
 
     /// Asks the server for the list.
     ///
@@ -217,12 +248,21 @@ impl<T> ListIndexNames<'_, T> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<String>> {
-        let name = |index: Result<Document>| Ok(index?.get_str("name").unwrap_or_default().to_owned());
-        list(self.collection, &self.options)?.map(name).collect()
+        let mut session = self.session;
+        let mut indexes = list(self.collection, &self.options, session.as_deref_mut())?;
+        let mut names = Vec::new();
+        while let Some(index) = indexes.next_in(session.as_deref_mut()).transpose()? {
+            names.push(index.get_str("name").unwrap_or_default().to_owned());
+        }
+        Ok(names)
     }
 }
 
-fn list<T>(collection: &Collection<T>, options: &ListIndexesOptions) -> Result<Cursor<Document>> {
+fn list<T>(
+    collection: &Collection<T>,
+    options: &ListIndexesOptions,
+    session: Option<&mut ClientSession>,
+) -> Result<Cursor<Document>> {
     let client = collection.client();
     let settings = CursorSettings {
         batch_size: options.batch_size,
@@ -230,7 +270,7 @@ fn list<T>(collection: &Collection<T>, options: &ListIndexesOptions) -> Result<C
         ..CursorSettings::default()
     };
     let mut list = operation::ListIndexes { namespace: collection.checked_namespace()?, options };
-    match Cursor::open(client, &mut list, client.operation_session(None)?, settings) {
+    match Cursor::open(client, &mut list, client.operation_session(session)?, settings) {
         Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(Cursor::empty(client)),
         opened => opened,
     }
@@ -244,10 +284,12 @@ pub struct DropIndexes<'a, T> {
     /// `None`: all.
     index: Option<Hint>,
     options: DropIndexOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> DropIndexes<'_, T> {
+impl<'a, T> DropIndexes<'a, T> {
     drop_index_setters! {}
+    session_setter! {'a}
 
     /// Drops the indexes.
     ///
@@ -264,6 +306,6 @@ impl<T> DropIndexes<'_, T> {
         let index = self.index.unwrap_or_else(|| Hint::Name("*".to_owned()));
         let namespace = self.collection.checked_namespace()?;
         let mut drop = operation::DropIndexes { namespace, index: &index, options: &self.options };
-        self.collection.client().execute(&mut drop, None)
+        self.collection.client().execute(&mut drop, self.session)
     }
 }

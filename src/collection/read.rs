@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use super::Collection;
 use crate::bson_ext;
-use crate::cursor::{Cursor, CursorSettings};
+use crate::client::{ClientSession, ExplicitSession, ImplicitSession, cursor_session_setter, session_setter};
+use crate::cursor::{Cursor, CursorSettings, SessionCursor};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation;
 use crate::operation::reply::malformed;
@@ -35,7 +36,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn find(&self, filter: Document) -> Find<'_, T> {
-        Find { collection: self, filter, options: FindOptions::default() }
+        Find { collection: self, filter, options: FindOptions::default(), session: ImplicitSession }
     }
 
     /// Finds the first document that matches the filter.
@@ -49,7 +50,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn find_one(&self, filter: Document) -> FindOne<'_, T> {
-        FindOne { collection: self, filter, options: FindOneOptions::default() }
+        FindOne { collection: self, filter, options: FindOneOptions::default(), session: None }
     }
 
     /// Runs the stages of a pipeline over the collection.
@@ -73,6 +74,7 @@ impl<T> Collection<T> {
             defaults: &self.shared.defaults,
             pipeline: pipeline.into_iter().collect(),
             options: AggregateOptions::default(),
+            session: ImplicitSession,
             documents: PhantomData,
         }
     }
@@ -88,7 +90,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn count_documents(&self, filter: Document) -> CountDocuments<'_, T> {
-        CountDocuments { collection: self, filter, options: CountOptions::default() }
+        CountDocuments { collection: self, filter, options: CountOptions::default(), session: None }
     }
 
     /// How many documents the collection has according to its metadata: quick, and after an unclean stop not quite exact.
@@ -114,41 +116,72 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn distinct(&self, field: impl AsRef<str>, filter: Document) -> Distinct<'_, T> {
-        Distinct { collection: self, field: field.as_ref().to_owned(), filter, options: DistinctOptions::default() }
+        Distinct {
+            collection: self,
+            field: field.as_ref().to_owned(),
+            filter,
+            options: DistinctOptions::default(),
+            session: None,
+        }
     }
 }
 
 /// The action that [`Collection::find`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct Find<'a, T> {
+pub struct Find<'a, T, S = ImplicitSession> {
     collection: &'a Collection<T>,
     filter: Document,
     options: FindOptions,
+    session: S,
+}
+
+impl<'a, T, S> Find<'a, T, S> {
+    find_setters! {}
+    cursor_session_setter! {'a, Find<T> { collection, filter, options }}
 }
 
 impl<T> Find<'_, T> {
-    find_setters! {}
-
     /// Opens the cursor and fetches the first batch.
     ///
     /// # Errors
     /// [`ErrorKind::Command`] where the server refuses the query; [the errors of every
     /// action](crate::action#errors).
-    pub fn run(mut self) -> Result<Cursor<T>> {
-        let FindOptions { read_concern, selection_criteria, .. } = &mut self.options;
-        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
-        let settings = CursorSettings {
-            batch_size: self.options.batch_size,
-            limit_left: self.options.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
-            max_await_time: self.options.max_await_time,
-            comment: CursorSettings::comment(self.options.comment.as_ref())?,
-            tailable: self.options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
-        };
-        let client = self.collection.client();
-        let mut find = operation::find::Find::new(self.collection.checked_namespace()?, &self.filter, &self.options)?;
-        Cursor::open(client, &mut find, client.operation_session(None)?, settings)
+    pub fn run(self) -> Result<Cursor<T>> {
+        find(self.collection, &self.filter, self.options, None)
     }
+}
+
+impl<T> Find<'_, T, ExplicitSession<'_>> {
+    /// Opens the cursor in the session and fetches the first batch.
+    ///
+    /// # Errors
+    /// As without a session; [`ErrorKind::InvalidArgument`] for a session of another client, [`ErrorKind::NotSupported`] where
+    /// the server has no sessions.
+    pub fn run(self) -> Result<SessionCursor<T>> {
+        let session = self.session.0;
+        Ok(SessionCursor::new(find(self.collection, &self.filter, self.options, Some(&mut *session))?, session))
+    }
+}
+
+fn find<T>(
+    collection: &Collection<T>,
+    filter: &Document,
+    mut options: FindOptions,
+    session: Option<&mut ClientSession>,
+) -> Result<Cursor<T>> {
+    let FindOptions { read_concern, selection_criteria, .. } = &mut options;
+    collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
+    let settings = CursorSettings {
+        batch_size: options.batch_size,
+        limit_left: options.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
+        max_await_time: options.max_await_time,
+        comment: CursorSettings::comment(options.comment.as_ref())?,
+        tailable: options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
+    };
+    let client = collection.client();
+    let mut find = operation::find::Find::new(collection.checked_namespace()?, filter, &options)?;
+    Cursor::open(client, &mut find, client.operation_session(session)?, settings)
 }
 
 /// The action that [`Collection::find_one`] makes.
@@ -158,10 +191,12 @@ pub struct FindOne<'a, T> {
     collection: &'a Collection<T>,
     filter: Document,
     options: FindOneOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> FindOne<'_, T> {
+impl<'a, T> FindOne<'a, T> {
     find_one_setters! {}
+    session_setter! {'a}
 
     /// The document, or `None` where none matches.
     ///
@@ -174,7 +209,9 @@ impl<T> FindOne<'_, T> {
         T: DeserializeOwned,
     {
         let options = FindOptions { limit: Some(-1), ..self.options.into() };
-        Find { collection: self.collection, filter: self.filter, options }.run()?.next().transpose()
+        let mut session = self.session;
+        let mut found = find(self.collection, &self.filter, options, session.as_deref_mut())?;
+        found.next_in(session).transpose()
     }
 }
 
@@ -182,21 +219,23 @@ impl<T> FindOne<'_, T> {
 /// `T`, which is [`Document`] unless [`Aggregate::with_type`] says otherwise.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct Aggregate<'a, T> {
+pub struct Aggregate<'a, T, S = ImplicitSession> {
     pub(crate) client: &'a crate::client::Client,
     pub(crate) database: &'a str,
     pub(crate) collection: Option<&'a str>,
     pub(crate) defaults: &'a super::Defaults,
     pub(crate) pipeline: Vec<Document>,
     pub(crate) options: AggregateOptions,
+    pub(crate) session: S,
     pub(crate) documents: PhantomData<fn() -> T>,
 }
 
-impl<'a, T> Aggregate<'a, T> {
+impl<'a, T, S> Aggregate<'a, T, S> {
     aggregate_setters! {}
+    cursor_session_setter! {'a, Aggregate<T> { client, database, collection, defaults, pipeline, options, documents }}
 
     /// The results as another type.
-    pub fn with_type<U>(self) -> Aggregate<'a, U> {
+    pub fn with_type<U>(self) -> Aggregate<'a, U, S> {
         Aggregate {
             client: self.client,
             database: self.database,
@@ -204,17 +243,12 @@ impl<'a, T> Aggregate<'a, T> {
             defaults: self.defaults,
             pipeline: self.pipeline,
             options: self.options,
+            session: self.session,
             documents: PhantomData,
         }
     }
 
-    /// Runs the pipeline and fetches the first batch of its results.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Command`] where the server refuses the pipeline,
-    /// [`ErrorKind::Write`] after `$out` or `$merge`; [the errors of every
-    /// action](crate::action#errors).
-    pub fn run(mut self) -> Result<Cursor<T>> {
+    fn open(mut self, session: Option<&mut ClientSession>) -> Result<Cursor<T>> {
         let AggregateOptions { read_concern, selection_criteria, write_concern, .. } = &mut self.options;
         self.defaults.fill_in_read(read_concern, selection_criteria);
         self.defaults.fill_in_write(write_concern);
@@ -233,7 +267,50 @@ impl<'a, T> Aggregate<'a, T> {
             pipeline: &self.pipeline,
             options: &self.options,
         };
-        Cursor::open(self.client, &mut aggregate, self.client.operation_session(None)?, settings)
+        Cursor::open(self.client, &mut aggregate, self.client.operation_session(session)?, settings)
+    }
+}
+
+impl<T> Aggregate<'_, T> {
+    /// Runs the pipeline and fetches the first batch of its results.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Command`] where the server refuses the pipeline,
+    /// [`ErrorKind::Write`] after `$out` or `$merge`; [the errors of every
+    /// action](crate::action#errors).
+    pub fn run(self) -> Result<Cursor<T>> {
+        self.open(None)
+    }
+}
+
+impl<T> Aggregate<'_, T, ExplicitSession<'_>> {
+    /// Runs the pipeline in the session and fetches the first batch of its results.
+    ///
+    /// # Errors
+    /// As without a session; [`ErrorKind::InvalidArgument`] for a session of another client, [`ErrorKind::NotSupported`] where
+    /// the server has no sessions.
+    pub fn run(self) -> Result<SessionCursor<T>> {
+        let Aggregate {
+            client,
+            database,
+            collection,
+            defaults,
+            pipeline,
+            options,
+            session: ExplicitSession(session),
+            ..
+        } = self;
+        let aggregate = Aggregate {
+            client,
+            database,
+            collection,
+            defaults,
+            pipeline,
+            options,
+            session: ImplicitSession,
+            documents: PhantomData,
+        };
+        Ok(SessionCursor::new(aggregate.open(Some(&mut *session))?, session))
     }
 }
 
@@ -244,10 +321,12 @@ pub struct CountDocuments<'a, T> {
     collection: &'a Collection<T>,
     filter: Document,
     options: CountOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> CountDocuments<'_, T> {
+impl<'a, T> CountDocuments<'a, T> {
     count_setters! {}
+    session_setter! {'a}
 
     /// How many there are.
     ///
@@ -276,12 +355,13 @@ impl<T> CountDocuments<'_, T> {
             ..AggregateOptions::default()
         };
         let action = self.collection.aggregate(pipeline).with_options(options).with_type::<RawDocumentBuf>();
-        let mut counted = action.run().map_err(|error| match hint {
+        let mut session = self.session;
+        let mut counted = action.open(session.as_deref_mut()).map_err(|error| match hint {
             Some(hint) if matches!(error.kind(), ErrorKind::Command(_)) => error.with_hint(hint),
             _ => error,
         })?;
         // Of an empty collection there is no group.
-        if !counted.advance()? {
+        if !counted.advance_in(session)? {
             return Ok(0);
         }
         let count = counted.current().get("n").map_err(malformed)?.and_then(bson_ext::count);
@@ -338,10 +418,12 @@ pub struct Distinct<'a, T> {
     field: String,
     filter: Document,
     options: DistinctOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> Distinct<'_, T> {
+impl<'a, T> Distinct<'a, T> {
     distinct_setters! {}
+    session_setter! {'a}
 
     /// The values, in no particular order.
     ///
@@ -359,6 +441,6 @@ impl<T> Distinct<'_, T> {
             options: &self.options,
             limits: client.inner().nesting_limits(),
         };
-        client.execute(&mut distinct, None)
+        client.execute(&mut distinct, self.session)
     }
 }

@@ -7,7 +7,7 @@ use bson::{Bson, Document, RawBson, RawDocumentBuf};
 use serde::Serialize;
 
 use super::Collection;
-use crate::client::ClientInner;
+use crate::client::{ClientInner, ClientSession, session_setter};
 use crate::deadline::Deadline;
 use crate::document::cannot_encode;
 use crate::error::codes::NAMESPACE_NOT_FOUND;
@@ -38,7 +38,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn insert_one<D: Borrow<T>>(&self, document: D) -> InsertOne<'_, T, D> {
-        InsertOne { collection: self, document, options: InsertOneOptions::default() }
+        InsertOne { collection: self, document, options: InsertOneOptions::default(), session: None }
     }
 
     /// Inserts documents, in as few commands as the server's limits allow. The iterator is read while they are sent.
@@ -56,7 +56,7 @@ impl<T> Collection<T> {
     where
         I: IntoIterator<Item: Borrow<T>>,
     {
-        InsertMany { collection: self, documents, options: InsertManyOptions::default() }
+        InsertMany { collection: self, documents, options: InsertManyOptions::default(), session: None }
     }
 
     /// Changes the first document that matches the filter.
@@ -71,7 +71,14 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn update_one(&self, filter: Document, update: impl Into<UpdateModifications>) -> Update<'_, T> {
-        Update { collection: self, filter, update: update.into(), multi: false, options: UpdateOptions::default() }
+        Update {
+            collection: self,
+            filter,
+            update: update.into(),
+            multi: false,
+            options: UpdateOptions::default(),
+            session: None,
+        }
     }
 
     /// Changes all documents that match the filter.
@@ -86,7 +93,14 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn update_many(&self, filter: Document, update: impl Into<UpdateModifications>) -> Update<'_, T> {
-        Update { collection: self, filter, update: update.into(), multi: true, options: UpdateOptions::default() }
+        Update {
+            collection: self,
+            filter,
+            update: update.into(),
+            multi: true,
+            options: UpdateOptions::default(),
+            session: None,
+        }
     }
 
     /// Replaces the first document that matches the filter by another.
@@ -100,7 +114,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn replace_one<D: Borrow<T>>(&self, filter: Document, replacement: D) -> ReplaceOne<'_, T, D> {
-        ReplaceOne { collection: self, filter, replacement, options: ReplaceOptions::default() }
+        ReplaceOne { collection: self, filter, replacement, options: ReplaceOptions::default(), session: None }
     }
 
     /// Deletes the first document that matches the filter.
@@ -114,7 +128,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn delete_one(&self, filter: Document) -> Delete<'_, T> {
-        Delete { collection: self, filter, limit: 1, options: DeleteOptions::default() }
+        Delete { collection: self, filter, limit: 1, options: DeleteOptions::default(), session: None }
     }
 
     /// Deletes all documents that match the filter.
@@ -129,7 +143,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn delete_many(&self, filter: Document) -> Delete<'_, T> {
-        Delete { collection: self, filter, limit: 0, options: DeleteOptions::default() }
+        Delete { collection: self, filter, limit: 0, options: DeleteOptions::default(), session: None }
     }
 
     /// Drops the collection with its indexes. It is no error if there is none.
@@ -141,7 +155,7 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn drop(&self) -> DropCollection<'_, T> {
-        DropCollection { collection: self, options: DropCollectionOptions::default() }
+        DropCollection { collection: self, options: DropCollectionOptions::default(), session: None }
     }
 }
 
@@ -152,10 +166,12 @@ pub struct InsertOne<'a, T, D> {
     collection: &'a Collection<T>,
     document: D,
     options: InsertOneOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
+impl<'a, T: Serialize, D: Borrow<T>> InsertOne<'a, T, D> {
     insert_one_setters! {}
+    session_setter! {'a}
 
     /// Sends the write.
     ///
@@ -169,7 +185,7 @@ impl<T: Serialize, D: Borrow<T>> InsertOne<'_, T, D> {
         let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         batch.insert(0, self.document.borrow())?;
         let client = self.collection.client();
-        let mut session = client.operation_session(None)?;
+        let mut session = client.operation_session(self.session)?;
         let id = batch.first_id().cloned();
         let outcome = send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()).single();
         // Whatever went wrong, the document may be there, and the driver may have made its `_id`.
@@ -189,10 +205,12 @@ pub struct InsertMany<'a, T, I> {
     collection: &'a Collection<T>,
     documents: I,
     options: InsertManyOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
+impl<'a, T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'a, T, I> {
     insert_many_setters! {}
+    session_setter! {'a}
 
     /// Sends the documents.
     ///
@@ -209,7 +227,7 @@ impl<T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'_, T, I> {
         }
         let inner = self.collection.client().inner();
         let deadline = inner.operation_deadline();
-        let mut session = self.collection.client().operation_session(None)?;
+        let mut session = self.collection.client().operation_session(self.session)?;
         let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
         // No connection is held while the iterator runs: it may need one itself, to read what is inserted here.
         for (index, document) in documents.enumerate() {
@@ -234,10 +252,12 @@ pub struct Update<'a, T> {
     update: UpdateModifications,
     multi: bool,
     options: UpdateOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> Update<'_, T> {
+impl<'a, T> Update<'a, T> {
     update_setters! {}
+    session_setter! {'a}
 
     /// Sends the write.
     ///
@@ -251,7 +271,7 @@ impl<T> Update<'_, T> {
             return Err(Error::invalid_argument("sort is for update_one: update_many changes every match"));
         }
         let statement = update_statement(&self.filter, NewForm::Update(&self.update), self.multi, &self.options)?;
-        update_result(send_one(self.collection, self.options, &statement)?)
+        update_result(send_one(self.collection, self.options, self.session, &statement)?)
     }
 }
 
@@ -263,10 +283,12 @@ pub struct ReplaceOne<'a, T, D> {
     filter: Document,
     replacement: D,
     options: ReplaceOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T: Serialize, D: Borrow<T>> ReplaceOne<'_, T, D> {
+impl<'a, T: Serialize, D: Borrow<T>> ReplaceOne<'a, T, D> {
     replace_setters! {}
+    session_setter! {'a}
 
     /// Sends the write.
     ///
@@ -279,7 +301,7 @@ impl<T: Serialize, D: Borrow<T>> ReplaceOne<'_, T, D> {
         let options = UpdateOptions::from(self.options);
         let replacement = NewForm::Replacement(replacement(self.replacement.borrow())?);
         let statement = update_statement(&self.filter, replacement, false, &options)?;
-        update_result(send_one(self.collection, options, &statement)?)
+        update_result(send_one(self.collection, options, self.session, &statement)?)
     }
 }
 
@@ -291,10 +313,12 @@ pub struct Delete<'a, T> {
     filter: Document,
     limit: i32,
     options: DeleteOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> Delete<'_, T> {
+impl<'a, T> Delete<'a, T> {
     delete_setters! {}
+    session_setter! {'a}
 
     /// Sends the write.
     ///
@@ -304,7 +328,7 @@ impl<T> Delete<'_, T> {
     /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<DeleteResult> {
         let statement = delete_statement(&self.filter, self.limit, &self.options)?;
-        let result = send_one(self.collection, self.options.into(), &statement)?.single()?;
+        let result = send_one(self.collection, self.options.into(), self.session, &statement)?.single()?;
         Ok(DeleteResult { deleted_count: result.deleted_count })
     }
 }
@@ -315,10 +339,12 @@ impl<T> Delete<'_, T> {
 pub struct DropCollection<'a, T> {
     collection: &'a Collection<T>,
     options: DropCollectionOptions,
+    session: Option<&'a mut ClientSession>,
 }
 
-impl<T> DropCollection<'_, T> {
+impl<'a, T> DropCollection<'a, T> {
     drop_collection_setters! {}
+    session_setter! {'a}
 
     /// Drops the collection.
     ///
@@ -329,7 +355,7 @@ impl<T> DropCollection<'_, T> {
         self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
         let mut drop =
             operation::DropCollection { namespace: self.collection.checked_namespace()?, options: &self.options };
-        match self.collection.client().execute(&mut drop, None) {
+        match self.collection.client().execute(&mut drop, self.session) {
             Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(()),
             outcome => outcome,
         }
@@ -459,7 +485,12 @@ pub(super) fn give_up(
 }
 
 /// Sends an update or a delete by itself. Of the options, those of the whole command are used here.
-fn send_one<T>(collection: &Collection<T>, options: UpdateOptions, statement: &Statement) -> Result<WriteOutcome> {
+fn send_one<T>(
+    collection: &Collection<T>,
+    options: UpdateOptions,
+    session: Option<&mut ClientSession>,
+    statement: &Statement,
+) -> Result<WriteOutcome> {
     let UpdateOptions { bypass_document_validation, let_vars, comment, write_concern, .. } = options;
     let options = BulkWriteOptions {
         bypass_document_validation,
@@ -472,7 +503,7 @@ fn send_one<T>(collection: &Collection<T>, options: UpdateOptions, statement: &S
     let mut batch = WriteBatcher::new(collection.checked_namespace()?, &options)?;
     batch.add(0, statement);
     let client = collection.client();
-    let mut session = client.operation_session(None)?;
+    let mut session = client.operation_session(session)?;
     Ok(send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()))
 }
 

@@ -38,13 +38,13 @@ pub(crate) enum OperationSession<'a> {
     /// None.
     Absent,
     /// One for this operation alone.
-    Implicit(ImplicitSession<'a>),
+    Implicit(TakenSession<'a>),
     /// One of the program's.
     Explicit(&'a mut SessionState),
 }
 
 /// A session that the driver takes for one operation.
-pub(crate) struct ImplicitSession<'a> {
+pub(crate) struct TakenSession<'a> {
     sessions: &'a Sessions,
     /// Taken when a connection is there for the first command.
     server_session: Option<ServerSession>,
@@ -53,13 +53,13 @@ pub(crate) struct ImplicitSession<'a> {
 impl<'a> OperationSession<'a> {
     /// A session for one operation alone.
     pub(crate) fn implicit(sessions: &'a Sessions) -> Self {
-        OperationSession::Implicit(ImplicitSession { sessions, server_session: None })
+        OperationSession::Implicit(TakenSession { sessions, server_session: None })
     }
 
     /// The session that a cursor has kept.
     pub(crate) fn of_cursor(sessions: &'a Sessions, server_session: Option<ServerSession>) -> Self {
         match server_session {
-            Some(_) => OperationSession::Implicit(ImplicitSession { sessions, server_session }),
+            Some(_) => OperationSession::Implicit(TakenSession { sessions, server_session }),
             None => OperationSession::Absent,
         }
     }
@@ -163,7 +163,7 @@ impl<'a> OperationSession<'a> {
     }
 }
 
-impl ImplicitSession<'_> {
+impl TakenSession<'_> {
     /// The server session, taken from the pool the first time.
     fn server_session(&mut self, timeout: Option<Duration>) -> Result<&mut ServerSession> {
         let session = match self.server_session.take() {
@@ -174,7 +174,7 @@ impl ImplicitSession<'_> {
     }
 }
 
-impl Drop for ImplicitSession<'_> {
+impl Drop for TakenSession<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.server_session.take() {
             self.sessions.give_back(session);

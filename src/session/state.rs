@@ -54,6 +54,10 @@ impl SessionState {
         self.server_session
     }
 
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.server_session.is_dirty()
+    }
+
     /// Whether this process started it.
     pub(crate) fn is_ours(&self) -> bool {
         self.server_session.is_ours()

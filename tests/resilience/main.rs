@@ -7,5 +7,6 @@ mod frozen;
 mod hostile;
 mod load_balancer;
 mod pool_events;
+mod sessions;
 mod threads;
 mod topologies;

@@ -27,6 +27,16 @@ fn crud() {
 }
 
 #[test]
+fn sessions() {
+    unified::run_all("sessions/tests", 7);
+}
+
+#[test]
+fn causal_consistency() {
+    unified::run_all("causal-consistency/tests", 2);
+}
+
+#[test]
 fn retryable_reads() {
     unified::run_all("retryable-reads/tests/unified", 45);
 }

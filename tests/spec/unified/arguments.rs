@@ -1,27 +1,32 @@
 //! The arguments of an operation: each is taken by name and type, and one that nobody took is an error.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Bson, Document};
+use mongo_blocking::ClientSession;
 use mongo_blocking::options::{
     Acknowledgment, Collation, CursorType, Hint, ReadConcern, ReadPreference, ReadPreferenceMode,
     ReadPreferenceOptions, ReturnDocument, TagSet, UpdateModifications, WriteConcern,
 };
 use serde::de::DeserializeOwned;
 
+use super::entities::SessionHandle;
 use super::operations::Trouble;
 
 /// What is left of the arguments.
 pub struct Arguments {
     operation: String,
     left: Document,
+    /// The session that the operation is to run in, while it runs.
+    session: Option<(Arc<SessionHandle>, ClientSession)>,
 }
 
 type Taken<T> = Result<T, Trouble>;
 
 impl Arguments {
     pub fn of(operation: &str, arguments: &Document) -> Arguments {
-        Arguments { operation: operation.to_owned(), left: arguments.clone() }
+        Arguments { operation: operation.to_owned(), left: arguments.clone(), session: None }
     }
 
     /// All arguments must have been taken before the operation runs.
@@ -30,6 +35,22 @@ impl Arguments {
             Some(key) => Err(Trouble::of_runner(format!("{} has no argument {key}", self.operation))),
             None => Ok(()),
         }
+    }
+
+    /// From now on the operation runs in this session, which is away until the arguments are dropped.
+    pub fn enter(&mut self, handle: Arc<SessionHandle>) -> Taken<()> {
+        let session = handle.take().map_err(Trouble::of_runner)?;
+        self.session = Some((handle, session));
+        Ok(())
+    }
+
+    /// The session that the operation is to run in.
+    pub fn session(&mut self) -> Option<&mut ClientSession> {
+        self.session.as_mut().map(|(_, session)| session)
+    }
+
+    pub fn session_handle(&self) -> Option<Arc<SessionHandle>> {
+        self.session.as_ref().map(|(handle, _)| handle.clone())
     }
 
     /// Takes an argument that must be there, with the method that takes it where it may be missing.
@@ -141,6 +162,14 @@ impl Arguments {
         let Some(value) = self.left.remove(key) else { return Ok(None) };
         let wrong = format!("the argument {key} of {} is not {wanted}: {value}", self.operation);
         convert(value).map(Some).ok_or_else(|| Trouble::of_runner(wrong))
+    }
+}
+
+impl Drop for Arguments {
+    fn drop(&mut self) {
+        if let Some((handle, session)) = self.session.take() {
+            handle.put_back(session);
+        }
     }
 }
 

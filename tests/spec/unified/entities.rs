@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{Bson, Document, doc};
 use mongo_blocking::event::sdam::TopologyDescription;
+use mongo_blocking::options::SessionOptions;
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ServerApi, percent_encode};
-use mongo_blocking::{Client, Collection, CollectionOptions, Cursor, Database};
+use mongo_blocking::{Client, ClientSession, Collection, CollectionOptions, Database};
 
 use super::arguments;
 use super::deployment::Deployment;
@@ -14,6 +15,7 @@ use super::events::EventLog;
 use super::file::{self, ClientEntity, ScopeOptions};
 use super::matching::Lookup;
 use super::mode::Mode;
+use super::operations::OpenCursor;
 use super::threads::Worker;
 use super::unbuilt::part_of_entity;
 use mongo_blocking_test_server::report::Part;
@@ -27,7 +29,8 @@ pub enum Entity {
     Client(Arc<ClientHandle>),
     Database(Database),
     Collection(Collection<Document>),
-    Cursor(Arc<Mutex<Option<Cursor<Document>>>>),
+    Cursor(Arc<Mutex<Option<OpenCursor>>>),
+    Session(Arc<SessionHandle>),
     Value(Bson),
     /// What a client knew of its deployment at some moment.
     Topology(Box<TopologyDescription>),
@@ -57,6 +60,30 @@ impl ClientHandle {
     }
 }
 
+/// A session, which is away while an operation runs in it.
+pub struct SessionHandle {
+    session: Mutex<Option<ClientSession>>,
+    /// Its id, which files ask for after its end too.
+    id: Document,
+}
+
+impl SessionHandle {
+    pub fn take(&self) -> Result<ClientSession, String> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        session.ok_or_else(|| "the session has ended, or another operation runs in it".to_owned())
+    }
+
+    pub fn put_back(&self, session: ClientSession) {
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+    }
+
+    /// Calls this with the session.
+    pub fn with<T>(&self, call: impl FnOnce(&mut ClientSession) -> T) -> Result<T, String> {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        session.as_mut().map(call).ok_or_else(|| "the session has ended".to_owned())
+    }
+}
+
 impl Entities {
     /// Makes an entity as the file describes it.
     pub fn create(&self, described: &file::Entity, deployment: &Deployment, mode: Mode) -> Result<(), String> {
@@ -73,6 +100,13 @@ impl Entities {
             }
             (file::Entity::Collection { name, options, .. }, Some(Entity::Database(database))) => {
                 Entity::Collection(database.collection_with_options(name, scope_options(options)?))
+            }
+            (file::Entity::Session { options, .. }, Some(Entity::Client(client))) => {
+                let options = self.session_options(options)?;
+                let session = client.client()?.start_session().with_options(options).run();
+                let session = session.map_err(|e| format!("session {}: {e}", described.id()))?;
+                let id = session.id().clone();
+                Entity::Session(Arc::new(SessionHandle { session: Mutex::new(Some(session)), id }))
             }
             (file::Entity::Thread { .. }, None) => Entity::Thread(Arc::default()),
             (_, parent) => {
@@ -107,6 +141,30 @@ impl Entities {
             Entity::Client(client) => Ok(client),
             other => Err(format!("the entity {id} is a {}, no client", other.kind())),
         }
+    }
+
+    pub fn session(&self, id: &str) -> Result<Arc<SessionHandle>, String> {
+        match self.get(id)? {
+            Entity::Session(session) => Ok(session),
+            other => Err(format!("the entity {id} is a {}, no session", other.kind())),
+        }
+    }
+
+    fn session_options(&self, described: &Document) -> Result<SessionOptions, String> {
+        let mut options = SessionOptions::default();
+        for (key, value) in described {
+            match (key.as_str(), value) {
+                ("causalConsistency", Bson::Boolean(on)) => options.causal_consistency = Some(*on),
+                ("snapshot", Bson::Boolean(on)) => options.snapshot = Some(*on),
+                // The name of an entity that has the time.
+                ("snapshotTime", Bson::String(entity)) => match self.value(entity)? {
+                    Bson::Timestamp(time) => options.snapshot_time = Some(time),
+                    other => return Err(format!("{other} is no snapshotTime")),
+                },
+                _ => return Err(format!("the runner does not know the session option {key}: {value}")),
+            }
+        }
+        Ok(options)
     }
 
     pub fn topology(&self, id: &str) -> Result<TopologyDescription, String> {
@@ -166,8 +224,7 @@ impl Lookup for Entities {
     }
 
     fn session_id(&self, name: &str) -> Result<Document, String> {
-        let entity = self.get(name)?;
-        Err(format!("the entity {name} is a {}, no session", entity.kind()))
+        self.session(name).map(|session| session.id.clone())
     }
 }
 
@@ -178,6 +235,7 @@ impl Entity {
             Entity::Database(_) => "database",
             Entity::Collection(_) => "collection",
             Entity::Cursor(_) => "cursor",
+            Entity::Session(_) => "session",
             Entity::Value(_) => "value",
             Entity::Topology(_) => "description of a topology",
             Entity::Events(..) => "list of events",

@@ -104,7 +104,7 @@ const OPERATIONS: &[(&str, Status, &[&str])] = &[
         Status::NotBuilt(Part::SearchIndexes),
         &["createSearchIndex", "createSearchIndexes", "dropSearchIndex", "listSearchIndexes", "updateSearchIndex"],
     ),
-    ("session", Status::NotBuilt(Part::Sessions), &["endSession", "getSnapshotTime"]),
+    ("session", Status::Runs, &["endSession", "getSnapshotTime"]),
     (
         "session",
         Status::NotBuilt(Part::Transactions),
@@ -141,10 +141,14 @@ const OPERATIONS: &[(&str, Status, &[&str])] = &[
         &[
             "assertCollectionExists",
             "assertCollectionNotExists",
+            "assertDifferentLsidOnLastTwoCommands",
             "assertEventCount",
             "assertIndexExists",
             "assertIndexNotExists",
             "assertNumberConnectionsCheckedOut",
+            "assertSameLsidOnLastTwoCommands",
+            "assertSessionDirty",
+            "assertSessionNotDirty",
             "assertTopologyType",
             "createEntities",
             "failPoint",
@@ -155,16 +159,6 @@ const OPERATIONS: &[(&str, Status, &[&str])] = &[
             "waitForEvent",
             "waitForPrimaryChange",
             "waitForThread",
-        ],
-    ),
-    (
-        "testRunner",
-        Status::NotBuilt(Part::Sessions),
-        &[
-            "assertDifferentLsidOnLastTwoCommands",
-            "assertSameLsidOnLastTwoCommands",
-            "assertSessionDirty",
-            "assertSessionNotDirty",
         ],
     ),
     (

@@ -52,10 +52,6 @@ fn part_of_operation(entities: &[Entity], operation: &Document) -> Option<Part> 
     match (status(kind, name), name) {
         (Status::NotBuilt(part), _) => Some(part),
         (_, "waitForEvent" | "assertEventCount") => part_of_awaited_event(arguments?),
-        // Lists the session that the command itself belongs to, if it belongs to one.
-        (_, "aggregate") if arguments.is_some_and(|all| first_stage(all) == Some("$listLocalSessions")) => {
-            Some(Part::Sessions)
-        }
         (Status::Runs, _) if has("rawData") => Some(Part::RawData),
         (Status::Runs, _) if has("encryptedFields") => Some(Part::Encryption),
         (Status::Runs, _) if has("timeoutMS") || has("timeoutMode") => Some(Part::OperationTimeouts),
@@ -71,26 +67,17 @@ fn kind_of(entities: &[Entity], object: &str) -> Option<&'static str> {
     }
 }
 
-fn first_stage(arguments: &Document) -> Option<&str> {
-    let stage = arguments.get_array("pipeline").ok()?.first()?.as_document()?;
-    stage.keys().next().map(String::as_str)
-}
-
 fn part_of_awaited_event(arguments: &Document) -> Option<Part> {
     let event = Bson::Document(arguments.get_document("event").ok()?.clone());
     let event = super::file::read_event(&super::file::reader::Value::root(&event)).ok()?;
     part_of_event(&event)
 }
 
-/// A command that is expected to name a session, or to be numbered so that it can be tried again.
+/// A command that is expected to be numbered so that it can be tried again.
 fn part_of_event(event: &ExpectedEvent) -> Option<Part> {
     let command = event.facts.command.as_ref()?;
     let expects = |key: &str| command.get(key).is_some_and(|value| !is_absent(value));
-    if expects("txnNumber") {
-        return Some(Part::Retries);
-    }
-    // Sessions bring the gossip of cluster times too.
-    (expects("lsid") || expects("$clusterTime")).then_some(Part::Sessions)
+    expects("txnNumber").then_some(Part::Retries)
 }
 
 /// `{"$$exists": false}`
@@ -116,7 +103,11 @@ fn part_of_entities(entities: &[Entity], test: &Test, operations: &[Document]) -
 pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<Part> {
     match entity {
         Entity::Client(client) if client.encrypts => Some(Part::Encryption),
-        Entity::Session { client, .. } if known(client) => Some(Part::Sessions),
+        Entity::Session { client, options, .. }
+            if known(client) && options.contains_key("defaultTransactionOptions") =>
+        {
+            Some(Part::Transactions)
+        }
         Entity::Bucket { database, .. } if known(database) => Some(Part::GridFs),
         Entity::ClientEncryption { client, .. } if known(client) => Some(Part::Encryption),
         Entity::Database { client, options, .. } if known(client) && options.has_timeout => {

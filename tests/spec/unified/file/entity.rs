@@ -13,7 +13,7 @@ pub enum Entity {
     Client(Box<ClientEntity>),
     Database { id: String, client: String, name: String, options: ScopeOptions },
     Collection { id: String, database: String, name: String, options: ScopeOptions },
-    Session { id: String, client: String },
+    Session { id: String, client: String, options: Document },
     Bucket { id: String, database: String },
     Thread { id: String },
     ClientEncryption { id: String, client: String },
@@ -276,9 +276,9 @@ fn session(value: Value<'_>) -> Result<Entity> {
     let mut object = value.object()?;
     let id = object.required("id")?.string()?;
     let client = object.required("client")?.string()?;
-    object.optional("sessionOptions").map(|v| v.document()).transpose()?;
+    let options = object.optional("sessionOptions").map_or(Ok(Document::new()), |v| v.document())?;
     object.end()?;
-    Ok(Entity::Session { id, client })
+    Ok(Entity::Session { id, client, options })
 }
 
 fn bucket(value: Value<'_>) -> Result<Entity> {

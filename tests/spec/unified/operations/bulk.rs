@@ -4,7 +4,7 @@ use bson::{Bson, Document};
 use mongo_blocking::options::{DeleteOptions, ReplaceOptions, UpdateOptions};
 use mongo_blocking::{Collection, WriteModel};
 
-use super::{Outcome, Ran, Trouble, set};
+use super::{Outcome, Ran, Trouble, send, set};
 use crate::unified::arguments::Arguments;
 use crate::unified::results;
 
@@ -20,7 +20,7 @@ pub fn bulk_write(collection: &Collection<Document>, arguments: &mut Arguments) 
         "ordered" => ordered(boolean),
     });
     arguments.end()?;
-    Ok(Outcome::Value(results::bulk_write(&action.run()?)))
+    Ok(Outcome::Value(results::bulk_write(&send!(action, arguments)?)))
 }
 
 fn model(request: &Document) -> Result<WriteModel<Document>, Trouble> {

@@ -3,7 +3,7 @@
 use bson::{Bson, doc};
 use mongo_blocking::options::DriverInfo;
 
-use super::{Outcome, Ran, Trouble, set, unknown};
+use super::{Outcome, Ran, Trouble, send, set, unknown};
 use crate::unified::arguments::Arguments;
 use crate::unified::entities::ClientHandle;
 
@@ -28,7 +28,7 @@ fn drop_database(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
     let mut action = database.drop();
     set!(arguments, action, { "comment" => comment(any), "writeConcern" => write_concern(write_concern) });
     arguments.end()?;
-    action.run()?;
+    send!(action, arguments)?;
     Ok(Outcome::Nothing)
 }
 
@@ -41,7 +41,7 @@ fn list_databases(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
         "comment" => comment(any),
     });
     arguments.end()?;
-    let described = action.run()?.into_iter().map(|found| {
+    let described = send!(action, arguments)?.into_iter().map(|found| {
         let size = i64::try_from(found.size_on_disk).unwrap_or(i64::MAX);
         doc! {"name": found.name, "sizeOnDisk": size, "empty": found.empty}
     });
@@ -57,7 +57,7 @@ fn list_database_names(handle: &ClientHandle, arguments: &mut Arguments) -> Ran 
         "comment" => comment(any),
     });
     arguments.end()?;
-    super::value(action.run()?.into_iter().map(Bson::String).collect::<Bson>())
+    super::value(send!(action, arguments)?.into_iter().map(Bson::String).collect::<Bson>())
 }
 
 fn append_metadata(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {

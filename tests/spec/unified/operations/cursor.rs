@@ -3,12 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use bson::{Bson, Document};
-use mongo_blocking::Cursor;
 
-use super::{Outcome, Ran, Trouble, unknown};
+use super::{OpenCursor, Outcome, Ran, Trouble, unknown};
 use crate::unified::arguments::Arguments;
 
-pub fn run(place: &Mutex<Option<Cursor<Document>>>, name: &str, arguments: &mut Arguments) -> Ran {
+pub fn run(place: &Mutex<Option<OpenCursor>>, name: &str, arguments: &mut Arguments) -> Ran {
     arguments.end()?;
     let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
     if name == "close" {
@@ -17,21 +16,36 @@ pub fn run(place: &Mutex<Option<Cursor<Document>>>, name: &str, arguments: &mut 
     }
     let cursor = place.as_mut().ok_or_else(|| Trouble::of_runner("the cursor was closed before"))?;
     match name {
-        "iterateOnce" => cursor.next().transpose().map(given).map_err(Trouble::from),
+        "iterateOnce" => next(cursor).map(given),
         "iterateUntilDocumentOrError" => until_document(cursor),
         _ => unknown("cursor", name),
     }
 }
 
 /// A tailable cursor may have nothing for now; another has come to its end.
-fn until_document(cursor: &mut Cursor<Document>) -> Ran {
+fn until_document(cursor: &mut OpenCursor) -> Ran {
     loop {
-        match cursor.next() {
-            Some(document) => return Ok(given(Some(document?))),
-            None if cursor.is_alive() => {}
+        let document = next(cursor)?;
+        let is_alive = match cursor {
+            OpenCursor::Implicit(cursor) => cursor.is_alive(),
+            OpenCursor::Explicit(cursor, _) => cursor.is_alive(),
+        };
+        match document {
+            Some(document) => return Ok(given(Some(document))),
+            None if is_alive => {}
             None => return Err(Trouble::of_runner("the cursor is at its end")),
         }
     }
+}
+
+fn next(cursor: &mut OpenCursor) -> Result<Option<Document>, Trouble> {
+    let next = match cursor {
+        OpenCursor::Implicit(cursor) => cursor.next(),
+        OpenCursor::Explicit(cursor, session) => {
+            session.with(|session| cursor.next(session)).map_err(Trouble::OfRunner)?
+        }
+    };
+    next.transpose().map_err(Trouble::from)
 }
 
 fn given(document: Option<Document>) -> Outcome {

@@ -3,13 +3,16 @@
 use bson::{Bson, Document, doc};
 use mongo_blocking::Database;
 
-use super::{Outcome, Ran, Trouble, all, set, unknown, value};
+use super::{OpenCursor, Outcome, Ran, Trouble, all, open, send, set, unknown, value};
 use crate::unified::arguments::Arguments;
 
 pub fn run(database: &Database, name: &str, arguments: &mut Arguments) -> Ran {
     match name {
         "runCommand" => run_command(database, arguments),
-        "runCursorCommand" => all(cursor_of_command(database, arguments)?),
+        "runCursorCommand" => {
+            let cursor = cursor_of_command(database, arguments)?;
+            all(cursor, arguments)
+        }
         "createCommandCursor" => Ok(Outcome::Cursor(Box::new(cursor_of_command(database, arguments)?))),
         "aggregate" => aggregate(database, arguments),
         "createCollection" => create_collection(database, arguments),
@@ -27,13 +30,10 @@ fn run_command(database: &Database, arguments: &mut Arguments) -> Ran {
     let mut action = database.run_command(arguments.need("command", Arguments::document)?);
     set!(arguments, action, { "readPreference" => read_preference(read_preference) });
     arguments.end()?;
-    value(action.run()?)
+    value(send!(action, arguments)?)
 }
 
-fn cursor_of_command(
-    database: &Database,
-    arguments: &mut Arguments,
-) -> Result<mongo_blocking::Cursor<Document>, Trouble> {
+fn cursor_of_command(database: &Database, arguments: &mut Arguments) -> Result<OpenCursor, Trouble> {
     arguments.need("commandName", Arguments::string)?;
     let mut action = database.run_cursor_command(arguments.need("command", Arguments::document)?);
     set!(arguments, action, {
@@ -44,7 +44,7 @@ fn cursor_of_command(
         "cursorType" => cursor_type(cursor_type),
     });
     arguments.end()?;
-    Ok(action.run()?)
+    Ok(open!(action, arguments))
 }
 
 fn aggregate(database: &Database, arguments: &mut Arguments) -> Ran {
@@ -63,7 +63,8 @@ fn aggregate(database: &Database, arguments: &mut Arguments) -> Ran {
         "writeConcern" => write_concern(write_concern),
     });
     arguments.end()?;
-    all(action.run()?)
+    let cursor = open!(action, arguments);
+    all(cursor, arguments)
 }
 
 fn create_collection(database: &Database, arguments: &mut Arguments) -> Ran {
@@ -84,14 +85,14 @@ fn create_collection(database: &Database, arguments: &mut Arguments) -> Ran {
         "changeStreamPreAndPostImages" => change_stream_pre_and_post_images(typed),
     });
     arguments.end()?;
-    action.run()?;
+    send!(action, arguments)?;
     Ok(Outcome::Collection(Box::new(database.collection(&name))))
 }
 
 fn drop_collection(database: &Database, arguments: &mut Arguments) -> Ran {
     let collection = database.collection::<Document>(&arguments.need("collection", Arguments::string)?);
     arguments.end()?;
-    collection.drop().run()?;
+    send!(collection.drop(), arguments)?;
     Ok(Outcome::Nothing)
 }
 
@@ -104,7 +105,7 @@ fn modify_collection(database: &Database, arguments: &mut Arguments) -> Ran {
         }
     }
     arguments.end()?;
-    database.run_command(command).run()?;
+    send!(database.run_command(command), arguments)?;
     Ok(Outcome::Nothing)
 }
 
@@ -112,12 +113,13 @@ fn list_collections(database: &Database, arguments: &mut Arguments) -> Ran {
     let mut action = database.list_collections();
     set!(arguments, action, { "filter" => filter(document), "comment" => comment(any), "batchSize" => batch_size(u32) });
     arguments.end()?;
-    all(action.run()?.with_type())
+    let cursor = open!(action, arguments);
+    all(cursor, arguments)
 }
 
 fn list_collection_names(database: &Database, arguments: &mut Arguments) -> Ran {
     let mut action = database.list_collection_names();
     set!(arguments, action, { "filter" => filter(document), "comment" => comment(any) });
     arguments.end()?;
-    value(action.run()?.into_iter().map(Bson::String).collect::<Bson>())
+    value(send!(action, arguments)?.into_iter().map(Bson::String).collect::<Bson>())
 }

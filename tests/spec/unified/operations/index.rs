@@ -4,7 +4,7 @@ use bson::{Bson, Document};
 use mongo_blocking::Collection;
 use mongo_blocking::options::{IndexModel, IndexOptions};
 
-use super::{Outcome, Ran, Trouble, all, set, value};
+use super::{OpenCursor, Outcome, Ran, Trouble, all, open, send, set, value};
 use crate::unified::arguments::Arguments;
 
 /// `None` where the operation is not one of these.
@@ -24,7 +24,7 @@ fn create_index(collection: &Collection<Document>, arguments: &mut Arguments) ->
     let mut action = collection.create_index(index_model(arguments)?);
     set!(arguments, action, { "comment" => comment(any), "maxTimeMS" => max_time(milliseconds) });
     arguments.end()?;
-    value(action.run()?.index_name)
+    value(send!(action, arguments)?.index_name)
 }
 
 fn create_indexes(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -37,7 +37,7 @@ fn create_indexes(collection: &Collection<Document>, arguments: &mut Arguments) 
     let mut action = collection.create_indexes(models);
     set!(arguments, action, { "comment" => comment(any), "maxTimeMS" => max_time(milliseconds) });
     arguments.end()?;
-    value(action.run()?.index_names.into_iter().map(Bson::String).collect::<Bson>())
+    value(send!(action, arguments)?.index_names.into_iter().map(Bson::String).collect::<Bson>())
 }
 
 fn index_model(arguments: &mut Arguments) -> Result<IndexModel, Trouble> {
@@ -58,7 +58,7 @@ fn drop_index(collection: &Collection<Document>, arguments: &mut Arguments) -> R
     let mut action = collection.drop_index(arguments.need("name", Arguments::string)?);
     set!(arguments, action, { "comment" => comment(any), "maxTimeMS" => max_time(milliseconds) });
     arguments.end()?;
-    action.run()?;
+    send!(action, arguments)?;
     Ok(Outcome::Nothing)
 }
 
@@ -66,7 +66,7 @@ fn drop_indexes(collection: &Collection<Document>, arguments: &mut Arguments) ->
     let mut action = collection.drop_indexes();
     set!(arguments, action, { "comment" => comment(any), "maxTimeMS" => max_time(milliseconds) });
     arguments.end()?;
-    action.run()?;
+    send!(action, arguments)?;
     Ok(Outcome::Nothing)
 }
 
@@ -78,10 +78,11 @@ fn list_indexes(collection: &Collection<Document>, arguments: &mut Arguments) ->
         "maxTimeMS" => max_time(milliseconds),
     });
     arguments.end()?;
-    all(action.run()?.with_type())
+    let cursor = open!(action, arguments);
+    all(cursor, arguments)
 }
 
 fn list_index_names(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     arguments.end()?;
-    value(collection.list_index_names().run()?.into_iter().map(Bson::String).collect::<Bson>())
+    value(send!(collection.list_index_names(), arguments)?.into_iter().map(Bson::String).collect::<Bson>())
 }

@@ -6,17 +6,18 @@ mod cursor;
 mod database;
 mod index;
 mod read;
+mod session;
 mod special;
 mod write;
 
 use std::sync::Arc;
 
 use bson::{Bson, Document};
-use mongo_blocking::{Collection, Cursor, Error};
+use mongo_blocking::{Collection, Cursor, Error, SessionCursor};
 
 use super::arguments::Arguments;
 use super::case::Case;
-use super::entities::Entity;
+use super::entities::{Entity, SessionHandle};
 use super::file::Operation;
 
 /// What an operation gave.
@@ -25,8 +26,14 @@ pub enum Outcome {
     Value(Bson),
     /// What a cursor gave, read to its end.
     Documents(Vec<Document>),
-    Cursor(Box<Cursor<Document>>),
+    Cursor(Box<OpenCursor>),
     Collection(Box<Collection<Document>>),
+}
+
+/// A cursor with what it takes to read it.
+pub enum OpenCursor {
+    Implicit(Cursor<Document>),
+    Explicit(SessionCursor<Document>, Arc<SessionHandle>),
 }
 
 /// Why an operation gave nothing.
@@ -46,13 +53,35 @@ macro_rules! set {
         })*
     };
 }
-use set;
+/// Runs an action in the session that the arguments name, if they name one.
+macro_rules! send {
+    ($action:expr, $arguments:ident) => {
+        $action.optional($arguments.session(), |action, session| action.session(session)).run()
+    };
+}
+
+/// The same for an action that opens a cursor.
+macro_rules! open {
+    ($action:expr, $arguments:ident) => {
+        match $arguments.session_handle() {
+            Some(handle) => match $arguments.session() {
+                Some(session) => OpenCursor::Explicit($action.session(session).run()?.with_type(), handle),
+                None => OpenCursor::Implicit($action.run()?.with_type()),
+            },
+            None => OpenCursor::Implicit($action.run()?.with_type()),
+        }
+    };
+}
+use {open, send, set};
 
 pub fn run(case: &Arc<Case>, operation: &Operation) -> Ran {
     let mut arguments = Arguments::of(&operation.name, &operation.arguments);
     let (name, arguments) = (operation.name.as_str(), &mut arguments);
     if operation.object == "testRunner" {
         return special::run(case, name, arguments);
+    }
+    if let Some(name) = arguments.string("session")? {
+        arguments.enter(case.entities.session(&name).map_err(Trouble::OfRunner)?)?;
     }
     match case.entities.get(&operation.object).map_err(Trouble::OfRunner)? {
         Entity::Client(handle) => client::run(&handle, name, arguments),
@@ -62,6 +91,7 @@ pub fn run(case: &Arc<Case>, operation: &Operation) -> Ran {
             .or_else(|| index::run(&collection, name, arguments))
             .unwrap_or_else(|| unknown("collection", name)),
         Entity::Cursor(cursor) => cursor::run(&cursor, name, arguments),
+        Entity::Session(session) => session::run(&session, name, arguments),
         other => unknown(other.kind(), name),
     }
 }
@@ -71,8 +101,13 @@ fn unknown(kind: &str, name: &str) -> Ran {
 }
 
 /// Reads a cursor to its end.
-fn all(cursor: Cursor<Document>) -> Ran {
-    Ok(Outcome::Documents(cursor.collect::<Result<_, _>>()?))
+fn all(cursor: OpenCursor, arguments: &mut Arguments) -> Ran {
+    let documents = match (cursor, arguments.session()) {
+        (OpenCursor::Implicit(cursor), _) => cursor.collect::<Result<_, _>>()?,
+        (OpenCursor::Explicit(mut cursor, _), Some(session)) => cursor.iter(session).collect::<Result<_, _>>()?,
+        (OpenCursor::Explicit(..), None) => return Err(Trouble::of_runner("the session of the cursor is away")),
+    };
+    Ok(Outcome::Documents(documents))
 }
 
 fn value(value: impl Into<Bson>) -> Ran {

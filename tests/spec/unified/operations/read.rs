@@ -1,16 +1,16 @@
 //! Reads on a collection.
 
 use bson::{Bson, Document, doc};
-use mongo_blocking::{Collection, Cursor};
+use mongo_blocking::Collection;
 
-use super::{Outcome, Ran, Trouble, all, found, set, value};
+use super::{OpenCursor, Outcome, Ran, Trouble, all, found, open, send, set, value};
 use crate::unified::arguments::Arguments;
 use crate::unified::results;
 
 /// `None` where the operation is not one of these.
 pub fn run(collection: &Collection<Document>, name: &str, arguments: &mut Arguments) -> Option<Ran> {
     Some(match name {
-        "find" => find(collection, arguments).and_then(all),
+        "find" => find(collection, arguments).and_then(|cursor| all(cursor, arguments)),
         "createFindCursor" => find(collection, arguments).map(|cursor| Outcome::Cursor(Box::new(cursor))),
         "findOne" => find_one(collection, arguments),
         "aggregate" => aggregate(collection, arguments),
@@ -22,7 +22,7 @@ pub fn run(collection: &Collection<Document>, name: &str, arguments: &mut Argume
     })
 }
 
-fn find(collection: &Collection<Document>, arguments: &mut Arguments) -> Result<Cursor<Document>, Trouble> {
+fn find(collection: &Collection<Document>, arguments: &mut Arguments) -> Result<OpenCursor, Trouble> {
     let mut action = collection.find(arguments.need("filter", Arguments::document)?);
     set!(arguments, action, {
         "allowDiskUse" => allow_disk_use(boolean),
@@ -48,7 +48,7 @@ fn find(collection: &Collection<Document>, arguments: &mut Arguments) -> Result<
         "readPreference" => read_preference(read_preference),
     });
     arguments.end()?;
-    Ok(action.run()?)
+    Ok(open!(action, arguments))
 }
 
 fn find_one(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -72,7 +72,7 @@ fn find_one(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran
         "sort" => sort(document),
     });
     arguments.end()?;
-    found(action.run()?)
+    found(send!(action, arguments)?)
 }
 
 fn aggregate(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -92,7 +92,8 @@ fn aggregate(collection: &Collection<Document>, arguments: &mut Arguments) -> Ra
         "writeConcern" => write_concern(write_concern),
     });
     arguments.end()?;
-    all(action.run()?)
+    let cursor = open!(action, arguments);
+    all(cursor, arguments)
 }
 
 fn distinct(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -108,7 +109,7 @@ fn distinct(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran
         "readPreference" => read_preference(read_preference),
     });
     arguments.end()?;
-    value(Bson::Array(action.run()?))
+    value(Bson::Array(send!(action, arguments)?))
 }
 
 fn count_documents(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -124,7 +125,7 @@ fn count_documents(collection: &Collection<Document>, arguments: &mut Arguments)
         "skip" => skip(u64),
     });
     arguments.end()?;
-    value(results::count(action.run()?))
+    value(results::count(send!(action, arguments)?))
 }
 
 fn estimated_document_count(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -136,6 +137,9 @@ fn estimated_document_count(collection: &Collection<Document>, arguments: &mut A
         "readPreference" => read_preference(read_preference),
     });
     arguments.end()?;
+    if arguments.session().is_some() {
+        return Err(Trouble::of_runner("estimatedDocumentCount takes no session"));
+    }
     value(results::count(action.run()?))
 }
 
@@ -154,7 +158,12 @@ fn count(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     arguments.end()?;
     let namespace = collection.full_name();
     let database = namespace.split('.').next().unwrap_or_default();
-    let reply = collection.client().database(database).run_command(command).run()?;
+    let reply = collection
+        .client()
+        .database(database)
+        .run_command(command)
+        .optional(arguments.session(), |action, session| action.session(session))
+        .run()?;
     let count = reply.get("n").cloned().ok_or_else(|| Trouble::of_runner("a count without n"))?;
     value(count)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bson::{Bson, Document, doc};
+use mongo_blocking::event::CommandEvent;
 use mongo_blocking::event::sdam::{ServerType, TopologyDescription};
 
 use super::{Outcome, Ran, Trouble, unknown};
@@ -24,6 +25,10 @@ pub fn run(case: &Arc<Case>, name: &str, arguments: &mut Arguments) -> Ran {
         "assertIndexNotExists" => assert_index(case, arguments, false),
         "assertNumberConnectionsCheckedOut" => assert_connections(case, arguments),
         "assertEventCount" => assert_event_count(case, arguments),
+        "assertSessionDirty" => assert_dirty(case, arguments, true),
+        "assertSessionNotDirty" => assert_dirty(case, arguments, false),
+        "assertSameLsidOnLastTwoCommands" => assert_last_two_sessions(case, arguments, true),
+        "assertDifferentLsidOnLastTwoCommands" => assert_last_two_sessions(case, arguments, false),
         "assertTopologyType" => assert_topology_type(case, arguments),
         "recordTopologyDescription" => record_topology(case, arguments),
         "waitForPrimaryChange" => wait_for_primary_change(case, arguments),
@@ -95,6 +100,29 @@ fn assert_connections(case: &Case, arguments: &mut Arguments) -> Ran {
     let wanted = i64::try_from(wanted).map_err(|e| Trouble::of_runner(e.to_string()))?;
     let handle = case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
     done(handle.log.wait_for_checked_out(DELIVERY_LIMIT, wanted))
+}
+
+fn assert_dirty(case: &Case, arguments: &mut Arguments, wanted: bool) -> Ran {
+    let session = arguments.need("session", Arguments::string)?;
+    arguments.end()?;
+    let dirty = case.entities.session(&session).and_then(|session| session.with(|session| session.is_dirty()));
+    done(dirty.and_then(|dirty| if dirty == wanted { Ok(()) } else { Err(format!("{session}: dirty is {dirty}")) }))
+}
+
+fn assert_last_two_sessions(case: &Case, arguments: &mut Arguments, same: bool) -> Ran {
+    let client = arguments.need("client", Arguments::string)?;
+    arguments.end()?;
+    let handle = case.entities.client_handle(&client).map_err(Trouble::OfRunner)?;
+    done(handle.log.wait(Duration::ZERO, |seen| {
+        let started = seen.iter().rev().filter_map(|event| match event {
+            Event::Command(CommandEvent::Started(started)) => Some(started.command.get_document("lsid").ok()),
+            _ => None,
+        });
+        match started.take(2).collect::<Vec<_>>().as_slice() {
+            [Some(last), Some(before)] if (last == before) == same => Ok(()),
+            other => Err(format!("the sessions of the last two commands are {other:?}")),
+        }
+    }))
 }
 
 fn record_topology(case: &Case, arguments: &mut Arguments) -> Ran {

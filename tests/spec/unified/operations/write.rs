@@ -3,7 +3,7 @@
 use bson::Document;
 use mongo_blocking::Collection;
 
-use super::{Outcome, Ran, bulk, found, set};
+use super::{Outcome, Ran, bulk, found, send, set};
 use crate::unified::arguments::Arguments;
 use crate::unified::results;
 
@@ -35,7 +35,7 @@ fn insert_one(collection: &Collection<Document>, arguments: &mut Arguments) -> R
         "comment" => comment(any),
     });
     arguments.end()?;
-    Ok(Outcome::Value(results::insert_one(&action.run()?)))
+    Ok(Outcome::Value(results::insert_one(&send!(action, arguments)?)))
 }
 
 fn insert_many(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -48,7 +48,7 @@ fn insert_many(collection: &Collection<Document>, arguments: &mut Arguments) -> 
         "ordered" => ordered(boolean),
     });
     arguments.end()?;
-    Ok(Outcome::Value(results::insert_many(&action.run()?)))
+    Ok(Outcome::Value(results::insert_many(&send!(action, arguments)?)))
 }
 
 fn update_one(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -66,7 +66,7 @@ fn update_one(collection: &Collection<Document>, arguments: &mut Arguments) -> R
         "upsert" => upsert(boolean),
     });
     arguments.end()?;
-    Ok(Outcome::Value(results::update(&action.run()?)))
+    Ok(Outcome::Value(results::update(&send!(action, arguments)?)))
 }
 
 fn update_many(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -83,7 +83,7 @@ fn update_many(collection: &Collection<Document>, arguments: &mut Arguments) -> 
         "upsert" => upsert(boolean),
     });
     arguments.end()?;
-    Ok(Outcome::Value(results::update(&action.run()?)))
+    Ok(Outcome::Value(results::update(&send!(action, arguments)?)))
 }
 
 fn replace_one(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -100,7 +100,7 @@ fn replace_one(collection: &Collection<Document>, arguments: &mut Arguments) -> 
         "upsert" => upsert(boolean),
     });
     arguments.end()?;
-    Ok(Outcome::Value(results::update(&action.run()?)))
+    Ok(Outcome::Value(results::update(&send!(action, arguments)?)))
 }
 
 fn delete_one(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -113,7 +113,7 @@ fn delete_one(collection: &Collection<Document>, arguments: &mut Arguments) -> R
         "let" => let_vars(document),
     });
     arguments.end()?;
-    Ok(Outcome::Value(results::delete(&action.run()?)))
+    Ok(Outcome::Value(results::delete(&send!(action, arguments)?)))
 }
 
 fn delete_many(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -126,7 +126,7 @@ fn delete_many(collection: &Collection<Document>, arguments: &mut Arguments) -> 
         "let" => let_vars(document),
     });
     arguments.end()?;
-    Ok(Outcome::Value(results::delete(&action.run()?)))
+    Ok(Outcome::Value(results::delete(&send!(action, arguments)?)))
 }
 
 fn find_one_and_update(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -147,7 +147,7 @@ fn find_one_and_update(collection: &Collection<Document>, arguments: &mut Argume
         "upsert" => upsert(boolean),
     });
     arguments.end()?;
-    found(action.run()?)
+    found(send!(action, arguments)?)
 }
 
 fn find_one_and_replace(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -167,7 +167,7 @@ fn find_one_and_replace(collection: &Collection<Document>, arguments: &mut Argum
         "upsert" => upsert(boolean),
     });
     arguments.end()?;
-    found(action.run()?)
+    found(send!(action, arguments)?)
 }
 
 fn find_one_and_delete(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
@@ -183,11 +183,11 @@ fn find_one_and_delete(collection: &Collection<Document>, arguments: &mut Argume
         "sort" => sort(document),
     });
     arguments.end()?;
-    found(action.run()?)
+    found(send!(action, arguments)?)
 }
 
 fn drop_collection(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     arguments.end()?;
-    collection.drop().run()?;
+    send!(collection.drop(), arguments)?;
     Ok(Outcome::Nothing)
 }
