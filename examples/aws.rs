@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::options::ClientOptions;
-use mongo_blocking::{AwsCredentialProvider, AwsKeys, Client, Credential, Result};
+use mongo_blocking::{AwsCredentialProvider, AwsKeys, Client, Result};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -33,9 +33,9 @@ fn main() -> ExitCode {
 }
 
 fn with_keys_that_are_found(uri: &str) -> Result<()> {
-    let options = ClientOptions::parse(uri)?;
-    if let Some(Credential::Aws(aws)) = options.credential()
-        && aws.keys.is_none()
+    let options = ClientOptions::parse(uri).run()?;
+    if let Some(credential) = &options.credential
+        && credential.username.is_none()
     {
         // Only to see: a login looks by itself, and keeps what expires until five minutes before it does.
         println!("{}", mongo_blocking::aws_source_report(Duration::from_secs(10))?);
@@ -44,7 +44,7 @@ fn with_keys_that_are_found(uri: &str) -> Result<()> {
 }
 
 fn with_keys_from_code(uri: &str) -> Result<()> {
-    log_in(ClientOptions::builder().uri(uri).auth_mechanism("MONGODB-AWS").aws_credential_provider(Vault).build()?)
+    log_in(ClientOptions::builder().uri(uri).auth_mechanism("MONGODB-AWS").aws_credential_provider(Vault).build())
 }
 
 /// Stands for a secret store. A closure that takes a `Duration` would do, too.

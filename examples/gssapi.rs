@@ -43,7 +43,7 @@ fn log_in(host: &str, user: &str, keytab: Option<&String>) -> mongo_blocking::Re
     if let Some(keytab) = keytab {
         options = options.gssapi_client_keytab(keytab);
     }
-    let client = Client::with_options(options.build()?)?;
+    let client = Client::with_options(options.build())?;
     let status = client.database("admin").run_command(doc! { "connectionStatus": 1 }).run()?;
     Ok(status.get("authInfo").map_or_else(|| "nobody".to_owned(), ToString::to_string))
 }

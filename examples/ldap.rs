@@ -48,7 +48,7 @@ fn log_in(host: &str, user: &str, ca_file: Option<&String>) -> mongo_blocking::R
     if let Some(ca_file) = ca_file {
         options = options.tls_ca_file(ca_file);
     }
-    let client = Client::with_options(options.build()?)?;
+    let client = Client::with_options(options.build())?;
     let status = client.database("admin").run_command(doc! { "connectionStatus": 1 }).run()?;
     Ok(status.get("authInfo").map_or_else(|| "nobody".to_owned(), ToString::to_string))
 }

@@ -39,12 +39,12 @@ fn with_a_service_principal(uri: &str, audience: &str) -> Result<()> {
     // Each is looked up when a token is needed: a secret that was rotated meanwhile is found.
     let variable = Box::new(|name: &str| env::var(name).ok());
     let principal = ServicePrincipal { audience: audience.to_owned(), variable };
-    common::log_in(ClientOptions::builder().uri(uri).oidc_callback(principal).build()?)
+    common::log_in(ClientOptions::builder().uri(uri).oidc_callback(principal).build())
 }
 
 fn with_the_program_az(uri: &str, audience: &str) -> Result<()> {
     let command = ["az", "account", "get-access-token", "--resource", audience, "--query", "accessToken", "-o", "tsv"];
-    common::log_in(ClientOptions::builder().uri(uri).oidc_token_command(command).build()?)
+    common::log_in(ClientOptions::builder().uri(uri).oidc_token_command(command).build())
 }
 
 /// Looks up a variable.

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 
 fn log_in(uri: &str, path: String) -> Result<()> {
     let callback = move |_context: &OidcCallbackContext| token_in(&path);
-    common::log_in(ClientOptions::builder().uri(uri).oidc_callback(callback).build()?)
+    common::log_in(ClientOptions::builder().uri(uri).oidc_callback(callback).build())
 }
 
 /// The token in this file.

@@ -32,8 +32,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let person = Person { issuer, open: open_a_page };
-    let outcome = ClientOptions::builder().uri(uri).oidc_human_callback(person).build().and_then(common::log_in);
-    match outcome {
+    let options = ClientOptions::builder().uri(uri).oidc_human_callback(person).build();
+    match common::log_in(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("failed: {error}");

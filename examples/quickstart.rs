@@ -35,8 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn tour(uri: &str) -> Result<()> {
-    let options = ClientOptions::parse(uri)?;
-    for warning in options.warnings() {
+    let options = ClientOptions::parse(uri).run()?;
+    for warning in options.validate()? {
         println!("note: {warning}");
     }
     let client = Client::with_options(options)?;
@@ -80,11 +80,11 @@ fn tour(uri: &str) -> Result<()> {
 
 /// Logs in with a password that is not the user's, to show what that looks like.
 fn wrong_password(uri: &str) -> Result<()> {
-    let options = ClientOptions::parse(uri)?;
-    if options.credential().is_none() {
+    let options = ClientOptions::parse(uri).run()?;
+    if options.credential.is_none() {
         return Ok(());
     }
-    let wrong = ClientOptions::builder().uri(uri).password("not the password").build()?;
+    let wrong = ClientOptions::builder().uri(uri).password("not the password").build();
     match Client::with_options(wrong)?.ping() {
         Ok(()) => println!("any password will do on this server"),
         Err(error) => println!("with a wrong password:\n  {error}"),

@@ -43,7 +43,7 @@ fn log_in(host: &str, certificate: &str, ca_file: &str) -> mongo_blocking::Resul
     if let Ok(password) = env::var("KEY_PASSWORD") {
         options = options.tls_certificate_key_file_password(password);
     }
-    let client = Client::with_options(options.build()?)?;
+    let client = Client::with_options(options.build())?;
     let status = client.database("admin").run_command(doc! { "connectionStatus": 1 }).run()?;
     Ok(status.get("authInfo").map_or_else(|| "nobody".to_owned(), ToString::to_string))
 }

@@ -47,6 +47,13 @@ impl<E> Clone for EventHandler<E> {
     }
 }
 
+/// Handlers are the same where one is a clone of the other.
+impl<E> PartialEq for EventHandler<E> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl<E> fmt::Debug for EventHandler<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EventHandler")

@@ -29,7 +29,7 @@ use crate::description::ServerType;
 use crate::document::{NestingLimits, check_nesting};
 use crate::error::{Error, Kind, Stage};
 use crate::handshake::{Handshake, Hello};
-use crate::options::ClientOptions;
+use crate::options::{ClientOptions, Settings};
 use crate::system::{RealSystem, System};
 use crate::wire::{Header, Reply};
 
@@ -50,10 +50,9 @@ pub use tls::{authorities, ocsp, revocation_list};
 /// A connection string: what was read can be written, and reads the same again.
 pub fn uri(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(options) = ClientOptions::parse(text) else { return };
+    let Ok(options) = Settings::parse(text) else { return };
     let written = options.to_uri(true);
-    let again =
-        ClientOptions::parse(&written).unwrap_or_else(|error| panic!("{written:?} does not read again: {error}"));
+    let again = Settings::parse(&written).unwrap_or_else(|error| panic!("{written:?} does not read again: {error}"));
     assert_eq!(again.to_uri(true), written);
 }
 
@@ -84,7 +83,7 @@ pub fn handshake(data: &[u8]) {
     let Some((&choice, mut rest)) = data.split_first() else { return };
     let mut credentials = PROVING.iter().chain(TRUSTING);
     let Some(uri) = credentials.nth(usize::from(choice)) else { return };
-    let options = ClientOptions::builder().uri(*uri).scram_max_iterations(MOST_ITERATIONS).build();
+    let options = ClientOptions::builder().uri(*uri).scram_max_iterations(MOST_ITERATIONS).build().settings();
     let options = options.expect("the connection strings below are right");
     let system: Arc<dyn System> = Arc::new(RealSystem);
     let handshake = Handshake::new(&options, &system).expect("and so are their credentials");
@@ -116,7 +115,7 @@ pub fn certificate(data: &[u8]) {
 
 /// A client's certificate and key, PEM, in one text: used or refused, and a refusal quotes nothing of it.
 pub fn identity(data: &[u8]) {
-    let options = ClientOptions::builder().host("localhost").tls_identity_pem(data, data, None).build();
+    let options = ClientOptions::builder().host("localhost").tls_identity_pem(data, data, None).build().settings();
     let Err(error) = options.and_then(Client::with_options) else { return };
     let said = error.to_string();
     assert!(said.len() < 4_000 && !said.contains(char::is_control), "{said:?}");
@@ -133,7 +132,7 @@ pub fn bundle(data: &[u8]) {
         return;
     }
     for password in ["pencil", ""] {
-        let options = ClientOptions::builder().host("localhost").tls_identity_pkcs12(data, password).build();
+        let options = ClientOptions::builder().host("localhost").tls_identity_pkcs12(data, password).build().settings();
         let Err(error) = options.and_then(Client::with_options) else { continue };
         let said = error.to_string();
         assert!(said.len() < 4_000 && !said.contains(char::is_control) && !said.contains("pencil"), "{said:?}");
@@ -300,8 +299,9 @@ mod tests {
     fn seeds_of_bundle() {
         replay("bundle", 7, bundle);
         let seed = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/bundle/mac")).unwrap();
-        let options =
-            |password: &str| ClientOptions::builder().host("localhost").tls_identity_pkcs12(&seed, password).build();
+        let options = |password: &str| {
+            ClientOptions::builder().host("localhost").tls_identity_pkcs12(&seed, password).build().settings()
+        };
         assert!(Client::with_options(options("pencil").unwrap()).is_ok());
         assert!(Client::with_options(options("eraser").unwrap()).is_err());
     }

@@ -26,7 +26,7 @@ impl SecurityPolicy {
     /// let options = ClientOptions::builder()
     ///     .uri("mongodb://user:pencil@db.example.com/?authMechanism=SCRAM-SHA-1")
     ///     .policy(SecurityPolicy::default().refuse_weak_mechanisms(true));
-    /// assert!(options.build().is_err());
+    /// assert!(options.build().validate().is_err());
     /// ```
     pub fn refuse_weak_mechanisms(mut self, refuse: bool) -> Self {
         self.refuse_weak_mechanisms = refuse;
@@ -44,7 +44,7 @@ impl SecurityPolicy {
     /// let options = ClientOptions::builder()
     ///     .uri("mongodb://user:pencil@db.example.com/?authMechanism=PLAIN")
     ///     .policy(SecurityPolicy::default().refuse_unprotected_secrets(true));
-    /// assert!(options.clone().build().is_err());
+    /// assert!(options.clone().build().validate().is_err());
     /// assert!(options.tls(true).build().is_ok());
     /// ```
     pub fn refuse_unprotected_secrets(mut self, refuse: bool) -> Self {

@@ -32,7 +32,7 @@ use std::time::Duration;
 ///     }
 /// }
 ///
-/// let options = ClientOptions::builder().uri("mongodb+srv://cluster.example.com/").resolver(OneHost).build()?;
+/// let options = ClientOptions::builder().uri("mongodb+srv://cluster.example.com/").resolver(OneHost).build();
 /// # drop(options);
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```

@@ -63,7 +63,7 @@ impl Client {
     /// names no hosts, and [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) where its records break the rules of
     /// the Initial DNS Seedlist Discovery specification.
     pub fn with_uri_str(uri: impl AsRef<str>) -> Result<Self> {
-        Client::with_options(ClientOptions::parse(uri.as_ref())?)
+        Client::with_options(ClientOptions::parse(uri.as_ref()).run()?)
     }
 
     /// A client for options. Nothing is connected yet; for `mongodb+srv`, DNS is asked for the hosts, each time a client is made.
@@ -73,7 +73,7 @@ impl Client {
     /// use mongo_blocking::Client;
     /// use mongo_blocking::options::ClientOptions;
     ///
-    /// let options = ClientOptions::builder().uri("mongodb://localhost/").app_name("reports").build()?;
+    /// let options = ClientOptions::builder().uri("mongodb://localhost/").app_name("reports").build();
     /// let client = Client::with_options(options)?;
     /// # Ok(())
     /// # }
@@ -82,7 +82,8 @@ impl Client {
     /// # Errors
     /// Options that contradict each other, or ask for what is not supported; for `mongodb+srv` as for
     /// [`with_uri_str`](Client::with_uri_str).
-    pub fn with_options(options: ClientOptions) -> Result<Self> {
+    pub fn with_options(options: impl Into<ClientOptions>) -> Result<Self> {
+        let options = options.into().settings()?;
         options.check_supported()?;
         #[cfg(feature = "srv")]
         let options = options.resolve_srv()?;

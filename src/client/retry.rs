@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Kind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
 use crate::event::sdam::TopologyType;
 use crate::operation::{Access, Operation, Retry};
-use crate::options::{ClientOptions, ServerAddress};
+use crate::options::{ServerAddress, Settings};
 use crate::system::{RealSystem, System};
 
 /// The longest pause before an overloaded server is asked again, without its random factor (MAX_BACKOFF).
@@ -77,11 +77,11 @@ struct Attempt {
 }
 
 impl Retries {
-    pub(super) fn new(options: &ClientOptions, operation: &impl Operation) -> Self {
+    pub(super) fn new(options: &Settings, operation: &impl Operation) -> Self {
         Retries::of(options, operation.retry(), operation.access())
     }
 
-    fn of(options: &ClientOptions, retry: Retry, access: Access) -> Self {
+    fn of(options: &Settings, retry: Retry, access: Access) -> Self {
         let (reads, writes) = (options.retry_reads != Some(false), options.retry_writes != Some(false));
         Retries {
             after_transient_errors: retry == Retry::Read && reads,
@@ -218,14 +218,14 @@ mod tests {
     use crate::error::command_error;
 
     struct Case {
-        options: ClientOptions,
+        options: Settings,
         deadline: Deadline,
         retry: Retry,
         access: Access,
     }
 
     fn case(uri: &str, retry: Retry, access: Access) -> Case {
-        let options = ClientOptions::parse(&format!("mongodb://localhost/?{uri}")).unwrap();
+        let options = Settings::parse(&format!("mongodb://localhost/?{uri}")).unwrap();
         let deadline = Deadline::after_option(options.timeout).named("timeoutMS");
         Case { options, deadline, retry, access }
     }

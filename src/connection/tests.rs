@@ -17,7 +17,7 @@ use crate::wire::Sequence;
 
 /// A connection as it is after its handshake.
 fn connect(peer: &Script) -> Connection {
-    let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: peer.port() };
+    let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(peer.port()) };
     let transport = Transport::connect(&address, &Route::default(), None, Deadline::NEVER, None).unwrap();
     let mut connection = Connection::new(transport, &address);
     connection.max_reply_bytes = MAX_MESSAGE_BYTES;

@@ -58,7 +58,7 @@ pub struct AwsKeys {
 ///     .host("cluster.example.com")
 ///     .auth_mechanism("MONGODB-AWS")
 ///     .aws_credential_provider(|_within: Duration| Ok(AwsKeys::new("AKIDEXAMPLE", "a secret")))
-///     .build()?;
+///     .build();
 /// # drop(options);
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```

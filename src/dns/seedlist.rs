@@ -10,10 +10,10 @@ use super::{ask, servers};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, Stage};
 use crate::helper_thread::{HelperError, HelperThreads};
-use crate::options::{self, ClientOptions, ParentDomain, ServerAddress, is_host_name, normalized};
+use crate::options::{self, ParentDomain, ServerAddress, Settings, is_host_name, normalized};
 use crate::resolver::{SharedResolver, SrvRecord};
 
-impl ClientOptions {
+impl Settings {
     /// Asks DNS for the records of a `mongodb+srv` connection string: options with [`hosts`](ClientOptions::hosts), and with
     /// what a TXT record sets, validated again as a whole. Others are returned as they are.
     ///
@@ -29,13 +29,13 @@ impl ClientOptions {
     /// ```no_run
     /// use mongo_blocking::options::ClientOptions;
     ///
-    /// let options = ClientOptions::parse("mongodb+srv://cluster.example.com/")?.resolve_srv()?;
-    /// for host in options.hosts() {
+    /// let options = ClientOptions::parse("mongodb+srv://cluster.example.com/").run()?.resolve_srv()?;
+    /// for host in &options.hosts {
     ///     println!("{host}");
     /// }
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
-    pub fn resolve_srv(self) -> Result<ClientOptions> {
+    pub fn resolve_srv(self) -> Result<Settings> {
         if self.seedlist().is_some() {
             return Ok(self);
         }
@@ -84,7 +84,7 @@ enum Source {
 
 impl SrvLookup {
     /// What to ask for these options; `None` where their connection string names the hosts itself.
-    pub(crate) fn new(options: &ClientOptions) -> Result<Option<Self>> {
+    pub(crate) fn new(options: &Settings) -> Result<Option<Self>> {
         let Some(host) = options.srv_host().map(normalized) else { return Ok(None) };
         let parent = match options.srv_allowed_hosts_suffix() {
             Some(suffix) => ParentDomain::allowed(suffix)?,
@@ -203,7 +203,7 @@ impl SrvLookup {
         } else if !self.parent.holds(&host) {
             self.parent.in_words(&self.host)
         } else {
-            return Ok(ServerAddress::Tcp { host, port: record.port });
+            return Ok(ServerAddress::Tcp { host, port: Some(record.port) });
         };
         let message =
             format!("the SRV records of {} name {host:?}, which may not be connected to: {why}", self.srv_name);

@@ -33,7 +33,7 @@ pub fn login(data: &[u8]) {
         2 => oidc().oidc_human_callback(callback).build(),
         _ => return,
     };
-    let options = options.expect("these options are right");
+    let options = options.settings().expect("these options are right");
     let system: Arc<dyn System> = Arc::new(RealSystem);
     let handshake = Handshake::new(&options, &system).expect("and so are their credentials");
     let allowed = AllowedHosts::default().allow(host);

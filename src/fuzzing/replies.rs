@@ -129,7 +129,7 @@ pub fn values(data: &[u8]) {
 }
 
 fn server_address() -> ServerAddress {
-    ServerAddress::Tcp { host: "localhost".to_owned(), port: 27017 }
+    ServerAddress::Tcp { host: "localhost".to_owned(), port: Some(27017) }
 }
 
 /// What an error shows is one line, bounded.

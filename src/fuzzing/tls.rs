@@ -10,7 +10,7 @@ use crate::tls::inspect::{lists_revoke, ocsp_revokes, rejected_authorities};
 /// A bundle of authorities, PEM: what one block rejects stays rejected, whatever else the bundle holds.
 pub fn authorities(data: &[u8]) {
     let bundle = [data, b"\n", REJECTED.as_bytes()].concat();
-    let options = ClientOptions::builder().host("localhost").tls_ca_pem(&bundle).build().expect("a host");
+    let options = ClientOptions::builder().host("localhost").tls_ca_pem(&bundle).build().settings().expect("a host");
     let tls = options.tls().expect("authorities turn TLS on");
     match rejected_authorities(tls) {
         Ok(rejected) => assert!(!rejected.is_empty(), "a rejected authority is trusted"),

@@ -18,7 +18,7 @@ use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState, Speculation}
 use crate::credential::Credential;
 use crate::description::ServerType;
 use crate::error::{Error, Kind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
-use crate::options::{ClientOptions, DriverInfo, ServerApi};
+use crate::options::{DriverInfo, ServerApi, Settings};
 use crate::system::System;
 
 use environment::Environment;
@@ -72,7 +72,7 @@ impl Handshake {
     ///
     /// Fails on an application name or wrapper information that cannot be sent, on a credential that cannot work, and where
     /// the operating system has no random bytes.
-    pub(crate) fn new(options: &ClientOptions, system: &Arc<dyn System>) -> Result<Self> {
+    pub(crate) fn new(options: &Settings, system: &Arc<dyn System>) -> Result<Self> {
         let metadata = Metadata::new(options.app_name.as_deref(), &options.driver_info, &Environment(&**system))?;
         let context = AuthContext::new(options, system)?;
         if let Some(credential) = &options.credential {
@@ -263,7 +263,7 @@ pub(crate) fn append_server_api(command: &mut RawDocumentBuf, api: &ServerApi) {
 }
 
 /// Without TLS and a certificate MONGODB-X509 can only fail, so it fails before anything is connected.
-fn check_certificate(credential: &Credential, options: &ClientOptions) -> Result<()> {
+fn check_certificate(credential: &Credential, options: &Settings) -> Result<()> {
     let what = match (credential, &options.tls) {
         (Credential::X509(_), None) => "MONGODB-X509 needs TLS, and TLS is off",
         (Credential::X509(_), Some(tls)) if !tls.has_identity() => {

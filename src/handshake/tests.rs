@@ -296,7 +296,8 @@ fn an_arbiter_is_not_logged_in_to() {
 #[test]
 fn a_declared_api_version_goes_with_every_command() {
     let mut modern = handshake(Some(user()));
-    modern.server_api = Some(ServerApi { version: "1".to_owned(), strict: Some(true), deprecation_errors: None });
+    modern.server_api =
+        Some(ServerApi { version: crate::options::ServerApiVersion::V1, strict: Some(true), deprecation_errors: None });
     let mut server = ScramServer::new(&[SHA_256]);
     server.speculates = false;
     run(&modern, &mut server).unwrap();
@@ -312,7 +313,8 @@ fn a_declared_api_version_goes_with_every_command() {
 #[test]
 fn an_api_version_on_an_old_server_is_explained() {
     let mut modern = handshake(None);
-    modern.server_api = Some(ServerApi { version: "1".to_owned(), strict: None, deprecation_errors: None });
+    modern.server_api =
+        Some(ServerApi { version: crate::options::ServerApiVersion::V1, strict: None, deprecation_errors: None });
     let unknown = rawdoc! { "ok": 0, "code": 59, "codeName": "CommandNotFound", "errmsg": "no such command: 'hello'" };
     let error = modern.run(&localhost(), &mut |_, _| Ok(unknown.clone())).unwrap_err();
     assert!(error.hint().unwrap().contains("MongoDB 5.0"), "{error}");

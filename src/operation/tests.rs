@@ -31,7 +31,7 @@ fn server(wire_version: i32) -> ServerDescription {
 }
 
 fn address() -> Arc<ServerAddress> {
-    Arc::new(ServerAddress::Tcp { host: "localhost".to_owned(), port: 27017 })
+    Arc::new(ServerAddress::Tcp { host: "localhost".to_owned(), port: Some(27017) })
 }
 
 fn secondary() -> ReadPreference {

@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::client_options::put_write_concern;
 use super::option_map::OptionMap;
 use super::raw::RawOptions;
+use super::setting_value::SettingValue;
 use super::spec::OptionId;
 use super::table::MODES;
 use super::tls_types::{TlsBytes, TlsIdentity};
 use super::value::{Understood, Value, read_properties};
 use super::{
-    Acknowledgment, ClientOptions, DriverInfo, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsVersion,
-    WriteConcern, credential, validate,
+    ClientOptions, Credential, DriverInfo, IntoOption, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress,
+    ServerApi, Tls, TlsVersion, WriteConcern, credential,
 };
 use crate::credential::{
     AllowedHosts, AwsCredentialProvider, OidcCallback, OidcCommand, SharedAwsProvider, SharedOidcCallback,
@@ -27,7 +29,7 @@ use crate::secret::Secret;
 use crate::uri::ConnectionString;
 use crate::warning::Warning;
 
-/// Takes options in code, with or without a connection string. [`build`](ClientOptionsBuilder::build) validates them
+/// Takes options in code, with or without a connection string. [`ClientOptions::validate`] judges them
 /// together. A value in code overrides the value of the same option in the connection string, whatever the order of the
 /// calls.
 ///
@@ -40,9 +42,9 @@ use crate::warning::Warning;
 ///     .password("pass/word")
 ///     .auth_source("shop")
 ///     .auth_mechanism("SCRAM-SHA-256")
-///     .build()?;
-/// assert_eq!(options.hosts()[0].to_string(), "db.example.com:27017");
-/// assert_eq!(options.credential().unwrap().source(), "shop");
+///     .build();
+/// assert_eq!(options.hosts[0].to_string(), "db.example.com:27017");
+/// assert!(options.validate()?.is_empty());
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -52,7 +54,26 @@ pub struct ClientOptionsBuilder {
     uri: Option<Secret>,
     code: OptionMap,
     hosts: Vec<String>,
+    credential: Option<Credential>,
     problem: Option<String>,
+}
+
+/// What names a host: a string or a [`ServerAddress`].
+pub trait IntoHost {
+    /// The host as [`ServerAddress::parse`] reads it.
+    fn into_host(self) -> String;
+}
+
+impl<S: AsRef<str>> IntoHost for S {
+    fn into_host(self) -> String {
+        self.as_ref().to_owned()
+    }
+}
+
+impl IntoHost for ServerAddress {
+    fn into_host(self) -> String {
+        self.to_string()
+    }
 }
 
 impl ClientOptionsBuilder {
@@ -60,13 +81,14 @@ impl ClientOptionsBuilder {
         ClientOptionsBuilder { given, ..ClientOptionsBuilder::default() }
     }
 
-    /// Validates all options together.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) as for [`ClientOptions::parse`], and for any
-    /// value in code that its option does not allow.
-    pub fn build(self) -> Result<ClientOptions> {
-        let ClientOptionsBuilder { mut given, uri, mut code, hosts, problem } = self;
+    /// The options. A connection string that cannot be read, and a value that cannot be right, is an error of
+    /// [`ClientOptions::validate`], and of making a client.
+    pub fn build(self) -> ClientOptions {
+        self.assemble().unwrap_or_else(ClientOptions::unusable)
+    }
+
+    fn assemble(self) -> Result<ClientOptions> {
+        let ClientOptionsBuilder { mut given, uri, mut code, hosts, credential, problem } = self;
         if let Some(problem) = problem {
             return Err(Error::invalid_argument(problem));
         }
@@ -83,9 +105,11 @@ impl ClientOptionsBuilder {
         credential::take_encoded_resource(&mut code, &mut given.uri_warnings);
         given.settings.overlay(code);
         if !hosts.is_empty() {
-            given.hosts = hosts.iter().map(|host| ServerAddress::parse(host)).collect::<Result<_>>()?;
+            given.hosts = hosts.iter().map(ServerAddress::parse).collect::<Result<_>>()?;
         }
-        validate::options(given)
+        let mut options = ClientOptions::from_raw(given);
+        options.credential = credential.or(options.credential);
+        Ok(options)
     }
 
     /// A connection string to begin with.
@@ -96,13 +120,13 @@ impl ClientOptionsBuilder {
 
     /// A host, besides those of other calls: `host`, `host:port`, `[IPv6]:port`, the path of a Unix socket, or several
     /// with commas between. Hosts in code replace those of a connection string.
-    pub fn host(mut self, host: impl AsRef<str>) -> Self {
-        self.hosts.extend(host.as_ref().split(',').map(|host| host.trim().to_owned()));
+    pub fn host(mut self, host: impl IntoHost) -> Self {
+        self.hosts.extend(host.into_host().split(',').map(|host| host.trim().to_owned()));
         self
     }
 
-    /// All the hosts, each as for [`host`](Self::host).
-    pub fn hosts<H: AsRef<str>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+    /// All the hosts, each as for [`host`](Self::host), or as a [`ServerAddress`].
+    pub fn hosts<H: IntoHost>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         self.hosts.clear();
         for host in hosts {
             self = self.host(host);
@@ -112,8 +136,8 @@ impl ClientOptionsBuilder {
 
     /// The user's name, not percent-encoded. For MONGODB-AWS the access key id, for MONGODB-OIDC on Azure the
     /// client id.
-    pub fn username(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::Username, name)
+    pub fn username(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::Username, name.into_option())
     }
 
     /// The password, not percent-encoded. An empty string is a password too.
@@ -123,8 +147,8 @@ impl ClientOptionsBuilder {
     }
 
     /// The mechanism by its name (`authMechanism`); negotiated unless given.
-    pub fn auth_mechanism(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::AuthMechanism, name)
+    pub fn auth_mechanism(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::AuthMechanism, name.into_option())
     }
 
     /// Mechanism properties as one string (`authMechanismProperties`): `NAME:value` pairs with commas between. Blanks
@@ -138,7 +162,7 @@ impl ClientOptionsBuilder {
     ///     .username("ann@EXAMPLE.COM")
     ///     .auth_mechanism("GSSAPI")
     ///     .auth_mechanism_properties("SERVICE_NAME:db, CANONICALIZE_HOST_NAME:true")
-    ///     .build()?;
+    ///     .build();
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn auth_mechanism_properties(mut self, pairs: impl AsRef<str>) -> Self {
@@ -157,65 +181,65 @@ impl ClientOptionsBuilder {
     }
 
     /// The database that knows the user (`authSource`).
-    pub fn auth_source(self, database: impl Into<String>) -> Self {
-        self.text(OptionId::AuthSource, database)
+    pub fn auth_source(self, database: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::AuthSource, database.into_option())
     }
 
     /// The old form of the mechanism property `SERVICE_NAME` (`gssapiServiceName`).
-    pub fn gssapi_service_name(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::GssapiServiceName, name)
+    pub fn gssapi_service_name(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::GssapiServiceName, name.into_option())
     }
 
     /// The Kerberos ticket cache to use instead of the system's, by its name (`FILE:/run/app/tickets`, `MEMORY:app`, a
     /// path). For GSSAPI on Unix, without a password. With a keytab, the tickets got with it are stored there.
-    pub fn gssapi_credential_cache(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::GssapiCredentialCache, name)
+    pub fn gssapi_credential_cache(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::GssapiCredentialCache, name.into_option())
     }
 
     /// A keytab with the user's own key, which is used to get tickets. For GSSAPI on Unix, without a
     /// password. Tickets stay in memory, unless [`gssapi_credential_cache`](Self::gssapi_credential_cache) names a
     /// cache.
-    pub fn gssapi_client_keytab(self, path: impl Into<String>) -> Self {
-        self.text(OptionId::GssapiClientKeytab, path)
+    pub fn gssapi_client_keytab(self, path: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::GssapiClientKeytab, path.into_option())
     }
 
     /// The most rounds of hashing that a server may ask for in SCRAM, from 4,096; default 1,000,000.
-    pub fn scram_max_iterations(self, iterations: u32) -> Self {
-        self.number(OptionId::ScramMaxIterations, iterations)
+    pub fn scram_max_iterations(self, iterations: impl IntoOption<u32>) -> Self {
+        self.set::<u32>(OptionId::ScramMaxIterations, iterations.into_option())
     }
 
     /// The most levels of a document that are decoded; lower it for threads with little stack. Default: 256, and 64 for types in a
     /// build without optimisation. Raw access has no limit. See [Nesting](crate::Cursor#nesting).
-    pub fn max_document_nesting(self, levels: u32) -> Self {
-        self.number(OptionId::MaxDocumentNesting, levels)
+    pub fn max_document_nesting(self, levels: impl IntoOption<u32>) -> Self {
+        self.set::<u32>(OptionId::MaxDocumentNesting, levels.into_option())
     }
 
     /// The database that `Client::default_database` returns. Unlike the database of a connection string, it does not set
     /// the database of the user; [`auth_source`](Self::auth_source) does.
-    pub fn default_database(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::DefaultDatabase, name)
+    pub fn default_database(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::DefaultDatabase, name.into_option())
     }
 
     /// A name that the server logs with each connection (`appName`), at most 128 bytes.
-    pub fn app_name(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::AppName, name)
+    pub fn app_name(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::AppName, name.into_option())
     }
 
     /// Adds what a library that wraps this driver says about itself.
-    pub fn driver_info(mut self, info: DriverInfo) -> Self {
-        self.given.driver_info.push(info);
+    pub fn driver_info(mut self, info: impl IntoOption<DriverInfo>) -> Self {
+        self.given.driver_info.extend(info.into_option());
         self
     }
 
     /// The version of the Stable API that every command declares.
-    pub fn server_api(mut self, api: ServerApi) -> Self {
-        self.given.server_api = Some(api);
+    pub fn server_api(mut self, api: impl IntoOption<ServerApi>) -> Self {
+        self.given.server_api = api.into_option();
         self
     }
 
     /// A function that is called with each command that starts, succeeds or fails.
-    pub fn command_event_handler(mut self, handler: EventHandler<CommandEvent>) -> Self {
-        self.given.command_event_handler = Some(handler);
+    pub fn command_event_handler(mut self, handler: impl IntoOption<EventHandler<CommandEvent>>) -> Self {
+        self.given.command_event_handler = handler.into_option();
         self
     }
 
@@ -230,12 +254,12 @@ impl ClientOptionsBuilder {
     /// use mongo_blocking::options::ClientOptions;
     ///
     /// let handler = EventHandler::new(|event: &CmapEvent| println!("{event:?}"));
-    /// let options = ClientOptions::builder().host("localhost").cmap_event_handler(handler).build()?;
-    /// assert!(options.cmap_event_handler().is_some());
+    /// let options = ClientOptions::builder().host("localhost").cmap_event_handler(handler).build();
+    /// assert!(options.cmap_event_handler.is_some());
     /// # Ok::<(), mongo_blocking::error::Error>(())
     /// ```
-    pub fn cmap_event_handler(mut self, handler: EventHandler<CmapEvent>) -> Self {
-        self.given.cmap_event_handler = Some(handler);
+    pub fn cmap_event_handler(mut self, handler: impl IntoOption<EventHandler<CmapEvent>>) -> Self {
+        self.given.cmap_event_handler = handler.into_option();
         self
     }
 
@@ -247,11 +271,11 @@ impl ClientOptionsBuilder {
     /// use mongo_blocking::options::ClientOptions;
     ///
     /// let handler = EventHandler::new(|event: &SdamEvent| println!("{event:?}"));
-    /// let options = ClientOptions::builder().host("localhost").sdam_event_handler(handler).build()?;
+    /// let options = ClientOptions::builder().host("localhost").sdam_event_handler(handler).build();
     /// # Ok::<(), mongo_blocking::error::Error>(())
     /// ```
-    pub fn sdam_event_handler(mut self, handler: EventHandler<SdamEvent>) -> Self {
-        self.given.sdam_event_handler = Some(handler);
+    pub fn sdam_event_handler(mut self, handler: impl IntoOption<EventHandler<SdamEvent>>) -> Self {
+        self.given.sdam_event_handler = handler.into_option();
         self
     }
 
@@ -265,7 +289,7 @@ impl ClientOptionsBuilder {
     /// use mongo_blocking::options::ClientOptions;
     ///
     /// let handler = EventHandler::new(|warning: &Warning| eprintln!("{warning}"));
-    /// let options = ClientOptions::builder().host("localhost").warning_handler(handler).build()?;
+    /// let options = ClientOptions::builder().host("localhost").warning_handler(handler).build();
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn warning_handler(mut self, handler: EventHandler<Warning>) -> Self {
@@ -285,7 +309,7 @@ impl ClientOptionsBuilder {
     ///     .host("localhost")
     ///     .auth_mechanism("MONGODB-AWS")
     ///     .aws_credential_provider(|_within: Duration| Ok(AwsKeys::new("AKIDEXAMPLE", "a secret")))
-    ///     .build()?;
+    ///     .build();
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn aws_credential_provider(mut self, provider: impl AwsCredentialProvider + 'static) -> Self {
@@ -317,7 +341,7 @@ impl ClientOptionsBuilder {
     ///         let (token, refresh) = open_a_browser(&idp.issuer, idp.client_id.as_deref(), context.timeout)?;
     ///         Ok(IdpServerResponse::new(token).refresh_token(refresh))
     ///     })
-    ///     .build()?;
+    ///     .build();
     /// # fn open_a_browser(_: &str, _: Option<&str>, _: std::time::Duration) -> std::io::Result<(String, String)> { Ok(Default::default()) }
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
@@ -338,7 +362,7 @@ impl ClientOptionsBuilder {
     ///     .auth_mechanism("MONGODB-OIDC")
     ///     .oidc_human_callback(|context: &OidcCallbackContext| Ok(IdpServerResponse::new("eyJ")))
     ///     .oidc_allowed_hosts(["*.example.com"])
-    ///     .build()?;
+    ///     .build();
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn oidc_allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
@@ -359,7 +383,7 @@ impl ClientOptionsBuilder {
     ///     .host("localhost")
     ///     .auth_mechanism("MONGODB-OIDC")
     ///     .oidc_token_file("/var/run/secrets/tokens/mongodb")
-    ///     .build()?;
+    ///     .build();
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn oidc_token_file(mut self, path: impl Into<PathBuf>) -> Self {
@@ -377,7 +401,7 @@ impl ClientOptionsBuilder {
     ///     .host("localhost")
     ///     .auth_mechanism("MONGODB-OIDC")
     ///     .oidc_token_command(["gcloud", "auth", "print-identity-token"])
-    ///     .build()?;
+    ///     .build();
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn oidc_token_command<A: Into<Secret>>(mut self, program_and_arguments: impl IntoIterator<Item = A>) -> Self {
@@ -391,9 +415,26 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// Whether to speak TLS (`tls`). Any other option for TLS turns it on.
-    pub fn tls(self, on: bool) -> Self {
-        self.bool(OptionId::Tls, on)
+    /// Whether to speak TLS (`tls`), and how: [`Tls`], [`TlsOptions`](super::TlsOptions), or `true` and `false`. Any other option for
+    /// TLS turns it on.
+    pub fn tls(mut self, tls: impl IntoOption<Tls>) -> Self {
+        let Some(tls) = tls.into_option() else { return self };
+        let mut raw = RawOptions::default();
+        if let Err(error) = tls.put(&mut raw) {
+            self.problem = Some(error.message().to_owned());
+        }
+        self.code.overlay(raw.settings);
+        self.given.tls_ca_pem = raw.tls_ca_pem.or(self.given.tls_ca_pem);
+        self.given.tls_identity = raw.tls_identity.or(self.given.tls_identity);
+        self.given.min_tls_version = raw.min_tls_version.or(self.given.min_tls_version);
+        self
+    }
+
+    /// Who the client logs in as. It replaces the login of a connection string, and what [`username`](Self::username) and its
+    /// siblings set.
+    pub fn credential(mut self, credential: impl IntoOption<Credential>) -> Self {
+        self.credential = credential.into_option();
+        self
     }
 
     /// The authorities to trust instead of the system's (`tlsCAFile`): a PEM file.
@@ -446,7 +487,7 @@ impl ClientOptionsBuilder {
     ///     .tls_ca_pem(secret("ca"))
     ///     .tls_identity_pem(secret("certificate"), secret("key"), Some("pencil".into()))
     ///     .auth_mechanism("MONGODB-X509")
-    ///     .build()?;
+    ///     .build();
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn tls_identity_pem(
@@ -481,39 +522,39 @@ impl ClientOptionsBuilder {
     /// ```
     /// use mongo_blocking::options::ClientOptions;
     ///
-    /// let options = ClientOptions::builder().host("db.example.com").danger_tls_allow_common_names(true).build()?;
-    /// assert_eq!(options.tls().unwrap().danger_allow_common_names, Some(true));
+    /// let options = ClientOptions::builder().host("db.example.com").danger_tls_allow_common_names(true).build();
+    /// assert_eq!(options.validate()?.len(), 1);
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
-    pub fn danger_tls_allow_common_names(self, allow: bool) -> Self {
-        self.bool(OptionId::TlsAllowCommonNames, allow)
+    pub fn danger_tls_allow_common_names(self, allow: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::TlsAllowCommonNames, allow.into_option())
     }
 
     /// Dangerous: whether to accept any certificate (`tlsAllowInvalidCertificates`).
-    pub fn danger_tls_allow_invalid_certificates(self, allow: bool) -> Self {
-        self.bool(OptionId::TlsAllowInvalidCertificates, allow)
+    pub fn danger_tls_allow_invalid_certificates(self, allow: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::TlsAllowInvalidCertificates, allow.into_option())
     }
 
     /// Dangerous: whether to accept a certificate that was issued for another host (`tlsAllowInvalidHostnames`).
-    pub fn danger_tls_allow_invalid_hostnames(self, allow: bool) -> Self {
-        self.bool(OptionId::TlsAllowInvalidHostnames, allow)
+    pub fn danger_tls_allow_invalid_hostnames(self, allow: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::TlsAllowInvalidHostnames, allow.into_option())
     }
 
     /// Dangerous: whether to accept any certificate, for any host (`tlsInsecure`).
-    pub fn danger_tls_insecure(self, allow: bool) -> Self {
-        self.bool(OptionId::TlsInsecure, allow)
+    pub fn danger_tls_insecure(self, allow: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::TlsInsecure, allow.into_option())
     }
 
     /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`); stapled answers are still checked. Default:
     /// false. A responder that does not answer delays the connection by at most five seconds and causes a warning.
     /// Refused on Windows and macOS, where the system's own settings decide.
-    pub fn tls_disable_ocsp_endpoint_check(self, disable: bool) -> Self {
-        self.bool(OptionId::TlsDisableOcspEndpointCheck, disable)
+    pub fn tls_disable_ocsp_endpoint_check(self, disable: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::TlsDisableOcspEndpointCheck, disable.into_option())
     }
 
     /// Whether to ignore CRLs, OCSP answers and must-staple (`tlsDisableCertificateRevocationCheck`). Refused on Windows and macOS, where the system's own settings decide.
-    pub fn tls_disable_certificate_revocation_check(self, disable: bool) -> Self {
-        self.bool(OptionId::TlsDisableCertificateRevocationCheck, disable)
+    pub fn tls_disable_certificate_revocation_check(self, disable: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::TlsDisableCertificateRevocationCheck, disable.into_option())
     }
 
     /// The oldest version of TLS to speak; default [`TlsVersion::V1_2`]. It has no name in a connection string.
@@ -524,7 +565,7 @@ impl ClientOptionsBuilder {
     /// ```
     /// use mongo_blocking::options::{ClientOptions, TlsVersion};
     ///
-    /// let options = ClientOptions::builder().host("localhost").min_tls_version(TlsVersion::V1_3).build()?;
+    /// let options = ClientOptions::builder().host("localhost").min_tls_version(TlsVersion::V1_3).build();
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn min_tls_version(mut self, version: TlsVersion) -> Self {
@@ -533,96 +574,107 @@ impl ClientOptionsBuilder {
     }
 
     /// The limit on a whole operation (`timeoutMS`); zero: none.
-    pub fn timeout(self, limit: Duration) -> Self {
-        self.millis(OptionId::TimeoutMs, limit)
+    pub fn timeout(self, limit: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::TimeoutMs, limit.into_option())
     }
 
     /// The limit on connecting a socket (`connectTimeoutMS`); zero: none; default 10 s.
-    pub fn connect_timeout(self, limit: Duration) -> Self {
-        self.millis(OptionId::ConnectTimeoutMs, limit)
+    pub fn connect_timeout(self, limit: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::ConnectTimeoutMs, limit.into_option())
     }
 
     /// The limit on one send or receive (`socketTimeoutMS`), where [`timeout`](Self::timeout) is not given; zero:
     /// none.
-    pub fn socket_timeout(self, limit: Duration) -> Self {
-        self.millis(OptionId::SocketTimeoutMs, limit)
+    pub fn socket_timeout(self, limit: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::SocketTimeoutMs, limit.into_option())
     }
 
     /// The limit on finding a suitable server (`serverSelectionTimeoutMS`), at least 1 ms; default 30 s.
-    pub fn server_selection_timeout(self, limit: Duration) -> Self {
-        self.millis(OptionId::ServerSelectionTimeoutMs, limit)
+    pub fn server_selection_timeout(self, limit: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::ServerSelectionTimeoutMs, limit.into_option())
     }
 
     /// Whether an operation that finds no suitable server gives up after one round of checks (`serverSelectionTryOnce`), instead
     /// of going on until `serverSelectionTimeoutMS`. Not given: true for a single host without `replicaSet`, else false.
-    pub fn server_selection_try_once(self, once: bool) -> Self {
-        self.bool(OptionId::ServerSelectionTryOnce, once)
+    pub fn server_selection_try_once(self, once: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::ServerSelectionTryOnce, once.into_option())
     }
 
     /// The limit on waiting for a connection of the pool (`waitQueueTimeoutMS`); zero: none.
-    pub fn wait_queue_timeout(self, limit: Duration) -> Self {
-        self.millis(OptionId::WaitQueueTimeoutMs, limit)
+    pub fn wait_queue_timeout(self, limit: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::WaitQueueTimeoutMs, limit.into_option())
     }
 
     /// The most connections to a server (`maxPoolSize`); 0: no limit; default 100.
-    pub fn max_pool_size(self, size: u32) -> Self {
-        self.number(OptionId::MaxPoolSize, size)
+    pub fn max_pool_size(self, size: impl IntoOption<u32>) -> Self {
+        self.set::<u32>(OptionId::MaxPoolSize, size.into_option())
     }
 
     /// How many connections to a server to keep (`minPoolSize`); default 0.
-    pub fn min_pool_size(self, size: u32) -> Self {
-        self.number(OptionId::MinPoolSize, size)
+    pub fn min_pool_size(self, size: impl IntoOption<u32>) -> Self {
+        self.set::<u32>(OptionId::MinPoolSize, size.into_option())
     }
 
     /// How many connections to a server may be established at once (`maxConnecting`), at least 1; default 2.
-    pub fn max_connecting(self, count: u32) -> Self {
-        self.number(OptionId::MaxConnecting, count)
+    pub fn max_connecting(self, count: impl IntoOption<u32>) -> Self {
+        self.set::<u32>(OptionId::MaxConnecting, count.into_option())
     }
 
     /// How long an unused connection is kept (`maxIdleTimeMS`); zero: without limit.
-    pub fn max_idle_time(self, limit: Duration) -> Self {
-        self.millis(OptionId::MaxIdleTimeMs, limit)
+    pub fn max_idle_time(self, limit: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::MaxIdleTimeMs, limit.into_option())
     }
 
     /// The replica set's name (`replicaSet`).
-    pub fn replica_set(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::ReplicaSet, name)
+    pub fn repl_set_name(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::ReplicaSet, name.into_option())
+    }
+
+    /// The same as [`repl_set_name`](Self::repl_set_name), under the name of the connection string.
+    pub fn replica_set(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::ReplicaSet, name.into_option())
     }
 
     /// Whether to use this one host only, whatever deployment it belongs to (`directConnection`).
-    pub fn direct_connection(self, direct: bool) -> Self {
-        self.bool(OptionId::DirectConnection, direct)
+    pub fn direct_connection(self, direct: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::DirectConnection, direct.into_option())
     }
 
     /// Whether the host is a load balancer (`loadBalanced`).
-    pub fn load_balanced(self, balanced: bool) -> Self {
-        self.bool(OptionId::LoadBalanced, balanced)
+    pub fn load_balanced(self, balanced: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::LoadBalanced, balanced.into_option())
     }
 
     /// How much longer than that of the nearest server the round trip time of a chosen server may be (`localThresholdMS`);
     /// default 15 ms.
-    pub fn local_threshold(self, threshold: Duration) -> Self {
-        self.millis(OptionId::LocalThresholdMs, threshold)
+    pub fn local_threshold(self, threshold: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::LocalThresholdMs, threshold.into_option())
     }
 
     /// The time between two checks of a server (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
-    pub fn heartbeat_frequency(self, frequency: Duration) -> Self {
-        self.millis(OptionId::HeartbeatFrequencyMs, frequency)
+    pub fn heartbeat_freq(self, frequency: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::HeartbeatFrequencyMs, frequency.into_option())
     }
 
-    /// How background monitors learn of changes (`serverMonitoringMode`): `auto`, `stream` or `poll`.
-    pub fn server_monitoring_mode(self, mode: impl Into<String>) -> Self {
-        self.text(OptionId::ServerMonitoringMode, mode)
+    /// The same as [`heartbeat_freq`](Self::heartbeat_freq), under the name of the connection string.
+    pub fn heartbeat_frequency(self, frequency: impl IntoOption<Duration>) -> Self {
+        self.set::<Duration>(OptionId::HeartbeatFrequencyMs, frequency.into_option())
+    }
+
+    /// How background monitors learn of changes (`serverMonitoringMode`): a
+    /// [`ServerMonitoringMode`](super::ServerMonitoringMode), or `auto`, `stream` or `poll`.
+    pub fn server_monitoring_mode(self, mode: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::ServerMonitoringMode, mode.into_option())
     }
 
     /// How many of the hosts that DNS names to use (`srvMaxHosts`); 0: all.
-    pub fn srv_max_hosts(self, count: u32) -> Self {
-        self.number(OptionId::SrvMaxHosts, count)
+    pub fn srv_max_hosts(self, count: impl IntoOption<u32>) -> Self {
+        self.set::<u32>(OptionId::SrvMaxHosts, count.into_option())
     }
 
     /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
-    pub fn srv_service_name(self, name: impl Into<String>) -> Self {
-        self.text(OptionId::SrvServiceName, name)
+    pub fn srv_service_name(self, name: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::SrvServiceName, name.into_option())
     }
 
     /// The domain that the hosts named by DNS must be below (`srvAllowedHostsSuffix`), in place of the domain of the name in the
@@ -649,8 +701,8 @@ impl ClientOptionsBuilder {
     /// let options = ClientOptions::builder()
     ///     .uri("mongodb+srv://cluster.example.com/")
     ///     .name_servers(["10.0.0.53", "[fd00::53]:53"])
-    ///     .build()?;
-    /// assert_eq!(options.name_servers().len(), 2);
+    ///     .build();
+    /// assert_eq!(options.name_servers.len(), 2);
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn name_servers<A: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
@@ -681,50 +733,50 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// How well replicated the data that a read sees must be (`readConcernLevel`).
-    pub fn read_concern(self, concern: ReadConcern) -> Self {
-        self.text(OptionId::ReadConcernLevel, concern.level.as_str())
-    }
-
-    /// What a write must achieve before the server acknowledges it (`w`, `wTimeoutMS`, `journal`).
-    pub fn write_concern(mut self, concern: WriteConcern) -> Self {
-        let w = concern.w.map(|w| match w {
-            Acknowledgment::Nodes(count) => Value::Number(count.into()),
-            Acknowledgment::Majority => Value::Text("majority".to_owned()),
-            Acknowledgment::Custom(name) => Value::Text(name),
-        });
-        if let Some(w) = w {
-            self.code.set(OptionId::W, w);
-        }
-        if let Some(limit) = concern.w_timeout {
-            self = self.millis(OptionId::WTimeoutMs, limit);
-        }
-        match concern.journal {
-            Some(journal) => self.bool(OptionId::Journal, journal),
+    /// Which members of a replica set to read from, as [`read_preference`](Self::read_preference).
+    pub fn selection_criteria(self, criteria: impl IntoOption<SelectionCriteria>) -> Self {
+        match criteria.into_option() {
+            Some(SelectionCriteria::ReadPreference(preference)) => self.read_preference(preference),
             None => self,
         }
     }
 
+    /// How well replicated the data that a read sees must be (`readConcernLevel`).
+    pub fn read_concern(self, concern: impl IntoOption<ReadConcern>) -> Self {
+        let level = concern.into_option().map(|concern: ReadConcern| concern.level.as_str().to_owned());
+        self.set::<String>(OptionId::ReadConcernLevel, level)
+    }
+
+    /// What a write must achieve before the server acknowledges it (`w`, `wTimeoutMS`, `journal`).
+    pub fn write_concern(mut self, concern: impl IntoOption<WriteConcern>) -> Self {
+        if let Some(concern) = concern.into_option()
+            && let Err(error) = put_write_concern(&concern, &mut self.code)
+        {
+            self.problem = Some(error.message().to_owned());
+        }
+        self
+    }
+
     /// Whether to run a read again after an error that is likely to pass (`retryReads`). Without it, yes.
-    pub fn retry_reads(self, retry: bool) -> Self {
-        self.bool(OptionId::RetryReads, retry)
+    pub fn retry_reads(self, retry: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::RetryReads, retry.into_option())
     }
 
     /// Whether to run a write again after a network error (`retryWrites`). Nothing is retried yet.
-    pub fn retry_writes(self, retry: bool) -> Self {
-        self.bool(OptionId::RetryWrites, retry)
+    pub fn retry_writes(self, retry: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::RetryWrites, retry.into_option())
     }
 
     /// How often an operation is tried again once a server has reported that it is overloaded (`maxAdaptiveRetries`). Without it,
     /// twice.
-    pub fn max_adaptive_retries(self, count: u32) -> Self {
-        self.number(OptionId::MaxAdaptiveRetries, count)
+    pub fn max_adaptive_retries(self, count: impl IntoOption<u32>) -> Self {
+        self.set::<u32>(OptionId::MaxAdaptiveRetries, count.into_option())
     }
 
     /// Whether an operation that an overloaded server refused goes to another server, if one suits (`enableOverloadRetargeting`).
     /// Without it, no: with `primaryPreferred`, more reads would go to secondaries, whose data may be older.
-    pub fn enable_overload_retargeting(self, enable: bool) -> Self {
-        self.bool(OptionId::EnableOverloadRetargeting, enable)
+    pub fn enable_overload_retargeting(self, enable: impl IntoOption<bool>) -> Self {
+        self.set::<bool>(OptionId::EnableOverloadRetargeting, enable.into_option())
     }
 
     /// What messages may be compressed with (`compressors`): `snappy`, `zlib`, `zstd`.
@@ -734,19 +786,19 @@ impl ClientOptionsBuilder {
     }
 
     /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default.
-    pub fn zlib_compression_level(self, level: i32) -> Self {
-        self.number(OptionId::ZlibCompressionLevel, level)
+    pub fn zlib_compression_level(self, level: impl IntoOption<i32>) -> Self {
+        self.set::<i32>(OptionId::ZlibCompressionLevel, level.into_option())
     }
 
     /// A SOCKS5 proxy to connect through (`proxyHost`): a name or an address. It looks up the servers' names, too. Unix sockets
     /// are connected to without it.
-    pub fn proxy_host(self, host: impl Into<String>) -> Self {
-        self.text(OptionId::ProxyHost, host)
+    pub fn proxy_host(self, host: impl IntoOption<String>) -> Self {
+        self.set::<String>(OptionId::ProxyHost, host.into_option())
     }
 
     /// The proxy's port (`proxyPort`); default 1080.
-    pub fn proxy_port(self, port: u16) -> Self {
-        self.number(OptionId::ProxyPort, port)
+    pub fn proxy_port(self, port: impl IntoOption<u16>) -> Self {
+        self.set::<u16>(OptionId::ProxyPort, port.into_option())
     }
 
     /// The user name for the proxy (`proxyUsername`), at most 255 bytes. An empty name counts as not given.
@@ -770,6 +822,15 @@ impl ClientOptionsBuilder {
         self
     }
 
+    fn set<T: SettingValue>(mut self, option: OptionId, value: Option<T>) -> Self {
+        match value.map(|value| value.to_value()) {
+            Some(Ok(value)) => self.code.set(option, value),
+            Some(Err(error)) => self.problem = Some(error.message().to_owned()),
+            None => _ = self.code.remove(option),
+        }
+        self
+    }
+
     fn text(mut self, option: OptionId, text: impl Into<String>) -> Self {
         self.code.set(option, Value::Text(text.into()));
         self
@@ -780,23 +841,6 @@ impl ClientOptionsBuilder {
             Some(text) => return self.text(option, text),
             None => self.problem = Some(format!("{} must be a path in UTF-8", option.name())),
         }
-        self
-    }
-
-    fn bool(mut self, option: OptionId, value: bool) -> Self {
-        self.code.set(option, Value::Bool(value));
-        self
-    }
-
-    fn number(mut self, option: OptionId, value: impl Into<i64>) -> Self {
-        self.code.set(option, Value::Number(value.into()));
-        self
-    }
-
-    /// Rounds up to whole milliseconds, because a limit of 0 would mean no limit.
-    fn millis(mut self, option: OptionId, limit: Duration) -> Self {
-        let millis = i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
-        self.code.set(option, Value::Number(millis));
         self
     }
 }

@@ -18,8 +18,8 @@ macro_rules! builder {
         impl $builder {
             $(
                 #[doc = concat!("Sets [`", stringify!($field), "`](", stringify!($name), "::", stringify!($field), ").")]
-                pub fn $field(mut self, value: impl Into<Option<$type>>) -> Self {
-                    self.0.$field = value.into();
+                pub fn $field(mut self, value: impl $crate::options::IntoOption<$type>) -> Self {
+                    self.0.$field = value.into_option();
                     self
                 }
             )*

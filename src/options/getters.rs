@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::spec::OptionId;
 use super::{
-    ClientOptions, DriverInfo, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, ServerApi, TlsOptions,
+    DriverInfo, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, ServerApi, Settings, TlsSettings,
     WriteConcern,
 };
 use crate::credential::Credential;
@@ -17,7 +17,7 @@ use crate::resolver::SharedResolver;
 use crate::secret::Secret;
 use crate::warning::Warning;
 
-impl ClientOptions {
+impl Settings {
     /// The warnings about these options. Each was also logged.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -64,7 +64,7 @@ impl ClientOptions {
     }
 
     /// The TLS options; `None`: no TLS.
-    pub fn tls(&self) -> Option<&TlsOptions> {
+    pub fn tls(&self) -> Option<&TlsSettings> {
         self.tls.as_ref()
     }
 

@@ -7,11 +7,14 @@
 pub(crate) mod action;
 mod builder;
 mod builder_macro;
+mod client_options;
 mod concern;
 mod credential;
 mod getters;
 mod kerberos;
+mod login;
 mod markdown;
+pub mod oidc;
 mod option_map;
 #[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
 mod parent_domain;
@@ -21,25 +24,30 @@ mod raw;
 #[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
 mod seedlist;
 mod serde_util;
+mod setting_value;
 mod spec;
 mod supported;
 mod table;
 mod tls;
+mod tls_given;
 mod tls_types;
 mod to_uri;
 mod validate;
 mod value;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 pub use action::*;
-pub use builder::ClientOptionsBuilder;
+pub use builder::{ClientOptionsBuilder, IntoHost};
+pub use client_options::{ClientOptions, ConnectionString, ParseConnectionString};
 pub use concern::{
     Acknowledgment, Collation, CollationAlternate, CollationBuilder, CollationCaseFirst, CollationMaxVariable,
     CollationStrength, HedgedReadOptions, HedgedReadOptionsBuilder, ReadConcern, ReadConcernLevel, ReadPreference,
     ReadPreferenceMode, ReadPreferenceOptions, ReadPreferenceOptionsBuilder, SelectionCriteria, TagSet, WriteConcern,
     WriteConcernBuilder,
 };
+pub use login::{AuthMechanism, Credential, CredentialBuilder};
 pub use markdown::options_table;
 #[cfg(feature = "srv")]
 pub(crate) use parent_domain::{ParentDomain, is_host_name, normalized};
@@ -47,43 +55,44 @@ pub(crate) use parent_domain::{ParentDomain, is_host_name, normalized};
 pub(crate) use protection::{AWS_SESSION_TOKEN, is_local, unprotected};
 #[cfg(feature = "srv")]
 pub(crate) use raw::Seedlist;
+pub use setting_value::IntoOption;
+pub use tls_given::{Tls, TlsOptions, TlsOptionsBuilder};
 pub(crate) use tls_types::TlsIdentity;
-pub use tls_types::{TlsOptions, TlsVersion};
+pub use tls_types::{TlsSettings, TlsVersion};
 
 pub use crate::uri::{ServerAddress, percent_decode, percent_encode};
 
-use crate::credential::Credential;
-use crate::error::Result;
+use crate::credential::Credential as Login;
+use crate::error::{Error, Result};
 use crate::event::cmap::CmapEvent;
 use crate::event::sdam::SdamEvent;
 use crate::event::{CommandEvent, EventHandler};
 use crate::policy::SecurityPolicy;
 use crate::warning::Warning;
 
-/// The options of a client.
+/// What a client does with its [`ClientOptions`]: options that were judged together, with the default of each that was not given.
 ///
-/// A value of this type is valid: parsing and building validate all options together. An option that this version of the
-/// driver knows but does not support is refused when a client is made.
+/// An option that this version of the driver knows but does not support is refused when a client is made.
 ///
 /// ```
-/// use mongo_blocking::options::ClientOptions;
+/// use mongo_blocking::options::Settings;
 ///
-/// let options = ClientOptions::parse("mongodb://ann:secret@db.example.com/shop?w=majority&connectTimeoutMS=2000")?;
-/// assert_eq!(options.default_database(), Some("shop"));
-/// assert_eq!(options.connect_timeout().as_secs(), 2);
-/// assert!(options.warnings().is_empty());
+/// let settings = Settings::parse("mongodb://ann:secret@db.example.com/shop?w=majority&connectTimeoutMS=2000")?;
+/// assert_eq!(settings.default_database(), Some("shop"));
+/// assert_eq!(settings.connect_timeout().as_secs(), 2);
+/// assert!(settings.warnings().is_empty());
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct ClientOptions {
+pub struct Settings {
     pub(crate) hosts: Vec<ServerAddress>,
-    pub(crate) credential: Option<Credential>,
+    pub(crate) credential: Option<Login>,
     pub(crate) default_database: Option<String>,
     pub(crate) app_name: Option<String>,
     pub(crate) driver_info: Vec<DriverInfo>,
     pub(crate) server_api: Option<ServerApi>,
-    pub(crate) tls: Option<TlsOptions>,
+    pub(crate) tls: Option<TlsSettings>,
     pub(crate) connect_timeout: Duration,
     pub(crate) socket_timeout: Option<Duration>,
     pub(crate) server_selection_timeout: Duration,
@@ -115,68 +124,90 @@ pub struct ClientOptions {
     given: raw::RawOptions,
 }
 
-impl ClientOptions {
-    /// Reads a connection string.
-    ///
-    /// Unknown options, some invalid values and old names become [warnings](ClientOptions::warnings).
+impl Settings {
+    /// What a client does with a connection string: [`ClientOptions::parse`] and [`ClientOptions::settings`].
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an invalid form or
-    /// port, options that exclude one another, a value of `tls` or `ssl`, of an option for authentication, of `appName`
-    /// or of `w`. The error points at the byte, says what to do, and shows no part of the user info.
-    ///
-    /// ```
-    /// use mongo_blocking::options::ClientOptions;
-    ///
-    /// let options = ClientOptions::parse("mongodb://localhost/?maxPoolSize=many")?;
-    /// assert_eq!(options.max_pool_size(), 100);
-    /// assert_eq!(options.warnings().len(), 1);
-    /// # Ok::<(), mongo_blocking::Error>(())
-    /// ```
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) as for [`ParseConnectionString::run`] and
+    /// [`ClientOptions::validate`].
     pub fn parse(uri: &str) -> Result<Self> {
-        ClientOptions::builder().uri(uri).build()
-    }
-
-    /// Begins options in code. Without a host they mean `localhost:27017`.
-    pub fn builder() -> ClientOptionsBuilder {
-        ClientOptionsBuilder::default()
+        ClientOptions::parse(uri).run()?.settings()
     }
 
     /// These options as a builder, to change some of them. What DNS added to them is left out.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use mongo_blocking::options::ClientOptions;
-    ///
-    /// let options = ClientOptions::parse("mongodb://localhost/?connectTimeoutMS=2000&appName=shop")?
-    ///     .into_builder()
-    ///     .connect_timeout(Duration::from_secs(5))
-    ///     .build()?;
-    /// assert_eq!(options.connect_timeout(), Duration::from_secs(5));
-    /// assert_eq!(options.app_name(), Some("shop"));
-    /// # Ok::<(), mongo_blocking::Error>(())
-    /// ```
     pub fn into_builder(self) -> ClientOptionsBuilder {
         ClientOptionsBuilder::from_given(self.given.without_dns())
     }
 }
 
 /// The version of the Stable API that every command declares.
+///
+/// ```
+/// use mongo_blocking::options::{ServerApi, ServerApiVersion};
+///
+/// let api = ServerApi::builder().version(ServerApiVersion::V1).strict(true).build();
+/// assert_eq!(api, ServerApi::v1().with_strict(true));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerApi {
-    /// The version: `"1"`.
-    pub version: String,
+    /// The version.
+    pub version: ServerApiVersion,
     /// Whether the server refuses what is not part of that version.
     pub strict: Option<bool>,
     /// Whether the server refuses what that version deprecates.
     pub deprecation_errors: Option<bool>,
 }
 
+/// A version of the Stable API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ServerApiVersion {
+    /// Version 1, the only one so far.
+    #[default]
+    V1,
+}
+
+impl ServerApiVersion {
+    /// Its name in a command: `"1"`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServerApiVersion::V1 => "1",
+        }
+    }
+}
+
+impl FromStr for ServerApiVersion {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "1" => Ok(ServerApiVersion::V1),
+            _ => Err(Error::invalid_argument("the only version of the Stable API is \"1\"")),
+        }
+    }
+}
+
+impl Default for ServerApi {
+    fn default() -> Self {
+        ServerApi::v1()
+    }
+}
+
+builder_macro::builder!(ServerApi, ServerApiBuilder { strict: bool, deprecation_errors: bool });
+
+impl ServerApiBuilder {
+    /// Sets [`version`](ServerApi::version); version 1 unless set.
+    pub fn version(mut self, version: ServerApiVersion) -> Self {
+        self.0.version = version;
+        self
+    }
+}
+
 impl ServerApi {
     /// Version 1, the only one so far, with the server's defaults for the other fields.
     pub fn v1() -> Self {
-        ServerApi { version: "1".to_owned(), strict: None, deprecation_errors: None }
+        ServerApi { version: ServerApiVersion::V1, strict: None, deprecation_errors: None }
     }
 
     /// Whether the server refuses what is not part of that version.
@@ -192,8 +223,35 @@ impl ServerApi {
     }
 }
 
+/// How background monitors learn of changes (`serverMonitoringMode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ServerMonitoringMode {
+    /// The server answers when something changes, where it can do so.
+    Stream,
+    /// The server is asked again and again.
+    Poll,
+    /// `Poll` where the environment is a function as a service, else `Stream`.
+    #[default]
+    Auto,
+}
+
+impl ServerMonitoringMode {
+    const ALL: [ServerMonitoringMode; 3] =
+        [ServerMonitoringMode::Stream, ServerMonitoringMode::Poll, ServerMonitoringMode::Auto];
+
+    /// Its name in a connection string.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServerMonitoringMode::Stream => "stream",
+            ServerMonitoringMode::Poll => "poll",
+            ServerMonitoringMode::Auto => "auto",
+        }
+    }
+}
+
 /// What a library that wraps this driver adds to the client metadata.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DriverInfo {
     /// The wrapper's name.
     pub name: String,
@@ -201,4 +259,14 @@ pub struct DriverInfo {
     pub version: Option<String>,
     /// More about its platform.
     pub platform: Option<String>,
+}
+
+builder_macro::builder!(DriverInfo, DriverInfoBuilder { version: String, platform: String });
+
+impl DriverInfoBuilder {
+    /// Sets [`name`](DriverInfo::name), which must not be empty.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.0.name = name.into();
+        self
+    }
 }

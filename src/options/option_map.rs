@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::setting_value::SettingValue;
 use super::spec::{DefaultValue, OptionId};
 use super::value::Value;
+use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// The options that were given, and nothing else.
@@ -17,6 +19,34 @@ impl OptionMap {
 
     pub(crate) fn has(&self, option: OptionId) -> bool {
         self.0.contains_key(&option)
+    }
+
+    pub(super) fn remove(&mut self, option: OptionId) -> Option<Value> {
+        self.0.remove(&option)
+    }
+
+    /// Takes a value out where it fits the type of its field.
+    pub(super) fn take<T: SettingValue>(&mut self, option: OptionId) -> Option<T> {
+        let value = T::from_value(self.get(option)?)?;
+        self.remove(option);
+        Some(value)
+    }
+
+    /// Puts the value of a field in, if it has one. It must be one that the option allows.
+    pub(super) fn put<T: SettingValue>(&mut self, option: OptionId, field: Option<&T>) -> Result<()> {
+        let Some(field) = field else { return Ok(()) };
+        let (spec, value) = (option.spec(), field.to_value()?);
+        spec.kind.check(&value).map_err(|expected| {
+            Error::invalid_argument(format!("{} (in code, {}) must be {expected}", spec.name, spec.setter))
+        })?;
+        self.set(option, value);
+        Ok(())
+    }
+
+    /// Whether both hold the same.
+    pub(super) fn same_as(&self, other: &OptionMap) -> bool {
+        self.0.len() == other.0.len()
+            && self.0.iter().zip(&other.0).all(|((option, value), other)| option == other.0 && value.same_as(other.1))
     }
 
     pub(crate) fn set(&mut self, option: OptionId, value: Value) {

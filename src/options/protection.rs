@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{ServerAddress, TlsOptions};
+use super::{ServerAddress, TlsSettings};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::policy::SecurityPolicy;
@@ -13,7 +13,7 @@ use crate::warning::{WarningKind, Warnings};
 /// they are on this machine is checked once they are known.
 pub(super) fn check(
     credential: Option<&Credential>,
-    tls: Option<&TlsOptions>,
+    tls: Option<&TlsSettings>,
     hosts: &[ServerAddress],
     policy: &SecurityPolicy,
     warnings: &mut Warnings,
@@ -28,7 +28,7 @@ pub(super) fn check(
         }
         _ => return Ok(()),
     };
-    if tls.is_some_and(TlsOptions::is_verified) {
+    if tls.is_some_and(TlsSettings::is_verified) {
         return Ok(());
     }
     let message = unprotected(what, policy)?;

@@ -78,6 +78,11 @@ pub(super) struct RawOidcOptions {
 }
 
 impl RawOidcOptions {
+    /// Whether any of them was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.first().is_some()
+    }
+
     /// The builder method of the first of them that was given.
     pub(super) fn first(&self) -> Option<&'static str> {
         let given = [

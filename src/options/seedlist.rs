@@ -5,12 +5,12 @@ use super::query;
 use super::raw::Seedlist;
 use super::spec::OptionId;
 use super::table::find;
-use super::{ClientOptions, validate};
+use super::{Settings, validate};
 use crate::error::{Error, Kind, Result, Stage};
 use crate::uri::{self, Pair};
 use crate::warning::Warnings;
 
-impl ClientOptions {
+impl Settings {
     /// What the SRV records named, once they were asked for.
     pub(crate) fn seedlist(&self) -> Option<&Seedlist> {
         self.given.seedlist.as_ref()
@@ -56,4 +56,4 @@ fn in_txt(error: Error, srv_host: &str) -> Error {
         .with_hint("the owner of the name's DNS records has to correct it")
 }
 
-const ALLOWED: &[OptionId] = &[OptionId::AuthSource, OptionId::ReplicaSet, OptionId::LoadBalanced];
+pub(super) const ALLOWED: &[OptionId] = &[OptionId::AuthSource, OptionId::ReplicaSet, OptionId::LoadBalanced];

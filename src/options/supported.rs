@@ -2,20 +2,20 @@
 
 use super::kerberos;
 use super::spec::{OptionId, State};
-use super::{ClientOptions, ServerAddress};
+use super::{ServerAddress, Settings};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 
-impl ClientOptions {
+impl Settings {
     /// Whether this version of the driver supports all that these options ask for. Making a client checks this first.
     ///
     /// # Errors
     /// [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported), and the name of what is not.
     ///
     /// ```
-    /// use mongo_blocking::options::ClientOptions;
+    /// use mongo_blocking::options::Settings;
     ///
-    /// let options = ClientOptions::parse("mongodb://localhost/?compressors=zlib")?;
+    /// let options = Settings::parse("mongodb://localhost/?compressors=zlib")?;
     /// assert!(options.check_supported().unwrap_err().to_string().contains("compressors is not supported yet"));
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
@@ -29,13 +29,6 @@ impl ClientOptions {
         if let Some(credential) = &self.credential {
             check_mechanism(credential)?;
         }
-        if let Some(api) = self.server_api.as_ref().filter(|api| api.version != STABLE_API_VERSION) {
-            return Err(Error::not_supported(format!(
-                "this driver does not know version {:?} of the Stable API",
-                api.version
-            ))
-            .with_hint("the only version is \"1\": ServerApi::v1()"));
-        }
         for (option, value) in self.given.settings.given() {
             let spec = option.spec();
             if spec.state == State::NotSupportedYet && !spec.asks_for_nothing(value) && matters(self, option) {
@@ -47,7 +40,7 @@ impl ClientOptions {
 }
 
 /// A level for zlib has no meaning where nothing is compressed.
-fn matters(options: &ClientOptions, option: OptionId) -> bool {
+fn matters(options: &Settings, option: OptionId) -> bool {
     option != OptionId::ZlibCompressionLevel || !options.compressors().is_empty()
 }
 
@@ -86,22 +79,4 @@ fn needs_feature(what: &str, feature: &str) -> Error {
     Error::not_supported(format!("{what} needs the cargo feature `{feature}`, which is off in this build")).with_hint(
         format!("in Cargo.toml: mongo-blocking = {{ version = \"...\", features = [\"{feature}\"] }}{headers}"),
     )
-}
-
-/// The only version of the Stable API.
-const STABLE_API_VERSION: &str = "1";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::ServerApi;
-
-    #[test]
-    fn an_unknown_version_of_the_stable_api_is_refused() {
-        let options = |api| ClientOptions::builder().host("localhost").server_api(api).build().unwrap();
-        assert!(options(ServerApi::v1()).check_supported().is_ok());
-        let unknown = ServerApi { version: "2".to_owned(), ..ServerApi::v1() };
-        let refused = options(unknown).check_supported().unwrap_err();
-        assert!(refused.to_string().contains("\"2\""), "{refused}");
-    }
 }

@@ -6,7 +6,7 @@ use super::option_map::OptionMap;
 use super::raw::RawOptions;
 use super::spec::OptionId;
 use super::table::TLS_DETAILS;
-use super::tls_types::{TlsIdentity, TlsOptions, TlsVersion};
+use super::tls_types::{TlsIdentity, TlsSettings, TlsVersion};
 use super::value::Value;
 use crate::error::{Error, Result};
 use crate::warning::{WarningKind, Warnings};
@@ -14,7 +14,7 @@ use crate::warning::{WarningKind, Warnings};
 /// The options for TLS, or `None` for plain text. TLS is on if `tls` says so, with `mongodb+srv`, and whenever any
 /// other option for it is named, even one that sets nothing: a connection string that names a CA file does not ask for
 /// plain text.
-pub(super) fn options(given: &RawOptions) -> Result<Option<TlsOptions>> {
+pub(super) fn options(given: &RawOptions) -> Result<Option<TlsSettings>> {
     let settings = &given.settings;
     check_conflicts(settings)?;
     check_in_code(given)?;
@@ -32,7 +32,7 @@ pub(super) fn options(given: &RawOptions) -> Result<Option<TlsOptions>> {
         return Ok(None);
     }
     let path = |option| settings.text(option).map(PathBuf::from);
-    Ok(Some(TlsOptions {
+    Ok(Some(TlsSettings {
         ca_file: path(OptionId::TlsCaFile),
         certificate_key_file: path(OptionId::TlsCertificateKeyFile),
         certificate_key_file_password: settings.secret(OptionId::TlsCertificateKeyFilePassword).cloned(),
@@ -51,7 +51,7 @@ pub(super) fn options(given: &RawOptions) -> Result<Option<TlsOptions>> {
 }
 
 /// Says what a switch gives up, wherever one is on.
-pub(super) fn warn_of_danger(tls: &TlsOptions, x509: bool, warnings: &mut Warnings) {
+pub(super) fn warn_of_danger(tls: &TlsSettings, x509: bool, warnings: &mut Warnings) {
     let switches = [
         (OptionId::TlsInsecure, tls.danger_insecure, NOT_CHECKED),
         (OptionId::TlsAllowInvalidCertificates, tls.danger_allow_invalid_certificates, NOT_CHECKED),

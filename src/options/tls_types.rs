@@ -11,7 +11,7 @@ use crate::secret::Secret;
 /// How the connection is secured. Fields that were not given are `None`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct TlsOptions {
+pub struct TlsSettings {
     /// The authorities to trust instead of the system's (`tlsCAFile`): a PEM file with one or more certificates.
     pub ca_file: Option<PathBuf>,
     /// The client's certificate, and its key unless that has a file of its own (`tlsCertificateKeyFile`).
@@ -82,7 +82,7 @@ pub(crate) enum TlsIdentity {
     Pkcs12 { bundle: TlsBytes, password: Secret },
 }
 
-impl TlsOptions {
+impl TlsSettings {
     /// Whether the server's certificate is checked against its name and the trusted authorities.
     pub fn is_verified(&self) -> bool {
         !self.danger_accepts_any_certificate() && !self.danger_accepts_any_hostname()

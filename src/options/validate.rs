@@ -9,15 +9,15 @@ use super::raw::RawOptions;
 use super::spec::{OptionId, State};
 use super::value::Value;
 use super::{
-    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
-    ServerAddress, TagSet, WriteConcern, credential, protection, tls,
+    Acknowledgment, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress, Settings,
+    TagSet, WriteConcern, credential, protection, tls,
 };
 use crate::credential::{CanonicalizeHostName, Credential, ScramMechanism};
 use crate::error::{Error, Result};
 use crate::policy::SecurityPolicy;
 use crate::warning::{WarningKind, Warnings};
 
-pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
+pub(super) fn options(mut given: RawOptions) -> Result<Settings> {
     let mut warnings = given.uri_warnings.clone();
     if given.srv_host.is_some() && !given.hosts.is_empty() {
         return Err(Error::invalid_argument(
@@ -64,7 +64,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientOptions> {
     }
     protection::check(credential.as_ref(), tls.as_ref(), hosts, &given.policy, &mut warnings)?;
     let settings = &given.settings;
-    Ok(ClientOptions {
+    Ok(Settings {
         hosts: hosts.clone(),
         credential,
         default_database: text(settings, OptionId::DefaultDatabase),
@@ -192,6 +192,24 @@ fn check_strength(credential: Option<&Credential>, policy: &SecurityPolicy) -> R
 }
 
 fn read_preference(given: &RawOptions) -> Result<ReadPreference> {
+    let (mode, options) = read_preference_parts(given);
+    let has_tags = options.tag_sets.iter().flatten().any(|set| !set.is_empty());
+    if mode == ReadPreferenceMode::Primary && has_tags {
+        return Err(Error::invalid_argument("readPreferenceTags cannot be used with the read preference primary"));
+    }
+    if mode == ReadPreferenceMode::Primary && options.max_staleness.is_some() {
+        return Err(Error::invalid_argument("maxStalenessSeconds cannot be used with the read preference primary"));
+    }
+    let heartbeat = millis(&given.settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default();
+    if options.max_staleness.is_some_and(|limit| limit < heartbeat + IDLE_WRITE_PERIOD) {
+        return Err(Error::invalid_argument("maxStalenessSeconds is less than heartbeatFrequencyMS plus 10 seconds"));
+    }
+    let set = options != ReadPreferenceOptions::default();
+    Ok(ReadPreference::with_mode(mode, set.then_some(options)))
+}
+
+/// What the options say about the read preference, whether it goes together or not.
+pub(super) fn read_preference_parts(given: &RawOptions) -> (ReadPreferenceMode, ReadPreferenceOptions) {
     let settings = &given.settings;
     let mode = match settings.text(OptionId::ReadPreference) {
         Some("primaryPreferred") => ReadPreferenceMode::PrimaryPreferred,
@@ -201,26 +219,14 @@ fn read_preference(given: &RawOptions) -> Result<ReadPreference> {
         _ => ReadPreferenceMode::Primary,
     };
     let tag_sets = settings.tag_sets(OptionId::ReadPreferenceTags).to_vec();
-    let seconds = settings.number(OptionId::MaxStalenessSeconds).and_then(|seconds| u64::try_from(seconds).ok());
-    let max_staleness = seconds.map(Duration::from_secs);
-    if mode == ReadPreferenceMode::Primary && tag_sets.iter().any(|set| !set.is_empty()) {
-        return Err(Error::invalid_argument("readPreferenceTags cannot be used with the read preference primary"));
-    }
-    if mode == ReadPreferenceMode::Primary && max_staleness.is_some() {
-        return Err(Error::invalid_argument("maxStalenessSeconds cannot be used with the read preference primary"));
-    }
-    let heartbeat = millis(settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default();
-    if max_staleness.is_some_and(|limit| limit < heartbeat + IDLE_WRITE_PERIOD) {
-        return Err(Error::invalid_argument("maxStalenessSeconds is less than heartbeatFrequencyMS plus 10 seconds"));
-    }
     let tag_sets: Vec<TagSet> = tag_sets.into_iter().map(|set| set.into_iter().collect()).collect();
+    let seconds = settings.number(OptionId::MaxStalenessSeconds).and_then(|seconds| u64::try_from(seconds).ok());
     let options = ReadPreferenceOptions {
         tag_sets: (!tag_sets.is_empty()).then_some(tag_sets),
-        max_staleness,
+        max_staleness: seconds.map(Duration::from_secs),
         hedge: given.hedged_reads.clone(),
     };
-    let set = options != ReadPreferenceOptions::default();
-    Ok(ReadPreference::with_mode(mode, set.then_some(options)))
+    (mode, options)
 }
 
 fn write_concern(settings: &OptionMap) -> Result<Option<WriteConcern>> {

@@ -85,7 +85,7 @@ pub(super) fn watched(uri: &str) -> Watched {
 }
 
 fn watched_with(uri: &str, change: impl FnOnce(&mut PoolSettings)) -> Watched {
-    let options = ClientOptions::builder().uri(uri).build().unwrap();
+    let options = ClientOptions::builder().uri(uri).build().settings().unwrap();
     let events: Arc<Mutex<Vec<CmapEvent>>> = Arc::default();
     let arrived: Arc<Condvar> = Arc::default();
     let (kept, notified) = (events.clone(), arrived.clone());
@@ -116,7 +116,7 @@ fn watched_with(uri: &str, change: impl FnOnce(&mut PoolSettings)) -> Watched {
 /// A ready pool without events to a server with the user `user`.
 fn pool(server: &FakeServer, credential: &str, max_size: u32) -> Pool {
     let uri = format!("mongodb://{credential}{}/", server.address());
-    let options = ClientOptions::builder().uri(&uri).build().unwrap();
+    let options = ClientOptions::builder().uri(&uri).build().settings().unwrap();
     let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
     let settings = PoolSettings {
         max_size,

@@ -12,7 +12,7 @@ use super::target::Target;
 use super::{Context, OcspCache, identity};
 use crate::error::Result;
 use crate::locks;
-use crate::options::TlsOptions;
+use crate::options::TlsSettings;
 use crate::system::System;
 use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
 
@@ -23,7 +23,7 @@ use crate::warning::{Warning, WarningKind, WarningSink, Warnings};
 /// written, or a certificate without its key), the old contents stay in use, and one warning is given. They are read again before
 /// the next channel.
 pub(crate) struct Connector {
-    options: TlsOptions,
+    options: TlsSettings,
     shared: SharedParts,
     /// The warnings from when it was made.
     warnings: Warnings,
@@ -49,7 +49,11 @@ struct Current {
 
 impl Connector {
     /// Reads and validates the files that the options name.
-    pub(crate) fn new(options: &TlsOptions, system: &Arc<dyn System>, warning_sink: &WarningSink) -> Result<Connector> {
+    pub(crate) fn new(
+        options: &TlsSettings,
+        system: &Arc<dyn System>,
+        warning_sink: &WarningSink,
+    ) -> Result<Connector> {
         // Before any file is read: the option is refused whether or not its file can be read.
         #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
         super::native::refuse_revocation_options(options)?;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::pem::Origin;
 use crate::error::{Error, Result};
-use crate::options::TlsOptions;
+use crate::options::TlsSettings;
 use crate::system::System;
 
 /// The contents of the files that the options name.
@@ -53,7 +53,7 @@ struct Stamp {
 
 impl Files {
     /// Reads them all.
-    pub(super) fn read(options: &TlsOptions, system: &dyn System) -> Result<(Files, Seen)> {
+    pub(super) fn read(options: &TlsSettings, system: &dyn System) -> Result<(Files, Seen)> {
         let stamps = stamps(options, system);
         let mut digest = Sha256::new();
         let mut read = |(option, path): (&'static str, Option<&Path>)| {
@@ -80,7 +80,7 @@ impl Files {
 
 impl Seen {
     /// Whether the files still look as they did. It costs one system call a file.
-    pub(super) fn is_current(&self, options: &TlsOptions, system: &dyn System) -> bool {
+    pub(super) fn is_current(&self, options: &TlsSettings, system: &dyn System) -> bool {
         self.settled && self.stamps == stamps(options, system)
     }
 
@@ -91,7 +91,7 @@ impl Seen {
 }
 
 /// The options that name files, and the files.
-fn named(options: &TlsOptions) -> [(&'static str, Option<&Path>); 4] {
+fn named(options: &TlsSettings) -> [(&'static str, Option<&Path>); 4] {
     [
         (CA_FILE, options.ca_file.as_deref()),
         (CERTIFICATE_KEY_FILE, options.certificate_key_file.as_deref()),
@@ -100,7 +100,7 @@ fn named(options: &TlsOptions) -> [(&'static str, Option<&Path>); 4] {
     ]
 }
 
-fn stamps(options: &TlsOptions, system: &dyn System) -> Vec<Option<Stamp>> {
+fn stamps(options: &TlsSettings, system: &dyn System) -> Vec<Option<Stamp>> {
     named(options).into_iter().filter_map(|(_, path)| path).map(|path| Stamp::of(path, system)).collect()
 }
 
@@ -190,7 +190,7 @@ mod tests {
         let folder = Scratch::new("tls-files");
         let path = folder.path().join("ca.pem");
         fs::write(&path, "one").unwrap();
-        let options = TlsOptions { ca_file: Some(path.clone()), ..TlsOptions::default() };
+        let options = TlsSettings { ca_file: Some(path.clone()), ..TlsSettings::default() };
         let (files, first) = Files::read(&options, &RealSystem).unwrap();
         assert_eq!(&**files.authorities.unwrap(), b"one");
         // Written just now: it is read again, however it looks, and holds the same.
@@ -221,7 +221,7 @@ mod tests {
     fn what_cannot_be_read() {
         let folder = Scratch::new("tls-files");
         let read = |path: &Path| {
-            let options = TlsOptions { ca_file: Some(path.to_owned()), ..TlsOptions::default() };
+            let options = TlsSettings { ca_file: Some(path.to_owned()), ..TlsSettings::default() };
             Files::read(&options, &RealSystem).map(drop).unwrap_err()
         };
         assert!(read(folder.path()).to_string().contains("cannot be read: is a directory [name a file"));

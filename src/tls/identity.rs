@@ -9,7 +9,7 @@ use super::certificate::Certificate;
 use super::files::{CERTIFICATE_KEY_FILE, Files, KEY_FILE};
 use super::pem::{self, Block, Origin};
 use crate::error::{Error, Kind, Result, Stage};
-use crate::options::{TlsIdentity, TlsOptions};
+use crate::options::{TlsIdentity, TlsSettings};
 use crate::secret::Secret;
 use crate::warning::{WarningKind, Warnings};
 
@@ -45,7 +45,7 @@ pub(super) struct Bundle<'a> {
 }
 
 /// Takes what the options name, or `None` where they name nothing.
-pub(super) fn read<'a>(options: &'a TlsOptions, files: &Files, warnings: &mut Warnings) -> Result<Option<Own<'a>>> {
+pub(super) fn read<'a>(options: &'a TlsSettings, files: &Files, warnings: &mut Warnings) -> Result<Option<Own<'a>>> {
     let password = |secret: &'a Option<Secret>| secret.as_ref().map(Secret::expose);
     let material = match &options.identity {
         Some(TlsIdentity::Pkcs12 { bundle, password }) => {
@@ -77,7 +77,7 @@ pub(super) fn read<'a>(options: &'a TlsOptions, files: &Files, warnings: &mut Wa
 }
 
 /// Refuses a key or a password without the certificate that it could belong to.
-pub(super) fn refuse_orphans(options: &TlsOptions) -> Result<()> {
+pub(super) fn refuse_orphans(options: &TlsSettings) -> Result<()> {
     if options.certificate_key_file.is_some() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use crate::certificate::PresentedCertificate;
 use crate::error::{Error, Result};
 use crate::event::{Revocation, TlsInfo};
 use crate::locks::lock;
-use crate::options::{TlsOptions, TlsVersion};
+use crate::options::{TlsSettings, TlsVersion};
 use crate::tls::certificate;
 use crate::tls::codes::{Known, Meaning};
 use crate::tls::connector::SharedParts;
@@ -116,7 +116,7 @@ impl<S: Write> Write for Watched<S> {
 impl Context {
     /// Judges what the options name, files and all.
     pub(super) fn new(
-        options: &TlsOptions,
+        options: &TlsSettings,
         files: &Files,
         shared: &SharedParts,
         warnings: &mut Warnings,
@@ -198,7 +198,7 @@ fn refuse_common_name(host: &str, certificate: &[u8]) -> std::result::Result<(),
 }
 
 /// What the platform does about revocation is the system's setting, and is left as it is.
-pub(super) fn refuse_revocation_options(options: &TlsOptions) -> Result<()> {
+pub(super) fn refuse_revocation_options(options: &TlsSettings) -> Result<()> {
     let refused = [
         ("tlsCRLFile", options.crl_file.is_some()),
         ("tlsDisableOCSPEndpointCheck", options.disable_ocsp_endpoint_check == Some(true)),

@@ -17,7 +17,7 @@ use super::target::{PeerName, peer_name};
 use super::*;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Stage};
-use crate::options::TlsOptions;
+use crate::options::TlsSettings;
 use crate::system::RealSystem;
 use crate::warning::WarningSink;
 
@@ -26,19 +26,19 @@ pub(super) fn front(authority: &Authority, name: &str) -> FakeServer {
     FakeServer::builder().tls(&issued.certificate, &issued.key).start()
 }
 
-pub(super) fn file(folder: &Scratch, name: &str, content: impl AsRef<[u8]>) -> TlsOptions {
+pub(super) fn file(folder: &Scratch, name: &str, content: impl AsRef<[u8]>) -> TlsSettings {
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
-    TlsOptions { ca_file: Some(path), ..TlsOptions::default() }
+    TlsSettings { ca_file: Some(path), ..TlsSettings::default() }
 }
 
-fn connect(options: &TlsOptions, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Failure> {
+fn connect(options: &TlsSettings, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Failure> {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let target = Target { host, port, deadline: Deadline::after(Duration::from_secs(30)) };
     Connector::new(options, &RealSystem::shared(), &WarningSink::default()).unwrap().connect(&target, stream)
 }
 
-fn refusal(options: &TlsOptions, host: &str, port: u16) -> Error {
+fn refusal(options: &TlsSettings, host: &str, port: u16) -> Error {
     match connect(options, host, port) {
         Err(Failure::Tls(error)) => error,
         other => panic!("{other:?}"),
@@ -79,7 +79,7 @@ fn a_private_authority_is_not_trusted_unasked() {
     let (folder, authority) = (Scratch::new("tls"), Authority::new());
     let front = front(&authority, "localhost");
     let other = file(&folder, "ca.pem", Authority::new().pem());
-    for options in [TlsOptions::default(), other] {
+    for options in [TlsSettings::default(), other] {
         let error = refusal(&options, "localhost", front.port());
         assert!(matches!(error.kind(), ErrorKind::Tls { .. }) && error.stage() == Stage::Tls, "{error}");
         assert!(error.message().contains("certificate was refused"), "{error}");
@@ -109,7 +109,7 @@ fn a_server_that_speaks_no_tls() {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         let _ = stream.read(&mut [0; 600]);
     });
-    let error = refusal(&TlsOptions::default(), "localhost", plain.port());
+    let error = refusal(&TlsSettings::default(), "localhost", plain.port());
     assert!(error.hint().unwrap().contains("does not seem to speak TLS"), "{error}");
 }
 
@@ -119,8 +119,8 @@ fn a_server_that_speaks_no_tls() {
 fn the_server_is_told_which_name_is_meant() {
     let (folder, authority) = (Scratch::new("tls"), Authority::new());
     let front = front(&authority, "localhost");
-    let any_name = |options| TlsOptions { danger_allow_invalid_hostnames: Some(true), ..options };
-    let anybody = |options| TlsOptions { danger_insecure: Some(true), ..options };
+    let any_name = |options| TlsSettings { danger_allow_invalid_hostnames: Some(true), ..options };
+    let anybody = |options| TlsSettings { danger_insecure: Some(true), ..options };
     let options = || file(&folder, "ca.pem", authority.pem());
     round_trip(&mut connect(&options(), "localhost", front.port()).unwrap());
     round_trip(&mut connect(&any_name(options()), "db.other.example", front.port()).unwrap());
@@ -144,7 +144,7 @@ fn atlas_turns_strangers_away() {
         ("notmongodb.net", false),
         ("mongodb.net.example", false),
     ] {
-        let error = refusal(&TlsOptions::default(), host, internal_error.port());
+        let error = refusal(&TlsSettings::default(), host, internal_error.port());
         assert_eq!(error.hint().unwrap().contains("IP access list"), atlas, "{host}: {error}");
     }
 }
@@ -190,7 +190,7 @@ fn files_that_are_no_authorities() {
         );
         assert!(error.message().contains(words) && error.message().contains("tlsCAFile"), "{name}: {error}");
     }
-    let missing = TlsOptions { ca_file: Some(PathBuf::from("/no/such/ca.pem")), ..TlsOptions::default() };
+    let missing = TlsSettings { ca_file: Some(PathBuf::from("/no/such/ca.pem")), ..TlsSettings::default() };
     let error = Connector::new(&missing, &RealSystem::shared(), &WarningSink::default()).unwrap_err();
     assert!(error.message().contains("tlsCAFile /no/such/ca.pem cannot be read"), "{error}");
 }
@@ -211,7 +211,7 @@ fn a_pipe_is_no_file() {
     let folder = Scratch::new("tls");
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let named = |set: fn(&mut TlsOptions, std::path::PathBuf)| {
+    let named = |set: fn(&mut TlsSettings, std::path::PathBuf)| {
         let mut options = file(&folder, "ca.pem", Authority::new().pem());
         set(&mut options, pipe.clone());
         Connector::new(&options, &RealSystem::shared(), &WarningSink::default()).unwrap_err()

@@ -9,7 +9,7 @@ use super::files::{CA_FILE, Files};
 use super::identity::unreadable_certificate;
 use super::pem::{self, Block, Origin};
 use crate::error::{Error, Result};
-use crate::options::TlsOptions;
+use crate::options::TlsSettings;
 use crate::warning::{WarningKind, Warnings};
 
 /// Where the authorities come from, and their text.
@@ -20,7 +20,7 @@ pub(super) struct TrustAnchors<'a> {
 
 impl<'a> TrustAnchors<'a> {
     /// Takes what the options name, or `None` where they name nothing.
-    pub(super) fn read(options: &'a TlsOptions, files: &Files) -> Result<Option<Self>> {
+    pub(super) fn read(options: &'a TlsSettings, files: &Files) -> Result<Option<Self>> {
         let (origin, bytes) = match (&options.ca_pem, &options.ca_file, &files.authorities) {
             (Some(pem), _, _) => (IN_CODE, pem.expose()),
             (None, Some(path), Some(bytes)) => (Origin::File(CA_FILE, path), bytes.as_slice()),

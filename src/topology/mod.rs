@@ -35,7 +35,7 @@ use crate::error::{Error, Kind, Result, Stage};
 use crate::event::sdam;
 use crate::fork;
 use crate::operation::Target;
-use crate::options::{ClientOptions, ServerAddress};
+use crate::options::{ServerAddress, Settings};
 use crate::pool::PooledConnection;
 use crate::server::Server;
 
@@ -80,7 +80,7 @@ impl Topology {
     /// The servers that the options name. Connects to none.
     ///
     /// Fails where the polling of DNS cannot be set up.
-    pub(crate) fn new(options: &ClientOptions, factory: &Arc<ConnectionFactory>) -> Result<Self> {
+    pub(crate) fn new(options: &Settings, factory: &Arc<ConnectionFactory>) -> Result<Self> {
         let settings = Arc::new(TopologyOptions::new(options, factory.clone()));
         let node = Node::new(&settings);
         #[cfg(feature = "srv")]

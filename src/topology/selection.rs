@@ -461,7 +461,7 @@ mod tests {
             .max_staleness(Duration::from_secs(120))
             .hedge(HedgedReadOptions::with_enabled(false));
         let wanted = ReadPreference::nearest(wanted.build());
-        let options = ClientOptions::builder().host("localhost").read_preference(wanted).build().unwrap();
+        let options = ClientOptions::builder().host("localhost").read_preference(wanted).build().settings().unwrap();
         let document =
             read_preference_document(TopologyType::Sharded, ServerType::Mongos, options.read_preference()).unwrap();
         let expected = rawdoc! {

@@ -18,7 +18,7 @@ use super::round_trip::RoundTripTimes;
 use crate::description::{ServerDescription, ServerType, TopologyVersion, WireVersion};
 use crate::error::{Error, Kind, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::event::sdam::TopologyType;
-use crate::options::ClientOptions;
+use crate::options::Settings;
 use crate::uri::ServerAddress;
 
 /// What a client is given to begin with.
@@ -40,7 +40,7 @@ pub(crate) struct InitialTopology {
 
 impl InitialTopology {
     /// What these options give.
-    pub(crate) fn of(options: &ClientOptions, id: ObjectId) -> Self {
+    pub(crate) fn of(options: &Settings, id: ObjectId) -> Self {
         InitialTopology {
             id,
             hosts: options.hosts.clone(),

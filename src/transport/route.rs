@@ -10,7 +10,7 @@ use super::wait_observer::WaitObserver;
 use super::{failure, happy_eyeballs, resolve};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, Stage};
-use crate::options::ClientOptions;
+use crate::options::Settings;
 use crate::resolver::SharedResolver;
 
 /// How a client's connections reach servers; one for each client.
@@ -32,7 +32,7 @@ pub(super) struct Path<'a> {
 
 impl Route {
     /// What the options ask for.
-    pub(crate) fn of(options: &ClientOptions) -> Self {
+    pub(crate) fn of(options: &Settings) -> Self {
         Route { resolver: options.resolver().cloned(), proxy: Proxy::of(options) }
     }
 

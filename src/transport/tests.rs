@@ -16,7 +16,7 @@ use super::*;
 use crate::error::{ErrorKind, RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR};
 
 fn tcp(port: u16) -> ServerAddress {
-    ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port }
+    ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(port) }
 }
 
 fn millis(count: u64) -> Deadline {
@@ -26,7 +26,7 @@ fn millis(count: u64) -> Deadline {
 /// Which network it is on is not known, so no connection can be made; whatever this system says, the zone is what is missing.
 #[test]
 fn a_link_local_address_needs_a_zone() {
-    let address = ServerAddress::Tcp { host: "fe80::1".to_owned(), port: 27017 };
+    let address = ServerAddress::Tcp { host: "fe80::1".to_owned(), port: Some(27017) };
     let error = Transport::connect(&address, &Route::default(), None, millis(300), None).unwrap_err();
     assert_eq!(error.stage(), Stage::Connect);
     let hint = error.hint().unwrap();
@@ -60,14 +60,14 @@ fn localhost_is_found_whichever_family_listens() {
     for ip in ("localhost", 0).to_socket_addrs().unwrap() {
         let listener = TcpListener::bind(ip).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let address = ServerAddress::Tcp { host: "localhost".to_owned(), port };
+        let address = ServerAddress::Tcp { host: "localhost".to_owned(), port: Some(port) };
         Transport::connect(&address, &Route::default(), None, millis(5000), None).unwrap();
     }
 }
 
 #[test]
 fn a_name_that_does_not_exist_is_no_sign_of_overload() {
-    let address = ServerAddress::Tcp { host: "no-such-host.invalid".to_owned(), port: 1 };
+    let address = ServerAddress::Tcp { host: "no-such-host.invalid".to_owned(), port: Some(1) };
     let error = Transport::connect(&address, &Route::default(), None, millis(20_000), None).unwrap_err();
     assert_eq!((error.stage(), error.labels().len()), (Stage::Dns, 0), "{error}");
 }
@@ -238,7 +238,7 @@ fn unix_sockets() {
     assert!(error.message().starts_with("no process listens on the socket"), "{error}");
 
     let connector = tls::Connector::new(
-        &crate::options::TlsOptions::default(),
+        &crate::options::TlsSettings::default(),
         &crate::system::RealSystem::shared(),
         &crate::warning::WarningSink::default(),
     )
@@ -251,7 +251,7 @@ fn unix_sockets() {
 fn a_tls_handshake_ends_with_its_deadline() {
     let silent = Script::start(|mut stream, _| while matches!(stream.read(&mut [0; 100]), Ok(1..)) {});
     let connector = tls::Connector::new(
-        &crate::options::TlsOptions::default(),
+        &crate::options::TlsSettings::default(),
         &crate::system::RealSystem::shared(),
         &crate::warning::WarningSink::default(),
     )
@@ -270,7 +270,7 @@ fn a_tls_handshake_ends_with_its_deadline() {
 fn a_peer_that_hangs_up_in_the_tls_handshake() {
     let rude = Script::start(|_, _| {});
     let connector = tls::Connector::new(
-        &crate::options::TlsOptions::default(),
+        &crate::options::TlsSettings::default(),
         &crate::system::RealSystem::shared(),
         &crate::warning::WarningSink::default(),
     )
@@ -320,7 +320,7 @@ fn no_write_raises_sigpipe() {
     let issued = authority.issue(CertPurpose::Server, "localhost");
     let front = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let uri = format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}", front.port(), ca_file.display());
-    let options = crate::options::ClientOptions::builder().uri(&uri).build().unwrap();
+    let options = crate::options::ClientOptions::builder().uri(&uri).build().settings().unwrap();
     let connector = tls::Connector::new(
         options.tls.as_ref().unwrap(),
         &crate::system::RealSystem::shared(),

@@ -8,6 +8,7 @@
 mod address;
 mod percent;
 
+pub(crate) use address::DEFAULT_PORT;
 pub use address::ServerAddress;
 pub(crate) use percent::encode_but;
 pub use percent::{percent_decode, percent_encode};

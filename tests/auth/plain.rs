@@ -9,7 +9,7 @@ use std::thread::ThreadId;
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::EventHandler;
-use mongo_blocking::options::{ClientOptions, percent_encode};
+use mongo_blocking::options::{ClientOptions, Settings, percent_encode};
 use mongo_blocking::{Client, Error, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::{Answer, FakeServer};
@@ -123,7 +123,7 @@ fn an_empty_password_is_refused_before_anything_is_sent() {
     assert!(error.message().contains("PLAIN needs a password"), "{error}");
     let code =
         ClientOptions::builder().host(fake_server.address()).username("ann").password("").auth_mechanism("PLAIN");
-    assert!(code.build().unwrap_err().message().contains("not empty"));
+    assert!(code.build().settings().unwrap_err().message().contains("not empty"));
     for (user, password) in [("ann", "pen\0cil"), ("a\0nn", "pencil")] {
         let error = Client::with_uri_str(uri(&fake_server.address(), user, password, "")).unwrap_err();
         assert!(error.message().contains("NUL"), "{error}");
@@ -165,7 +165,7 @@ fn only_a_refused_password_gets_the_hint_to_check_it() {
 fn without_tls_it_is_warned_about_or_refused() {
     let fake_server = FakeServer::builder().mechanism("PLAIN", plain::judged_by(|_, _| true)).start();
     let plain = uri(&fake_server.address(), "ann", "pencil", "");
-    let options = ClientOptions::parse(&plain).unwrap();
+    let options = Settings::parse(&plain).unwrap();
     assert!(
         options.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure),
         "{:?}",
@@ -175,7 +175,7 @@ fn without_tls_it_is_warned_about_or_refused() {
 
     let strict = |uri: &str| {
         let policy = SecurityPolicy::default().refuse_unprotected_secrets(true);
-        ClientOptions::builder().uri(uri).policy(policy).build().and_then(Client::with_options)
+        ClientOptions::builder().uri(uri).policy(policy).build().settings().and_then(Client::with_options)
     };
     let connections = fake_server.connections();
     let weakened = ["tlsInsecure", "tlsAllowInvalidHostnames", "tlsAllowInvalidCertificates"];
@@ -195,7 +195,7 @@ fn without_tls_it_is_warned_about_or_refused() {
         FakeServer::builder().mechanism("PLAIN", plain::judged_by(judge)).tls(&own.certificate, &own.key).start();
     let options = format!("&tls=true&tlsCAFile={}", ca.display());
     let uri = uri(&format!("localhost:{}", fake_server.port()), "ann", "pencil", &options);
-    let options = ClientOptions::parse(&uri).unwrap();
+    let options = Settings::parse(&uri).unwrap();
     assert!(
         options.warnings().iter().all(|warning| warning.kind() != WarningKind::Insecure),
         "{:?}",
@@ -229,7 +229,7 @@ fn the_warning_is_logged_and_handed_to_the_programs_handler() {
             })
         };
         let uri = format!("mongodb://ann:pencil@{}/?authMechanism={mechanism}", fake_server.address());
-        let options = ClientOptions::builder().uri(uri).warning_handler(handler).build().unwrap();
+        let options = ClientOptions::builder().uri(uri).warning_handler(handler).build().settings().unwrap();
         let lines: Vec<String> = logged_here().into_iter().filter(|line| line.contains(words)).collect();
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].starts_with("WARN"), "{lines:?}");

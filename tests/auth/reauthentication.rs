@@ -44,7 +44,7 @@ fn watched(uri: &str) -> (Client, Arc<Mutex<Vec<String>>>) {
         };
         lock(&own).push(format!("{} {how}", event.command_name()));
     });
-    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
+    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().settings().unwrap();
     (Client::with_options(options).unwrap(), seen)
 }
 

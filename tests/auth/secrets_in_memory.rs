@@ -59,13 +59,13 @@ fn the_program() {
     assert_eq!(count(), 0, "the search finds what is wiped");
 
     let options = ClientOptions::builder().host(&address).username(text(USER)).password(text(PASSWORD));
-    let client = Client::with_options(options.auth_mechanism("PLAIN").build().unwrap()).unwrap();
+    let client = Client::with_options(options.auth_mechanism("PLAIN").build().settings().unwrap()).unwrap();
     client.ping().unwrap();
     assert_eq!(count(), 0, "after a login");
 
     let options = ClientOptions::builder().host(&address).username(text(USER)).password(text(PASSWORD));
     let options = options.auth_mechanism("PLAIN").server_api(mongo_blocking::options::ServerApi::v1());
-    Client::with_options(options.build().unwrap()).unwrap().ping().unwrap();
+    Client::with_options(options.build().settings().unwrap()).unwrap().ping().unwrap();
     assert_eq!(count(), 0, "after a login that declares the version of the API");
     drop(client);
 }
@@ -84,7 +84,7 @@ fn the_program_with_a_token() {
     drop(zeroize::Zeroizing::new(message));
     let callback = |_: &OidcCallbackContext| Ok(IdpServerResponse::new(text(PASSWORD)));
     let options = ClientOptions::builder().host(&address).auth_mechanism("MONGODB-OIDC").max_idle_time(TICK);
-    let client = Client::with_options(options.oidc_callback(callback).build().unwrap()).unwrap();
+    let client = Client::with_options(options.oidc_callback(callback).build().settings().unwrap()).unwrap();
     for login in ["by itself", "with hello"] {
         client.ping().unwrap();
         assert_eq!(count(&needle), 0, "after a login {login}");

@@ -7,7 +7,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::event::{CommandEvent, EventHandler};
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::Settings;
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::{FakeServer, Mechanism};
 use mongo_blocking_test_server::plain;
@@ -59,14 +59,14 @@ fn a_password_is_never_printed() {
         let handler = EventHandler::new(move |event: &CommandEvent| {
             let _ = writeln!(events.lock().unwrap(), "{event:?}");
         });
-        let options = ClientOptions::parse(&uri).unwrap();
+        let options = Settings::parse(&uri).unwrap();
         let show = |thing: &dyn std::fmt::Debug| {
             let _ = writeln!(seen.lock().unwrap(), "{thing:?}");
         };
         show(&options);
         show(&options.clone().into_builder());
         show(&options.credential());
-        let options = options.into_builder().command_event_handler(handler).build().unwrap();
+        let options = options.into_builder().command_event_handler(handler).build().settings().unwrap();
         show(&options.warnings());
         show(&options.to_uri(false));
         let client = Client::with_options(options).unwrap();

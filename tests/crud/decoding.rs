@@ -355,7 +355,7 @@ fn a_document_of_180_levels_is_read_raw_and_never_overflows_the_stack() {
     // A host with small stacks lowers the limit.
     let uri = mongo_blocking_test_server::peers::Mongod::shared("6.0").unwrap().uri().to_owned();
     let small = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
-        let options = ClientOptions::builder().uri(uri).max_document_nesting(5).build().unwrap();
+        let options = ClientOptions::builder().uri(uri).max_document_nesting(5).build().settings().unwrap();
         let client = Client::with_options(options).unwrap();
         let database = client.database("decoding_nesting");
         let trees: Collection<Document> = database.collection("c");

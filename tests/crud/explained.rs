@@ -246,7 +246,7 @@ fn debug_of_events_is_readable() {
         log.lock().unwrap().push(format!("{event:?}"));
     });
     let options = mongo_blocking::options::ClientOptions::builder().uri(mongod.uri()).command_event_handler(handler);
-    let client = mongo_blocking::Client::with_options(options.build().unwrap()).unwrap();
+    let client = mongo_blocking::Client::with_options(options.build().settings().unwrap()).unwrap();
     let database = client.database("explained_events");
     database.run_command(doc! {"find": "c", "filter": {"a": 1}}).run().unwrap();
     database.run_command(doc! {"updateUser": "nobody", "pwd": "hunter2"}).run().unwrap_err();

@@ -195,7 +195,7 @@ fn a_cursor_that_is_dropped_while_a_panic_unwinds_calls_nothing() {
     let handler = EventHandler::new(|event: &CommandEvent| {
         assert!(event.command_name() != "killCursors", "a handler that panics");
     });
-    let options = ClientOptions::builder().uri(peer.uri()).command_event_handler(handler).build().unwrap();
+    let options = ClientOptions::builder().uri(peer.uri()).command_event_handler(handler).build().settings().unwrap();
     let client = Client::with_options(options).unwrap();
     let collection = client.database("d").collection::<Document>("c");
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -64,7 +64,7 @@ fn place_with(name: &str, options: &str) -> Option<Place> {
     });
     // The name of the program lets a fail point meet this client only.
     let uri = format!("{}?appName={name}&{options}", mongod.uri());
-    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
+    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().settings().unwrap();
     let client = Client::with_options(options).unwrap();
     let database = client.database(name);
     database.drop().run().unwrap();

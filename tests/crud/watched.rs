@@ -25,7 +25,7 @@ impl Watched {
             }
         });
         let uri = format!("{}?{options}", mongod.root_uri());
-        let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
+        let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().settings().unwrap();
         Watched { client: Client::with_options(options).unwrap(), started }
     }
 

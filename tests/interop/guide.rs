@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{ClientOptions, percent_encode};
+use mongo_blocking::options::{ClientOptions, Settings, percent_encode};
 use mongo_blocking::{Client, Error, WarningKind};
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -30,7 +30,7 @@ fn create_user(mongod: &Mongod, name: &str, password: &str, database: &str) {
 }
 
 /// Who the server says that a client with these options is.
-fn who(options: Result<ClientOptions, Error>) -> String {
+fn who(options: Result<Settings, Error>) -> String {
     let client = Client::with_options(options.unwrap()).unwrap();
     let status = client.database("test").run_command(doc! {"connectionStatus": 1}).run().unwrap();
     let users = status.get_document("authInfo").unwrap().get_array("authenticatedUsers").unwrap();
@@ -46,9 +46,9 @@ fn row_1_escaping() {
     assert_eq!(percent_encode("guide 1"), "guide%201");
     let port = mongod.port();
     let uri = format!("mongodb://guide%201:pass%2Fword@127.0.0.1:{port}");
-    assert_eq!(who(ClientOptions::parse(&uri)), "guide 1@admin");
+    assert_eq!(who(Settings::parse(&uri)), "guide 1@admin");
     let code = ClientOptions::builder().host(mongod.address()).username("guide 1").password("pass/word");
-    assert_eq!(who(code.build()), "guide 1@admin");
+    assert_eq!(who(code.build().settings()), "guide 1@admin");
 }
 
 /// Negotiated: from MongoDB 4.0 on the strongest mechanism that the user has credentials for.
@@ -57,9 +57,9 @@ fn row_2_default_mechanism() {
     let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
     create_user(mongod, "guide2", "pencil", "admin");
     let uri = format!("mongodb://guide2:pencil@{}/", mongod.address());
-    assert_eq!(who(ClientOptions::parse(&uri)), "guide2@admin");
+    assert_eq!(who(Settings::parse(&uri)), "guide2@admin");
     let code = ClientOptions::builder().host(mongod.address()).username("guide2").password("pencil");
-    assert_eq!(who(code.build()), "guide2@admin");
+    assert_eq!(who(code.build().settings()), "guide2@admin");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn rows_3_and_4_a_named_mechanism_and_the_database_that_knows_the_user() {
             format!("mongodb://guide3:pencil@{host}/?authSource=the_database&authMechanism={mechanism}"),
             format!("mongodb://guide3:pencil@{host}/the_database?authMechanism={mechanism}"),
         ] {
-            assert_eq!(who(ClientOptions::parse(&uri)), "guide3@the_database", "{uri}");
+            assert_eq!(who(Settings::parse(&uri)), "guide3@the_database", "{uri}");
         }
         let code = ClientOptions::builder()
             .host(&host)
@@ -80,7 +80,7 @@ fn rows_3_and_4_a_named_mechanism_and_the_database_that_knows_the_user() {
             .password("pencil")
             .auth_source("the_database")
             .auth_mechanism(mechanism);
-        assert_eq!(who(code.build()), "guide3@the_database");
+        assert_eq!(who(code.build().settings()), "guide3@the_database");
     }
 }
 
@@ -89,7 +89,7 @@ fn row_6_default_database() {
     let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
     create_user(mongod, "guide6", "pencil", "admin");
     let uri = format!("mongodb://guide6:pencil@{}/default_db?authSource=admin", mongod.address());
-    assert_eq!(who(ClientOptions::parse(&uri)), "guide6@admin");
+    assert_eq!(who(Settings::parse(&uri)), "guide6@admin");
     let client = Client::with_uri_str(&uri).unwrap();
     assert_eq!(client.default_database().unwrap().name(), "default_db");
     assert!(Client::with_uri_str(mongod.uri()).unwrap().default_database().is_none());
@@ -118,7 +118,7 @@ fn row_18_tls_on() {
         for option in ["tls=true", "ssl=true"] {
             Client::with_uri_str(format!("mongodb://{address}/?{option}")).unwrap().ping().unwrap();
         }
-        let code = ClientOptions::builder().host(&address).tls(true).build().unwrap();
+        let code = ClientOptions::builder().host(&address).tls(true).build().settings().unwrap();
         Client::with_options(code).unwrap().ping().unwrap();
         return;
     }
@@ -137,10 +137,10 @@ fn row_5_mongodb_cr() {
     let host = fake_server.address();
     let user = "guide5@the_database";
     for form in ["?authSource=the_database&authMechanism=MONGODB-CR", "the_database?authMechanism=MONGODB-CR"] {
-        assert_eq!(who(ClientOptions::parse(&format!("mongodb://guide5:pencil@{host}/{form}"))), user);
+        assert_eq!(who(Settings::parse(&format!("mongodb://guide5:pencil@{host}/{form}"))), user);
     }
     let code = ClientOptions::builder().host(&host).username("guide5").password("pencil");
-    assert_eq!(who(code.auth_source("the_database").auth_mechanism("MONGODB-CR").build()), user);
+    assert_eq!(who(code.auth_source("the_database").auth_mechanism("MONGODB-CR").build().settings()), user);
 }
 
 /// PLAIN needs MongoDB Enterprise, so here the fake server asks a real directory.
@@ -155,7 +155,7 @@ fn row_11_plain() {
     let fake_server = FakeServer::builder().mechanism("PLAIN", plain::judged_by(judge(&slapd))).start();
     for options in ["", "&authSource=$external"] {
         let uri = format!("mongodb://guide%2011:pass%2Fword@{}/?&authMechanism=PLAIN{options}", fake_server.address());
-        let options = ClientOptions::parse(&uri).unwrap();
+        let options = Settings::parse(&uri).unwrap();
         assert!(options.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure));
         assert_eq!(who(Ok(options)), "guide 11@$external");
     }
@@ -175,10 +175,13 @@ fn row_11_plain() {
     let uri = format!(
         "mongodb://guide%2011:pass%2Fword@{address}/?&authMechanism=PLAIN&tls=true&tlsCertificateKeyFile={client}&tlsCAFile={ca}"
     );
-    assert_eq!(who(ClientOptions::parse(&uri)), "guide 11@$external");
+    assert_eq!(who(Settings::parse(&uri)), "guide 11@$external");
     let code =
         ClientOptions::builder().host(&address).username("guide 11").password("pass/word").auth_mechanism("PLAIN");
-    assert_eq!(who(code.tls(true).tls_certificate_key_file(&client).tls_ca_file(&ca).build()), "guide 11@$external");
+    assert_eq!(
+        who(code.tls(true).tls_certificate_key_file(&client).tls_ca_file(&ca).build().settings()),
+        "guide 11@$external"
+    );
 }
 
 #[test]
@@ -190,7 +193,7 @@ fn row_19_ca_file() {
         let uri = format!("mongodb://{address}/?tls=true&{option}={ca_file}");
         Client::with_uri_str(uri).unwrap().ping().unwrap();
     }
-    let code = ClientOptions::builder().host(&address).tls(true).tls_ca_file(&ca_file).build().unwrap();
+    let code = ClientOptions::builder().host(&address).tls(true).tls_ca_file(&ca_file).build().settings().unwrap();
     Client::with_options(code).unwrap().ping().unwrap();
 }
 
@@ -216,7 +219,7 @@ fn row_20_ocsp_off() {
     let uri = format!("mongodb://{address}/?tls=true&tlsCAFile={ca_file}");
     Client::with_uri_str(format!("{uri}&tlsDisableOCSPEndpointCheck=true")).unwrap().ping().unwrap();
     let code = ClientOptions::builder().host(&address).tls_ca_file(ca_file).tls_disable_ocsp_endpoint_check(true);
-    Client::with_options(code.build().unwrap()).unwrap().ping().unwrap();
+    Client::with_options(code.build().settings().unwrap()).unwrap().ping().unwrap();
     assert_eq!(responder.seen().len(), 0);
     Client::with_uri_str(&uri).unwrap().ping().unwrap();
     assert_eq!(responder.seen().len(), 1, "without the option it is asked");
@@ -254,7 +257,13 @@ fn row_21_crl() {
         );
     }
     for (list, fine) in [(without_it, true), (with_it, false)] {
-        let code = ClientOptions::builder().host(&address).tls_ca_file(&ca_file).tls_crl_file(list).build().unwrap();
+        let code = ClientOptions::builder()
+            .host(&address)
+            .tls_ca_file(&ca_file)
+            .tls_crl_file(list)
+            .build()
+            .settings()
+            .unwrap();
         assert_eq!(Client::with_options(code).unwrap().ping().is_ok(), fine);
     }
 }
@@ -309,7 +318,7 @@ fn rows_7_8_22_and_23_client_certificates() {
     let Some(server) = Mutual::start("localhost") else { return };
     let ([client, secret, alone, key], ca, host) = (server.own(), &server.ca, server.host());
     let code = || ClientOptions::builder().host(&host).tls(true).tls_ca_file(ca);
-    let admin = Client::with_options(code().tls_certificate_key_file(&client).build().unwrap()).unwrap();
+    let admin = Client::with_options(code().tls_certificate_key_file(&client).build().settings().unwrap()).unwrap();
     admin.database("$external").run_command(doc! { "createUser": ANN, "roles": [] }).run().unwrap();
 
     let user = percent_encode(ANN);
@@ -336,7 +345,7 @@ fn rows_7_8_22_and_23_client_certificates() {
             "mongodb://{host}/?ssl=true&ssl_certfile={secret}&ssl_pem_passphrase=pen%26cil&ssl_ca_certs={ca}&{x509}"
         ),
     ] {
-        assert_eq!(who(ClientOptions::parse(&uri)), format!("{ANN}@$external"), "{uri}");
+        assert_eq!(who(Settings::parse(&uri)), format!("{ANN}@$external"), "{uri}");
     }
     let code = || code().auth_mechanism("MONGODB-X509");
     for options in [
@@ -345,7 +354,7 @@ fn rows_7_8_22_and_23_client_certificates() {
         code().tls_certificate_key_file(&client).username(ANN),
         code().tls_certificate_key_file(std::path::Path::new(&alone)).tls_key_file(std::path::PathBuf::from(&key)),
     ] {
-        assert_eq!(who(options.build()), format!("{ANN}@$external"));
+        assert_eq!(who(options.build().settings()), format!("{ANN}@$external"));
     }
 }
 
@@ -371,7 +380,7 @@ fn rows_24_to_26_dangerous_forms() {
             let plain = Client::with_uri_str(&common).unwrap();
             assert!(matches!(plain.ping().unwrap_err().kind(), ErrorKind::Tls { .. }), "without the switch");
             for options in [builder().uri(format!("{common}&{uri}")), code.clone().uri(&common)] {
-                let outcome = Client::with_options(options.build().unwrap()).unwrap().ping();
+                let outcome = Client::with_options(options.build().settings().unwrap()).unwrap().ping();
                 assert_eq!(outcome.is_ok(), reached, "{uri} {ca}: {outcome:?}");
             }
         }

@@ -4,14 +4,20 @@ use std::time::{Duration, Instant};
 
 use mongo_blocking::Error;
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::{ClientOptions, Settings};
 use mongo_blocking_test_server::peers::NameServer;
 
-fn resolve(server: &NameServer, uri: &str) -> Result<ClientOptions, Error> {
-    ClientOptions::builder().uri(uri).name_servers([server.address().to_string()]).build().unwrap().resolve_srv()
+fn resolve(server: &NameServer, uri: &str) -> Result<Settings, Error> {
+    ClientOptions::builder()
+        .uri(uri)
+        .name_servers([server.address().to_string()])
+        .build()
+        .settings()
+        .unwrap()
+        .resolve_srv()
 }
 
-fn hosts(options: &ClientOptions) -> Vec<String> {
+fn hosts(options: &Settings) -> Vec<String> {
     let mut hosts: Vec<String> = options.hosts().iter().map(ToString::to_string).collect();
     hosts.sort();
     hosts
@@ -84,7 +90,7 @@ fn a_dead_name_server_before_a_good_one() {
     let servers = [silent.local_addr().unwrap(), nsd.address()].map(|address| address.to_string());
     let options = ClientOptions::builder().uri("mongodb+srv://cluster.example.com/").name_servers(servers);
     let began = Instant::now();
-    let options = options.build().unwrap().resolve_srv().unwrap();
+    let options = options.build().settings().unwrap().resolve_srv().unwrap();
     let took = began.elapsed();
     assert_eq!(hosts(&options), ["db1.example.com:27017"]);
     assert!((Duration::from_secs(2)..Duration::from_millis(2_400)).contains(&took), "{took:?}");

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::{ClientOptions, Settings};
 use mongo_blocking::{Client, Credential, Error, Resolver, SecurityPolicy, SrvRecord, WarningKind};
 use mongo_blocking_test_server::fake_server::FakeServer;
 
@@ -43,11 +43,11 @@ fn records(hosts: &[&str], texts: &[&str]) -> Records {
     }
 }
 
-fn resolve(uri: &str, records: &Records) -> Result<ClientOptions, Error> {
-    ClientOptions::builder().uri(uri).resolver(records.clone()).build().unwrap().resolve_srv()
+fn resolve(uri: &str, records: &Records) -> Result<Settings, Error> {
+    ClientOptions::builder().uri(uri).resolver(records.clone()).build().settings().unwrap().resolve_srv()
 }
 
-fn hosts(options: &ClientOptions) -> Vec<String> {
+fn hosts(options: &Settings) -> Vec<String> {
     options.hosts().iter().map(ToString::to_string).collect()
 }
 
@@ -124,6 +124,7 @@ fn an_allowed_suffix() {
             .resolver(elsewhere.clone())
             .srv_allowed_hosts_suffix(suffix)
             .build()
+            .settings()
     };
     let found = options(".mongodb.com").unwrap().resolve_srv().unwrap();
     assert_eq!(hosts(&found), ["cluster.mongodb.com:27017"]);
@@ -131,7 +132,7 @@ fn an_allowed_suffix() {
     for suffix in ["com", "", "a b.com"] {
         assert!(matches!(options(suffix).unwrap_err().kind(), ErrorKind::InvalidArgument { .. }), "{suffix}");
     }
-    let without_srv = ClientOptions::builder().host("h").srv_allowed_hosts_suffix("example.net").build();
+    let without_srv = ClientOptions::builder().host("h").srv_allowed_hosts_suffix("example.net").build().settings();
     assert!(without_srv.unwrap_err().message().contains("mongodb+srv only"));
 }
 
@@ -152,7 +153,7 @@ fn a_txt_record_sets_three_options_below_everything_else() {
 
     let in_code =
         ClientOptions::builder().uri("mongodb+srv://cluster.example.com/").replica_set("mine").resolver(records);
-    assert_eq!(in_code.build().unwrap().resolve_srv().unwrap().replica_set(), Some("mine"));
+    assert_eq!(in_code.build().settings().unwrap().resolve_srv().unwrap().replica_set(), Some("mine"));
 }
 
 /// Options that become a builder or a connection string again are those that were given.
@@ -162,7 +163,7 @@ fn what_dns_added_can_be_left_out_again() {
     let resolved = resolve(uri, &records(&["db1.example.com"], &["replicaSet=repl0"])).unwrap();
     assert_eq!((resolved.replica_set(), resolved.hosts().len()), (Some("repl0"), 1));
     assert_eq!(resolved.to_uri(false), uri);
-    let again = resolved.into_builder().app_name("other").build().unwrap();
+    let again = resolved.into_builder().app_name("other").build().settings().unwrap();
     assert_eq!((again.replica_set(), again.hosts().len(), again.app_name()), (None, 0, Some("other")));
     assert_eq!(again.resolve_srv().unwrap().replica_set(), Some("repl0"));
 }
@@ -239,7 +240,7 @@ fn options_stay_as_given_and_each_client_asks_anew() {
     let mut records = records(&["db.localhost"], &[]);
     records.hosts[0].port = fake_server.port();
     let uri = "mongodb+srv://localhost/?tls=false";
-    let options = ClientOptions::builder().uri(uri).resolver(Loopback(records.clone())).build().unwrap();
+    let options = ClientOptions::builder().uri(uri).resolver(Loopback(records.clone())).build().settings().unwrap();
     for asked in 1..=2 {
         let client = Client::with_options(options.clone()).unwrap();
         client.ping().unwrap();
@@ -276,7 +277,8 @@ impl Resolver for Loopback {
 fn addresses_from_code() {
     let ping = |host: &str, port: u16| {
         let loopback = Loopback(records(&[], &[]));
-        let options = ClientOptions::builder().host(format!("{host}:{port}")).resolver(loopback).build().unwrap();
+        let options =
+            ClientOptions::builder().host(format!("{host}:{port}")).resolver(loopback).build().settings().unwrap();
         Client::with_options(options).unwrap().ping()
     };
     let fake_server = FakeServer::builder().start();
@@ -300,7 +302,7 @@ fn a_resolver_that_fails_or_panics() {
     }
     let ask = |txt: fn() -> Answer<String>| {
         let options = ClientOptions::builder().uri("mongodb+srv://cluster.example.com/").resolver(Failing(txt));
-        options.build().unwrap().resolve_srv().unwrap_err()
+        options.build().settings().unwrap().resolve_srv().unwrap_err()
     };
     let error = ask(|| Err("a planted failure".into()));
     assert!(
@@ -326,7 +328,7 @@ fn a_resolver_that_never_answers_costs_the_limit() {
     }
     let (hold, held) = mpsc::channel();
     let uri = "mongodb+srv://cluster.example.com/?connectTimeoutMS=200";
-    let options = ClientOptions::builder().uri(uri).resolver(Hanging(held.into())).build().unwrap();
+    let options = ClientOptions::builder().uri(uri).resolver(Hanging(held.into())).build().settings().unwrap();
     let began = Instant::now();
     let error = Client::with_options(options).unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
@@ -347,14 +349,14 @@ fn secrets_are_judged_with_the_hosts_that_came() {
             .oidc_token_file("/no-such-file")
             .policy(SecurityPolicy::default().refuse_unprotected_secrets(true))
     };
-    let elsewhere = builder().resolver(records(&["db.localhost"], &[])).build().unwrap();
+    let elsewhere = builder().resolver(records(&["db.localhost"], &[])).build().settings().unwrap();
     let error = elsewhere.resolve_srv().unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::InvalidArgument { .. }) && error.message().contains("MONGODB-OIDC"),
         "{error}"
     );
     let policy = SecurityPolicy::default();
-    let warned = builder().policy(policy).resolver(records(&["db.localhost"], &[])).build().unwrap();
+    let warned = builder().policy(policy).resolver(records(&["db.localhost"], &[])).build().settings().unwrap();
     assert!(!warned.warnings().iter().any(|warning| warning.message().contains("MONGODB-OIDC")));
     let warned = warned.resolve_srv().unwrap();
     assert!(warned.warnings().iter().any(|warning| warning.message().contains("MONGODB-OIDC")));
@@ -362,12 +364,13 @@ fn secrets_are_judged_with_the_hosts_that_came() {
 
 #[test]
 fn options_that_exclude_each_other() {
-    let both = ClientOptions::builder().host("h").resolver(records(&[], &[])).name_servers(["127.0.0.1"]).build();
+    let both =
+        ClientOptions::builder().host("h").resolver(records(&[], &[])).name_servers(["127.0.0.1"]).build().settings();
     assert!(both.unwrap_err().message().contains("exclude one another"));
     for servers in [&[][..], &["ns.example.com"], &["127.0.0.1", "nonsense"]] {
-        let error = ClientOptions::builder().host("h").name_servers(servers).build().unwrap_err();
+        let error = ClientOptions::builder().host("h").name_servers(servers).build().settings().unwrap_err();
         assert!(error.message().contains("name_servers"), "{error}");
     }
-    let idle = ClientOptions::builder().host("h").name_servers(["127.0.0.1"]).build().unwrap();
+    let idle = ClientOptions::builder().host("h").name_servers(["127.0.0.1"]).build().settings().unwrap();
     assert!(idle.warnings().iter().any(|warning| warning.kind() == WarningKind::NoEffect));
 }

@@ -1,21 +1,21 @@
 //! What PyMongo's guides print, form by form: as a connection string and in code.
 
 use mongo_blocking::WarningKind;
-use mongo_blocking::options::{ClientOptions, percent_encode};
+use mongo_blocking::options::{ClientOptions, Settings, percent_encode};
 use mongo_blocking::{
     CanonicalizeHostName, Credential, GssapiCredential, OidcEnvironment, ScramCredential, ScramMechanism,
 };
 
 use super::{kinds, parse};
 
-fn scram(options: &ClientOptions) -> &ScramCredential {
+fn scram(options: &Settings) -> &ScramCredential {
     match options.credential() {
         Some(Credential::Scram(scram)) => scram,
         other => panic!("no SCRAM credential: {other:?}"),
     }
 }
 
-fn gssapi(options: &ClientOptions) -> &GssapiCredential {
+fn gssapi(options: &Settings) -> &GssapiCredential {
     match options.credential() {
         Some(Credential::Gssapi(gssapi)) => gssapi,
         other => panic!("no GSSAPI credential: {other:?}"),
@@ -35,9 +35,10 @@ fn row_1_escaping() {
 
 #[test]
 fn row_2_default_mechanism() {
-    for options in
-        [parse("mongodb://U:P@H/"), ClientOptions::builder().host("h").username("U").password("P").build().unwrap()]
-    {
+    for options in [
+        parse("mongodb://U:P@H/"),
+        ClientOptions::builder().host("h").username("U").password("P").build().settings().unwrap(),
+    ] {
         let scram = scram(&options);
         assert_eq!((scram.mechanism, scram.source.as_str()), (None, "admin"));
         assert_eq!((scram.username.as_str(), scram.password.expose()), ("U", "P"));
@@ -51,7 +52,7 @@ fn rows_3_and_4_scram_by_name() {
         for options in [
             parse(&format!("mongodb://U:P@example.com:27017/?authSource=the_database&authMechanism={name}")),
             parse(&format!("mongodb://U:P@example.com/the_database?authMechanism={name}")),
-            code.auth_source("the_database").auth_mechanism(name).build().unwrap(),
+            code.auth_source("the_database").auth_mechanism(name).build().settings().unwrap(),
         ] {
             assert_eq!(options.hosts()[0].to_string(), "example.com:27017");
             assert_eq!((scram(&options).mechanism, scram(&options).source.as_str()), (Some(mechanism), "the_database"));
@@ -83,7 +84,7 @@ fn row_6_default_database() {
 
 #[test]
 fn a_default_database_set_in_code_is_not_the_auth_source() {
-    let code = |uri: &str| ClientOptions::builder().uri(uri).default_database("shop").build().unwrap();
+    let code = |uri: &str| ClientOptions::builder().uri(uri).default_database("shop").build().settings().unwrap();
     for (uri, source, written) in [
         ("mongodb://U:P@h/", "admin", "mongodb://U:P@h:27017/shop?authSource=admin"),
         ("mongodb://U:P@h/people", "people", "mongodb://U:P@h:27017/shop?authSource=people"),
@@ -94,7 +95,7 @@ fn a_default_database_set_in_code_is_not_the_auth_source() {
         assert_eq!((options.default_database(), scram(&options).source.as_str()), (Some("shop"), source), "{uri}");
         assert_eq!(options.to_uri(true), written);
         assert_eq!(scram(&parse(written)).source, source);
-        let again = options.into_builder().default_database("other").build().unwrap();
+        let again = options.into_builder().default_database("other").build().settings().unwrap();
         assert_eq!(scram(&again).source, source, "{uri}");
     }
     let plain = code("mongodb://U:P@h/?authMechanism=PLAIN");
@@ -105,10 +106,10 @@ fn a_default_database_set_in_code_is_not_the_auth_source() {
 #[test]
 fn an_empty_password_is_a_password_in_code_as_in_a_connection_string() {
     let code = ClientOptions::builder().host("h").username("U").password("");
-    for options in [parse("mongodb://U:@h/"), code.clone().build().unwrap()] {
+    for options in [parse("mongodb://U:@h/"), code.clone().build().settings().unwrap()] {
         assert!(scram(&options).password.is_empty());
     }
-    let refused = code.auth_mechanism("PLAIN").build().unwrap_err();
+    let refused = code.auth_mechanism("PLAIN").build().settings().unwrap_err();
     assert!(refused.message().contains("not empty"), "{refused}");
 }
 
@@ -121,7 +122,7 @@ fn rows_7_and_8_certificate() {
         .tls_certificate_key_file("path/to/client.pem")
         .tls_certificate_key_file_password("a&b")
         .auth_mechanism("MONGODB-X509");
-    for options in [parse(uri), code.build().unwrap()] {
+    for options in [parse(uri), code.build().settings().unwrap()] {
         let tls = options.tls().unwrap();
         assert_eq!(tls.certificate_key_file.as_deref().unwrap().to_str(), Some("path/to/client.pem"));
         assert_eq!(tls.certificate_key_file_password.as_ref().unwrap().expose(), "a&b");
@@ -157,11 +158,13 @@ fn rows_9_and_10_kerberos() {
         code.clone()
             .auth_mechanism_properties("SERVICE_NAME:name,\n    CANONICALIZE_HOST_NAME:true ,\r\n SERVICE_REALM:realm")
             .build()
+            .settings()
             .unwrap(),
         code.auth_mechanism_property("service_name", "name")
             .auth_mechanism_property("CANONICALIZE_HOST_NAME", "forwardAndReverse")
             .auth_mechanism_property("SERVICE_REALM", "realm")
             .build()
+            .settings()
             .unwrap(),
     ] {
         let gssapi = gssapi(&options);
@@ -183,7 +186,7 @@ fn the_new_service_name_wins_over_the_old() {
 
 #[test]
 fn row_11_ldap() {
-    let source = |options: &ClientOptions| options.credential().unwrap().source().to_owned();
+    let source = |options: &Settings| options.credential().unwrap().source().to_owned();
     let verified = parse("mongodb://U:P@H:27017/?&authMechanism=PLAIN&tls=true");
     assert_eq!((source(&verified), kinds(&verified)), ("$external".to_owned(), vec![WarningKind::Spelling]));
     let plain = parse("mongodb://U:P@H/?authMechanism=PLAIN&authSource=$external");
@@ -202,6 +205,7 @@ fn rows_12_to_14_aws() {
         .auth_mechanism_property("AWS_SESSION_TOKEN", "TO/KEN=")
         .auth_mechanism("MONGODB-AWS")
         .build()
+        .settings()
         .unwrap();
     for (options, token) in [(keys, None), (token, Some("TO/KEN=")), (code, Some("TO/KEN="))] {
         let Some(Credential::Aws(aws)) = options.credential() else { panic!() };
@@ -229,6 +233,7 @@ fn rows_15_and_16_oidc() {
         .auth_mechanism_property("ENVIRONMENT", "gcp")
         .auth_mechanism_property("TOKEN_RESOURCE", "one,two")
         .build()
+        .settings()
         .unwrap();
     let Some(Credential::Oidc(oidc)) = gcp.credential() else { panic!() };
     assert_eq!(oidc.environment(), Some(&OidcEnvironment::Gcp { token_resource: "one,two".to_owned() }));
@@ -242,17 +247,17 @@ fn row_15_an_audience_that_is_encoded_already() {
         let builder = ClientOptions::builder().host("H").auth_mechanism("MONGODB-OIDC");
         builder.auth_mechanism_property("ENVIRONMENT", "azure").auth_mechanism_property("token_resource", resource)
     };
-    let resource = |options: &ClientOptions| match options.credential() {
+    let resource = |options: &Settings| match options.credential() {
         Some(Credential::Oidc(oidc)) => oidc.environment().unwrap().token_resource().unwrap().to_owned(),
         other => panic!("{other:?}"),
     };
-    let warned = |options: &ClientOptions| options.warnings().iter().any(|it| it.message().contains("percent-encoded"));
+    let warned = |options: &Settings| options.warnings().iter().any(|it| it.message().contains("percent-encoded"));
     for (given, meant) in [("api%3A%2F%2Fapp", "api://app"), ("a%2cb", "a,b"), ("50%25", "50%")] {
-        let options = builder(given).build().unwrap();
+        let options = builder(given).build().settings().unwrap();
         assert_eq!((resource(&options).as_str(), warned(&options)), (meant, true), "{given}");
     }
     for given in ["api://app", "one,two", "app", "api://app%2F1", "50%", "100%zz", "%ff"] {
-        let options = builder(given).build().unwrap();
+        let options = builder(given).build().settings().unwrap();
         assert_eq!((resource(&options).as_str(), warned(&options)), (given, false));
     }
     let uri = parse(
@@ -283,14 +288,14 @@ fn rows_18_to_23_tls() {
         ),
         ("tls=true&tlsDisableOCSPEndpointCheck=true", ClientOptions::builder().tls_disable_ocsp_endpoint_check(true)),
     ] {
-        let (uri, code) = (parse(&format!("mongodb://H/?{uri}")), code.host("H").build().unwrap());
+        let (uri, code) = (parse(&format!("mongodb://H/?{uri}")), code.host("H").build().settings().unwrap());
         let (one, other) = (uri.tls().unwrap(), code.tls().unwrap());
         assert_eq!(path(&one.ca_file), path(&other.ca_file));
         assert_eq!(path(&one.crl_file), path(&other.crl_file));
         assert_eq!(path(&one.certificate_key_file), path(&other.certificate_key_file));
         assert_eq!(path(&one.key_file), path(&other.key_file));
         assert_eq!(one.disable_ocsp_endpoint_check, other.disable_ocsp_endpoint_check);
-        let password = |tls: &mongo_blocking::options::TlsOptions| {
+        let password = |tls: &mongo_blocking::options::TlsSettings| {
             tls.certificate_key_file_password.as_ref().map(|password| password.expose().to_owned())
         };
         assert_eq!(password(one), password(other));
@@ -299,11 +304,11 @@ fn rows_18_to_23_tls() {
 
 #[test]
 fn rows_24_to_26_dangerous() {
-    let flags = |options: &ClientOptions| {
+    let flags = |options: &Settings| {
         let tls = options.tls().unwrap();
         (tls.danger_insecure, tls.danger_allow_invalid_certificates, tls.danger_allow_invalid_hostnames)
     };
-    let code = ClientOptions::builder().danger_tls_insecure(true).build().unwrap();
+    let code = ClientOptions::builder().danger_tls_insecure(true).build().settings().unwrap();
     for (options, expected) in [
         (parse("mongodb://H/?tls=true&tlsInsecure=true"), (Some(true), None, None)),
         (code, (Some(true), None, None)),

@@ -2,7 +2,7 @@
 
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::{
-    ClientOptions, ClientOptionsBuilder, ReadConcern, ReadPreference, ReadPreferenceOptions, WriteConcern,
+    ClientOptions, ClientOptionsBuilder, ReadConcern, ReadPreference, ReadPreferenceOptions, Settings, WriteConcern,
 };
 use mongo_blocking::{Client, Error, WarningKind};
 use std::time::Duration;
@@ -106,7 +106,7 @@ fn an_invalid_value_set_in_code_is_an_error() {
         builder().tls_ca_file(""),
     ] {
         let shown = format!("{builder:?}");
-        let error = builder.build().err().unwrap_or_else(|| panic!("accepted: {shown}"));
+        let error = builder.build().settings().err().unwrap_or_else(|| panic!("accepted: {shown}"));
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }));
     }
 }
@@ -144,11 +144,12 @@ fn switches_of_tls_that_exclude_one_another() {
                     first.1(uri(&second_text), on),
                     second.1(code(), also_on),
                 ] {
-                    let error = options.build().err().unwrap_or_else(|| panic!("{first_text} {second_text}"));
+                    let error =
+                        options.build().settings().err().unwrap_or_else(|| panic!("{first_text} {second_text}"));
                     assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error}");
                     assert!(error.message().contains(first.0) && error.message().contains(second.0), "{error}");
                 }
-                assert!(code().build().is_ok() && uri(&second_text).build().is_ok());
+                assert!(code().build().settings().is_ok() && uri(&second_text).build().settings().is_ok());
             }
         }
     }
@@ -203,7 +204,7 @@ fn unsupported_options_are_refused_by_name() {
     ] {
         assert!(parse(&format!("mongodb://h/?{fine}")).check_supported().is_ok(), "{fine}");
     }
-    let code = ClientOptions::builder().auto_encryption(mongo_blocking::bson::doc! {}).build().unwrap();
+    let code = ClientOptions::builder().auto_encryption(mongo_blocking::bson::doc! {}).build().settings().unwrap();
     assert!(code.check_supported().unwrap_err().message().contains("autoEncryption"));
 }
 
@@ -212,8 +213,8 @@ fn the_policy_refuses_weak_mechanisms() {
     let policy = mongo_blocking::SecurityPolicy::default().refuse_weak_mechanisms(true);
     for name in ["SCRAM-SHA-1", "MONGODB-CR"] {
         let builder = ClientOptions::builder().username("u").password("p").auth_mechanism(name);
-        assert!(builder.clone().build().is_ok());
-        assert!(builder.policy(policy.clone()).build().unwrap_err().message().contains("policy"));
+        assert!(builder.clone().build().settings().is_ok());
+        assert!(builder.policy(policy.clone()).build().settings().unwrap_err().message().contains("policy"));
     }
 }
 
@@ -222,7 +223,7 @@ fn the_policy_refuses_weak_mechanisms() {
 fn invalid_kerberos_names_are_refused() {
     let refused = |credentials: &str, properties: &str, word: &str| {
         let uri = format!("mongodb://{credentials}@h/?authMechanism=GSSAPI&authMechanismProperties={properties}");
-        let error = ClientOptions::parse(&uri).err().unwrap_or_else(|| panic!("{uri} was taken"));
+        let error = Settings::parse(&uri).err().unwrap_or_else(|| panic!("{uri} was taken"));
         assert!(
             matches!(error.kind(), ErrorKind::InvalidArgument { .. }) && error.message().contains(word),
             "{uri}: {error}"
@@ -242,7 +243,7 @@ fn invalid_kerberos_names_are_refused() {
     refused("ann", "AWS_SESSION_TOKEN:t", "AWS_SESSION_TOKEN");
     for (cache, keytab) in [("a\0b", "k"), ("c", "a\0b")] {
         let options = ClientOptions::builder().host("h").username("ann").auth_mechanism("GSSAPI");
-        let error = options.gssapi_credential_cache(cache).gssapi_client_keytab(keytab).build().unwrap_err();
+        let error = options.gssapi_credential_cache(cache).gssapi_client_keytab(keytab).build().settings().unwrap_err();
         assert!(error.message().contains("must be a non-empty path"), "{error}");
     }
 }
@@ -308,7 +309,7 @@ fn a_switch_for_tls_that_is_mistyped_turns_tls_on() {
         assert!(warned, "{option}: {:?}", options.warnings());
         let again = parse(&options.to_uri(false));
         assert!(again.tls().is_some(), "{option}: written without TLS: {}", options.to_uri(false));
-        let later = options.clone().into_builder().app_name("x").build().unwrap();
+        let later = options.clone().into_builder().app_name("x").build().settings().unwrap();
         assert!(later.tls().is_some(), "{option}");
         for off in ["tls=false", "ssl=false"] {
             for both in [format!("{off}&{option}"), format!("{option}&{off}")] {
@@ -345,7 +346,7 @@ fn a_switch_for_tls_given_twice_must_say_the_same() {
 /// Certificates given in code turn TLS on, and so does what is written of such options.
 #[test]
 fn tls_that_code_asks_for_is_written() {
-    let code = ClientOptions::builder().host("h").tls_ca_pem("x").build().unwrap();
+    let code = ClientOptions::builder().host("h").tls_ca_pem("x").build().settings().unwrap();
     assert_eq!(code.to_uri(false), "mongodb://h:27017/?tls=true");
     let password = parse("mongodb://h/?tlsCertificateKeyFilePassword=pencil");
     assert_eq!(password.to_uri(false), "mongodb://h:27017/?tls=true");
@@ -395,7 +396,7 @@ fn what_is_pasted_wrongly_is_named() {
         assert!(error.message().contains(message) && error.message().contains("(byte "), "{uri}: {error}");
         assert!(error.hint().is_some(), "{uri}: {error}");
     }
-    assert!(ClientOptions::builder().host("h:").build().is_err());
+    assert!(ClientOptions::builder().host("h:").build().settings().is_err());
 }
 
 /// A certificate has the ASCII form of a name only; without TLS the system may know the name.

@@ -1,6 +1,6 @@
 //! Parse, write, parse again: equal. And whatever the bytes: no panic.
 
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::{ClientOptions, Settings};
 
 use super::parse;
 
@@ -94,7 +94,7 @@ fn random_uri(bytes: &mut Bytes) -> String {
 }
 
 /// All that can be seen of options, but for the warnings: those are about the first spelling.
-fn seen(options: &ClientOptions) -> String {
+fn seen(options: &Settings) -> String {
     let shown = format!("{options:?}");
     let (fields, _) = shown.split_once(", warnings: ").expect("the warnings");
     fields.to_owned()
@@ -106,12 +106,12 @@ fn parse_write_parse_is_equal() {
     let mut valid = 0;
     for _ in 0..20_000 {
         let uri = random_uri(&mut bytes);
-        let Ok(first) = ClientOptions::parse(&uri) else { continue };
+        let Ok(first) = Settings::parse(&uri) else { continue };
         let written = first.to_uri(true);
-        let second = ClientOptions::parse(&written).unwrap_or_else(|error| panic!("{uri}\n{written}\n{error}"));
+        let second = Settings::parse(&written).unwrap_or_else(|error| panic!("{uri}\n{written}\n{error}"));
         assert_eq!(second.to_uri(true), written, "{uri}");
         assert_eq!(seen(&first), seen(&second), "{uri}\n{written}");
-        let secret = |options: &ClientOptions| {
+        let secret = |options: &Settings| {
             options
                 .credential()
                 .and_then(|credential| credential.password())
@@ -137,7 +137,7 @@ fn whatever_the_bytes_no_panic() {
             }
             uri.insert_str(at, bytes.one(&signs));
         }
-        let _ = ClientOptions::parse(&uri);
+        let _ = Settings::parse(&uri);
         let _ = mongo_blocking::uri::ConnectionString::parse(uri.get(bytes.below(12)..).unwrap_or_default());
     }
 }
@@ -168,6 +168,7 @@ fn options_without_a_uri_form_are_left_out() {
         .auth_mechanism_property("SERVICE_NAME", "a,b")
         .auth_mechanism_property("SERVICE_REALM", "R")
         .build()
+        .settings()
         .unwrap();
     assert_eq!(
         options.to_uri(true),

@@ -1,6 +1,6 @@
 //! No secret in errors, warnings and Debug, however badly a connection string is escaped.
 
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::{ClientOptions, Settings};
 use mongo_blocking::uri::ConnectionString;
 
 /// Whole passwords, and passwords whose pieces land in other places when they are not percent-encoded.
@@ -65,7 +65,7 @@ fn no_secret_shows() {
             let uri = place.replace("SECRET", secret);
             // A user name is no secret; here it stands for a password that was put in the wrong place.
             let named = place.contains("//SECRET");
-            let shown = match ClientOptions::parse(&uri) {
+            let shown = match Settings::parse(&uri) {
                 Ok(options) if named => format!("{:?}", options.warnings()),
                 Ok(options) => format!("{options:?} {:?} {:?}", options.warnings(), options.check_supported()),
                 Err(error) => format!("{error} {error:?}"),
@@ -94,7 +94,7 @@ fn no_secret_set_in_code_is_printed() {
         .auth_mechanism_property("AWS_SESSION_TOKEN", "hunter2")
         .auto_encryption(mongo_blocking::bson::doc! { "key": "hunter2" });
     assert!(!format!("{builder:?}").contains("hunter2"));
-    let options = builder.build().unwrap();
+    let options = builder.build().settings().unwrap();
     assert!(!format!("{options:?}").contains("hunter2"));
     assert!(!options.to_uri(false).contains("hunter2"));
     assert!(options.to_uri(true).contains("hunter2"));

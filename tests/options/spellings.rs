@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mongo_blocking::options::{ClientOptions, ReadConcern, ReadPreferenceMode, WriteConcern};
+use mongo_blocking::options::{ClientOptions, ReadConcern, ReadPreferenceMode, Settings, WriteConcern};
 use mongo_blocking::{Credential, WarningKind};
 
 use super::{kinds, parse, refused};
@@ -60,7 +60,8 @@ fn the_default_mechanism_is_negotiated() {
     assert_eq!(kinds(&options), [WarningKind::Spelling]);
     let nobody = parse("mongodb://localhost:27017/?authMechanism=DEFAULT");
     assert!(nobody.credential().is_none());
-    let code = ClientOptions::builder().username("u").password("p").auth_mechanism("DEFAULT").build().unwrap();
+    let code =
+        ClientOptions::builder().username("u").password("p").auth_mechanism("DEFAULT").build().settings().unwrap();
     assert_eq!((code.credential().unwrap().mechanism(), kinds(&code)), (None, vec![WarningKind::Spelling]));
 }
 
@@ -75,7 +76,8 @@ fn a_plus_stays_a_plus() {
 #[test]
 fn an_at_sign_alone_waits_for_code() {
     assert!(refused("mongodb://@h").message().contains("user name"));
-    let options = ClientOptions::builder().username("ann").uri("mongodb://@h/shop").password("p").build().unwrap();
+    let options =
+        ClientOptions::builder().username("ann").uri("mongodb://@h/shop").password("p").build().settings().unwrap();
     assert!(matches!(options.credential(), Some(Credential::Scram(scram)) if scram.source == "shop"));
 }
 
@@ -89,6 +91,7 @@ fn code_wins_over_the_connection_string() {
         .host("other")
         .uri(uri)
         .build()
+        .settings()
         .unwrap();
     assert_eq!(options.connect_timeout(), Duration::from_millis(1));
     assert_eq!(options.app_name(), Some("uri"));
@@ -96,7 +99,12 @@ fn code_wins_over_the_connection_string() {
     assert_eq!(options.write_concern(), Some(&WriteConcern::majority().with_journal(true)));
     assert_eq!(options.hosts().len(), 1);
     assert_eq!(options.hosts()[0].to_string(), "other:27017");
-    let again = options.into_builder().read_concern(ReadConcern::majority()).uri("mongodb://h2/?appName=later").build();
+    let again = options
+        .into_builder()
+        .read_concern(ReadConcern::majority())
+        .uri("mongodb://h2/?appName=later")
+        .build()
+        .settings();
     let again = again.unwrap();
     assert_eq!((again.app_name(), again.hosts()[0].to_string().as_str()), (Some("uri"), "other:27017"));
     assert_eq!(again.read_preference().mode(), ReadPreferenceMode::Nearest);
@@ -105,8 +113,8 @@ fn code_wins_over_the_connection_string() {
 
 #[test]
 fn hosts_in_code() {
-    let hosts = |options: ClientOptions| options.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    let build = |builder: mongo_blocking::options::ClientOptionsBuilder| hosts(builder.build().unwrap());
+    let hosts = |options: Settings| options.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let build = |builder: mongo_blocking::options::ClientOptionsBuilder| hosts(builder.build().settings().unwrap());
     assert_eq!(build(ClientOptions::builder()), "localhost:27017");
     assert_eq!(build(ClientOptions::builder().host("EXAMPLE.com").host("[::1]:5")), "example.com:27017 [::1]:5");
     assert_eq!(
@@ -114,7 +122,7 @@ fn hosts_in_code() {
         "a:1 b:27017 /tmp/mongodb-27017.sock"
     );
     for bad in ["", "a:b:c", "a:0", "a b", "mongodb://a", "/tmp/file", "[::1", "[x]", "a:99999"] {
-        assert!(ClientOptions::builder().host(bad).build().is_err(), "{bad}");
+        assert!(ClientOptions::builder().host(bad).build().settings().is_err(), "{bad}");
     }
 }
 

@@ -17,8 +17,7 @@ const ELECTION: Duration = Duration::from_secs(60);
 
 /// The address of the server that answers a read with this preference.
 fn answered_by(client: &Client, preference: &str) -> String {
-    let uri_preference =
-        mongo_blocking::options::ClientOptions::parse(&format!("mongodb://h/?readPreference={preference}"));
+    let uri_preference = mongo_blocking::options::Settings::parse(&format!("mongodb://h/?readPreference={preference}"));
     let criteria = uri_preference.unwrap().read_preference().clone();
     let hello = client.database("admin").run_command(doc! { "hello": 1 }).selection_criteria(criteria).run().unwrap();
     hello.get_str("me").unwrap().to_owned()
@@ -130,7 +129,7 @@ fn discovery_is_told_in_order() {
         let events = events.clone();
         EventHandler::new(move |event: &SdamEvent| events.lock().unwrap().push(event.clone()))
     };
-    let options = ClientOptions::builder().uri(set.uri()).sdam_event_handler(handler).build().unwrap();
+    let options = ClientOptions::builder().uri(set.uri()).sdam_event_handler(handler).build().settings().unwrap();
     let client = Client::with_options(options).unwrap();
     client.ping().unwrap();
     client.close();

@@ -153,7 +153,7 @@ fn a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(used_within:
         }
     };
     let options = ClientOptions::builder().host(peer.address()).auth_mechanism("MONGODB-OIDC").max_pool_size(1);
-    let client = Client::with_options(options.oidc_callback(callback).build().unwrap()).unwrap();
+    let client = Client::with_options(options.oidc_callback(callback).build().settings().unwrap()).unwrap();
     within.set(client.clone()).unwrap();
     let first = catch_unwind(AssertUnwindSafe(|| client.ping()));
     let child = child.load(Ordering::SeqCst);

@@ -119,6 +119,7 @@ fn a_slow_command_is_left_alone() {
             }
         }))
         .build()
+        .settings()
         .unwrap();
     let client = Client::with_options(options).unwrap();
     let began = Instant::now();

@@ -18,7 +18,7 @@ fn the_life_of_a_pool() {
         let text = format!("{event:?}");
         kept.lock().unwrap().push(text.split('(').next().unwrap_or_default().to_owned());
     });
-    let options = ClientOptions::builder().uri(server.uri()).cmap_event_handler(handler).build().unwrap();
+    let options = ClientOptions::builder().uri(server.uri()).cmap_event_handler(handler).build().settings().unwrap();
     let client = Client::with_options(options).unwrap();
     for _ in 0..2 {
         client.database("admin").run_command(doc! { "ping": 1 }).run().unwrap();

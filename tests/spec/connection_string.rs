@@ -1,6 +1,6 @@
 //! Connection String: each part of a connection string, and what is none.
 
-use mongo_blocking::options::{ClientOptions, ServerAddress};
+use mongo_blocking::options::{ClientOptions, ServerAddress, Settings};
 use mongo_blocking::uri::ConnectionString;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub fn run(report: &mut Report) {
 fn judge(case: &Value) -> Result<(), String> {
     let uri = case["uri"].as_str().expect("a case has a URI");
     let valid = case["valid"].as_bool().expect("a case is valid or not");
-    let options = ClientOptions::parse(uri);
+    let options = Settings::parse(uri);
     if !valid {
         return match options {
             Err(_) => Ok(()),
@@ -38,7 +38,7 @@ fn judge(case: &Value) -> Result<(), String> {
         Err(error)
             if parts.username().is_some() && parts.password().is_none() && error.message().contains("password") =>
         {
-            let options = ClientOptions::builder().uri(uri).password("in code").build();
+            let options = ClientOptions::builder().uri(uri).password("in code").build().settings();
             same_warning(case, &options.map_err(|error| error.to_string())?)
         }
         Err(error) => Err(error.to_string()),

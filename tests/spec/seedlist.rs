@@ -2,7 +2,7 @@
 //! specification's own README lists for these cases.
 
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::{ClientOptions, Settings};
 use mongo_blocking::{Credential, Error};
 use mongo_blocking_test_server::peers::NameServer;
 use mongo_blocking_test_server::report::{Part, Report, Skip};
@@ -71,8 +71,8 @@ fn judge(case: &Value, nsd: &NameServer) -> Result<(), String> {
     Ok(())
 }
 
-fn resolve(uri: &str, nsd: &NameServer) -> Result<ClientOptions, Error> {
-    ClientOptions::builder().uri(uri).name_servers([nsd.address().to_string()]).build()?.resolve_srv()
+fn resolve(uri: &str, nsd: &NameServer) -> Result<Settings, Error> {
+    ClientOptions::builder().uri(uri).name_servers([nsd.address().to_string()]).build().settings()?.resolve_srv()
 }
 
 /// The records of `source/initial-dns-seedlist-discovery/tests/README.md`, and the second host of test22, which one of the files

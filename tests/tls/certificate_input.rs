@@ -29,7 +29,7 @@ fn openssl(folder: &Scratch, arguments: &[&str]) -> Vec<u8> {
 }
 
 fn refused(options: ClientOptionsBuilder) -> Error {
-    Client::with_options(options.host("h").build().unwrap()).unwrap_err()
+    Client::with_options(options.host("h").build().settings().unwrap()).unwrap_err()
 }
 
 /// Ways in which the line breaks of a PEM text get lost: in a variable of the environment, in YAML, in a form.
@@ -60,7 +60,7 @@ fn pem_with_lost_line_breaks_is_repaired() {
         let (ca, own) = (write(&folder, "ca.pem", &ca), write(&folder, "own.pem", &own));
         let as_files = ClientOptions::builder().tls_ca_file(ca).tls_certificate_key_file(own);
         for options in [in_code, as_files] {
-            let client = Client::with_options(options.host(&host).build().unwrap());
+            let client = Client::with_options(options.host(&host).build().settings().unwrap());
             client.and_then(|client| client.ping()).unwrap_or_else(|error| panic!("{how}: {error}"));
         }
     }
@@ -80,7 +80,7 @@ fn pem_with_unrecoverable_line_breaks_is_an_error() {
     assert!(encrypted.contains("DEK-Info"), "{encrypted}");
     for (how, key) in without_line_breaks(&encrypted) {
         let identity = ClientOptions::builder().tls_identity_pem(&own.certificate, &key, Some("pencil".into()));
-        let made = Client::with_options(identity.host("h").build().unwrap());
+        let made = Client::with_options(identity.host("h").build().settings().unwrap());
         if how == "one line" || how == "no separator at all" {
             let error = made.map(drop).unwrap_err();
             assert!(error.message().contains("line breaks were lost"), "{how}: {error}");
@@ -100,7 +100,7 @@ fn from_memory() {
     let Some(mongod) = Mongod::start("6.0", &[&args[..], &mechanisms[..]].concat()) else { return };
     let ann = authority.issue(CertPurpose::Client, "ann");
     let trusting = || ClientOptions::builder().host(format!("localhost:{}", mongod.port())).tls_ca_pem(authority.pem());
-    let admin = trusting().tls_identity_pem(&ann.certificate, &ann.key, None).build().unwrap();
+    let admin = trusting().tls_identity_pem(&ann.certificate, &ann.key, None).build().settings().unwrap();
     let create = doc! { "createUser": ANN, "roles": [] };
     Client::with_options(admin).unwrap().database("$external").run_command(create).run().unwrap();
 
@@ -118,11 +118,11 @@ fn from_memory() {
         ("PKCS#12 after all", trusting().tls_identity_pem("x", "y", None).tls_identity_pkcs12(&bundle, "pen&cil")),
     ];
     for (name, options) in cases {
-        let options = options.auth_mechanism("MONGODB-X509").build().unwrap();
+        let options = options.auth_mechanism("MONGODB-X509").build().settings().unwrap();
         let shown = format!("{options:?}");
         assert!(!shown.contains("pen&cil") && !shown.contains("PRIVATE KEY"), "{shown}");
         // As a builder again they still hold it all.
-        let client = Client::with_options(options.into_builder().app_name("again").build().unwrap());
+        let client = Client::with_options(options.into_builder().app_name("again").build().settings().unwrap());
         if NATIVE && name == "an encrypted key" {
             assert!(matches!(client.unwrap_err().kind(), ErrorKind::NotSupported { .. }));
             continue;
@@ -148,11 +148,11 @@ fn memory_and_files_exclude_one_another() {
         (ClientOptions::builder().tls_ca_pem("x").uri("mongodb://h/?tls=false"), ["tls is false", "CA certificates"]),
     ];
     for (options, words) in cases {
-        let error = options.build().unwrap_err();
+        let error = options.build().settings().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error:?}");
         assert!(words.iter().all(|word| error.message().contains(word)), "{words:?}: {error}");
     }
-    assert!(pem().build().unwrap().tls().is_some(), "TLS is on where material is given");
+    assert!(pem().build().settings().unwrap().tls().is_some(), "TLS is on where material is given");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn a_password_that_is_not_needed_is_warned_of() {
         .tls_ca_pem(authority.pem())
         .tls_certificate_key_file(own)
         .tls_certificate_key_file_password("pencil");
-    let client = Client::with_options(options.build().unwrap()).unwrap();
+    let client = Client::with_options(options.build().settings().unwrap()).unwrap();
     client.ping().unwrap();
     assert_eq!(fake_server.client_names(), ["ann"]);
     let warning = client.warnings().iter().find(|warning| warning.kind() == WarningKind::NoEffect).unwrap();

@@ -102,6 +102,7 @@ fn logins_by_certificate() {
             .tls_certificate_key_file(&ann)
             .auth_mechanism("MONGODB-X509")
             .build()
+            .settings()
             .unwrap();
         Client::with_options(code).unwrap().ping().unwrap();
 

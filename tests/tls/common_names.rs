@@ -16,7 +16,7 @@ fn ping(authority: &Authority, issued: &Issued, common_names: Option<bool>) -> R
         Some(allow) => options.danger_tls_allow_common_names(allow),
         None => options,
     };
-    let client = Client::with_options(options.build()?)?;
+    let client = Client::with_options(options.build())?;
     client.ping()?;
     Ok(client)
 }

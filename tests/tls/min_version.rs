@@ -20,7 +20,7 @@ fn ping(port: &str, ca: &str, oldest: Option<TlsVersion>) -> Result<Vec<WarningK
         Some(version) => builder.min_tls_version(version),
         None => builder,
     };
-    let client = Client::with_options(options.build().unwrap())?;
+    let client = Client::with_options(options.build().settings().unwrap())?;
     client.ping()?;
     Ok(client.warnings().iter().map(|warning| warning.kind()).collect())
 }
@@ -92,8 +92,8 @@ fn tls_1_3_and_nothing_older() {
 #[test]
 fn it_asks_for_tls() {
     let builder = || ClientOptions::builder().host("localhost").min_tls_version(TlsVersion::V1_3);
-    assert_eq!(builder().build().unwrap().tls().unwrap().min_version, Some(TlsVersion::V1_3));
-    let error = builder().tls(false).build().unwrap_err();
+    assert_eq!(builder().build().settings().unwrap().tls().unwrap().min_version, Some(TlsVersion::V1_3));
+    let error = builder().tls(false).build().settings().unwrap_err();
     assert!(error.message().contains("tls is false"), "{error}");
 }
 

@@ -87,7 +87,7 @@ fn every_way_to_be_asked(folder: &Path) {
     let wrong = |name: &str| own(name).tls_certificate_key_file_password("inkwell");
     let bundle = fs::read(path("own.p12")).unwrap();
     let refuse = |what: &str, options: ClientOptionsBuilder, words: &str| {
-        let error = Client::with_options(options.host("h").build().unwrap()).unwrap_err();
+        let error = Client::with_options(options.host("h").build().settings().unwrap()).unwrap_err();
         assert_eq!(error.stage(), Stage::Options, "{what}: {error:?}");
         let unsupported = NATIVE && matches!(error.kind(), ErrorKind::NotSupported { .. });
         assert!(unsupported || error.message().contains(words), "{what}: {error}");

@@ -126,6 +126,7 @@ fn one_by_one(uri: &str, command: &Document, count: usize) -> (Vec<Document>, Ve
         .max_idle_time(Duration::from_millis(1))
         .command_event_handler(handler)
         .build()
+        .settings()
         .unwrap();
     let client = Client::with_options(options).unwrap();
     let mut replies = Vec::new();

@@ -79,7 +79,7 @@ fn client(uri: &str, warnings: &Arc<Mutex<Vec<Warning>>>) -> Client {
     let warnings = warnings.clone();
     let handler = EventHandler::new(move |warning: &Warning| warnings.lock().unwrap().push(warning.clone()));
     let options = ClientOptions::builder().uri(uri).warning_handler(handler);
-    Client::with_options(options.build().unwrap()).unwrap()
+    Client::with_options(options.build().settings().unwrap()).unwrap()
 }
 
 #[test]

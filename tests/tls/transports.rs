@@ -68,7 +68,7 @@ fn facts(uri: String) -> Option<TlsInfo> {
             *of_handler.lock().unwrap() = event.connection.tls.as_deref().cloned();
         }
     });
-    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
+    let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().settings().unwrap();
     Client::with_options(options).unwrap().ping().unwrap();
     let seen = seen.lock().unwrap();
     seen.clone()

@@ -29,11 +29,11 @@ fn trusted(pem: &str, arguments: &[&str]) -> String {
 fn ping(issued: &Issued, ca: &str) -> Result<(), Error> {
     let server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let host = format!("localhost:{}", server.port());
-    let in_code = Client::with_options(ClientOptions::builder().host(&host).tls_ca_pem(ca).build()?)?.ping();
+    let in_code = Client::with_options(ClientOptions::builder().host(&host).tls_ca_pem(ca).build().settings()?)?.ping();
     let folder = Scratch::new("trusted");
     let path = folder.path().join("ca.pem");
     fs::write(&path, ca).unwrap();
-    let as_file = Client::with_options(ClientOptions::builder().host(&host).tls_ca_file(&path).build()?)?.ping();
+    let as_file = Client::with_options(ClientOptions::builder().host(&host).tls_ca_file(&path).build())?.ping();
     assert_eq!(in_code.is_ok(), as_file.is_ok(), "{in_code:?}, {as_file:?}");
     as_file
 }
@@ -121,7 +121,7 @@ fn damaged_settings_are_an_error() {
         "-----BEGIN TRUSTED CERTIFICATE-----\n{}\n-----END TRUSTED CERTIFICATE-----\n",
         &content[..content.len() - 4]
     );
-    let options = ClientOptions::builder().host("localhost").tls_ca_pem(pem).build().unwrap();
+    let options = ClientOptions::builder().host("localhost").tls_ca_pem(pem).build().settings().unwrap();
     let error = Client::with_options(options).map(drop).unwrap_err();
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert!(NATIVE || cause.contains("trust settings"), "{error}: {cause}");
@@ -133,7 +133,8 @@ fn a_client_certificate_with_trust_settings() {
     let root = Authority::new();
     let own = root.issue(CertPurpose::Client, "ann");
     let both = format!("{}{}", trusted(&own.certificate, &["-addtrust", "clientAuth"]), own.key);
-    let options = ClientOptions::builder().host("localhost").tls_identity_pem(&both, &both, None).build().unwrap();
+    let options =
+        ClientOptions::builder().host("localhost").tls_identity_pem(&both, &both, None).build().settings().unwrap();
     let made = Client::with_options(options);
     assert_eq!(made.is_ok(), !NATIVE, "{:?}", made.err());
 }

@@ -14,7 +14,7 @@ use crate::system::{RealSystem, System};
 
 /// The context of a client with no more than defaults.
 pub(crate) fn context() -> AuthContext {
-    let options = ClientOptions::builder().host("localhost").build().unwrap();
+    let options = ClientOptions::builder().host("localhost").build().settings().unwrap();
     let system: Arc<dyn System> = Arc::new(RealSystem);
     AuthContext::new(&options, &system).unwrap()
 }

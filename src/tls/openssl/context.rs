@@ -14,7 +14,7 @@ use super::roots;
 use super::sessions::Sessions;
 use super::trust_settings::{self, TrustSettings};
 use crate::error::Result;
-use crate::options::{TlsOptions, TlsVersion};
+use crate::options::{TlsSettings, TlsVersion};
 use crate::system::System;
 use crate::tls::failure::set_up_failed;
 use crate::tls::files::Files;
@@ -24,7 +24,7 @@ use crate::warning::Warnings;
 pub(super) fn new_context(
     store: Option<X509Store>,
     own: Option<&ClientIdentity>,
-    options: &TlsOptions,
+    options: &TlsSettings,
 ) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
     builder.set_min_proto_version(Some(version(options.oldest_version())))?;
@@ -74,7 +74,7 @@ pub(super) struct Store {
 
 /// Reads what the options name.
 pub(super) fn new_store(
-    options: &TlsOptions,
+    options: &TlsSettings,
     files: &Files,
     system: &dyn System,
     warnings: &mut Warnings,

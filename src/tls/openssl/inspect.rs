@@ -10,13 +10,13 @@ use ::openssl::x509::{CrlStatus, X509};
 use super::context;
 use super::revocation::{crl, says_revoked};
 use crate::error::Result;
-use crate::options::TlsOptions;
+use crate::options::TlsSettings;
 use crate::system::RealSystem;
 use crate::tls::files::Files;
 use crate::warning::Warnings;
 
 /// The certificates, DER, that the authorities of these options reject for servers.
-pub(crate) fn rejected_authorities(options: &TlsOptions) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn rejected_authorities(options: &TlsSettings) -> Result<Vec<Vec<u8>>> {
     let store = context::new_store(options, &Files::default(), &RealSystem, &mut Warnings::default())?;
     Ok(store.trust_settings.rejected().to_vec())
 }

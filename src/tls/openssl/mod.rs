@@ -33,7 +33,7 @@ use trust_settings::TrustSettings;
 use crate::certificate::PresentedCertificate;
 use crate::error::Result;
 use crate::event::{Revocation, TlsInfo};
-use crate::options::TlsOptions;
+use crate::options::TlsSettings;
 use crate::system::System;
 use crate::tls::connector::SharedParts;
 use crate::tls::failure::{Failure, set_up_failed};
@@ -71,7 +71,7 @@ impl Context {
     /// Validates the options and the files that they name. The cache belongs to the client, which may have several contexts in
     /// turn.
     pub(super) fn new(
-        options: &TlsOptions,
+        options: &TlsSettings,
         files: &Files,
         shared: &SharedParts,
         warnings: &mut Warnings,

@@ -14,7 +14,7 @@ use ::openssl::x509::X509;
 use ::openssl::x509::store::X509Lookup;
 use ::openssl::x509::store::X509StoreBuilder;
 
-use crate::options::TlsOptions;
+use crate::options::TlsSettings;
 use crate::system::System;
 use crate::tls::files::MAX_FILE_BYTES;
 use crate::tls::pem;
@@ -28,7 +28,7 @@ pub(super) enum Trust {
 }
 
 impl Trust {
-    pub(super) fn new(options: &TlsOptions, authorities: Vec<X509>, system: &dyn System) -> Trust {
+    pub(super) fn new(options: &TlsSettings, authorities: Vec<X509>, system: &dyn System) -> Trust {
         if options.ca_pem.is_some() {
             let what = "an authority given in code".to_owned();
             return Trust::Given { what, option: "tls_ca_pem", authorities };

@@ -73,7 +73,7 @@ fn a_session_does_not_outlive_the_certificate() {
     }
 }
 
-fn context(options: &TlsOptions) -> Context {
+fn context(options: &TlsSettings) -> Context {
     let (files, _) = Files::read(options, &RealSystem).unwrap();
     let shared =
         SharedParts { system: RealSystem::shared(), warning_sink: WarningSink::default(), ocsp_cache: Arc::default() };

@@ -12,7 +12,7 @@ use super::{Verdict, check_keys, documents, equal, number, optional, run_folder}
 use crate::description::ServerDescription;
 use crate::error::{Error, Kind, Stage, command_error};
 use crate::event::sdam::{SdamEvent, ServerInfo, TopologyDescription as PublicDescription};
-use crate::options::ClientOptions;
+use crate::options::Settings;
 use crate::topology::description::{TopologyChange, TopologyDescription};
 use crate::topology::transition::{self, InitialTopology, OperationFailure, Outcome, PoolAction, Update};
 use crate::uri::ServerAddress;
@@ -58,7 +58,7 @@ struct Client {
 pub(super) fn run(fixture: &Document) -> Verdict {
     check_keys(fixture, &["description", "uri", "phases"])?;
     let uri = fixture.get_str("uri").map_err(|error| error.to_string())?;
-    let options = ClientOptions::parse(uri).map_err(|error| error.to_string())?;
+    let options = Settings::parse(uri).map_err(|error| error.to_string())?;
     let mut client = Client {
         description: Arc::new(TopologyDescription::empty(ObjectId::new())),
         generations: BTreeMap::new(),

@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType};
 use crate::error::{Error, ErrorKind, Kind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::locks::lock;
-use crate::options::{ClientOptions, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress};
+use crate::options::{ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress, Settings};
 use crate::system::RealSystem;
 use crate::topology::inline::{Selected, select};
 use crate::topology::selection::Criteria;
@@ -95,7 +95,7 @@ impl Servers {
 
 /// A client of these servers.
 fn client(uri: &str, servers: &Arc<Servers>) -> Arc<Shared> {
-    let options = ClientOptions::parse(uri).unwrap();
+    let options = Settings::parse(uri).unwrap();
     let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
     let shared = Shared::new(&Arc::new(TopologyOptions::new(&options, factory)));
     let servers = servers.clone();

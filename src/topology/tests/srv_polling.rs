@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 
 use crate::dns::{SrvPolling, random_below};
-use crate::options::{ClientOptions, ServerAddress};
+use crate::options::{ClientOptions, ServerAddress, Settings};
 use crate::resolver::{Resolver, SrvRecord};
 use crate::topology::description::TopologyDescription;
 use crate::topology::transition::{InitialTopology, open, with_srv_hosts};
@@ -42,7 +42,8 @@ struct Polled {
 impl Polled {
     fn new(uri: &str) -> Self {
         let answers = Arc::new(Mutex::new(Ok(records(&[27017, 27018]))));
-        let options = ClientOptions::builder().uri(uri).resolver(Changing(Arc::clone(&answers))).build().unwrap();
+        let options =
+            ClientOptions::builder().uri(uri).resolver(Changing(Arc::clone(&answers))).build().settings().unwrap();
         let options = options.resolve_srv().unwrap();
         Polled {
             polling: SrvPolling::new(&options).unwrap().unwrap(),
@@ -78,7 +79,7 @@ impl Polled {
 
 fn port(address: &ServerAddress) -> u16 {
     match address {
-        ServerAddress::Tcp { host, port } if host == "localhost.test.build.10gen.cc" => *port,
+        ServerAddress::Tcp { host, port: Some(port) } if host == "localhost.test.build.10gen.cc" => *port,
         other => panic!("{other}"),
     }
 }
@@ -140,9 +141,9 @@ fn hosts_that_break_the_rules_are_left_out() {
 fn a_load_balancer_is_not_polled() {
     let answers = Arc::new(Mutex::new(Ok(records(&[27017]))));
     let uri = "mongodb+srv://test1.test.build.10gen.cc/?loadBalanced=true";
-    let options = ClientOptions::builder().uri(uri).resolver(Changing(answers)).build().unwrap();
+    let options = ClientOptions::builder().uri(uri).resolver(Changing(answers)).build().settings().unwrap();
     assert!(SrvPolling::new(&options.resolve_srv().unwrap()).unwrap().is_none());
-    let other = ClientOptions::parse("mongodb://localhost/").unwrap();
+    let other = Settings::parse("mongodb://localhost/").unwrap();
     assert!(SrvPolling::new(&other).unwrap().is_none());
 }
 

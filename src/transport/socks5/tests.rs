@@ -48,11 +48,11 @@ impl OneProxy {
 
     fn route(&self, login: &str) -> Route {
         let uri = format!("mongodb://db.example.com/?proxyHost=127.0.0.1&proxyPort={}{login}", self.port);
-        Route::of(&ClientOptions::parse(&uri).unwrap())
+        Route::of(&Settings::parse(&uri).unwrap())
     }
 
     fn connect(&self, login: &str) -> Result<Transport, Error> {
-        let address = ServerAddress::Tcp { host: "db.example.com".to_owned(), port: 27017 };
+        let address = ServerAddress::Tcp { host: "db.example.com".to_owned(), port: Some(27017) };
         let deadline = Deadline::after(Duration::from_secs(5)).named("connectTimeoutMS");
         Transport::connect(&address, &self.route(login), None, deadline, None)
     }
@@ -181,7 +181,7 @@ fn a_proxy_that_stalls_costs_the_limit() {
             let _ = held.recv();
             drop(stream);
         });
-        let address = ServerAddress::Tcp { host: "db.example.com".to_owned(), port: 27017 };
+        let address = ServerAddress::Tcp { host: "db.example.com".to_owned(), port: Some(27017) };
         let deadline = Deadline::after(Duration::from_millis(150)).named("connectTimeoutMS");
         let began = Instant::now();
         let error = Transport::connect(&address, &proxy.route(""), None, deadline, None).unwrap_err();
@@ -200,7 +200,7 @@ fn a_proxy_that_cannot_be_reached() {
     let error = proxy.connect("").unwrap_err();
     is_failure_of_proxy(&error, port);
     assert!(error.message().contains("connection refused"), "{error}");
-    let options = ClientOptions::parse("mongodb://db.example.com/?proxyHost=no-such-proxy.invalid").unwrap();
+    let options = Settings::parse("mongodb://db.example.com/?proxyHost=no-such-proxy.invalid").unwrap();
     let address = &options.hosts()[0];
     let deadline = Deadline::after(Duration::from_secs(20));
     let error = Transport::connect(address, &Route::of(&options), None, deadline, None).unwrap_err();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::EventHandler;
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::{ClientOptions, Settings};
 use mongo_blocking::{AwsKeys, Client, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::aws::AwsServer;
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -30,13 +30,13 @@ fn given_tokens() {
         let uri = format!("mongodb://ID:SECRET@{host}/?authMechanism=MONGODB-AWS");
         let token = format!("{uri}&authMechanismProperties=AWS_SESSION_TOKEN:TOKEN");
         for (uri, exposed) in [(&token, exposed), (&uri, false), (&tls(&token), false), (&tls(&uri), false)] {
-            let options = ClientOptions::parse(uri).unwrap();
+            let options = Settings::parse(uri).unwrap();
             assert_eq!(insecure(options.warnings()), exposed, "{uri}");
-            let refused = options.into_builder().policy(refusing.clone()).build();
+            let refused = options.into_builder().policy(refusing.clone()).build().settings();
             assert_eq!(refused.is_err(), exposed, "{uri}");
         }
         let unverified = format!("{}&tlsAllowInvalidCertificates=true", tls(&token));
-        let options = ClientOptions::parse(&unverified).unwrap();
+        let options = Settings::parse(&unverified).unwrap();
         assert_eq!(options.warnings().iter().any(|warning| warning.message().contains("session token")), exposed);
     }
 }
@@ -63,10 +63,10 @@ fn tokens_that_a_login_finds() {
                     Ok(token.map_or(keys.clone(), |token| keys.session_token(token)))
                 })
         };
-        let client = Client::with_options(options(None).build().unwrap()).unwrap();
+        let client = Client::with_options(options(None).build().settings().unwrap()).unwrap();
         who_is(&client).unwrap();
         assert!(warnings.lock().unwrap().is_empty(), "there is no token to protect");
-        let client = Client::with_options(options(Some("TOKEN")).build().unwrap()).unwrap();
+        let client = Client::with_options(options(Some("TOKEN")).build().settings().unwrap()).unwrap();
         for _ in 0..2 {
             who_is(&client).unwrap();
             fake_server.hang_up();
@@ -76,7 +76,7 @@ fn tokens_that_a_login_finds() {
         assert_eq!(insecure(&warnings.lock().unwrap()), exposed);
         fake_server.forget_commands();
         let refusing = SecurityPolicy::default().refuse_unprotected_secrets(true);
-        let client = Client::with_options(options(Some("TOKEN")).policy(refusing).build().unwrap()).unwrap();
+        let client = Client::with_options(options(Some("TOKEN")).policy(refusing).build().settings().unwrap()).unwrap();
         let outcome = who_is(&client);
         assert_eq!(outcome.is_err(), exposed);
         if let Err(error) = outcome {
@@ -104,6 +104,7 @@ fn verified_tls_protects_them() {
         .policy(SecurityPolicy::default().refuse_unprotected_secrets(true))
         .aws_credential_provider(|_within: Duration| Ok(AwsKeys::new("AKIAPROVIDED", "secret").session_token("TOKEN")))
         .build()
+        .settings()
         .unwrap();
     assert_eq!(who_is(&Client::with_options(options).unwrap()).unwrap(), "AKIAPROVIDED@$external");
     assert_eq!(aws.seen()[0].header("x-amz-security-token"), Some("TOKEN"));

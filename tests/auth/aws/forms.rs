@@ -30,6 +30,7 @@ fn row_12_keys() {
         .password(secret)
         .auth_mechanism("MONGODB-AWS")
         .build()
+        .settings()
         .unwrap();
     assert!(code.warnings().iter().any(|warning| warning.kind() == WarningKind::Deprecated), "{:?}", code.warnings());
     assert_eq!(who_is(&Client::with_options(code).unwrap()).unwrap(), TESTER);
@@ -55,6 +56,7 @@ fn row_13_temporary_keys() {
         .auth_mechanism_property("AWS_SESSION_TOKEN", token.as_str())
         .auth_mechanism("MONGODB-AWS")
         .build()
+        .settings()
         .unwrap();
     assert_eq!(who_is(&Client::with_options(code).unwrap()).unwrap(), ROLE);
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::{ClientOptions, Settings};
 use mongo_blocking::{AwsKeys, Client, Result, WarningKind};
 use mongo_blocking_test_server::aws::AwsServer;
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -40,6 +40,7 @@ fn keys_that_are_given_win() {
         .auth_mechanism("MONGODB-AWS")
         .aws_credential_provider(|_within: Duration| panic!("it is not asked"))
         .build()
+        .settings()
         .unwrap();
     assert!(options.warnings().iter().any(|warning| warning.kind() == WarningKind::NoEffect));
     let client = Client::with_options(options).unwrap();
@@ -180,6 +181,7 @@ fn a_panicking_provider_frees_its_connection() {
             _ => Ok(AwsKeys::new("AKIAPROVIDED", "secret").expires(SystemTime::now() + Duration::from_secs(3600))),
         })
         .build()
+        .settings()
         .unwrap();
     let client = Client::with_options(options).unwrap();
     for _ in 0..3 {
@@ -195,10 +197,10 @@ fn a_provider_with_another_mechanism_is_refused() {
         .host("localhost")
         .aws_credential_provider(|_within: Duration| Ok(AwsKeys::new("AKIAPROVIDED", "secret")));
     for builder in [builder.clone(), builder.auth_mechanism("SCRAM-SHA-256").username("u").password("p")] {
-        let error = builder.build().unwrap_err();
+        let error = builder.build().settings().unwrap_err();
         assert!(error.message().contains("AwsCredentialProvider needs authMechanism"), "{error}");
     }
-    let error = ClientOptions::parse(
+    let error = Settings::parse(
         "mongodb://localhost/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_CREDENTIAL_PROVIDER:x",
     );
     assert!(error.unwrap_err().message().contains("in code only"));
@@ -209,7 +211,7 @@ fn options(fake_server: &FakeServer) -> mongo_blocking::options::ClientOptionsBu
 }
 
 fn client(fake_server: &FakeServer, provider: impl mongo_blocking::AwsCredentialProvider + 'static) -> Client {
-    Client::with_options(options(fake_server).aws_credential_provider(provider).build().unwrap()).unwrap()
+    Client::with_options(options(fake_server).aws_credential_provider(provider).build().settings().unwrap()).unwrap()
 }
 
 /// Who is logged in, on a connection made for this question.

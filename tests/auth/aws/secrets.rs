@@ -76,7 +76,7 @@ fn show_everything() {
             let handler = EventHandler::new(move |event: &CommandEvent| {
                 let _ = writeln!(events.lock().unwrap(), "{event:?}");
             });
-            let options = builder.command_event_handler(handler).build().unwrap();
+            let options = builder.command_event_handler(handler).build().settings().unwrap();
             let show = |thing: &dyn std::fmt::Debug| writeln!(seen.lock().unwrap(), "{thing:?}").unwrap();
             show(&options);
             show(&options.clone().into_builder());

@@ -134,7 +134,7 @@ fn h1_7_allowed_hosts_are_refused_in_a_connection_string() {
             "{scheme}://example.com/?authMechanism=MONGODB-OIDC&authMechanismProperties=ALLOWED_HOSTS:%5B%22example.com%22%5D"
         );
         let token = |_: &OidcCallbackContext| Ok(IdpServerResponse::new("token"));
-        let error = ClientOptions::builder().uri(uri).oidc_human_callback(token).build().unwrap_err();
+        let error = ClientOptions::builder().uri(uri).oidc_human_callback(token).build().settings().unwrap_err();
         assert!(error.message().contains("ALLOWED_HOSTS is not allowed here"), "{error}");
     }
 }

@@ -111,7 +111,7 @@ fn m2_4_and_2_5_options_that_exclude_each_other() {
         (builder().auth_mechanism("MONGODB-X509").oidc_callback(token), "oidc_callback needs authMechanism"),
         (builder().auth_mechanism("MONGODB-X509").oidc_token_file("/t"), "oidc_token_file needs authMechanism"),
     ] {
-        let error = options.build().unwrap_err();
+        let error = options.build().settings().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error}");
         assert!(error.message().contains(what), "{error} does not say: {what}");
     }

@@ -37,7 +37,7 @@ fn options(fake_server: &FakeServer) -> ClientOptionsBuilder {
 }
 
 fn client(options: ClientOptionsBuilder) -> Client {
-    Client::with_options(options.build().unwrap()).unwrap()
+    Client::with_options(options.build().settings().unwrap()).unwrap()
 }
 
 fn find(client: &Client) -> Result<()> {

@@ -82,7 +82,7 @@ fn show_everything(builder: ClientOptionsBuilder, fake_server: &FakeServer, seen
         let _ = writeln!(events.lock().unwrap(), "{event:?}");
     }));
     show(&builder);
-    let options = builder.build().unwrap();
+    let options = builder.build().settings().unwrap();
     show(&options);
     show(&options.credential());
     show(&options.to_uri(true));
@@ -120,12 +120,12 @@ fn tokens_are_refused_on_channels_without_verified_tls() {
         ("[::1]", "", false),
         ("%2Ftmp%2Fmongodb-27017.sock", "", false),
     ] {
-        let options = with(host, more).build().unwrap();
+        let options = with(host, more).build().settings().unwrap();
         let warned = options.warnings().iter().any(|warning| {
             warning.kind() == WarningKind::Insecure && warning.message().contains("sends an access token unencrypted")
         });
         assert_eq!(warned, exposed, "{host}{more}");
-        let refused = with(host, more).policy(refusing.clone()).build();
+        let refused = with(host, more).policy(refusing.clone()).build().settings();
         assert_eq!(refused.is_err(), exposed, "{host}{more}");
         if let Err(error) = refused {
             assert!(error.stage() == Stage::Options && error.hint().unwrap().contains("tls=true"), "{error}");
@@ -150,6 +150,6 @@ fn refused_options_call_no_callback() {
             counted.add();
             Ok(IdpServerResponse::new("token"))
         });
-    options.build().unwrap_err();
+    options.build().settings().unwrap_err();
     assert_eq!((calls.count(), fake_server.connections()), (0, 0));
 }

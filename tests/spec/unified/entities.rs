@@ -192,12 +192,15 @@ impl Entities {
         }
         if let Some(api) = &described.server_api {
             let mut own = ServerApi::v1();
-            own.version.clone_from(&api.version);
+            own.version = api.version.parse().map_err(|error: mongo_blocking::Error| error.to_string())?;
             (own.strict, own.deprecation_errors) = (api.strict, api.deprecation_errors);
             options = options.server_api(own);
         }
-        let client =
-            options.build().and_then(Client::with_options).map_err(|e| format!("client {}: {e}", described.id))?;
+        let client = options
+            .build()
+            .settings()
+            .and_then(Client::with_options)
+            .map_err(|e| format!("client {}: {e}", described.id))?;
         for stored in &described.stored_events {
             self.store(&stored.id, Entity::Events(log.clone(), stored.id.clone()))?;
         }

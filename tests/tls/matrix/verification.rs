@@ -91,7 +91,7 @@ fn the_same_in_code() {
             ("danger_tls_insecure", options().danger_tls_insecure(true), Expected::Channel),
             ("danger_tls_insecure, false", own().danger_tls_insecure(false), plain),
         ] {
-            table.row_in_code(case, listener.name(), what, builder.build(), expected);
+            table.row_in_code(case, listener.name(), what, builder.build().settings(), expected);
         }
     }
     table.finish();

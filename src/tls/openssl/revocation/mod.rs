@@ -39,7 +39,7 @@ use crl::Lists;
 
 use crate::error::{Error, Kind, Result, Stage};
 use crate::event::{Revocation, RevocationSource};
-use crate::options::TlsOptions;
+use crate::options::TlsSettings;
 use crate::tls::connector::SharedParts;
 use crate::tls::target::Target;
 use crate::warning::WarningKind;
@@ -73,12 +73,12 @@ pub(super) struct Found {
 }
 
 /// Whether anything is checked at all.
-pub(super) fn is_on(options: &TlsOptions) -> bool {
+pub(super) fn is_on(options: &TlsSettings) -> bool {
     !options.danger_accepts_any_certificate() && options.disable_certificate_revocation_check != Some(true)
 }
 
 impl RevocationChecker {
-    pub(super) fn new(options: &TlsOptions, lists: Option<Lists>, shared: &SharedParts) -> RevocationChecker {
+    pub(super) fn new(options: &TlsSettings, lists: Option<Lists>, shared: &SharedParts) -> RevocationChecker {
         RevocationChecker {
             lists,
             asks_responders: options.disable_ocsp_endpoint_check != Some(true),

@@ -222,7 +222,7 @@ fn a_resumed_channel() {
         .uri(place.uri(&listener, "tls=true"))
         .max_idle_time(Duration::from_millis(1))
         .command_event_handler(handler);
-    let client = Client::with_options(options.build().unwrap()).unwrap();
+    let client = Client::with_options(options.build().settings().unwrap()).unwrap();
     for _ in 0..3 {
         client.ping().unwrap();
         std::thread::sleep(Duration::from_millis(5));

@@ -1,0 +1,499 @@
+//! The options of a client as a program sees them: plain fields.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::login::Credential;
+use super::option_map::OptionMap;
+use super::raw::RawOptions;
+use super::spec::OptionId;
+use super::tls_given::Tls;
+use super::value::Value;
+use super::{
+    Acknowledgment, ClientOptionsBuilder, DriverInfo, ReadConcern, ReadPreference, ReadPreferenceMode,
+    ReadPreferenceOptions, SelectionCriteria, ServerAddress, ServerApi, ServerMonitoringMode, Settings, WriteConcern,
+    validate,
+};
+use crate::error::{Error, Result};
+use crate::event::cmap::CmapEvent;
+use crate::event::sdam::SdamEvent;
+use crate::event::{CommandEvent, EventHandler};
+use crate::policy::SecurityPolicy;
+use crate::secret::Secret;
+use crate::uri::ConnectionString as ReadUri;
+use crate::warning::Warning;
+
+/// Emits the options, with a field for each option that one value fills, and what has to be done with each of these.
+macro_rules! client_options {
+    ($($(#[$about:meta])* $field:ident: $type:ty = $option:ident;)*) => {
+        /// The options of a client: fields that a program may set and read. What is `None` was not given, and has its default.
+        ///
+        /// [`validate`](Self::validate) judges all of them together, and making a client does so first.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use mongo_blocking::options::ClientOptions;
+        ///
+        /// let mut options = ClientOptions::parse("mongodb://ann:secret@db.example.com/shop?w=majority").run()?;
+        /// assert_eq!(options.default_database.as_deref(), Some("shop"));
+        /// options.app_name = Some("reports".to_string());
+        /// options.connect_timeout = Some(Duration::from_secs(2));
+        /// assert!(options.validate()?.is_empty());
+        /// # Ok::<(), mongo_blocking::Error>(())
+        /// ```
+        #[derive(Clone, Default)]
+        #[non_exhaustive]
+        pub struct ClientOptions {
+            /// Where the servers listen. Without one, `localhost:27017`. Empty for a `mongodb+srv` connection string, until
+            /// DNS was asked.
+            pub hosts: Vec<ServerAddress>,
+            /// Who the client logs in as; `None`: no login.
+            pub credential: Option<Credential>,
+            /// Whether to speak TLS, and how. `None`: plain text, and TLS with `mongodb+srv`.
+            pub tls: Option<Tls>,
+            /// Which servers reads go to (`readPreference`, `readPreferenceTags`, `maxStalenessSeconds`).
+            pub selection_criteria: Option<SelectionCriteria>,
+            /// How well replicated the data that a read sees must be (`readConcernLevel`).
+            pub read_concern: Option<ReadConcern>,
+            /// What a write must achieve before the server acknowledges it (`w`, `wTimeoutMS`, `journal`).
+            pub write_concern: Option<WriteConcern>,
+            /// The version of the Stable API that every command declares.
+            pub server_api: Option<ServerApi>,
+            /// What a library that wraps this driver says about itself.
+            pub driver_info: Option<DriverInfo>,
+            /// The function that is called with each command that starts, succeeds or fails.
+            pub command_event_handler: Option<EventHandler<CommandEvent>>,
+            /// The function that is called with each event of the connection pools.
+            pub cmap_event_handler: Option<EventHandler<CmapEvent>>,
+            /// The function that is called with each event of server discovery.
+            pub sdam_event_handler: Option<EventHandler<SdamEvent>>,
+            /// The function that is called with each warning.
+            pub warning_handler: Option<EventHandler<Warning>>,
+            /// The domain that the hosts named by DNS must be below, where it is not that of the connection string.
+            pub srv_allowed_hosts_suffix: Option<String>,
+            /// The name servers to ask for the records of a `mongodb+srv` connection string; empty: those of the system.
+            pub name_servers: Vec<SocketAddr>,
+            /// Which risks are refused instead of warned about.
+            pub policy: SecurityPolicy,
+            $($(#[$about])* pub $field: Option<$type>,)*
+            /// What only a connection string or the builder can say.
+            given: Box<RawOptions>,
+            /// Why the builder could not read what it was given.
+            problem: Option<Box<Error>>,
+        }
+
+        impl ClientOptions {
+            fn take_plain(&mut self) {
+                $(self.$field = self.given.settings.take(OptionId::$option);)*
+            }
+
+            fn put_plain(&self, settings: &mut OptionMap) -> Result<()> {
+                $(settings.put(OptionId::$option, self.$field.as_ref())?;)*
+                Ok(())
+            }
+
+            fn same_plain(&self, other: &Self) -> bool {
+                true $(&& same(&self.$field, &other.$field))*
+            }
+
+            fn debug_plain(&self, out: &mut fmt::DebugStruct<'_, '_>) {
+                $(out.field(stringify!($field), &self.$field);)*
+            }
+        }
+    };
+}
+
+client_options! {
+    /// The database that `Client::default_database` returns.
+    default_database: String = DefaultDatabase;
+    /// A name that the server logs with each connection (`appName`), at most 128 bytes.
+    app_name: String = AppName;
+    /// What messages may be compressed with (`compressors`).
+    compressors: Vec<String> = Compressors;
+    /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default.
+    zlib_compression_level: i32 = ZlibCompressionLevel;
+    /// The limit on a whole operation (`timeoutMS`); zero: none.
+    timeout: Duration = TimeoutMs;
+    /// The limit on connecting a socket (`connectTimeoutMS`); zero: none; default 10 s.
+    connect_timeout: Duration = ConnectTimeoutMs;
+    /// The limit on one send or receive (`socketTimeoutMS`), where `timeout` is not given; zero: none.
+    socket_timeout: Duration = SocketTimeoutMs;
+    /// The limit on finding a suitable server (`serverSelectionTimeoutMS`), at least 1 ms; default 30 s.
+    server_selection_timeout: Duration = ServerSelectionTimeoutMs;
+    /// Whether an operation that finds no suitable server gives up after one round of checks (`serverSelectionTryOnce`).
+    server_selection_try_once: bool = ServerSelectionTryOnce;
+    /// The limit on waiting for a connection of the pool (`waitQueueTimeoutMS`); zero: none.
+    wait_queue_timeout: Duration = WaitQueueTimeoutMs;
+    /// The most connections to a server (`maxPoolSize`); 0: no limit; default 100.
+    max_pool_size: u32 = MaxPoolSize;
+    /// How many connections to a server to keep (`minPoolSize`); default 0.
+    min_pool_size: u32 = MinPoolSize;
+    /// How many connections to a server may be established at once (`maxConnecting`), at least 1; default 2.
+    max_connecting: u32 = MaxConnecting;
+    /// How long an unused connection is kept (`maxIdleTimeMS`); zero: without limit.
+    max_idle_time: Duration = MaxIdleTimeMs;
+    /// The replica set's name (`replicaSet`).
+    repl_set_name: String = ReplicaSet;
+    /// Whether to use this one host only, whatever deployment it belongs to (`directConnection`).
+    direct_connection: bool = DirectConnection;
+    /// Whether the host is a load balancer (`loadBalanced`).
+    load_balanced: bool = LoadBalanced;
+    /// How much longer than that of the nearest server the round trip time of a chosen server may be (`localThresholdMS`);
+    /// default 15 ms.
+    local_threshold: Duration = LocalThresholdMs;
+    /// The time between two checks of a server (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
+    heartbeat_freq: Duration = HeartbeatFrequencyMs;
+    /// How background monitors learn of changes (`serverMonitoringMode`).
+    server_monitoring_mode: ServerMonitoringMode = ServerMonitoringMode;
+    /// How many of the hosts that DNS names to use (`srvMaxHosts`); 0: all.
+    srv_max_hosts: u32 = SrvMaxHosts;
+    /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
+    srv_service_name: String = SrvServiceName;
+    /// Whether to run a read again after a network error (`retryReads`).
+    retry_reads: bool = RetryReads;
+    /// Whether to run a write again after a network error (`retryWrites`).
+    retry_writes: bool = RetryWrites;
+    /// How often to try again on an overloaded server (`maxAdaptiveRetries`).
+    max_adaptive_retries: u32 = MaxAdaptiveRetries;
+    /// Whether to prefer another server after one was overloaded (`enableOverloadRetargeting`).
+    enable_overload_retargeting: bool = EnableOverloadRetargeting;
+    /// A SOCKS5 proxy to connect through (`proxyHost`).
+    proxy_host: String = ProxyHost;
+    /// The proxy's port (`proxyPort`); default 1080.
+    proxy_port: u16 = ProxyPort;
+    /// The user name for the proxy (`proxyUsername`).
+    proxy_username: String = ProxyUsername;
+    /// The password for the proxy (`proxyPassword`).
+    proxy_password: Secret = ProxyPassword;
+    /// The most rounds of hashing that a server may ask for in SCRAM, from 4,096; default 1,000,000.
+    scram_max_iterations: u32 = ScramMaxIterations;
+    /// The most levels of a document that are decoded. See [Nesting](crate::Cursor#nesting).
+    max_document_nesting: u32 = MaxDocumentNesting;
+}
+
+impl ClientOptions {
+    /// Reads a connection string, when [`ParseConnectionString::run`] is called.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let options = ClientOptions::parse("mongodb://localhost/?maxPoolSize=many").run()?;
+    /// assert_eq!(options.max_pool_size, None);
+    /// assert_eq!(options.validate()?.len(), 1);
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn parse(uri: impl Into<ConnectionString>) -> ParseConnectionString {
+        ParseConnectionString { uri: uri.into() }
+    }
+
+    /// Begins options in code. Without a host they mean `localhost:27017`.
+    pub fn builder() -> ClientOptionsBuilder {
+        ClientOptionsBuilder::default()
+    }
+
+    /// Judges all options together, without looking at files or the network. Making a client does this first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a value that its option does not allow, and for
+    /// options that exclude one another.
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// let mut options = ClientOptions::default();
+    /// options.app_name = Some("a".repeat(129));
+    /// assert!(options.validate().unwrap_err().message().contains("appName"));
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn validate(&self) -> Result<Vec<Warning>> {
+        Ok(self.settings()?.warnings)
+    }
+
+    /// What a client does with these options: the default of each that was not given, and the mechanism of the login.
+    ///
+    /// # Errors
+    /// As for [`validate`](Self::validate).
+    ///
+    /// ```
+    /// use mongo_blocking::options::ClientOptions;
+    ///
+    /// assert_eq!(ClientOptions::default().settings()?.max_pool_size(), 100);
+    /// # Ok::<(), mongo_blocking::Error>(())
+    /// ```
+    pub fn settings(&self) -> Result<Settings> {
+        if let Some(problem) = &self.problem {
+            return Err(Error::clone(problem));
+        }
+        validate::options(self.raw()?)
+    }
+
+    /// These options as a connection string; see [`Settings::to_uri`].
+    ///
+    /// # Errors
+    /// As for [`validate`](Self::validate).
+    pub fn to_uri(&self, with_credentials: bool) -> Result<String> {
+        Ok(self.settings()?.to_uri(with_credentials))
+    }
+
+    /// Asks DNS for the records of a `mongodb+srv` connection string; see [`Settings::resolve_srv`].
+    ///
+    /// # Errors
+    /// As for [`validate`](Self::validate) and [`Settings::resolve_srv`].
+    #[cfg(feature = "srv")]
+    pub fn resolve_srv(&self) -> Result<Self> {
+        self.settings()?.resolve_srv().map(ClientOptions::from)
+    }
+
+    /// Fields for what was given, and the rest as it is.
+    pub(super) fn from_raw(raw: RawOptions) -> Self {
+        let mut options = ClientOptions { given: Box::new(raw), ..ClientOptions::default() };
+        let given = &mut *options.given;
+        options.hosts = match &given.seedlist {
+            Some(seedlist) => seedlist.hosts.clone(),
+            None => std::mem::take(&mut given.hosts),
+        };
+        options.credential = Credential::take(given);
+        options.tls = Tls::take(given);
+        options.selection_criteria = take_read_preference(given);
+        options.read_concern =
+            given.settings.take(OptionId::ReadConcernLevel).map(|level: String| ReadConcern::custom(level));
+        options.write_concern = take_write_concern(&mut given.settings);
+        options.server_api = given.server_api.take();
+        options.driver_info = (!given.driver_info.is_empty()).then(|| given.driver_info.remove(0));
+        options.command_event_handler = given.command_event_handler.take();
+        options.cmap_event_handler = given.cmap_event_handler.take();
+        options.sdam_event_handler = given.sdam_event_handler.take();
+        options.warning_handler = given.warning_handler.take();
+        options.srv_allowed_hosts_suffix = given.srv_allowed_hosts_suffix.take();
+        options.name_servers = std::mem::take(&mut given.name_servers);
+        options.policy = std::mem::take(&mut given.policy);
+        options.take_plain();
+        options
+    }
+
+    /// Options that cannot be used, and why.
+    pub(super) fn unusable(problem: Error) -> Self {
+        ClientOptions { problem: Some(Box::new(problem)), ..ClientOptions::default() }
+    }
+
+    /// All that was given, to be judged.
+    pub(super) fn raw(&self) -> Result<RawOptions> {
+        let mut raw = RawOptions::clone(&self.given);
+        raw.hosts = match &raw.seedlist {
+            Some(seedlist) if seedlist.hosts == self.hosts => Vec::new(),
+            _ => self.hosts.iter().cloned().map(ServerAddress::with_port).collect(),
+        };
+        if let Some(credential) = &self.credential {
+            credential.put(&mut raw)?;
+        }
+        match &self.tls {
+            Some(tls) => tls.put(&mut raw)?,
+            None => _ = raw.settings.remove(OptionId::Tls),
+        }
+        if let Some(criteria) = &self.selection_criteria {
+            put_read_preference(criteria, &mut raw);
+        }
+        raw.settings.put(
+            OptionId::ReadConcernLevel,
+            self.read_concern.as_ref().map(|concern| concern.level.as_str().to_owned()).as_ref(),
+        )?;
+        if let Some(concern) = &self.write_concern {
+            put_write_concern(concern, &mut raw.settings)?;
+        }
+        raw.server_api.clone_from(&self.server_api);
+        raw.driver_info.splice(0..0, self.driver_info.clone());
+        raw.command_event_handler.clone_from(&self.command_event_handler);
+        raw.cmap_event_handler.clone_from(&self.cmap_event_handler);
+        raw.sdam_event_handler.clone_from(&self.sdam_event_handler);
+        raw.warning_handler.clone_from(&self.warning_handler);
+        raw.srv_allowed_hosts_suffix.clone_from(&self.srv_allowed_hosts_suffix);
+        raw.name_servers.clone_from(&self.name_servers);
+        raw.policy = self.policy.clone();
+        self.put_plain(&mut raw.settings)?;
+        if let Some(before) = &mut raw.settings_before_txt {
+            // What only the TXT record says is not part of what was given.
+            let mut given = raw.settings.clone();
+            super::seedlist::ALLOWED
+                .iter()
+                .filter(|option| !before.has(**option))
+                .for_each(|option| _ = given.remove(*option));
+            *before = given;
+        }
+        Ok(raw)
+    }
+}
+
+impl From<Settings> for ClientOptions {
+    fn from(settings: Settings) -> Self {
+        ClientOptions::from_raw(settings.given)
+    }
+}
+
+impl PartialEq for ClientOptions {
+    /// Functions of the program are the same where one is a clone of the other.
+    fn eq(&self, other: &Self) -> bool {
+        self.same_plain(other)
+            && self.hosts == other.hosts
+            && self.credential == other.credential
+            && self.tls == other.tls
+            && self.selection_criteria == other.selection_criteria
+            && self.read_concern == other.read_concern
+            && self.write_concern == other.write_concern
+            && self.server_api == other.server_api
+            && self.driver_info == other.driver_info
+            && self.command_event_handler == other.command_event_handler
+            && self.cmap_event_handler == other.cmap_event_handler
+            && self.sdam_event_handler == other.sdam_event_handler
+            && self.warning_handler == other.warning_handler
+            && self.srv_allowed_hosts_suffix == other.srv_allowed_hosts_suffix
+            && self.name_servers == other.name_servers
+            && self.policy == other.policy
+            && self.given.srv_host == other.given.srv_host
+            && self.given.settings.same_as(&other.given.settings)
+            && self.problem.is_some() == other.problem.is_some()
+    }
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("ClientOptions");
+        out.field("hosts", &self.hosts).field("credential", &self.credential).field("tls", &self.tls);
+        out.field("selection_criteria", &self.selection_criteria).field("read_concern", &self.read_concern);
+        out.field("write_concern", &self.write_concern).field("server_api", &self.server_api);
+        out.field("driver_info", &self.driver_info);
+        self.debug_plain(&mut out);
+        out.finish_non_exhaustive()
+    }
+}
+
+/// A connection string, `mongodb://…` or `mongodb+srv://…`, that has not been read. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct ConnectionString(Secret);
+
+impl ConnectionString {
+    /// A string that has the form of a connection string.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for another form.
+    pub fn parse(uri: impl AsRef<str>) -> Result<Self> {
+        ReadUri::parse(uri.as_ref())?;
+        Ok(ConnectionString::from(uri))
+    }
+}
+
+impl<S: AsRef<str>> From<S> for ConnectionString {
+    fn from(uri: S) -> Self {
+        ConnectionString(Secret::from(uri.as_ref()))
+    }
+}
+
+impl fmt::Debug for ConnectionString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConnectionString(..)")
+    }
+}
+
+/// The action that [`ClientOptions::parse`] makes.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is read until `run`"]
+pub struct ParseConnectionString {
+    uri: ConnectionString,
+}
+
+impl ParseConnectionString {
+    /// Reads the connection string. Unknown options, some invalid values and old names become
+    /// [warnings](ClientOptions::validate).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an invalid form or port, a value of `tls` or
+    /// `ssl`, of an option for authentication, of `appName` or of `w`. The error points at the byte, says what to do, and shows no
+    /// part of the user info. Options that exclude one another are an error of [`ClientOptions::validate`].
+    pub fn run(self) -> Result<ClientOptions> {
+        let mut raw = RawOptions::default();
+        raw.take_uri(ReadUri::parse(self.uri.0.expose())?)?;
+        Ok(ClientOptions::from_raw(raw))
+    }
+}
+
+/// Where a secret is compared, its text is.
+trait Same {
+    fn same_as(&self, other: &Self) -> bool;
+}
+
+impl Same for Secret {
+    fn same_as(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+macro_rules! same_by_eq {
+    ($($type:ty)*) => {
+        $(impl Same for $type {
+            fn same_as(&self, other: &Self) -> bool {
+                self == other
+            }
+        })*
+    };
+}
+
+same_by_eq!(bool u16 u32 i32 String Duration Vec<String> ServerMonitoringMode);
+
+fn same<T: Same>(one: &Option<T>, other: &Option<T>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.same_as(other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// What a type can hold is taken; the primary with tags or staleness is left to be refused.
+fn take_read_preference(raw: &mut RawOptions) -> Option<SelectionCriteria> {
+    let given = [OptionId::ReadPreference, OptionId::ReadPreferenceTags, OptionId::MaxStalenessSeconds];
+    if !given.iter().any(|option| raw.settings.has(*option)) {
+        return None;
+    }
+    let (mode, options) = validate::read_preference_parts(raw);
+    let set = options != ReadPreferenceOptions::default();
+    if mode == ReadPreferenceMode::Primary && set {
+        return None;
+    }
+    given.iter().for_each(|option| _ = raw.settings.remove(*option));
+    raw.hedged_reads = None;
+    Some(ReadPreference::with_mode(mode, set.then_some(options)).into())
+}
+
+fn put_read_preference(criteria: &SelectionCriteria, raw: &mut RawOptions) {
+    let SelectionCriteria::ReadPreference(preference) = criteria;
+    raw.settings.set(OptionId::ReadPreference, Value::Text(preference.mode().name().to_owned()));
+    let tag_sets = preference.tag_sets().iter().map(|set| set.clone().into_iter().collect());
+    raw.settings.set(OptionId::ReadPreferenceTags, Value::TagSets(tag_sets.collect()));
+    raw.hedged_reads = preference.options().and_then(|options| options.hedge.clone());
+    let seconds = preference.max_staleness().map_or(-1, |limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
+    raw.settings.set(OptionId::MaxStalenessSeconds, Value::Number(seconds));
+}
+
+fn take_write_concern(settings: &mut OptionMap) -> Option<WriteConcern> {
+    let w = match settings.remove(OptionId::W) {
+        Some(Value::Number(count)) => Some(Acknowledgment::Nodes(u32::try_from(count).unwrap_or(u32::MAX))),
+        Some(Value::Text(name)) if name == "majority" => Some(Acknowledgment::Majority),
+        Some(Value::Text(name)) => Some(Acknowledgment::Custom(name)),
+        _ => None,
+    };
+    let concern =
+        WriteConcern { w, w_timeout: settings.take(OptionId::WTimeoutMs), journal: settings.take(OptionId::Journal) };
+    (concern != WriteConcern::default()).then_some(concern)
+}
+
+pub(super) fn put_write_concern(concern: &WriteConcern, settings: &mut OptionMap) -> Result<()> {
+    let w = concern.w.as_ref().map(|w| match w {
+        Acknowledgment::Nodes(count) => Value::Number((*count).into()),
+        Acknowledgment::Majority => Value::Text("majority".to_owned()),
+        Acknowledgment::Custom(name) => Value::Text(name.clone()),
+    });
+    if let Some(w) = w {
+        settings.set(OptionId::W, w);
+    }
+    settings.put(OptionId::WTimeoutMs, concern.w_timeout.as_ref())?;
+    settings.put(OptionId::Journal, concern.journal.as_ref())
+}
