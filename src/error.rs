@@ -6,6 +6,7 @@ pub(crate) mod codes;
 mod convert;
 mod kind;
 mod readable;
+mod refusal;
 mod server;
 
 use std::borrow::Cow;
@@ -19,10 +20,11 @@ use bson::error::ErrorKind as BsonErrorKind;
 use bson::{RawBson, RawBsonRef, RawDocument};
 
 pub use kind::{ErrorKind, WriteFailure};
-pub(crate) use kind::{IntoErrorKind, Kind};
+pub(crate) use kind::{FaultKind, IntoErrorKind};
 pub(crate) use readable::{Readable, cut, harmless_id};
+pub(crate) use refusal::{command_error, error_labels};
+pub(crate) use server::shown;
 pub use server::{BulkWriteError, CommandError, IndexedWriteError, InsertManyError, WriteConcernError, WriteError};
-pub(crate) use server::{command_error, error_labels, shown};
 
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -141,17 +143,17 @@ impl Error {
 
     /// A bad argument of a method.
     pub(crate) fn invalid_argument(message: impl Into<Cow<'static, str>>) -> Self {
-        Error::new(Kind::InvalidArgument, Stage::Options, message)
+        Error::new(FaultKind::InvalidArgument, Stage::Options, message)
     }
 
     /// Something that has no part in this build, or none yet.
     pub(crate) fn not_supported(message: impl Into<Cow<'static, str>>) -> Self {
-        Error::new(Kind::NotSupported, Stage::Options, message)
+        Error::new(FaultKind::NotSupported, Stage::Options, message)
     }
 
     /// The peer broke the rules of the protocol while we were at `stage`.
     pub(crate) fn invalid_reply(stage: Stage, message: impl Into<Cow<'static, str>>) -> Self {
-        Error::new(Kind::InvalidResponse, stage, message)
+        Error::new(FaultKind::InvalidResponse, stage, message)
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
@@ -523,7 +525,7 @@ impl Error {
         }
         let message = "timeoutMS ran out while the server worked on the command (MaxTimeMSExpired)";
         let elapsed = self.context.elapsed;
-        let mut error = self.into_cause_of(Error::new(Kind::Timeout, Stage::Command, message));
+        let mut error = self.into_cause_of(Error::new(FaultKind::Timeout, Stage::Command, message));
         error.context.elapsed = elapsed;
         error
     }
@@ -661,7 +663,7 @@ mod tests {
 
     #[test]
     fn an_error_tells_stage_server_time_and_remedy() {
-        let error = Error::new(Kind::Io, Stage::Connect, "connection refused")
+        let error = Error::new(FaultKind::Io, Stage::Connect, "connection refused")
             .with_address("localhost:27017")
             .with_elapsed(Duration::from_millis(12))
             .with_hint("is mongod running?");

@@ -27,9 +27,9 @@ use crate::auth::AuthTarget;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
 use crate::document::{NestingLimits, check_nesting};
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, FaultKind, Stage};
 use crate::handshake::{Handshake, Hello};
-use crate::options::{ClientOptions, Settings};
+use crate::options::{ClientOptions, ClientSettings};
 use crate::system::{RealSystem, System};
 use crate::wire::{Header, Reply};
 
@@ -50,9 +50,10 @@ pub use tls::{authorities, ocsp, revocation_list};
 /// A connection string: what was read can be written, and reads the same again.
 pub fn uri(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(options) = Settings::parse(text) else { return };
+    let Ok(options) = ClientSettings::parse(text) else { return };
     let written = options.to_uri(true);
-    let again = Settings::parse(&written).unwrap_or_else(|error| panic!("{written:?} does not read again: {error}"));
+    let again =
+        ClientSettings::parse(&written).unwrap_or_else(|error| panic!("{written:?} does not read again: {error}"));
     assert_eq!(again.to_uri(true), written);
 }
 
@@ -90,7 +91,7 @@ pub fn handshake(data: &[u8]) {
     let mut nonce = Vec::new();
     let exchange = &mut |_database: &str, command: &RawDocument| {
         remember_nonce(command, &mut nonce);
-        next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(Kind::Io, Stage::Command, "the data is at its end"))
+        next_reply(&mut rest, &nonce).ok_or_else(|| Error::new(FaultKind::Io, Stage::Command, "the data is at its end"))
     };
     let outcome = handshake.run(&target(), exchange);
     if let Ok(done) = outcome

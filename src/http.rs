@@ -17,7 +17,7 @@ use ureq::{Agent, AsSendBody};
 use zeroize::Zeroizing;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 
 use trace_log::TraceLogSuppressor;
 
@@ -170,7 +170,7 @@ struct Target {
 
 impl Target {
     fn of(url: &str) -> Result<Target> {
-        let wrong = |what| Error::new(Kind::InvalidArgument, Stage::Http, what);
+        let wrong = |what| Error::new(FaultKind::InvalidArgument, Stage::Http, what);
         let uri: Uri = url.parse().map_err(|_| wrong("the address of an HTTP request is not a URL"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(wrong("the address of an HTTP request begins with neither http:// nor https://"));
@@ -181,16 +181,19 @@ impl Target {
         Ok(Target { name, uri })
     }
 
-    fn error(&self, kind: Kind, what: &str) -> Error {
+    fn error(&self, kind: FaultKind, what: &str) -> Error {
         Error::new(kind, Stage::Http, format!("{what} ({})", self.name))
     }
 
     fn bad_header(&self, name: &str) -> Error {
-        self.error(Kind::InvalidArgument, &format!("the value for the header {name} has bytes that no header may have"))
+        self.error(
+            FaultKind::InvalidArgument,
+            &format!("the value for the header {name} has bytes that no header may have"),
+        )
     }
 
     fn too_long(&self, most: usize) -> Error {
-        self.error(Kind::InvalidResponse, &format!("the body of the answer is longer than {most} bytes"))
+        self.error(FaultKind::InvalidResponse, &format!("the body of the answer is longer than {most} bytes"))
     }
 
     fn timeout(&self, request: &Request<'_>, elapsed: Duration) -> Error {
@@ -198,7 +201,7 @@ impl Target {
             Some(_) => request.deadline.name(),
             None => "the limit of one HTTP request",
         };
-        self.error(Kind::Timeout, &format!("no whole answer within {limit}")).with_elapsed(elapsed)
+        self.error(FaultKind::Timeout, &format!("no whole answer within {limit}")).with_elapsed(elapsed)
     }
 
     /// The error for an error of ureq. Some of its errors quote the URL, which may be secret, so none is passed on unchanged.
@@ -206,19 +209,19 @@ impl Target {
         let error = match error {
             ureq::Error::Timeout(_) => return self.timeout(request, elapsed),
             ureq::Error::Io(source) => return self.io(source, request, elapsed),
-            ureq::Error::HostNotFound => self.error(Kind::DnsResolve, "the host's name could not be resolved"),
-            ureq::Error::ConnectionFailed => self.error(Kind::Io, "the host could not be connected to"),
+            ureq::Error::HostNotFound => self.error(FaultKind::DnsResolve, "the host's name could not be resolved"),
+            ureq::Error::ConnectionFailed => self.error(FaultKind::Io, "the host could not be connected to"),
             ureq::Error::NativeTls(source) => {
-                self.error(Kind::Tls, "the TLS handshake failed").with_source(source).with_hint(
+                self.error(FaultKind::Tls, "the TLS handshake failed").with_source(source).with_hint(
                     "the host must have a certificate from an authority that the system trusts (SSL_CERT_FILE names others)",
                 )
             }
-            ureq::Error::Tls(what) => self.error(Kind::Tls, what),
+            ureq::Error::Tls(what) => self.error(FaultKind::Tls, what),
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
-                self.error(Kind::InvalidResponse, "the answer is not HTTP, or its head is too long")
+                self.error(FaultKind::InvalidResponse, "the answer is not HTTP, or its head is too long")
             }
-            ureq::Error::Http(_) => self.error(Kind::InvalidArgument, "the request cannot be written as HTTP"),
-            _ => self.error(Kind::Io, "the HTTP request failed"),
+            ureq::Error::Http(_) => self.error(FaultKind::InvalidArgument, "the request cannot be written as HTTP"),
+            _ => self.error(FaultKind::Io, "the HTTP request failed"),
         };
         error.with_elapsed(elapsed)
     }
@@ -233,13 +236,13 @@ impl Target {
         match source.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => self.timeout(request, elapsed),
             io::ErrorKind::UnexpectedEof => {
-                self.error(Kind::Io, "the connection was closed before the answer was whole").with_elapsed(elapsed)
+                self.error(FaultKind::Io, "the connection was closed before the answer was whole").with_elapsed(elapsed)
             }
             _ if is_lookup(&source) => self
-                .error(Kind::DnsResolve, "the host's name could not be resolved")
+                .error(FaultKind::DnsResolve, "the host's name could not be resolved")
                 .with_source(source)
                 .with_elapsed(elapsed),
-            _ => self.error(Kind::Io, "the HTTP connection failed").with_source(source).with_elapsed(elapsed),
+            _ => self.error(FaultKind::Io, "the HTTP connection failed").with_source(source).with_elapsed(elapsed),
         }
     }
 }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 #[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 use crate::http::{Http, http};
 #[cfg(any(feature = "aws", feature = "oidc"))]
@@ -109,7 +109,7 @@ impl System for RealSystem {
 
     fn random(&self, buffer: &mut [u8]) -> Result<()> {
         getrandom::fill(buffer).map_err(|error| {
-            Error::new(Kind::Io, Stage::Options, "the operating system gave no random bytes").with_source(error)
+            Error::new(FaultKind::Io, Stage::Options, "the operating system gave no random bytes").with_source(error)
         })
     }
 

@@ -11,7 +11,7 @@ use super::gssapi::GssapiState;
 use super::oidc::OidcState;
 use super::scram::ScramState;
 use crate::error::Result;
-use crate::options::Settings;
+use crate::options::ClientSettings;
 use crate::policy::SecurityPolicy;
 use crate::system::System;
 #[cfg(any(feature = "aws", feature = "gssapi"))]
@@ -35,7 +35,7 @@ impl AuthContext {
     /// For a client with these options.
     ///
     /// Fails where the operating system has no random bytes to give.
-    pub(crate) fn new(options: &Settings, system: &Arc<dyn System>) -> Result<Self> {
+    pub(crate) fn new(options: &ClientSettings, system: &Arc<dyn System>) -> Result<Self> {
         #[cfg(any(feature = "aws", feature = "gssapi"))]
         let warnings = WarningSink::new(options.warning_handler.clone());
         Ok(AuthContext {

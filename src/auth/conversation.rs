@@ -5,7 +5,7 @@ use zeroize::Zeroize;
 
 use super::login::LoginState;
 use super::mechanism::{Mechanism, Step};
-use crate::error::{Error, ErrorKind, Kind, Result, Stage, codes, command_error};
+use crate::error::{Error, ErrorKind, FaultKind, Result, Stage, codes, command_error};
 
 /// One round trip: a command for a database, and the server's whole reply, which may say `ok: 0`.
 pub(crate) type SendAuthCommand<'a> = dyn FnMut(&str, &RawDocument) -> Result<RawDocumentBuf> + 'a;
@@ -63,7 +63,7 @@ fn accepted(mechanism: &dyn Mechanism, sent: Result<RawDocumentBuf>) -> Result<R
         return Err(refused.with_stage(stage));
     }
     let code = refused.code();
-    let error = Error::new(Kind::Authentication, stage, "the server refused the credentials").with_source(refused);
+    let error = Error::new(FaultKind::Authentication, stage, "the server refused the credentials").with_source(refused);
     Err(match code {
         Some(codes::MECHANISM_UNAVAILABLE) => error.with_hint(mechanism.explain_unavailable()),
         _ => error,

@@ -20,7 +20,7 @@ use crate::characters;
 #[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::credential::EXTERNAL;
 use crate::credential::{Credential, ScramCredential, ScramMechanism};
-use crate::error::{Error, ErrorKind, Kind, Result, Stage, codes, command_error};
+use crate::error::{Error, ErrorKind, FaultKind, Result, Stage, codes, command_error};
 
 /// A login on one connection: [`Login::user_to_ask_about`] and [`Login::speculate`] before `hello`; after it [`Login::begin`], whose
 /// conversation [`authenticate`](super::authenticate) runs, and [`Login::explain_refusal`] if that fails.
@@ -187,7 +187,7 @@ impl<'a> Login<'a> {
             "the server does not offer SCRAM-SHA-256 to user {username:?} on database {source:?}, and the security policy \
              (refuse_weak_mechanisms) forbids SCRAM-SHA-1"
         );
-        Err(Error::new(Kind::Authentication, stage, message).with_hint(
+        Err(Error::new(FaultKind::Authentication, stage, message).with_hint(
             "set the user's password anew on a server of 4.0 or later, which then stores it for SCRAM-SHA-256 too",
         ))
     }

@@ -14,7 +14,7 @@ use bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use zeroize::Zeroizing;
 
 use super::mechanism::{Forget, Mechanism, Step};
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 
 /// A byte mechanism's side of a conversation.
 pub(super) trait SaslClient: Send + 'static {
@@ -249,7 +249,7 @@ impl Reply {
                 "payload" => payload.replace(payload_bytes(value).map_err(broken)?).is_some(),
                 "code" if !matches!(value, RawBsonRef::Int32(0)) => {
                     let refused = "the server answers with an error code, yet with ok: 1";
-                    return Err(Error::new(Kind::Authentication, stage, refused));
+                    return Err(Error::new(FaultKind::Authentication, stage, refused));
                 }
                 _ => false,
             };

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::sasl::{SaslClient, SaslStep};
 use crate::credential::{ScramCredential, ScramMechanism};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::secret::Secret;
 use crate::system::System;
 use messages::{ServerFinal, ServerFirst};
@@ -120,7 +120,7 @@ impl Scram {
         match ServerFinal::parse(message).map_err(|message| Error::invalid_reply(stage, message))? {
             ServerFinal::Error(reason) => {
                 let message = format!("the server ended the conversation with the error \"{reason}\"");
-                Err(Error::new(Kind::Authentication, stage, message))
+                Err(Error::new(FaultKind::Authentication, stage, message))
             }
             ServerFinal::Signature(signature)
                 if crypto::verifies(self.mechanism, server_key, auth_message.as_bytes(), &signature) =>
@@ -128,7 +128,7 @@ impl Scram {
                 Ok(SaslStep::Finished)
             }
             ServerFinal::Signature(_) => Err(Error::new(
-                Kind::Authentication,
+                FaultKind::Authentication,
                 stage,
                 "the server's signature (v=) is wrong: it does not know this user's password",
             )
@@ -188,7 +188,7 @@ impl SaslClient for Scram {
 impl Scram {
     fn too_slow(&self, iterations: u32, stage: Stage) -> Error {
         let message = format!("{} ran out while the key was derived ({iterations} iterations)", self.deadline.name());
-        Error::new(Kind::Timeout, stage, message).with_hint(
+        Error::new(FaultKind::Timeout, stage, message).with_hint(
             "the server chooses the iterations (scramIterationCount); scram_max_iterations limits what is accepted",
         )
     }

@@ -14,7 +14,7 @@ use crate::bson_ext::find_field;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
-use crate::error::{Error, ErrorKind, Kind, Result, Stage, command_error};
+use crate::error::{Error, ErrorKind, FaultKind, Result, Stage, command_error};
 use crate::handshake::append_server_api;
 use crate::operation::body::not_bson;
 use crate::operation::{Command, Namespace, Operation, Target};
@@ -187,7 +187,7 @@ impl ClientInner {
     fn look_at_state(&self, server: &Arc<Server>, connection: &PooledConnection, reply: &RawDocument) {
         if matches!(find_field(reply, "writeConcernError"), Ok(Some(_))) {
             let message = "the server reported beside a write that its state has changed";
-            let error = Error::new(Kind::ServerSelection, Stage::Command, message).with_address(server.address());
+            let error = Error::new(FaultKind::ServerSelection, Stage::Command, message).with_address(server.address());
             self.report(server, connection, &error, Some(reply));
         }
     }
@@ -265,7 +265,7 @@ fn explain(error: Error, namespace: Option<Namespace<'_>>, limit_is_ours: bool) 
 fn time_left(deadline: Deadline) -> Result<i64> {
     let left = deadline.remaining().unwrap_or_default();
     if left.is_zero() {
-        return Err(Error::new(Kind::Timeout, Stage::Command, "timeoutMS ran out before the command was sent"));
+        return Err(Error::new(FaultKind::Timeout, Stage::Command, "timeoutMS ran out before the command was sent"));
     }
     Ok(i64::try_from(left.as_millis().max(1)).unwrap_or(i64::MAX))
 }

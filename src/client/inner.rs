@@ -16,7 +16,7 @@ use crate::fork;
 use crate::locks::lock;
 use crate::operation::Namespace;
 use crate::operation::kill_cursors::KillCursors;
-use crate::options::{DriverInfo, ServerAddress, Settings};
+use crate::options::{ClientSettings, DriverInfo, ServerAddress};
 use crate::pool::PinnedConnection;
 use crate::session::{OperationSession, Sessions};
 use crate::system::RealSystem;
@@ -24,7 +24,7 @@ use crate::topology::Topology;
 
 /// The state that all clones of a client share.
 pub(crate) struct ClientInner {
-    options: Settings,
+    options: ClientSettings,
     /// What connections to all servers are made with.
     factory: Arc<ConnectionFactory>,
     topology: Topology,
@@ -92,7 +92,7 @@ impl CursorHandle {
 
 impl ClientInner {
     /// Checks the options that concern connections, and reads the files that they name. Connects to no server.
-    pub(crate) fn new(mut options: Settings) -> Result<Self> {
+    pub(crate) fn new(mut options: ClientSettings) -> Result<Self> {
         // The client's only way to the machine and the process that it runs in.
         let system = RealSystem::shared();
         let factory = Arc::new(ConnectionFactory::new(&options, &system)?);
@@ -109,7 +109,7 @@ impl ClientInner {
         })
     }
 
-    pub(crate) fn options(&self) -> &Settings {
+    pub(crate) fn options(&self) -> &ClientSettings {
         &self.options
     }
 

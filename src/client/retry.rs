@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::bson_ext;
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Kind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
+use crate::error::{Error, ErrorKind, FaultKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
 use crate::event::sdam::TopologyType;
 use crate::operation::{Access, Operation, Retry};
-use crate::options::{ServerAddress, Settings};
+use crate::options::{ClientSettings, ServerAddress};
 use crate::system::{RealSystem, System};
 
 /// The longest pause before an overloaded server is asked again, without its random factor (MAX_BACKOFF).
@@ -77,11 +77,11 @@ struct Attempt {
 }
 
 impl Retries {
-    pub(super) fn new(options: &Settings, operation: &impl Operation) -> Self {
+    pub(super) fn new(options: &ClientSettings, operation: &impl Operation) -> Self {
         Retries::of(options, operation.retry(), operation.access())
     }
 
-    fn of(options: &Settings, retry: Retry, access: Access) -> Self {
+    fn of(options: &ClientSettings, retry: Retry, access: Access) -> Self {
         let (reads, writes) = (options.retry_reads != Some(false), options.retry_writes != Some(false));
         Retries {
             after_transient_errors: retry == Retry::Read && reads,
@@ -175,7 +175,9 @@ impl Retries {
     }
 
     fn give_up(&mut self) -> Error {
-        self.error.take().unwrap_or_else(|| Error::new(Kind::Shutdown, Stage::Command, "the operation was given up"))
+        self.error
+            .take()
+            .unwrap_or_else(|| Error::new(FaultKind::Shutdown, Stage::Command, "the operation was given up"))
     }
 
     fn no_time_for(&mut self, pause: Duration, deadline: Deadline) -> Error {
@@ -185,7 +187,7 @@ impl Retries {
             deadline.name(),
             pause.as_millis()
         );
-        cause.into_cause_of(Error::new(Kind::Timeout, Stage::Command, message))
+        cause.into_cause_of(Error::new(FaultKind::Timeout, Stage::Command, message))
     }
 }
 
@@ -218,14 +220,14 @@ mod tests {
     use crate::error::command_error;
 
     struct Case {
-        options: Settings,
+        options: ClientSettings,
         deadline: Deadline,
         retry: Retry,
         access: Access,
     }
 
     fn case(uri: &str, retry: Retry, access: Access) -> Case {
-        let options = Settings::parse(&format!("mongodb://localhost/?{uri}")).unwrap();
+        let options = ClientSettings::parse(&format!("mongodb://localhost/?{uri}")).unwrap();
         let deadline = Deadline::after_option(options.timeout).named("timeoutMS");
         Case { options, deadline, retry, access }
     }
@@ -268,7 +270,7 @@ mod tests {
     }
 
     fn broken() -> Error {
-        Error::new(Kind::Io, Stage::Command, "reset")
+        Error::new(FaultKind::Io, Stage::Command, "reset")
     }
 
     fn millis(pauses: &[Duration]) -> Vec<u128> {
@@ -280,8 +282,8 @@ mod tests {
         let read = case("", Retry::Read, Access::Read);
         for error in [
             broken(),
-            Error::new(Kind::Timeout, Stage::Command, "socketTimeoutMS ran out"),
-            Error::new(Kind::ConnectionPoolCleared, Stage::CheckOut, "cleared"),
+            Error::new(FaultKind::Timeout, Stage::Command, "socketTimeoutMS ran out"),
+            Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, "cleared"),
             refused(134, &[]),
             refused(91, &[]),
         ] {
@@ -291,10 +293,10 @@ mod tests {
         for error in [
             refused(2, &[]),
             refused(2, &["RetryableWriteError", RETRYABLE_ERROR]),
-            Error::new(Kind::Pool, Stage::CheckOut, "waitQueueTimeoutMS ran out"),
-            Error::new(Kind::Timeout, Stage::Http, "slow"),
+            Error::new(FaultKind::Pool, Stage::CheckOut, "waitQueueTimeoutMS ran out"),
+            Error::new(FaultKind::Timeout, Stage::Http, "slow"),
             Error::invalid_reply(Stage::Decode, "no ok"),
-            Error::new(Kind::Shutdown, Stage::Command, "closed"),
+            Error::new(FaultKind::Shutdown, Stage::Command, "closed"),
         ] {
             assert!(read.run(&[error]).1.is_some());
         }
@@ -367,7 +369,8 @@ mod tests {
     #[test]
     fn without_a_server_nothing_is_retried_and_the_error_before_is_returned() {
         let read = case("", Retry::Read, Access::Read);
-        let none = Error::new(Kind::ServerSelection, Stage::ServerSelection, "no server").with_label(RETRYABLE_ERROR);
+        let none =
+            Error::new(FaultKind::ServerSelection, Stage::ServerSelection, "no server").with_label(RETRYABLE_ERROR);
         let none = none.with_label(SYSTEM_OVERLOADED_ERROR);
         let end = read.begin().after(none.clone(), Deadline::NEVER, || 1.0).unwrap_err();
         assert!(matches!(end.kind(), ErrorKind::ServerSelection { .. }));
@@ -383,7 +386,7 @@ mod tests {
         sent_to(&mut retries, "a:1");
         retries.after(refused(91, &[]), Deadline::NEVER, || 1.0).unwrap();
         retries.selected(&Arc::new(ServerAddress::parse("b:1").unwrap()), TopologyType::Sharded);
-        let unsent = Error::new(Kind::ConnectionPoolCleared, Stage::CheckOut, "cleared");
+        let unsent = Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, "cleared");
         assert_eq!(retries.after(unsent, Deadline::NEVER, || 1.0).unwrap_err().code(), Some(91));
     }
 

@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::handshake::{AfterHello, Handshake, HelloFor};
-use crate::options::{DriverInfo, ServerAddress, Settings, TlsSettings};
+use crate::options::{ClientSettings, DriverInfo, ServerAddress, TlsSettings};
 use crate::system::System;
 use crate::tls::Connector;
 use crate::transport::{Route, ShutdownHandle, Transport, WaitObserver};
@@ -100,7 +100,7 @@ impl OpenedConnection {
 
 impl ConnectionFactory {
     /// Validates the options that concern connections, and reads the files that they name.
-    pub(crate) fn new(options: &Settings, system: &Arc<dyn System>) -> Result<ConnectionFactory> {
+    pub(crate) fn new(options: &ClientSettings, system: &Arc<dyn System>) -> Result<ConnectionFactory> {
         let handshake = Handshake::new(options, system)?;
         let warnings = WarningSink::new(options.warning_handler.clone());
         let tls = options.tls.as_ref().map(|tls| Connector::new(tls, system, &warnings)).transpose()?;

@@ -20,7 +20,7 @@ use zeroize::Zeroize;
 use crate::auth::LoginState;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::ConnectionInfo;
 use crate::handshake::Hello;
 use crate::options::ServerAddress;
@@ -155,16 +155,16 @@ impl Connection {
     /// From here on the connection is broken until the exchange has come to its end. Returns the request id.
     fn begin(&mut self, deadline: Deadline) -> Result<i32> {
         if self.is_broken() {
-            return Err(self.closed_or(Error::new(Kind::Io, Stage::Command, "the connection failed before")));
+            return Err(self.closed_or(Error::new(FaultKind::Io, Stage::Command, "the connection failed before")));
         }
         if self.shutdown.is_inherited() {
             let message = "this process was forked, and the connection belongs to its parent";
-            return Err(Error::new(Kind::Io, Stage::Command, message)
+            return Err(Error::new(FaultKind::Io, Stage::Command, message)
                 .with_hint("begin the operation anew in the child; it makes connections of its own"));
         }
         if deadline.expired() {
             let message = format!("{} had run out before the command could be sent", deadline.name());
-            return Err(Error::new(Kind::Timeout, Stage::Command, message));
+            return Err(Error::new(FaultKind::Timeout, Stage::Command, message));
         }
         self.broken = true;
         self.buffers.prepare();
@@ -312,9 +312,9 @@ impl Connection {
         }
         if self.shutdown.is_interrupted() {
             let message = format!("Connection to {} interrupted due to server monitor timeout", self.address);
-            return Error::new(Kind::ConnectionPoolCleared, error.stage(), message).with_source(error);
+            return Error::new(FaultKind::ConnectionPoolCleared, error.stage(), message).with_source(error);
         }
-        Error::new(Kind::Shutdown, error.stage(), "the client closed this connection").with_source(error)
+        Error::new(FaultKind::Shutdown, error.stage(), "the client closed this connection").with_source(error)
     }
 }
 
@@ -348,7 +348,7 @@ fn read(transport: &mut Transport, room: Option<&mut [u8]>, before: usize, deadl
         Ok(0) if before == 0 => Err(network_error(io::ErrorKind::UnexpectedEof.into(), Stage::Command, deadline)),
         Ok(0) => {
             let message = format!("the server closed the connection after {before} bytes of its reply");
-            Err(Error::new(Kind::Io, Stage::Command, message))
+            Err(Error::new(FaultKind::Io, Stage::Command, message))
         }
         Ok(count) => Ok(count),
         Err(error) => Err(network_error(error, Stage::Command, deadline)),

@@ -9,7 +9,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use super::{Connection, read_message_bytes};
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::handshake::Hello;
 use crate::transport::network_error;
 use crate::wire::{Message, Reply, allow_exhaust};
@@ -61,7 +61,7 @@ impl Connection {
         self.transport.set_deadline(deadline);
         let outcome = match self.stream.answers.take() {
             Some(answers) => self.receive_streamed(answers, deadline),
-            None => Err(self.closed_or(Error::new(Kind::Io, Stage::Command, "no further reply is to come"))),
+            None => Err(self.closed_or(Error::new(FaultKind::Io, Stage::Command, "no further reply is to come"))),
         };
         outcome.map_err(|error| self.complete(error.with_stage(Stage::Hello), began))
     }

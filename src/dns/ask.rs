@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::message::{Answer, Query, Record, Reply};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 
 /// Asks these servers for the records of type `R` of `name`, until one gives an answer. That a name does not exist, or has no
 /// such records, is an answer.
@@ -137,19 +137,20 @@ fn no_answer<R: Record>(name: &str, failures: &[(SocketAddr, Cow<'static, str>)]
     let told: Vec<String> = failures.iter().map(|(server, why)| format!("{server}: {why}")).take(MAX_TOLD).collect();
     let (kind, message) = match deadline.expired() {
         true => (
-            Kind::Timeout,
+            FaultKind::Timeout,
             format!("{} ran out while the {} records of {name} were looked up", deadline.name(), R::NAME),
         ),
-        false => {
-            (Kind::DnsResolve, format!("no name server answered the question for the {} records of {name}", R::NAME))
-        }
+        false => (
+            FaultKind::DnsResolve,
+            format!("no name server answered the question for the {} records of {name}", R::NAME),
+        ),
     };
     Error::new(kind, Stage::Dns, format!("{message} ({})", told.join("; ")))
         .with_hint("do the name servers of this machine (/etc/resolv.conf), or those given by name_servers, answer?")
 }
 
 fn unfit(name: &str) -> Error {
-    Error::new(Kind::InvalidArgument, Stage::Dns, format!("{name} cannot be looked up: it is no DNS name")).with_hint(
+    Error::new(FaultKind::InvalidArgument, Stage::Dns, format!("{name} cannot be looked up: it is no DNS name")).with_hint(
         "a name has labels of 1 to 63 letters, digits, '-' and '_' with dots between, at most 253 characters in all; \
          names in other scripts are written in their ASCII form (xn--…)",
     )
@@ -157,8 +158,9 @@ fn unfit(name: &str) -> Error {
 
 fn random_id() -> Result<u16> {
     let mut bytes = [0; 2];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::new(Kind::Io, Stage::Dns, "the system gave no random number").with_source(error))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(FaultKind::Io, Stage::Dns, "the system gave no random number").with_source(error)
+    })?;
     Ok(u16::from_be_bytes(bytes))
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::seedlist::{Seedlist, SrvLookup};
 use crate::error::Result;
-use crate::options::{ServerAddress, Settings};
+use crate::options::{ClientSettings, ServerAddress};
 
 /// When the SRV records of a deployment are asked for again.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct SrvPolling {
 
 impl SrvPolling {
     /// For options whose hosts came from DNS; `None` for others, and with a load balancer.
-    pub(crate) fn new(options: &Settings) -> Result<Option<Self>> {
+    pub(crate) fn new(options: &ClientSettings) -> Result<Option<Self>> {
         let (Some(lookup), Some(seedlist)) = (SrvLookup::new(options)?, options.seedlist()) else { return Ok(None) };
         if options.load_balanced() {
             return Ok(None);

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use super::message::{Answer, TxtRecord};
 use super::{ask, servers};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::helper_thread::{HelperError, HelperThreads};
-use crate::options::{self, ParentDomain, ServerAddress, Settings, is_host_name, normalized};
+use crate::options::{self, ClientSettings, ParentDomain, ServerAddress, is_host_name, normalized};
 use crate::resolver::{SharedResolver, SrvRecord};
 
-impl Settings {
+impl ClientSettings {
     /// Asks DNS for the records of a `mongodb+srv` connection string: options with [`hosts`](ClientOptions::hosts), and with
     /// what a TXT record sets, validated again as a whole. Others are returned as they are.
     ///
@@ -35,7 +35,7 @@ impl Settings {
     /// }
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
-    pub fn resolve_srv(self) -> Result<Settings> {
+    pub fn resolve_srv(self) -> Result<ClientSettings> {
         if self.seedlist().is_some() {
             return Ok(self);
         }
@@ -84,7 +84,7 @@ enum Source {
 
 impl SrvLookup {
     /// What to ask for these options; `None` where their connection string names the hosts itself.
-    pub(crate) fn new(options: &Settings) -> Result<Option<Self>> {
+    pub(crate) fn new(options: &ClientSettings) -> Result<Option<Self>> {
         let Some(host) = options.srv_host().map(normalized) else { return Ok(None) };
         let parent = match options.srv_allowed_hosts_suffix() {
             Some(suffix) => ParentDomain::allowed(suffix)?,
@@ -110,7 +110,7 @@ impl SrvLookup {
         let mut texts = texts?.records;
         if texts.len() > 1 {
             let message = format!("{} has {} TXT records, and only one may hold options", self.host, texts.len());
-            return Err(Error::new(Kind::InvalidResponse, Stage::Dns, message)
+            return Err(Error::new(FaultKind::InvalidResponse, Stage::Dns, message)
                 .with_hint("leave only the record with the options, or none"));
         }
         seedlist.txt = texts.pop().map(|TxtRecord(text)| text);
@@ -140,11 +140,11 @@ impl SrvLookup {
             let (kind, message) = match error {
                 // Without a helper thread the answer may come late, which is better than not at all.
                 HelperError::NotStarted(_) => return Ok(ask(self, deadline)),
-                HelperError::TimedOut => (Kind::Timeout, format!("{} ran out", deadline.name())),
+                HelperError::TimedOut => (FaultKind::Timeout, format!("{} ran out", deadline.name())),
                 HelperError::TooMany(running) => {
-                    (Kind::DnsResolve, format!("{running} look-ups have not returned yet"))
+                    (FaultKind::DnsResolve, format!("{running} look-ups have not returned yet"))
                 }
-                HelperError::Panicked => (Kind::DnsResolve, "the resolver panicked".to_owned()),
+                HelperError::Panicked => (FaultKind::DnsResolve, "the resolver panicked".to_owned()),
             };
             let message = format!("the records of {} were not looked up: {message}", self.host);
             Err(Error::new(kind, Stage::Dns, message))
@@ -187,7 +187,7 @@ impl SrvLookup {
                 (false, _) => "no record names a host that may be used",
             };
             let message = format!("DNS names no host for {}: {why}", self.srv_name);
-            return Err(Error::new(Kind::DnsResolve, Stage::Dns, message).with_hint(
+            return Err(Error::new(FaultKind::DnsResolve, Stage::Dns, message).with_hint(
                 "is the name in the connection string spelled right? a server's own name belongs after mongodb://",
             ));
         }
@@ -207,7 +207,7 @@ impl SrvLookup {
         };
         let message =
             format!("the SRV records of {} name {host:?}, which may not be connected to: {why}", self.srv_name);
-        Err(Error::new(Kind::InvalidResponse, Stage::Dns, message))
+        Err(Error::new(FaultKind::InvalidResponse, Stage::Dns, message))
     }
 }
 
@@ -219,7 +219,7 @@ impl Source {
                     resolver.get().srv(name, time_left(deadline)).map_err(|error| failed(name, "SRV", error))?;
                 if records.len() > MAX_RECORDS {
                     let message = format!("the program's resolver gave more than {MAX_RECORDS} SRV records");
-                    return Err(Error::new(Kind::InvalidResponse, Stage::Dns, message));
+                    return Err(Error::new(FaultKind::InvalidResponse, Stage::Dns, message));
                 }
                 Ok(Answer { records, name_exists: true })
             }
@@ -247,7 +247,7 @@ fn time_left(deadline: Deadline) -> Duration {
 
 fn failed(name: &str, kind: &str, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     let message = format!("the program's resolver gave no answer for the {kind} records of {name}");
-    Error::new(Kind::DnsResolve, Stage::Dns, message).with_source(error)
+    Error::new(FaultKind::DnsResolve, Stage::Dns, message).with_source(error)
 }
 
 /// Leaves `count` of them, chosen at random: the first steps of a Fisher-Yates shuffle.

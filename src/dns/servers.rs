@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 #[cfg(unix)]
 use crate::resolver::name_server;
 
@@ -22,7 +22,7 @@ pub(super) fn of_system() -> Result<Vec<SocketAddr>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(in_resolv_conf(b"")),
         Err(error) => {
             let message = format!("{RESOLV_CONF} could not be read, which names the name servers");
-            Err(Error::new(Kind::DnsResolve, Stage::Dns, message)
+            Err(Error::new(FaultKind::DnsResolve, Stage::Dns, message)
                 .with_source(error)
                 .with_hint("name_servers(…) in code names others"))
         }
@@ -33,7 +33,7 @@ pub(super) fn of_system() -> Result<Vec<SocketAddr>> {
 #[cfg(not(unix))]
 pub(super) fn of_system() -> Result<Vec<SocketAddr>> {
     Err(Error::new(
-        Kind::NotSupported,
+        FaultKind::NotSupported,
         Stage::Dns,
         "mongodb+srv needs name servers, and this platform has no /etc/resolv.conf that names them",
     )

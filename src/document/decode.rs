@@ -10,7 +10,7 @@ use super::nesting::{Extent, NestingLimits, check_nesting, extent, malformed, to
 use super::path::{Segment, first_invalid, join, within};
 use super::same_type::{is_document, same};
 use super::tracked::{Exceeded, Fault, Track, Tracked};
-use crate::error::{Error, Kind, Result, Stage, harmless_id};
+use crate::error::{Error, FaultKind, Result, Stage, harmless_id};
 
 /// The document as a value that borrows nothing.
 ///
@@ -59,8 +59,8 @@ fn check_lossy<T>(document: &RawDocument, limits: NestingLimits) -> Result<()> {
         return Ok(());
     }
     let message = format!("a regular expression in {} is not valid UTF-8", named(document));
-    let error =
-        Error::new(Kind::BsonDeserialization, Stage::Decode, message).with_hint("RawDocumentBuf leaves it as it is");
+    let error = Error::new(FaultKind::BsonDeserialization, Stage::Decode, message)
+        .with_hint("RawDocumentBuf leaves it as it is");
     Err(about(document, error))
 }
 
@@ -108,7 +108,7 @@ fn explain(
         BsonErrorKind::Utf8Encoding { .. } => {
             let path = join(&first_invalid(document, limits.tree).unwrap_or_default());
             let message = format!("{} is not valid UTF-8", field_of(&path, &what));
-            with_path(Error::new(Kind::BsonDeserialization, Stage::Decode, message), path)
+            with_path(Error::new(FaultKind::BsonDeserialization, Stage::Decode, message), path)
                 .with_hint("bson::Utf8Lossy<T> as the type reads such strings with replacement characters; RawDocumentBuf leaves them as they are")
         }
         BsonErrorKind::MalformedBytes { .. } | BsonErrorKind::EndOfStream { .. } if is_malformed(document, limits) => {
@@ -120,7 +120,7 @@ fn explain(
                 source.message = Some(words);
             }
             let message = format!("{} does not fit the type that was asked for", field_of(&path, &what));
-            with_path(Error::new(Kind::BsonDeserialization, Stage::Decode, message), path)
+            with_path(Error::new(FaultKind::BsonDeserialization, Stage::Decode, message), path)
         }
     };
     about(document, error.with_source(source))

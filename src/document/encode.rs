@@ -8,7 +8,7 @@ use serde::ser::{
 };
 
 use super::path::{Segment, join};
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, FaultKind, Stage};
 
 /// The error for a value that could not be turned into BSON because of `source`. The value is walked once more to find the field.
 pub(crate) fn cannot_encode<T: Serialize + ?Sized>(value: &T, source: bson::error::Error) -> Error {
@@ -16,7 +16,7 @@ pub(crate) fn cannot_encode<T: Serialize + ?Sized>(value: &T, source: bson::erro
     let _ = value.serialize(Finder { path: &mut path });
     let path = join(&path);
     let what = if path.is_empty() { "a document".to_owned() } else { format!("{path} of a document") };
-    let error = Error::new(Kind::BsonSerialization, Stage::Encode, format!("{what} cannot be turned into BSON"));
+    let error = Error::new(FaultKind::BsonSerialization, Stage::Encode, format!("{what} cannot be turned into BSON"));
     let error = if path.is_empty() { error } else { error.with_path(path) };
     error.with_source(source)
 }

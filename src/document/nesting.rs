@@ -3,7 +3,7 @@
 use bson::spec::ElementType;
 use bson::{Bson, RawBsonRef, RawDocument};
 
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 
 /// How many levels are decoded: into a tree (`Document`, `Bson`), and into a type by serde, which takes more stack a level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +80,7 @@ fn walk(document: &RawDocument, levels_left: usize, elements_left: &mut usize) -
 
 pub(super) fn too_deep(levels: usize) -> Error {
     let message = format!("a document from the server is nested more than {levels} levels deep, which is not decoded");
-    Error::new(Kind::BsonDeserialization, Stage::Decode, message).with_hint(
+    Error::new(FaultKind::BsonDeserialization, Stage::Decode, message).with_hint(
         "read it as RawDocumentBuf; max_document_nesting and the profile of the build set how many levels are decoded",
     )
 }

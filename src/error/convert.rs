@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bson::error::ErrorKind as BsonErrorKind;
 
-use super::{Error, ErrorKind, Kind, Stage, codes};
+use super::{Error, ErrorKind, FaultKind, Stage, codes};
 
 impl Error {
     /// An error of the program's own, for its functions that return this type.
@@ -57,7 +57,7 @@ impl Error {
 /// A failure of the program's own input or output: [`ErrorKind::Io`] at [`Stage::Program`].
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Error::new(Kind::Io, Stage::Program, "input or output failed").with_source(error)
+        Error::new(FaultKind::Io, Stage::Program, "input or output failed").with_source(error)
     }
 }
 
@@ -73,8 +73,8 @@ impl From<ErrorKind> for Error {
 impl From<bson::error::Error> for Error {
     fn from(error: bson::error::Error) -> Self {
         let (kind, message) = match &error.kind {
-            BsonErrorKind::Serialization { .. } => (Kind::BsonSerialization, "a value cannot be turned into BSON"),
-            _ => (Kind::BsonDeserialization, "BSON cannot be turned into the value"),
+            BsonErrorKind::Serialization { .. } => (FaultKind::BsonSerialization, "a value cannot be turned into BSON"),
+            _ => (FaultKind::BsonDeserialization, "BSON cannot be turned into the value"),
         };
         Error::new(kind, Stage::Program, message).with_source(error)
     }

@@ -133,7 +133,7 @@ pub enum WriteFailure {
 
 /// A kind as the driver names it where an error is made. The error's message then becomes a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FaultKind {
     InvalidArgument,
     InvalidTlsConfig,
     NotSupported,
@@ -163,25 +163,25 @@ impl IntoErrorKind for ErrorKind {
     }
 }
 
-impl IntoErrorKind for Kind {
+impl IntoErrorKind for FaultKind {
     fn into_error_kind(self, message: &str) -> ErrorKind {
         let text = || message.to_owned();
         match self {
-            Kind::InvalidArgument => ErrorKind::InvalidArgument { message: text() },
-            Kind::InvalidTlsConfig => ErrorKind::InvalidTlsConfig { message: text() },
-            Kind::NotSupported => ErrorKind::NotSupported { message: text() },
-            Kind::DnsResolve => ErrorKind::DnsResolve { message: text() },
-            Kind::Io => ErrorKind::Io(Arc::new(io::Error::other(message))),
-            Kind::Tls => ErrorKind::Tls { message: text() },
-            Kind::Timeout => ErrorKind::Timeout { message: text() },
-            Kind::ServerSelection => ErrorKind::ServerSelection { message: text() },
-            Kind::Pool => ErrorKind::Pool { message: text() },
-            Kind::ConnectionPoolCleared => ErrorKind::ConnectionPoolCleared { message: text() },
-            Kind::Authentication => ErrorKind::Authentication { message: text() },
-            Kind::InvalidResponse => ErrorKind::InvalidResponse { message: text() },
-            Kind::BsonSerialization => ErrorKind::BsonSerialization(ser::Error::custom(message)),
-            Kind::BsonDeserialization => ErrorKind::BsonDeserialization(de::Error::custom(message)),
-            Kind::Shutdown => ErrorKind::Shutdown,
+            FaultKind::InvalidArgument => ErrorKind::InvalidArgument { message: text() },
+            FaultKind::InvalidTlsConfig => ErrorKind::InvalidTlsConfig { message: text() },
+            FaultKind::NotSupported => ErrorKind::NotSupported { message: text() },
+            FaultKind::DnsResolve => ErrorKind::DnsResolve { message: text() },
+            FaultKind::Io => ErrorKind::Io(Arc::new(io::Error::other(message))),
+            FaultKind::Tls => ErrorKind::Tls { message: text() },
+            FaultKind::Timeout => ErrorKind::Timeout { message: text() },
+            FaultKind::ServerSelection => ErrorKind::ServerSelection { message: text() },
+            FaultKind::Pool => ErrorKind::Pool { message: text() },
+            FaultKind::ConnectionPoolCleared => ErrorKind::ConnectionPoolCleared { message: text() },
+            FaultKind::Authentication => ErrorKind::Authentication { message: text() },
+            FaultKind::InvalidResponse => ErrorKind::InvalidResponse { message: text() },
+            FaultKind::BsonSerialization => ErrorKind::BsonSerialization(ser::Error::custom(message)),
+            FaultKind::BsonDeserialization => ErrorKind::BsonDeserialization(de::Error::custom(message)),
+            FaultKind::Shutdown => ErrorKind::Shutdown,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{next_reply, target};
 use crate::auth::AuthTarget;
 use crate::credential::{AllowedHosts, IdpServerResponse, OidcCallbackContext};
 use crate::description::ServerType;
-use crate::error::{Error, Kind, Stage, command_error};
+use crate::error::{Error, FaultKind, Stage, command_error};
 use crate::handshake::Handshake;
 use crate::options::ClientOptions;
 use crate::system::{RealSystem, System};
@@ -42,7 +42,7 @@ pub fn login(data: &[u8]) {
         let has_token = command.as_bytes().windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes());
         assert!(choice != 2 || allowed || !has_token, "a person's token leaves for {host}");
         let reply = next_reply(&mut rest, b"");
-        let reply = reply.ok_or_else(|| Error::new(Kind::Io, Stage::Command, "the data is at its end"))?;
+        let reply = reply.ok_or_else(|| Error::new(FaultKind::Io, Stage::Command, "the data is at its end"))?;
         accepted = command_error(&reply, Stage::Command).is_none();
         Ok(reply)
     };

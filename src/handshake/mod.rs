@@ -17,8 +17,8 @@ use zeroize::Zeroize;
 use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState, Speculation};
 use crate::credential::Credential;
 use crate::description::ServerType;
-use crate::error::{Error, Kind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
-use crate::options::{DriverInfo, ServerApi, Settings};
+use crate::error::{Error, FaultKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
+use crate::options::{ClientSettings, DriverInfo, ServerApi};
 use crate::system::System;
 
 use environment::Environment;
@@ -72,7 +72,7 @@ impl Handshake {
     ///
     /// Fails on an application name or wrapper information that cannot be sent, on a credential that cannot work, and where
     /// the operating system has no random bytes.
-    pub(crate) fn new(options: &Settings, system: &Arc<dyn System>) -> Result<Self> {
+    pub(crate) fn new(options: &ClientSettings, system: &Arc<dyn System>) -> Result<Self> {
         let metadata = Metadata::new(options.app_name.as_deref(), &options.driver_info, &Environment(&**system))?;
         let context = AuthContext::new(options, system)?;
         if let Some(credential) = &options.credential {
@@ -132,7 +132,7 @@ impl Handshake {
         } else if hello.service_id.is_none() {
             let message = "Driver attempted to initialize in load balancing mode, but the server does not support this \
                            mode. Its hello has no serviceId.";
-            return Err(Error::new(Kind::NotSupported, Stage::Hello, message)
+            return Err(Error::new(FaultKind::NotSupported, Stage::Hello, message)
                 .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
         }
         let speculation = login.map(Login::into_speculation).unwrap_or_default();
@@ -263,7 +263,7 @@ pub(crate) fn append_server_api(command: &mut RawDocumentBuf, api: &ServerApi) {
 }
 
 /// Without TLS and a certificate MONGODB-X509 can only fail, so it fails before anything is connected.
-fn check_certificate(credential: &Credential, options: &Settings) -> Result<()> {
+fn check_certificate(credential: &Credential, options: &ClientSettings) -> Result<()> {
     let what = match (credential, &options.tls) {
         (Credential::X509(_), None) => "MONGODB-X509 needs TLS, and TLS is off",
         (Credential::X509(_), Some(tls)) if !tls.has_identity() => {
@@ -277,7 +277,7 @@ fn check_certificate(credential: &Credential, options: &Settings) -> Result<()> 
 
 fn no_credential() -> Error {
     let message = "the server asks for another login, and this client has no credential";
-    Error::new(Kind::Authentication, Stage::Command, message)
+    Error::new(FaultKind::Authentication, Stage::Command, message)
 }
 
 /// A network failure during hello may come from an overloaded server, and gets the label for that.

@@ -342,7 +342,7 @@ fn behind_a_load_balancer_a_service_id_is_needed() {
 
 #[test]
 fn a_network_that_fails_in_hello_is_labelled_and_later_it_is_not() {
-    let gone = || Error::new(Kind::Io, Stage::Command, "connection reset");
+    let gone = || Error::new(FaultKind::Io, Stage::Command, "connection reset");
     let error = handshake(Some(user())).run(&localhost(), &mut |_, _| Err(gone())).unwrap_err();
     assert_eq!(error.stage(), Stage::Hello);
     assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));

@@ -7,7 +7,7 @@ use bson::{Bson, Document, RawArrayBuf, RawBson, RawDocumentBuf};
 use serde::Serialize;
 
 use crate::deadline::{whole_millis, whole_seconds};
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::options::{Collation, Hint, ReadConcern, WriteConcern};
 
 /// Room for most bodies, so that they are not moved while they grow.
@@ -157,5 +157,5 @@ pub(crate) fn raw_array(documents: &[Document]) -> Result<RawArrayBuf> {
 
 /// A value of the caller's that has no form in BSON.
 pub(crate) fn not_bson(source: bson::error::Error) -> Error {
-    Error::new(Kind::BsonSerialization, Stage::Encode, "a value cannot be turned into BSON").with_source(source)
+    Error::new(FaultKind::BsonSerialization, Stage::Encode, "a value cannot be turned into BSON").with_source(source)
 }

@@ -19,7 +19,7 @@ use super::{Command, Namespace, Operation, Retry, Target};
 use crate::bson_ext::find_field;
 use crate::description::{ServerDescription, WireVersion};
 use crate::document::cannot_encode;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::options::{BulkWriteOptions, ServerAddress, WriteConcern};
 use crate::wire::{Reply, Sequence};
 
@@ -359,7 +359,7 @@ fn append_with_id<T: Serialize>(document: &T, buffer: &mut Vec<u8>) -> Result<Bs
 
 fn too_large(length: usize, largest: usize) -> Error {
     Error::new(
-        Kind::BsonSerialization,
+        FaultKind::BsonSerialization,
         Stage::Encode,
         format!("a document of {length} bytes is larger than the {largest} bytes that the server accepts (maxBsonObjectSize)"),
     )

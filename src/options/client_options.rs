@@ -11,9 +11,8 @@ use super::spec::OptionId;
 use super::tls_given::Tls;
 use super::value::Value;
 use super::{
-    Acknowledgment, ClientOptionsBuilder, DriverInfo, ReadConcern, ReadPreference, ReadPreferenceMode,
-    ReadPreferenceOptions, SelectionCriteria, ServerAddress, ServerApi, ServerMonitoringMode, Settings, WriteConcern,
-    validate,
+    Acknowledgment, ClientSettings, DriverInfo, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
+    SelectionCriteria, ServerAddress, ServerApi, ServerMonitoringMode, WriteConcern, validate,
 };
 use crate::error::{Error, Result};
 use crate::event::cmap::CmapEvent;
@@ -187,11 +186,6 @@ impl ClientOptions {
         ParseConnectionString { uri: uri.into() }
     }
 
-    /// Begins options in code. Without a host they mean `localhost:27017`.
-    pub fn builder() -> ClientOptionsBuilder {
-        ClientOptionsBuilder::default()
-    }
-
     /// Judges all options together, without looking at files or the network. Making a client does this first.
     ///
     /// # Errors
@@ -221,14 +215,14 @@ impl ClientOptions {
     /// assert_eq!(ClientOptions::default().settings()?.max_pool_size(), 100);
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
-    pub fn settings(&self) -> Result<Settings> {
+    pub fn settings(&self) -> Result<ClientSettings> {
         if let Some(problem) = &self.problem {
             return Err(Error::clone(problem));
         }
         validate::options(self.raw()?)
     }
 
-    /// These options as a connection string; see [`Settings::to_uri`].
+    /// These options as a connection string; see [`ClientSettings::to_uri`].
     ///
     /// # Errors
     /// As for [`validate`](Self::validate).
@@ -236,10 +230,10 @@ impl ClientOptions {
         Ok(self.settings()?.to_uri(with_credentials))
     }
 
-    /// Asks DNS for the records of a `mongodb+srv` connection string; see [`Settings::resolve_srv`].
+    /// Asks DNS for the records of a `mongodb+srv` connection string; see [`ClientSettings::resolve_srv`].
     ///
     /// # Errors
-    /// As for [`validate`](Self::validate) and [`Settings::resolve_srv`].
+    /// As for [`validate`](Self::validate) and [`ClientSettings::resolve_srv`].
     #[cfg(feature = "srv")]
     pub fn resolve_srv(&self) -> Result<Self> {
         self.settings()?.resolve_srv().map(ClientOptions::from)
@@ -324,8 +318,8 @@ impl ClientOptions {
     }
 }
 
-impl From<Settings> for ClientOptions {
-    fn from(settings: Settings) -> Self {
+impl From<ClientSettings> for ClientOptions {
+    fn from(settings: ClientSettings) -> Self {
         ClientOptions::from_raw(settings.given)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::spec::OptionId;
 use super::{
-    DriverInfo, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, ServerApi, Settings, TlsSettings,
+    ClientSettings, DriverInfo, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, ServerApi, TlsSettings,
     WriteConcern,
 };
 use crate::credential::Credential;
@@ -17,7 +17,7 @@ use crate::resolver::SharedResolver;
 use crate::secret::Secret;
 use crate::warning::Warning;
 
-impl Settings {
+impl ClientSettings {
     /// The warnings about these options. Each was also logged.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings

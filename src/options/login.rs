@@ -49,12 +49,12 @@ pub struct Credential {
     pub mechanism_properties: Option<Document>,
     /// What gets tokens for MONGODB-OIDC.
     pub oidc_callback: oidc::Callback,
-    given: Given,
+    given: LoginDetails,
 }
 
 /// What a connection string or the builder of the options says beside the fields.
 #[derive(Clone, Debug, Default)]
-struct Given {
+struct LoginDetails {
     /// The mechanism properties that are secret, or that stand there twice.
     properties: Vec<(String, Secret)>,
     /// The connection string names the mechanism `DEFAULT`.
@@ -161,7 +161,7 @@ impl Credential {
             mechanism: AuthMechanism::ALL.into_iter().find(|mechanism| Some(mechanism.as_str()) == name.as_deref()),
             mechanism_properties: None,
             oidc_callback: oidc::Callback::default(),
-            given: Given {
+            given: LoginDetails {
                 properties: Vec::new(),
                 default_mechanism: name.as_deref() == Some(DEFAULT_MECHANISM),
                 from_uri: true,
@@ -190,7 +190,7 @@ impl Credential {
 
     /// Adds this to the options that a client judges.
     pub(super) fn put(&self, raw: &mut RawOptions) -> Result<()> {
-        let Given { gssapi_service_name, credential_cache, client_keytab, aws_provider, .. } = &self.given;
+        let LoginDetails { gssapi_service_name, credential_cache, client_keytab, aws_provider, .. } = &self.given;
         let is_empty = self.username.is_none() && self.password.is_none() && self.mechanism.is_none();
         raw.login_asked = self.given.login_asked || !self.given.from_uri && is_empty;
         raw.plus_in_uri = self.given.plus_in_uri;

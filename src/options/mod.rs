@@ -7,6 +7,7 @@
 pub(crate) mod action;
 mod builder;
 mod builder_macro;
+mod builder_tls;
 mod client_options;
 mod concern;
 mod credential;
@@ -75,9 +76,9 @@ use crate::warning::Warning;
 /// An option that this version of the driver knows but does not support is refused when a client is made.
 ///
 /// ```
-/// use mongo_blocking::options::Settings;
+/// use mongo_blocking::options::ClientSettings;
 ///
-/// let settings = Settings::parse("mongodb://ann:secret@db.example.com/shop?w=majority&connectTimeoutMS=2000")?;
+/// let settings = ClientSettings::parse("mongodb://ann:secret@db.example.com/shop?w=majority&connectTimeoutMS=2000")?;
 /// assert_eq!(settings.default_database(), Some("shop"));
 /// assert_eq!(settings.connect_timeout().as_secs(), 2);
 /// assert!(settings.warnings().is_empty());
@@ -85,7 +86,7 @@ use crate::warning::Warning;
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Settings {
+pub struct ClientSettings {
     pub(crate) hosts: Vec<ServerAddress>,
     pub(crate) credential: Option<Login>,
     pub(crate) default_database: Option<String>,
@@ -124,7 +125,7 @@ pub struct Settings {
     given: raw::RawOptions,
 }
 
-impl Settings {
+impl ClientSettings {
     /// What a client does with a connection string: [`ClientOptions::parse`] and [`ClientOptions::settings`].
     ///
     /// # Errors

@@ -5,12 +5,12 @@ use super::query;
 use super::raw::Seedlist;
 use super::spec::OptionId;
 use super::table::find;
-use super::{Settings, validate};
-use crate::error::{Error, Kind, Result, Stage};
+use super::{ClientSettings, validate};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::uri::{self, Pair};
 use crate::warning::Warnings;
 
-impl Settings {
+impl ClientSettings {
     /// What the SRV records named, once they were asked for.
     pub(crate) fn seedlist(&self) -> Option<&Seedlist> {
         self.given.seedlist.as_ref()
@@ -52,7 +52,7 @@ fn read_txt(txt: &str, warnings: &mut Warnings) -> Result<OptionMap> {
 
 fn in_txt(error: Error, srv_host: &str) -> Error {
     let message = format!("the TXT record of {srv_host}: {}", error.message());
-    Error::new(Kind::InvalidResponse, Stage::Dns, message)
+    Error::new(FaultKind::InvalidResponse, Stage::Dns, message)
         .with_hint("the owner of the name's DNS records has to correct it")
 }
 

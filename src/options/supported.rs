@@ -2,20 +2,20 @@
 
 use super::kerberos;
 use super::spec::{OptionId, State};
-use super::{ServerAddress, Settings};
+use super::{ClientSettings, ServerAddress};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 
-impl Settings {
+impl ClientSettings {
     /// Whether this version of the driver supports all that these options ask for. Making a client checks this first.
     ///
     /// # Errors
     /// [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported), and the name of what is not.
     ///
     /// ```
-    /// use mongo_blocking::options::Settings;
+    /// use mongo_blocking::options::ClientSettings;
     ///
-    /// let options = Settings::parse("mongodb://localhost/?compressors=zlib")?;
+    /// let options = ClientSettings::parse("mongodb://localhost/?compressors=zlib")?;
     /// assert!(options.check_supported().unwrap_err().to_string().contains("compressors is not supported yet"));
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
@@ -40,7 +40,7 @@ impl Settings {
 }
 
 /// A level for zlib has no meaning where nothing is compressed.
-fn matters(options: &Settings, option: OptionId) -> bool {
+fn matters(options: &ClientSettings, option: OptionId) -> bool {
     option != OptionId::ZlibCompressionLevel || !options.compressors().is_empty()
 }
 

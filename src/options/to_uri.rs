@@ -2,11 +2,11 @@
 
 use super::spec::{Location, OptionId, OptionSpec};
 use super::value::Value;
-use super::{ServerAddress, Settings};
+use super::{ClientSettings, ServerAddress};
 use crate::credential::Credential;
 use crate::uri;
 
-impl Settings {
+impl ClientSettings {
     /// These options as a connection string: what was given, in the order of the table, by the names of today.
     ///
     /// Without credentials, user name, password, mechanism properties, the password of the client's key and all of the
@@ -15,9 +15,9 @@ impl Settings {
     /// comma.
     ///
     /// ```
-    /// use mongo_blocking::options::Settings;
+    /// use mongo_blocking::options::ClientSettings;
     ///
-    /// let options = Settings::parse("mongodb://ann:pass%2Fword@DB.example.com/shop?ssl=true&w=majority")?;
+    /// let options = ClientSettings::parse("mongodb://ann:pass%2Fword@DB.example.com/shop?ssl=true&w=majority")?;
     /// assert_eq!(options.to_uri(false), "mongodb://db.example.com:27017/shop?tls=true&w=majority");
     /// assert_eq!(options.to_uri(true), "mongodb://ann:pass%2Fword@db.example.com:27017/shop?tls=true&w=majority");
     /// # Ok::<(), mongo_blocking::Error>(())

@@ -9,15 +9,15 @@ use super::raw::RawOptions;
 use super::spec::{OptionId, State};
 use super::value::Value;
 use super::{
-    Acknowledgment, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress, Settings,
-    TagSet, WriteConcern, credential, protection, tls,
+    Acknowledgment, ClientSettings, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
+    ServerAddress, TagSet, WriteConcern, credential, protection, tls,
 };
 use crate::credential::{CanonicalizeHostName, Credential, ScramMechanism};
 use crate::error::{Error, Result};
 use crate::policy::SecurityPolicy;
 use crate::warning::{WarningKind, Warnings};
 
-pub(super) fn options(mut given: RawOptions) -> Result<Settings> {
+pub(super) fn options(mut given: RawOptions) -> Result<ClientSettings> {
     let mut warnings = given.uri_warnings.clone();
     if given.srv_host.is_some() && !given.hosts.is_empty() {
         return Err(Error::invalid_argument(
@@ -64,7 +64,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<Settings> {
     }
     protection::check(credential.as_ref(), tls.as_ref(), hosts, &given.policy, &mut warnings)?;
     let settings = &given.settings;
-    Ok(Settings {
+    Ok(ClientSettings {
         hosts: hosts.clone(),
         credential,
         default_database: text(settings, OptionId::DefaultDatabase),

@@ -44,7 +44,7 @@ use crate::connection::{
 };
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
-use crate::error::{Error, ErrorKind, Kind, Result, Stage};
+use crate::error::{Error, ErrorKind, FaultKind, Result, Stage};
 use crate::event::EventQueue;
 use crate::event::cmap::ConnectionClosedReason;
 use crate::fork;
@@ -532,7 +532,7 @@ impl Shared {
 
 fn forked() -> Error {
     let message = "this process was forked while the connection was made, and the connection belongs to its parent";
-    Error::new(Kind::Io, Stage::CheckOut, message).with_hint("begin the operation anew in the child")
+    Error::new(FaultKind::Io, Stage::CheckOut, message).with_hint("begin the operation anew in the child")
 }
 
 impl PooledConnection {

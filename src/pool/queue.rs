@@ -9,7 +9,7 @@ use super::state::{Attempt, Idle, InUse, Phase, Purpose, State};
 use super::{Cleanup, Shared};
 use crate::connection::{ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::cmap::ConnectionClosedReason;
 use crate::fork;
 use crate::locks;
@@ -154,7 +154,7 @@ impl Shared {
             ),
         };
         let message = format!("{WAIT_QUEUE_TIMEOUT} ({}); {counts}", deadline.name());
-        Error::new(Kind::Pool, Stage::CheckOut, message)
+        Error::new(FaultKind::Pool, Stage::CheckOut, message)
             .with_address(&self.address)
             .with_elapsed(began.elapsed())
             .with_hint(match self.settings.load_balanced {
@@ -172,13 +172,13 @@ impl Shared {
     /// The pool is paused, or was cleared while a thread waited: the operation may be tried again.
     pub(super) fn cleared(&self) -> Error {
         let message = format!("Connection pool for {} was cleared because another operation failed", self.address);
-        Error::new(Kind::ConnectionPoolCleared, Stage::CheckOut, message)
+        Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, message)
             .with_address(&self.address)
             .with_hint("the server is checked before it is used again; try the operation once more")
     }
 
     pub(super) fn closed(&self) -> Error {
-        Error::new(Kind::Shutdown, Stage::CheckOut, POOL_CLOSED)
+        Error::new(FaultKind::Shutdown, Stage::CheckOut, POOL_CLOSED)
             .with_address(&self.address)
             .with_hint("the client was closed, or the server left the deployment")
     }

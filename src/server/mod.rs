@@ -9,7 +9,7 @@ use bson::oid::ObjectId;
 
 use crate::connection::{OpenedConnection, ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, FaultKind, Stage};
 use crate::locks::lock;
 use crate::options::ServerAddress;
 use crate::pool::{CheckOutFailure, Cleanup, Pool, PooledConnection};
@@ -89,7 +89,7 @@ impl Server {
             None => {
                 let message = "the server was not found usable so far";
                 let error =
-                    Error::new(Kind::ConnectionPoolCleared, Stage::CheckOut, message).with_address(&self.address);
+                    Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, message).with_address(&self.address);
                 Err(CheckOutFailure { error, attempt: None })
             }
         }

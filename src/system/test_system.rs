@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{RealSystem, System};
 #[cfg(any(feature = "aws", feature = "oidc"))]
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 #[cfg(any(feature = "aws", feature = "oidc", feature = "ocsp"))]
 use crate::http::{Answer, Http, Request, http};
 use crate::locks::lock;
@@ -171,9 +171,9 @@ impl Http for ScriptedServices {
     fn send(&self, request: &Request<'_>) -> Result<Answer> {
         lock(&self.asked).push(request.url.to_owned());
         match lock(&self.answers).pop_front() {
-            None => Err(Error::new(Kind::Io, Stage::Http, "no service answers")),
+            None => Err(Error::new(FaultKind::Io, Stage::Http, "no service answers")),
             Some((_, body)) if body.len() > request.max_body => {
-                Err(Error::new(Kind::InvalidResponse, Stage::Http, "the body is too long"))
+                Err(Error::new(FaultKind::InvalidResponse, Stage::Http, "the body is too long"))
             }
             Some((status, body)) => Ok(Answer { status, body: Zeroizing::new(body) }),
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use super::target::Target;
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, FaultKind, Stage};
 
 /// Why there is no TLS channel.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) enum Failure {
 
 /// The backend itself could not be set up.
 pub(super) fn set_up_failed(what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(Kind::InvalidTlsConfig, Stage::Options, what).with_source(source)
+    Error::new(FaultKind::InvalidTlsConfig, Stage::Options, what).with_source(source)
 }
 
 /// The handshake ended without a channel.
@@ -31,7 +31,7 @@ pub(super) fn handshake_failed(
     message: impl Into<Cow<'static, str>>,
     hint: Option<impl Into<Cow<'static, str>>>,
 ) -> Failure {
-    let error = Error::new(Kind::Tls, Stage::Tls, message);
+    let error = Error::new(FaultKind::Tls, Stage::Tls, message);
     Failure::Tls(match hint {
         Some(hint) => error.with_hint(hint),
         None => error,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::certificate::Certificate;
 use super::files::{CERTIFICATE_KEY_FILE, Files, KEY_FILE};
 use super::pem::{self, Block, Origin};
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::options::{TlsIdentity, TlsSettings};
 use crate::secret::Secret;
 use crate::warning::{WarningKind, Warnings};
@@ -87,7 +87,7 @@ pub(super) fn refuse_orphans(options: &TlsSettings) -> Result<()> {
         (None, None) => return Ok(()),
     };
     let message = format!("{orphan} is given, and no tlsCertificateKeyFile that it could belong to");
-    Err(Error::new(Kind::InvalidTlsConfig, Stage::Options, message))
+    Err(Error::new(FaultKind::InvalidTlsConfig, Stage::Options, message))
 }
 
 impl<'a> Material<'a> {

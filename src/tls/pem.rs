@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::der::Reader;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 
 /// Where a text comes from: what an error about it names.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ impl Origin<'_> {
             Origin::File(option, path) => format!("{option} {} {what}", path.display()),
             Origin::Code(method) => format!("{method} (in code) {what}"),
         };
-        Error::new(Kind::InvalidTlsConfig, Stage::Options, message)
+        Error::new(FaultKind::InvalidTlsConfig, Stage::Options, message)
     }
 }
 

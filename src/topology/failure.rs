@@ -164,7 +164,7 @@ mod tests {
     use bson::{RawDocumentBuf, rawdoc};
 
     use super::*;
-    use crate::error::Kind;
+    use crate::error::FaultKind;
 
     fn kind(reply: RawDocumentBuf) -> Option<StateChangeKind> {
         StateChange::in_reply(&reply).map(|change| change.kind)
@@ -201,10 +201,12 @@ mod tests {
 
     #[test]
     fn what_waiting_can_do_follows_from_the_error() {
-        let io = |kind: io::ErrorKind| Error::new(Kind::Io, Stage::Connect, "x").with_source(io::Error::from(kind));
-        let dns =
-            |text: &str| Error::new(Kind::DnsResolve, Stage::Dns, "x").with_source(io::Error::other(text.to_owned()));
-        let tls = |text: &'static str| Error::new(Kind::Tls, Stage::Tls, text);
+        let io =
+            |kind: io::ErrorKind| Error::new(FaultKind::Io, Stage::Connect, "x").with_source(io::Error::from(kind));
+        let dns = |text: &str| {
+            Error::new(FaultKind::DnsResolve, Stage::Dns, "x").with_source(io::Error::other(text.to_owned()))
+        };
+        let tls = |text: &'static str| Error::new(FaultKind::Tls, Stage::Tls, text);
         for (error, prospect) in [
             (io(io::ErrorKind::ConnectionRefused), Prospect::NothingThere),
             (io(io::ErrorKind::NotFound), Prospect::NothingThere),
@@ -213,9 +215,9 @@ mod tests {
             (dns("Temporary failure in name resolution"), Prospect::MayChange),
             (tls("the server's certificate was refused"), Prospect::Final),
             (tls("no common TLS: alert internal error"), Prospect::MayChange),
-            (Error::new(Kind::Authentication, Stage::Hello, "x"), Prospect::Final),
-            (Error::new(Kind::Io, Stage::Hello, "x"), Prospect::MayChange),
-            (Error::new(Kind::Timeout, Stage::Connect, "x"), Prospect::MayChange),
+            (Error::new(FaultKind::Authentication, Stage::Hello, "x"), Prospect::Final),
+            (Error::new(FaultKind::Io, Stage::Hello, "x"), Prospect::MayChange),
+            (Error::new(FaultKind::Timeout, Stage::Connect, "x"), Prospect::MayChange),
         ] {
             assert_eq!(Prospect::of(&error), prospect, "{error}");
         }

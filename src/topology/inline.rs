@@ -17,7 +17,7 @@ use super::state::{State, draw};
 use crate::connection::OpenedConnection;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::sdam::TopologyType;
 use crate::locks::unpoisoned;
 use crate::options::{ReadPreference, ReadPreferenceMode, ServerAddress};
@@ -117,7 +117,7 @@ pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result
     }
     let Some(member) = state.members.get(address) else {
         let message = "the server that the operation needs no longer belongs to the deployment";
-        return Err(Error::new(Kind::ServerSelection, Stage::ServerSelection, message).with_address(address));
+        return Err(Error::new(FaultKind::ServerSelection, Stage::ServerSelection, message).with_address(address));
     };
     let server = member.server.clone().count_operation();
     let (topology_type, session_timeout) = (state.description.topology_type, state.description.session_timeout());
@@ -396,7 +396,7 @@ fn has_first_tags(entry: &ServerEntry, preference: &ReadPreference) -> bool {
 }
 
 fn closed() -> Error {
-    Error::new(Kind::Shutdown, Stage::ServerSelection, "the client was closed")
+    Error::new(FaultKind::Shutdown, Stage::ServerSelection, "the client was closed")
 }
 
 /// Who makes the checks that a selection needs, where there are several servers.

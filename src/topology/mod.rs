@@ -31,11 +31,11 @@ use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType};
 #[cfg(feature = "srv")]
 use crate::dns::SrvPolling;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::sdam;
 use crate::fork;
 use crate::operation::Target;
-use crate::options::{ServerAddress, Settings};
+use crate::options::{ClientSettings, ServerAddress};
 use crate::pool::PooledConnection;
 use crate::server::Server;
 
@@ -80,7 +80,7 @@ impl Topology {
     /// The servers that the options name. Connects to none.
     ///
     /// Fails where the polling of DNS cannot be set up.
-    pub(crate) fn new(options: &Settings, factory: &Arc<ConnectionFactory>) -> Result<Self> {
+    pub(crate) fn new(options: &ClientSettings, factory: &Arc<ConnectionFactory>) -> Result<Self> {
         let settings = Arc::new(TopologyOptions::new(options, factory.clone()));
         let node = Node::new(&settings);
         #[cfg(feature = "srv")]
@@ -179,7 +179,7 @@ impl Topology {
         // be one has not proved that it knows the password: with a credential, no operation goes there.
         if description.server_type == ServerType::RsArbiter && self.authenticates {
             let message = "the server says it is an arbiter, which holds no data, and where nobody can log in";
-            let error = Error::new(Kind::ServerSelection, Stage::ServerSelection, message);
+            let error = Error::new(FaultKind::ServerSelection, Stage::ServerSelection, message);
             return Err(error
                 .with_address(server.address())
                 .with_hint("name a member that holds data; to ask an arbiter about itself, leave the user name out"));

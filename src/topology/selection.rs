@@ -11,7 +11,7 @@ use bson::{DateTime, RawDocumentBuf, rawdoc};
 
 use super::description::{ServerEntry, TopologyDescription};
 use crate::description::{ServerType, WireVersion};
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::sdam::{self, ServerInfo, TopologyType};
 use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::uri::ServerAddress;
@@ -134,7 +134,7 @@ pub(crate) fn suitable_servers<'d>(
     conditions: &Conditions<'_>,
 ) -> Result<Vec<&'d Arc<ServerEntry>>> {
     if let Some(incompatible) = &description.compatibility_error {
-        return Err(Error::new(Kind::NotSupported, Stage::ServerSelection, incompatible.clone()));
+        return Err(Error::new(FaultKind::NotSupported, Stage::ServerSelection, incompatible.clone()));
     }
     if let Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) = conditions.criteria {
         check_read_preference(preference, description.topology_type, conditions.heartbeat_frequency)?;
@@ -292,7 +292,7 @@ fn check_read_preference(
     topology_type: TopologyType,
     heartbeat_frequency: Duration,
 ) -> Result<()> {
-    let invalid = |message: String| Err(Error::new(Kind::InvalidArgument, Stage::ServerSelection, message));
+    let invalid = |message: String| Err(Error::new(FaultKind::InvalidArgument, Stage::ServerSelection, message));
     let is_replica_set =
         matches!(topology_type, TopologyType::ReplicaSetNoPrimary | TopologyType::ReplicaSetWithPrimary);
     let least = SMALLEST_MAX_STALENESS.max(heartbeat_frequency.saturating_add(IDLE_WRITE_PERIOD));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::description::{ServerEntry, TopologyDescription};
 use super::failure::Prospect;
 use super::selection::Criteria;
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, FaultKind, Stage};
 
 /// The lines that an error has. A replica set has at most 50 members.
 const MAX_LINES: usize = 50;
@@ -23,7 +23,7 @@ pub(crate) fn no_server(
         true => format!("No servers are suitable for {criteria}: {reason}"),
         false => format!("No server available for {criteria}: {reason}"),
     };
-    let error = Error::new(Kind::ServerSelection, Stage::ServerSelection, message).with_elapsed(elapsed);
+    let error = Error::new(FaultKind::ServerSelection, Stage::ServerSelection, message).with_elapsed(elapsed);
     let error = match hint(description, available) {
         Some(hint) => error.with_hint(hint),
         None => error,

@@ -16,7 +16,7 @@ use crate::dns::SrvPolling;
 use crate::event::cmap::CmapEvent;
 use crate::event::sdam::SdamEvent;
 use crate::event::{Event, EventHandler, EventQueue};
-use crate::options::{ServerAddress, Settings};
+use crate::options::{ClientSettings, ServerAddress};
 use crate::pool::{Cleanup, Pool, PoolObserver, PoolSettings};
 use crate::server::Server;
 use crate::warning::{WarningKind, WarningSink};
@@ -42,7 +42,7 @@ pub(super) struct TopologyOptions {
 }
 
 impl TopologyOptions {
-    pub(super) fn new(options: &Settings, factory: Arc<ConnectionFactory>) -> Self {
+    pub(super) fn new(options: &ClientSettings, factory: Arc<ConnectionFactory>) -> Self {
         TopologyOptions {
             initial: InitialTopology::of(options, ObjectId::new()),
             heartbeat_frequency: options.heartbeat_frequency,

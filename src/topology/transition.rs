@@ -16,9 +16,9 @@ use super::description::{MAX_SERVERS, ServerEntry, TopologyChange, TopologyDescr
 use super::failure::{StateChange, StateChangeKind, concerns_server, is_broken_connection};
 use super::round_trip::RoundTripTimes;
 use crate::description::{ServerDescription, ServerType, TopologyVersion, WireVersion};
-use crate::error::{Error, Kind, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, FaultKind, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::event::sdam::TopologyType;
-use crate::options::Settings;
+use crate::options::ClientSettings;
 use crate::uri::ServerAddress;
 
 /// What a client is given to begin with.
@@ -40,7 +40,7 @@ pub(crate) struct InitialTopology {
 
 impl InitialTopology {
     /// What these options give.
-    pub(crate) fn of(options: &Settings, id: ObjectId) -> Self {
+    pub(crate) fn of(options: &ClientSettings, id: ObjectId) -> Self {
         InitialTopology {
             id,
             hosts: options.hosts.clone(),
@@ -642,14 +642,14 @@ fn compare(known: Option<TopologyVersion>, reported: Option<TopologyVersion>) ->
 }
 
 fn stale_primary(address: &ServerAddress, message: String) -> Arc<Error> {
-    Arc::new(Error::new(Kind::ServerSelection, Stage::Hello, message).with_address(address))
+    Arc::new(Error::new(FaultKind::ServerSelection, Stage::Hello, message).with_address(address))
 }
 
 fn wrong_set(address: &ServerAddress, wanted: &str, found: Option<&str>) -> Error {
     let found =
         found.map_or("is not a member of a replica set".to_owned(), |name| format!("belongs to '{}'", shown(name)));
     let message = format!("the server {found}, and replicaSet asks for '{wanted}'");
-    Error::new(Kind::ServerSelection, Stage::Hello, message)
+    Error::new(FaultKind::ServerSelection, Stage::Hello, message)
         .with_address(address)
         .with_hint("correct replicaSet, or the host")
 }

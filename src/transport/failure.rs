@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Kind, RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, ErrorKind, FaultKind, RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::tls::{self, Target};
 use crate::transport::happy_eyeballs::Failed;
 
@@ -15,7 +15,7 @@ pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) 
     if is_deadline(&error) {
         return timeout(stage, deadline);
     }
-    let new = |message| Error::new(Kind::Io, stage, message);
+    let new = |message| Error::new(FaultKind::Io, stage, message);
     match error.kind() {
         io::ErrorKind::Other if error.raw_os_error().is_none() => tls_failure(error, stage),
         io::ErrorKind::UnexpectedEof => new("the server closed the connection"),
@@ -31,16 +31,16 @@ pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) 
 fn tls_failure(error: io::Error, stage: Stage) -> Error {
     let text = error.to_string().to_ascii_lowercase();
     if text.contains("unexpected eof") {
-        return Error::new(Kind::Io, stage, "the server closed the connection").with_source(error);
+        return Error::new(FaultKind::Io, stage, "the server closed the connection").with_source(error);
     }
     if text.contains("alert") && (text.contains("certificate") || text.contains("unknown ca")) {
-        return Error::new(Kind::Tls, stage, "the server refused the client's side of TLS")
+        return Error::new(FaultKind::Tls, stage, "the server refused the client's side of TLS")
             .with_source(error)
             .with_hint(
                 "the server wants a client certificate (tlsCertificateKeyFile), or does not accept the one that it got",
             );
     }
-    Error::new(Kind::Io, stage, "the TLS channel broke").with_source(error)
+    Error::new(FaultKind::Io, stage, "the TLS channel broke").with_source(error)
 }
 
 /// The stream failed within the TLS handshake. A server without TLS just closes it.
@@ -70,7 +70,7 @@ pub(super) fn connect_failed(failures: Vec<Failed>, deadline: Deadline) -> Error
         return timeout(Stage::Connect, deadline).with_hint(if without_zone { ZONE_HINT } else { LATE_HINT });
     };
     let hint = if without_zone { Some(ZONE_HINT) } else { hint(&cause) };
-    let error = Error::new(Kind::Io, Stage::Connect, reasons.join(", ")).with_source(cause);
+    let error = Error::new(FaultKind::Io, Stage::Connect, reasons.join(", ")).with_source(cause);
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -88,7 +88,7 @@ pub(super) fn unix_failed(error: io::Error, path: &Path, deadline: Deadline) -> 
     if is_deadline(&error) {
         return overload(timeout(Stage::Connect, deadline));
     }
-    let failed = |message: String| Error::new(Kind::Io, Stage::Connect, message);
+    let failed = |message: String| Error::new(FaultKind::Io, Stage::Connect, message);
     let path = path.display();
     let known = match error.kind() {
         io::ErrorKind::NotFound => failed(format!("there is no socket {path}"))
@@ -109,7 +109,7 @@ fn timeout(stage: Stage, deadline: Deadline) -> Error {
         Stage::Tls => "before the TLS handshake was complete",
         _ => "before the server had answered",
     };
-    Error::new(Kind::Timeout, stage, format!("{} ran out {what}", deadline.name()))
+    Error::new(FaultKind::Timeout, stage, format!("{} ran out {what}", deadline.name()))
 }
 
 /// Whether the deadline passed; a time limit of the system's own has a code.

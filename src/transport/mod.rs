@@ -21,7 +21,7 @@ pub(crate) use wait_observer::WaitObserver;
 
 use crate::certificate::PresentedCertificate;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::TlsInfo;
 use crate::options::ServerAddress;
 use crate::tls::{self, Target, TlsStream};
@@ -185,7 +185,7 @@ fn connect(
         }
         ServerAddress::Unix { .. } => {
             return Err(Error::new(
-                Kind::NotSupported,
+                FaultKind::NotSupported,
                 Stage::Tls,
                 "TLS over a Unix socket is not supported: there is no name to verify",
             )

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::helper_thread::{HelperError, HelperThreads};
 use crate::resolver::SharedResolver;
 
@@ -23,7 +23,7 @@ pub(super) fn resolve(
     }
     let found = look_up(host, port, resolver, deadline)?;
     if found.is_empty() {
-        return Err(Error::new(Kind::DnsResolve, Stage::Dns, format!("the name {host} has no address")));
+        return Err(Error::new(FaultKind::DnsResolve, Stage::Dns, format!("the name {host} has no address")));
     }
     let mut addresses = alternating(found);
     addresses.truncate(MAX_ADDRESSES);
@@ -39,7 +39,7 @@ fn look_up(host: &str, port: u16, resolver: Option<&SharedResolver>, deadline: D
         Err(HelperError::TimedOut) => return Err(too_late(host, deadline)),
         Err(HelperError::TooMany(running)) => return Err(too_many(host, running)),
         Err(HelperError::Panicked) => {
-            return Err(Error::new(Kind::DnsResolve, Stage::Dns, "the look-up thread ended early"));
+            return Err(Error::new(FaultKind::DnsResolve, Stage::Dns, "the look-up thread ended early"));
         }
     };
     found.map_err(|error| not_found(host, error))
@@ -62,19 +62,19 @@ fn not_found(host: &str, error: io::Error) -> Error {
     } else {
         "is the host name spelled right, and does this machine's name server know it?"
     };
-    Error::new(Kind::DnsResolve, Stage::Dns, format!("the name {host} could not be resolved"))
+    Error::new(FaultKind::DnsResolve, Stage::Dns, format!("the name {host} could not be resolved"))
         .with_source(error)
         .with_hint(hint)
 }
 
 fn too_late(host: &str, deadline: Deadline) -> Error {
     let message = format!("{} ran out while the name {host} was looked up", deadline.name());
-    Error::new(Kind::Timeout, Stage::Dns, message).with_hint("do this machine's name servers answer?")
+    Error::new(FaultKind::Timeout, Stage::Dns, message).with_hint("do this machine's name servers answer?")
 }
 
 fn too_many(host: &str, running: usize) -> Error {
     let message = format!("{running} look-ups still wait for the system's resolver, so {host} was not looked up");
-    Error::new(Kind::DnsResolve, Stage::Dns, message).with_hint("do this machine's name servers answer?")
+    Error::new(FaultKind::DnsResolve, Stage::Dns, message).with_hint("do this machine's name servers answer?")
 }
 
 /// Without repetitions, the two families alternating, beginning with that of the first.

@@ -9,8 +9,8 @@ use super::socks5::{self, Failure, Proxy};
 use super::wait_observer::WaitObserver;
 use super::{failure, happy_eyeballs, resolve};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
-use crate::options::Settings;
+use crate::error::{Error, FaultKind, Result, Stage};
+use crate::options::ClientSettings;
 use crate::resolver::SharedResolver;
 
 /// How a client's connections reach servers; one for each client.
@@ -32,7 +32,7 @@ pub(super) struct Path<'a> {
 
 impl Route {
     /// What the options ask for.
-    pub(crate) fn of(options: &Settings) -> Self {
+    pub(crate) fn of(options: &ClientSettings) -> Self {
         Route { resolver: options.resolver().cloned(), proxy: Proxy::of(options) }
     }
 
@@ -78,7 +78,7 @@ fn proxy_failed(failure: Failure, proxy: &Proxy, deadline: Deadline) -> Error {
     let failed = |kind, message| Error::new(kind, Stage::Connect, message);
     match failure {
         Failure::Refused(refusal) => {
-            let error = failed(Kind::Io, format!("the SOCKS5 proxy {proxy} did not connect: {refusal}"));
+            let error = failed(FaultKind::Io, format!("the SOCKS5 proxy {proxy} did not connect: {refusal}"));
             match refusal.hint() {
                 Some(hint) => error.with_hint(hint),
                 None => error,
@@ -86,14 +86,14 @@ fn proxy_failed(failure: Failure, proxy: &Proxy, deadline: Deadline) -> Error {
         }
         Failure::Io(error) if failure::is_deadline(&error) => {
             let message = format!("{} ran out before the SOCKS5 proxy {proxy} had connected", deadline.name());
-            failed(Kind::Timeout, message)
+            failed(FaultKind::Timeout, message)
         }
         Failure::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            failed(Kind::Io, format!("the SOCKS5 proxy {proxy} closed the connection before it had connected"))
+            failed(FaultKind::Io, format!("the SOCKS5 proxy {proxy} closed the connection before it had connected"))
                 .with_hint("is it a SOCKS5 proxy that listens on this port (proxyPort)?")
         }
         Failure::Io(error) => {
-            failed(Kind::Io, format!("the connection to the SOCKS5 proxy {proxy} failed")).with_source(error)
+            failed(FaultKind::Io, format!("the connection to the SOCKS5 proxy {proxy} failed")).with_source(error)
         }
     }
 }

@@ -274,8 +274,8 @@ pub(super) fn connect_unix(path: &Path, deadline: Deadline) -> Result<Socket> {
 /// There are no such sockets here.
 #[cfg(not(unix))]
 pub(super) fn connect_unix(_path: &Path, _deadline: Deadline) -> Result<Socket> {
-    use crate::error::{Error, Kind, Stage};
-    Err(Error::new(Kind::NotSupported, Stage::Connect, "Unix sockets are not supported on this platform"))
+    use crate::error::{Error, FaultKind, Stage};
+    Err(Error::new(FaultKind::NotSupported, Stage::Connect, "Unix sockets are not supported on this platform"))
 }
 
 #[cfg(unix)]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
-use crate::options::Settings;
+use crate::options::ClientSettings;
 use crate::secret::Secret;
 
 /// The proxy that a client connects through.
@@ -58,7 +58,7 @@ pub(super) enum Refusal {
 
 impl Proxy {
     /// The proxy that the options name, if they do.
-    pub(crate) fn of(options: &Settings) -> Option<Self> {
+    pub(crate) fn of(options: &ClientSettings) -> Option<Self> {
         let host = options.proxy_host()?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let login = options.proxy_username().zip(options.proxy_password());

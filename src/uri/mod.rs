@@ -13,7 +13,7 @@ pub use address::ServerAddress;
 pub(crate) use percent::encode_but;
 pub use percent::{percent_decode, percent_encode};
 
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::secret::Secret;
 use crate::warning::{Warning, WarningKind, Warnings};
 
@@ -217,13 +217,13 @@ impl<'a> Piece<'a> {
 
 /// An error at a byte of the connection string.
 pub(crate) fn error_at(at: usize, message: &str) -> Error {
-    Error::new(Kind::InvalidArgument, Stage::ConnectionString, format!("{message} (byte {at})"))
+    Error::new(FaultKind::InvalidArgument, Stage::ConnectionString, format!("{message} (byte {at})"))
 }
 
 fn trimmed<'a>(text: &'a str, warnings: &mut Warnings) -> Result<Piece<'a>> {
     if text.len() > MAX_LENGTH {
         let message = format!("the connection string is {} bytes long, the limit is {MAX_LENGTH}", text.len());
-        return Err(Error::new(Kind::InvalidArgument, Stage::ConnectionString, message));
+        return Err(Error::new(FaultKind::InvalidArgument, Stage::ConnectionString, message));
     }
     let begins = text.trim_start_matches(is_invisible);
     let inner = begins.trim_end_matches(is_invisible);

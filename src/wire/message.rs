@@ -2,7 +2,7 @@
 
 use bson::RawDocument;
 
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::wire::header::{put_header, set_length};
 use crate::wire::{Header, MAX_MESSAGE_BYTES, OP_MSG};
 
@@ -108,7 +108,7 @@ fn check_length(length: usize, documents: usize, limit: usize) -> Result<()> {
         count => format!("the command with its {count} documents"),
     };
     Err(Error::new(
-        Kind::InvalidArgument,
+        FaultKind::InvalidArgument,
         Stage::Encode,
         format!("{what} has {length} bytes, more than the {limit} that the server takes (maxMessageSizeBytes)"),
     )

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::options::Settings;
+use mongo_blocking::options::ClientSettings;
 use mongo_blocking::{Client, SecurityPolicy, WarningKind};
 use mongo_blocking_test_server::fake_server::{Answer, FakeServer, percent_encode};
 use mongo_blocking_test_server::peers::{Mongod, ROOT, Reference, report};
@@ -101,7 +101,7 @@ fn it_is_never_chosen_unless_named() {
 #[test]
 fn it_is_warned_about_or_refused() {
     let uri = "mongodb://ann:pencil@localhost/?authMechanism=MONGODB-CR";
-    let options = Settings::parse(uri).unwrap();
+    let options = ClientSettings::parse(uri).unwrap();
     assert!(options.warnings().iter().any(|warning| warning.kind() == WarningKind::Deprecated));
     let strict =
         options.into_builder().policy(SecurityPolicy::default().refuse_weak_mechanisms(true)).build().settings();

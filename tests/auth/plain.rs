@@ -9,7 +9,7 @@ use std::thread::ThreadId;
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::EventHandler;
-use mongo_blocking::options::{ClientOptions, Settings, percent_encode};
+use mongo_blocking::options::{ClientOptions, ClientSettings, percent_encode};
 use mongo_blocking::{Client, Error, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::{Answer, FakeServer};
@@ -165,7 +165,7 @@ fn only_a_refused_password_gets_the_hint_to_check_it() {
 fn without_tls_it_is_warned_about_or_refused() {
     let fake_server = FakeServer::builder().mechanism("PLAIN", plain::judged_by(|_, _| true)).start();
     let plain = uri(&fake_server.address(), "ann", "pencil", "");
-    let options = Settings::parse(&plain).unwrap();
+    let options = ClientSettings::parse(&plain).unwrap();
     assert!(
         options.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure),
         "{:?}",
@@ -195,7 +195,7 @@ fn without_tls_it_is_warned_about_or_refused() {
         FakeServer::builder().mechanism("PLAIN", plain::judged_by(judge)).tls(&own.certificate, &own.key).start();
     let options = format!("&tls=true&tlsCAFile={}", ca.display());
     let uri = uri(&format!("localhost:{}", fake_server.port()), "ann", "pencil", &options);
-    let options = Settings::parse(&uri).unwrap();
+    let options = ClientSettings::parse(&uri).unwrap();
     assert!(
         options.warnings().iter().all(|warning| warning.kind() != WarningKind::Insecure),
         "{:?}",

@@ -7,7 +7,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::event::{CommandEvent, EventHandler};
-use mongo_blocking::options::Settings;
+use mongo_blocking::options::ClientSettings;
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::{FakeServer, Mechanism};
 use mongo_blocking_test_server::plain;
@@ -59,7 +59,7 @@ fn a_password_is_never_printed() {
         let handler = EventHandler::new(move |event: &CommandEvent| {
             let _ = writeln!(events.lock().unwrap(), "{event:?}");
         });
-        let options = Settings::parse(&uri).unwrap();
+        let options = ClientSettings::parse(&uri).unwrap();
         let show = |thing: &dyn std::fmt::Debug| {
             let _ = writeln!(seen.lock().unwrap(), "{thing:?}");
         };

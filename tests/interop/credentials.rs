@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use mongo_blocking::options::Settings;
+use mongo_blocking::options::ClientSettings;
 use mongo_blocking_test_server::peers;
 
 /// What both read alike.
@@ -116,7 +116,7 @@ fn a_connection_string_means_the_same_credential_to_pymongo() {
 }
 
 fn reading(uri: &str) -> String {
-    let Ok(options) = Settings::parse(uri) else { return "refused".to_owned() };
+    let Ok(options) = ClientSettings::parse(uri) else { return "refused".to_owned() };
     let Some(credential) = options.credential() else { return "none".to_owned() };
     let mechanism = credential.mechanism().unwrap_or("DEFAULT");
     let password = credential.password().map(|password| password.expose()).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{ClientOptions, Settings, percent_encode};
+use mongo_blocking::options::{ClientOptions, ClientSettings, percent_encode};
 use mongo_blocking::{Client, Error, WarningKind};
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -30,7 +30,7 @@ fn create_user(mongod: &Mongod, name: &str, password: &str, database: &str) {
 }
 
 /// Who the server says that a client with these options is.
-fn who(options: Result<Settings, Error>) -> String {
+fn who(options: Result<ClientSettings, Error>) -> String {
     let client = Client::with_options(options.unwrap()).unwrap();
     let status = client.database("test").run_command(doc! {"connectionStatus": 1}).run().unwrap();
     let users = status.get_document("authInfo").unwrap().get_array("authenticatedUsers").unwrap();
@@ -46,7 +46,7 @@ fn row_1_escaping() {
     assert_eq!(percent_encode("guide 1"), "guide%201");
     let port = mongod.port();
     let uri = format!("mongodb://guide%201:pass%2Fword@127.0.0.1:{port}");
-    assert_eq!(who(Settings::parse(&uri)), "guide 1@admin");
+    assert_eq!(who(ClientSettings::parse(&uri)), "guide 1@admin");
     let code = ClientOptions::builder().host(mongod.address()).username("guide 1").password("pass/word");
     assert_eq!(who(code.build().settings()), "guide 1@admin");
 }
@@ -57,7 +57,7 @@ fn row_2_default_mechanism() {
     let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
     create_user(mongod, "guide2", "pencil", "admin");
     let uri = format!("mongodb://guide2:pencil@{}/", mongod.address());
-    assert_eq!(who(Settings::parse(&uri)), "guide2@admin");
+    assert_eq!(who(ClientSettings::parse(&uri)), "guide2@admin");
     let code = ClientOptions::builder().host(mongod.address()).username("guide2").password("pencil");
     assert_eq!(who(code.build().settings()), "guide2@admin");
 }
@@ -72,7 +72,7 @@ fn rows_3_and_4_a_named_mechanism_and_the_database_that_knows_the_user() {
             format!("mongodb://guide3:pencil@{host}/?authSource=the_database&authMechanism={mechanism}"),
             format!("mongodb://guide3:pencil@{host}/the_database?authMechanism={mechanism}"),
         ] {
-            assert_eq!(who(Settings::parse(&uri)), "guide3@the_database", "{uri}");
+            assert_eq!(who(ClientSettings::parse(&uri)), "guide3@the_database", "{uri}");
         }
         let code = ClientOptions::builder()
             .host(&host)
@@ -89,7 +89,7 @@ fn row_6_default_database() {
     let Some(mongod) = Mongod::shared_with_auth("6.0") else { return };
     create_user(mongod, "guide6", "pencil", "admin");
     let uri = format!("mongodb://guide6:pencil@{}/default_db?authSource=admin", mongod.address());
-    assert_eq!(who(Settings::parse(&uri)), "guide6@admin");
+    assert_eq!(who(ClientSettings::parse(&uri)), "guide6@admin");
     let client = Client::with_uri_str(&uri).unwrap();
     assert_eq!(client.default_database().unwrap().name(), "default_db");
     assert!(Client::with_uri_str(mongod.uri()).unwrap().default_database().is_none());
@@ -137,7 +137,7 @@ fn row_5_mongodb_cr() {
     let host = fake_server.address();
     let user = "guide5@the_database";
     for form in ["?authSource=the_database&authMechanism=MONGODB-CR", "the_database?authMechanism=MONGODB-CR"] {
-        assert_eq!(who(Settings::parse(&format!("mongodb://guide5:pencil@{host}/{form}"))), user);
+        assert_eq!(who(ClientSettings::parse(&format!("mongodb://guide5:pencil@{host}/{form}"))), user);
     }
     let code = ClientOptions::builder().host(&host).username("guide5").password("pencil");
     assert_eq!(who(code.auth_source("the_database").auth_mechanism("MONGODB-CR").build().settings()), user);
@@ -155,7 +155,7 @@ fn row_11_plain() {
     let fake_server = FakeServer::builder().mechanism("PLAIN", plain::judged_by(judge(&slapd))).start();
     for options in ["", "&authSource=$external"] {
         let uri = format!("mongodb://guide%2011:pass%2Fword@{}/?&authMechanism=PLAIN{options}", fake_server.address());
-        let options = Settings::parse(&uri).unwrap();
+        let options = ClientSettings::parse(&uri).unwrap();
         assert!(options.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure));
         assert_eq!(who(Ok(options)), "guide 11@$external");
     }
@@ -175,7 +175,7 @@ fn row_11_plain() {
     let uri = format!(
         "mongodb://guide%2011:pass%2Fword@{address}/?&authMechanism=PLAIN&tls=true&tlsCertificateKeyFile={client}&tlsCAFile={ca}"
     );
-    assert_eq!(who(Settings::parse(&uri)), "guide 11@$external");
+    assert_eq!(who(ClientSettings::parse(&uri)), "guide 11@$external");
     let code =
         ClientOptions::builder().host(&address).username("guide 11").password("pass/word").auth_mechanism("PLAIN");
     assert_eq!(
@@ -345,7 +345,7 @@ fn rows_7_8_22_and_23_client_certificates() {
             "mongodb://{host}/?ssl=true&ssl_certfile={secret}&ssl_pem_passphrase=pen%26cil&ssl_ca_certs={ca}&{x509}"
         ),
     ] {
-        assert_eq!(who(Settings::parse(&uri)), format!("{ANN}@$external"), "{uri}");
+        assert_eq!(who(ClientSettings::parse(&uri)), format!("{ANN}@$external"), "{uri}");
     }
     let code = || code().auth_mechanism("MONGODB-X509");
     for options in [

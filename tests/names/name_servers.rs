@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use mongo_blocking::Error;
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{ClientOptions, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings};
 use mongo_blocking_test_server::peers::NameServer;
 
-fn resolve(server: &NameServer, uri: &str) -> Result<Settings, Error> {
+fn resolve(server: &NameServer, uri: &str) -> Result<ClientSettings, Error> {
     ClientOptions::builder()
         .uri(uri)
         .name_servers([server.address().to_string()])
@@ -17,7 +17,7 @@ fn resolve(server: &NameServer, uri: &str) -> Result<Settings, Error> {
         .resolve_srv()
 }
 
-fn hosts(options: &Settings) -> Vec<String> {
+fn hosts(options: &ClientSettings) -> Vec<String> {
     let mut hosts: Vec<String> = options.hosts().iter().map(ToString::to_string).collect();
     hosts.sort();
     hosts

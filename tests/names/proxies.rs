@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::{CommandEvent, EventHandler};
-use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, Settings};
+use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ClientSettings};
 use mongo_blocking::{Client, Error, WarningKind};
 use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
@@ -205,7 +205,7 @@ fn options_that_are_refused_or_ignored() {
         let options = builder().proxy_host(host).proxy_username("").proxy_password("").build().settings().unwrap();
         assert_eq!((options.proxy_port(), options.proxy_username()), (1080, None), "{host}");
     }
-    let empty = Settings::parse("mongodb://h/?proxyHost=p&proxyUsername=&proxyPassword=").unwrap();
+    let empty = ClientSettings::parse("mongodb://h/?proxyHost=p&proxyUsername=&proxyPassword=").unwrap();
     assert!(empty.proxy_username().is_none() && empty.proxy_password().is_none());
 }
 
@@ -214,7 +214,7 @@ fn options_that_are_refused_or_ignored() {
 fn canonical_names_are_looked_up_here_which_is_a_warning() {
     let warned = |property: &str| {
         let uri = format!("mongodb://ann@h/?authMechanism=GSSAPI&proxyHost=p{property}");
-        let options = Settings::parse(&uri).unwrap();
+        let options = ClientSettings::parse(&uri).unwrap();
         options.warnings().iter().any(|warning| warning.kind() == WarningKind::LookUp)
     };
     assert!(!warned("") && !warned("&authMechanismProperties=CANONICALIZE_HOST_NAME:none"));

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use mongo_blocking::error::{ErrorKind, Stage};
-use mongo_blocking::options::{ClientOptions, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings};
 use mongo_blocking::{Client, Credential, Error, Resolver, SecurityPolicy, SrvRecord, WarningKind};
 use mongo_blocking_test_server::fake_server::FakeServer;
 
@@ -43,11 +43,11 @@ fn records(hosts: &[&str], texts: &[&str]) -> Records {
     }
 }
 
-fn resolve(uri: &str, records: &Records) -> Result<Settings, Error> {
+fn resolve(uri: &str, records: &Records) -> Result<ClientSettings, Error> {
     ClientOptions::builder().uri(uri).resolver(records.clone()).build().settings().unwrap().resolve_srv()
 }
 
-fn hosts(options: &Settings) -> Vec<String> {
+fn hosts(options: &ClientSettings) -> Vec<String> {
     options.hosts().iter().map(ToString::to_string).collect()
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use mongo_blocking::Client;
-use mongo_blocking::options::Settings;
+use mongo_blocking::options::ClientSettings;
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
@@ -39,7 +39,7 @@ fn is_inside() -> bool {
 #[test]
 fn srv_records_by_the_name_servers_of_the_system() {
     if is_inside() {
-        let options = Settings::parse("mongodb+srv://cluster.example.com/").unwrap().resolve_srv().unwrap();
+        let options = ClientSettings::parse("mongodb+srv://cluster.example.com/").unwrap().resolve_srv().unwrap();
         assert_eq!(options.hosts()[0].to_string(), "db1.example.com:27017");
         assert_eq!(options.replica_set(), Some("rs0"));
         return;

@@ -1,21 +1,21 @@
 //! What PyMongo's guides print, form by form: as a connection string and in code.
 
 use mongo_blocking::WarningKind;
-use mongo_blocking::options::{ClientOptions, Settings, percent_encode};
+use mongo_blocking::options::{ClientOptions, ClientSettings, percent_encode};
 use mongo_blocking::{
     CanonicalizeHostName, Credential, GssapiCredential, OidcEnvironment, ScramCredential, ScramMechanism,
 };
 
 use super::{kinds, parse};
 
-fn scram(options: &Settings) -> &ScramCredential {
+fn scram(options: &ClientSettings) -> &ScramCredential {
     match options.credential() {
         Some(Credential::Scram(scram)) => scram,
         other => panic!("no SCRAM credential: {other:?}"),
     }
 }
 
-fn gssapi(options: &Settings) -> &GssapiCredential {
+fn gssapi(options: &ClientSettings) -> &GssapiCredential {
     match options.credential() {
         Some(Credential::Gssapi(gssapi)) => gssapi,
         other => panic!("no GSSAPI credential: {other:?}"),
@@ -186,7 +186,7 @@ fn the_new_service_name_wins_over_the_old() {
 
 #[test]
 fn row_11_ldap() {
-    let source = |options: &Settings| options.credential().unwrap().source().to_owned();
+    let source = |options: &ClientSettings| options.credential().unwrap().source().to_owned();
     let verified = parse("mongodb://U:P@H:27017/?&authMechanism=PLAIN&tls=true");
     assert_eq!((source(&verified), kinds(&verified)), ("$external".to_owned(), vec![WarningKind::Spelling]));
     let plain = parse("mongodb://U:P@H/?authMechanism=PLAIN&authSource=$external");
@@ -247,11 +247,12 @@ fn row_15_an_audience_that_is_encoded_already() {
         let builder = ClientOptions::builder().host("H").auth_mechanism("MONGODB-OIDC");
         builder.auth_mechanism_property("ENVIRONMENT", "azure").auth_mechanism_property("token_resource", resource)
     };
-    let resource = |options: &Settings| match options.credential() {
+    let resource = |options: &ClientSettings| match options.credential() {
         Some(Credential::Oidc(oidc)) => oidc.environment().unwrap().token_resource().unwrap().to_owned(),
         other => panic!("{other:?}"),
     };
-    let warned = |options: &Settings| options.warnings().iter().any(|it| it.message().contains("percent-encoded"));
+    let warned =
+        |options: &ClientSettings| options.warnings().iter().any(|it| it.message().contains("percent-encoded"));
     for (given, meant) in [("api%3A%2F%2Fapp", "api://app"), ("a%2cb", "a,b"), ("50%25", "50%")] {
         let options = builder(given).build().settings().unwrap();
         assert_eq!((resource(&options).as_str(), warned(&options)), (meant, true), "{given}");
@@ -304,7 +305,7 @@ fn rows_18_to_23_tls() {
 
 #[test]
 fn rows_24_to_26_dangerous() {
-    let flags = |options: &Settings| {
+    let flags = |options: &ClientSettings| {
         let tls = options.tls().unwrap();
         (tls.danger_insecure, tls.danger_allow_invalid_certificates, tls.danger_allow_invalid_hostnames)
     };

@@ -6,24 +6,24 @@ mod round_trip;
 mod secrets;
 mod spellings;
 
-use mongo_blocking::options::{Settings, options_table};
+use mongo_blocking::options::{ClientSettings, options_table};
 use mongo_blocking::{Error, WarningKind};
 
 /// Options that must be accepted.
-fn parse(uri: &str) -> Settings {
-    Settings::parse(uri).unwrap_or_else(|error| panic!("{uri}: {error}"))
+fn parse(uri: &str) -> ClientSettings {
+    ClientSettings::parse(uri).unwrap_or_else(|error| panic!("{uri}: {error}"))
 }
 
 /// The error of options that must not be.
 fn refused(uri: &str) -> Error {
-    match Settings::parse(uri) {
+    match ClientSettings::parse(uri) {
         Ok(_) => panic!("{uri} was accepted"),
         Err(error) => error,
     }
 }
 
 /// The kinds of the warnings, in order.
-fn kinds(options: &Settings) -> Vec<WarningKind> {
+fn kinds(options: &ClientSettings) -> Vec<WarningKind> {
     options.warnings().iter().map(|warning| warning.kind()).collect()
 }
 

@@ -2,7 +2,8 @@
 
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::options::{
-    ClientOptions, ClientOptionsBuilder, ReadConcern, ReadPreference, ReadPreferenceOptions, Settings, WriteConcern,
+    ClientOptions, ClientOptionsBuilder, ClientSettings, ReadConcern, ReadPreference, ReadPreferenceOptions,
+    WriteConcern,
 };
 use mongo_blocking::{Client, Error, WarningKind};
 use std::time::Duration;
@@ -223,7 +224,7 @@ fn the_policy_refuses_weak_mechanisms() {
 fn invalid_kerberos_names_are_refused() {
     let refused = |credentials: &str, properties: &str, word: &str| {
         let uri = format!("mongodb://{credentials}@h/?authMechanism=GSSAPI&authMechanismProperties={properties}");
-        let error = Settings::parse(&uri).err().unwrap_or_else(|| panic!("{uri} was taken"));
+        let error = ClientSettings::parse(&uri).err().unwrap_or_else(|| panic!("{uri} was taken"));
         assert!(
             matches!(error.kind(), ErrorKind::InvalidArgument { .. }) && error.message().contains(word),
             "{uri}: {error}"

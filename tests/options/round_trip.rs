@@ -1,6 +1,6 @@
 //! Parse, write, parse again: equal. And whatever the bytes: no panic.
 
-use mongo_blocking::options::{ClientOptions, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings};
 
 use super::parse;
 
@@ -94,7 +94,7 @@ fn random_uri(bytes: &mut Bytes) -> String {
 }
 
 /// All that can be seen of options, but for the warnings: those are about the first spelling.
-fn seen(options: &Settings) -> String {
+fn seen(options: &ClientSettings) -> String {
     let shown = format!("{options:?}");
     let (fields, _) = shown.split_once(", warnings: ").expect("the warnings");
     fields.to_owned()
@@ -106,12 +106,12 @@ fn parse_write_parse_is_equal() {
     let mut valid = 0;
     for _ in 0..20_000 {
         let uri = random_uri(&mut bytes);
-        let Ok(first) = Settings::parse(&uri) else { continue };
+        let Ok(first) = ClientSettings::parse(&uri) else { continue };
         let written = first.to_uri(true);
-        let second = Settings::parse(&written).unwrap_or_else(|error| panic!("{uri}\n{written}\n{error}"));
+        let second = ClientSettings::parse(&written).unwrap_or_else(|error| panic!("{uri}\n{written}\n{error}"));
         assert_eq!(second.to_uri(true), written, "{uri}");
         assert_eq!(seen(&first), seen(&second), "{uri}\n{written}");
-        let secret = |options: &Settings| {
+        let secret = |options: &ClientSettings| {
             options
                 .credential()
                 .and_then(|credential| credential.password())
@@ -137,7 +137,7 @@ fn whatever_the_bytes_no_panic() {
             }
             uri.insert_str(at, bytes.one(&signs));
         }
-        let _ = Settings::parse(&uri);
+        let _ = ClientSettings::parse(&uri);
         let _ = mongo_blocking::uri::ConnectionString::parse(uri.get(bytes.below(12)..).unwrap_or_default());
     }
 }

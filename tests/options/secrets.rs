@@ -1,6 +1,6 @@
 //! No secret in errors, warnings and Debug, however badly a connection string is escaped.
 
-use mongo_blocking::options::{ClientOptions, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings};
 use mongo_blocking::uri::ConnectionString;
 
 /// Whole passwords, and passwords whose pieces land in other places when they are not percent-encoded.
@@ -65,7 +65,7 @@ fn no_secret_shows() {
             let uri = place.replace("SECRET", secret);
             // A user name is no secret; here it stands for a password that was put in the wrong place.
             let named = place.contains("//SECRET");
-            let shown = match Settings::parse(&uri) {
+            let shown = match ClientSettings::parse(&uri) {
                 Ok(options) if named => format!("{:?}", options.warnings()),
                 Ok(options) => format!("{options:?} {:?} {:?}", options.warnings(), options.check_supported()),
                 Err(error) => format!("{error} {error:?}"),

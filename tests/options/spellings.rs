@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mongo_blocking::options::{ClientOptions, ReadConcern, ReadPreferenceMode, Settings, WriteConcern};
+use mongo_blocking::options::{ClientOptions, ClientSettings, ReadConcern, ReadPreferenceMode, WriteConcern};
 use mongo_blocking::{Credential, WarningKind};
 
 use super::{kinds, parse, refused};
@@ -113,7 +113,7 @@ fn code_wins_over_the_connection_string() {
 
 #[test]
 fn hosts_in_code() {
-    let hosts = |options: Settings| options.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let hosts = |options: ClientSettings| options.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let build = |builder: mongo_blocking::options::ClientOptionsBuilder| hosts(builder.build().settings().unwrap());
     assert_eq!(build(ClientOptions::builder()), "localhost:27017");
     assert_eq!(build(ClientOptions::builder().host("EXAMPLE.com").host("[::1]:5")), "example.com:27017 [::1]:5");

@@ -17,7 +17,8 @@ const ELECTION: Duration = Duration::from_secs(60);
 
 /// The address of the server that answers a read with this preference.
 fn answered_by(client: &Client, preference: &str) -> String {
-    let uri_preference = mongo_blocking::options::Settings::parse(&format!("mongodb://h/?readPreference={preference}"));
+    let uri_preference =
+        mongo_blocking::options::ClientSettings::parse(&format!("mongodb://h/?readPreference={preference}"));
     let criteria = uri_preference.unwrap().read_preference().clone();
     let hello = client.database("admin").run_command(doc! { "hello": 1 }).selection_criteria(criteria).run().unwrap();
     hello.get_str("me").unwrap().to_owned()

@@ -1,7 +1,7 @@
 //! Authentication: which credential a connection string makes.
 
 use mongo_blocking::Credential;
-use mongo_blocking::options::Settings;
+use mongo_blocking::options::ClientSettings;
 use serde_json::{Value, json};
 
 use crate::options::{Judgement, each_case, properties, same};
@@ -20,7 +20,7 @@ pub fn run(report: &mut Report) {
 }
 
 fn judge(uri: &str, valid: bool, expected: &Value) -> Result<(), String> {
-    let options = match (Settings::parse(uri), valid) {
+    let options = match (ClientSettings::parse(uri), valid) {
         (Ok(options), true) => options,
         (Err(_), false) => return Ok(()),
         (Ok(_), false) => return Err("it was accepted".to_owned()),

@@ -1,6 +1,6 @@
 //! Connection String: each part of a connection string, and what is none.
 
-use mongo_blocking::options::{ClientOptions, ServerAddress, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings, ServerAddress};
 use mongo_blocking::uri::ConnectionString;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub fn run(report: &mut Report) {
 fn judge(case: &Value) -> Result<(), String> {
     let uri = case["uri"].as_str().expect("a case has a URI");
     let valid = case["valid"].as_bool().expect("a case is valid or not");
-    let options = Settings::parse(uri);
+    let options = ClientSettings::parse(uri);
     if !valid {
         return match options {
             Err(_) => Ok(()),

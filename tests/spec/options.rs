@@ -1,6 +1,6 @@
 //! What a case of the connection string folders expects, and how it is compared with what our options say.
 
-use mongo_blocking::options::{Acknowledgment, Settings, WriteConcern};
+use mongo_blocking::options::{Acknowledgment, ClientSettings, WriteConcern};
 use mongo_blocking::{CanonicalizeHostName, Credential, Warning, WarningKind};
 use serde_json::{Map, Value, json};
 
@@ -46,7 +46,7 @@ pub fn warns(warnings: &[Warning]) -> bool {
 }
 
 /// Compares `warning` of the case, unless it is null.
-pub fn same_warning(case: &Value, options: &Settings) -> Result<(), String> {
+pub fn same_warning(case: &Value, options: &ClientSettings) -> Result<(), String> {
     match case["warning"].as_bool() {
         Some(expected) if expected != warns(options.warnings()) => {
             Err(format!("warning: expected {expected}, found {:?}", options.warnings()))
@@ -57,7 +57,7 @@ pub fn same_warning(case: &Value, options: &Settings) -> Result<(), String> {
 
 /// Compares each expected option with what the getter says, where it has one of its own in [`found`], and with the connection string that the
 /// options are written back as, which has every option of the table.
-pub fn same_options(expected: &Value, options: &Settings) -> Result<(), String> {
+pub fn same_options(expected: &Value, options: &ClientSettings) -> Result<(), String> {
     let written = Written::new(options);
     for (name, expected) in expected.as_object().unwrap_or(&Map::new()) {
         let name = name.to_lowercase();
@@ -78,7 +78,7 @@ pub fn same_options(expected: &Value, options: &Settings) -> Result<(), String> 
 struct Written(Vec<(String, String)>);
 
 impl Written {
-    fn new(options: &Settings) -> Written {
+    fn new(options: &ClientSettings) -> Written {
         let uri = options.to_uri(true);
         let query = uri.split_once('?').map_or("", |(_, query)| query);
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -121,7 +121,7 @@ fn decode(text: &str) -> String {
     String::from_utf8(decoded).expect("UTF-8 in a connection string")
 }
 
-fn found(name: &str, options: &Settings) -> Option<Value> {
+fn found(name: &str, options: &ClientSettings) -> Option<Value> {
     let millis = |limit: std::time::Duration| json!(limit.as_millis() as u64);
     let write = options.write_concern();
     Some(match name {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongo_blocking::WarningKind;
 use mongo_blocking::bson::{Document, RawDocumentBuf};
-use mongo_blocking::options::{Acknowledgment, ReadConcern, Settings, WriteConcern};
+use mongo_blocking::options::{Acknowledgment, ClientSettings, ReadConcern, WriteConcern};
 use serde_json::{Value, json};
 
 use crate::options::{Judgement, each_case, same, same_warning, write_concern};
@@ -25,7 +25,7 @@ pub fn run_document(report: &mut Report) {
 fn judge_uri(case: &Value) -> Result<(), String> {
     let uri = case["uri"].as_str().expect("a case has a URI");
     let valid = case["valid"].as_bool().expect("a case is valid or not");
-    let options = match (Settings::parse(uri), valid) {
+    let options = match (ClientSettings::parse(uri), valid) {
         (Ok(options), _) => options,
         (Err(_), false) => return Ok(()),
         (Err(error), true) => return Err(error.to_string()),

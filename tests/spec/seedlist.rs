@@ -2,7 +2,7 @@
 //! specification's own README lists for these cases.
 
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{ClientOptions, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings};
 use mongo_blocking::{Credential, Error};
 use mongo_blocking_test_server::peers::NameServer;
 use mongo_blocking_test_server::report::{Part, Report, Skip};
@@ -71,7 +71,7 @@ fn judge(case: &Value, nsd: &NameServer) -> Result<(), String> {
     Ok(())
 }
 
-fn resolve(uri: &str, nsd: &NameServer) -> Result<Settings, Error> {
+fn resolve(uri: &str, nsd: &NameServer) -> Result<ClientSettings, Error> {
     ClientOptions::builder().uri(uri).name_servers([nsd.address().to_string()]).build().settings()?.resolve_srv()
 }
 

@@ -1,6 +1,6 @@
 //! URI Options: the values of options, and which exclude one another.
 
-use mongo_blocking::options::Settings;
+use mongo_blocking::options::ClientSettings;
 use serde_json::Value;
 
 use crate::options::{Judgement, each_case, same_options, same_warning};
@@ -12,7 +12,7 @@ pub fn run(report: &mut Report) {
 
 fn judge(case: &Value) -> Result<(), String> {
     let uri = case["uri"].as_str().expect("a case has a URI");
-    match (Settings::parse(uri), case["valid"].as_bool().expect("a case is valid or not")) {
+    match (ClientSettings::parse(uri), case["valid"].as_bool().expect("a case is valid or not")) {
         (Ok(options), true) => {
             same_warning(case, &options)?;
             same_options(&case["options"], &options)

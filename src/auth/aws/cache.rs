@@ -14,7 +14,7 @@ use super::sources::{self, Found, SearchScope};
 use super::{SEARCH, stage};
 use crate::credential::{AwsKeys, AwsSearchFailed, AwsSource};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Kind, Result, Stage};
+use crate::error::{Error, ErrorKind, FaultKind, Result, Stage};
 use crate::locks;
 use crate::single_flight::{Leader, NoOutcome, Role, SingleFlight, Waiter};
 use crate::system::System;
@@ -90,11 +90,11 @@ impl Cache {
                 Ok(outcome) => outcome.map_err(SharedError::into_error),
                 Err(NoOutcome::TimedOut) => {
                     let message = format!("another thread did not get AWS keys within {}", deadline.name());
-                    Err(Error::new(Kind::Timeout, stage(SEARCH), message))
+                    Err(Error::new(FaultKind::Timeout, stage(SEARCH), message))
                 }
                 Err(NoOutcome::Abandoned) => {
                     let message = "the thread that fetched AWS keys for all panicked";
-                    Err(Error::new(Kind::Authentication, stage(SEARCH), message))
+                    Err(Error::new(FaultKind::Authentication, stage(SEARCH), message))
                 }
             },
             // If the fetch panics, the leader is dropped, which releases the waiting threads.
@@ -232,7 +232,7 @@ impl SharedError {
 /// The provider would wait for itself.
 fn own_client() -> Error {
     let message = "the AwsCredentialProvider uses the client that waits for its keys";
-    Error::new(Kind::InvalidArgument, stage(SEARCH), message)
+    Error::new(FaultKind::InvalidArgument, stage(SEARCH), message)
         .with_hint("give the provider a client of its own, with another credential")
 }
 

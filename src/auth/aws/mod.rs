@@ -28,7 +28,7 @@ use super::target::AuthTarget;
 use crate::characters::{self, described};
 use crate::credential::{AwsCredential, AwsKeys, AwsSource, AwsSourceReport, SharedAwsProvider};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Kind, Result, Stage};
+use crate::error::{Error, ErrorKind, FaultKind, Result, Stage};
 use crate::options::{AWS_SESSION_TOKEN, is_local, unprotected};
 use crate::policy::SecurityPolicy;
 use crate::secret::Secret;
@@ -313,7 +313,7 @@ fn ask(provider: &SharedAwsProvider, deadline: Deadline) -> Result<Found> {
         Ok(keys) => Ok(Found { keys, source: AwsSource::Provider, skipped: Vec::new() }),
         Err(source) => {
             let message = "the AwsCredentialProvider gave no keys";
-            Err(Error::new(Kind::Authentication, stage(SEARCH), message).with_source(source))
+            Err(Error::new(FaultKind::Authentication, stage(SEARCH), message).with_source(source))
         }
     }
 }
@@ -328,7 +328,7 @@ fn checked(found: Found) -> Result<Found> {
 fn check_keys(keys: &AwsKeys, source: AwsSource) -> Result<()> {
     let AwsKeys { access_key_id, secret_access_key, session_token, .. } = keys;
     let wrong = |what: String| {
-        Err(Error::new(Kind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {source}) {what}")))
+        Err(Error::new(FaultKind::InvalidArgument, stage(SEARCH), format!("the AWS keys (from: {source}) {what}")))
     };
     if access_key_id.is_empty() || secret_access_key.is_empty() {
         return wrong("need both an access key id and a secret access key".to_owned());

@@ -1,7 +1,7 @@
 //! Errors of the Kerberos library, with the names that were used and a remedy.
 
 use super::TICKET_STAGE;
-use crate::error::{Error, ErrorKind, Kind, Stage, codes};
+use crate::error::{Error, ErrorKind, FaultKind, Stage, codes};
 use crate::helper_thread::HelperError;
 
 /// A call of the library that failed.
@@ -75,7 +75,7 @@ impl Tried {
         if !minor.is_empty() && minor != major {
             message += &format!(": {minor}");
         }
-        let error = self.name(Error::new(Kind::Authentication, stage, message));
+        let error = self.name(Error::new(FaultKind::Authentication, stage, message));
         match self.remedy(cause, of_user) {
             Some(remedy) => error.with_hint(remedy),
             None => error,
@@ -211,16 +211,16 @@ pub(super) fn cause(major: u32, minor: u32, acquiring: bool) -> Cause {
 pub(super) fn no_ticket(error: HelperError, limit: &str) -> Error {
     let failed = |kind, message: String| Error::new(kind, TICKET_STAGE, message);
     match error {
-        HelperError::TimedOut => failed(Kind::Timeout, format!("{limit} ran out while a ticket was fetched"))
+        HelperError::TimedOut => failed(FaultKind::Timeout, format!("{limit} ran out while a ticket was fetched"))
             .with_hint("do the KDC of the realm and this machine's name servers answer?"),
         HelperError::TooMany(waiting) => {
             let message = format!("{waiting} logins still wait for a KDC, so this one was not begun");
-            failed(Kind::Authentication, message).with_hint("does the KDC of the realm answer?")
+            failed(FaultKind::Authentication, message).with_hint("does the KDC of the realm answer?")
         }
         HelperError::NotStarted(source) => {
-            failed(Kind::Io, "no thread to get a ticket on".to_owned()).with_source(source)
+            failed(FaultKind::Io, "no thread to get a ticket on".to_owned()).with_source(source)
         }
-        HelperError::Panicked => failed(Kind::Io, "the thread that fetches tickets ended early".to_owned()),
+        HelperError::Panicked => failed(FaultKind::Io, "the thread that fetches tickets ended early".to_owned()),
     }
 }
 
@@ -336,7 +336,7 @@ mod tests {
     fn a_realm_that_is_not_known_is_the_kdcs_to_find() {
         let named = |user: &str| {
             let tried = Tried { realm: None, user: user.to_owned(), ..tried() };
-            tried.name(Error::new(Kind::Authentication, STAGE, "m")).message().to_owned()
+            tried.name(Error::new(FaultKind::Authentication, STAGE, "m")).message().to_owned()
         };
         assert!(named("ann@CLIENTS.LOCAL").contains("in the realm that the KDC of CLIENTS.LOCAL has for the host"));
         assert!(named("ann").contains("in the realm that Kerberos has for the host"));
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn only_a_refusal_by_the_server_is_explained() {
-        let other = Error::new(Kind::Io, STAGE, "closed");
+        let other = Error::new(FaultKind::Io, STAGE, "closed");
         assert_eq!(tried().explain_refusal(other).message(), "closed");
     }
 

@@ -25,7 +25,7 @@ use std::mem;
 use zeroize::Zeroizing;
 
 use super::sasl::{SaslClient, SaslStep, explain_missing_from_community};
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 
 pub(super) use failure::{Failure, Tried};
 #[cfg(feature = "gssapi")]
@@ -145,7 +145,7 @@ impl Gssapi {
     }
 
     fn refused(&self, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-        Error::new(Kind::Authentication, self.stage(), message)
+        Error::new(FaultKind::Authentication, self.stage(), message)
     }
 }
 

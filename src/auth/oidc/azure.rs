@@ -6,7 +6,7 @@ use super::error::failed;
 use super::metadata_service::{failed_answer, http_failed, too_long};
 use super::token_text::sendable;
 use crate::deadline::Deadline;
-use crate::error::{Kind, Result};
+use crate::error::{FaultKind, Result};
 use crate::http::{Method, Request};
 use crate::json;
 use crate::options::percent_encode;
@@ -33,8 +33,8 @@ pub(crate) fn token(
         return Err(failed_answer(WHO, &answer));
     }
     let token: Token = json::parse(&answer.body)
-        .map_err(|what| failed(Kind::Authentication, format!("{WHO} answered what is {what}")))?;
-    let wrong = |what| failed(Kind::Authentication, format!("{WHO} gave {what}"));
+        .map_err(|what| failed(FaultKind::Authentication, format!("{WHO} answered what is {what}")))?;
+    let wrong = |what| failed(FaultKind::Authentication, format!("{WHO} gave {what}"));
     let token = token.access_token.ok_or_else(|| wrong("no access_token"))?;
     if token.is_empty() {
         return Err(wrong("an empty access_token"));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::error::failed;
 use crate::credential::{IdpServerInfo, IdpServerResponse};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, FaultKind, Result};
 use crate::locks;
 use crate::secret::Secret;
 use crate::single_flight::{Leader, NoOutcome, Role, SingleFlight};
@@ -66,7 +66,7 @@ impl Cache {
         loop {
             let state = self.lock();
             if state.closed {
-                return Err(failed(Kind::Shutdown, "the client was closed"));
+                return Err(failed(FaultKind::Shutdown, "the client was closed"));
             }
             if let Some(token) = &state.token {
                 return Ok(Lookup::Use(token.clone()));
@@ -83,11 +83,11 @@ impl Cache {
             match waiter.wait(deadline) {
                 Ok(false) if person => {
                     let message = "the human callback was called for another connection meanwhile, and gave no token";
-                    return Err(failed(Kind::Authentication, message));
+                    return Err(failed(FaultKind::Authentication, message));
                 }
                 Err(NoOutcome::TimedOut) => {
                     let message = format!("another thread's callback gave no token within {}", deadline.name());
-                    return Err(failed(Kind::Timeout, message));
+                    return Err(failed(FaultKind::Timeout, message));
                 }
                 Ok(_) | Err(NoOutcome::Abandoned) => {}
             }
@@ -176,7 +176,7 @@ impl Drop for Call<'_> {
 
 /// The thread would wait for itself.
 fn own_client() -> Error {
-    failed(Kind::InvalidArgument, "the OIDC callback uses the client that waits for its token")
+    failed(FaultKind::InvalidArgument, "the OIDC callback uses the client that waits for its token")
         .with_hint("give the callback a client of its own, with another credential")
 }
 

@@ -8,7 +8,7 @@ use super::error::failed;
 use super::token_text::MAX_TOKEN;
 use crate::credential::{IdpServerInfo, IdpServerResponse, OidcCallbackContext, SharedOidcCallback};
 use crate::deadline::Deadline;
-use crate::error::{Kind, Result};
+use crate::error::{FaultKind, Result};
 use crate::secret::Secret;
 
 /// The arguments of the callback.
@@ -35,12 +35,12 @@ pub(super) fn ask(
     };
     if context.timeout.is_zero() {
         let message = format!("{} ran out before the callback could be called", deadline.name());
-        return Err(failed(Kind::Timeout, message));
+        return Err(failed(FaultKind::Timeout, message));
     }
     // The panic payload may contain a secret, so only the program's own panic hook sees it.
     let outcome = catch_unwind(AssertUnwindSafe(|| provider.callback().token(&context)));
     call.called();
-    let refused = |what: &'static str| failed(Kind::Authentication, what);
+    let refused = |what: &'static str| failed(FaultKind::Authentication, what);
     let response = match outcome {
         Ok(Ok(response)) => wrong(&response).map_or(Ok(response), |what| Err(refused(what))),
         Ok(Err(source)) => Err(refused("the OIDC callback gave no token").with_source(source)),

@@ -8,7 +8,7 @@ use super::error::failed;
 use super::token_text::{MAX_TOKEN, text};
 use super::{TokenSource, azure, gcp};
 use crate::credential::{IdpServerResponse, OidcCommand, OidcEnvironment, OidcSource};
-use crate::error::{Kind, Result};
+use crate::error::{FaultKind, Result};
 use crate::process::ProcessOutcome;
 use crate::secret::Secret;
 
@@ -23,7 +23,7 @@ impl TokenSource {
             Some(OidcEnvironment::Gcp { token_resource }) => gcp::token(system, token_resource, self.limits.machine)?,
             Some(OidcEnvironment::K8s) => self.read_file(&self.k8s_file())?,
             Some(OidcEnvironment::Test) => self.read_file(&self.test_file()?)?,
-            None => return Err(failed(Kind::Authentication, "there is no environment that gives tokens")),
+            None => return Err(failed(FaultKind::Authentication, "there is no environment that gives tokens")),
         };
         Ok(IdpServerResponse::new(token))
     }
@@ -33,7 +33,7 @@ impl TokenSource {
         match &self.credential.source {
             OidcSource::TokenFile(path) => self.read_file(path),
             OidcSource::TokenCommand(command) => self.run(command),
-            _ => Err(failed(Kind::Authentication, "there is neither a token file nor a token command")),
+            _ => Err(failed(FaultKind::Authentication, "there is neither a token file nor a token command")),
         }
     }
 
@@ -47,7 +47,10 @@ impl TokenSource {
     fn test_file(&self) -> Result<PathBuf> {
         let path = self.shared.system.variable("OIDC_TOKEN_FILE").filter(|path| !path.is_empty());
         path.map(PathBuf::from).ok_or_else(|| {
-            failed(Kind::Authentication, "ENVIRONMENT test needs the variable OIDC_TOKEN_FILE, the path of a token")
+            failed(
+                FaultKind::Authentication,
+                "ENVIRONMENT test needs the variable OIDC_TOKEN_FILE, the path of a token",
+            )
         })
     }
 
@@ -57,21 +60,21 @@ impl TokenSource {
             .shared
             .system
             .read_file(path, MAX_TOKEN as u64)
-            .map_err(|error| failed(Kind::Authentication, whose("cannot be read")).with_source(error))?;
-        text(&bytes).map_err(|what| failed(Kind::Authentication, whose(&format!("holds {what}"))))
+            .map_err(|error| failed(FaultKind::Authentication, whose("cannot be read")).with_source(error))?;
+        text(&bytes).map_err(|what| failed(FaultKind::Authentication, whose(&format!("holds {what}"))))
     }
 
     fn run(&self, command: &OidcCommand) -> Result<Secret> {
         let words: Vec<_> = command.words().iter().map(|word| Zeroizing::new(word.expose().to_owned())).collect();
         let whose = |what: &str| format!("the program {:?} {what}", command.program());
-        let error = |what: &str| failed(Kind::Authentication, whose(what));
+        let error = |what: &str| failed(FaultKind::Authentication, whose(what));
         let limit = self.limits.machine;
         match self.shared.system.run(&words, MAX_TOKEN, limit) {
             Ok(ProcessOutcome::Success(output)) => text(&output).map_err(|what| error(&format!("printed {what}"))),
             Ok(ProcessOutcome::Failed(status)) => Err(error(&format!("did not end well: {status}"))),
             Ok(ProcessOutcome::OutputTooLong) => Err(error("printed more than 48 KiB")),
             Ok(ProcessOutcome::TimedOut) => {
-                Err(failed(Kind::Timeout, whose(&format!("printed no token within {}", limit.name()))))
+                Err(failed(FaultKind::Timeout, whose(&format!("printed no token within {}", limit.name()))))
             }
             Err(source) => Err(error("could not be run").with_source(source)),
         }

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, FaultKind, Stage};
 
 /// A failure before anything is sent to the server.
-pub(super) fn failed(kind: Kind, message: impl Into<Cow<'static, str>>) -> Error {
+pub(super) fn failed(kind: FaultKind, message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(kind, stage(TOKEN), message)
 }
 

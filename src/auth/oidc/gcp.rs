@@ -4,7 +4,7 @@ use super::error::failed;
 use super::metadata_service::{failed_answer, http_failed};
 use super::token_text::{MAX_TOKEN, text};
 use crate::deadline::Deadline;
-use crate::error::{Kind, Result};
+use crate::error::{FaultKind, Result};
 use crate::http::{Method, Request};
 use crate::options::percent_encode;
 use crate::secret::Secret;
@@ -18,7 +18,7 @@ pub(crate) fn token(system: &dyn System, audience: &str, deadline: Deadline) -> 
         Request { method: Method::Get, url: &url, headers: &headers, body: &[], deadline, max_body: MAX_TOKEN };
     let answer = system.http().send(&request).map_err(|error| http_failed(WHO, error))?;
     match answer.status {
-        200 => text(&answer.body).map_err(|what| failed(Kind::Authentication, format!("{WHO} gave {what}"))),
+        200 => text(&answer.body).map_err(|what| failed(FaultKind::Authentication, format!("{WHO} gave {what}"))),
         _ => Err(failed_answer(WHO, &answer)),
     }
 }

@@ -2,13 +2,13 @@
 
 use super::error::failed;
 use super::token_text::MAX_TOKEN;
-use crate::error::{Error, ErrorKind, Kind, Result};
+use crate::error::{Error, ErrorKind, FaultKind, Result};
 use crate::http::Answer;
 use crate::secret::Secret;
 
 pub(super) fn too_long(who: &str, token: Secret) -> Result<Secret> {
     match token.expose().len() > MAX_TOKEN {
-        true => Err(failed(Kind::Authentication, format!("{who} gave an access_token of more than 48 KiB"))),
+        true => Err(failed(FaultKind::Authentication, format!("{who} gave an access_token of more than 48 KiB"))),
         false => Ok(token),
     }
 }
@@ -16,7 +16,7 @@ pub(super) fn too_long(who: &str, token: Secret) -> Result<Secret> {
 /// The error for an answer without a token. It quotes the body, because these services give the reason there.
 pub(super) fn failed_answer(who: &str, answer: &Answer) -> Error {
     let message = format!("{who} answered with HTTP status {}: {}", answer.status, quoted(&answer.body));
-    failed(Kind::Authentication, message)
+    failed(FaultKind::Authentication, message)
 }
 
 /// The beginning of a body. Parts that could be a token are left out.
@@ -47,8 +47,8 @@ fn is_of_token(c: char) -> bool {
 pub(super) fn http_failed(who: &str, error: Error) -> Error {
     // The kind is not that of a network error: callers would take it for a failure of the MongoDB server.
     let kind = match error.kind() {
-        ErrorKind::Timeout { .. } => Kind::Timeout,
-        _ => Kind::Authentication,
+        ErrorKind::Timeout { .. } => FaultKind::Timeout,
+        _ => FaultKind::Authentication,
     };
     let message = format!("{who} gave no token: {}", error.message());
     failed(kind, message).with_source(error).with_hint("does the program run in this ENVIRONMENT?")

@@ -35,7 +35,7 @@ use super::sasl::{SaslClient, SaslStep, explain_missing_from_community};
 use super::target::AuthTarget;
 use crate::credential::{AllowedHosts, IdpServerInfo, OidcCredential, OidcSource, SharedOidcCallback};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, codes};
+use crate::error::{Error, FaultKind, Result, codes};
 use crate::secret::Secret;
 use crate::system::System;
 
@@ -214,7 +214,7 @@ impl TokenSource {
             return Ok(());
         }
         let message = format!("the host {:?} is not among the allowed hosts of the human callback", self.host);
-        Err(Error::new(Kind::InvalidArgument, stage(TOKEN), message)
+        Err(Error::new(FaultKind::InvalidArgument, stage(TOKEN), message)
             .with_hint(format!("allowed are: {}; oidc_allowed_hosts names others", allowed.entries().join(", "))))
     }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::pbkdf2;
 use crate::credential::ScramMechanism;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::hex::hex;
 use crate::secret::Secret;
 
@@ -31,7 +31,7 @@ pub(super) fn prepared_password(mechanism: ScramMechanism, username: &str, passw
         ScramMechanism::Sha1 => Ok(Secret::from(mongo_digest(username, password).as_str())),
         ScramMechanism::Sha256 => prepared(password).map_err(|why| {
             Error::new(
-                Kind::InvalidArgument,
+                FaultKind::InvalidArgument,
                 Stage::Authentication { mechanism: mechanism.name(), step: "preparing the password" },
                 format!("the password cannot be used with SCRAM-SHA-256: it {why} (SASLprep, RFC 4013)"),
             )

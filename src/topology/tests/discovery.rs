@@ -10,9 +10,9 @@ use bson::{Bson, Document, RawDocumentBuf};
 
 use super::{Verdict, check_keys, documents, equal, number, optional, run_folder};
 use crate::description::ServerDescription;
-use crate::error::{Error, Kind, Stage, command_error};
+use crate::error::{Error, FaultKind, Stage, command_error};
 use crate::event::sdam::{SdamEvent, ServerInfo, TopologyDescription as PublicDescription};
-use crate::options::Settings;
+use crate::options::ClientSettings;
 use crate::topology::description::{TopologyChange, TopologyDescription};
 use crate::topology::transition::{self, InitialTopology, OperationFailure, Outcome, PoolAction, Update};
 use crate::uri::ServerAddress;
@@ -58,7 +58,7 @@ struct Client {
 pub(super) fn run(fixture: &Document) -> Verdict {
     check_keys(fixture, &["description", "uri", "phases"])?;
     let uri = fixture.get_str("uri").map_err(|error| error.to_string())?;
-    let options = Settings::parse(uri).map_err(|error| error.to_string())?;
+    let options = ClientSettings::parse(uri).map_err(|error| error.to_string())?;
     let mut client = Client {
         description: Arc::new(TopologyDescription::empty(ObjectId::new())),
         generations: BTreeMap::new(),
@@ -113,7 +113,7 @@ impl Client {
         self.clock += Duration::from_millis(500);
         let at = self.clock;
         let hello = match reply.is_empty() {
-            true => Err(Error::new(Kind::Io, Stage::Hello, "the server reset the connection")),
+            true => Err(Error::new(FaultKind::Io, Stage::Hello, "the server reset the connection")),
             false => ServerDescription::read(&raw(reply)?),
         };
         let outcome = match hello {
@@ -143,10 +143,10 @@ impl Client {
         let stage = if handshake_completed { Stage::Command } else { Stage::Hello };
         let reply = failure.get_document("response").ok().map(raw).transpose()?;
         let error = match (text("type")?, &reply) {
-            ("network", None) => Error::new(Kind::Io, stage, "the server reset the connection"),
-            ("timeout", None) => Error::new(Kind::Timeout, stage, "socketTimeoutMS ran out"),
+            ("network", None) => Error::new(FaultKind::Io, stage, "the server reset the connection"),
+            ("timeout", None) => Error::new(FaultKind::Timeout, stage, "socketTimeoutMS ran out"),
             ("command", Some(reply)) => command_error(reply, stage)
-                .unwrap_or_else(|| Error::new(Kind::InvalidResponse, stage, "an error within a reply with ok: 1")),
+                .unwrap_or_else(|| Error::new(FaultKind::InvalidResponse, stage, "an error within a reply with ok: 1")),
             (other, _) => return Err(format!("unknown type: {other}")),
         };
         let pool_generation = self.generations.get(&address).copied().unwrap_or_default();

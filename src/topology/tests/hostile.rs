@@ -8,7 +8,7 @@ use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
 
 use crate::description::{ServerDescription, ServerType};
-use crate::error::{Error, Kind, Result, SYSTEM_OVERLOADED_ERROR, Stage, command_error};
+use crate::error::{Error, FaultKind, Result, SYSTEM_OVERLOADED_ERROR, Stage, command_error};
 use crate::event::sdam::{ServerInfo, TopologyType};
 use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::topology::description::{MAX_SERVERS, ServerEntry, TopologyChange, TopologyDescription};
@@ -89,7 +89,7 @@ fn server_type(description: &TopologyDescription, host: &str) -> ServerType {
 }
 
 fn io(stage: Stage) -> Error {
-    Error::new(Kind::Io, stage, "the server closed the connection")
+    Error::new(FaultKind::Io, stage, "the server closed the connection")
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_failed_check_clears_and_interrupts_only_after_a_time_limit() {
     let clear = |interrupt_in_use| PoolAction::Clear { address: address("a"), interrupt_in_use, service_id: None };
     let broken = fail_check(&known, "a", io(Stage::Hello));
     assert_eq!((broken.pools, broken.checks), (vec![clear(false)], vec![CheckAction::Repeat(address("a"))]));
-    let late = fail_check(&known, "a", Error::new(Kind::Timeout, Stage::Hello, "connectTimeoutMS ran out"));
+    let late = fail_check(&known, "a", Error::new(FaultKind::Timeout, Stage::Hello, "connectTimeoutMS ran out"));
     assert_eq!((late.pools, late.checks), (vec![clear(true)], vec![CheckAction::Repeat(address("a"))]));
     let refusal = command_error(&rawdoc! { "ok": 0, "code": 1 }, Stage::Hello).unwrap();
     let refused = fail_check(&known, "a", refusal);
@@ -253,14 +253,14 @@ fn what_the_handshake_fails_with_decides() {
     let known = answer(&client(&["a"], |_| {}), "a", &primary(&["a"], (1, 1))).description;
     let mechanism = Stage::Authentication { mechanism: "PLAIN", step: "the verdict" };
     for (error, is_unknown) in [
-        (Error::new(Kind::Authentication, mechanism, "refused"), true),
-        (Error::new(Kind::Timeout, mechanism, "connectTimeoutMS ran out"), true),
-        (Error::new(Kind::Tls, Stage::Tls, "the certificate was refused"), true),
-        (Error::new(Kind::DnsResolve, Stage::Dns, "no such name"), true),
+        (Error::new(FaultKind::Authentication, mechanism, "refused"), true),
+        (Error::new(FaultKind::Timeout, mechanism, "connectTimeoutMS ran out"), true),
+        (Error::new(FaultKind::Tls, Stage::Tls, "the certificate was refused"), true),
+        (Error::new(FaultKind::DnsResolve, Stage::Dns, "no such name"), true),
         (command_error(&rawdoc! { "ok": 0, "code": 1 }, Stage::Hello).unwrap(), true),
-        (Error::new(Kind::Timeout, Stage::Http, "the token service is slow"), false),
-        (Error::new(Kind::InvalidArgument, Stage::Options, "no such file"), false),
-        (Error::new(Kind::Shutdown, Stage::Hello, "the client was closed"), false),
+        (Error::new(FaultKind::Timeout, Stage::Http, "the token service is slow"), false),
+        (Error::new(FaultKind::InvalidArgument, Stage::Options, "no such file"), false),
+        (Error::new(FaultKind::Shutdown, Stage::Hello, "the client was closed"), false),
     ] {
         let update = fail_operation(&known, &error, |failure| failure.handshake_completed = false);
         assert_eq!(server_type(&update.description, "a") == ServerType::Unknown, is_unknown, "{error}");
@@ -274,7 +274,7 @@ fn after_the_handshake_only_a_broken_connection_counts() {
     let known = answer(&client(&["a"], |_| {}), "a", &primary(&["a"], (1, 1))).description;
     for (error, is_unknown) in [
         (io(Stage::Command), true),
-        (Error::new(Kind::Timeout, Stage::Command, "socketTimeoutMS ran out"), false),
+        (Error::new(FaultKind::Timeout, Stage::Command, "socketTimeoutMS ran out"), false),
         (Error::invalid_reply(Stage::Command, "no ok"), false),
         (command_error(&rawdoc! { "ok": 0, "code": 2 }, Stage::Command).unwrap(), false),
     ] {
@@ -292,7 +292,7 @@ fn a_state_change_clears_the_pool_only_if_the_server_ends() {
     let known = answer(&client(&["a"], |_| {}), "a", &primary(&["a"], (1, 1))).description;
     for (code, clears) in [(11600, true), (91, true), (11602, false), (10107, false), (189, false)] {
         let reply = rawdoc! { "ok": 1, "writeConcernError": { "code": code, "errmsg": "x" } };
-        let error = Error::new(Kind::InvalidResponse, Stage::Command, "x");
+        let error = Error::new(FaultKind::InvalidResponse, Stage::Command, "x");
         let update = fail_operation(&known, &error, |failure| failure.reply = Some(&reply));
         assert_eq!(server_type(&update.description, "a"), ServerType::Unknown, "{code}");
         assert_eq!(update.description.topology_type, TopologyType::ReplicaSetNoPrimary, "{code}");
@@ -397,7 +397,7 @@ fn the_error_of_selection_has_a_line_for_each_server() {
     assert_eq!(lines[2], "c:27017: Unknown, not checked yet");
     assert_eq!(error.to_string().lines().count(), 4, "{error}");
     assert_eq!(prospect(&known), Prospect::MayChange);
-    let refused = Error::new(Kind::Authentication, Stage::Hello, "no");
+    let refused = Error::new(FaultKind::Authentication, Stage::Hello, "no");
     assert_eq!(prospect(&fail_check(&client(&["a"], |_| {}), "a", refused).description), Prospect::Final);
 }
 

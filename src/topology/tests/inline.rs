@@ -12,9 +12,9 @@ use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType};
-use crate::error::{Error, ErrorKind, Kind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, ErrorKind, FaultKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::locks::lock;
-use crate::options::{ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress, Settings};
+use crate::options::{ClientSettings, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress};
 use crate::system::RealSystem;
 use crate::topology::inline::{Selected, select};
 use crate::topology::selection::Criteria;
@@ -86,7 +86,7 @@ impl Servers {
             Answer::Panic => std::panic::resume_unwind(Box::new("planted")),
             Answer::Refused | Answer::Late(_) => {
                 let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-                let error = Error::new(Kind::Io, Stage::Connect, "connection refused").with_source(refused);
+                let error = Error::new(FaultKind::Io, Stage::Connect, "connection refused").with_source(refused);
                 Finding::Failed { error: error.with_label(SYSTEM_OVERLOADED_ERROR), overload_is_no_verdict: false }
             }
         }
@@ -95,7 +95,7 @@ impl Servers {
 
 /// A client of these servers.
 fn client(uri: &str, servers: &Arc<Servers>) -> Arc<Shared> {
-    let options = Settings::parse(uri).unwrap();
+    let options = ClientSettings::parse(uri).unwrap();
     let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
     let shared = Shared::new(&Arc::new(TopologyOptions::new(&options, factory)));
     let servers = servers.clone();
@@ -283,7 +283,7 @@ fn a_server_whose_connection_failed_under_load_is_checked_before_it_is_used_agai
     servers.answer("a", standalone());
     let shared = client(ONE, &servers);
     let selected = within(&shared, Criteria::Write, NEVER_REACHED).unwrap();
-    let error = Error::new(Kind::Io, Stage::Connect, "refused").with_label(SYSTEM_OVERLOADED_ERROR);
+    let error = Error::new(FaultKind::Io, Stage::Connect, "refused").with_label(SYSTEM_OVERLOADED_ERROR);
     shared.operation_failed(
         &selected.server,
         OperationFailure {

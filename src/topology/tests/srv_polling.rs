@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 
 use crate::dns::{SrvPolling, random_below};
-use crate::options::{ClientOptions, ServerAddress, Settings};
+use crate::options::{ClientOptions, ClientSettings, ServerAddress};
 use crate::resolver::{Resolver, SrvRecord};
 use crate::topology::description::TopologyDescription;
 use crate::topology::transition::{InitialTopology, open, with_srv_hosts};
@@ -143,7 +143,7 @@ fn a_load_balancer_is_not_polled() {
     let uri = "mongodb+srv://test1.test.build.10gen.cc/?loadBalanced=true";
     let options = ClientOptions::builder().uri(uri).resolver(Changing(answers)).build().settings().unwrap();
     assert!(SrvPolling::new(&options.resolve_srv().unwrap()).unwrap().is_none());
-    let other = Settings::parse("mongodb://localhost/").unwrap();
+    let other = ClientSettings::parse("mongodb://localhost/").unwrap();
     assert!(SrvPolling::new(&other).unwrap().is_none());
 }
 

@@ -48,7 +48,7 @@ impl OneProxy {
 
     fn route(&self, login: &str) -> Route {
         let uri = format!("mongodb://db.example.com/?proxyHost=127.0.0.1&proxyPort={}{login}", self.port);
-        Route::of(&Settings::parse(&uri).unwrap())
+        Route::of(&ClientSettings::parse(&uri).unwrap())
     }
 
     fn connect(&self, login: &str) -> Result<Transport, Error> {
@@ -200,7 +200,7 @@ fn a_proxy_that_cannot_be_reached() {
     let error = proxy.connect("").unwrap_err();
     is_failure_of_proxy(&error, port);
     assert!(error.message().contains("connection refused"), "{error}");
-    let options = Settings::parse("mongodb://db.example.com/?proxyHost=no-such-proxy.invalid").unwrap();
+    let options = ClientSettings::parse("mongodb://db.example.com/?proxyHost=no-such-proxy.invalid").unwrap();
     let address = &options.hosts()[0];
     let deadline = Deadline::after(Duration::from_secs(20));
     let error = Transport::connect(address, &Route::of(&options), None, deadline, None).unwrap_err();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::EventHandler;
-use mongo_blocking::options::{ClientOptions, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings};
 use mongo_blocking::{AwsKeys, Client, SecurityPolicy, Warning, WarningKind};
 use mongo_blocking_test_server::aws::AwsServer;
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -30,13 +30,13 @@ fn given_tokens() {
         let uri = format!("mongodb://ID:SECRET@{host}/?authMechanism=MONGODB-AWS");
         let token = format!("{uri}&authMechanismProperties=AWS_SESSION_TOKEN:TOKEN");
         for (uri, exposed) in [(&token, exposed), (&uri, false), (&tls(&token), false), (&tls(&uri), false)] {
-            let options = Settings::parse(uri).unwrap();
+            let options = ClientSettings::parse(uri).unwrap();
             assert_eq!(insecure(options.warnings()), exposed, "{uri}");
             let refused = options.into_builder().policy(refusing.clone()).build().settings();
             assert_eq!(refused.is_err(), exposed, "{uri}");
         }
         let unverified = format!("{}&tlsAllowInvalidCertificates=true", tls(&token));
-        let options = Settings::parse(&unverified).unwrap();
+        let options = ClientSettings::parse(&unverified).unwrap();
         assert_eq!(options.warnings().iter().any(|warning| warning.message().contains("session token")), exposed);
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use mongo_blocking::error::ErrorKind;
-use mongo_blocking::options::{ClientOptions, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings};
 use mongo_blocking::{AwsKeys, Client, Result, WarningKind};
 use mongo_blocking_test_server::aws::AwsServer;
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -200,7 +200,7 @@ fn a_provider_with_another_mechanism_is_refused() {
         let error = builder.build().settings().unwrap_err();
         assert!(error.message().contains("AwsCredentialProvider needs authMechanism"), "{error}");
     }
-    let error = Settings::parse(
+    let error = ClientSettings::parse(
         "mongodb://localhost/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_CREDENTIAL_PROVIDER:x",
     );
     assert!(error.unwrap_err().message().contains("in code only"));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::{CommandEvent, EventHandler};
-use mongo_blocking::options::{ClientOptions, Settings};
+use mongo_blocking::options::{ClientOptions, ClientSettings};
 use mongo_blocking::{Client, Warning, WarningKind};
 
 use mongo_blocking_test_server::peers;
@@ -37,7 +37,7 @@ impl Table {
 
     /// Tries a connection string. `listener` says what is at its other end.
     pub fn row(&mut self, case: &str, listener: &str, uri: &str, expected: Expected) {
-        self.judge(case, listener, options_of(uri), expected, seen(Settings::parse(uri)));
+        self.judge(case, listener, options_of(uri), expected, seen(ClientSettings::parse(uri)));
     }
 
     /// Tries options that were made in code; `what` names them.
@@ -46,7 +46,7 @@ impl Table {
         case: &str,
         listener: &str,
         what: &str,
-        options: Result<Settings, mongo_blocking::Error>,
+        options: Result<ClientSettings, mongo_blocking::Error>,
         expected: Expected,
     ) {
         self.judge(case, listener, what, expected, seen(options));
@@ -155,7 +155,7 @@ impl std::fmt::Display for Seen {
 }
 
 /// A peer that speaks no MongoDB answers the hello with something else: then there was a channel.
-fn seen(options: Result<Settings, mongo_blocking::Error>) -> Seen {
+fn seen(options: Result<ClientSettings, mongo_blocking::Error>) -> Seen {
     let outcome = options.and_then(Client::with_options).and_then(|client| client.ping());
     match outcome {
         Ok(()) => Seen::Channel,

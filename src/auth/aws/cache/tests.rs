@@ -18,7 +18,7 @@ fn found(number: usize, system: &TestSystem) -> Result<Found> {
 
 fn failure() -> Error {
     let search = AwsSearchFailed { failed: Some(AwsSource::Container), skipped: Vec::new() };
-    Error::new(Kind::Io, Stage::Http, "the endpoint is gone").with_hint("look at it").with_source(search)
+    Error::new(FaultKind::Io, Stage::Http, "the endpoint is gone").with_hint("look at it").with_source(search)
 }
 
 fn get(cache: &Cache, system: &TestSystem, fetch: &Fetcher<'_>) -> Result<Arc<CachedKeys>> {

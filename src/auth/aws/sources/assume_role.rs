@@ -5,7 +5,7 @@ use super::sts::{self, Role};
 use super::{SearchContext, SourceResult, container, ec2, environment, invalid, keys_of_profile, short, stage};
 use crate::auth::aws::SEARCH;
 use crate::credential::AwsKeys;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, FaultKind, Result};
 
 /// Assumes the profile's role, if it has one; before it the roles of the profiles that it refers to.
 pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
@@ -98,7 +98,7 @@ fn mfa(profile: &str) -> Error {
     let message = format!(
         "the profile {profile:?} wants the code of an MFA device (mfa_serial), and a driver cannot ask for one"
     );
-    Error::new(Kind::NotSupported, stage(SEARCH), message).with_hint(format!(
+    Error::new(FaultKind::NotSupported, stage(SEARCH), message).with_hint(format!(
         "get temporary keys beforehand: eval \"$(aws configure export-credentials --profile {profile} --format env)\""
     ))
 }

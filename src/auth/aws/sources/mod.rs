@@ -29,7 +29,7 @@ use std::path::Path;
 use super::{SEARCH, stage};
 use crate::credential::{AwsKeys, AwsSearchFailed, AwsSkipped, AwsSource};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Kind, Result};
+use crate::error::{Error, ErrorKind, FaultKind, Result};
 use crate::system::System;
 
 use profiles::{Files, Profile, ProfileFile, Profiles};
@@ -191,22 +191,22 @@ fn with_source_name(source: AwsSource, error: Error) -> Error {
 }
 
 /// A network error of an AWS service must not be reported as a network error of the MongoDB server.
-fn kind_of(error: &Error) -> Kind {
+fn kind_of(error: &Error) -> FaultKind {
     match error.kind() {
-        ErrorKind::InvalidArgument { .. } => Kind::InvalidArgument,
-        ErrorKind::NotSupported { .. } => Kind::NotSupported,
-        _ => Kind::Authentication,
+        ErrorKind::InvalidArgument { .. } => FaultKind::InvalidArgument,
+        ErrorKind::NotSupported { .. } => FaultKind::NotSupported,
+        _ => FaultKind::Authentication,
     }
 }
 
 /// The error for a configuration that cannot work.
 fn invalid(what: impl Into<String>) -> Error {
-    Error::new(Kind::InvalidArgument, stage(SEARCH), what.into())
+    Error::new(FaultKind::InvalidArgument, stage(SEARCH), what.into())
 }
 
 /// Something that is configured and did not give keys.
 fn failed(what: impl Into<String>) -> Error {
-    Error::new(Kind::Authentication, stage(SEARCH), what.into())
+    Error::new(FaultKind::Authentication, stage(SEARCH), what.into())
 }
 
 fn expired() -> Error {

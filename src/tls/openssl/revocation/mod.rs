@@ -37,7 +37,7 @@ pub(in crate::tls) use cache::OcspCache;
 use checked_certificate::CheckedCertificate;
 use crl::Lists;
 
-use crate::error::{Error, Kind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::{Revocation, RevocationSource};
 use crate::options::TlsSettings;
 use crate::tls::connector::SharedParts;
@@ -94,10 +94,10 @@ impl RevocationChecker {
     /// Checks the server's certificate after a full handshake. After an error the channel must not be used.
     pub(super) fn check(&self, ssl: &SslRef, target: &Target<'_>) -> Result<Found> {
         let Some(subject) = CheckedCertificate::of(ssl) else {
-            return Err(Error::new(Kind::Tls, Stage::Tls, "OpenSSL returned no verified certificate chain"));
+            return Err(Error::new(FaultKind::Tls, Stage::Tls, "OpenSSL returned no verified certificate chain"));
         };
         let request = subject.request().map_err(|error| {
-            Error::new(Kind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
+            Error::new(FaultKind::Tls, Stage::Tls, "OpenSSL could not name the server's certificate in an OCSP request")
                 .with_source(error)
         })?;
         let check = RevocationCheck { subject, request, cache: &self.shared.ocsp_cache, now: self.shared.system.now() };
@@ -234,7 +234,7 @@ impl RevocationCheck<'_> {
 
     fn refused(&self, why: &str, hint: &'static str) -> Error {
         let message = format!("the server's certificate was refused: {why}. Presented: {}", self.subject.described());
-        Error::new(Kind::Tls, Stage::Tls, message).with_hint(hint)
+        Error::new(FaultKind::Tls, Stage::Tls, message).with_hint(hint)
     }
 }
 
