@@ -249,7 +249,7 @@ fn names_cursor(reply: &RawDocument) -> bool {
 /// The cursor's connection is closed, or another thread closes the client.
 fn no_pinned_connection(address: &ServerAddress) -> Error {
     let message = "the cursor has lost its connection, and behind a load balancer no other one leads to it";
-    Error::new(Kind::Io, Stage::CheckOut, message).with_address(address)
+    Error::new(FaultKind::Io, Stage::CheckOut, message).with_address(address)
 }
 
 /// The error of an operation, with the collection. The server's own time limit is `timeoutMS` where that was what it was given.

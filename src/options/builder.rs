@@ -686,7 +686,7 @@ impl ClientOptionsBuilder {
         self
     }
 
-    fn text(mut self, option: OptionId, text: impl Into<String>) -> Self {
+    pub(super) fn text(mut self, option: OptionId, text: impl Into<String>) -> Self {
         self.code.set(option, Value::Text(text.into()));
         self
     }

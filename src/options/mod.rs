@@ -12,6 +12,7 @@ mod client_options;
 mod concern;
 mod credential;
 mod getters;
+mod into_option;
 mod kerberos;
 mod login;
 mod markdown;
@@ -48,6 +49,7 @@ pub use concern::{
     ReadPreferenceMode, ReadPreferenceOptions, ReadPreferenceOptionsBuilder, SelectionCriteria, TagSet, WriteConcern,
     WriteConcernBuilder,
 };
+pub use into_option::IntoOption;
 pub use login::{AuthMechanism, Credential, CredentialBuilder};
 pub use markdown::options_table;
 #[cfg(feature = "srv")]
@@ -56,7 +58,6 @@ pub(crate) use parent_domain::{ParentDomain, is_host_name, normalized};
 pub(crate) use protection::{AWS_SESSION_TOKEN, is_local, unprotected};
 #[cfg(feature = "srv")]
 pub(crate) use raw::Seedlist;
-pub use setting_value::IntoOption;
 pub use tls_given::{Tls, TlsOptions, TlsOptionsBuilder};
 pub(crate) use tls_types::TlsIdentity;
 pub use tls_types::{TlsSettings, TlsVersion};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ServerMonitoringMode;
+use super::into_option::IntoOption;
 use super::value::Value;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -15,60 +16,6 @@ pub(super) trait SettingValue: Sized {
 
     /// An error where the type holds what no option can.
     fn to_value(&self) -> Result<Value>;
-}
-
-/// What a setter of a builder takes: the value, an `Option` of it, or what is usually written for it.
-pub trait IntoOption<T> {
-    /// The value, if there is one.
-    fn into_option(self) -> Option<T>;
-}
-
-impl<T> IntoOption<T> for T {
-    fn into_option(self) -> Option<T> {
-        Some(self)
-    }
-}
-
-impl<T> IntoOption<T> for Option<T> {
-    fn into_option(self) -> Option<T> {
-        self
-    }
-}
-
-impl IntoOption<String> for &str {
-    fn into_option(self) -> Option<String> {
-        Some(self.to_owned())
-    }
-}
-
-impl IntoOption<String> for &String {
-    fn into_option(self) -> Option<String> {
-        Some(self.clone())
-    }
-}
-
-impl IntoOption<PathBuf> for &str {
-    fn into_option(self) -> Option<PathBuf> {
-        Some(PathBuf::from(self))
-    }
-}
-
-impl IntoOption<PathBuf> for String {
-    fn into_option(self) -> Option<PathBuf> {
-        Some(PathBuf::from(self))
-    }
-}
-
-impl IntoOption<super::Tls> for bool {
-    fn into_option(self) -> Option<super::Tls> {
-        Some(if self { super::Tls::Enabled(super::TlsOptions::default()) } else { super::Tls::Disabled })
-    }
-}
-
-impl IntoOption<super::Tls> for super::TlsOptions {
-    fn into_option(self) -> Option<super::Tls> {
-        Some(super::Tls::Enabled(self))
-    }
 }
 
 impl IntoOption<String> for ServerMonitoringMode {

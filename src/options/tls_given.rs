@@ -7,6 +7,7 @@ use zeroize::Zeroize;
 
 use super::TlsVersion;
 use super::builder_macro::builder;
+use super::into_option::IntoOption;
 use super::option_map::OptionMap;
 use super::raw::RawOptions;
 use super::spec::OptionId;
@@ -99,6 +100,18 @@ builder!(TlsOptions, TlsOptionsBuilder {
 impl From<TlsOptions> for Tls {
     fn from(options: TlsOptions) -> Self {
         Tls::Enabled(options)
+    }
+}
+
+impl IntoOption<Tls> for bool {
+    fn into_option(self) -> Option<Tls> {
+        Some(if self { Tls::Enabled(TlsOptions::default()) } else { Tls::Disabled })
+    }
+}
+
+impl IntoOption<Tls> for TlsOptions {
+    fn into_option(self) -> Option<Tls> {
+        Some(Tls::Enabled(self))
     }
 }
 

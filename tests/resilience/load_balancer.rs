@@ -61,7 +61,7 @@ impl Watched {
             .sdam_event_handler(EventHandler::new(move |event: &SdamEvent| {
                 also_noted.lock().unwrap().push(event.clone());
             }));
-        Watched { client: Client::with_options(options.build().unwrap()).unwrap(), pool, topology }
+        Watched { client: Client::with_options(options.build()).unwrap(), pool, topology }
     }
 
     fn filled(&self, name: &str) -> Collection<Document> {
