@@ -35,7 +35,7 @@ impl Watched {
             CommandEvent::Succeeded(event) => answers.lock().unwrap().push((&*event.reply).try_into().unwrap()),
             _ => {}
         });
-        let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build().unwrap();
+        let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build();
         Watched { client: Client::with_options(options).unwrap(), started, replies }
     }
 
@@ -401,7 +401,7 @@ fn p20_checks_do_not_spread_the_cluster_time() {
     });
     let uri = format!("{}&heartbeatFrequencyMS=500", set.direct_uri(set.primary()));
     let options = ClientOptions::builder().uri(uri).command_event_handler(of_commands).sdam_event_handler(of_topology);
-    let client = Client::with_options(options.build().unwrap()).unwrap();
+    let client = Client::with_options(options.build()).unwrap();
     let ping = || client.database("admin").run_command(doc! { "ping": 1 }).run().unwrap();
     let told = ping().get_document("$clusterTime").unwrap().clone();
     let other = Client::with_uri_str(set.uri()).unwrap();
