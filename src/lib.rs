@@ -31,7 +31,7 @@
 //! | `description`, `dns`, `document`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a socket |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `pool`, `server`, `topology` | what is known about the servers, which of them an operation goes to, and which of its connections |
-//! | `client`, `cursor`, `collection`, `database` | `client/execute.rs` runs an operation from the choice of a server to the reply; the rest is the public face |
+//! | `session`, `client`, `cursor`, `collection`, `database` | `client/execute.rs` runs an operation from the choice of a server to the reply; the rest is the public face |
 //!
 //! On a connection that is open, `database.run_command(..).run()` reaches the call that writes to the socket through five
 //! functions: `RunCommand::run`, `ClientInner::execute`, `ClientInner::attempt`, `Connection::run` and `Transport::write_all`. With a
@@ -42,7 +42,7 @@
 //! # Reference
 //!
 //! The [`guide`] has a page for each subject: [authentication](guide::authentication), [OIDC](guide::oidc), [TLS](guide::tls),
-//! [deployments](guide::deployments), [hosts from DNS](guide::srv), [proxies](guide::proxy), [connection string options](guide::options),
+//! [deployments](guide::deployments), [sessions](guide::sessions), [hosts from DNS](guide::srv), [proxies](guide::proxy), [connection string options](guide::options),
 //! [Cargo features](guide::features), [benchmarks](guide::benchmarks).
 //!
 //! # What it promises

@@ -17,6 +17,9 @@ pub mod deployments {}
 #[doc = include_str!("retries.md")]
 pub mod retries {}
 
+#[doc = include_str!("sessions.md")]
+pub mod sessions {}
+
 #[doc = include_str!("srv.md")]
 pub mod srv {}
 

@@ -82,6 +82,8 @@ fn a_client_survives_fork() {
     parent_and_child_share_no_connection();
     what_the_child_drops_and_closes_stays_open_for_the_parent();
     a_cursor_that_ends_in_the_child_stays_open_for_the_parent();
+    a_child_has_sessions_of_its_own();
+    a_child_does_not_end_its_parents_sessions();
     a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(false);
     a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(true);
 }
@@ -129,6 +131,69 @@ fn a_cursor_that_ends_in_the_child_stays_open_for_the_parent() {
     assert!(in_child(|| client.clone().close()));
     assert_eq!(killed.load(Ordering::SeqCst), 0);
     assert_eq!(cursor.unwrap().map(Result::unwrap).collect::<Vec<_>>(), [doc! {}, doc! { "on": 1 }]);
+}
+
+fn a_child_has_sessions_of_its_own() {
+    let client = Client::with_uri_str("mongodb://localhost/").unwrap();
+    let start = || client.start_session().run().unwrap();
+    // One that is in the pool when the child comes to be, and one that is in use.
+    for in_use in [false, true] {
+        let mut session = Some(start());
+        let id = session.as_ref().unwrap().id().clone();
+        if !in_use {
+            session = None;
+        }
+        assert!(in_child(|| {
+            if let Some(session) = &mut session {
+                let error = client.list_database_names().session(session).run().unwrap_err();
+                assert!(error.message().contains("belongs to its parent"), "{error}");
+            }
+            drop(session.take());
+            assert_ne!(start().id(), &id);
+        }));
+        drop(session);
+        assert_eq!(start().id(), &id);
+    }
+}
+
+fn a_child_does_not_end_its_parents_sessions() {
+    let fake_server = FakeServer::builder().start();
+    let ended = || fake_server.commands_named("endSessions").len();
+    let sessions = || {
+        let commands = fake_server.commands_named("ping").into_iter();
+        commands.map(|ping| ping.body.get_document("lsid").unwrap().to_string()).collect::<Vec<_>>()
+    };
+    for close in [false, true] {
+        fake_server.forget_commands();
+        let client = Client::with_uri_str(fake_server.uri()).unwrap();
+        client.ping().unwrap();
+        let mut for_child = Some(client.clone());
+        let mut for_parent = Some(client);
+        assert!(in_child(|| {
+            drop(for_parent.take());
+            let client = for_child.take().unwrap();
+            match close {
+                true => client.close(),
+                false => drop(client),
+            }
+        }));
+        assert_eq!(ended(), 0);
+        // A child that has used sessions of its own ends those.
+        assert!(in_child(|| {
+            for_child.as_ref().unwrap().ping().unwrap();
+            drop(for_parent.take());
+            drop(for_child.take());
+        }));
+        let [parents, childs] = &sessions()[..] else { panic!("two pings") };
+        assert_ne!(parents, childs);
+        let end = &fake_server.commands_named("endSessions");
+        let [end] = &end[..] else { panic!("{end:?}") };
+        let Ok([one]) = end.body.get_array("endSessions").map(Vec::as_slice) else { panic!("{end:?}") };
+        assert_eq!(&one.to_string(), childs);
+        drop(for_child);
+        drop(for_parent);
+        assert_eq!(ended(), 2);
+    }
 }
 
 /// The callback runs while a connection is being made. In the child that connection is the parent's; the pool, of which each

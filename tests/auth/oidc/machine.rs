@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::ErrorKind;
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::fake_server::FakeServer;
@@ -209,4 +210,18 @@ fn m4_4_a_reauthentication_does_not_speculate() {
     insert(&client).unwrap();
     assert_eq!((calls.count(), fake_server.commands_named("saslStart").len()), (2, 1));
     assert_eq!(fake_server.commands_named("insert").len(), 3);
+}
+
+#[test]
+fn m4_5_reauthentication_in_a_session() {
+    let Some(idp) = idp() else { return };
+    let fake_server = fake_server(&OidcServer::trusting(idp));
+    let (client, calls) = counted(idp, &fake_server);
+    fail(&fake_server, &["find"], 1, REAUTHENTICATE);
+    let mut session = client.start_session().run().unwrap();
+    client.database("test").collection::<Document>("test").find_one(doc! {}).session(&mut session).run().unwrap();
+    assert_eq!((calls.count(), fake_server.connections()), (2, 1));
+    let finds = fake_server.commands_named("find");
+    assert_eq!(finds.len(), 2);
+    finds.iter().for_each(|find| assert_eq!(find.body.get_document("lsid").unwrap(), session.id()));
 }
