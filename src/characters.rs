@@ -2,11 +2,19 @@
 
 /// What begins or ends a text and hardly belongs to it: `ends with a line feed`. Nothing else of the text is shown.
 pub(crate) fn stray(text: &str) -> Option<String> {
-    let is_stray = |character: &char| character.is_whitespace() || matches!(character, '"' | '\'' | '`');
+    let is_stray = |character: &char| {
+        let is_quote = matches!(character, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}');
+        character.is_whitespace() || is_invisible(*character) || is_quote
+    };
     if let Some(last) = text.chars().next_back().filter(is_stray) {
         return Some(format!("ends with {}", described(last)));
     }
     text.chars().next().filter(is_stray).map(|first| format!("begins with {}", described(first)))
+}
+
+/// Whether a character is not seen: a control character, a byte order mark, one of no width.
+pub(crate) fn is_invisible(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 /// A character in words, fit for an error message.
@@ -38,6 +46,10 @@ mod tests {
             ("\"secret\"", Some("ends with a double quotation mark")),
             ("'secret", Some("begins with a single quotation mark")),
             ("secret\u{a0}", Some("ends with a character beyond ASCII")),
+            ("secret\u{200b}", Some("ends with a character beyond ASCII")),
+            ("\u{feff}secret", Some("begins with a character beyond ASCII")),
+            ("\u{201c}secret", Some("begins with a character beyond ASCII")),
+            ("secret\u{1b}", Some("ends with a control character")),
             ("two words", None),
             ("it's", None),
             ("", None),

@@ -1,13 +1,13 @@
 //! A document as a value, and what is wrong where it does not fit.
 
 use bson::error::ErrorKind as BsonErrorKind;
-use bson::spec::ElementType;
 use bson::{Bson, Document, RawBsonRef, RawDeserializer, RawDocument};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::nesting::{Extent, NestingLimits, check_nesting, extent, malformed, too_deep, too_many};
 use super::path::{Segment, first_invalid, join, within};
+use super::probe;
 use super::same_type::{is_document, same};
 use super::tracked::{Exceeded, Fault, Track, Tracked};
 use crate::error::{Error, FaultKind, Result, Stage, harmless_id};
@@ -17,10 +17,17 @@ use crate::error::{Error, FaultKind, Result, Stage, harmless_id};
 /// A [`Document`] is taken over as it is. Through serde, `{ "$oid": ".." }` and its like would come out as what they mean in
 /// Extended JSON, though the server stores them as documents.
 pub(crate) fn decode_owned<T: DeserializeOwned>(document: &RawDocument, limits: NestingLimits) -> Result<T> {
-    if !is_document::<T>() {
-        return decode(document, limits);
+    if is_document::<T>() {
+        return same(decode_tree(document, limits)?).or_else(|_| decode(document, limits));
     }
-    same(decode_tree(document, limits)?).or_else(|_| decode(document, limits))
+    let failed = match decode_or_fault(document, limits) {
+        Ok(value) => return Ok(value),
+        Err(failed) => failed,
+    };
+    Err(failed.into_error(document, limits, |fault| {
+        let words = fault.words.as_deref()?;
+        probe::find(document, within(document, &fault.path), words, |changed| words_about::<T>(changed, limits))
+    }))
 }
 
 /// The document as a tree.
@@ -35,60 +42,78 @@ pub(crate) fn decode_value(value: RawBsonRef<'_>, document: &RawDocument, limits
 }
 
 /// The document as a value. How deep it is does not matter where the type does not go as deep.
+///
+/// Where serde reads a part of it from a copy of its own, the path in an error ends there: [`decode_owned`] looks further.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(document: &'a RawDocument, limits: NestingLimits) -> Result<T> {
-    check_lossy::<T>(document, limits)?;
+    decode_or_fault(document, limits).map_err(|failed| failed.into_error(document, limits, |_| None))
+}
+
+/// Why a document was not decoded.
+enum Failed {
+    /// A bound was reached.
+    Refused(Box<Error>),
+    /// It does not fit.
+    Misfit(bson::error::Error, Option<Fault>),
+}
+
+impl Failed {
+    /// The error. `look_closer` may find a path that leads further than the one of the fault.
+    fn into_error(
+        self,
+        document: &RawDocument,
+        limits: NestingLimits,
+        look_closer: impl FnOnce(&Fault) -> Option<Vec<Segment>>,
+    ) -> Error {
+        match self {
+            Failed::Refused(error) => *error,
+            Failed::Misfit(source, fault) => {
+                let fault = fault.map(|fault| match look_closer(&fault).filter(|_| fault.missing.is_none()) {
+                    Some(path) => Fault { path, ..fault },
+                    None => fault,
+                });
+                explain(document, source, fault, limits)
+            }
+        }
+    }
+}
+
+fn decode_or_fault<'a, T: Deserialize<'a>>(document: &'a RawDocument, limits: NestingLimits) -> Result<T, Failed> {
     if let Extent::Within = extent(document, limits.typed) {
         let decoded = bson::deserialize_from_slice(document.as_bytes());
-        return decoded.map_err(|source| does_not_fit::<T>(document, source, limits));
+        return decoded.map_err(|source| Failed::Misfit(source, fault::<T>(document, limits)));
     }
     let track = Track::new(limits.typed / TRACKED_SHARE, MOST_TRACKED_ELEMENTS);
     let decoded = RawDeserializer::new(document.as_bytes())
-        .map_err(malformed)
-        .map(|inner| T::deserialize(Tracked { inner, track: &track }))?;
+        .map_err(|source| Failed::Refused(Box::new(malformed(source))))
+        .map(|inner| T::deserialize(Tracked { inner, track: &track }).inspect_err(|failure| track.note(failure)))?;
     decoded.map_err(|failure| match track.exceeded() {
-        Some(Exceeded::Levels) => about(document, too_deep(limits.typed / TRACKED_SHARE)),
-        Some(Exceeded::Elements) => about(document, too_many()),
-        None => explain(document, failure.inner, track.into_fault(), limits),
+        Some(Exceeded::Levels) => refused(document, too_deep(limits.typed / TRACKED_SHARE)),
+        Some(Exceeded::Elements) => refused(document, too_many()),
+        None => Failed::Misfit(failure.inner, track.into_fault()),
     })
 }
 
-/// Refuses a regular expression that is not UTF-8 where the type is to be read with replacement characters: bson 3.1 looks for its
-/// options behind the text with the replacements, which may be behind the end of the document, and panics.
-fn check_lossy<T>(document: &RawDocument, limits: NestingLimits) -> Result<()> {
-    if !std::any::type_name::<T>().contains("Utf8Lossy") || !has_invalid_regex(document, limits.tree) {
-        return Ok(());
-    }
-    let message = format!("a regular expression in {} is not valid UTF-8", named(document));
-    let error = Error::new(FaultKind::BsonDeserialization, Stage::Decode, message)
-        .with_hint("RawDocumentBuf leaves it as it is");
-    Err(about(document, error))
-}
-
-fn has_invalid_regex(document: &RawDocument, levels_left: usize) -> bool {
-    document.iter_elements().map_while(|element| element.ok()).any(|element| match element.value() {
-        Err(_) => element.element_type() == ElementType::RegularExpression,
-        Ok(_) if levels_left == 0 => false,
-        Ok(RawBsonRef::Document(inner)) => has_invalid_regex(inner, levels_left - 1),
-        Ok(RawBsonRef::Array(inner)) => {
-            RawDocument::from_bytes(inner.as_bytes()).is_ok_and(|inner| has_invalid_regex(inner, levels_left - 1))
-        }
-        Ok(RawBsonRef::JavaScriptCodeWithScope(code)) => has_invalid_regex(code.scope, levels_left - 1),
-        Ok(_) => false,
-    })
+fn refused(document: &RawDocument, error: Error) -> Failed {
+    Failed::Refused(Box::new(about(document, error)))
 }
 
 /// Decodes once more, to find out which field it is.
-fn does_not_fit<'a, T: Deserialize<'a>>(
-    document: &'a RawDocument,
-    source: bson::error::Error,
-    limits: NestingLimits,
-) -> Error {
+fn fault<'a, T: Deserialize<'a>>(document: &'a RawDocument, limits: NestingLimits) -> Option<Fault> {
     let track = Track::new(limits.typed / TRACKED_SHARE, MOST_TRACKED_ELEMENTS);
-    let again = RawDeserializer::new(document.as_bytes()).map(|inner| T::deserialize(Tracked { inner, track: &track }));
+    let again = RawDeserializer::new(document.as_bytes())
+        .map(|inner| T::deserialize(Tracked { inner, track: &track }).inspect_err(|failure| track.note(failure)));
     let found = matches!(again, Ok(Err(_))) && track.exceeded().is_none();
     drop(again);
-    let fault = if found { track.into_fault() } else { None };
-    explain(document, source, fault, limits)
+    if found { track.into_fault() } else { None }
+}
+
+/// What is wrong with a document, in words; `None` if it fits.
+fn words_about<T: DeserializeOwned>(document: &RawDocument, limits: NestingLimits) -> Option<String> {
+    match decode_or_fault::<T>(document, limits) {
+        Ok(_) => None,
+        Err(Failed::Misfit(_, Some(fault))) => Some(fault.words.unwrap_or_default()),
+        Err(_) => Some(String::new()),
+    }
 }
 
 /// The error for a document that could not be turned into a tree because of `source`.

@@ -7,7 +7,10 @@ mod decode;
 mod encode;
 mod nesting;
 mod path;
+mod probe;
 mod same_type;
+#[cfg(test)]
+mod tests;
 mod tracked;
 
 pub(crate) use decode::{decode, decode_owned, decode_tree, decode_value, not_a_tree};

@@ -61,7 +61,7 @@ impl Track {
     }
 
     /// Keeps the first failure, which is the innermost.
-    fn note<E>(&self, failure: &Failure<E>) {
+    pub(super) fn note<E>(&self, failure: &Failure<E>) {
         self.fault.borrow_mut().get_or_insert_with(|| Fault {
             path: self.path.borrow().clone(),
             missing: failure.known.as_ref().and_then(|known| known.missing),

@@ -182,21 +182,24 @@ impl Value {
     }
 }
 
-/// Names and values of mechanism properties. Blanks and line breaks around names and values do not count.
+/// Names and values of mechanism properties. Blanks and line breaks around names and values do not count, except around a session
+/// token of AWS: it is refused with them when it is used, as it is when it comes from elsewhere.
 pub(crate) fn read_properties(text: &str) -> Result<Understood, String> {
     let mut pairs: Vec<(String, Secret)> = Vec::new();
     let mut remark = None;
-    for item in text.split(',').map(str::trim) {
+    for item in text.split(',') {
         match (item.split_once(':'), pairs.pop()) {
             (Some((name, value)), before) => {
                 pairs.extend(before);
-                pairs.push((name.trim().to_owned(), Secret::from(value.trim())));
+                let name = name.trim();
+                let value = if name.eq_ignore_ascii_case("AWS_SESSION_TOKEN") { value } else { value.trim() };
+                pairs.push((name.to_owned(), Secret::from(value)));
             }
             (None, Some((name, value))) if name.eq_ignore_ascii_case("TOKEN_RESOURCE") => {
                 remark = Some(
                     "TOKEN_RESOURCE has a comma, which a connection string does not allow; it was read as one value",
                 );
-                pairs.push((name, Secret::from(format!("{},{item}", value.expose()))));
+                pairs.push((name, Secret::from(format!("{},{}", value.expose(), item.trim()))));
             }
             (None, _) => return Err(ValueKind::Properties.expected()),
         }

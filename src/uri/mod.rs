@@ -13,6 +13,7 @@ pub use address::ServerAddress;
 pub(crate) use percent::encode_but;
 pub use percent::{percent_decode, percent_encode};
 
+use crate::characters;
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::secret::Secret;
 use crate::warning::{Warning, WarningKind, Warnings};
@@ -234,10 +235,9 @@ fn trimmed<'a>(text: &'a str, warnings: &mut Warnings) -> Result<Piece<'a>> {
     Ok(Piece { text: inner, at: text.len() - begins.len() })
 }
 
-/// What a copied string brings along unseen: white space, control characters, a byte order mark, characters of no
-/// width.
+/// What a copied string brings along unseen.
 fn is_invisible(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    c.is_whitespace() || characters::is_invisible(c)
 }
 
 fn scheme<'a>(whole: Piece<'a>, warnings: &mut Warnings) -> Result<(bool, Piece<'a>)> {
