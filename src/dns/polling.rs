@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::options::{ClientSettings, ServerAddress};
 
 /// When the SRV records of a deployment are asked for again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SrvPolling {
     lookup: SrvLookup,
     heartbeat_frequency: Duration,

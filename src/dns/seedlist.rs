@@ -121,7 +121,6 @@ impl SrvLookup {
     ///
     /// # Errors
     /// No record, none that keeps to the rules, or no answer.
-    #[allow(dead_code, reason = "the topology polls once it holds several servers")]
     pub(crate) fn rescan(&self) -> Result<Seedlist> {
         let found = self.ask(|lookup, deadline| lookup.source.srv(&lookup.srv_name, deadline))??;
         self.read_srv(found, |error| {

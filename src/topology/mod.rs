@@ -81,12 +81,11 @@ impl Topology {
     ///
     /// Fails where the polling of DNS cannot be set up.
     pub(crate) fn new(options: &ClientSettings, factory: &Arc<ConnectionFactory>) -> Result<Self> {
-        let settings = Arc::new(TopologyOptions::new(options, factory.clone()));
-        let node = Node::new(&settings);
+        let settings = TopologyOptions::new(options, factory.clone());
         #[cfg(feature = "srv")]
-        {
-            node.shared.lock().srv = SrvPolling::new(options)?;
-        }
+        let settings = TopologyOptions { srv: SrvPolling::new(options)?, ..settings };
+        let settings = Arc::new(settings);
+        let node = Node::new(&settings);
         Ok(Topology { settings, authenticates: factory.authenticates(), node })
     }
 

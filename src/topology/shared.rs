@@ -84,6 +84,8 @@ impl Shared {
             fake: Mutex::default(),
         });
         let mut state = shared.lock();
+        #[cfg(feature = "srv")]
+        state.srv.clone_from(&settings.srv);
         let aftermath = shared.carry_out(&mut state, update);
         drop(state);
         aftermath.run(&shared.settings, &shared.events);

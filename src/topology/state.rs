@@ -34,6 +34,9 @@ pub(super) struct TopologyOptions {
     pub(super) uses_tls: bool,
     #[cfg(feature = "srv")]
     pub(super) srv_max_hosts: usize,
+    /// When the SRV records are asked for again first, if the hosts came from them.
+    #[cfg(feature = "srv")]
+    pub(super) srv: Option<SrvPolling>,
     pub(super) pool: PoolSettings,
     pub(super) sdam_event_handler: Option<EventHandler<SdamEvent>>,
     pub(super) cmap_event_handler: Option<EventHandler<CmapEvent>>,
@@ -52,6 +55,8 @@ impl TopologyOptions {
             uses_tls: options.tls.is_some(),
             #[cfg(feature = "srv")]
             srv_max_hosts: usize::try_from(options.srv_max_hosts()).unwrap_or(usize::MAX),
+            #[cfg(feature = "srv")]
+            srv: None,
             pool: PoolSettings {
                 max_size: options.max_pool_size,
                 min_size: options.min_pool_size,

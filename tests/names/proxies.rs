@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use mongo_blocking::bson::doc;
 use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::event::sdam::TopologyType;
 use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ClientSettings};
 use mongo_blocking::{Client, Error, WarningKind};
 use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
-use mongo_blocking_test_server::peers::{DANTE_LOGIN, Mongod, NameServer, Scratch, SocksProxy};
+use mongo_blocking_test_server::peers::{
+    DANTE_LOGIN, MemberCertificates, Mongod, NameServer, ReplicaSet, ReplicaSetOptions, Scratch, SocksProxy,
+};
 
 const NAME: &str = "db.only-the-proxy-knows.test";
 const HOSTS: &str = "127.0.0.1 db.only-the-proxy-knows.test\n";
@@ -54,6 +57,40 @@ impl Proxies {
 
     /// Each row, by options in the connection string and in code.
     fn hold_the_table(&self, server: &str) {
+        self.each_row(server, |port, login, succeeds, options| {
+            let outcome = hello(options).map(drop);
+            assert_eq!(outcome.is_ok(), succeeds, "{port} {login:?}: {outcome:?}");
+            if let Err(error) = outcome {
+                assert!(error.is_network_error() && error.labels().is_empty(), "{error:?}");
+                assert_eq!(error.stage(), Stage::Connect, "{error}");
+                assert!(error.message().contains(&format!("localhost:{port}")), "{error}");
+                assert!(error.address().is_some_and(|address| address.starts_with(NAME)), "{error}");
+            }
+        });
+    }
+
+    /// The rows about a replica set: all of its members, or none, are reached.
+    fn hold_the_table_for_a_set(&self, set: &str) {
+        self.each_row(&format!("{set}&serverSelectionTryOnce=true"), |port, login, succeeds, options| {
+            match hello(options) {
+                Ok(client) => {
+                    assert!(succeeds, "{port} {login:?}");
+                    let topology = client.topology();
+                    assert_eq!(topology.topology_type(), TopologyType::ReplicaSetWithPrimary);
+                    let servers = topology.servers();
+                    assert!(servers.len() == 3 && servers.iter().all(|server| server.address().starts_with(NAME)));
+                }
+                Err(error) => {
+                    assert!(!succeeds, "{port} {login:?}: {error:?}");
+                    assert_eq!(error.stage(), Stage::ServerSelection, "{error}");
+                    let lines = error.to_string().matches(&format!("localhost:{port}")).count();
+                    assert_eq!(lines, 3, "what the proxy said of each member: {error}");
+                }
+            }
+        });
+    }
+
+    fn each_row(&self, server: &str, judge: impl Fn(u16, Option<(&str, &str)>, bool, ClientOptionsBuilder)) {
         for (port, login, succeeds) in self.rows() {
             let mut uri = format!("{server}&proxyHost=localhost&proxyPort={port}");
             let mut code = ClientOptions::builder().uri(server).proxy_host("localhost").proxy_port(port);
@@ -62,22 +99,44 @@ impl Proxies {
                 code = code.proxy_username(name).proxy_password(password);
             }
             for options in [ClientOptions::builder().uri(&uri), code] {
-                let outcome = hello(options);
-                assert_eq!(outcome.is_ok(), succeeds, "{port} {login:?}: {outcome:?}");
-                if let Err(error) = outcome {
-                    assert!(error.is_network_error() && error.labels().is_empty(), "{error:?}");
-                    assert_eq!(error.stage(), Stage::Connect, "{error}");
-                    assert!(error.message().contains(&format!("localhost:{port}")), "{error}");
-                    assert!(error.address().is_some_and(|address| address.starts_with(NAME)), "{error}");
-                }
+                judge(port, login, succeeds, options);
             }
         }
     }
 }
 
-fn hello(options: ClientOptionsBuilder) -> Result<(), Error> {
+fn hello(options: ClientOptionsBuilder) -> Result<Client, Error> {
     let client = Client::with_options(options.build().settings().unwrap())?;
-    client.database("admin").run_command(doc! { "hello": 1 }).run().map(drop)
+    client.database("admin").run_command(doc! { "hello": 1 }).run()?;
+    Ok(client)
+}
+
+/// Each proxy before a set whose members are known by the name that only they and the proxy can look up.
+fn before_a_set(tls: Option<MemberCertificates>, options: &str) {
+    let set = ReplicaSetOptions { host: NAME, hosts: HOSTS.to_owned(), tls, ..ReplicaSetOptions::default() };
+    let Some(set) = ReplicaSet::start("6.0", set) else { return };
+    for proxies in [microsocks(), dante()].into_iter().flatten() {
+        proxies.hold_the_table_for_a_set(&format!("{}{options}", set.uri()));
+    }
+}
+
+#[test]
+fn both_before_a_replica_set() {
+    before_a_set(None, "");
+}
+
+#[test]
+fn both_before_a_replica_set_with_tls() {
+    let authority = Authority::new();
+    let folder = Scratch::new("names-set-tls");
+    let ca = folder.path().join("ca.pem");
+    fs::write(&ca, authority.pem()).unwrap();
+    let certificates = MemberCertificates {
+        authority: authority.pem(),
+        server: authority.issue(CertPurpose::Server, NAME).both(),
+        client: authority.issue(CertPurpose::Client, "member").both(),
+    };
+    before_a_set(Some(certificates), &format!("&tlsCAFile={}", ca.display()));
 }
 
 #[test]
@@ -122,7 +181,9 @@ fn tls_and_events_name_the_server() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&seen);
     let handler = EventHandler::new(move |event: &CommandEvent| {
-        if let CommandEvent::Succeeded(event) = event {
+        if let CommandEvent::Succeeded(event) = event
+            && event.command_name == "hello"
+        {
             noted.lock().unwrap().push(event.connection.address.clone());
         }
     });

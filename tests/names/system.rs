@@ -2,7 +2,6 @@
 //! dnsmasq, which is named there, notes each question.
 
 use std::net::{Ipv4Addr, ToSocketAddrs};
-use std::process::Command;
 use std::{env, fs};
 
 use mongo_blocking::Client;
@@ -10,35 +9,12 @@ use mongo_blocking::options::ClientSettings;
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
-use mongo_blocking_test_server::peers::{NameServer, Scratch, SocksProxy, skip};
+use mongo_blocking_test_server::peers::{NameServer, Scratch, SocksProxy};
 use mongo_blocking_test_server::users::Mechanism;
-
-/// Runs this test once more where `server` is the system's only name server. `None`, after a skip, where that is not allowed.
-fn run_with(server: &NameServer, test: &str, variables: &[(&str, String)]) -> Option<()> {
-    let allowed = Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|out| out.status.success());
-    if !allowed {
-        skip("mount namespaces are not allowed here (unshare --mount)");
-        return None;
-    }
-    let folder = Scratch::new("resolv-conf");
-    let conf = folder.path().join("resolv.conf");
-    fs::write(&conf, format!("nameserver {}\n", server.address().ip())).unwrap();
-    let own = child::command(module_path!(), test);
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\""]).arg(&conf);
-    command.arg(own.get_program()).args(own.get_args()).env(INSIDE, "1");
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
-    child::run(&mut command);
-    Some(())
-}
-
-fn is_inside() -> bool {
-    env::var_os(INSIDE).is_some()
-}
 
 #[test]
 fn srv_records_by_the_name_servers_of_the_system() {
-    if is_inside() {
+    if child::has_own_name_server() {
         let options = ClientSettings::parse("mongodb+srv://cluster.example.com/").unwrap().resolve_srv().unwrap();
         assert_eq!(options.hosts()[0].to_string(), "db1.example.com:27017");
         assert_eq!(options.replica_set(), Some("rs0"));
@@ -49,7 +25,8 @@ fn srv_records_by_the_name_servers_of_the_system() {
         "--txt-record=cluster.example.com,replicaSet=rs0",
     ];
     let Some(dnsmasq) = NameServer::dnsmasq_of_system(Ipv4Addr::new(127, 0, 53, 1), &options) else { return };
-    if run_with(&dnsmasq, "srv_records_by_the_name_servers_of_the_system", &[]).is_some() {
+    if child::with_name_server(&dnsmasq, module_path!(), "srv_records_by_the_name_servers_of_the_system", &[]).is_some()
+    {
         let log = dnsmasq.log();
         assert_eq!(log.matches("query[").count(), 2, "SRV and TXT, and no search list: {log}");
     }
@@ -58,7 +35,7 @@ fn srv_records_by_the_name_servers_of_the_system() {
 #[test]
 fn with_a_proxy_no_name_server_hears_of_the_server() {
     const NAME: &str = "db.only-the-proxy-knows.test";
-    if is_inside() {
+    if child::has_own_name_server() {
         let [server, proxy] = ["SERVER_PORT", "PROXY_PORT"].map(|name| env::var(name).unwrap());
         let uri = format!("mongodb://{NAME}:{server}/?proxyHost=127.0.0.1&proxyPort={proxy}");
         Client::with_uri_str(uri).unwrap().ping().unwrap();
@@ -70,7 +47,9 @@ fn with_a_proxy_no_name_server_hears_of_the_server() {
     let Some(proxy) = SocksProxy::microsocks(None, &format!("127.0.0.1 {NAME}\n")) else { return };
     let Some(dnsmasq) = NameServer::dnsmasq_of_system(Ipv4Addr::new(127, 0, 53, 2), &[]) else { return };
     let ports = [("SERVER_PORT", fake_server.port().to_string()), ("PROXY_PORT", proxy.port().to_string())];
-    if run_with(&dnsmasq, "with_a_proxy_no_name_server_hears_of_the_server", &ports).is_some() {
+    if child::with_name_server(&dnsmasq, module_path!(), "with_a_proxy_no_name_server_hears_of_the_server", &ports)
+        .is_some()
+    {
         let log = dnsmasq.log();
         assert!(log.contains("witness.test") && !log.contains("only-the-proxy-knows"), "{log}");
     }
@@ -79,7 +58,7 @@ fn with_a_proxy_no_name_server_hears_of_the_server() {
 /// The numbers in the guide's page on SRV.
 #[test]
 fn what_a_new_client_costs() {
-    if is_inside() {
+    if child::has_own_name_server() {
         let ca_file = env::var("CA_FILE").unwrap();
         let uri = format!("mongodb+srv://ann:pencil@cluster.example.com/?tlsCAFile={ca_file}");
         Client::with_uri_str(uri).unwrap().ping().unwrap();
@@ -101,14 +80,12 @@ fn what_a_new_client_costs() {
     ];
     let Some(dnsmasq) = NameServer::dnsmasq_of_system(Ipv4Addr::new(127, 0, 53, 3), &options) else { return };
     let variables = [("CA_FILE", ca_file.to_str().unwrap().to_owned())];
-    if run_with(&dnsmasq, "what_a_new_client_costs", &variables).is_some() {
+    if child::with_name_server(&dnsmasq, module_path!(), "what_a_new_client_costs", &variables).is_some() {
         let log = dnsmasq.log();
         let questions = |kind: &str| log.matches(&format!("query[{kind}]")).count();
         assert_eq!(["SRV", "TXT", "A", "AAAA"].map(questions), [1, 1, 1, 1], "{log}");
         assert_eq!((fake_server.connections(), fake_server.logins()), (1, 1));
         let names: Vec<String> = fake_server.commands().into_iter().map(|command| command.name).collect();
-        assert_eq!(names, ["isMaster", "saslContinue", "ping"]);
+        assert_eq!(names, ["isMaster", "saslContinue", "ping", "endSessions"], "the last one when the client ends");
     }
 }
-
-const INSIDE: &str = "MONGO_BLOCKING_TEST_NAME_SERVER";

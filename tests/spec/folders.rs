@@ -121,10 +121,6 @@ fn initial_dns_seedlist_discovery() {
             return;
         }
         report.finish();
-        let Some(report) = Report::on(folder, files) else { return };
-        let mut report = report.titled(format!("{folder}, live"));
-        seedlist::run_live(&mut report);
-        report.finish();
     }
 }
 

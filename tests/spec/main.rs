@@ -10,6 +10,8 @@ mod options;
 mod read_write_concern;
 mod runner;
 mod seedlist;
+#[cfg(target_os = "linux")]
+mod seedlist_live;
 mod server_versions;
 mod unified;
 mod uri_options;

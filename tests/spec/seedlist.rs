@@ -5,7 +5,7 @@ use mongo_blocking::error::ErrorKind;
 use mongo_blocking::options::{ClientOptions, ClientSettings};
 use mongo_blocking::{Credential, Error};
 use mongo_blocking_test_server::peers::NameServer;
-use mongo_blocking_test_server::report::{Part, Report, Skip};
+use mongo_blocking_test_server::report::Report;
 use serde_json::{Map, Value, json};
 
 use crate::options::{same, same_options};
@@ -18,16 +18,6 @@ pub fn run(report: &mut Report) -> Option<()> {
         report.judged(&fixture.name, judge(&case, &nsd));
     }
     Some(())
-}
-
-/// Counts what the cases ask of a live deployment: its hosts, and a ping.
-pub fn run_live(report: &mut Report) {
-    for fixture in report.fixtures() {
-        let case: Value = serde_json::from_str(&fixture.text).expect("a fixture is JSON");
-        if case["error"].as_bool() != Some(true) {
-            report.skipped(&Skip::NotBuilt(Part::Discovery));
-        }
-    }
 }
 
 fn judge(case: &Value, nsd: &NameServer) -> Result<(), String> {
@@ -77,7 +67,7 @@ fn resolve(uri: &str, nsd: &NameServer) -> Result<ClientSettings, Error> {
 
 /// The records of `source/initial-dns-seedlist-discovery/tests/README.md`, and the second host of test22, which one of the files
 /// expects.
-fn records() -> String {
+pub fn records() -> String {
     let srv = SRV.iter().map(|(name, port, host)| format!("{name}.10gen.cc. 86400 IN SRV 0 0 {port} {host}.\n"));
     let txt = TXT.iter().map(|(name, text)| format!("{name}.test.build.10gen.cc. 86400 IN TXT {text}\n"));
     srv.chain(txt).collect()

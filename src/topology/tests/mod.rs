@@ -10,6 +10,8 @@ mod selection;
 mod server_selection;
 #[cfg(feature = "srv")]
 mod srv_polling;
+#[cfg(feature = "srv")]
+mod srv_runtime;
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,10 @@
 //! A test that changes its process (environment, log level, signals) or looks at all of it (memory) runs once more, alone in a
 //! process of its own, so that tests of one program do not disturb each other.
 
-use std::env;
 use std::process::Command;
+use std::{env, fs};
+
+use crate::peers::{NameServer, Scratch, skip};
 
 /// The name of the test function `test` in the module `module_path!()`, as the test program's filter wants it.
 pub fn test_name(module: &str, test: &str) -> String {
@@ -55,4 +57,33 @@ pub fn alone(module: &str, test: &str) -> bool {
     false
 }
 
+/// Runs this test once more where `server` is the system's only name server: in a mount namespace of its own, a process has another
+/// `/etc/resolv.conf`. `None`, after a [`skip`](crate::peers::skip), where that is not allowed.
+///
+/// # Panics
+/// As [`run`] does.
+pub fn with_name_server(server: &NameServer, module: &str, test: &str, variables: &[(&str, String)]) -> Option<()> {
+    let allowed = Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|out| out.status.success());
+    if !allowed {
+        skip("mount namespaces are not allowed here (unshare --mount)");
+        return None;
+    }
+    let folder = Scratch::new("resolv-conf");
+    let conf = folder.path().join("resolv.conf");
+    fs::write(&conf, format!("nameserver {}\n", server.address().ip())).expect("a file in the scratch folder");
+    let own = command(module, test);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\""]).arg(&conf);
+    command.arg(own.get_program()).args(own.get_args()).env(NAME_SERVER, test_name(module, test));
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    run(&mut command);
+    Some(())
+}
+
+/// Whether this process is one that [`with_name_server`] started.
+pub fn has_own_name_server() -> bool {
+    env::var_os(NAME_SERVER).is_some()
+}
+
+const NAME_SERVER: &str = "MONGO_BLOCKING_TEST_NAME_SERVER";
 const ALONE: &str = "MONGO_BLOCKING_TEST_ALONE";

@@ -68,8 +68,6 @@ pub enum Part {
     ChangeStreams,
     /// The `bulkWrite` command of a client.
     ClientBulkWrite,
-    /// Discovery of several servers.
-    Discovery,
     /// Client-side field level encryption.
     Encryption,
     /// Files in GridFS buckets.
@@ -214,7 +212,6 @@ impl fmt::Display for Part {
             Part::BackgroundMonitoring => "background monitoring",
             Part::ChangeStreams => "change streams",
             Part::ClientBulkWrite => "bulkWrite of a client",
-            Part::Discovery => "discovery of several servers",
             Part::Encryption => "client-side encryption",
             Part::GridFs => "GridFS",
             Part::LogMessages => "log messages",

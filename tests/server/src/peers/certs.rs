@@ -57,6 +57,8 @@ pub struct Extras {
     pub must_staple: bool,
     /// Whether it has no name in subjectAltName and no extendedKeyUsage, as certificates had long ago: its common name is all.
     pub common_name_only: bool,
+    /// More names of the host.
+    pub names: Vec<String>,
     /// An email address in subjectAltName, in place of the host's name.
     pub email: Option<String>,
 }
@@ -303,6 +305,9 @@ impl Authority {
         } else if purpose == CertPurpose::Server && !extras.common_name_only {
             let mut names = SubjectAlternativeName::new();
             names.dns(name);
+            extras.names.iter().for_each(|name| {
+                names.dns(name);
+            });
             if name == "localhost" {
                 names.ip("127.0.0.1").ip("::1");
             }

@@ -17,8 +17,21 @@ impl NameServer {
     /// # Panics
     /// If it is there but does not start.
     pub fn nsd(records: &str) -> Option<NameServer> {
+        NameServer::nsd_at(Ipv4Addr::LOCALHOST, free_port, records)
+    }
+
+    /// The same on port 53 of a loopback address, where a system looks for its name servers. Only root may do that.
+    ///
+    /// # Panics
+    /// As [`NameServer::nsd`], and where the port is taken or forbidden.
+    pub fn nsd_of_system(address: Ipv4Addr, records: &str) -> Option<NameServer> {
+        NameServer::nsd_at(address, || 53, records)
+    }
+
+    fn nsd_at(ip: Ipv4Addr, port: impl Fn() -> u16, records: &str) -> Option<NameServer> {
         let program = system_program("/usr/sbin/nsd", "nsd")?;
-        Some(NameServer(Daemon::start("nsd", |folder, port| {
+        let place = || (ip, port()).into();
+        Some(NameServer(Daemon::start_at("nsd", place, |folder, port| {
             // It answers for the root, so for every name there is.
             let zone = format!(
                 ". 86400 IN SOA ns.invalid. root.invalid. 1 3600 600 86400 60\n. 86400 IN NS ns.invalid.\n{records}\n"
@@ -26,7 +39,7 @@ impl NameServer {
             fs::write(folder.join("zone"), zone).expect("a file of nsd");
             let folder = folder.to_str().expect("a path in UTF-8");
             let conf = format!(
-                "server:\n ip-address: 127.0.0.1@{port}\n username: \"\"\n zonesdir: \"{folder}\"\n database: \"\"\n \
+                "server:\n ip-address: {ip}@{port}\n username: \"\"\n zonesdir: \"{folder}\"\n database: \"\"\n \
                  pidfile: \"{folder}/pid\"\n xfrdfile: \"{folder}/xfrd.state\"\n xfrdir: \"{folder}\"\n \
                  zonelistfile: \"{folder}/zone.list\"\n server-count: 1\n\
                  remote-control:\n control-enable: no\nzone:\n name: \".\"\n zonefile: \"zone\"\n"

@@ -1,5 +1,6 @@
 //! A replica set of our own: three mongods, which a test can kill, freeze and start again.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,7 @@ use std::{fs, io, thread};
 use bson::{Bson, Document, doc};
 
 use super::mongod::{self, launcher};
+use super::socks_proxy::{nss_wrapper, own_hosts};
 use super::{ROOT, Scratch, free_port};
 use crate::answers::truth;
 use crate::fault_proxy::FaultProxy;
@@ -31,8 +33,10 @@ pub struct ReplicaSet {
 pub struct ReplicaSetOptions {
     /// The set's name.
     pub name: String,
-    /// The host by which the members know each other and clients find them: `127.0.0.1` or `localhost`.
+    /// The host by which the members know each other and clients find them: `127.0.0.1`, `localhost`, or one of `hosts`.
     pub host: &'static str,
+    /// Names that hold for the members only, in the form of `/etc/hosts`; empty: they look names up as everybody does.
+    pub hosts: String,
     /// The members' ports; 0 is a free one.
     pub ports: [u16; MEMBERS],
     /// `--keyFile`, and the user [`ROOT`] with the role root.
@@ -61,6 +65,7 @@ impl Default for ReplicaSetOptions {
         ReplicaSetOptions {
             name: "rs0".to_owned(),
             host: "127.0.0.1",
+            hosts: String::new(),
             ports: [0; MEMBERS],
             access_control: false,
             tls: None,
@@ -80,6 +85,7 @@ struct Member {
     scratch: Scratch,
     /// The command line of its mongod.
     command: Vec<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
     running: Mutex<Running>,
 }
 
@@ -134,9 +140,10 @@ impl ReplicaSet {
     /// If mongod is there but the set does not come up; the message ends with a member's log.
     pub fn start(version: &str, options: ReplicaSetOptions) -> Option<ReplicaSet> {
         let launcher = launcher(version)?;
+        let wrapper = if options.hosts.is_empty() { None } else { Some(nss_wrapper()?) };
         // Ports were free a moment ago; another process may have taken one since.
         for attempt in 1..=START_ATTEMPTS {
-            match ReplicaSet::start_members(version, &launcher, &options) {
+            match ReplicaSet::start_members(version, &launcher, wrapper.as_deref(), &options) {
                 Ok(set) => {
                     set.initiate();
                     return Some(set);
@@ -148,8 +155,13 @@ impl ReplicaSet {
         None
     }
 
-    fn start_members(version: &str, launcher: &Path, options: &ReplicaSetOptions) -> Result<ReplicaSet, String> {
-        let members = options.ports.iter().map(|port| Member::new(launcher, *port, options)).collect();
+    fn start_members(
+        version: &str,
+        launcher: &Path,
+        wrapper: Option<&Path>,
+        options: &ReplicaSetOptions,
+    ) -> Result<ReplicaSet, String> {
+        let members = options.ports.iter().map(|port| Member::new(launcher, wrapper, *port, options)).collect();
         let set = ReplicaSet { version: version.to_owned(), options: options.clone(), members };
         set.members.iter().try_for_each(Member::spawn)?;
         (0..MEMBERS).try_for_each(|n| set.wait_until_it_answers(n))?;
@@ -414,7 +426,7 @@ impl Drop for ReplicaSet {
 }
 
 impl Member {
-    fn new(launcher: &Path, port: u16, options: &ReplicaSetOptions) -> Member {
+    fn new(launcher: &Path, wrapper: Option<&Path>, port: u16, options: &ReplicaSetOptions) -> Member {
         let scratch = Scratch::new("member");
         let folder = scratch.path();
         let port = if port == 0 && !options.proxied { free_port() } else { port };
@@ -444,12 +456,22 @@ impl Member {
         for argument in &options.arguments {
             add(&[argument.as_ref()]);
         }
-        Member { port, own_port, proxy, scratch, command, running: Mutex::new(Running { child: None, frozen: false }) }
+        let environment = wrapper.map(|wrapper| own_hosts(wrapper, folder, &options.hosts)).unwrap_or_default();
+        Member {
+            port,
+            own_port,
+            proxy,
+            scratch,
+            command,
+            environment,
+            running: Mutex::new(Running { child: None, frozen: false }),
+        }
     }
 
     fn spawn(&self) -> Result<(), String> {
         let mut command = Command::new("sh");
         command.args(["-c", WATCH, "mongod"]).args(&self.command).env("SCRATCH", self.scratch.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|e| e.to_string())?;
         *self.running() = Running { child: Some(child), frozen: false };

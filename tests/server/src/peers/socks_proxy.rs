@@ -70,7 +70,7 @@ impl SocksProxy {
 pub const DANTE_LOGIN: (&str, &str) = ("mongo-socks", "p4ssw0rd");
 
 /// Environment variables that have a program look up names in a list of its own.
-fn own_hosts(wrapper: &Path, folder: &Path, hosts: &str) -> Vec<(OsString, OsString)> {
+pub(super) fn own_hosts(wrapper: &Path, folder: &Path, hosts: &str) -> Vec<(OsString, OsString)> {
     let file = folder.join("hosts");
     fs::write(&file, hosts).expect("a file with hosts");
     vec![("LD_PRELOAD".into(), wrapper.into()), ("NSS_WRAPPER_HOSTS".into(), file.into())]
@@ -108,7 +108,7 @@ fn owner(_folder: &Path) -> (u32, u32) {
 const DANTE_PASSWORD_HASH: &str =
     "$6$mongosocks$Oi7SQskt9hVv5sDsFqPiwg82BIX4n0N3z/xcIF92k.5kwlxPmLv8mzmFdtzcqrtgOSb3lIfdsA44EKe9cqInU1";
 
-fn nss_wrapper() -> Option<PathBuf> {
+pub(super) fn nss_wrapper() -> Option<PathBuf> {
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
     let found = folders.iter().map(|folder| Path::new(folder).join("libnss_wrapper.so")).find(|path| path.exists());
     if found.is_none() {

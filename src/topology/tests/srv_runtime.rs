@@ -1,0 +1,270 @@
+//! The prose tests of the specification of polling SRV records on a whole topology: a resolver whose answers change, a clock that
+//! the tests set, and four servers that present themselves as mongos.
+
+use std::error::Error as StdError;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bson::oid::ObjectId;
+use mongo_blocking_test_server::fake_server::FakeServer;
+
+use crate::connection::ConnectionFactory;
+use crate::deadline::Deadline;
+use crate::event::sdam::TopologyType;
+use crate::locks::{lock, unpoisoned};
+use crate::operation::Target;
+use crate::options::{ClientOptions, ServerAddress};
+use crate::resolver::{Resolver, SrvRecord};
+use crate::system::RealSystem;
+use crate::topology::Topology;
+use crate::topology::state::State;
+
+const HOST: &str = "localhost.test.build.10gen.cc";
+const TEST_1: &str = "mongodb+srv://test1.test.build.10gen.cc/?tls=false";
+/// How long a helper thread may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What DNS answers at the moment, or why it does not; and how often it was asked.
+#[derive(Clone, Default)]
+struct Dns(Arc<Mutex<(Vec<u16>, Option<&'static str>, usize)>>);
+
+impl Resolver for Dns {
+    fn srv(&self, name: &str, _within: Duration) -> Result<Vec<SrvRecord>, Box<dyn StdError + Send + Sync>> {
+        let of_custom_service = name == "_customname._tcp.test22.test.build.10gen.cc";
+        assert!(of_custom_service || name.starts_with("_mongodb._tcp.test"), "{name}");
+        let mut state = lock(&self.0);
+        state.2 += 1;
+        match state.1 {
+            Some(failure) => Err(failure.into()),
+            None => Ok(state.0.iter().map(|port| SrvRecord::new(HOST, *port)).collect()),
+        }
+    }
+
+    fn txt(&self, _name: &str, _within: Duration) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
+        Ok(Vec::new())
+    }
+
+    fn addresses(&self, host: &str, _within: Duration) -> Option<Result<Vec<IpAddr>, Box<dyn StdError + Send + Sync>>> {
+        (host == HOST).then(|| Ok(vec![[127, 0, 0, 1].into()]))
+    }
+}
+
+/// A client of the hosts that DNS names, and what the hosts are.
+struct Deployment {
+    /// In the place of the ports 27017 to 27020.
+    routers: Vec<FakeServer>,
+    dns: Dns,
+    topology: Topology,
+}
+
+impl Deployment {
+    fn new(uri: &str) -> Self {
+        Self::with(uri, &[0, 1], || FakeServer::builder().mongos().start())
+    }
+
+    fn with(uri: &str, named: &[usize], router: impl Fn() -> FakeServer) -> Self {
+        let routers: Vec<FakeServer> = (0..4).map(|_| router()).collect();
+        let dns = Dns::default();
+        lock(&dns.0).0 = named.iter().map(|router| routers[*router].port()).collect();
+        let options = ClientOptions::builder().uri(uri).resolver(dns.clone()).build();
+        let options = options.settings().unwrap().resolve_srv().unwrap();
+        let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
+        let topology = Topology::new(&options, &factory).unwrap();
+        Deployment { routers, dns, topology }
+    }
+
+    /// From now on DNS names these routers.
+    fn name(&self, routers: &[usize]) {
+        lock(&self.dns.0).0 = routers.iter().map(|router| self.routers[*router].port()).collect();
+        lock(&self.dns.0).1 = None;
+    }
+
+    fn fail(&self, why: &'static str) {
+        lock(&self.dns.0).1 = Some(why);
+    }
+
+    fn asked(&self) -> usize {
+        lock(&self.dns.0).2
+    }
+
+    /// What an operation does to the topology: chooses a server and takes a connection.
+    fn operate(&self) -> u16 {
+        let selected =
+            self.topology.select(Target::Writable, &[], Deadline::after(LIMIT), Instant::now()).expect("a server");
+        let connection = selected.server.check_out(Deadline::after(LIMIT), Deadline::after(LIMIT), selected.opened);
+        drop(connection.map_err(|failure| failure.error).expect("a connection"));
+        port(selected.server.address())
+    }
+
+    /// Sets the clock on.
+    fn later(&self, seconds: u64) {
+        self.topology.shared().clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Waits until the helper thread has done this.
+    fn wait_until(&self, condition: impl Fn(&mut State) -> bool) -> bool {
+        let shared = self.topology.shared();
+        let began = Instant::now();
+        let mut state = shared.lock();
+        while !condition(&mut state) {
+            if began.elapsed() > LIMIT {
+                return false;
+            }
+            // A failure changes nothing, so that it wakes nobody.
+            state = unpoisoned(shared.changed.wait_timeout(state, Duration::from_millis(5))).0;
+        }
+        true
+    }
+
+    fn has(&self, routers: &[usize]) -> bool {
+        let mut expected: Vec<u16> = routers.iter().map(|router| self.routers[*router].port()).collect();
+        expected.sort_unstable();
+        self.wait_until(|state| ports(state) == expected)
+    }
+}
+
+fn ports(state: &State) -> Vec<u16> {
+    let mut ports: Vec<u16> = state.description.servers.keys().map(port).collect();
+    ports.sort_unstable();
+    ports
+}
+
+fn port(address: &ServerAddress) -> u16 {
+    match address {
+        ServerAddress::Tcp { host, port: Some(port) } if host == HOST => *port,
+        other => panic!("{other}"),
+    }
+}
+
+/// The first five prose tests, the tenth, the eleventh and the thirteenth.
+#[test]
+fn records_that_change_are_followed() {
+    const MAX_2: &str = "mongodb+srv://test1.test.build.10gen.cc/?tls=false&srvMaxHosts=2";
+    for (uri, named) in [
+        (TEST_1, &[0, 1, 2][..]),
+        (TEST_1, &[0]),
+        (TEST_1, &[0, 2]),
+        (TEST_1, &[2]),
+        (TEST_1, &[2, 3]),
+        ("mongodb+srv://test1.test.build.10gen.cc/?tls=false&srvMaxHosts=0", &[0, 2, 3]),
+        (MAX_2, &[2, 3]),
+        ("mongodb+srv://test22.test.build.10gen.cc/?tls=false&srvServiceName=customname", &[2, 3]),
+    ] {
+        let deployment = Deployment::new(uri);
+        deployment.operate();
+        assert!(deployment.has(&[0, 1]) && deployment.topology.description().topology_type() == TopologyType::Sharded);
+        deployment.name(named);
+        deployment.later(59);
+        deployment.operate();
+        assert_eq!(deployment.asked(), 1, "not before a minute is over");
+        deployment.later(2);
+        deployment.operate();
+        assert!(deployment.has(named), "{uri}, {named:?}");
+        assert_eq!(deployment.asked(), 2);
+        let chosen = deployment.operate();
+        assert!(named.iter().any(|router| deployment.routers[*router].port() == chosen));
+        deployment.later(61);
+        deployment.operate();
+        assert!(deployment.wait_until(|_| deployment.asked() == 3) && deployment.has(named));
+    }
+}
+
+/// What is known of a host that stays, and its connections, stay too.
+#[test]
+fn hosts_that_stay_keep_their_state() {
+    let deployment = Deployment::with(TEST_1, &[0], || FakeServer::builder().mongos().start());
+    deployment.operate();
+    deployment.name(&[0, 1]);
+    deployment.later(61);
+    deployment.operate();
+    assert!(deployment.has(&[0, 1]));
+    let stays = deployment.routers[0].port();
+    let keeps = |state: &mut State| {
+        let kept = state.description.servers.values().find(|entry| port(&entry.address) == stays);
+        kept.is_some_and(|entry| entry.server_type.is_known())
+    };
+    assert!(deployment.wait_until(keeps));
+    let connections = deployment.routers[0].connections();
+    for _ in 0..10 {
+        deployment.operate();
+    }
+    assert_eq!(deployment.routers[0].connections(), connections);
+}
+
+/// The sixth to the eighth prose test: nothing changes, and the next question follows after heartbeatFrequencyMS.
+#[test]
+fn failures_change_no_host() {
+    for failure in [Some("timed out"), Some("no such name"), None] {
+        let deployment = Deployment::new(&format!("{TEST_1}&heartbeatFrequencyMS=5000"));
+        deployment.operate();
+        match failure {
+            Some(why) => deployment.fail(why),
+            None => deployment.name(&[]),
+        }
+        deployment.later(61);
+        deployment.operate();
+        let shared = deployment.topology.shared();
+        // From a minute after a question that is not answered to five seconds after a failure.
+        let is_recorded = |state: &mut State| {
+            state.srv.as_ref().is_some_and(|polling| polling.is_due(shared.clock.now() + Duration::from_secs(5)))
+        };
+        assert!(deployment.wait_until(is_recorded) && deployment.has(&[0, 1]));
+        assert_eq!(deployment.asked(), 2);
+        deployment.operate();
+        assert_eq!(deployment.asked(), 2, "not at once again");
+        deployment.name(&[0, 3]);
+        deployment.later(5);
+        deployment.operate();
+        assert!(deployment.has(&[0, 3]));
+        assert_eq!(deployment.asked(), 3);
+    }
+}
+
+/// The ninth prose test.
+#[test]
+fn the_records_of_a_load_balancer_are_asked_for_once() {
+    let uri = "mongodb+srv://test3.test.build.10gen.cc/?tls=false&loadBalanced=true";
+    let router = || FakeServer::builder().load_balancer(ObjectId::new()).start();
+    let deployment = Deployment::with(uri, &[0], router);
+    deployment.operate();
+    deployment.name(&[0, 1]);
+    for _ in 0..2 {
+        deployment.later(61);
+        deployment.operate();
+    }
+    assert!(deployment.has(&[0]));
+    assert_eq!(deployment.asked(), 1);
+}
+
+/// The twelfth prose test.
+#[test]
+fn a_new_host_is_chosen_at_random() {
+    let deployment = Deployment::new(&format!("{TEST_1}&srvMaxHosts=2"));
+    deployment.operate();
+    deployment.name(&[0, 2, 3]);
+    deployment.later(61);
+    deployment.operate();
+    let first = deployment.routers[0].port();
+    let gone = deployment.routers[1].port();
+    let is_changed = |state: &mut State| {
+        let ports = ports(state);
+        ports.len() == 2 && ports.contains(&first) && !ports.contains(&gone)
+    };
+    assert!(deployment.wait_until(is_changed));
+}
+
+/// Where nothing known suits, the operation goes on with what DNS names now.
+#[test]
+fn an_operation_waits_for_dns_if_no_router_is_left() {
+    let mut deployment = Deployment::new(TEST_1);
+    deployment.operate();
+    deployment.name(&[3]);
+    // The processes of the first two end.
+    let rest = deployment.routers.split_off(2);
+    deployment.routers = rest;
+    let last = deployment.routers[1].port();
+    lock(&deployment.dns.0).0 = vec![last];
+    deployment.later(61);
+    assert_eq!(deployment.operate(), last);
+}
