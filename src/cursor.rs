@@ -138,7 +138,7 @@ impl<T> Cursor<T> {
         let inner = client.inner();
         // Another connection may lead to another server, which does not know the cursor.
         let pin = inner.options().load_balanced().then(Arc::default);
-        let opened = inner.execute_on(operation, &mut session, inner.operation_deadline(), pin.as_ref())?;
+        let opened = inner.execute(operation, &mut session, inner.operation_deadline(), pin.as_ref())?;
         let CursorReply { reply, server } = opened;
         let batch = read_batch(reply.document(), "firstBatch").map_err(|error| error.with_address(&server))?;
         let (database, collection) =
@@ -379,7 +379,7 @@ impl<T> Cursor<T> {
             Some(_) => self.client.operation_session(session)?,
             None => OperationSession::of_cursor(inner.sessions(), self.session.take()),
         };
-        let outcome = inner.execute_on(&mut get_more, &mut session, deadline, handle.pin.as_ref());
+        let outcome = inner.execute(&mut get_more, &mut session, deadline, handle.pin.as_ref());
         self.session = session.into_server_session();
         let reply = match outcome {
             Ok(reply) => reply,

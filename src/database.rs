@@ -459,7 +459,8 @@ impl<'a> RunCommand<'a> {
         let inner = self.database.0.client.inner();
         let mut session = self.database.0.client.operation_session(self.session.take())?;
         let mut command = self.operation()?;
-        let CursorReply { reply, server } = inner.execute(&mut command, &mut session, inner.operation_deadline())?;
+        let CursorReply { reply, server } =
+            inner.execute(&mut command, &mut session, inner.operation_deadline(), None)?;
         let decoded = decode_reply(reply.document(), inner.nesting_limits());
         decoded.map_err(|error| error.with_address(&server))
     }
@@ -472,7 +473,7 @@ impl<'a> RunCommand<'a> {
         let inner = self.database.0.client.inner();
         let mut session = self.database.0.client.operation_session(self.session.take())?;
         let mut command = self.operation()?;
-        let CursorReply { reply, .. } = inner.execute(&mut command, &mut session, inner.operation_deadline())?;
+        let CursorReply { reply, .. } = inner.execute(&mut command, &mut session, inner.operation_deadline(), None)?;
         Ok(reply.document().to_owned())
     }
 

@@ -25,7 +25,7 @@ impl ClientInner {
     /// Ends the sessions in the pool, by `limit` at the latest.
     pub(super) fn end_sessions(&self, limit: Deadline) {
         for ids in self.sessions.take_all().chunks(SESSIONS_PER_COMMAND) {
-            let end = self.execute(&mut EndSessions { ids }, &mut OperationSession::Absent, limit);
+            let end = self.execute(&mut EndSessions { ids }, &mut OperationSession::Absent, limit, None);
             if let Err(error) = end {
                 log::debug!("sessions were left to the servers' own time limit: {error}");
                 return;

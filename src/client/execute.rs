@@ -9,7 +9,7 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
-use super::retry::Retries;
+use super::retry::{Answer, Failure, Retries};
 use crate::bson_ext::find_field;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
@@ -30,18 +30,10 @@ const MAX_TIME: &str = "maxTimeMS";
 impl ClientInner {
     /// Executes an operation, by `deadline` at the latest: attempt after attempt, as long as [`Retries`] allows another one.
     /// All attempts run in the same session.
+    ///
+    /// `pin` is for an operation on a cursor behind a load balancer: what opens the cursor leaves its connection there, and what
+    /// follows is sent on that one.
     pub(crate) fn execute<O: Operation>(
-        &self,
-        operation: &mut O,
-        session: &mut OperationSession<'_>,
-        deadline: Deadline,
-    ) -> Result<O::Output> {
-        self.execute_on(operation, session, deadline, None)
-    }
-
-    /// [`execute`](Self::execute) for an operation on a cursor behind a load balancer: what opens the cursor leaves its connection
-    /// to `pin`, and what follows is sent on that one.
-    pub(crate) fn execute_on<O: Operation>(
         &self,
         operation: &mut O,
         session: &mut OperationSession<'_>,
@@ -50,12 +42,17 @@ impl ClientInner {
     ) -> Result<O::Output> {
         let mut retries = Retries::new(self.options(), operation);
         loop {
-            match self.attempt(operation, session, deadline, pin, &mut retries) {
-                Ok(output) => return Ok(output),
-                Err(error) => {
-                    let pause = retries.after(error, deadline, || self.jitter.next())?;
-                    self.topology().pause(pause);
-                }
+            let failure = match self.attempt(operation, session, deadline, pin, &mut retries) {
+                Ok(mut answer) => match retries.write_concern_failure(&mut answer) {
+                    None => return read(operation, answer),
+                    Some(error) => Failure { error, answer: Some(answer) },
+                },
+                Err(error) => Failure::from(error),
+            };
+            match retries.after(failure, deadline, || self.jitter.next()) {
+                Ok(pause) => self.topology().pause(pause),
+                Err(Failure { answer: Some(answer), .. }) => return read(operation, answer),
+                Err(Failure { error, answer: None }) => return Err(error),
             }
         }
     }
@@ -71,7 +68,7 @@ impl ClientInner {
         deadline: Deadline,
         pin: Option<&Arc<PinnedConnection>>,
         retries: &mut Retries,
-    ) -> Result<O::Output> {
+    ) -> Result<Answer> {
         // A server that suits the operation, a connection to it, and the command as this server understands it.
         let (selected, mut connection) = self.check_out(operation.target(), deadline, pin, retries)?;
         let server = &selected.server;
@@ -83,7 +80,7 @@ impl ClientInner {
             connection.recycle(buffer);
         }
 
-        retries.sends();
+        retries.sends(&mut command, connection.description(), session)?;
         let mut logged_in_again = false;
         let reply = loop {
             // Out and back.
@@ -136,9 +133,7 @@ impl ClientInner {
             Some(pin) if names_cursor(reply.document()) => connection.pin_to(pin, Purpose::Cursor),
             _ => connection.unpin(),
         }
-        drop(connection);
-        let read = operation.read(reply, server.address());
-        read.map_err(|error| explain(error.with_address(server.address()), operation.namespace(), limit_is_ours))
+        Ok(Answer { reply, server: server.address().clone(), limit_is_ours })
     }
 
     /// A server that suits the target, and a connection to it.
@@ -160,7 +155,7 @@ impl ClientInner {
             }
         };
         let mut selected = self.topology().select(target, retries.deprioritised(), selection, now)?;
-        retries.selected(selected.server.address(), selected.topology_type);
+        retries.selected(&selected);
         if let (Target::Pinned(address), Some(pin)) = (target, pin) {
             return Ok((selected, pin.check_out().ok_or_else(|| no_pinned_connection(address))?));
         }
@@ -250,6 +245,13 @@ fn names_cursor(reply: &RawDocument) -> bool {
 fn no_pinned_connection(address: &ServerAddress) -> Error {
     let message = "the cursor has lost its connection, and behind a load balancer no other one leads to it";
     Error::new(FaultKind::Io, Stage::CheckOut, message).with_address(address)
+}
+
+/// Has an operation read the reply. The connection is back in its pool by now, for other threads.
+fn read<O: Operation>(operation: &mut O, answer: Answer) -> Result<O::Output> {
+    let Answer { reply, server, limit_is_ours } = answer;
+    let read = operation.read(reply, &server);
+    read.map_err(|error| explain(error.with_address(&server), operation.namespace(), limit_is_ours))
 }
 
 /// The error of an operation, with the collection. The server's own time limit is `timeoutMS` where that was what it was given.

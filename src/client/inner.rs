@@ -204,7 +204,7 @@ impl ClientInner {
         limit: Deadline,
     ) -> Result<()> {
         let mut kill = KillCursors { namespace: cursor.namespace(), server: &cursor.server, ids };
-        self.execute_on(&mut kill, session, limit, cursor.pin.as_ref())
+        self.execute(&mut kill, session, limit, cursor.pin.as_ref())
     }
 
     pub(crate) fn cursor_opened(&self, id: i64, cursor: CursorHandle) {

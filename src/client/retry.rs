@@ -8,23 +8,41 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use bson::raw::cstr;
+use bson::{RawArrayBuf, RawDocument};
+
 use crate::bson_ext;
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, FaultKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
+use crate::description::{ServerDescription, ServerType, WireVersion};
+use crate::error::{
+    Error, ErrorKind, FaultKind, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes,
+};
 use crate::event::sdam::TopologyType;
-use crate::operation::{Access, Operation, Retry};
+use crate::operation::reply::check_write_concern;
+use crate::operation::{Access, Command, Operation, Retry};
 use crate::options::{ClientSettings, ServerAddress};
+use crate::session::OperationSession;
 use crate::system::{RealSystem, System};
+use crate::topology::Selected;
+use crate::wire::Reply;
 
 /// The longest pause before an overloaded server is asked again, without its random factor (MAX_BACKOFF).
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What the pauses grow from, unless the server asks for another value (BASE_BACKOFF).
 const BASE_PAUSE: Duration = Duration::from_millis(100);
+/// The label of a server's error that it reports before anything was written.
+const NO_WRITES_PERFORMED: &str = "NoWritesPerformed";
+/// What the error of a server whose storage engine knows no numbered writes reads, as Retryable Writes prescribes.
+const NOT_SUPPORTED_BY_STORAGE: &str = "This MongoDB deployment does not support retryable writes. Please add retryWrites=false to your connection string.";
 
 /// The attempts at one operation.
 pub(super) struct Retries {
-    /// Whether an error that is likely to pass is reason enough for another attempt.
-    after_transient_errors: bool,
+    /// Whether it is a read that an error which is likely to pass is reason enough to send again.
+    retries_read: bool,
+    /// Whether it is a write that is numbered, and sent again, where the server supports that.
+    retries_write: bool,
+    /// Whether an error with `NoWritesPerformed` counts as no attempt: for all but reads.
+    heeds_no_writes: bool,
     /// Whether a server that refused the command because it is overloaded may be asked again.
     after_overload: bool,
     /// `maxAdaptiveRetries`
@@ -39,9 +57,32 @@ pub(super) struct Retries {
     overloaded: bool,
     /// Servers that are chosen only if no other one suits.
     deprioritised: Vec<ServerAddress>,
+    /// The number of a write, the same in all attempts.
+    txn_number: Option<i64>,
     attempt: Attempt,
-    /// The error for the caller so far.
-    error: Option<Error>,
+    /// What the caller gets, as far as is known now.
+    outcome: Option<Failure>,
+}
+
+/// A reply with `ok: 1`, which the operation is to read.
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    pub(super) server: Arc<ServerAddress>,
+    /// Whether the server's time limit was `timeoutMS`.
+    pub(super) limit_is_ours: bool,
+}
+
+/// What a failed attempt has led to.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// The reply with a write concern error, which the operation reads better than this module.
+    pub(super) answer: Option<Answer>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure { error, answer: None }
+    }
 }
 
 /// The random numbers that spread the retries of many clients.
@@ -72,6 +113,13 @@ impl Jitter {
 struct Attempt {
     server: Option<Arc<ServerAddress>>,
     is_sharded: bool,
+    /// Whether a numbered write may be sent to the server, as far as is known before a connection is there.
+    takes_numbers: bool,
+    /// Whether the server itself says which errors are worth another attempt at a write (since MongoDB 4.4).
+    labels_errors: bool,
+    is_mongos: bool,
+    /// Whether the command has a number.
+    numbered: bool,
     /// Whether the command may have reached the server.
     sent: bool,
 }
@@ -84,7 +132,9 @@ impl Retries {
     fn of(options: &ClientSettings, retry: Retry, access: Access) -> Self {
         let (reads, writes) = (options.retry_reads != Some(false), options.retry_writes != Some(false));
         Retries {
-            after_transient_errors: retry == Retry::Read && reads,
+            retries_read: retry == Retry::Read && reads,
+            retries_write: retry == Retry::Write && writes,
+            heeds_no_writes: access != Access::Read,
             after_overload: match access {
                 Access::Read => reads,
                 Access::Write => writes,
@@ -96,8 +146,9 @@ impl Retries {
             made: 0,
             overloaded: false,
             deprioritised: Vec::new(),
+            txn_number: None,
             attempt: Attempt::default(),
-            error: None,
+            outcome: None,
         }
     }
 
@@ -107,36 +158,91 @@ impl Retries {
     }
 
     /// The present attempt has chosen this server.
-    pub(super) fn selected(&mut self, server: &Arc<ServerAddress>, topology_type: TopologyType) {
+    pub(super) fn selected(&mut self, selected: &Selected) {
+        self.chosen(selected.server.address(), selected.topology_type, selected.server_type);
+    }
+
+    fn chosen(&mut self, server: &Arc<ServerAddress>, topology_type: TopologyType, server_type: ServerType) {
         self.attempt.server = Some(server.clone());
         self.attempt.is_sharded = topology_type == TopologyType::Sharded;
+        self.attempt.takes_numbers = server_type != ServerType::Standalone;
     }
 
-    /// The present attempt is about to send its command.
-    pub(super) fn sends(&mut self) {
-        self.attempt.sent = true;
-    }
-
-    /// The present attempt has failed with this error. How long to wait before the next one; `jitter` is a random number from 0 up
-    /// to 1.
+    /// The present attempt is about to send this command to this server. A write gets a number, by which the server recognises it
+    /// if it comes again.
     ///
     /// # Errors
-    /// Where there is no other attempt, the error that the caller of the operation gets.
-    pub(super) fn after(&mut self, error: Error, deadline: Deadline, jitter: impl FnOnce() -> f64) -> Result<Duration> {
-        let Attempt { server, is_sharded, sent } = std::mem::take(&mut self.attempt);
+    /// Where the write was sent with a number before, and this server would not recognise it.
+    pub(super) fn sends(
+        &mut self,
+        command: &mut Command<'_>,
+        server: &ServerDescription,
+        session: &mut OperationSession<'_>,
+    ) -> Result<()> {
+        self.attempt.labels_errors = server.max_wire_version >= WireVersion::MONGODB_4_4;
+        self.attempt.is_mongos = server.server_type == ServerType::Mongos;
+        if self.retries_write && command.is_retryable_write {
+            let supported =
+                server.logical_session_timeout_minutes.is_some() && server.server_type != ServerType::Standalone;
+            if !supported && self.txn_number.is_some() {
+                return Err(Error::not_supported("the server that was chosen for the retry knows no retryable writes"));
+            }
+            if self.txn_number.is_none() && supported {
+                self.txn_number = session.next_txn_number();
+            }
+            if let Some(number) = self.txn_number {
+                command.body.append(cstr!("txnNumber"), number);
+                self.attempt.numbered = true;
+            }
+        }
+        self.attempt.sent = true;
+        Ok(())
+    }
+
+    /// The write concern error of a reply to a numbered write, if the write should be sent again because of it. Before MongoDB
+    /// 4.4 the reply gets the label that it then lacks.
+    pub(super) fn write_concern_failure(&self, answer: &mut Answer) -> Option<Error> {
+        let Attempt { numbered: true, labels_errors, is_mongos, .. } = self.attempt else { return None };
+        bson_ext::find_field(answer.reply.document(), "writeConcernError").ok()??;
+        let error = check_write_concern(answer.reply.document()).err()?;
+        if error.contains_label(RETRYABLE_WRITE_ERROR) {
+            return Some(error);
+        }
+        let transient = error.code().is_some_and(|code| codes::TRANSIENT.contains(&code));
+        if labels_errors || is_mongos || !transient {
+            return None;
+        }
+        answer.reply = labelled(answer.reply.document());
+        Some(error.with_label(RETRYABLE_WRITE_ERROR))
+    }
+
+    /// The present attempt has failed. How long to wait before the next one; `jitter` is a random number from 0 up to 1.
+    ///
+    /// # Errors
+    /// Where there is no other attempt, what the caller of the operation gets.
+    pub(super) fn after(
+        &mut self,
+        failure: impl Into<Failure>,
+        deadline: Deadline,
+        jitter: impl FnOnce() -> f64,
+    ) -> Result<Duration, Failure> {
+        let attempt = std::mem::take(&mut self.attempt);
+        let mut failure = failure.into();
+        failure.error = self.judged(failure.error, &attempt);
+        let error = &failure.error;
         // Without a server there was no attempt, and the operation is not retried: no other server would be found.
-        let retryable = server.is_some() && self.is_retryable(&error);
+        let retryable = attempt.server.is_some() && self.is_retryable(error, &attempt);
         let overload = error.contains_label(SYSTEM_OVERLOADED_ERROR);
         let out_of_time = self.limited && deadline.expired();
-        let base = base_pause(&error);
-        self.keep(error, sent, out_of_time);
+        let base = base_pause(error);
+        self.keep(failure, &attempt, out_of_time);
         self.overloaded |= retryable && overload;
         if !retryable || out_of_time || self.allowed().is_some_and(|allowed| self.made >= allowed) {
             return Err(self.give_up());
         }
         self.made += 1;
-        if is_sharded || (self.retargets && overload) {
-            self.deprioritised.extend(server.map(|server| (*server).clone()));
+        if attempt.is_sharded || (self.retargets && overload) {
+            self.deprioritised.extend(attempt.server.map(|server| (*server).clone()));
         }
         if !overload {
             return Ok(Duration::ZERO);
@@ -157,47 +263,92 @@ impl Retries {
         }
     }
 
-    fn is_retryable(&self, error: &Error) -> bool {
-        let refused_unread = || error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR);
-        (self.after_transient_errors && is_transient(error)) || (self.after_overload && refused_unread())
-    }
-
-    /// Of several errors, the last one counts that leaves open whether the command was executed; if there is none, the first.
-    fn keep(&mut self, error: Error, sent: bool, out_of_time: bool) {
-        match self.error.take() {
-            Some(before) if out_of_time && matches!(error.kind(), ErrorKind::Timeout { .. }) => {
-                // What ran out is the time of the whole operation.
-                self.error = Some(if sent { error } else { error.with_source(before) });
-            }
-            Some(before) if !sent => self.error = Some(before),
-            _ => self.error = Some(error),
+    /// The error of an attempt at a write, with the label and the words that the driver has to add.
+    fn judged(&self, error: Error, attempt: &Attempt) -> Error {
+        if !self.may_repeat_write(attempt) {
+            return error;
+        }
+        if attempt.sent && has_no_transaction_numbers(&error) {
+            return error.with_message(NOT_SUPPORTED_BY_STORAGE);
+        }
+        // Before the command is sent no server has had the occasion to say which errors are worth another attempt.
+        let by_code = !attempt.sent || !attempt.labels_errors;
+        let transient = by_code && error.code().is_some_and(|code| codes::TRANSIENT.contains(&code));
+        match transient || is_broken(&error) {
+            true => error.with_label(RETRYABLE_WRITE_ERROR),
+            false => error,
         }
     }
 
-    fn give_up(&mut self) -> Error {
-        self.error
-            .take()
-            .unwrap_or_else(|| Error::new(FaultKind::Shutdown, Stage::Command, "the operation was given up"))
+    /// Whether a write that has come this far may be sent again: the server recognises it, or has not seen it.
+    fn may_repeat_write(&self, attempt: &Attempt) -> bool {
+        self.retries_write && if attempt.sent { attempt.numbered } else { attempt.takes_numbers }
     }
 
-    fn no_time_for(&mut self, pause: Duration, deadline: Deadline) -> Error {
-        let cause = self.give_up();
+    fn is_retryable(&self, error: &Error, attempt: &Attempt) -> bool {
+        let refused_unread = || error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR);
+        (self.retries_read && is_transient(error))
+            || (self.may_repeat_write(attempt) && error.contains_label(RETRYABLE_WRITE_ERROR))
+            || (self.after_overload && refused_unread())
+    }
+
+    /// Of several errors, the last one counts that leaves open whether something was executed; if there is none, the first.
+    fn keep(&mut self, failure: Failure, attempt: &Attempt, out_of_time: bool) {
+        let no_writes = self.heeds_no_writes && failure.error.contains_label(NO_WRITES_PERFORMED);
+        let attempted = attempt.sent && !no_writes;
+        self.outcome = Some(match self.outcome.take() {
+            // What ran out is the time of the whole operation.
+            Some(before) if out_of_time && !attempted && matches!(failure.error.kind(), ErrorKind::Timeout { .. }) => {
+                failure.error.with_source(before.error).into()
+            }
+            Some(before) if !attempted => before,
+            _ => failure,
+        });
+    }
+
+    fn give_up(&mut self) -> Failure {
+        let nothing = || Error::new(FaultKind::Shutdown, Stage::Command, "the operation was given up").into();
+        self.outcome.take().unwrap_or_else(nothing)
+    }
+
+    fn no_time_for(&mut self, pause: Duration, deadline: Deadline) -> Failure {
+        let cause = self.give_up().error;
         let message = format!(
             "{} leaves no time for the pause of {} ms before an overloaded server is asked again",
             deadline.name(),
             pause.as_millis()
         );
-        cause.into_cause_of(Error::new(FaultKind::Timeout, Stage::Command, message))
+        cause.into_cause_of(Error::new(FaultKind::Timeout, Stage::Command, message)).into()
     }
 }
 
 /// Whether an error is likely to pass, so that a read is tried again (Retryable Reads).
 fn is_transient(error: &Error) -> bool {
-    let of_network = error.is_network_error() && error.stage() != Stage::Http;
     let of_server = error
         .code()
         .is_some_and(|code| codes::TRANSIENT.contains(&code) || code == codes::READ_CONCERN_MAJORITY_NOT_AVAILABLE_YET);
-    of_network || of_server || matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. })
+    of_server || is_broken(error)
+}
+
+/// Whether the way to the server is broken.
+fn is_broken(error: &Error) -> bool {
+    (error.is_network_error() && error.stage() != Stage::Http)
+        || matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. })
+}
+
+/// Whether the server's storage engine (MMAPv1) knows no numbered writes.
+fn has_no_transaction_numbers(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Command(refused)
+        if refused.code == codes::ILLEGAL_OPERATION && refused.message.starts_with("Transaction numbers"))
+}
+
+/// The reply with the label of a write that may be tried again.
+fn labelled(reply: &RawDocument) -> Reply {
+    let mut document = reply.to_owned();
+    let mut labels = RawArrayBuf::new();
+    labels.push(RETRYABLE_WRITE_ERROR);
+    document.append(cstr!("errorLabels"), labels);
+    Reply::of(document)
 }
 
 /// What the pause grows from: what the server's reply asks for, or else the usual value.
@@ -244,16 +395,30 @@ mod tests {
                 sent_to(&mut retries, "a:1");
                 match retries.after(error.clone(), self.deadline, || 1.0) {
                     Ok(pause) => pauses.push(pause),
-                    Err(error) => return (pauses, Some(error)),
+                    Err(failure) => return (pauses, Some(failure.error)),
                 }
             }
             (pauses, None)
         }
     }
 
+    fn chosen(retries: &mut Retries, address: &str, topology_type: TopologyType) {
+        retries.chosen(&Arc::new(ServerAddress::parse(address).unwrap()), topology_type, ServerType::RsPrimary);
+    }
+
     fn sent_to(retries: &mut Retries, address: &str) {
-        retries.selected(&Arc::new(ServerAddress::parse(address).unwrap()), TopologyType::ReplicaSetWithPrimary);
-        retries.sends();
+        chosen(retries, address, TopologyType::ReplicaSetWithPrimary);
+        retries.attempt = Attempt { sent: true, labels_errors: true, ..std::mem::take(&mut retries.attempt) };
+    }
+
+    /// A numbered write is on its way.
+    fn wrote_to(retries: &mut Retries, address: &str) {
+        sent_to(retries, address);
+        retries.attempt.numbered = true;
+    }
+
+    fn next(retries: &mut Retries, error: Error) -> Result<Duration> {
+        retries.after(error, Deadline::NEVER, || 1.0).map_err(|failure| failure.error)
     }
 
     fn refused(code: i32, labels: &[&str]) -> Error {
@@ -372,31 +537,30 @@ mod tests {
         let none =
             Error::new(FaultKind::ServerSelection, Stage::ServerSelection, "no server").with_label(RETRYABLE_ERROR);
         let none = none.with_label(SYSTEM_OVERLOADED_ERROR);
-        let end = read.begin().after(none.clone(), Deadline::NEVER, || 1.0).unwrap_err();
+        let end = next(&mut read.begin(), none.clone()).unwrap_err();
         assert!(matches!(end.kind(), ErrorKind::ServerSelection { .. }));
         let mut retries = read.begin();
         sent_to(&mut retries, "a:1");
-        retries.after(refused(91, &[]), Deadline::NEVER, || 1.0).unwrap();
-        assert_eq!(retries.after(none, Deadline::NEVER, || 1.0).unwrap_err().code(), Some(91));
+        next(&mut retries, refused(91, &[])).unwrap();
+        assert_eq!(next(&mut retries, none).unwrap_err().code(), Some(91));
     }
 
     #[test]
     fn an_error_before_the_command_was_sent_does_not_hide_one_after_it() {
         let mut retries = case("", Retry::Read, Access::Read).begin();
         sent_to(&mut retries, "a:1");
-        retries.after(refused(91, &[]), Deadline::NEVER, || 1.0).unwrap();
-        retries.selected(&Arc::new(ServerAddress::parse("b:1").unwrap()), TopologyType::Sharded);
+        next(&mut retries, refused(91, &[])).unwrap();
+        chosen(&mut retries, "b:1", TopologyType::Sharded);
         let unsent = Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, "cleared");
-        assert_eq!(retries.after(unsent, Deadline::NEVER, || 1.0).unwrap_err().code(), Some(91));
+        assert_eq!(next(&mut retries, unsent).unwrap_err().code(), Some(91));
     }
 
     #[test]
     fn routers_are_avoided_after_any_error_and_other_servers_after_overload_if_asked_for() {
         let avoided = |uri: &str, topology_type, error| {
             let mut retries = case(uri, Retry::Read, Access::Read).begin();
-            retries.selected(&Arc::new(ServerAddress::parse("a:1").unwrap()), topology_type);
-            retries.sends();
-            retries.after(error, Deadline::NEVER, || 0.0).unwrap();
+            chosen(&mut retries, "a:1", topology_type);
+            next(&mut retries, error).unwrap();
             retries.deprioritised().len()
         };
         let (set, routers) = (TopologyType::ReplicaSetWithPrimary, TopologyType::Sharded);
@@ -412,6 +576,98 @@ mod tests {
         let numbers: Vec<f64> = (0..100).map(|_| jitter.next()).collect();
         assert!(numbers.iter().all(|number| (0.0..=1.0).contains(number)));
         assert!(numbers.iter().any(|number| *number != numbers[0]));
+    }
+
+    const WRITE: &str = RETRYABLE_WRITE_ERROR;
+
+    #[test]
+    fn a_numbered_write_is_retried_by_the_label() {
+        let write = case("", Retry::Write, Access::Write);
+        let retried = |error: Error, prepare: fn(&mut Retries, &str)| {
+            let mut retries = write.begin();
+            prepare(&mut retries, "a:1");
+            let again = next(&mut retries, error.clone()).is_ok();
+            prepare(&mut retries, "a:1");
+            (again, next(&mut retries, error).unwrap_err().contains_label(WRITE))
+        };
+        let cleared = Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, "cleared");
+        for error in [broken(), cleared.clone(), refused(1, &[WRITE])] {
+            assert_eq!(retried(error, wrote_to), (true, true));
+        }
+        // Since MongoDB 4.4 only the server adds it to its own errors.
+        assert_eq!(retried(refused(91, &[]), wrote_to), (false, false));
+        let to_older = |retries: &mut Retries, address: &str| {
+            wrote_to(retries, address);
+            retries.attempt.labels_errors = false;
+        };
+        assert_eq!(retried(refused(91, &[]), to_older), (true, true));
+        assert_eq!(retried(refused(134, &[]), to_older), (false, false));
+        // Without a number it is sent once, and nothing is labelled.
+        assert_eq!(retried(broken(), sent_to), (false, false));
+        // Before it was sent no number is needed, and what the server says in the handshake counts by its code.
+        let unsent = |retries: &mut Retries, address: &str| chosen(retries, address, TopologyType::Sharded);
+        for error in [broken(), cleared, refused(91, &[])] {
+            assert_eq!(retried(error, unsent), (true, true));
+        }
+        let standalone = |retries: &mut Retries, address: &str| {
+            let address = Arc::new(ServerAddress::parse(address).unwrap());
+            retries.chosen(&address, TopologyType::Single, ServerType::Standalone);
+        };
+        assert_eq!(retried(broken(), standalone), (false, false));
+        let mut off = case("retryWrites=false", Retry::Write, Access::Write).begin();
+        wrote_to(&mut off, "a:1");
+        assert!(!next(&mut off, broken()).unwrap_err().contains_label(WRITE));
+    }
+
+    #[test]
+    fn no_writes_performed_decides_which_error_of_a_write_is_returned() {
+        let labels = |none: bool| if none { vec![WRITE, NO_WRITES_PERFORMED] } else { vec![WRITE] };
+        for (first, second, returned) in [(false, false, 2), (true, true, 1), (false, true, 1), (true, false, 2)] {
+            let mut retries = case("", Retry::Write, Access::Write).begin();
+            wrote_to(&mut retries, "a:1");
+            next(&mut retries, refused(1, &labels(first))).unwrap();
+            wrote_to(&mut retries, "b:1");
+            let error = next(&mut retries, refused(2, &labels(second))).unwrap_err();
+            assert_eq!(error.code(), Some(returned), "{first} {second}");
+            // Nothing was written is said only where it holds for all attempts.
+            assert_eq!(error.contains_label(NO_WRITES_PERFORMED), first && second);
+        }
+    }
+
+    #[test]
+    fn a_storage_engine_without_numbered_writes_is_named() {
+        let refused = replied(
+            rawdoc! { "ok": 0, "code": 20, "errmsg": "Transaction numbers are only allowed on a replica set" },
+            &[],
+        );
+        let mut retries = case("", Retry::Write, Access::Write).begin();
+        wrote_to(&mut retries, "a:1");
+        let error = next(&mut retries, refused).unwrap_err();
+        assert_eq!((error.message(), error.code()), (NOT_SUPPORTED_BY_STORAGE, Some(20)));
+    }
+
+    #[test]
+    fn a_write_concern_error_is_reason_for_a_retry_by_its_label_or_before_4_4_by_its_code() {
+        let failure = |labelled: bool, labels_errors: bool, is_mongos: bool, code: i32| {
+            let mut retries = case("", Retry::Write, Access::Write).begin();
+            wrote_to(&mut retries, "a:1");
+            (retries.attempt.labels_errors, retries.attempt.is_mongos) = (labels_errors, is_mongos);
+            let mut reply = rawdoc! { "ok": 1, "n": 1, "writeConcernError": { "code": code, "errmsg": "x" } };
+            if labelled {
+                reply.append(cstr!("errorLabels"), [WRITE].into_iter().collect::<RawArrayBuf>());
+            }
+            let server = Arc::new(ServerAddress::parse("a:1").unwrap());
+            let mut answer = Answer { reply: Reply::of(reply), server, limit_is_ours: false };
+            let error = retries.write_concern_failure(&mut answer);
+            let kept = check_write_concern(answer.reply.document()).unwrap_err();
+            assert_eq!(error.is_some(), kept.contains_label(WRITE));
+            error.is_some()
+        };
+        assert!(failure(true, true, false, 1) && failure(true, true, true, 1));
+        assert!(!failure(false, true, false, 91));
+        assert!(
+            failure(false, false, false, 91) && !failure(false, false, true, 91) && !failure(false, false, false, 64)
+        );
     }
 
     const OVERLOAD: &[&str] = &[SYSTEM_OVERLOADED_ERROR, RETRYABLE_ERROR];

@@ -75,7 +75,7 @@ impl Client {
         session: Option<&mut ClientSession>,
     ) -> Result<O::Output> {
         let inner = self.inner();
-        inner.execute(operation, &mut self.operation_session(session)?, inner.operation_deadline())
+        inner.execute(operation, &mut self.operation_session(session)?, inner.operation_deadline(), None)
     }
 
     /// The session of an operation that is about to begin.

@@ -446,7 +446,7 @@ pub(super) fn send_full(
     deadline: Deadline,
 ) {
     while batch.is_full() && !batch.has_stopped() {
-        if let Err(error) = inner.execute(batch, session, deadline) {
+        if let Err(error) = inner.execute(batch, session, deadline, None) {
             batch.fail(error);
         }
     }
@@ -460,7 +460,7 @@ pub(super) fn send_rest(
     deadline: Deadline,
 ) -> WriteOutcome {
     while batch.has_statements() && !batch.has_stopped() {
-        if let Err(error) = inner.execute(&mut batch, session, deadline) {
+        if let Err(error) = inner.execute(&mut batch, session, deadline, None) {
             batch.fail(error);
         }
     }

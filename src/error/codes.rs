@@ -6,6 +6,8 @@ pub(crate) const BAD_VALUE: i32 = 2;
 pub(crate) const FAILED_TO_PARSE: i32 = 9;
 /// The server refuses a login.
 pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
+/// A command that this server cannot execute as it is, such as a numbered write with the storage engine MMAPv1.
+pub(crate) const ILLEGAL_OPERATION: i32 = 20;
 /// A collection, or a database, that does not exist.
 pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
 /// A cursor that the server does not have, or no longer.

@@ -78,7 +78,8 @@ impl Operation for FindAndModify<'_> {
         body.any(cstr!("comment"), options.comment.as_ref())?;
         body.write_concern(options.write_concern.as_ref())?;
         let command = Command::new("findAndModify", self.namespace.database, body.finish());
-        Ok(Command { acknowledged: self.is_acknowledged(), ..command })
+        let acknowledged = self.is_acknowledged();
+        Ok(Command { acknowledged, is_retryable_write: acknowledged, ..command })
     }
 
     fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<Option<CursorReply>> {

@@ -128,6 +128,9 @@ pub(crate) struct Command<'a> {
     pub(crate) await_time: Option<Duration>,
     /// A buffer whose memory the reply may use.
     pub(crate) reply_buffer: Option<Vec<u8>>,
+    /// Whether it is a write that a server recognises by a number if it comes again: one that changes at most one document by
+    /// each statement, and is acknowledged.
+    pub(crate) is_retryable_write: bool,
     /// Whether the program composed it, so that it may have fields that else the driver adds.
     pub(crate) is_composed_by_caller: bool,
 }
@@ -144,6 +147,7 @@ impl<'a> Command<'a> {
             acknowledged: true,
             await_time: None,
             reply_buffer: None,
+            is_retryable_write: false,
             is_composed_by_caller: false,
         }
     }

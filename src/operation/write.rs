@@ -233,6 +233,24 @@ impl<'a> WriteBatcher<'a> {
         Ok((waiting.len(), bytes))
     }
 
+    /// The command with this many statements once more, for another server. Fails if that one takes fewer.
+    fn same_command(&self, count: usize) -> Result<(usize, usize)> {
+        let statements = self.waiting().get(..count).unwrap_or_default();
+        statements.iter().try_for_each(|entry| self.check(entry))?;
+        let bytes = statements.iter().map(|entry| entry.length).sum();
+        if count > self.limits.statements || bytes > self.room() {
+            return Err(Error::not_supported(
+                "the server that was chosen for the retry takes fewer statements in a command",
+            ));
+        }
+        Ok((count, bytes))
+    }
+
+    /// Whether a server recognises the command of the first `count` statements if it comes again.
+    fn is_retryable(&self, count: usize) -> bool {
+        self.is_acknowledged() && self.waiting().iter().take(count).all(|entry| !entry.multi)
+    }
+
     /// Whether this server accepts the statement.
     fn check(&self, entry: &Entry) -> Result<()> {
         let (allowance, hint_since) = match entry.kind {
@@ -266,11 +284,11 @@ impl Operation for WriteBatcher<'_> {
         Some(self.namespace)
     }
 
-    /// A command with a statement that may change several documents is not recognised when it comes a second time.
+    /// A command with a statement that may change several documents is not recognised when it comes a second time. (The server
+    /// that is chosen may take fewer statements in a command; `build` decides.)
     fn retry(&self) -> Retry {
-        let kind = self.waiting().first().map(|entry| entry.kind);
-        let mut same = self.waiting().iter().take_while(|entry| Some(entry.kind) == kind);
-        if self.is_acknowledged() && same.all(|entry| !entry.multi) { Retry::Write } else { Retry::Never }
+        let (count, _) = self.next_command().unwrap_or_default();
+        if self.is_retryable(count) { Retry::Write } else { Retry::Never }
     }
 
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
@@ -280,7 +298,11 @@ impl Operation for WriteBatcher<'_> {
             statements: server.max_write_batch_size,
             wire_version: server.max_wire_version,
         };
-        let (count, bytes) = self.next_command()?;
+        let (count, bytes) = match self.in_command {
+            0 => self.next_command()?,
+            // The replies to all attempts are to mean the same statements.
+            count => self.same_command(count)?,
+        };
         self.in_command = count;
         let kind = self.waiting().first().map_or(WriteKind::Insert, |entry| entry.kind);
         let (name, key, identifier) = match kind {
@@ -303,6 +325,7 @@ impl Operation for WriteBatcher<'_> {
         let mut command = Command::new(name, self.namespace.database, body.finish());
         command.sequence = Some(Sequence { identifier, documents, count });
         command.acknowledged = self.is_acknowledged();
+        command.is_retryable_write = self.is_retryable(count);
         Ok(command)
     }
 

@@ -617,7 +617,8 @@ impl ClientOptionsBuilder {
         self.set::<bool>(OptionId::RetryReads, retry.into_option())
     }
 
-    /// Whether to run a write again after a network error (`retryWrites`). Nothing is retried yet.
+    /// Whether to run a write again after an error that is likely to pass, where the server recognises it (`retryWrites`). Without
+    /// it, yes.
     pub fn retry_writes(self, retry: impl IntoOption<bool>) -> Self {
         self.set::<bool>(OptionId::RetryWrites, retry.into_option())
     }

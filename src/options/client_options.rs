@@ -149,9 +149,9 @@ client_options! {
     srv_max_hosts: u32 = SrvMaxHosts;
     /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
     srv_service_name: String = SrvServiceName;
-    /// Whether to run a read again after a network error (`retryReads`).
+    /// Whether to run a read again after an error that is likely to pass (`retryReads`).
     retry_reads: bool = RetryReads;
-    /// Whether to run a write again after a network error (`retryWrites`).
+    /// Whether to run a write again after an error that is likely to pass (`retryWrites`).
     retry_writes: bool = RetryWrites;
     /// How often to try again on an overloaded server (`maxAdaptiveRetries`).
     max_adaptive_retries: u32 = MaxAdaptiveRetries;

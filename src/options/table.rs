@@ -481,10 +481,9 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "retryWrites",
         ValueKind::Bool,
         "retry_writes",
-        "Whether to run a write again after a network error.",
+        "Whether to run a write again after an error that is likely to pass.",
     )
-    .default(DefaultValue::Words("true, once retries are built"))
-    .no_effect_yet("nothing is retried yet"),
+    .default(DefaultValue::Bool(true)),
     query(
         OptionId::MaxAdaptiveRetries,
         "maxAdaptiveRetries",

@@ -115,7 +115,6 @@ impl<'a> OperationSession<'a> {
 
     /// A number for a write that the server is to recognise if it comes a second time; all attempts at it have the same one.
     /// `None`: no server session was taken, since the server has none or the write is not acknowledged.
-    #[expect(dead_code, reason = "writes are sent once so far")]
     pub(crate) fn next_txn_number(&mut self) -> Option<i64> {
         Some(self.server_session_mut()?.next_txn_number())
     }

@@ -34,6 +34,8 @@ pub(crate) struct Selected {
     /// It counts the operation until this is dropped.
     pub(crate) server: CountedServer,
     pub(crate) topology_type: TopologyType,
+    /// What the server was when it was chosen.
+    pub(crate) server_type: ServerType,
     /// How long the servers keep a session that is not used; `None`: for ever, as far as is known.
     pub(crate) session_timeout: Option<Duration>,
     /// A connection that was made to find the server, for the operation to take over.
@@ -103,10 +105,10 @@ fn select_at_once(shared: &Shared, criteria: Criteria<'_>, now: Instant) -> Opti
         return None;
     }
     let server = member.server.clone().count_operation();
-    let session_timeout = state.description.session_timeout();
+    let (server_type, session_timeout) = (entry.server_type, state.description.session_timeout());
     drop(state);
     let opened = server.take_for_operation(now);
-    Some(Selected { server, topology_type, session_timeout, opened })
+    Some(Selected { server, topology_type, server_type, session_timeout, opened })
 }
 
 /// The server with this address, whatever is known about it: it holds what the operation is about.
@@ -121,7 +123,8 @@ pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result
     };
     let server = member.server.clone().count_operation();
     let (topology_type, session_timeout) = (state.description.topology_type, state.description.session_timeout());
-    Ok(Selected { server, topology_type, session_timeout, opened: None })
+    let server_type = state.description.server(address).map_or(ServerType::Unknown, |entry| entry.server_type);
+    Ok(Selected { server, topology_type, server_type, session_timeout, opened: None })
 }
 
 impl Selection<'_> {
@@ -367,7 +370,8 @@ impl Selection<'_> {
             }
             None => server.take_for_operation(now),
         };
-        Ok(Selected { server, topology_type, session_timeout, opened })
+        let server_type = entry.server_type;
+        Ok(Selected { server, topology_type, server_type, session_timeout, opened })
     }
 }
 

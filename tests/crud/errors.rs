@@ -61,7 +61,7 @@ fn timeout_ms_is_told_to_the_server_and_ends_on_time() {
     let find = limited.sent("find").pop().unwrap();
     assert!(find.get_i64("maxTimeMS").is_ok_and(|limit| (1..=400).contains(&limit)), "{find}");
     let unlimited = Client::with_uri_str(mongod.root_uri()).unwrap();
-    for (options, limit) in [("timeoutMS=400", 400), ("socketTimeoutMS=300", 300)] {
+    for (options, limit) in [("timeoutMS=400", 400), ("socketTimeoutMS=300&retryReads=false", 300)] {
         let watched = Watched::new(&mongod, options);
         // Setting a fail point waits until nobody is held by it any more, so a client without limits does it.
         fail(&unlimited, 1, doc! {"failCommands": ["find"], "blockConnection": true, "blockTimeMS": 3000});

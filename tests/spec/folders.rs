@@ -42,6 +42,11 @@ fn retryable_reads() {
 }
 
 #[test]
+fn retryable_writes() {
+    unified::run_all("retryable-writes/tests/unified", 32);
+}
+
+#[test]
 fn client_backpressure() {
     unified::run_all("client-backpressure/tests", 3);
 }

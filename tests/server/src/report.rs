@@ -84,8 +84,6 @@ pub enum Part {
     RawData,
     /// Renaming a collection.
     Rename,
-    /// Retryable reads and writes.
-    Retries,
     /// Search indexes.
     SearchIndexes,
     /// Sessions of the program.
@@ -220,7 +218,6 @@ impl fmt::Display for Part {
             Part::OperationTimeouts => "timeoutMS of an operation, database or collection",
             Part::RawData => "rawData",
             Part::Rename => "renaming a collection",
-            Part::Retries => "retries",
             Part::SearchIndexes => "search indexes",
             Part::Sessions => "sessions",
             Part::Tracing => "tracing",

@@ -113,6 +113,9 @@ impl Case {
     fn turn_off_fail_points(&self) -> Result<(), String> {
         let names = std::mem::take(&mut *self.fail_points.lock().unwrap_or_else(PoisonError::into_inner));
         names.into_iter().try_for_each(|name| {
+            if name == "onPrimaryTransactionalWrite" {
+                self.deployment.servers.iter().for_each(wait_for_writes);
+            }
             // On every server: the one that it was set on may be the primary no more.
             self.deployment.servers.iter().try_for_each(|server| {
                 let command = doc! {"configureFailPoint": &name, "mode": "off"};
@@ -120,6 +123,22 @@ impl Case {
                 turned_off.map(drop).map_err(|e| format!("the fail point {name} stays on: {e}"))
             })
         })
+    }
+}
+
+/// A server closes the connection of a write that the fail point breaks, and is at work on it for a moment longer: without the fail
+/// point it would succeed then.
+fn wait_for_writes(server: &Client) {
+    let writes = doc! {"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"allUsers": true}}, {"$match": {
+        "active": true, "$or": [{"command.insert": "coll"}, {"command.update": "coll"}, {"command.delete": "coll"}, {"command.findAndModify": "coll"}],
+    }}]};
+    for _ in 0..500 {
+        let Ok(reply) = server.database("admin").run_command(writes.clone()).run() else { return };
+        let batch = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
+        if batch.is_ok_and(Vec::is_empty) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
 

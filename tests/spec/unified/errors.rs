@@ -3,6 +3,7 @@
 use bson::{Bson, Document, doc};
 use mongo_blocking::Error;
 use mongo_blocking::error::{ErrorKind, WriteConcernError, WriteError, WriteFailure};
+use mongo_blocking::results::BulkWriteResult;
 
 use super::file::ExpectedError;
 use super::matching::{Lookup, match_root};
@@ -127,6 +128,7 @@ fn partial_result(error: &Error) -> Option<Bson> {
     match error.kind() {
         ErrorKind::InsertMany(error) => Some(results::insert_many(&error.partial_result)),
         ErrorKind::BulkWrite(error) => Some(results::bulk_write(&error.partial_result)),
-        _ => None,
+        // The error of a bulk write stands alone where nothing was done.
+        _ => Some(results::bulk_write(&BulkWriteResult::default())),
     }
 }

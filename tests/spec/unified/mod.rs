@@ -96,7 +96,7 @@ fn runs_of(file: &TestFile, test: &Test, at_hand: &AtHand) -> Vec<Result<(Arc<De
         match deployment {
             Err(skip) => runs.push(Err(skip)),
             Ok(deployment) => {
-                if let Some(part) = unbuilt::missing_part(file, test, deployment.facts.topology) {
+                if let Some(part) = unbuilt::missing_part(file, test) {
                     runs.push(Err(Skip::NotBuilt(part)));
                     continue;
                 }

@@ -3,20 +3,18 @@
 
 use bson::{Bson, Document, doc};
 
-use super::file::{ClientEntity, Entity, ExpectedEvent, Operation, Test, TestFile};
+use super::file::{Entity, Operation, Test, TestFile};
 use super::known_operations::{Status, status};
 use mongo_blocking_test_server::report::Part;
 
-/// The part that a case needs on a deployment of this topology and the driver lacks.
-pub fn missing_part(file: &TestFile, test: &Test, topology: &str) -> Option<Part> {
+/// The part that a case needs and the driver lacks.
+pub fn missing_part(file: &TestFile, test: &Test) -> Option<Part> {
     let operations = flatten(&test.operations);
     let entities = all_entities(file, &operations);
     operations
         .iter()
         .find_map(|operation| part_of_operation(&entities, operation))
         .or_else(|| part_of_entities(&entities, test, &operations))
-        .or_else(|| test.events.iter().flat_map(|expected| &expected.events).find_map(part_of_event))
-        .or_else(|| needs_retries(&entities, &operations, topology).then_some(Part::Retries))
         .or_else(|| test.expects_logs.then_some(Part::LogMessages))
         .or_else(|| test.expects_traces.then_some(Part::Tracing))
 }
@@ -51,7 +49,6 @@ fn part_of_operation(entities: &[Entity], operation: &Document) -> Option<Part> 
     let kind = kind_of(entities, operation.get_str("object").unwrap_or_default())?;
     match (status(kind, name), name) {
         (Status::NotBuilt(part), _) => Some(part),
-        (_, "waitForEvent" | "assertEventCount") => part_of_awaited_event(arguments?),
         (Status::Runs, _) if has("rawData") => Some(Part::RawData),
         (Status::Runs, _) if has("encryptedFields") => Some(Part::Encryption),
         (Status::Runs, _) if has("timeoutMS") || has("timeoutMode") => Some(Part::OperationTimeouts),
@@ -65,24 +62,6 @@ fn kind_of(entities: &[Entity], object: &str) -> Option<&'static str> {
         "testRunner" => Some("testRunner"),
         _ => entities.iter().find(|entity| entity.id() == object).map(Entity::kind),
     }
-}
-
-fn part_of_awaited_event(arguments: &Document) -> Option<Part> {
-    let event = Bson::Document(arguments.get_document("event").ok()?.clone());
-    let event = super::file::read_event(&super::file::reader::Value::root(&event)).ok()?;
-    part_of_event(&event)
-}
-
-/// A command that is expected to be numbered so that it can be tried again.
-fn part_of_event(event: &ExpectedEvent) -> Option<Part> {
-    let command = event.facts.command.as_ref()?;
-    let expects = |key: &str| command.get(key).is_some_and(|value| !is_absent(value));
-    expects("txnNumber").then_some(Part::Retries)
-}
-
-/// `{"$$exists": false}`
-fn is_absent(value: &Bson) -> bool {
-    value.as_document().is_some_and(|document| says_no(document, "$$exists"))
 }
 
 /// Entities of a kind that is not built are declared all the same: only a case that names one, or one that hangs on it, needs
@@ -137,44 +116,6 @@ fn mentions(value: &Bson, id: &str) -> bool {
     }
 }
 
-/// Whether a fail point breaks a write in a way that the driver must try it again, and a client that may do so is at work. A
-/// standalone's writes are never tried again.
-fn needs_retries(entities: &[Entity], operations: &[Document], topology: &str) -> bool {
-    let mut at_work = operations.iter().filter_map(|operation| client_of(entities, operation.get_str("object").ok()?));
-    topology != "single"
-        && operations.iter().any(breaks_a_write)
-        && at_work.any(|client| !says_no(&client.uri_options, "retryWrites"))
-}
-
-/// The client that an entity comes from.
-fn client_of<'a>(entities: &'a [Entity], id: &str) -> Option<&'a ClientEntity> {
-    match entities.iter().find(|entity| entity.id() == id)? {
-        Entity::Client(client) => Some(client),
-        other => client_of(entities, other.parent()?),
-    }
-}
-
-fn says_no(options: &Document, key: &str) -> bool {
-    options.get_bool(key).is_ok_and(|on| !on)
-}
-
-fn breaks_a_write(operation: &Document) -> bool {
-    let point = operation.get_document("arguments").and_then(|arguments| arguments.get_document("failPoint"));
-    let Ok(point) = point.ok().filter(|_| is_named(operation, "failPoint")).ok_or(()) else { return false };
-    // A fail point of writes that the server numbers, which it does so that they can be tried again.
-    if point.get_str("configureFailPoint").is_ok_and(|name| name == "onPrimaryTransactionalWrite") {
-        return true;
-    }
-    let Ok(data) = point.get_document("data") else { return false };
-    let commands = data.get_array("failCommands").map(Vec::as_slice).unwrap_or_default();
-    let concerned =
-        commands.iter().any(|command| command.as_str().is_some_and(|name| RETRYABLE_WRITES.contains(&name)));
-    let concern_error = data.get_document("writeConcernError");
-    let codes = [data.get_i32("errorCode").ok(), concern_error.ok().and_then(|error| error.get_i32("code").ok())];
-    let code_is_retryable = codes.into_iter().flatten().any(|code| RETRYABLE_CODES.contains(&code));
-    concerned && (data.get_bool("closeConnection").is_ok_and(|on| on) || code_is_retryable)
-}
-
 /// The operations as documents, those that stand in the arguments of others included.
 fn flatten(operations: &[Operation]) -> Vec<Document> {
     let mut found = Vec::new();
@@ -198,7 +139,3 @@ fn collect_nested(value: &Bson, found: &mut Vec<Document>) {
         _ => {}
     }
 }
-
-const RETRYABLE_WRITES: &[&str] = &["insert", "update", "delete", "findAndModify", "findandmodify"];
-/// The codes after which the Retryable Reads and Writes specifications have a command tried again.
-const RETRYABLE_CODES: &[i32] = &[6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436];
