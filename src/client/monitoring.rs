@@ -1,11 +1,11 @@
 //! Command events, with the redaction that the Command Logging and Monitoring specification asks for.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bson::raw::{CStr, cstr};
-use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
+use bson::{Document, RawArrayBuf, RawDocument, RawDocumentBuf};
 
+use crate::document::{NestingLimits, decode_tree};
 use crate::error::{CommandError, Error, ErrorKind, Stage};
 use crate::event::{
     CommandEvent, CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, ConnectionInfo, EventHandler,
@@ -62,8 +62,8 @@ impl<'a> ActiveCommand<'a> {
             began: Instant::now(),
         };
         handler.call(&CommandEvent::Started(CommandStartedEvent {
-            command: if sensitive { RawDocumentBuf::new() } else { full_command(command) },
-            database: reported.database.clone(),
+            command: if sensitive { Document::new() } else { tree(&full_command(command)) },
+            db: reported.database.clone(),
             command_name: reported.command_name.clone(),
             request_id: reported.request_id,
             connection: reported.connection.clone(),
@@ -76,27 +76,32 @@ impl<'a> ActiveCommand<'a> {
         let Some(reported) = self.0 else { return };
         reported.handler.call(&CommandEvent::Succeeded(CommandSucceededEvent {
             duration: reported.began.elapsed(),
-            reply: if reported.sensitive { RawDocumentBuf::new() } else { reply.document().to_owned() },
-            database: reported.database,
+            reply: if reported.sensitive { Document::new() } else { tree(reply.document()) },
+            db: reported.database,
             command_name: reported.command_name,
             request_id: reported.request_id,
             connection: reported.connection,
         }));
     }
 
-    /// Reports that it failed, and returns the error. An [`Error`] cannot be cloned, so the event gets one with the same facts.
+    /// Reports that it failed, and returns the error.
     pub(super) fn failed(self, error: Error) -> Error {
         let Some(reported) = self.0 else { return error };
         reported.handler.call(&CommandEvent::Failed(CommandFailedEvent {
             duration: reported.began.elapsed(),
-            failure: Arc::new(redact_error(&error, reported.sensitive)),
-            database: reported.database,
+            failure: redact_error(&error, reported.sensitive),
+            db: reported.database,
             command_name: reported.command_name,
             request_id: reported.request_id,
             connection: reported.connection,
         }));
         error
     }
+}
+
+/// What is nested too deep, or has too many elements, is shown empty: the limits are those of decoding.
+fn tree(document: &RawDocument) -> Document {
+    decode_tree(document, NestingLimits::DEFAULT).unwrap_or_default()
 }
 
 /// The command as one document: the body, the sequence as an array, and the database.

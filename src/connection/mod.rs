@@ -59,9 +59,9 @@ impl Connection {
     /// A connection whose handshake is still to be done.
     fn new(transport: Transport, address: &ServerAddress) -> Connection {
         let info = ConnectionInfo {
-            address: address.to_string(),
+            address: address.clone(),
             id: 0,
-            server_connection_id: None,
+            server_id: None,
             service_id: None,
             tls: transport.tls_info().cloned(),
         };
@@ -83,7 +83,7 @@ impl Connection {
 
     /// The server has introduced itself: its own limits count.
     fn introduced(&mut self, hello: &Hello) {
-        self.info.server_connection_id = hello.connection_id;
+        self.info.server_id = hello.connection_id;
         self.info.service_id = hello.service_id;
         self.description = Arc::clone(&hello.description);
     }

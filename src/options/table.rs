@@ -735,7 +735,7 @@ mod tests {
 
     #[test]
     fn the_builder_has_a_method_for_each() {
-        let builder = include_str!("builder.rs");
+        let builder = concat!(include_str!("builder.rs"), include_str!("builder_tls.rs"));
         for spec in OPTIONS {
             let name = format!("pub fn {}", spec.setter);
             let found = builder.contains(&format!("{name}(")) || builder.contains(&format!("{name}<"));

@@ -308,14 +308,14 @@ impl Checker {
         doubtful: bool,
     ) -> Result<Finding> {
         server.check_runs_on(connection.shutdown_handle());
-        let heartbeat = Heartbeat::started(self, server, connection.info().server_connection_id);
+        let heartbeat = Heartbeat::started(self, server, connection.info().server_id);
         let own = match doubtful {
             true => Deadline::after(DOUBTFUL_LIMIT).named("connectTimeoutMS"),
             false => self.settings.factory.check_deadline(),
         };
         match self.settings.factory.check(connection, own.earliest(limit)) {
             Ok((hello, reply, round_trip_time)) => {
-                heartbeat.succeeded(|| reply, round_trip_time, connection.info().server_connection_id);
+                heartbeat.succeeded(|| reply, round_trip_time, connection.info().server_id);
                 Ok(Finding::Answered { hello, round_trip_time })
             }
             Err(error) => {

@@ -184,7 +184,7 @@ fn tls_and_events_name_the_server() {
         if let CommandEvent::Succeeded(event) = event
             && event.command_name == "hello"
         {
-            noted.lock().unwrap().push(event.connection.address.clone());
+            noted.lock().unwrap().push(event.connection.address.to_string());
         }
     });
     let options = ClientOptions::builder()

@@ -31,8 +31,8 @@ impl Watched {
         let (started, replies): (Arc<Mutex<Vec<Document>>>, Arc<Mutex<Vec<Document>>>) = Default::default();
         let (commands, answers) = (started.clone(), replies.clone());
         let handler = EventHandler::new(move |event: &CommandEvent| match event {
-            CommandEvent::Started(event) => commands.lock().unwrap().push((&*event.command).try_into().unwrap()),
-            CommandEvent::Succeeded(event) => answers.lock().unwrap().push((&*event.reply).try_into().unwrap()),
+            CommandEvent::Started(event) => commands.lock().unwrap().push(event.command.clone()),
+            CommandEvent::Succeeded(event) => answers.lock().unwrap().push(event.reply.clone()),
             _ => {}
         });
         let options = ClientOptions::builder().uri(uri).command_event_handler(handler).build();
@@ -391,7 +391,7 @@ fn p20_checks_do_not_spread_the_cluster_time() {
     let commands = started.clone();
     let of_commands = EventHandler::new(move |event: &CommandEvent| {
         if let CommandEvent::Started(event) = event {
-            commands.lock().unwrap().push((&*event.command).try_into().unwrap());
+            commands.lock().unwrap().push(event.command.clone());
         }
     });
     let of_topology = EventHandler::new(move |event: &SdamEvent| {
