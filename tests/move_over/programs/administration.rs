@@ -52,10 +52,13 @@ fn main() -> Result<()> {
 
     let people = database.collection::<Document>("people");
     people.insert_one(doc! { "name": "Ann", "age": 30 }).run()?;
-    println!("{:?}", database.collection::<Document>("names").find_one(doc! {}).run()?.map(|mut found| {
-        found.remove("_id");
-        found
-    }));
+    println!(
+        "{:?}",
+        database.collection::<Document>("names").find_one(doc! {}).run()?.map(|mut found| {
+            found.remove("_id");
+            found
+        })
+    );
     let stats = database.run_command(doc! { "collStats": "people" }).run()?;
     println!("{} {:?}", stats.get_str("ns").unwrap_or_default(), stats.get_i32("count"));
     let info = client.database("admin").run_command(doc! { "buildInfo": 1 }).run()?;

@@ -12,7 +12,9 @@ fn audited(client: &Client) -> Database {
     let options = DatabaseOptions::builder()
         .write_concern(WriteConcern::builder().w(Acknowledgment::Nodes(1)).journal(true).build())
         .read_concern(ReadConcern::from(ReadConcernLevel::Local))
-        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::PrimaryPreferred { options: Default::default() }))
+        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::PrimaryPreferred {
+            options: Default::default(),
+        }))
         .build();
     client.database_with_options("move_over_concerns", options)
 }
@@ -32,10 +34,13 @@ fn main() -> Result<()> {
     database.drop().run()?;
     println!("{:?}", database.write_concern().and_then(|concern| concern.journal));
     println!("{:?}", database.read_concern().map(|concern| concern.level.clone()));
-    println!("{}", matches!(
-        database.selection_criteria(),
-        Some(SelectionCriteria::ReadPreference(ReadPreference::PrimaryPreferred { .. }))
-    ));
+    println!(
+        "{}",
+        matches!(
+            database.selection_criteria(),
+            Some(SelectionCriteria::ReadPreference(ReadPreference::PrimaryPreferred { .. }))
+        )
+    );
 
     let relaxed = relaxed(&database);
     println!("{:?}", relaxed.write_concern().and_then(|concern| concern.w.clone()));
@@ -44,8 +49,12 @@ fn main() -> Result<()> {
 
     let options = InsertManyOptions::builder().ordered(false).write_concern(WriteConcern::majority()).build();
     relaxed.insert_many([doc! { "n": 1 }, doc! { "n": 2 }]).with_options(options).run()?;
-    let options = UpdateOptions::builder().upsert(true).write_concern(WriteConcern::builder().w(Acknowledgment::from(1)).build()).build();
-    let updated = relaxed.update_many(doc! { "n": { "$gt": 5 } }, doc! { "$set": { "n": 9 } }).with_options(options).run()?;
+    let options = UpdateOptions::builder()
+        .upsert(true)
+        .write_concern(WriteConcern::builder().w(Acknowledgment::from(1)).build())
+        .build();
+    let updated =
+        relaxed.update_many(doc! { "n": { "$gt": 5 } }, doc! { "$set": { "n": 9 } }).with_options(options).run()?;
     println!("{} {} {}", updated.matched_count, updated.modified_count, updated.upserted_id.is_some());
 
     let counted = relaxed.count_documents(doc! {}).read_concern(ReadConcern::local()).run()?;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
 use mongodb::error::Result;
 use mongodb::options::{Collation, CollationStrength, CreateIndexOptions, IndexOptions};
 use mongodb::sync::{Client, Collection, Database};
-use mongodb::IndexModel;
 
 fn unique(keys: Document, name: &str) -> IndexModel {
     IndexModel::builder()
@@ -24,12 +24,7 @@ fn ensure_indexes(database: &Database) -> Result<Vec<String>> {
     let folded = Collation::builder().locale("en").strength(CollationStrength::Secondary).build();
     let by_name = IndexModel::builder()
         .keys(doc! { "name": 1, "born": -1 })
-        .options(
-            IndexOptions::builder()
-                .collation(folded)
-                .partial_filter_expression(doc! { "active": true })
-                .build(),
-        )
+        .options(IndexOptions::builder().collation(folded).partial_filter_expression(doc! { "active": true }).build())
         .build();
     let text = IndexModel::builder()
         .keys(doc! { "about": "text" })

@@ -72,7 +72,8 @@ fn main() -> Result<()> {
         last = Some(*end);
         println!("{numbers:?}");
     }
-    let options = FindOneOptions::builder().sort(doc! { "_id": -1 }).projection(doc! { "title": 1, "score": 1 }).build();
+    let options =
+        FindOneOptions::builder().sort(doc! { "_id": -1 }).projection(doc! { "title": 1, "score": 1 }).build();
     println!("{:?}", articles.find_one(doc! { "tag": "rust" }).with_options(options).run()?);
     let counted = articles
         .clone_with_type::<Document>()

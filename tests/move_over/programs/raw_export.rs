@@ -41,7 +41,10 @@ fn main() -> Result<()> {
     let raw: Collection<RawDocumentBuf> = database.collection("items");
     raw.insert_one(rawdoc! { "_id": 1, "kind": "raw", "n": 5_i64 }).run()?;
     raw.clone_with_type::<Document>()
-        .insert_many(vec![doc! { "_id": 2, "kind": "tree", "list": [1, 2, { "a": null }] }, doc! { "_id": 3, "kind": "plain" }])
+        .insert_many(vec![
+            doc! { "_id": 2, "kind": "tree", "list": [1, 2, { "a": null }] },
+            doc! { "_id": 3, "kind": "plain" },
+        ])
         .run()?;
     println!("{:?}", headers(raw.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1).run()?)?);
 

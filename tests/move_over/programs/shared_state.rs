@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::sync::{Client, Collection, Database};
-use mongodb::IndexModel;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone)]
