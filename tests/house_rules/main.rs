@@ -5,6 +5,7 @@
 
 mod files;
 mod imports;
+mod left_out;
 mod names;
 mod prose;
 mod rust_version;

@@ -178,6 +178,10 @@ fn unusable_bundles_are_refused() {
         (b"hello", "", "holds no PKCS#12", ".p12"),
     ];
     for (bundle, password, words, hint) in cases {
+        if cfg!(windows) && hint == old_hint {
+            // SChannel opens bundles with the older algorithms.
+            continue;
+        }
         let error = refused(ClientOptions::builder().tls_identity_pkcs12(bundle, password));
         assert!(
             matches!(error.kind(), ErrorKind::InvalidTlsConfig { .. }) && error.stage() == Stage::Options,

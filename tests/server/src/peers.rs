@@ -30,7 +30,7 @@ use std::{env, fs, process, thread};
 pub use haproxy::HaProxy;
 pub use idp::Idp;
 pub use kdc::{Kdc, OTHER_REALM, REALM};
-pub use linux::{unix_path, unix_text};
+pub use linux::{under_wine, unix_path, unix_text};
 pub use mongod::{Mongod, ROOT, free_port, run_command};
 pub use moto::{Iam, Moto, aws_python};
 pub use name_server::NameServer;

@@ -119,7 +119,7 @@ fn all() -> Vec<Presented> {
         without_name: Expected::Channel,
         ..presented(case, issued, expected)
     };
-    vec![
+    let mut all = vec![
         presented("valid", &good, Expected::Channel),
         Presented {
             trusted: Authority::new().pem(),
@@ -160,5 +160,8 @@ fn all() -> Vec<Presented> {
         },
         presented("under an intermediate, sent along", &chain, Expected::Channel),
         Presented { mongod_can: false, ..presented("under an intermediate, left out", &below, UNKNOWN) },
-    ]
+    ];
+    // Wine 8 compares only DNS names with a certificate.
+    all.retain(|presented| presented.host == "localhost" || !peers::under_wine());
+    all
 }

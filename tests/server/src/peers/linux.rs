@@ -3,6 +3,11 @@
 
 use std::path::Path;
 
+/// Whether the test runs under Wine, and not on Windows itself.
+pub fn under_wine() -> bool {
+    cfg!(windows) && Path::new(r"C:\windows\system32\winecfg.exe").exists()
+}
+
 /// The path as a Linux program takes it.
 pub fn unix_path(path: &Path) -> String {
     unix_text(&path.display().to_string())
