@@ -254,8 +254,9 @@ fn spoilt_file(noise: &mut Noise, header: &'static str) -> String {
 
 /// All cases in one process.
 fn ask_boto3<'a>(python: &Path, places: impl Iterator<Item = &'a Place>) -> Vec<String> {
-    let environments: Vec<std::collections::BTreeMap<_, _>> =
-        places.map(|place| place.variables.iter().cloned().collect()).collect();
+    let environments: Vec<std::collections::BTreeMap<_, _>> = places
+        .map(|place| place.variables.iter().map(|(name, value)| (name, peers::unix_text(value))).collect())
+        .collect();
     let mut child = Command::new(python)
         .arg(peers::script("boto3_sources.py"))
         .stdin(Stdio::piped())

@@ -3,7 +3,7 @@
 use std::fs;
 
 use mongo_blocking::options::ClientOptions;
-use mongo_blocking_test_server::peers::Scratch;
+use mongo_blocking_test_server::peers::{self, Scratch};
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Issued};
 
 use super::listeners::Listener;

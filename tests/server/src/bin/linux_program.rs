@@ -65,15 +65,24 @@ fn program(own: &Path, stand_ins: &Path) -> io::Result<String> {
 /// A text as a Linux program takes it: paths on the drive `Z:` are its own, and so are those of the stand-ins.
 fn linux_text(text: &str, stand_ins: &str) -> String {
     let folder = [unix_text(stand_ins).as_str(), "root", ""].join("/");
-    // In a connection string paths are percent-encoded.
-    let text = text.replace("Z%3A%5C", "%2F").replace("%5C", "%2F");
-    let linux = unix_text(&text);
+    let linux = unix_text(&encoded_paths(text));
     // A path of Linux that the tests went on with has backslashes at its end.
     let linux = if linux.starts_with('/') && !linux.contains('=') { linux.replace('\\', "/") } else { linux };
     match linux.strip_prefix(&folder) {
         Some(path) => format!("/{}", path.strip_suffix(".exe").unwrap_or(path)),
         None => linux.replace(&folder, "/"),
     }
+}
+
+/// In a connection string paths are percent-encoded; a password may have backslashes of its own.
+fn encoded_paths(text: &str) -> String {
+    let mut parts = text.split("Z%3A%5C");
+    let mut linux = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (path, rest) = part.split_at(part.find('&').unwrap_or(part.len()));
+        linux.extend(["%2F", &path.replace("%5C", "%2F"), rest]);
+    }
+    linux
 }
 
 /// What Windows has in every environment, and a Linux program has no use for.

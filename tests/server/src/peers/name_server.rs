@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::daemon::{Daemon, Invocation, system_program};
-use super::free_port;
+use super::{free_port, unix_path};
 
 /// A running name server, over UDP and TCP. It ends when this value is dropped.
 #[derive(Debug)]
@@ -37,16 +37,16 @@ impl NameServer {
                 ". 86400 IN SOA ns.invalid. root.invalid. 1 3600 600 86400 60\n. 86400 IN NS ns.invalid.\n{records}\n"
             );
             fs::write(folder.join("zone"), zone).expect("a file of nsd");
-            let folder = folder.to_str().expect("a path in UTF-8");
+            let conf_file = folder.join("nsd.conf");
+            let folder = unix_path(folder);
             let conf = format!(
                 "server:\n ip-address: {ip}@{port}\n username: \"\"\n zonesdir: \"{folder}\"\n database: \"\"\n \
                  pidfile: \"{folder}/pid\"\n xfrdfile: \"{folder}/xfrd.state\"\n xfrdir: \"{folder}\"\n \
                  zonelistfile: \"{folder}/zone.list\"\n server-count: 1\n\
                  remote-control:\n control-enable: no\nzone:\n name: \".\"\n zonefile: \"zone\"\n"
             );
-            let conf_file = format!("{folder}/nsd.conf");
             fs::write(&conf_file, conf).expect("a file of nsd");
-            let arguments = ["-d", "-c", &conf_file].map(Into::into).to_vec();
+            let arguments = vec!["-d".into(), "-c".into(), conf_file.into()];
             Invocation { program: program.clone(), arguments, environment: Vec::new() }
         })))
     }
