@@ -84,7 +84,7 @@ impl<'a> ActiveCommand<'a> {
         }));
     }
 
-    /// Reports that it failed, and returns the error.
+    /// Reports that it failed, and returns the error. The event gets an error of its own, without what the command must not show.
     pub(super) fn failed(self, error: Error) -> Error {
         let Some(reported) = self.0 else { return error };
         reported.handler.call(&CommandEvent::Failed(CommandFailedEvent {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use bson::RawDocumentBuf;
 use bson::oid::ObjectId;
 
-use super::Connection;
+use super::{Connection, StreamedCheck};
 use crate::auth::AuthTarget;
 use crate::certificate::{NO_CLIENT_CERTIFICATE_HINT, PresentedCertificate};
 use crate::credential::Credential;
 use crate::deadline::Deadline;
-use crate::description::ServerDescription;
+use crate::description::{ServerDescription, TopologyVersion};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::handshake::{AfterHello, Handshake, HelloFor};
 use crate::options::{ClientSettings, DriverInfo, ServerAddress, TlsSettings};
@@ -85,6 +85,11 @@ impl OpenedConnection {
     /// From now on this is told of long waits.
     pub(crate) fn set_wait_observer(&mut self, observer: Arc<dyn WaitObserver>) {
         self.connection.transport.set_wait_observer(observer);
+    }
+
+    /// Whether something went wrong on it, or it was closed from this side.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.connection.is_broken()
     }
 
     /// The connection itself, to send the command of a check on it.
@@ -213,6 +218,34 @@ impl ConnectionFactory {
     ) -> Result<(Arc<ServerDescription>, RawDocumentBuf, Duration)> {
         let command = self.handshake.check_command(connection.description.hello_ok);
         connection.check(&command, limit)
+    }
+
+    /// Has a server checked on a connection that has said hello before, so that it answers when its view of itself is another than
+    /// this, or after `most`. It may go on answering of itself then.
+    pub(crate) fn start_stream(
+        &self,
+        connection: &mut Connection,
+        known: TopologyVersion,
+        most: Duration,
+    ) -> Result<StreamedCheck> {
+        let command = self.handshake.awaiting_check_command(connection.description.hello_ok, known, most);
+        connection.start_stream(&command, self.stream_deadline(most))
+    }
+
+    /// The next answer of a server that goes on answering.
+    pub(crate) fn next_in_stream(&self, connection: &mut Connection, most: Duration) -> Result<StreamedCheck> {
+        connection.next_in_stream(self.stream_deadline(most))
+    }
+
+    /// When an answer that the server may keep back for `most` must be there.
+    fn stream_deadline(&self, most: Duration) -> Deadline {
+        let limit = if self.connect_timeout.is_zero() { CHECK_LIMIT } else { self.connect_timeout };
+        Deadline::after(limit.saturating_add(most)).named("connectTimeoutMS and heartbeatFrequencyMS")
+    }
+
+    /// Whether the process runs in a function service, which may suspend it between two calls.
+    pub(crate) fn in_function_service(&self) -> bool {
+        self.handshake.in_function_service()
     }
 
     /// When a step of a check that begins now must end: `connectTimeoutMS`, whatever an operation's limit is.

@@ -32,7 +32,6 @@ pub(crate) use crate::handshake::HelloFor;
 pub(crate) use buffers::Buffers;
 pub(crate) use factory::{ConnectionFactory, OpenedConnection};
 use stream::ReplyChain;
-#[allow(unused_imports, reason = "background monitoring uses it")]
 pub(crate) use stream::StreamedCheck;
 
 /// A connection, with its buffers and what the server said when it was made.

@@ -16,7 +16,6 @@ use crate::wire::{Message, Reply, allow_exhaust};
 
 /// One answer to a check.
 #[derive(Debug)]
-#[allow(dead_code, reason = "background monitoring reads it")]
 pub(crate) struct StreamedCheck {
     /// What the server reports.
     pub(crate) description: Arc<ServerDescription>,
@@ -35,7 +34,6 @@ pub(super) struct ReplyChain {
     surplus: Vec<u8>,
 }
 
-#[allow(dead_code, reason = "background monitoring uses it")]
 impl Connection {
     /// Sends the command of a check, to which the server may send any number of answers, and reads the first.
     pub(crate) fn start_stream(&mut self, command: &RawDocument, deadline: Deadline) -> Result<StreamedCheck> {

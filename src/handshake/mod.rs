@@ -9,6 +9,7 @@ mod metadata;
 mod reply;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
@@ -16,7 +17,8 @@ use zeroize::Zeroize;
 
 use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState, Speculation};
 use crate::credential::Credential;
-use crate::description::ServerType;
+use crate::deadline::whole_millis;
+use crate::description::{ServerType, TopologyVersion};
 use crate::error::{Error, FaultKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
 use crate::options::{ClientSettings, DriverInfo, ServerApi};
 use crate::system::System;
@@ -36,6 +38,7 @@ pub(crate) struct Handshake {
     load_balanced: bool,
     credential: Option<Credential>,
     context: AuthContext,
+    in_function_service: bool,
 }
 
 /// What a connection is opened for, which decides what its hello says of the user.
@@ -85,7 +88,13 @@ impl Handshake {
             load_balanced: options.load_balanced(),
             credential: options.credential.clone(),
             context,
+            in_function_service: Environment(&**system).function_service().is_some(),
         })
+    }
+
+    /// Whether the process runs in a function service, which may suspend it between two calls.
+    pub(crate) fn in_function_service(&self) -> bool {
+        self.in_function_service
     }
 
     /// Whether there is a credential, so that every connection except an arbiter's is authenticated.
@@ -169,6 +178,19 @@ impl Handshake {
             rawdoc! { "isMaster": 1, "helloOk": true }
         };
         self.declare_api(&mut command);
+        command
+    }
+
+    /// The command of a check that the server answers when its view of itself is another than this, or after `most`.
+    pub(crate) fn awaiting_check_command(
+        &self,
+        hello_ok: bool,
+        known: TopologyVersion,
+        most: Duration,
+    ) -> RawDocumentBuf {
+        let mut command = self.check_command(hello_ok);
+        command.append(cstr!("topologyVersion"), rawdoc! { "processId": known.process_id, "counter": known.counter });
+        command.append(cstr!("maxAwaitTimeMS"), whole_millis(most));
         command
     }
 

@@ -24,6 +24,7 @@ fn handshake(user: Option<ScramCredential>) -> Handshake {
         load_balanced: false,
         credential: user.map(Credential::Scram),
         context: context(),
+        in_function_service: false,
     }
 }
 

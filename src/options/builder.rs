@@ -12,8 +12,8 @@ use super::spec::OptionId;
 use super::table::MODES;
 use super::value::{Understood, Value, read_properties};
 use super::{
-    ClientOptions, Credential, DriverInfo, IntoOption, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress,
-    ServerApi, WriteConcern, credential,
+    ClientOptions, Credential, DriverInfo, IntoOption, Monitoring, ReadConcern, ReadPreference, SelectionCriteria,
+    ServerAddress, ServerApi, WriteConcern, credential,
 };
 use crate::credential::{
     AllowedHosts, AwsCredentialProvider, OidcCallback, OidcCommand, SharedAwsProvider, SharedOidcCallback,
@@ -514,6 +514,13 @@ impl ClientOptionsBuilder {
     /// The same as [`heartbeat_freq`](Self::heartbeat_freq), under the name of the connection string.
     pub fn heartbeat_frequency(self, frequency: impl IntoOption<Duration>) -> Self {
         self.set::<Duration>(OptionId::HeartbeatFrequencyMs, frequency.into_option())
+    }
+
+    /// Who checks the servers: the operations that need them (the default), or threads in the background. With the latter,
+    /// `serverSelectionTryOnce` is an error. See [`Monitoring`].
+    pub fn monitoring(mut self, monitoring: Monitoring) -> Self {
+        self.given.monitoring = monitoring;
+        self
     }
 
     /// How background monitors learn of changes (`serverMonitoringMode`): a

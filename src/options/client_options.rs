@@ -11,8 +11,8 @@ use super::spec::OptionId;
 use super::tls_given::Tls;
 use super::value::Value;
 use super::{
-    Acknowledgment, ClientSettings, DriverInfo, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
-    SelectionCriteria, ServerAddress, ServerApi, ServerMonitoringMode, WriteConcern, validate,
+    Acknowledgment, ClientSettings, DriverInfo, Monitoring, ReadConcern, ReadPreference, ReadPreferenceMode,
+    ReadPreferenceOptions, SelectionCriteria, ServerAddress, ServerApi, ServerMonitoringMode, WriteConcern, validate,
 };
 use crate::error::{Error, Result};
 use crate::event::cmap::CmapEvent;
@@ -67,6 +67,8 @@ macro_rules! client_options {
             pub cmap_event_handler: Option<EventHandler<CmapEvent>>,
             /// The function that is called with each event of server discovery.
             pub sdam_event_handler: Option<EventHandler<SdamEvent>>,
+            /// Who checks the servers: the operations that need them, or threads in the background.
+            pub monitoring: Monitoring,
             /// The function that is called with each warning.
             pub warning_handler: Option<EventHandler<Warning>>,
             /// The domain that the hosts named by DNS must be below, where it is not that of the connection string.
@@ -258,6 +260,7 @@ impl ClientOptions {
         options.command_event_handler = given.command_event_handler.take();
         options.cmap_event_handler = given.cmap_event_handler.take();
         options.sdam_event_handler = given.sdam_event_handler.take();
+        options.monitoring = given.monitoring;
         options.warning_handler = given.warning_handler.take();
         options.srv_allowed_hosts_suffix = given.srv_allowed_hosts_suffix.take();
         options.name_servers = std::mem::take(&mut given.name_servers);
@@ -300,6 +303,7 @@ impl ClientOptions {
         raw.command_event_handler.clone_from(&self.command_event_handler);
         raw.cmap_event_handler.clone_from(&self.cmap_event_handler);
         raw.sdam_event_handler.clone_from(&self.sdam_event_handler);
+        raw.monitoring = self.monitoring;
         raw.warning_handler.clone_from(&self.warning_handler);
         raw.srv_allowed_hosts_suffix.clone_from(&self.srv_allowed_hosts_suffix);
         raw.name_servers.clone_from(&self.name_servers);
@@ -339,6 +343,7 @@ impl PartialEq for ClientOptions {
             && self.command_event_handler == other.command_event_handler
             && self.cmap_event_handler == other.cmap_event_handler
             && self.sdam_event_handler == other.sdam_event_handler
+            && self.monitoring == other.monitoring
             && self.warning_handler == other.warning_handler
             && self.srv_allowed_hosts_suffix == other.srv_allowed_hosts_suffix
             && self.name_servers == other.name_servers
@@ -355,7 +360,7 @@ impl fmt::Debug for ClientOptions {
         out.field("hosts", &self.hosts).field("credential", &self.credential).field("tls", &self.tls);
         out.field("selection_criteria", &self.selection_criteria).field("read_concern", &self.read_concern);
         out.field("write_concern", &self.write_concern).field("server_api", &self.server_api);
-        out.field("driver_info", &self.driver_info);
+        out.field("driver_info", &self.driver_info).field("monitoring", &self.monitoring);
         self.debug_plain(&mut out);
         out.finish_non_exhaustive()
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::spec::OptionId;
 use super::{
-    ClientSettings, DriverInfo, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, ServerApi, TlsSettings,
-    WriteConcern,
+    ClientSettings, DriverInfo, Monitoring, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, ServerApi,
+    TlsSettings, WriteConcern,
 };
 use crate::credential::Credential;
 use crate::event::cmap::CmapEvent;
@@ -141,6 +141,11 @@ impl ClientSettings {
     /// `heartbeatFrequencyMS`.
     pub fn heartbeat_frequency(&self) -> Duration {
         self.heartbeat_frequency
+    }
+
+    /// Who checks the servers.
+    pub fn monitoring(&self) -> Monitoring {
+        self.monitoring
     }
 
     /// `serverMonitoringMode`.

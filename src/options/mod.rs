@@ -16,6 +16,7 @@ mod into_option;
 mod kerberos;
 mod login;
 mod markdown;
+mod monitoring;
 pub mod oidc;
 mod option_map;
 #[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
@@ -52,6 +53,7 @@ pub use concern::{
 pub use into_option::IntoOption;
 pub use login::{AuthMechanism, Credential, CredentialBuilder};
 pub use markdown::options_table;
+pub use monitoring::Monitoring;
 #[cfg(feature = "srv")]
 pub(crate) use parent_domain::{ParentDomain, is_host_name, normalized};
 #[cfg(feature = "aws")]
@@ -109,6 +111,7 @@ pub struct ClientSettings {
     pub(crate) replica_set: Option<String>,
     pub(crate) local_threshold: Duration,
     pub(crate) heartbeat_frequency: Duration,
+    pub(crate) monitoring: Monitoring,
     pub(crate) selection_criteria: SelectionCriteria,
     pub(crate) read_concern: Option<ReadConcern>,
     pub(crate) write_concern: Option<WriteConcern>,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::option_map::OptionMap;
 use super::tls_types::{TlsBytes, TlsIdentity};
-use super::{DriverInfo, HedgedReadOptions, ServerAddress, ServerApi, TlsVersion};
+use super::{DriverInfo, HedgedReadOptions, Monitoring, ServerAddress, ServerApi, TlsVersion};
 use crate::credential::{AllowedHosts, OidcCommand, SharedAwsProvider, SharedOidcCallback};
 use crate::event::cmap::CmapEvent;
 use crate::event::sdam::SdamEvent;
@@ -40,6 +40,7 @@ pub(super) struct RawOptions {
     pub(super) plus_in_uri: bool,
     pub(super) driver_info: Vec<DriverInfo>,
     pub(super) server_api: Option<ServerApi>,
+    pub(super) monitoring: Monitoring,
     /// Of the read preference that code gives: no option of a connection string says it.
     pub(super) hedged_reads: Option<HedgedReadOptions>,
     pub(super) command_event_handler: Option<EventHandler<CommandEvent>>,

@@ -372,10 +372,9 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "serverMonitoringMode",
         ValueKind::Choice(&["auto", "stream", "poll"]),
         "server_monitoring_mode",
-        "How background monitors learn of changes.",
+        "How background monitors learn of changes. No effect on inline checks.",
     )
-    .default(DefaultValue::Text("auto"))
-    .no_effect_yet("there are no background monitors yet"),
+    .default(DefaultValue::Text("auto")),
     query(
         OptionId::SrvMaxHosts,
         "srvMaxHosts",

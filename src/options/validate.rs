@@ -9,7 +9,7 @@ use super::raw::RawOptions;
 use super::spec::{OptionId, State};
 use super::value::Value;
 use super::{
-    Acknowledgment, ClientSettings, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
+    Acknowledgment, ClientSettings, Monitoring, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
     ServerAddress, TagSet, WriteConcern, credential, protection, tls,
 };
 use crate::credential::{CanonicalizeHostName, Credential, ScramMechanism};
@@ -53,6 +53,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientSettings> {
     let selection_criteria = read_preference(&given)?.into();
     let write_concern = write_concern(&given.settings)?;
     warn_of_no_effect(&given.settings, &mut warnings);
+    check_monitoring(&given, &mut warnings)?;
     if given.settings.has(OptionId::ProxyHost) {
         warn_of_look_ups(credential.as_ref(), &mut warnings);
     }
@@ -86,6 +87,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientSettings> {
         replica_set: text(settings, OptionId::ReplicaSet),
         local_threshold: millis(settings, OptionId::LocalThresholdMs).unwrap_or_default(),
         heartbeat_frequency: millis(settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default(),
+        monitoring: given.monitoring,
         selection_criteria,
         read_concern: settings.text(OptionId::ReadConcernLevel).map(ReadConcern::custom),
         write_concern,
@@ -261,6 +263,24 @@ fn warn_of_no_effect(settings: &OptionMap, warnings: &mut Warnings) {
         && !settings.list(OptionId::Compressors).iter().any(|name| name == "zlib")
     {
         warnings.add(WarningKind::NoEffect, "zlibCompressionLevel has no effect without zlib among the compressors");
+    }
+}
+
+/// Each way of checking servers has an option that is not for the other.
+fn check_monitoring(given: &RawOptions, warnings: &mut Warnings) -> Result<()> {
+    let settings = &given.settings;
+    match given.monitoring {
+        Monitoring::Background if settings.has(OptionId::ServerSelectionTryOnce) => {
+            let message = "serverSelectionTryOnce cannot be used with background monitoring";
+            Err(Error::invalid_argument(message)
+                .with_hint("leave it out: an operation waits until serverSelectionTimeoutMS"))
+        }
+        Monitoring::Inline if settings.text(OptionId::ServerMonitoringMode).is_some_and(|mode| mode != "auto") => {
+            let message = "serverMonitoringMode has no effect without background monitoring";
+            warnings.add(WarningKind::NoEffect, message);
+            Ok(())
+        }
+        Monitoring::Background | Monitoring::Inline => Ok(()),
     }
 }
 

@@ -70,6 +70,7 @@ impl Shared {
             return false;
         }
         let mut slot = self.reserve(&mut state);
+        let generation = state.generation;
         drop(state);
         self.events.deliver();
         let purpose = HelloFor::Operation { speculate: true };
@@ -95,6 +96,12 @@ impl Shared {
             }
             Err(failure) => {
                 let mut state = self.lock();
+                if state.phase == Phase::Ready && state.generation != generation {
+                    // The pool was cleared and is ready again. Whoever made it so relied on this thread.
+                    drop(state);
+                    self.events.deliver();
+                    return true;
+                }
                 state.filling = false;
                 if !matches!(failure.error.kind(), ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown) {
                     state.fill_failed = Some(Instant::now());

@@ -85,6 +85,38 @@ pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
+/// A connection that was made to find its server, for an operation to take over.
+pub(crate) struct AdoptableConnection {
+    pub(crate) opened: Box<OpenedConnection>,
+    /// Its place in the pool; `None`: it is adopted if there is one.
+    pub(crate) slot: Option<HeldSlot>,
+}
+
+/// A slot of a pool that no other connection gets until this is dropped.
+pub(crate) struct HeldSlot(Option<Arc<Shared>>);
+
+impl HeldSlot {
+    /// The slot was given up under the lock.
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl From<Box<OpenedConnection>> for AdoptableConnection {
+    fn from(opened: Box<OpenedConnection>) -> Self {
+        AdoptableConnection { opened, slot: None }
+    }
+}
+
+impl Drop for HeldSlot {
+    fn drop(&mut self) {
+        let Some(shared) = &self.0 else { return };
+        let mut state = shared.lock();
+        state.held = state.held.saturating_sub(1);
+        state.wake_first();
+    }
+}
+
 /// What a pool finds out about its server. It is called without any lock held.
 pub(crate) trait PoolObserver: Send + Sync {
     /// A new connection's hello was answered. Its authentication comes after this.
@@ -202,13 +234,14 @@ impl Pool {
         &self,
         queue: Deadline,
         connect: Deadline,
-        opened: Option<Box<OpenedConnection>>,
+        opened: Option<AdoptableConnection>,
     ) -> Result<PooledConnection, CheckOutFailure> {
         let shared = &self.shared;
         let began = shared.check_out_begins();
         let mut dead = None;
+        let (opened, mut held) = opened.map_or((None, None), |adoptable| (Some(adoptable.opened), adoptable.slot));
         let mut slot = loop {
-            match shared.wait_for_grant(queue, dead, opened.is_some()) {
+            match shared.wait_for_grant(queue, dead, opened.is_some(), held.take()) {
                 Ok(Grant::Create(slot)) => break slot,
                 Ok(Grant::Reuse(mut idle)) => {
                     if idle.since.elapsed() <= LIVENESS_CHECK_AFTER || idle.connection.is_alive() {
@@ -258,6 +291,16 @@ impl Pool {
         }
         let idle = shared.take_idle(&mut state, &mut cleanup)?;
         Some(shared.hand_out(idle.connection, idle.id, true))
+    }
+
+    /// Keeps a slot for a connection that was made already, if there is one.
+    pub(crate) fn hold_slot(&self) -> Option<HeldSlot> {
+        let mut state = self.shared.lock();
+        if state.phase != Phase::Ready || !self.shared.has_slot(&state) {
+            return None;
+        }
+        state.held += 1;
+        Some(HeldSlot(Some(self.shared.clone())))
     }
 
     /// Whether it gives no connection until its server was checked.

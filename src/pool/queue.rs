@@ -6,7 +6,7 @@ use std::time::Instant;
 use bson::oid::ObjectId;
 
 use super::state::{Attempt, Idle, InUse, Phase, Purpose, State};
-use super::{Cleanup, Shared};
+use super::{Cleanup, HeldSlot, Shared};
 use crate::connection::{ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
 use crate::error::{Error, FaultKind, Result, Stage};
@@ -24,8 +24,15 @@ impl Shared {
     /// Waits until this thread is first in the queue and there is something for it to take.
     ///
     /// `dead` is the idle connection that it got before and found unusable: its slot is given up, and the thread has the first
-    /// place in the queue, as it had before. `adopts`: it brings a connection of its own, and prefers a slot for that.
-    pub(super) fn wait_for_grant(&self, deadline: Deadline, dead: Option<u64>, adopts: bool) -> Result<Grant<'_>> {
+    /// place in the queue, as it had before. `adopts`: it brings a connection of its own, and prefers a slot for that, which may be
+    /// `held` for it.
+    pub(super) fn wait_for_grant(
+        &self,
+        deadline: Deadline,
+        dead: Option<u64>,
+        adopts: bool,
+        held: Option<HeldSlot>,
+    ) -> Result<Grant<'_>> {
         // Declared before the guard, hence dropped after it: closing a TLS connection writes.
         let mut cleanup = Cleanup::default();
         let mut state = self.lock();
@@ -34,9 +41,12 @@ impl Shared {
             state.in_use.remove(&id);
             self.events.closed(id, ConnectionClosedReason::Error);
         }
-        if (dead.is_some() || state.waiting.is_empty())
-            && let Some(grant) = self.grant(&mut state, &mut cleanup, adopts)?
-        {
+        let goes_first = dead.is_some() || held.is_some() || state.waiting.is_empty();
+        if let Some(held) = held {
+            state.held = state.held.saturating_sub(1);
+            held.disarm(); // Dropping it would take the lock.
+        }
+        if goes_first && let Some(grant) = self.grant(&mut state, &mut cleanup, adopts)? {
             return Ok(grant);
         }
         let began = Instant::now();
@@ -88,7 +98,7 @@ impl Shared {
         Ok(self.has_slot(state).then(|| Grant::Create(self.reserve(state))))
     }
 
-    fn has_slot(&self, state: &State) -> bool {
+    pub(super) fn has_slot(&self, state: &State) -> bool {
         let full = self.settings.max_size != 0 && state.total() >= self.settings.max_size;
         !full && state.connecting() < self.settings.max_connecting
     }

@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) connecting: HashMap<u64, Attempt>,
     /// Threads that wait, the first to come at the front. Each sleeps on its own variable, so one return wakes one thread.
     pub(super) waiting: VecDeque<Arc<Condvar>>,
+    /// Slots that are kept for connections that were made already and will be brought along.
+    pub(super) held: u32,
     pub(super) last_id: u64,
     /// Whether a helper thread makes connections towards `minPoolSize`.
     pub(super) filling: bool,
@@ -122,6 +124,7 @@ impl State {
             in_use: HashMap::default(),
             connecting: HashMap::new(),
             waiting: VecDeque::new(),
+            held: 0,
             last_id: 0,
             filling: false,
             fill_failed: None,
@@ -143,6 +146,7 @@ impl State {
         self.in_use.clear();
         self.connecting.clear();
         self.waiting.clear();
+        self.held = 0;
         self.filling = false;
     }
 
@@ -210,13 +214,14 @@ impl State {
         self.in_use.values().filter(|in_use| in_use.purpose == purpose).count()
     }
 
+    /// The connections that are being made, and those that will be brought along.
     pub(super) fn connecting(&self) -> u32 {
-        u32::try_from(self.connecting.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.connecting.len()).unwrap_or(u32::MAX).saturating_add(self.held)
     }
 
     pub(super) fn total(&self) -> u32 {
         let all = self.idle.len() + self.in_use.len() + self.connecting.len();
-        u32::try_from(all).unwrap_or(u32::MAX)
+        u32::try_from(all).unwrap_or(u32::MAX).saturating_add(self.held)
     }
 
     pub(super) fn wake_first(&self) {

@@ -327,7 +327,7 @@ fn an_opened_connection_is_adopted() {
     let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
     assert_eq!((server.connections(), server.logins()), (1, 0));
     watched.ready();
-    let mut adopted = watched.pool.check_out(Deadline::NEVER, Deadline::NEVER, Some(Box::new(opened))).unwrap();
+    let mut adopted = watched.pool.check_out(Deadline::NEVER, Deadline::NEVER, Some(Box::new(opened).into())).unwrap();
     ping(&mut adopted).unwrap();
     assert_eq!((server.connections(), server.logins(), adopted.info().id), (1, 1, 1));
     let events = watched.all();
@@ -357,7 +357,7 @@ fn a_full_pool_gives_its_idle_connection_rather_than_adopt_another() {
     let purpose = HelloFor::Operation { speculate: true };
     let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
     let limit = Deadline::after(Duration::from_secs(10));
-    let mut idle = watched.pool.check_out(limit, Deadline::NEVER, Some(Box::new(opened))).unwrap();
+    let mut idle = watched.pool.check_out(limit, Deadline::NEVER, Some(Box::new(opened).into())).unwrap();
     assert_eq!(idle.info().id, 1);
     ping(&mut idle).unwrap();
     assert!(server.wait_until(Duration::from_secs(10), |server| server.open_connections() == 1));

@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, FaultKind, Stage};
 use crate::locks::lock;
 use crate::options::ServerAddress;
-use crate::pool::{CheckOutFailure, Cleanup, Pool, PooledConnection};
+use crate::pool::{AdoptableConnection, CheckOutFailure, Cleanup, Pool, PooledConnection};
 
 /// A server of the deployment.
 pub(crate) struct Server {
@@ -82,7 +82,7 @@ impl Server {
         &self,
         queue: Deadline,
         connect: Deadline,
-        opened: Option<Box<OpenedConnection>>,
+        opened: Option<AdoptableConnection>,
     ) -> Result<PooledConnection, CheckOutFailure> {
         match self.pool() {
             Some(pool) => pool.check_out(queue, connect, opened),
@@ -188,4 +188,4 @@ impl Drop for CountedServer {
 }
 
 /// How long a check's connection may have been idle for an operation to take it over without another look.
-const FRESH_FOR_OPERATIONS: Duration = Duration::from_secs(1);
+pub(crate) const FRESH_FOR_OPERATIONS: Duration = Duration::from_secs(1);

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use bson::RawDocumentBuf;
 
 use super::shared::{Clock, Finding, Shared};
-use super::state::{State, TopologyOptions};
-use super::transition::{self, Outcome};
+use super::state::{Aftermath, State, TopologyOptions};
 use crate::connection::{Connection, HelloFor, OpenedConnection};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,6 +20,7 @@ use crate::event::sdam::{
 use crate::event::{Event, EventQueue};
 use crate::locks::lock;
 use crate::options::ServerAddress;
+use crate::pool::{AdoptableConnection, HeldSlot, Pool};
 use crate::server::{CheckConnection, Server};
 
 /// The helper threads of one client at the same time. A reply may name a thousand servers.
@@ -45,7 +45,8 @@ pub(super) struct RunningCheck {
 }
 
 /// What a check needs, without the client.
-struct Checker {
+#[derive(Clone)]
+pub(super) struct Checker {
     settings: Arc<TopologyOptions>,
     events: Arc<EventQueue>,
     clock: Clock,
@@ -56,7 +57,7 @@ struct Checker {
 /// What became of a check that the calling thread made itself.
 pub(super) enum OwnCheck {
     /// The server answered on a new connection, which an operation may take over.
-    Opened(Box<OpenedConnection>),
+    Opened(Box<AdoptableConnection>),
     /// The server answered on a connection that there was.
     Answered,
     Failed(Error),
@@ -146,35 +147,38 @@ pub(super) fn on_caller(shared: &Shared, check: RunningCheck, limit: Deadline) -
 
 impl RunningCheck {
     /// Records what was found out.
-    fn finish(mut self, finding: Finding, now: Instant) {
-        let Some(shared) = self.shared.upgrade() else { return };
+    fn finish(self, finding: Finding, now: Instant) {
+        drop(self.finish_and_hold(finding, now, false));
+    }
+
+    /// Records what was found out. With `holds`, the pool that is ready now keeps a slot for the connection that it was found out on,
+    /// so that no thread which this wakes is quicker to make another one.
+    fn finish_and_hold(mut self, finding: Finding, now: Instant, holds: bool) -> Option<HeldSlot> {
+        let mut slot = None;
+        let shared = self.shared.upgrade()?;
         let mut state = shared.lock();
         // The server may have left meanwhile, and another one may have its address now.
         if !state.closed && state.has(&self.server) {
-            let address = self.server.address();
-            let is_awaited = state.members.get(&**address).is_some_and(|member| member.check.is_awaited);
-            let mut conclusive = Some(self.began);
-            let outcome = match finding {
-                Finding::Answered { hello, round_trip_time } => {
-                    Outcome::Answered { address, hello, round_trip_time: Some(round_trip_time), at: now }
-                }
-                Finding::Failed { error, overload_is_no_verdict } => {
-                    // A server that answers neither a new connection nor those in use is not just overloaded.
-                    let is_silent = is_awaited && error.is_network_timeout();
-                    let overload_is_no_verdict = overload_is_no_verdict && !is_silent;
-                    conclusive = conclusive.filter(|_| !overload_is_no_verdict);
-                    Outcome::CheckFailed { address, error: Arc::new(error), overload_is_no_verdict, at: now }
+            let is_silent = matches!(&finding, Finding::Failed { error, .. } if error.is_network_timeout());
+            let aftermath = match shared.settings.background && !is_silent {
+                false => shared.record(&mut state, &self.server, finding, (self.began, now)),
+                // In the background it is the monitor that tells what a server is. This check is there for calls that wait.
+                true => {
+                    let conclusive = matches!(finding, Finding::Answered { .. }).then_some(self.began);
+                    if let Some(member) = state.members.get_mut(&**self.server.address()) {
+                        member.check.record(now, conclusive);
+                    }
+                    Aftermath::default()
                 }
             };
-            if let Some(member) = state.members.get_mut(&**address) {
-                member.check.record(now, conclusive);
+            if holds {
+                slot = self.server.pool().and_then(Pool::hold_slot);
             }
-            let update = transition::apply(&state.description, outcome);
-            let aftermath = shared.carry_out(&mut state, update);
             self.end(&shared, &mut state);
             drop(state);
             shared.finish(aftermath);
         }
+        slot
     }
 
     /// Gives up its place.
@@ -217,7 +221,7 @@ impl Drop for RunningCheck {
 }
 
 impl Checker {
-    fn of(shared: &Shared) -> Self {
+    pub(super) fn of(shared: &Shared) -> Self {
         Checker {
             settings: shared.settings.clone(),
             events: shared.events.clone(),
@@ -242,7 +246,7 @@ impl Checker {
             Some(finding) => (finding, None),
             None => self.on_new(server, purpose, Deadline::NEVER),
         };
-        if let Some(opened) = opened {
+        if let Some(opened) = opened.filter(|_| !self.settings.background) {
             let kept = CheckConnection { opened, since: self.clock.now(), fits_operations };
             drop(server.keep_check_connection(kept));
         }
@@ -265,18 +269,20 @@ impl Checker {
             Some(finding) => (finding, None),
             None => self.on_new(&check.server, HelloFor::Operation { speculate: true }, limit),
         };
-        let own = match (&finding, opened) {
-            (Finding::Answered { .. }, Some(opened)) => OwnCheck::Opened(opened),
-            (Finding::Answered { .. }, None) => OwnCheck::Answered,
-            (Finding::Failed { error, .. }, _)
-                if matches!(error.kind(), ErrorKind::Timeout { .. }) && limit.expired() =>
-            {
-                return OwnCheck::OutOfTime(error.clone());
+        if let Finding::Failed { error, .. } = &finding {
+            let error = error.clone();
+            // The caller's own time was up: nothing is known about the server.
+            if matches!(error.kind(), ErrorKind::Timeout { .. }) && limit.expired() {
+                return OwnCheck::OutOfTime(error);
             }
-            (Finding::Failed { error, .. }, _) => OwnCheck::Failed(error.clone()),
-        };
-        check.finish(finding, self.clock.now());
-        own
+            check.finish(finding, self.clock.now());
+            return OwnCheck::Failed(error);
+        }
+        let slot = check.finish_and_hold(finding, self.clock.now(), opened.is_some());
+        match opened {
+            Some(opened) => OwnCheck::Opened(Box::new(AdoptableConnection { opened, slot })),
+            None => OwnCheck::Answered,
+        }
     }
 
     /// On the check connection, or else on an idle connection of the pool. `None`: there is neither, or it was idle for so long
@@ -308,7 +314,7 @@ impl Checker {
         doubtful: bool,
     ) -> Result<Finding> {
         server.check_runs_on(connection.shutdown_handle());
-        let heartbeat = Heartbeat::started(self, server, connection.info().server_id);
+        let heartbeat = self.heartbeat(server, connection.info().server_id);
         let own = match doubtful {
             true => Deadline::after(DOUBTFUL_LIMIT).named("connectTimeoutMS"),
             false => self.settings.factory.check_deadline(),
@@ -316,13 +322,21 @@ impl Checker {
         match self.settings.factory.check(connection, own.earliest(limit)) {
             Ok((hello, reply, round_trip_time)) => {
                 heartbeat.succeeded(|| reply, round_trip_time, connection.info().server_id);
-                Ok(Finding::Answered { hello, round_trip_time })
+                Ok(Finding::Answered { hello, round_trip_time: Some(round_trip_time) })
             }
             Err(error) => {
                 heartbeat.failed(&error);
                 Err(error)
             }
         }
+    }
+
+    /// The events of a check. There are none for a check that is made beside a monitor's.
+    fn heartbeat(&self, server: &Server, connection_id: Option<i64>) -> Option<Heartbeat<'_>> {
+        if self.settings.background {
+            return None;
+        }
+        Heartbeat::started(self, server, connection_id, false)
     }
 
     /// On a new connection.
@@ -332,7 +346,7 @@ impl Checker {
         purpose: HelloFor,
         limit: Deadline,
     ) -> (Finding, Option<Box<OpenedConnection>>) {
-        let heartbeat = Heartbeat::started(self, server, None);
+        let heartbeat = self.heartbeat(server, None);
         let handle = |handle| server.check_runs_on(handle);
         let factory = &self.settings.factory;
         let opened = match purpose {
@@ -344,7 +358,7 @@ impl Checker {
             Ok(opened) => {
                 let (hello, round_trip_time) = (opened.hello().clone(), opened.round_trip_time());
                 heartbeat.succeeded(|| opened.reply(), round_trip_time, opened.server_connection_id());
-                (Finding::Answered { hello, round_trip_time }, Some(Box::new(opened)))
+                (Finding::Answered { hello, round_trip_time: Some(round_trip_time) }, Some(Box::new(opened)))
             }
             Err(error) => {
                 heartbeat.failed(&error);
@@ -358,20 +372,27 @@ impl Checker {
 /// The name of the helper threads.
 const THREAD_NAME: &str = "mongo-check";
 
-fn failed(error: Error, overload_is_no_verdict: bool) -> Finding {
+pub(super) fn failed(error: Error, overload_is_no_verdict: bool) -> Finding {
     Finding::Failed { error, overload_is_no_verdict }
 }
 
 /// The events of one check.
-struct Heartbeat<'a> {
+pub(super) struct Heartbeat<'a> {
     events: &'a EventQueue,
     server_address: String,
+    /// Whether the server keeps its answer back until there is something new.
+    awaited: bool,
     server_connection_id: Option<i64>,
     began: Instant,
 }
 
 impl<'a> Heartbeat<'a> {
-    fn started(checker: &'a Checker, server: &Server, server_connection_id: Option<i64>) -> Option<Self> {
+    pub(super) fn started(
+        checker: &'a Checker,
+        server: &Server,
+        server_connection_id: Option<i64>,
+        awaited: bool,
+    ) -> Option<Self> {
         let events = &*checker.events;
         if !events.wants_sdam() {
             return None;
@@ -379,29 +400,29 @@ impl<'a> Heartbeat<'a> {
         let server_address = server.address().to_string();
         events.push(Event::Sdam(SdamEvent::ServerHeartbeatStarted(ServerHeartbeatStartedEvent {
             server_address: server_address.clone(),
-            awaited: false,
+            awaited,
             driver_connection_id: 0,
             server_connection_id,
         })));
         events.deliver();
-        Some(Heartbeat { events, server_address, server_connection_id, began: Instant::now() })
+        Some(Heartbeat { events, server_address, awaited, server_connection_id, began: Instant::now() })
     }
 }
 
 /// What ends a check that handlers were told of; nothing without handlers.
-trait Ended {
+pub(super) trait HeartbeatEnd {
     fn succeeded(self, reply: impl FnOnce() -> RawDocumentBuf, duration: Duration, connection_id: Option<i64>);
     fn failed(self, error: &Error);
 }
 
-impl Ended for Option<Heartbeat<'_>> {
+impl HeartbeatEnd for Option<Heartbeat<'_>> {
     fn succeeded(self, reply: impl FnOnce() -> RawDocumentBuf, duration: Duration, connection_id: Option<i64>) {
         let Some(heartbeat) = self else { return };
         let event = ServerHeartbeatSucceededEvent {
             duration,
             reply: reply(),
             server_address: heartbeat.server_address,
-            awaited: false,
+            awaited: heartbeat.awaited,
             driver_connection_id: 0,
             server_connection_id: connection_id,
         };
@@ -414,7 +435,7 @@ impl Ended for Option<Heartbeat<'_>> {
             duration: heartbeat.began.elapsed(),
             failure: Arc::new(error.clone()),
             server_address: heartbeat.server_address,
-            awaited: false,
+            awaited: heartbeat.awaited,
             driver_connection_id: 0,
             server_connection_id: heartbeat.server_connection_id,
         };

@@ -105,15 +105,22 @@ impl Prospect {
         match error.kind() {
             ErrorKind::Authentication { .. } | ErrorKind::NotSupported { .. } => Prospect::Final,
             // The handshake of a server that refuses strangers by their address ends like this; so does a restart.
-            ErrorKind::Tls { .. } if error.message().starts_with("no common TLS") => Prospect::MayChange,
-            ErrorKind::Tls { .. } => Prospect::Final,
-            // Containers often start before their name server does.
-            ErrorKind::DnsResolve { .. } => {
-                match error.source().is_some_and(|cause| cause.to_string().contains("emporary failure")) {
-                    true => Prospect::MayChange,
-                    false => Prospect::NothingThere,
+            ErrorKind::Tls { .. } if error.message().starts_with("no common TLS") => {
+                let reason = error.message().to_ascii_lowercase();
+                match reason.contains("certificate") || reason.contains("unknown ca") {
+                    true => Prospect::Final,
+                    false => Prospect::MayChange,
                 }
             }
+            ErrorKind::Tls { .. } => Prospect::Final,
+            // Containers often start before their name server does.
+            ErrorKind::DnsResolve { .. } => match error.source().map(ToString::to_string) {
+                Some(cause) if TEMPORARY.iter().any(|words| cause.contains(words)) => Prospect::MayChange,
+                Some(_) => Prospect::NothingThere,
+                None if error.message().ends_with("has no address") => Prospect::NothingThere,
+                // It was not asked for: too many look-ups wait already.
+                None => Prospect::MayChange,
+            },
             ErrorKind::Io(_) if error.stage() == Stage::Connect => {
                 match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind) {
                     Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => Prospect::NothingThere,
@@ -150,6 +157,8 @@ fn number(document: &RawDocument, name: &str) -> Option<i64> {
     }
 }
 
+/// How resolvers tell that no name server has answered (EAI_AGAIN, WSATRY_AGAIN): glibc and macOS, musl, Windows.
+const TEMPORARY: [&str; 3] = ["emporary failure", "Try again", "emporary error"];
 const INTERRUPTED_AT_SHUTDOWN: i64 = 11600;
 const INTERRUPTED_DUE_TO_REPL_STATE_CHANGE: i64 = 11602;
 const NOT_PRIMARY_OR_SECONDARY: i64 = 13436;
@@ -213,8 +222,10 @@ mod tests {
             (io(io::ErrorKind::HostUnreachable), Prospect::MayChange),
             (dns("Name or service not known"), Prospect::NothingThere),
             (dns("Temporary failure in name resolution"), Prospect::MayChange),
+            (dns("failed to lookup address information: Try again"), Prospect::MayChange),
             (tls("the server's certificate was refused"), Prospect::Final),
             (tls("no common TLS: alert internal error"), Prospect::MayChange),
+            (tls("no common TLS: tlsv13 alert certificate required"), Prospect::Final),
             (Error::new(FaultKind::Authentication, Stage::Hello, "x"), Prospect::Final),
             (Error::new(FaultKind::Io, Stage::Hello, "x"), Prospect::MayChange),
             (Error::new(FaultKind::Timeout, Stage::Connect, "x"), Prospect::MayChange),

@@ -14,14 +14,14 @@ use super::selection::{Conditions, Criteria, choose, only_choice, suitable_serve
 use super::selection_error::{no_server, prospect};
 use super::shared::Shared;
 use super::state::{State, draw};
-use crate::connection::OpenedConnection;
 use crate::deadline::Deadline;
 use crate::description::ServerType;
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::sdam::TopologyType;
 use crate::locks::unpoisoned;
 use crate::options::{ReadPreference, ReadPreferenceMode, ServerAddress};
-use crate::server::{CheckConnection, CountedServer, Server};
+use crate::pool::AdoptableConnection;
+use crate::server::{CheckConnection, CountedServer, FRESH_FOR_OPERATIONS, Server};
 
 /// How long a selection waits for servers that would be preferred to those that suit, and were never checked.
 const WAIT_FOR_PREFERRED: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub(crate) struct Selected {
     /// How long the servers keep a session that is not used; `None`: for ever, as far as is known.
     pub(crate) session_timeout: Option<Duration>,
     /// A connection that was made to find the server, for the operation to take over.
-    pub(crate) opened: Option<Box<OpenedConnection>>,
+    pub(crate) opened: Option<AdoptableConnection>,
 }
 
 /// A selection under way.
@@ -52,8 +52,8 @@ struct Selection<'a> {
     suited: Option<Instant>,
     /// Whether this thread has begun checks, and so does not go by what was known before.
     has_begun: bool,
-    /// What this thread's own check of the only server has left.
-    opened: Option<(Arc<Server>, Box<OpenedConnection>)>,
+    /// What this thread's own check of the only server has left, and when its hello was answered.
+    opened: Option<(Arc<Server>, AdoptableConnection, Instant)>,
     error: Option<Error>,
 }
 
@@ -100,14 +100,14 @@ fn select_at_once(shared: &Shared, criteria: Criteria<'_>, now: Instant) -> Opti
     let entry = only_choice(&state.description, criteria)?;
     let member = state.members.get(&entry.address)?;
     let topology_type = state.description.topology_type;
-    let is_fresh = || member.check.is_fresh(now, shared.settings.heartbeat_frequency);
+    let is_fresh = || member.monitor.is_some() || member.check.is_fresh(now, shared.settings.heartbeat_frequency);
     if state.closed || !(topology_type == TopologyType::LoadBalanced || is_fresh()) {
         return None;
     }
     let server = member.server.clone().count_operation();
     let (server_type, session_timeout) = (entry.server_type, state.description.session_timeout());
     drop(state);
-    let opened = server.take_for_operation(now);
+    let opened = server.take_for_operation(now).map(AdoptableConnection::from);
     Some(Selected { server, topology_type, server_type, session_timeout, opened })
 }
 
@@ -154,6 +154,10 @@ impl Selection<'_> {
             if self.limit.expired() {
                 return Err(self.out_of_time(&state, now));
             }
+            if shared.settings.background {
+                state = self.wait_for_monitors(state, &wanted);
+                continue;
+            }
             let is_only_server = state.description.servers.len() == 1;
             let made_by = if is_only_server { MadeBy::Caller } else { BY_HELPERS };
             let mut begun = check::begin(shared, &mut state, &wanted, made_by);
@@ -179,6 +183,31 @@ impl Selection<'_> {
                 Some(limit) => unpoisoned(shared.changed.wait_timeout(state, limit.max(SHORTEST_WAIT))).0,
             };
             now = shared.clock.now();
+        }
+    }
+
+    /// Has these servers' monitors check them, and waits until something has changed.
+    fn wait_for_monitors<'a>(&self, mut state: MutexGuard<'a, State>, wanted: &[ServerAddress]) -> MutexGuard<'a, State>
+    where
+        Self: 'a,
+    {
+        let members = wanted.iter().filter_map(|address| state.members.get(address));
+        let monitored = members.filter_map(|member| member.monitor.as_ref().map(|monitor| (&member.server, monitor)));
+        let mut missing = Vec::new();
+        for (server, monitor) in monitored {
+            monitor.request();
+            if !monitor.is_started() {
+                missing.push((server.clone(), monitor.clone()));
+            }
+        }
+        if !missing.is_empty() {
+            drop(state);
+            missing.iter().for_each(|(server, monitor)| self.shared.start_monitor(server, monitor));
+            state = self.shared.lock();
+        }
+        match self.limit.remaining() {
+            None => unpoisoned(self.shared.changed.wait(state)),
+            Some(limit) => unpoisoned(self.shared.changed.wait_timeout(state, limit.max(SHORTEST_WAIT))).0,
         }
     }
 
@@ -261,6 +290,9 @@ impl Selection<'_> {
 
     /// How long servers that were never checked are worth waiting for.
     fn wait_for_others(&self, state: &State, chosen: &ServerEntry) -> Option<Duration> {
+        if self.shared.settings.background {
+            return None;
+        }
         // Who has not answered within the latency window times the round trips of connecting is outside that window.
         let round_trips = if self.shared.settings.uses_tls { 4 } else { 2 };
         let equals = Some(self.conditions.local_threshold.saturating_mul(round_trips));
@@ -298,8 +330,8 @@ impl Selection<'_> {
             let ends = match (settings.try_once, prospect(&state.description)) {
                 _ if nothing_left => true,
                 (_, Prospect::Final) | (Some(true), _) => true,
-                (None, _) => settings.names_one_host(),
-                (Some(false), _) => false,
+                (None, Prospect::NothingThere) => settings.names_one_host() && !settings.background,
+                (None | Some(false), _) => false,
             };
             if ends {
                 return Step::Fail(self.checked_in_vain(state, now));
@@ -342,7 +374,7 @@ impl Selection<'_> {
         let server = own.server.clone();
         self.error = None;
         match check::on_caller(self.shared, own, self.limit) {
-            OwnCheck::Opened(opened) => self.opened = Some((server, opened)),
+            OwnCheck::Opened(opened) => self.opened = Some((server, *opened, self.shared.clock.now())),
             OwnCheck::Answered => {}
             OwnCheck::Failed(error) => self.error = Some(error),
             OwnCheck::OutOfTime(error) if self.limit.name() != SERVER_SELECTION_TIMEOUT => return Err(error),
@@ -361,14 +393,17 @@ impl Selection<'_> {
         let topology_type = state.description.topology_type;
         let session_timeout = state.description.session_timeout();
         drop(state);
+        let is_recent = |since| now.saturating_duration_since(since) < FRESH_FOR_OPERATIONS;
         let opened = match self.opened.take() {
-            Some((opened_to, opened)) if Arc::ptr_eq(&opened_to, &server) => Some(opened),
-            Some((other, opened)) => {
-                // What it was asked for turned out to be elsewhere.
-                drop(other.keep_check_connection(CheckConnection { opened, since: now, fits_operations: true }));
-                server.take_for_operation(now)
+            Some((opened_to, opened, since)) if Arc::ptr_eq(&opened_to, &server) && is_recent(since) => Some(opened),
+            // What it was asked for turned out to be elsewhere, or to come late: it is one that was idle since.
+            Some((opened_to, opened, since)) => {
+                let AdoptableConnection { opened, slot } = opened;
+                drop(slot);
+                drop(opened_to.keep_check_connection(CheckConnection { opened, since, fits_operations: true }));
+                server.take_for_operation(now).map(AdoptableConnection::from)
             }
-            None => server.take_for_operation(now),
+            None => server.take_for_operation(now).map(AdoptableConnection::from),
         };
         let server_type = entry.server_type;
         Ok(Selected { server, topology_type, server_type, session_timeout, opened })

@@ -1,15 +1,19 @@
 //! The servers of a deployment, and which of them an operation goes to.
 //!
 //! [`description`] is what is known, [`transition`] how that changes, and [`selection`] how a server is chosen from it: functions
-//! without clock, lock or socket. [`state`] and [`shared`] keep it for the threads of one client, [`check`] finds out more, and
-//! [`inline`] is what an operation calls.
+//! without clock, lock or socket. [`state`] and [`shared`] keep it for the threads of one client, [`check`] and, in the background,
+//! [`monitor`] find out more, and [`inline`] is what an operation calls.
 
+mod background_threads;
 mod check;
 mod description;
 mod failure;
 mod inline;
+mod monitor;
+mod monitor_control;
 mod pool_observer;
 mod round_trip;
+mod round_trip_monitor;
 mod selection;
 mod selection_error;
 mod shared;
@@ -45,7 +49,7 @@ pub(crate) use selection::read_preference_document;
 use description::ServerEntry;
 use inline::SERVER_SELECTION_TIMEOUT;
 use selection::Criteria;
-use shared::Shared;
+use shared::{Shared, StartMonitor};
 use state::TopologyOptions;
 use transition::OperationFailure;
 
@@ -224,7 +228,8 @@ impl Drop for Topology {
 
 impl Node {
     fn new(settings: &Arc<TopologyOptions>) -> Self {
-        let shared = Shared::new(settings);
+        let start_monitor = settings.background.then_some(monitor::start as StartMonitor);
+        let shared = Shared::new(settings, start_monitor);
         Node { process: fork::process(), shared, child: OnceLock::new() }
     }
 }

@@ -19,7 +19,9 @@ impl PoolObserver for Shared {
             return;
         };
         member.check.record(now, now.checked_sub(round_trip_time));
-        let (hello, round_trip_time) = (hello.clone(), Some(round_trip_time));
+        // In the background only the monitor's round trip times count.
+        let round_trip_time = Some(round_trip_time).filter(|_| !self.settings.background);
+        let hello = hello.clone();
         let outcome = Outcome::Answered { address, hello, round_trip_time, at: now };
         let update = transition::apply(&state.description, outcome);
         let aftermath = self.carry_out(&mut state, update);

@@ -1,7 +1,8 @@
 //! Which of the known servers an operation goes to (Server Selection and Max Staleness), and what that server must be told
 //! about the read preference.
 //!
-//! `select` decides from a description alone. Chance and the counts of running operations are handed in.
+//! [`suitable_servers`] are those that the description offers for an operation, and [`choose`] takes one of them. Neither looks at a
+//! clock or takes a lock: chance and the counts of running operations are handed in.
 
 use std::fmt;
 use std::sync::Arc;

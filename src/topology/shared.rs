@@ -3,6 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
+use super::background_threads::BackgroundThreads;
+use super::monitor_control::MonitorControl;
 use super::state::{Aftermath, State, TopologyOptions};
 use super::transition::{self, OperationFailure, Outcome, Update};
 use crate::description::ServerDescription;
@@ -14,7 +16,7 @@ use crate::options::ServerAddress;
 use crate::pool::PoolObserver;
 use crate::server::Server;
 
-/// How long closing a client waits for handlers to get its last events.
+/// How long closing a client waits for its threads to end and for handlers to get its last events.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// The topology of one client in one process.
@@ -27,15 +29,28 @@ pub(super) struct Shared {
     pub(super) observer: Weak<dyn PoolObserver>,
     pub(super) this: Weak<Shared>,
     pub(super) clock: Clock,
+    /// What starts the thread that checks a server, if checks are made in the background.
+    pub(super) start_monitor: Option<StartMonitor>,
+    pub(super) threads: Arc<BackgroundThreads>,
     /// What takes the place of the network.
     #[cfg(test)]
     pub(super) fake: Mutex<Option<Fake>>,
 }
 
+/// Starts the thread that checks a server, unless there is one.
+pub(super) type StartMonitor = fn(&Arc<Shared>, &Arc<Server>, &Arc<MonitorControl>);
+
 /// What a check found out.
 pub(super) enum Finding {
-    Answered { hello: Arc<ServerDescription>, round_trip_time: Duration },
-    Failed { error: Error, overload_is_no_verdict: bool },
+    /// `round_trip_time`: `None` where the server kept its answer back until there was something new.
+    Answered {
+        hello: Arc<ServerDescription>,
+        round_trip_time: Option<Duration>,
+    },
+    Failed {
+        error: Error,
+        overload_is_no_verdict: bool,
+    },
 }
 
 #[cfg(test)]
@@ -69,7 +84,7 @@ impl Clock {
 
 impl Shared {
     /// The topology with the hosts that the options name. Connects to none.
-    pub(super) fn new(settings: &Arc<TopologyOptions>) -> Arc<Self> {
+    pub(super) fn new(settings: &Arc<TopologyOptions>, start_monitor: Option<StartMonitor>) -> Arc<Self> {
         let events = EventQueue::new(settings.sdam_event_handler.clone(), settings.cmap_event_handler.clone());
         let update = transition::open(settings.initial.clone());
         let shared = Arc::new_cyclic(|this: &Weak<Shared>| Shared {
@@ -80,6 +95,8 @@ impl Shared {
             observer: this.clone(),
             this: this.clone(),
             clock: Clock::default(),
+            start_monitor,
+            threads: Arc::default(),
             #[cfg(test)]
             fake: Mutex::default(),
         });
@@ -88,7 +105,7 @@ impl Shared {
         state.srv.clone_from(&settings.srv);
         let aftermath = shared.carry_out(&mut state, update);
         drop(state);
-        aftermath.run(&shared.settings, &shared.events);
+        shared.finish(aftermath);
         shared
     }
 
@@ -108,8 +125,67 @@ impl Shared {
         aftermath
     }
 
-    pub(super) fn finish(&self, aftermath: Aftermath) {
+    /// Does what is left after an update. To be called without any lock held.
+    pub(super) fn finish(&self, mut aftermath: Aftermath) {
+        let opened = std::mem::take(&mut aftermath.opened);
         aftermath.run(&self.settings, &self.events);
+        opened.iter().for_each(|(server, control)| self.start_monitor(server, control));
+    }
+
+    /// Starts the thread that checks a server, unless there is one.
+    pub(super) fn start_monitor(&self, server: &Arc<Server>, control: &Arc<MonitorControl>) {
+        if let Some((start, shared)) = self.start_monitor.zip(self.this.upgrade()) {
+            start(&shared, server, control);
+        }
+    }
+
+    /// A check of this server that began then has ended now.
+    pub(super) fn conclude(&self, server: &Arc<Server>, finding: Finding, began: Instant) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if state.closed || !state.has(server) {
+            return;
+        }
+        let aftermath = self.record(&mut state, server, finding, (began, now));
+        drop(state);
+        self.finish(aftermath);
+    }
+
+    /// Records what a check of a server of the deployment has found out. `times`: when it began and when it ended.
+    pub(super) fn record(
+        &self,
+        state: &mut State,
+        server: &Server,
+        finding: Finding,
+        times: (Instant, Instant),
+    ) -> Aftermath {
+        let (began, at) = times;
+        let address = server.address();
+        let is_awaited = state.members.get(&**address).is_some_and(|member| member.check.is_awaited);
+        let mut conclusive = Some(began);
+        let outcome = match finding {
+            Finding::Answered { hello, round_trip_time } => Outcome::Answered { address, hello, round_trip_time, at },
+            Finding::Failed { error, overload_is_no_verdict } => {
+                // A server that answers neither a new connection nor those in use is not just overloaded.
+                let is_silent = is_awaited && error.is_network_timeout();
+                let overload_is_no_verdict = overload_is_no_verdict && !is_silent;
+                conclusive = conclusive.filter(|_| !overload_is_no_verdict);
+                Outcome::CheckFailed { address, error: Arc::new(error), overload_is_no_verdict, at }
+            }
+        };
+        if let Some(member) = state.members.get_mut(&**address) {
+            member.check.record(at, conclusive);
+        }
+        let update = transition::apply(&state.description, outcome);
+        self.carry_out(state, update)
+    }
+
+    /// Adds a round trip time that was measured apart from the checks.
+    pub(super) fn record_round_trip_time(&self, server: &Arc<Server>, sample: Duration) {
+        let mut state = self.lock();
+        if !state.closed && state.has(server) {
+            state.description = transition::with_round_trip_time(&state.description, server.address(), sample);
+        }
     }
 
     /// An operation failed on this server, or the connection that was to be made for it.
@@ -149,6 +225,8 @@ impl Shared {
         let aftermath = self.carry_out(&mut state, update);
         drop(state);
         self.finish(aftermath);
-        self.events.wait_until_delivered(LAST_EVENTS);
+        let began = Instant::now();
+        self.threads.wait_until_none(LAST_EVENTS);
+        self.events.wait_until_delivered(LAST_EVENTS.saturating_sub(began.elapsed()));
     }
 }

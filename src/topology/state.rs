@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 
 use super::description::{TopologyChange, TopologyDescription};
+use super::monitor_control::MonitorControl;
 use super::transition::{CheckAction, InitialTopology, PoolAction, Update};
 use crate::connection::ConnectionFactory;
 #[cfg(feature = "srv")]
@@ -16,7 +17,7 @@ use crate::dns::SrvPolling;
 use crate::event::cmap::CmapEvent;
 use crate::event::sdam::SdamEvent;
 use crate::event::{Event, EventHandler, EventQueue};
-use crate::options::{ClientSettings, ServerAddress};
+use crate::options::{ClientSettings, Monitoring, ServerAddress};
 use crate::pool::{Cleanup, Pool, PoolObserver, PoolSettings};
 use crate::server::Server;
 use crate::warning::{WarningKind, WarningSink};
@@ -31,6 +32,10 @@ pub(super) struct TopologyOptions {
     pub(super) local_threshold: Duration,
     pub(super) server_selection_timeout: Duration,
     pub(super) try_once: Option<bool>,
+    /// Whether each server has a thread that checks it.
+    pub(super) background: bool,
+    /// Whether such a thread lets the server announce its changes.
+    pub(super) streams: bool,
     pub(super) uses_tls: bool,
     #[cfg(feature = "srv")]
     pub(super) srv_max_hosts: usize,
@@ -52,6 +57,12 @@ impl TopologyOptions {
             local_threshold: options.local_threshold,
             server_selection_timeout: options.server_selection_timeout,
             try_once: options.server_selection_try_once,
+            background: options.monitoring() == Monitoring::Background && !options.load_balanced(),
+            streams: match options.server_monitoring_mode() {
+                "stream" => true,
+                "poll" => false,
+                _ => !factory.in_function_service(),
+            },
             uses_tls: options.tls.is_some(),
             #[cfg(feature = "srv")]
             srv_max_hosts: usize::try_from(options.srv_max_hosts()).unwrap_or(usize::MAX),
@@ -96,6 +107,8 @@ pub(super) struct State {
 pub(super) struct Member {
     pub(super) server: Arc<Server>,
     pub(super) check: CheckState,
+    /// The thread that checks it, if checks are made in the background.
+    pub(super) monitor: Option<Arc<MonitorControl>>,
 }
 
 /// The checks of one server.
@@ -122,6 +135,8 @@ pub(super) struct CheckState {
 pub(super) struct Aftermath {
     cleanup: Cleanup,
     warnings: Vec<String>,
+    /// Servers whose monitors are to be started.
+    pub(super) opened: Vec<(Arc<Server>, Arc<MonitorControl>)>,
 }
 
 impl Aftermath {
@@ -188,7 +203,11 @@ impl State {
     /// Whether the server was checked less than heartbeatFrequencyMS ago and nothing has happened since.
     pub(super) fn is_fresh(&self, address: &ServerAddress, now: Instant, heartbeat_frequency: Duration) -> bool {
         let known = self.description.server(address).is_some_and(|server| server.server_type.is_known());
-        known && self.members.get(address).is_some_and(|member| member.check.is_fresh(now, heartbeat_frequency))
+        known
+            && self
+                .members
+                .get(address)
+                .is_some_and(|member| member.monitor.is_some() || member.check.is_fresh(now, heartbeat_frequency))
     }
 
     /// Whether this server is still the one at its address.
@@ -208,11 +227,13 @@ impl State {
         if events.wants_sdam() {
             changes.iter().for_each(|change| events.push(Event::Sdam(change.to_event(description.id))));
         }
-        let mut aftermath = Aftermath { cleanup: Cleanup::default(), warnings };
+        let mut aftermath = Aftermath { cleanup: Cleanup::default(), warnings, opened: Vec::new() };
         for change in &changes {
             if let TopologyChange::ServerOpening(address) = change {
-                let member = Member { server: Arc::new(Server::new(address.clone())), check: CheckState::default() };
-                self.members.insert(address.clone(), member);
+                let server = Arc::new(Server::new(address.clone()));
+                let monitor = settings.background.then(Arc::<MonitorControl>::default);
+                aftermath.opened.extend(monitor.iter().map(|monitor| (server.clone(), monitor.clone())));
+                self.members.insert(address.clone(), Member { server, check: CheckState::default(), monitor });
             }
         }
         for action in pools {
@@ -246,7 +267,12 @@ impl State {
                 pool.map(|pool| pool.clear(interrupt_in_use, service_id)).unwrap_or_default()
             }
             PoolAction::Close(address) => {
-                self.members.remove(&address).map(|member| member.server.close()).unwrap_or_default()
+                let Some(member) = self.members.remove(&address) else { return Cleanup::default() };
+                let mut cleanup = member.server.close();
+                if let Some(monitor) = &member.monitor {
+                    monitor.stop(&mut cleanup);
+                }
+                cleanup
             }
         }
     }
@@ -257,6 +283,15 @@ impl State {
         | CheckAction::Cancel(address)
         | CheckAction::BeforeUse(address)) = action;
         let Some(member) = self.members.get_mut(address) else { return };
+        if let Some(monitor) = &member.monitor {
+            match action {
+                CheckAction::Request(_) => monitor.request(),
+                CheckAction::Cancel(_) => monitor.cancel(cleanup),
+                // The monitor sees to both by itself.
+                CheckAction::Repeat(_) | CheckAction::BeforeUse(_) => {}
+            }
+            return;
+        }
         match action {
             CheckAction::Request(_) => member.check.due = true,
             CheckAction::Repeat(_) => member.check.repeat = true,

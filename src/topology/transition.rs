@@ -130,7 +130,8 @@ pub(crate) enum CheckAction {
     Request(ServerAddress),
     /// A check at once, whatever the time since the last one: a known server's connection may just have been closed.
     Repeat(ServerAddress),
-    /// A running check is broken off and its connection closed.
+    /// The connection that the server is checked on is given up. A monitor's check that runs on it ends with that; one that
+    /// operations wait for goes on, on its own connection.
     Cancel(ServerAddress),
     /// The server must be checked before an operation may choose it again. (Where no monitor does that anyway.)
     BeforeUse(ServerAddress),
@@ -230,7 +231,6 @@ pub(crate) fn with_srv_hosts(
     transition.finish()
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "background checks measure apart from their streams"))]
 /// The description with one more sample of a server's round trip time, measured apart from its checks. Nothing is published.
 pub(crate) fn with_round_trip_time(
     current: &Arc<TopologyDescription>,

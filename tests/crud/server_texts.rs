@@ -164,7 +164,8 @@ fn cut_texts_of_refused_commands() {
     }
     // A reply to `hello`, and a login.
     let peer = answering(refusal.clone(), move |_| refusal.clone());
-    let error = Client::with_uri_str(peer.uri()).unwrap().ping().unwrap_err();
+    let once = format!("{}?serverSelectionTryOnce=true", peer.uri());
+    let error = Client::with_uri_str(once).unwrap().ping().unwrap_err();
     assert!(error.to_string().contains("not allowed: @@\u{fffd}") && error.code() == Some(13), "{error}");
     let refusal = doc! {"ok": 0, "code": 18, "errmsg": format!("wrong: {CUT}")};
     let peer = answering(refusal, |good| good);

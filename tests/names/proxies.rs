@@ -142,13 +142,19 @@ fn both_before_a_replica_set_with_tls() {
 #[test]
 fn microsocks_before_mongod() {
     let (Some(mongod), Some(proxies)) = (Mongod::shared("6.0"), microsocks()) else { return };
-    proxies.hold_the_table(&format!("mongodb://{NAME}:{}/?directConnection=true", mongod.port()));
+    proxies.hold_the_table(&format!(
+        "mongodb://{NAME}:{}/?serverSelectionTryOnce=true&directConnection=true",
+        mongod.port()
+    ));
 }
 
 #[test]
 fn dante_before_mongod() {
     let (Some(mongod), Some(proxies)) = (Mongod::shared("6.0"), dante()) else { return };
-    proxies.hold_the_table(&format!("mongodb://{NAME}:{}/?directConnection=true", mongod.port()));
+    proxies.hold_the_table(&format!(
+        "mongodb://{NAME}:{}/?serverSelectionTryOnce=true&directConnection=true",
+        mongod.port()
+    ));
 }
 
 /// The certificate is made out to the server's name, which SNI tells it, and not to the proxy's.
@@ -167,7 +173,10 @@ fn both_before_mongod_with_tls() {
     let arguments = [&tls[..], &["--tlsAllowConnectionsWithoutCertificates"]].concat();
     let Some(mongod) = Mongod::start("6.0", &arguments) else { return };
     for proxies in [microsocks(), dante()].into_iter().flatten() {
-        let uri = format!("mongodb://{NAME}:{}/?directConnection=true&tls=true&tlsCAFile={ca}", mongod.port());
+        let uri = format!(
+            "mongodb://{NAME}:{}/?serverSelectionTryOnce=true&directConnection=true&tls=true&tlsCAFile={ca}",
+            mongod.port()
+        );
         proxies.hold_the_table(&uri);
     }
 }
@@ -200,7 +209,10 @@ fn tls_and_events_name_the_server() {
 fn a_server_that_the_proxy_cannot_reach() {
     for proxy in [SocksProxy::microsocks(None, HOSTS), SocksProxy::dante(false, HOSTS)].into_iter().flatten() {
         for (host, port) in [("unknown.only-the-proxy-knows.test", 27017), (NAME, 1)] {
-            let uri = format!("mongodb://{host}:{port}/?proxyHost=127.0.0.1&proxyPort={}", proxy.port());
+            let uri = format!(
+                "mongodb://{host}:{port}/?serverSelectionTryOnce=true&proxyHost=127.0.0.1&proxyPort={}",
+                proxy.port()
+            );
             let error = hello(ClientOptions::builder().uri(uri)).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Io(_)) && error.stage() == Stage::Connect, "{error:?}");
             assert!(error.message().contains("it answered: ") || error.message().contains("closed"), "{error}");

@@ -10,7 +10,7 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::EventHandler;
 use mongo_blocking::event::sdam::{SdamEvent, ServerType, TopologyType};
 use mongo_blocking::options::ClientOptions;
-use mongo_blocking_test_server::peers::{ReplicaSet, ReplicaSetOptions};
+use mongo_blocking_test_server::peers::{Mongod, ReplicaSet, ReplicaSetOptions};
 
 /// How long a set may take to elect another primary on a busy machine.
 const ELECTION: Duration = Duration::from_secs(60);
@@ -50,6 +50,28 @@ fn every_seed_leads_to_the_whole_set() {
         let known: BTreeSet<String> = topology.servers().iter().map(|server| server.address().to_owned()).collect();
         assert_eq!(known, everyone, "{uri}");
     }
+}
+
+/// Server Discovery and Monitoring, prose test "Monitors sleep at least minHeartbeatFreqMS between checks".
+#[test]
+fn monitors_sleep_at_least_min_heartbeat_frequency_between_checks() {
+    let Some(mongod) = Mongod::shared("6.0") else { return };
+    let fail_point = doc! {
+        "configureFailPoint": "failCommand",
+        "mode": {"times": 5},
+        "data": {
+            "failCommands": ["isMaster", "hello"],
+            "errorCode": 1234,
+            "appName": "SDAMMinHeartbeatFrequencyTest",
+        },
+    };
+    mongod.run("admin", fail_point);
+    let options = "directConnection=true&appname=SDAMMinHeartbeatFrequencyTest&serverSelectionTimeoutMS=5000";
+    let client = Client::with_uri_str(format!("{}?{options}", mongod.uri())).unwrap();
+    let began = Instant::now();
+    client.ping().unwrap();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(2) && took <= Duration::from_millis(3500), "{took:?}");
 }
 
 #[test]

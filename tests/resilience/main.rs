@@ -1,5 +1,6 @@
 //! Adversity: servers that lie, stall or break off, a client that many threads share, and a process that forks.
 
+mod background;
 mod discovery;
 mod failover;
 mod fork;

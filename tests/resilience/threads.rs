@@ -137,9 +137,7 @@ fn waiting_threads_are_served_in_order() {
     drop(order_in);
     // Nobody starves: with one connection and first come, first served, all get through.
     assert_eq!(order_out.iter().count(), WAITING);
-    // One in the pool. The one on which the server was found usable is another where a second thread was quicker to connect.
-    assert!(peer.connections() <= 2, "{} connections", peer.connections());
-    assert_eq!(peer.open_connections(), 1);
+    assert_eq!(peer.connections(), 1);
 }
 
 #[test]

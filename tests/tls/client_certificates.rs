@@ -55,7 +55,11 @@ impl Place {
     }
 
     fn uri(&self, options: &str) -> String {
-        format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}&{options}", self.mongod.port(), self.ca)
+        format!(
+            "mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true&tlsCAFile={}&{options}",
+            self.mongod.port(),
+            self.ca
+        )
     }
 
     fn x509(&self, options: &str) -> Result<String, Error> {

@@ -54,7 +54,9 @@ fn through_relay(fake_server: &FakeServer, ca: &str, records: usize, then: Then,
     let server = fake_server.address();
     let peer = Script::start(move |client, _| relay(client, &server, records, then));
     let port = peer.port();
-    let uri = format!("mongodb://localhost:{port}/?tlsCAFile={ca}&connectTimeoutMS={limit}&socketTimeoutMS={limit}");
+    let uri = format!(
+        "mongodb://localhost:{port}/?serverSelectionTryOnce=true&tlsCAFile={ca}&connectTimeoutMS={limit}&socketTimeoutMS={limit}"
+    );
     Client::with_uri_str(uri).unwrap().ping()
 }
 
@@ -116,7 +118,8 @@ fn garbage_instead_of_a_server_hello() {
             let _ = io::copy(&mut stream, &mut io::sink());
         });
         let began = Instant::now();
-        let uri = format!("mongodb://localhost:{}/?tls=true&connectTimeoutMS=5000", peer.port());
+        let uri =
+            format!("mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true&connectTimeoutMS=5000", peer.port());
         let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
         assert!(began.elapsed() < PROMPT, "{what}: {error:?}");
         assert_eq!(error.stage(), Stage::Tls, "{what}: {error:?}");
@@ -137,7 +140,7 @@ fn plain_mongodb_where_tls_is_expected() {
     let mongod = Mongod::shared("6.0");
     let ports = [Some(fake_server.port()), Some(talkative.port()), mongod.map(|mongod| mongod.port())];
     for port in ports.into_iter().flatten() {
-        let uri = format!("mongodb://localhost:{port}/?tls=true&connectTimeoutMS=5000");
+        let uri = format!("mongodb://localhost:{port}/?serverSelectionTryOnce=true&tls=true&connectTimeoutMS=5000");
         let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
         assert_eq!(error.stage(), Stage::Tls, "{error:?}");
         let hint = error.hint().expect("a hint");
@@ -162,7 +165,7 @@ fn tls_where_plain_mongodb_is_expected() {
         Mongod::start("6.0", &["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca]);
     let ports = [Some(fake_server.port()), s_server.as_ref().map(SServer::port), mongod.as_ref().map(Mongod::port)];
     for port in ports.into_iter().flatten() {
-        let uri = format!("mongodb://localhost:{port}/?connectTimeoutMS=5000");
+        let uri = format!("mongodb://localhost:{port}/?serverSelectionTryOnce=true&connectTimeoutMS=5000");
         let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
         assert_eq!(error.stage(), Stage::Hello, "{error:?}");
         assert!(error.hint().is_some_and(|hint| hint.contains("tls=true")), "{error:?}");
@@ -185,7 +188,7 @@ fn the_limit_that_ran_out_is_named() {
             if tls && name == "socketTimeoutMS" {
                 continue; // that one begins when TLS is there
             }
-            let uri = format!("mongodb://127.0.0.1:{port}/?{limits}&tls={tls}");
+            let uri = format!("mongodb://127.0.0.1:{port}/?serverSelectionTryOnce=true&{limits}&tls={tls}");
             let error = Client::with_uri_str(&uri).unwrap().ping().unwrap_err();
             // When the choice of a server ends, the error tells about each server.
             let is_selection = name == "serverSelectionTimeoutMS";

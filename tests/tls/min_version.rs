@@ -15,7 +15,7 @@ use mongo_blocking_test_server::peers::{Mongod, SServer, Scratch};
 fn ping(port: &str, ca: &str, oldest: Option<TlsVersion>) -> Result<Vec<WarningKind>, Error> {
     let builder = ClientOptions::builder().host(format!("localhost:{port}")).tls_ca_file(ca);
     // `openssl s_server` answers once a line has ended.
-    let builder = builder.app_name("a\nb");
+    let builder = builder.app_name("a\nb").server_selection_try_once(true);
     let options = match oldest {
         Some(version) => builder.min_tls_version(version),
         None => builder,

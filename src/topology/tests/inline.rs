@@ -13,9 +13,14 @@ use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType};
 use crate::error::{Error, ErrorKind, FaultKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::event::EventHandler;
+use crate::event::sdam::SdamEvent;
 use crate::locks::lock;
-use crate::options::{ClientSettings, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress};
+use crate::options::{
+    ClientOptions, ClientSettings, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress,
+};
 use crate::system::RealSystem;
+use crate::topology::check::{MAX_HELPERS, MadeBy, begin, look_at};
 use crate::topology::inline::{Selected, select};
 use crate::topology::selection::Criteria;
 use crate::topology::shared::{Finding, Shared};
@@ -30,6 +35,9 @@ enum Answer {
     Refused,
     /// It does not answer before the test lets it.
     Late(Box<Answer>),
+    Failed(Error),
+    /// A new connection gets no answer, while others of the pool are in use.
+    Silent,
     Panic,
 }
 
@@ -81,8 +89,13 @@ impl Servers {
         match answer {
             Answer::Hello(reply) => Finding::Answered {
                 hello: Arc::new(ServerDescription::read(&reply).unwrap()),
-                round_trip_time: Duration::from_millis(1),
+                round_trip_time: Some(Duration::from_millis(1)),
             },
+            Answer::Failed(error) => Finding::Failed { error, overload_is_no_verdict: false },
+            Answer::Silent => {
+                let error = Error::new(FaultKind::Timeout, Stage::Hello, "connectTimeoutMS ran out");
+                Finding::Failed { error: error.with_label(SYSTEM_OVERLOADED_ERROR), overload_is_no_verdict: true }
+            }
             Answer::Panic => std::panic::resume_unwind(Box::new("planted")),
             Answer::Refused | Answer::Late(_) => {
                 let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
@@ -95,9 +108,12 @@ impl Servers {
 
 /// A client of these servers.
 fn client(uri: &str, servers: &Arc<Servers>) -> Arc<Shared> {
-    let options = ClientSettings::parse(uri).unwrap();
-    let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
-    let shared = Shared::new(&Arc::new(TopologyOptions::new(&options, factory)));
+    client_of(&ClientSettings::parse(uri).unwrap(), servers)
+}
+
+fn client_of(options: &ClientSettings, servers: &Arc<Servers>) -> Arc<Shared> {
+    let factory = Arc::new(ConnectionFactory::new(options, &RealSystem::shared()).unwrap());
+    let shared = Shared::new(&Arc::new(TopologyOptions::new(options, factory)), None);
     let servers = servers.clone();
     *lock(&shared.fake) = Some(Arc::new(move |address: &ServerAddress| servers.check(address)));
     shared
@@ -269,12 +285,97 @@ fn a_single_host_that_is_not_there_fails_at_once_unless_the_options_say_otherwis
         ("mongodb://a/?serverSelectionTryOnce=false", false),
         ("mongodb://a/?replicaSet=rs", false),
         ("mongodb://a,b/", false),
+        ("mongodb://a,b/?serverSelectionTryOnce=false", false),
     ] {
         let shared = client(uri, &servers);
         let limit = if at_once { NEVER_REACHED } else { Duration::from_millis(30) };
         let error = within(&shared, Criteria::Write, limit).err().unwrap();
         assert_eq!(error.message().contains("serverSelectionTimeoutMS ran out"), !at_once, "{uri}: {error}");
     }
+}
+
+#[test]
+fn a_single_host_that_is_there_is_waited_for_unless_it_refuses_for_good() {
+    let servers = Arc::new(Servers::default());
+    let failure = |kind: FaultKind, stage, message: &'static str| Answer::Failed(Error::new(kind, stage, message));
+    let answers = [
+        (failure(FaultKind::Timeout, Stage::Hello, "late"), false),
+        (failure(FaultKind::Io, Stage::Hello, "the server closed the connection"), false),
+        (failure(FaultKind::InvalidResponse, Stage::Hello, "not MongoDB"), false),
+        (failure(FaultKind::Tls, Stage::Tls, "no common TLS: alert internal error"), false),
+        (failure(FaultKind::Tls, Stage::Tls, "the server's certificate was refused"), true),
+        (failure(FaultKind::Authentication, Stage::Hello, "refused"), true),
+        (failure(FaultKind::NotSupported, Stage::Hello, "wire version"), true),
+    ];
+    for (answer, at_once) in answers {
+        servers.answer("a", answer.clone());
+        for more in ["", "&serverSelectionTryOnce=false", "&serverSelectionTryOnce=true"] {
+            let at_once = at_once || more.ends_with("true");
+            let shared = client(&format!("{ONE}{more}"), &servers);
+            let limit = if at_once { NEVER_REACHED } else { Duration::from_millis(30) };
+            let error = within(&shared, Criteria::Write, limit).err().unwrap();
+            assert_eq!(error.message().contains("serverSelectionTimeoutMS ran out"), !at_once, "{more}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_check_that_has_ended_leaves_the_next_one_alone() {
+    let servers = set();
+    // The next check begins while the end of the one before is being published, which is before the first one is dropped.
+    let (next, weak) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(std::sync::Weak::<Shared>::new())));
+    let (kept, known) = (next.clone(), weak.clone());
+    let handler = EventHandler::new(move |event: &SdamEvent| {
+        let shared = lock(&known).upgrade();
+        if let (SdamEvent::TopologyDescriptionChanged(_), Some(shared)) = (event, shared) {
+            shared.clock.advance(Duration::from_secs(1));
+            let address = ServerAddress::Tcp { host: "a".to_owned(), port: Some(27017) };
+            let mut state = shared.lock();
+            lock(&kept).extend(begin(&shared, &mut state, [&address], MadeBy::Helper { of_at_most: MAX_HELPERS }));
+        }
+    });
+    let options = ClientOptions::builder().uri("mongodb://a/?replicaSet=rs").sdam_event_handler(handler).build();
+    let options = options.settings().unwrap();
+    let shared = client_of(&options, &servers);
+    *lock(&weak) = Arc::downgrade(&shared);
+    assert_eq!(chosen(&shared, Criteria::Write), "a");
+    assert_eq!(lock(&next).len(), 1);
+    let running = |shared: &Shared| {
+        let state = shared.lock();
+        (state.members.values().filter(|member| member.check.running).count(), state.helpers)
+    };
+    assert_eq!(running(&shared), (1, 1), "the check that has ended took the mark of the next one");
+    lock(&next).clear();
+    assert_eq!(running(&shared), (0, 0));
+}
+
+#[test]
+fn a_call_that_waits_has_its_server_checked_unless_that_was_done_since() {
+    let servers = Arc::new(Servers::default());
+    servers.answer("a", standalone());
+    let shared = client(ONE, &servers);
+    let address = within(&shared, Criteria::Write, NEVER_REACHED).unwrap().server.address().clone();
+    let look = |since| {
+        look_at(&shared, &address, since);
+        let state = shared.lock();
+        drop(shared.changed.wait_while(state, |state| state.helpers > 0).unwrap());
+        servers.checks("a")
+    };
+    let sent = shared.clock.now();
+    shared.clock.advance(Duration::from_secs(1));
+    assert_eq!(look(sent), 2);
+    shared.clock.advance(Duration::from_secs(1));
+    assert_eq!(look(sent), 2, "a check that began after the command was sent has been answered");
+    assert_eq!(look(shared.clock.now() - Duration::from_millis(900)), 3, "a command that was sent after that check");
+    shared.clock.advance(Duration::from_secs(11));
+    assert_eq!(look(sent), 4, "a heartbeat later");
+    servers.answer("a", Answer::Silent);
+    let generation = shared.lock().members.values().next().unwrap().server.generation(None);
+    shared.clock.advance(Duration::from_secs(11));
+    assert_eq!(look(sent), 5);
+    let state = shared.lock();
+    let member = state.members.values().next().unwrap();
+    assert_eq!(member.server.generation(None), generation + 1, "the pool was not cleared");
 }
 
 #[test]

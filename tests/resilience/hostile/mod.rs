@@ -24,11 +24,16 @@ fn with_user(mechanism: &'static str) -> FakeServerBuilder {
     FakeServer::builder().user("ann", "pencil", &[mechanism], "admin").iterations(4096)
 }
 
+/// The connection string with one round of checks for each operation, so that the server's own error is seen.
+fn once(uri: &str) -> String {
+    format!("{uri}?serverSelectionTryOnce=true")
+}
+
 /// The error of a client that tries to use this server. It may not take long, and it may not ask for much memory.
 fn refused(fake_server: &FakeServer) -> Error {
     let before = virtual_peak();
     let began = Instant::now();
-    let error = Client::with_uri_str(fake_server.uri()).unwrap().ping().expect_err("a hostile server");
+    let error = Client::with_uri_str(once(&fake_server.uri())).unwrap().ping().expect_err("a hostile server");
     assert!(began.elapsed() < PROMPT, "it took {:?}: {error}", began.elapsed());
     assert!(virtual_peak() - before < MUCH, "it asked for much memory: {error}");
     assert!(!error.to_string().contains("pencil"), "{error}");
@@ -228,8 +233,12 @@ fn the_time_limit_holds_wherever_the_server_goes_silent() {
     for reply in 1..=3 {
         let fake_server = with_user(SHA_256).behaviour(Behaviour::StallAtReply(reply)).start();
         let limit = Duration::from_millis(700);
-        let client =
-            Client::with_uri_str(format!("{}?socketTimeoutMS={}", fake_server.uri(), limit.as_millis())).unwrap();
+        let client = Client::with_uri_str(format!(
+            "{}?serverSelectionTryOnce=true&socketTimeoutMS={}",
+            fake_server.uri(),
+            limit.as_millis()
+        ))
+        .unwrap();
         let began = Instant::now();
         let error = client.ping().unwrap_err();
         let took = began.elapsed();
@@ -243,7 +252,9 @@ fn the_time_limit_holds_wherever_the_server_goes_silent() {
 #[test]
 fn a_hello_that_never_comes_ends_with_the_connect_timeout() {
     let fake_server = with_user(SHA_256).on_command(|_, _| Some(Answer::Stall)).start();
-    let client = Client::with_uri_str(format!("{}?connectTimeoutMS=300", fake_server.uri())).unwrap();
+    let client =
+        Client::with_uri_str(format!("{}?serverSelectionTryOnce=true&connectTimeoutMS=300", fake_server.uri()))
+            .unwrap();
     let began = Instant::now();
     let error = client.ping().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
@@ -258,7 +269,7 @@ fn closed_at_every_byte_of_the_conversation() {
     const CLIENTS: usize = 24;
     let failures = |first: usize| {
         let fake_server = with_user(SHA_256).start();
-        let client = Client::with_uri_str(fake_server.uri()).unwrap();
+        let client = Client::with_uri_str(once(&fake_server.uri())).unwrap();
         let mut stages = Vec::new();
         for bytes in (first..MOST_BYTES).step_by(CLIENTS) {
             fake_server.set_behaviours(vec![Behaviour::CloseAfterBytes(bytes)]);
@@ -280,7 +291,7 @@ fn closed_at_every_byte_of_the_conversation() {
     stages.dedup();
     assert_eq!(stages, ["hello", "authentication", "command"]);
     let fake_server = with_user(SHA_256).start();
-    let client = Client::with_uri_str(fake_server.uri()).unwrap();
+    let client = Client::with_uri_str(once(&fake_server.uri())).unwrap();
     // The last connection was good, and closed right after its last byte; the client finds that out by using it.
     fake_server.set_behaviours(Vec::new());
     client.ping().or_else(|_| client.ping()).unwrap();

@@ -18,7 +18,7 @@ use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::tls_flood;
 use mongo_blocking_test_server::wire::{self, Request};
 
-use super::{MUCH, PROMPT, refused, stage_name, virtual_peak};
+use super::{MUCH, PROMPT, once, refused, stage_name, virtual_peak};
 
 /// A server without users whose reply of this number (1: hello, 2: ping) is forged.
 fn forged(reply: usize, forge: Forge) -> Error {
@@ -36,7 +36,10 @@ fn answering_ping(bytes: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -
 fn refused_by(peer: &Script, options: &str) -> Error {
     let before = virtual_peak();
     let began = Instant::now();
-    let error = Client::with_uri_str(format!("{}?{options}", peer.uri())).unwrap().ping().unwrap_err();
+    let error = Client::with_uri_str(format!("{}?serverSelectionTryOnce=true&{options}", peer.uri()))
+        .unwrap()
+        .ping()
+        .unwrap_err();
     assert!(began.elapsed() < PROMPT, "it took {:?}: {error}", began.elapsed());
     assert!(virtual_peak() - before < MUCH, "it asked for much memory: {error}");
     assert_eq!(error.address(), Some(&*peer.address()), "{error}");
@@ -55,7 +58,9 @@ fn a_reply_that_is_shorter_than_it_says_is_waited_for_no_longer_than_allowed() {
             let forge = Forge { length: Some(length), ..Forge::default() };
             wire::reply_bytes(request, &rawdoc! { "ok": 1 }, &forge)
         });
-        let client = Client::with_uri_str(format!("{}?socketTimeoutMS=200", fake_server.uri())).unwrap();
+        let client =
+            Client::with_uri_str(format!("{}?serverSelectionTryOnce=true&socketTimeoutMS=200", fake_server.uri()))
+                .unwrap();
         let before = virtual_peak();
         let began = Instant::now();
         let error = client.ping().unwrap_err();
@@ -109,7 +114,7 @@ fn a_late_reply_is_not_read_as_the_next_one() {
         let _ = stream.write_all(&honest_reply(&first));
         let _ = stream.read(&mut [0; 1000]);
     });
-    let client = Client::with_uri_str(late.uri()).unwrap();
+    let client = Client::with_uri_str(once(&late.uri())).unwrap();
     client.ping().unwrap();
     thread::sleep(Duration::from_millis(150));
     let error = client.ping().unwrap_err();
@@ -158,7 +163,7 @@ fn every_other_flag_and_a_checksum_are_fine() {
             &Forge { flags: Some(0xffff_0001), sections: Some(sections), ..Forge::default() },
         )
     });
-    Client::with_uri_str(fake_server.uri()).unwrap().ping().unwrap();
+    Client::with_uri_str(once(&fake_server.uri())).unwrap().ping().unwrap();
 }
 
 #[test]
@@ -166,7 +171,7 @@ fn a_document_nested_without_end() {
     for (levels, kind) in [(300, 3), (300, 4), (1_000_000, 3), (1_000_000, 4)] {
         let fake_server =
             answering_ping(move |request| wire::reply_bytes(request, &nested(levels, kind), &Forge::default()));
-        let client = Client::with_uri_str(fake_server.uri()).unwrap();
+        let client = Client::with_uri_str(once(&fake_server.uri())).unwrap();
         let error = client.database("admin").run_command(doc! { "ping": 1 }).run().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
         assert!(error.message().contains("levels deep"), "{error}");
@@ -176,7 +181,7 @@ fn a_document_nested_without_end() {
 #[test]
 fn one_byte_at_a_time_is_slow_and_right() {
     let fake_server = FakeServer::builder().behaviour(Behaviour::Drip).start();
-    let client = Client::with_uri_str(fake_server.uri()).unwrap();
+    let client = Client::with_uri_str(once(&fake_server.uri())).unwrap();
     for _ in 0..3 {
         client.ping().unwrap();
     }
@@ -209,7 +214,7 @@ fn a_server_that_wants_tls_closes_a_plain_connection() {
     let rude = Script::start(|mut stream, _| {
         let _ = stream.read(&mut [0; 2000]);
     });
-    let error = refused_by(&rude, "");
+    let error = refused_by(&rude, "socketTimeoutMS=5000");
     assert_eq!(error.stage(), Stage::Hello);
     assert!(matches!(error.kind(), ErrorKind::Io(_)), "{error:?}");
     assert!(error.hint().unwrap().contains("tls=true"), "{error}");
@@ -247,7 +252,9 @@ fn an_idle_tls_connection_that_is_flooded_is_given_up_at_once() {
     let issued = authority.issue(CertPurpose::Server, "localhost");
     let server = tls_flood::start(&issued.certificate, &issued.key, 2);
     let options = format!("tls=true&tlsCAFile={}&timeoutMS=3000", ca_file.display());
-    let client = Client::with_uri_str(format!("mongodb://localhost:{}/?{options}", server.port())).unwrap();
+    let client =
+        Client::with_uri_str(format!("mongodb://localhost:{}/?serverSelectionTryOnce=true&{options}", server.port()))
+            .unwrap();
     client.ping().unwrap();
     // Connections are looked at once they have been idle for a second.
     thread::sleep(Duration::from_millis(1100));
@@ -266,7 +273,11 @@ fn an_idle_tls_connection_that_is_flooded_is_given_up_at_once() {
 fn cut_after(fake_server: &FakeServer, bytes: usize, ca_file: &std::path::Path) -> Result<usize, Error> {
     let server = fake_server.address();
     let relay = Script::start(move |client, _| relay(client, &server, bytes));
-    let uri = format!("mongodb://localhost:{}/?tls=true&tlsCAFile={}", relay.port(), ca_file.display());
+    let uri = format!(
+        "mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true&tlsCAFile={}",
+        relay.port(),
+        ca_file.display()
+    );
     Client::with_uri_str(uri).unwrap().ping().map(|()| 0)
 }
 
@@ -287,10 +298,13 @@ fn relay(client: TcpStream, server: &str, bytes: usize) {
 fn an_unverifiable_certificate_is_not_reported_as_overload() {
     let issued = Authority::new().issue(CertPurpose::Server, "localhost");
     let fake_server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
-    let error = Client::with_uri_str(format!("mongodb://localhost:{}/?tls=true", fake_server.port()))
-        .unwrap()
-        .ping()
-        .unwrap_err();
+    let error = Client::with_uri_str(format!(
+        "mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true",
+        fake_server.port()
+    ))
+    .unwrap()
+    .ping()
+    .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Tls { .. }), "{error:?}");
     assert_eq!((error.stage(), error.labels().len()), (Stage::Tls, 0), "{error:?}");
     assert_eq!(fake_server.command_count(), 0);
@@ -299,7 +313,7 @@ fn an_unverifiable_certificate_is_not_reported_as_overload() {
 #[test]
 fn a_connection_that_died_while_idle_costs_no_operation() {
     let fake_server = FakeServer::builder().start();
-    let client = Client::with_uri_str(fake_server.uri()).unwrap();
+    let client = Client::with_uri_str(once(&fake_server.uri())).unwrap();
     client.ping().unwrap();
     fake_server.hang_up();
     // A connection is looked at once it lay idle for a second.
@@ -311,7 +325,7 @@ fn a_connection_that_died_while_idle_costs_no_operation() {
 #[test]
 fn closing_the_client_ends_an_unanswered_command() {
     let fake_server = FakeServer::builder().behaviour(Behaviour::StallAtReply(2)).start();
-    let client = Client::with_uri_str(fake_server.uri()).unwrap();
+    let client = Client::with_uri_str(once(&fake_server.uri())).unwrap();
     let stuck = {
         let client = client.clone();
         thread::spawn(move || client.ping().unwrap_err())

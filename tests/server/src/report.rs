@@ -63,7 +63,6 @@ pub enum Skip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// `Monitoring::Background`: threads that check servers without an operation.
-    BackgroundMonitoring,
     /// `watch` of a client, database or collection.
     ChangeStreams,
     /// The `bulkWrite` command of a client.
@@ -207,7 +206,6 @@ impl fmt::Display for Skip {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Part::BackgroundMonitoring => "background monitoring",
             Part::ChangeStreams => "change streams",
             Part::ClientBulkWrite => "bulkWrite of a client",
             Part::Encryption => "client-side encryption",

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bson::{Bson, Document, doc};
 use mongo_blocking::event::sdam::TopologyDescription;
 use mongo_blocking::options::SessionOptions;
-use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, ServerApi, percent_encode};
+use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, Monitoring, ServerApi, percent_encode};
 use mongo_blocking::{Client, ClientSession, Collection, CollectionOptions, Database};
 
 use super::arguments;
@@ -188,7 +188,7 @@ impl Entities {
             .cmap_event_handler(log.pool_handler())
             .sdam_event_handler(log.topology_handler());
         if mode == Mode::Background {
-            return Err("the driver has no background monitoring".to_owned());
+            options = options.monitoring(Monitoring::Background);
         }
         if let Some(api) = &described.server_api {
             let mut own = ServerApi::v1();

@@ -5,7 +5,7 @@ use std::fmt;
 use bson::{Bson, Document};
 
 use super::file::{Entity, Operation, Test, TestFile};
-use mongo_blocking_test_server::report::{Part, Skip};
+use mongo_blocking_test_server::report::Skip;
 
 /// How clients check servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,8 @@ impl fmt::Display for Mode {
 
 /// The modes that a case runs in: both, or background alone where it waits for what no operation causes.
 pub fn modes_of(file: &TestFile, test: &Test) -> Vec<Result<Mode, Skip>> {
-    let background = Err(Skip::NotBuilt(Part::BackgroundMonitoring));
     match waits_for_a_monitor(file, test) {
-        true => vec![background],
+        true => vec![Ok(Mode::Background)],
         false => vec![Ok(Mode::Inline)],
     }
 }

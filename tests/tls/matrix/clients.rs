@@ -50,7 +50,10 @@ fn client_certificates_that_servers_accept_and_refuse() {
         ] {
             let own = own.map(|own| file("own.pem", own.both()));
             let option = own.map_or("tls=true".to_owned(), |own| format!("tlsCertificateKeyFile={own}"));
-            let uri = format!("mongodb://localhost:{}/?appName=a%0Ab&tlsCAFile={ca}&{option}", listener.port());
+            let uri = format!(
+                "mongodb://localhost:{}/?serverSelectionTryOnce=true&appName=a%0Ab&tlsCAFile={ca}&{option}",
+                listener.port()
+            );
             table.row(case, listener.name(), &uri, expected);
         }
     }

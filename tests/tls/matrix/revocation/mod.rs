@@ -50,7 +50,11 @@ impl Place {
     }
 
     fn uri(&self, listener: &Listener, options: &str) -> String {
-        format!("mongodb://localhost:{}/?appName=a%0Ab&tlsCAFile={}&{options}", listener.port(), self.ca)
+        format!(
+            "mongodb://localhost:{}/?serverSelectionTryOnce=true&appName=a%0Ab&tlsCAFile={}&{options}",
+            listener.port(),
+            self.ca
+        )
     }
 
     /// The switches, over a case in which everything that is checked refuses, unless only a responder would: then
