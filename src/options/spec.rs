@@ -177,8 +177,6 @@ pub(crate) enum Repeated {
 pub(crate) enum State {
     /// Yes.
     Works,
-    /// It is understood; what it governs is not built yet. A warning.
-    NoEffectYet(&'static str),
     /// It is understood and refused, unless it asks for what holds anyway (false, an empty list, the default).
     NotSupportedYet,
 }
@@ -263,11 +261,6 @@ impl OptionSpec {
 
     pub(super) const fn not_supported_yet(mut self) -> OptionSpec {
         self.state = State::NotSupportedYet;
-        self
-    }
-
-    pub(super) const fn no_effect_yet(mut self, why: &'static str) -> OptionSpec {
-        self.state = State::NoEffectYet(why);
         self
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::option_map::OptionMap;
 use super::parent_domain::ParentDomain;
 use super::raw::RawOptions;
-use super::spec::{OptionId, State};
+use super::spec::OptionId;
 use super::value::Value;
 use super::{
     Acknowledgment, ClientSettings, Monitoring, ReadConcern, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
@@ -248,14 +248,6 @@ fn write_concern(settings: &OptionMap) -> Result<Option<WriteConcern>> {
 }
 
 fn warn_of_no_effect(settings: &OptionMap, warnings: &mut Warnings) {
-    for (option, value) in settings.given() {
-        let spec = option.spec();
-        if let State::NoEffectYet(why) = spec.state
-            && !spec.asks_for_nothing(value)
-        {
-            warnings.add(WarningKind::NoEffect, format!("{} has no effect: {why}", spec.name));
-        }
-    }
     if settings.has(OptionId::TimeoutMs) && settings.has(OptionId::SocketTimeoutMs) {
         warnings.add(WarningKind::NoEffect, "socketTimeoutMS has no effect beside timeoutMS");
     }
