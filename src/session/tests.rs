@@ -94,7 +94,7 @@ fn a_session_that_is_about_to_expire_is_not_used_again() {
     ] {
         let sessions = Sessions::new();
         // What the servers' limit is, the pool learns when a session is taken.
-        drop(sessions.take_at(timeout, now).unwrap());
+        let _taken = sessions.take_at(timeout, now).unwrap();
         let session = ServerSession::new().unwrap();
         let id = session.id();
         sessions.give_back_at(session, now);
