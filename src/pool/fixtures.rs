@@ -306,7 +306,7 @@ impl Runner {
                 let interrupt = operation.get_bool("interruptInUseConnections").unwrap_or(false);
                 self.change(|pool| pool.clear(interrupt, None).run());
             }
-            Ok("close") => self.change(|pool| pool.close().run()),
+            Ok("close") => self.change(|pool| pool.close(true).run()),
             Ok(other) => return Err(fixture(format!("the runner does not know the operation '{other}'"))),
             Err(error) => return Err(fixture(error.to_string())),
         }

@@ -374,8 +374,9 @@ impl Pool {
         cleanup
     }
 
-    /// Ends idle connections, those in use, handshakes, and the wait of every thread.
-    pub(crate) fn close(&self) -> Cleanup {
+    /// Ends idle connections and the wait of every thread. `interrupt_in_use`: connections in use and those being made end, too;
+    /// without it they end when they come back.
+    pub(crate) fn close(&self, interrupt_in_use: bool) -> Cleanup {
         let shared = &self.shared;
         let mut cleanup = Cleanup::default();
         let mut state = shared.lock();
@@ -386,10 +387,12 @@ impl Pool {
         for idle in std::mem::take(&mut state.idle) {
             shared.close_idle(&mut state, idle, ConnectionClosedReason::PoolClosed, &mut cleanup);
         }
-        let in_use = state.in_use.values().map(|in_use| &in_use.handle);
-        let connecting = state.connecting.values().filter_map(|attempt| attempt.handle.as_ref());
-        let handles = in_use.chain(connecting).cloned();
-        cleanup.handles.extend(handles.map(|handle| (handle, ShutdownReason::Client)));
+        if interrupt_in_use {
+            let in_use = state.in_use.values().map(|in_use| &in_use.handle);
+            let connecting = state.connecting.values().filter_map(|attempt| attempt.handle.as_ref());
+            let handles = in_use.chain(connecting).cloned();
+            cleanup.handles.extend(handles.map(|handle| (handle, ShutdownReason::Client)));
+        }
         state.evict_all();
         shared.events.pool_closed();
         cleanup

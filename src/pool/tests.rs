@@ -309,7 +309,7 @@ fn nothing_is_closed_under_the_lock() {
     watched.ready();
     let (idle, in_use) = (check_out(&watched.pool).unwrap(), check_out(&watched.pool).unwrap());
     drop(idle);
-    let closing = [watched.pool.clear(true, None), watched.pool.ready(), watched.pool.close()];
+    let closing = [watched.pool.clear(true, None), watched.pool.ready(), watched.pool.close(true)];
     // The locks are released, and all of it is still open.
     assert_eq!(server.open_connections(), 2);
     assert!(matches!(check_out(&watched.pool).err().unwrap().error.kind(), ErrorKind::Shutdown));

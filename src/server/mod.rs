@@ -9,7 +9,7 @@ use bson::oid::ObjectId;
 
 use crate::connection::{OpenedConnection, ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
-use crate::error::{Error, FaultKind, Stage};
+use crate::error::{Error, ErrorKind, FaultKind, Stage};
 use crate::locks::lock;
 use crate::options::ServerAddress;
 use crate::pool::{AdoptableConnection, CheckOutFailure, Cleanup, Pool, PooledConnection};
@@ -33,6 +33,8 @@ struct CheckSlot {
     /// What can end the check that is running.
     running: Option<ShutdownHandle>,
     closed: bool,
+    /// Whether it was closed because it is no part of the deployment any more.
+    left: bool,
 }
 
 /// A connection that has said hello, and since when it is idle.
@@ -85,7 +87,7 @@ impl Server {
         opened: Option<AdoptableConnection>,
     ) -> Result<PooledConnection, CheckOutFailure> {
         match self.pool() {
-            Some(pool) => pool.check_out(queue, connect, opened),
+            Some(pool) => pool.check_out(queue, connect, opened).map_err(|failure| self.explain_closed(failure)),
             None => {
                 let message = "the server was not found usable so far";
                 let error =
@@ -93,6 +95,16 @@ impl Server {
                 Err(CheckOutFailure { error, attempt: None })
             }
         }
+    }
+
+    /// An operation that has chosen a server which leaves the deployment at that moment may choose another one.
+    fn explain_closed(&self, failure: CheckOutFailure) -> CheckOutFailure {
+        if !matches!(failure.error.kind(), ErrorKind::Shutdown { .. }) || !lock(&self.check).left {
+            return failure;
+        }
+        let message = format!("{} left the deployment before the operation had its connection", self.address);
+        let error = Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, message);
+        CheckOutFailure { error: error.with_address(&self.address).with_source(failure.error), attempt: None }
     }
 
     /// How many operations have chosen it and are not over.
@@ -158,9 +170,12 @@ impl Server {
         }
     }
 
-    /// Closes every connection, and ends every wait for one.
-    pub(crate) fn close(&self) -> Cleanup {
-        let mut cleanup = self.pool().map(Pool::close).unwrap_or_default();
+    /// Closes every connection, and ends every wait for one. Of a server that only left the deployment, operations under way keep
+    /// their connections until they are over.
+    pub(crate) fn close(&self, client_closes: bool) -> Cleanup {
+        // Before its pool is closed, so that who waits there finds out why.
+        lock(&self.check).left = !client_closes;
+        let mut cleanup = self.pool().map(|pool| pool.close(client_closes)).unwrap_or_default();
         let mut slot = lock(&self.check);
         // Before the idle connection is taken, so that no check puts another one in its place.
         slot.closed = true;

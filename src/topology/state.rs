@@ -268,7 +268,7 @@ impl State {
             }
             PoolAction::Close(address) => {
                 let Some(member) = self.members.remove(&address) else { return Cleanup::default() };
-                let mut cleanup = member.server.close();
+                let mut cleanup = member.server.close(self.closed);
                 if let Some(monitor) = &member.monitor {
                     monitor.stop(&mut cleanup);
                 }

@@ -273,10 +273,14 @@ fn one_dead_server_costs_two_seconds() {
         });
     for bad in [&dead, &silent_over_tcp] {
         let other = NameServer::start("127.0.0.1", |question| vec![good(question)]);
-        let began = Instant::now();
-        is_good(&ask_for_srv(&[bad, &other], LIMIT).unwrap());
-        let took = began.elapsed();
-        assert!(took >= TURN && took < TURN + Duration::from_millis(400), "{took:?}");
+        let ask = || {
+            let began = Instant::now();
+            is_good(&ask_for_srv(&[bad, &other], LIMIT).unwrap());
+            began.elapsed()
+        };
+        // A machine with much else to do may take longer now and then, but not always.
+        let took = (0..5).map(|_| ask()).find(|took| *took < TURN + Duration::from_millis(100));
+        assert!(took.is_some_and(|took| took >= TURN), "{took:?}");
     }
 }
 

@@ -7,18 +7,22 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
+use bson::rawdoc;
 use mongo_blocking_test_server::fake_server::FakeServer;
 
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
+use crate::error::ErrorKind;
 use crate::event::sdam::TopologyType;
 use crate::locks::{lock, unpoisoned};
 use crate::operation::Target;
 use crate::options::{ClientOptions, ServerAddress};
+use crate::pool::PooledConnection;
 use crate::resolver::{Resolver, SrvRecord};
 use crate::system::RealSystem;
 use crate::topology::Topology;
 use crate::topology::state::State;
+use crate::wire::Message;
 
 const HOST: &str = "localhost.test.build.10gen.cc";
 const TEST_1: &str = "mongodb+srv://test1.test.build.10gen.cc/?tls=false";
@@ -51,14 +55,14 @@ impl Resolver for Dns {
 }
 
 /// A client of the hosts that DNS names, and what the hosts are.
-struct Deployment {
+struct Routers {
     /// In the place of the ports 27017 to 27020.
     routers: Vec<FakeServer>,
     dns: Dns,
     topology: Topology,
 }
 
-impl Deployment {
+impl Routers {
     fn new(uri: &str) -> Self {
         Self::with(uri, &[0, 1], || FakeServer::builder().mongos().start())
     }
@@ -71,7 +75,7 @@ impl Deployment {
         let options = options.settings().unwrap().resolve_srv().unwrap();
         let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
         let topology = Topology::new(&options, &factory).unwrap();
-        Deployment { routers, dns, topology }
+        Routers { routers, dns, topology }
     }
 
     /// From now on DNS names these routers.
@@ -90,11 +94,24 @@ impl Deployment {
 
     /// What an operation does to the topology: chooses a server and takes a connection.
     fn operate(&self) -> u16 {
-        let selected =
-            self.topology.select(Target::Writable, &[], Deadline::after(LIMIT), Instant::now()).expect("a server");
-        let connection = selected.server.check_out(Deadline::after(LIMIT), Deadline::after(LIMIT), selected.opened);
-        drop(connection.map_err(|failure| failure.error).expect("a connection"));
-        port(selected.server.address())
+        let (connection, port) = self.begin();
+        drop(connection);
+        port
+    }
+
+    /// An operation's connection, and the port that it leads to.
+    fn begin(&self) -> (PooledConnection, u16) {
+        loop {
+            let selected =
+                self.topology.select(Target::Writable, &[], Deadline::after(LIMIT), Instant::now()).expect("a server");
+            let limit = Deadline::after(LIMIT);
+            match selected.server.check_out(limit, limit, selected.opened).map_err(|failure| failure.error) {
+                Ok(connection) => return (connection, port(selected.server.address())),
+                // The server has left in the meantime, after which an operation chooses again.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. }) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
     }
 
     /// Sets the clock on.
@@ -151,73 +168,73 @@ fn records_that_change_are_followed() {
         (MAX_2, &[2, 3]),
         ("mongodb+srv://test22.test.build.10gen.cc/?tls=false&srvServiceName=customname", &[2, 3]),
     ] {
-        let deployment = Deployment::new(uri);
-        deployment.operate();
-        assert!(deployment.has(&[0, 1]) && deployment.topology.description().topology_type() == TopologyType::Sharded);
-        deployment.name(named);
-        deployment.later(59);
-        deployment.operate();
-        assert_eq!(deployment.asked(), 1, "not before a minute is over");
-        deployment.later(2);
-        deployment.operate();
-        assert!(deployment.has(named), "{uri}, {named:?}");
-        assert_eq!(deployment.asked(), 2);
-        let chosen = deployment.operate();
-        assert!(named.iter().any(|router| deployment.routers[*router].port() == chosen));
-        deployment.later(61);
-        deployment.operate();
-        assert!(deployment.wait_until(|_| deployment.asked() == 3) && deployment.has(named));
+        let routed = Routers::new(uri);
+        routed.operate();
+        assert!(routed.has(&[0, 1]) && routed.topology.description().topology_type() == TopologyType::Sharded);
+        routed.name(named);
+        routed.later(59);
+        routed.operate();
+        assert_eq!(routed.asked(), 1, "not before a minute is over");
+        routed.later(2);
+        routed.operate();
+        assert!(routed.has(named), "{uri}, {named:?}");
+        assert_eq!(routed.asked(), 2);
+        let chosen = routed.operate();
+        assert!(named.iter().any(|router| routed.routers[*router].port() == chosen));
+        routed.later(61);
+        routed.operate();
+        assert!(routed.wait_until(|_| routed.asked() == 3) && routed.has(named));
     }
 }
 
 /// What is known of a host that stays, and its connections, stay too.
 #[test]
 fn hosts_that_stay_keep_their_state() {
-    let deployment = Deployment::with(TEST_1, &[0], || FakeServer::builder().mongos().start());
-    deployment.operate();
-    deployment.name(&[0, 1]);
-    deployment.later(61);
-    deployment.operate();
-    assert!(deployment.has(&[0, 1]));
-    let stays = deployment.routers[0].port();
+    let routed = Routers::with(TEST_1, &[0], || FakeServer::builder().mongos().start());
+    routed.operate();
+    routed.name(&[0, 1]);
+    routed.later(61);
+    routed.operate();
+    assert!(routed.has(&[0, 1]));
+    let stays = routed.routers[0].port();
     let keeps = |state: &mut State| {
         let kept = state.description.servers.values().find(|entry| port(&entry.address) == stays);
         kept.is_some_and(|entry| entry.server_type.is_known())
     };
-    assert!(deployment.wait_until(keeps));
-    let connections = deployment.routers[0].connections();
+    assert!(routed.wait_until(keeps));
+    let connections = routed.routers[0].connections();
     for _ in 0..10 {
-        deployment.operate();
+        routed.operate();
     }
-    assert_eq!(deployment.routers[0].connections(), connections);
+    assert_eq!(routed.routers[0].connections(), connections);
 }
 
 /// The sixth to the eighth prose test: nothing changes, and the next question follows after heartbeatFrequencyMS.
 #[test]
 fn failures_change_no_host() {
     for failure in [Some("timed out"), Some("no such name"), None] {
-        let deployment = Deployment::new(&format!("{TEST_1}&heartbeatFrequencyMS=5000"));
-        deployment.operate();
+        let routed = Routers::new(&format!("{TEST_1}&heartbeatFrequencyMS=5000"));
+        routed.operate();
         match failure {
-            Some(why) => deployment.fail(why),
-            None => deployment.name(&[]),
+            Some(why) => routed.fail(why),
+            None => routed.name(&[]),
         }
-        deployment.later(61);
-        deployment.operate();
-        let shared = deployment.topology.shared();
+        routed.later(61);
+        routed.operate();
+        let shared = routed.topology.shared();
         // From a minute after a question that is not answered to five seconds after a failure.
         let is_recorded = |state: &mut State| {
             state.srv.as_ref().is_some_and(|polling| polling.is_due(shared.clock.now() + Duration::from_secs(5)))
         };
-        assert!(deployment.wait_until(is_recorded) && deployment.has(&[0, 1]));
-        assert_eq!(deployment.asked(), 2);
-        deployment.operate();
-        assert_eq!(deployment.asked(), 2, "not at once again");
-        deployment.name(&[0, 3]);
-        deployment.later(5);
-        deployment.operate();
-        assert!(deployment.has(&[0, 3]));
-        assert_eq!(deployment.asked(), 3);
+        assert!(routed.wait_until(is_recorded) && routed.has(&[0, 1]));
+        assert_eq!(routed.asked(), 2);
+        routed.operate();
+        assert_eq!(routed.asked(), 2, "not at once again");
+        routed.name(&[0, 3]);
+        routed.later(5);
+        routed.operate();
+        assert!(routed.has(&[0, 3]));
+        assert_eq!(routed.asked(), 3);
     }
 }
 
@@ -226,45 +243,63 @@ fn failures_change_no_host() {
 fn the_records_of_a_load_balancer_are_asked_for_once() {
     let uri = "mongodb+srv://test3.test.build.10gen.cc/?tls=false&loadBalanced=true";
     let router = || FakeServer::builder().load_balancer(ObjectId::new()).start();
-    let deployment = Deployment::with(uri, &[0], router);
-    deployment.operate();
-    deployment.name(&[0, 1]);
+    let routed = Routers::with(uri, &[0], router);
+    routed.operate();
+    routed.name(&[0, 1]);
     for _ in 0..2 {
-        deployment.later(61);
-        deployment.operate();
+        routed.later(61);
+        routed.operate();
     }
-    assert!(deployment.has(&[0]));
-    assert_eq!(deployment.asked(), 1);
+    assert!(routed.has(&[0]));
+    assert_eq!(routed.asked(), 1);
 }
 
 /// The twelfth prose test.
 #[test]
 fn a_new_host_is_chosen_at_random() {
-    let deployment = Deployment::new(&format!("{TEST_1}&srvMaxHosts=2"));
-    deployment.operate();
-    deployment.name(&[0, 2, 3]);
-    deployment.later(61);
-    deployment.operate();
-    let first = deployment.routers[0].port();
-    let gone = deployment.routers[1].port();
+    let routed = Routers::new(&format!("{TEST_1}&srvMaxHosts=2"));
+    routed.operate();
+    routed.name(&[0, 2, 3]);
+    routed.later(61);
+    routed.operate();
+    let first = routed.routers[0].port();
+    let gone = routed.routers[1].port();
     let is_changed = |state: &mut State| {
         let ports = ports(state);
         ports.len() == 2 && ports.contains(&first) && !ports.contains(&gone)
     };
-    assert!(deployment.wait_until(is_changed));
+    assert!(routed.wait_until(is_changed));
+}
+
+/// The host that an operation is on leaves: the operation ends, and its connection after it.
+#[test]
+fn an_operation_under_way_goes_on_where_it_is() {
+    let mut routed = Routers::with(TEST_1, &[0], || FakeServer::builder().mongos().start());
+    let (mut connection, leaving) = routed.begin();
+    assert_eq!(leaving, routed.routers[0].port());
+    routed.name(&[1]);
+    routed.later(61);
+    routed.operate();
+    assert!(routed.has(&[1]));
+    let body = rawdoc! { "ping": 1 };
+    let message = Message { database: "admin", body: &body, sequence: None, more_to_come: false };
+    connection.run(&message, Deadline::after(LIMIT)).unwrap();
+    drop(connection);
+    let left = routed.routers.remove(0);
+    assert!(left.wait_until(LIMIT, |router| router.open_connections() == 0));
 }
 
 /// Where nothing known suits, the operation goes on with what DNS names now.
 #[test]
 fn an_operation_waits_for_dns_if_no_router_is_left() {
-    let mut deployment = Deployment::new(TEST_1);
-    deployment.operate();
-    deployment.name(&[3]);
+    let mut routed = Routers::new(TEST_1);
+    routed.operate();
+    routed.name(&[3]);
     // The processes of the first two end.
-    let rest = deployment.routers.split_off(2);
-    deployment.routers = rest;
-    let last = deployment.routers[1].port();
-    lock(&deployment.dns.0).0 = vec![last];
-    deployment.later(61);
-    assert_eq!(deployment.operate(), last);
+    let rest = routed.routers.split_off(2);
+    routed.routers = rest;
+    let last = routed.routers[1].port();
+    lock(&routed.dns.0).0 = vec![last];
+    routed.later(61);
+    assert_eq!(routed.operate(), last);
 }
