@@ -45,11 +45,8 @@ pub enum WarningKind {
 }
 
 impl Warning {
-    /// Makes a warning and sends it to the log.
-    pub(crate) fn new(kind: WarningKind, message: impl Into<String>) -> Self {
-        let message = message.into();
-        log::warn!("{message}");
-        Warning { kind, message }
+    fn new(kind: WarningKind, message: impl Into<String>) -> Self {
+        Warning { kind, message: message.into() }
     }
 
     /// What it is about.
@@ -78,14 +75,15 @@ impl WarningSink {
         WarningSink(handler)
     }
 
-    /// Hands a warning to the handler that is in the log already.
+    /// Logs a warning and hands it to the handler.
     pub(crate) fn notify(&self, warning: &Warning) {
+        log::warn!("{warning}");
         if let Some(handler) = &self.0 {
             handler.call(warning);
         }
     }
 
-    /// Logs a warning and hands it to the handler.
+    /// The same with a warning that is new.
     pub(crate) fn warn(&self, kind: WarningKind, message: impl Into<String>) {
         self.notify(&Warning::new(kind, message));
     }
@@ -102,7 +100,7 @@ impl From<Vec<Warning>> for Warnings {
 }
 
 impl Warnings {
-    /// Adds a warning and logs it, unless the same is there already.
+    /// Adds a warning, unless the same is there already. The client that is made of the options logs it.
     pub(crate) fn add(&mut self, kind: WarningKind, message: impl Into<String>) {
         let message = message.into();
         if !self.0.iter().any(|known| known.kind == kind && known.message == message) {

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use crate::warning::Warning;
 
 impl ClientSettings {
-    /// The warnings about these options. Each was also logged.
+    /// The warnings about these options. Each client that is made of them logs them.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }

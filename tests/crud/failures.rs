@@ -5,7 +5,7 @@ use mongo_blocking::error::{ErrorKind, WriteFailure};
 use mongo_blocking::options::IndexModel;
 use mongo_blocking::{Error, Result, WriteModel};
 
-use super::{Place, all, ids, numbered, place};
+use super::{Place, all, ids, numbered, place, place_with};
 
 fn concern_failure(commands: &[&str]) -> Document {
     doc! {
@@ -122,7 +122,7 @@ fn a_command_that_fails_as_a_whole_ends_even_unordered_writes() {
 /// Nothing was done, so the failure stands alone.
 #[test]
 fn the_network_fails_at_once() {
-    let Some(place) = place("failures_at_once") else { return };
+    let Some(place) = place_with("failures_at_once", "retryReads=false&retryWrites=false") else { return };
     let network = |place: &Place, attempts: usize, result: Result<()>| {
         let error = result.unwrap_err();
         assert!(error.is_network_error(), "{error:?}");

@@ -147,7 +147,8 @@ fn in_many_threads() {
         let Some(Seen::Token(token)) = server.seen().pop() else { panic!("nobody has logged in") };
         server.revoke(&token);
     }
-    assert!(fake_server.connections() <= 8, "a connection was given up");
+    // The ninth checks the server, where a call has waited for a second.
+    assert!(fake_server.connections() <= 9, "a connection was given up");
 }
 
 /// How many tokens the server has seen, of those that differ.

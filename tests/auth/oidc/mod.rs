@@ -33,7 +33,11 @@ fn fake_server(server: &OidcServer) -> FakeServer {
 }
 
 fn options(fake_server: &FakeServer) -> ClientOptionsBuilder {
-    ClientOptions::builder().host(fake_server.address()).auth_mechanism("MONGODB-OIDC")
+    ClientOptions::builder()
+        .host(fake_server.address())
+        .auth_mechanism("MONGODB-OIDC")
+        .retry_reads(false)
+        .retry_writes(false)
 }
 
 fn client(options: ClientOptionsBuilder) -> Client {

@@ -3,8 +3,8 @@
 use std::fs;
 
 use mongo_blocking::options::ClientOptions;
-use mongo_blocking_test_server::peers::{self, Scratch};
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Issued};
+use mongo_blocking_test_server::peers::{self, Scratch};
 
 use super::listeners::Listener;
 use super::table::{Expected, Table};
