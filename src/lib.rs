@@ -155,16 +155,16 @@ pub mod sync {
 ///
 /// Besides the errors that its `run` names, each action can fail with these [kinds](crate::error::ErrorKind):
 ///
-/// - `InvalidArgument` for an invalid name of a database or collection, or options that contradict each other; `Serialize` for a
+/// - `InvalidArgument` for an invalid name of a database or collection, or options that contradict each other; `BsonSerialization` for a
 ///   value that BSON cannot hold. Nothing was sent.
-/// - `ServerSelection`, `Dns`, `Io`, `Tls` and `Authentication` where no connection could be made, `Pool` where none became free
+/// - `ServerSelection`, `DnsResolve`, `Io`, `Tls` and `Authentication` where no connection could be made, `Pool` where none became free
 ///   in time. Nothing was sent.
 /// - `Io` and `Timeout` where the connection broke or a time limit ran out. [`Error::stage`](crate::Error::stage) tells whether the command had been
 ///   sent ([`Stage::Command`](crate::error::Stage::Command)): a write may then have happened.
-/// - `NotSupported` for an option that the server at hand is too old for, `InvalidReply` for a reply that breaks the protocol.
-/// - `Closed` after [`Client::close`](crate::Client::close).
+/// - `NotSupported` for an option that the server at hand is too old for, `InvalidResponse` for a reply that breaks the protocol.
+/// - `Shutdown` after [`Client::close`](crate::Client::close).
 pub mod action {
-    pub use crate::client::{ExplicitSession, ImplicitSession, Shutdown, StartSession};
+    pub use crate::client::{ExplicitSession, ImplicitSession, Shutdown, StartSession, WarmConnectionPool};
     pub use crate::collection::{
         Aggregate, BulkWrite, CountDocuments, CreateIndex, CreateIndexes, Delete, Distinct, DropCollection,
         DropIndexes, EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate,

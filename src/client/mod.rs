@@ -208,6 +208,19 @@ impl Client {
         Shutdown { client: self }
     }
 
+    /// Connects before the first operation needs it, where `minPoolSize` is more than 0: a server is looked for and asked whether it
+    /// is there, and a helper thread makes the other connections. What fails goes to the `log` crate; the first operation then fails
+    /// for the same reason.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) {
+    /// client.warm_connection_pool().run();
+    /// # }
+    /// ```
+    pub fn warm_connection_pool(&self) -> WarmConnectionPool<'_> {
+        WarmConnectionPool { client: self }
+    }
+
     /// Ends open cursors and sessions on the servers, within 2 seconds at most, and closes every connection, those in use
     /// included. Later operations of this client and its clones fail with
     /// [`ErrorKind::Shutdown`](crate::error::ErrorKind::Shutdown).
@@ -239,9 +252,32 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
+    /// Taken for the sake of programs that say it: nothing is waited for either way.
+    pub fn immediate(self, _immediate: bool) -> Self {
+        self
+    }
+
     /// Closes the client and its clones.
     pub fn run(self) {
         self.client.close();
+    }
+}
+
+/// The action that [`Client::warm_connection_pool`] makes.
+#[must_use = "nothing is connected until `run`"]
+#[derive(Debug)]
+pub struct WarmConnectionPool<'a> {
+    client: &'a Client,
+}
+
+impl WarmConnectionPool<'_> {
+    /// Connects.
+    pub fn run(self) {
+        if self.client.0.options().min_pool_size > 0
+            && let Err(error) = self.client.ping()
+        {
+            log::warn!("warm_connection_pool: {error}");
+        }
     }
 }
 

@@ -218,9 +218,16 @@ impl<T> Collection<T> {
 
     /// The full name, checked: a server would take some invalid names for something else.
     fn checked_namespace(&self) -> Result<operation::Namespace<'_>> {
-        check_database_name(&self.shared.database)?;
-        check_collection_name(&self.shared.name)?;
-        Ok(operation::Namespace { database: &self.shared.database, collection: &self.shared.name })
+        self.shared.checked_namespace()
+    }
+}
+
+impl Shared {
+    /// The namespace, if the server takes such names.
+    fn checked_namespace(&self) -> Result<operation::Namespace<'_>> {
+        check_database_name(&self.database)?;
+        check_collection_name(&self.name)?;
+        Ok(operation::Namespace { database: &self.database, collection: &self.name })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use serde::de::DeserializeOwned;
 
-use super::Collection;
+use super::{Collection, Shared};
 use crate::bson_ext;
 use crate::client::{ClientSession, ExplicitSession, ImplicitSession, cursor_session_setter, session_setter};
 use crate::cursor::{Cursor, CursorSettings, SessionCursor};
@@ -36,7 +36,13 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn find(&self, filter: Document) -> Find<'_, T> {
-        Find { collection: self, filter, options: FindOptions::default(), session: ImplicitSession }
+        Find {
+            shared: &self.shared,
+            filter,
+            options: FindOptions::default(),
+            session: ImplicitSession,
+            documents: PhantomData,
+        }
     }
 
     /// Finds the first document that matches the filter.
@@ -50,7 +56,13 @@ impl<T> Collection<T> {
     /// # }
     /// ```
     pub fn find_one(&self, filter: Document) -> FindOne<'_, T> {
-        FindOne { collection: self, filter, options: FindOneOptions::default(), session: None }
+        FindOne {
+            shared: &self.shared,
+            filter,
+            options: FindOneOptions::default(),
+            session: None,
+            documents: PhantomData,
+        }
     }
 
     /// Runs the stages of a pipeline over the collection.
@@ -130,15 +142,43 @@ impl<T> Collection<T> {
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct Find<'a, T, S = ImplicitSession> {
-    collection: &'a Collection<T>,
+    shared: &'a Shared,
     filter: Document,
     options: FindOptions,
     session: S,
+    documents: PhantomData<fn() -> T>,
 }
 
 impl<'a, T, S> Find<'a, T, S> {
     find_setters! {}
-    cursor_session_setter! {'a, Find<T> { collection, filter, options }}
+    cursor_session_setter! {'a, Find<T> { shared, filter, options, documents }}
+
+    /// The documents as another type: with a projection, they have other fields than those of the collection.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Name {
+    ///     name: String,
+    /// }
+    ///
+    /// for found in animals.find(doc! { "legs": 4 }).projection(doc! { "name": 1 }).with_type::<Name>().run()? {
+    ///     println!("{}", found?.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_type<U>(self) -> Find<'a, U, S> {
+        Find {
+            shared: self.shared,
+            filter: self.filter,
+            options: self.options,
+            session: self.session,
+            documents: PhantomData,
+        }
+    }
 }
 
 impl<T> Find<'_, T> {
@@ -148,7 +188,7 @@ impl<T> Find<'_, T> {
     /// [`ErrorKind::Command`] where the server refuses the query; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<T>> {
-        find(self.collection, &self.filter, self.options, None)
+        find(self.shared, &self.filter, self.options, None)
     }
 }
 
@@ -160,18 +200,18 @@ impl<T> Find<'_, T, ExplicitSession<'_>> {
     /// the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<T>> {
         let session = self.session.0;
-        Ok(SessionCursor::new(find(self.collection, &self.filter, self.options, Some(&mut *session))?, session))
+        Ok(SessionCursor::new(find(self.shared, &self.filter, self.options, Some(&mut *session))?, session))
     }
 }
 
 fn find<T>(
-    collection: &Collection<T>,
+    shared: &Shared,
     filter: &Document,
     mut options: FindOptions,
     session: Option<&mut ClientSession>,
 ) -> Result<Cursor<T>> {
     let FindOptions { read_concern, selection_criteria, .. } = &mut options;
-    collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
+    shared.defaults.fill_in_read(read_concern, selection_criteria);
     let settings = CursorSettings {
         batch_size: options.batch_size,
         limit_left: options.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
@@ -179,8 +219,8 @@ fn find<T>(
         comment: CursorSettings::comment(options.comment.as_ref())?,
         tailable: options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
     };
-    let client = collection.client();
-    let mut find = operation::find::Find::new(collection.checked_namespace()?, filter, &options)?;
+    let client = &shared.client;
+    let mut find = operation::find::Find::new(shared.checked_namespace()?, filter, &options)?;
     Cursor::open(client, &mut find, client.operation_session(session)?, settings)
 }
 
@@ -188,15 +228,41 @@ fn find<T>(
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
 pub struct FindOne<'a, T> {
-    collection: &'a Collection<T>,
+    shared: &'a Shared,
     filter: Document,
     options: FindOneOptions,
     session: Option<&'a mut ClientSession>,
+    documents: PhantomData<fn() -> T>,
 }
 
 impl<'a, T> FindOne<'a, T> {
     find_one_setters! {}
     session_setter! {'a}
+
+    /// The document as another type: with a projection, it has other fields than those of the collection.
+    ///
+    /// ```no_run
+    /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Name {
+    ///     name: String,
+    /// }
+    ///
+    /// let found = animals.find_one(doc! { "legs": 4 }).projection(doc! { "name": 1 }).with_type::<Name>().run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_type<U>(self) -> FindOne<'a, U> {
+        FindOne {
+            shared: self.shared,
+            filter: self.filter,
+            options: self.options,
+            session: self.session,
+            documents: PhantomData,
+        }
+    }
 
     /// The document, or `None` where none matches.
     ///
@@ -210,7 +276,7 @@ impl<'a, T> FindOne<'a, T> {
     {
         let options = FindOptions { limit: Some(-1), ..self.options.into() };
         let mut session = self.session;
-        let mut found = find(self.collection, &self.filter, options, session.as_deref_mut())?;
+        let mut found = find(self.shared, &self.filter, options, session.as_deref_mut())?;
         found.next_in(session).transpose()
     }
 }

@@ -36,6 +36,19 @@ fn filter_sort_skip_limit_projection() {
 }
 
 #[test]
+fn documents_of_another_type() {
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Half {
+        half: i32,
+    }
+    let Some((_place, collection)) = ten("find_with_type") else { return };
+    let halves = collection.find(doc! {"_id": {"$gt": 7}}).with_type::<Half>().projection(doc! {"half": 1}).run();
+    assert_eq!(halves.unwrap().map(Result::unwrap).collect::<Vec<_>>(), [Half { half: 4 }, Half { half: 4 }]);
+    let one = collection.find_one(doc! {"_id": 2}).with_type::<Half>().run().unwrap();
+    assert_eq!(one, Some(Half { half: 1 }));
+}
+
+#[test]
 fn batches() {
     let Some((place, collection)) = ten("find_batches") else { return };
     let cursor = collection.find(doc! {}).sort(doc! {"_id": 1}).batch_size(4).run();
