@@ -45,7 +45,7 @@ impl SecurityPolicy {
     ///     .uri("mongodb://user:pencil@db.example.com/?authMechanism=PLAIN")
     ///     .policy(SecurityPolicy::default().refuse_unprotected_secrets(true));
     /// assert!(options.clone().build().validate().is_err());
-    /// assert!(options.tls(true).build().is_ok());
+    /// assert!(options.tls(true).build().validate().is_ok());
     /// ```
     pub fn refuse_unprotected_secrets(mut self, refuse: bool) -> Self {
         self.refuse_unprotected_secrets = refuse;

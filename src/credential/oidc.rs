@@ -84,7 +84,7 @@ pub enum OidcEnvironment {
 ///         let token = ask_the_provider(context.timeout)?;
 ///         Ok(IdpServerResponse::new(token))
 ///     })
-///     .build()?;
+///     .build();
 /// # fn ask_the_provider(_within: std::time::Duration) -> std::io::Result<String> { Ok("eyJ".to_owned()) }
 /// # drop(options);
 /// # Ok::<(), mongo_blocking::Error>(())
