@@ -99,7 +99,7 @@ impl Server {
 
     /// An operation that has chosen a server which leaves the deployment at that moment may choose another one.
     fn explain_closed(&self, failure: CheckOutFailure) -> CheckOutFailure {
-        if !matches!(failure.error.kind(), ErrorKind::Shutdown { .. }) || !lock(&self.check).left {
+        if !matches!(failure.error.kind(), ErrorKind::Shutdown) || !lock(&self.check).left {
             return failure;
         }
         let message = format!("{} left the deployment before the operation had its connection", self.address);

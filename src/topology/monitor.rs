@@ -71,6 +71,9 @@ impl Monitor {
     fn run(&mut self) {
         let heartbeat_frequency = self.shared.settings.heartbeat_frequency;
         while !self.control.is_stopped() {
+            // Routers come and go while no operation asks for one, too.
+            #[cfg(feature = "srv")]
+            super::srv::poll(&self.shared, &mut self.shared.lock());
             let began = self.shared.clock.now();
             let finding = self.check();
             let at_once = match finding {

@@ -1,4 +1,4 @@
-//! Asks for the SRV records of a deployment of mongos again, when it is time: beside the operations, by a helper thread.
+//! Asks for the SRV records of a deployment of mongos again, when it is time: beside the operations and checks, by a helper thread.
 
 use std::thread;
 

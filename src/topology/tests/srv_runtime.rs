@@ -16,7 +16,7 @@ use crate::error::ErrorKind;
 use crate::event::sdam::TopologyType;
 use crate::locks::{lock, unpoisoned};
 use crate::operation::Target;
-use crate::options::{ClientOptions, ServerAddress};
+use crate::options::{ClientOptions, Monitoring, ServerAddress};
 use crate::pool::PooledConnection;
 use crate::resolver::{Resolver, SrvRecord};
 use crate::system::RealSystem;
@@ -31,17 +31,24 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// What DNS answers at the moment, or why it does not; and how often it was asked.
 #[derive(Clone, Default)]
-struct Dns(Arc<Mutex<(Vec<u16>, Option<&'static str>, usize)>>);
+struct Dns(Arc<Mutex<Answers>>);
+
+#[derive(Default)]
+struct Answers {
+    ports: Vec<u16>,
+    failure: Option<&'static str>,
+    asked: usize,
+}
 
 impl Resolver for Dns {
     fn srv(&self, name: &str, _within: Duration) -> Result<Vec<SrvRecord>, Box<dyn StdError + Send + Sync>> {
         let of_custom_service = name == "_customname._tcp.test22.test.build.10gen.cc";
         assert!(of_custom_service || name.starts_with("_mongodb._tcp.test"), "{name}");
         let mut state = lock(&self.0);
-        state.2 += 1;
-        match state.1 {
+        state.asked += 1;
+        match state.failure {
             Some(failure) => Err(failure.into()),
-            None => Ok(state.0.iter().map(|port| SrvRecord::new(HOST, *port)).collect()),
+            None => Ok(state.ports.iter().map(|port| SrvRecord::new(HOST, *port)).collect()),
         }
     }
 
@@ -68,10 +75,14 @@ impl Routers {
     }
 
     fn with(uri: &str, named: &[usize], router: impl Fn() -> FakeServer) -> Self {
+        Self::with_monitoring(uri, named, router, Monitoring::Inline)
+    }
+
+    fn with_monitoring(uri: &str, named: &[usize], router: impl Fn() -> FakeServer, monitoring: Monitoring) -> Self {
         let routers: Vec<FakeServer> = (0..4).map(|_| router()).collect();
         let dns = Dns::default();
-        lock(&dns.0).0 = named.iter().map(|router| routers[*router].port()).collect();
-        let options = ClientOptions::builder().uri(uri).resolver(dns.clone()).build();
+        lock(&dns.0).ports = named.iter().map(|router| routers[*router].port()).collect();
+        let options = ClientOptions::builder().uri(uri).resolver(dns.clone()).monitoring(monitoring).build();
         let options = options.settings().unwrap().resolve_srv().unwrap();
         let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
         let topology = Topology::new(&options, &factory).unwrap();
@@ -80,16 +91,16 @@ impl Routers {
 
     /// From now on DNS names these routers.
     fn name(&self, routers: &[usize]) {
-        lock(&self.dns.0).0 = routers.iter().map(|router| self.routers[*router].port()).collect();
-        lock(&self.dns.0).1 = None;
+        lock(&self.dns.0).ports = routers.iter().map(|router| self.routers[*router].port()).collect();
+        lock(&self.dns.0).failure = None;
     }
 
     fn fail(&self, why: &'static str) {
-        lock(&self.dns.0).1 = Some(why);
+        lock(&self.dns.0).failure = Some(why);
     }
 
     fn asked(&self) -> usize {
-        lock(&self.dns.0).2
+        lock(&self.dns.0).asked
     }
 
     /// What an operation does to the topology: chooses a server and takes a connection.
@@ -271,6 +282,22 @@ fn a_new_host_is_chosen_at_random() {
     assert!(routed.wait_until(is_changed));
 }
 
+/// With threads that watch the servers, no operation is needed.
+#[test]
+fn monitors_ask_too() {
+    let uri = format!("{TEST_1}&heartbeatFrequencyMS=500");
+    let router = || FakeServer::builder().mongos().start();
+    let routed = Routers::with_monitoring(&uri, &[0, 1], router, Monitoring::Background);
+    assert!(routed.wait_until(|state| state.description.topology_type == TopologyType::Sharded));
+    routed.name(&[0, 2]);
+    assert!(routed.has(&[0, 1]));
+    routed.later(61);
+    assert!(routed.has(&[0, 2]));
+    let is_checked = |state: &mut State| state.description.servers.values().all(|entry| entry.server_type.is_known());
+    assert!(routed.wait_until(is_checked));
+    routed.topology.close();
+}
+
 /// The host that an operation is on leaves: the operation ends, and its connection after it.
 #[test]
 fn an_operation_under_way_goes_on_where_it_is() {
@@ -299,7 +326,7 @@ fn an_operation_waits_for_dns_if_no_router_is_left() {
     let rest = routed.routers.split_off(2);
     routed.routers = rest;
     let last = routed.routers[1].port();
-    lock(&routed.dns.0).0 = vec![last];
+    lock(&routed.dns.0).ports = vec![last];
     routed.later(61);
     assert_eq!(routed.operate(), last);
 }
