@@ -155,7 +155,8 @@ pub mod sync {
 ///
 /// Besides the errors that its `run` names, each action can fail with these [kinds](crate::error::ErrorKind):
 ///
-/// - `InvalidArgument` for an invalid name of a database or collection, or options that contradict each other; `BsonSerialization` for a
+/// - `InvalidArgument` for an invalid name of a database or collection, options that contradict each other, or a session of another
+///   client or of the parent process; `BsonSerialization` for a
 ///   value that BSON cannot hold. Nothing was sent.
 /// - `ServerSelection`, `DnsResolve`, `Io`, `Tls` and `Authentication` where no connection could be made, `Pool` where none became free
 ///   in time. Nothing was sent.

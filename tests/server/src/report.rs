@@ -85,8 +85,6 @@ pub enum Part {
     Rename,
     /// Search indexes.
     SearchIndexes,
-    /// Sessions of the program.
-    Sessions,
     /// OpenTelemetry spans.
     Tracing,
     /// Transactions.
@@ -217,7 +215,6 @@ impl fmt::Display for Part {
             Part::RawData => "rawData",
             Part::Rename => "renaming a collection",
             Part::SearchIndexes => "search indexes",
-            Part::Sessions => "sessions",
             Part::Tracing => "tracing",
             Part::Transactions => "transactions",
         })

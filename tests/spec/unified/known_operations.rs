@@ -28,7 +28,6 @@ const OPERATIONS: &[(&str, Status, &[&str])] = &[
     ("client", Status::NotBuilt(Part::ChangeStreams), &["createChangeStream", "watch"]),
     ("client", Status::NotBuilt(Part::ClientBulkWrite), &["bulkWrite", "clientBulkWrite"]),
     ("client", Status::NotBuilt(Part::ObjectLists), &["listDatabaseObjects", "listMongoDatabases"]),
-    ("client", Status::NotBuilt(Part::Sessions), &["startSession"]),
     (
         "clientEncryption",
         Status::NotBuilt(Part::Encryption),
