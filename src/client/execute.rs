@@ -2,6 +2,7 @@
 //! [`ClientInner::execute`], top to bottom.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use bson::raw::cstr;
@@ -125,7 +126,7 @@ impl ClientInner {
             logged_in_again = true;
             if limits_server {
                 // The second time the server has less time than at first.
-                replace_max_time(&mut command, time_left(deadline)?)?;
+                replace_max_time(&mut command, time_left(deadline, selected.minimum_round_trip_time)?)?;
             }
         };
         // Other threads may use the connection while the reply is read, unless the cursor needs it.
@@ -208,7 +209,7 @@ impl ClientInner {
         if !self.limits_operations() || command.name == "getMore" || !command.acknowledged {
             return Ok(false);
         }
-        let left = time_left(deadline)?;
+        let left = time_left(deadline, selected.minimum_round_trip_time)?;
         if matches!(command.body.get(MAX_TIME), Ok(Some(_))) {
             return Ok(false);
         }
@@ -263,11 +264,16 @@ fn explain(error: Error, namespace: Option<Namespace<'_>>, limit_is_ours: bool) 
     if limit_is_ours { error.into_timeout() } else { error }
 }
 
-/// How long the server may work on a command that must end by this deadline, in milliseconds.
-fn time_left(deadline: Deadline) -> Result<i64> {
+/// How long the server may work on a command that must end by this deadline, in milliseconds: the reply has a way to go.
+fn time_left(deadline: Deadline, round_trip_time: Duration) -> Result<i64> {
     let left = deadline.remaining().unwrap_or_default();
     if left.is_zero() {
         return Err(Error::new(FaultKind::Timeout, Stage::Command, "timeoutMS ran out before the command was sent"));
+    }
+    let left = left.saturating_sub(round_trip_time);
+    if left.is_zero() {
+        let message = "timeoutMS leaves no more than the round trip to the server, so the command was not sent";
+        return Err(Error::new(FaultKind::Timeout, Stage::Command, message));
     }
     Ok(i64::try_from(left.as_millis().max(1)).unwrap_or(i64::MAX))
 }

@@ -36,6 +36,8 @@ pub(crate) struct Selected {
     pub(crate) topology_type: TopologyType,
     /// What the server was when it was chosen.
     pub(crate) server_type: ServerType,
+    /// The shortest of the last round trip times, which a command's time limit leaves room for; zero until there are two.
+    pub(crate) minimum_round_trip_time: Duration,
     /// How long the servers keep a session that is not used; `None`: for ever, as far as is known.
     pub(crate) session_timeout: Option<Duration>,
     /// A connection that was made to find the server, for the operation to take over.
@@ -106,9 +108,10 @@ fn select_at_once(shared: &Shared, criteria: Criteria<'_>, now: Instant) -> Opti
     }
     let server = member.server.clone().count_operation();
     let (server_type, session_timeout) = (entry.server_type, state.description.session_timeout());
+    let minimum_round_trip_time = entry.round_trip_times.minimum();
     drop(state);
     let opened = server.take_for_operation(now).map(AdoptableConnection::from);
-    Some(Selected { server, topology_type, server_type, session_timeout, opened })
+    Some(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened })
 }
 
 /// The server with this address, whatever is known about it: it holds what the operation is about.
@@ -123,8 +126,10 @@ pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result
     };
     let server = member.server.clone().count_operation();
     let (topology_type, session_timeout) = (state.description.topology_type, state.description.session_timeout());
-    let server_type = state.description.server(address).map_or(ServerType::Unknown, |entry| entry.server_type);
-    Ok(Selected { server, topology_type, server_type, session_timeout, opened: None })
+    let entry = state.description.server(address);
+    let server_type = entry.map_or(ServerType::Unknown, |entry| entry.server_type);
+    let minimum_round_trip_time = entry.map_or(Duration::ZERO, |entry| entry.round_trip_times.minimum());
+    Ok(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened: None })
 }
 
 impl Selection<'_> {
@@ -405,8 +410,8 @@ impl Selection<'_> {
             }
             None => server.take_for_operation(now).map(AdoptableConnection::from),
         };
-        let server_type = entry.server_type;
-        Ok(Selected { server, topology_type, server_type, session_timeout, opened })
+        let (server_type, minimum_round_trip_time) = (entry.server_type, entry.round_trip_times.minimum());
+        Ok(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened })
     }
 }
 

@@ -12,6 +12,7 @@ use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc, oid::ObjectId};
 use mongo_blocking::error::ErrorKind;
 use mongo_blocking::event::EventHandler;
+use mongo_blocking::event::cmap::CmapEvent;
 use mongo_blocking::event::sdam::{SdamEvent, ServerType, TopologyDescription, TopologyType};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, Monitoring};
 use mongo_blocking_test_server::child;
@@ -108,6 +109,84 @@ fn a_server_that_comes_later_is_found_and_min_pool_size_is_filled() {
     client.ping().unwrap();
     let once = background(&format!("{}?serverSelectionTryOnce=true", mongod.uri()), &Events::default()).build();
     assert!(matches!(Client::with_options(once).err().unwrap().kind(), ErrorKind::InvalidArgument { .. }));
+}
+
+/// Server Discovery and Monitoring, prose test "Connection Pool Management".
+#[test]
+fn a_pool_is_ready_after_a_check_and_cleared_after_a_failed_one() {
+    const NAME: &str = "SDAMPoolManagementTest";
+    let Some(mongod) = Mongod::start("6.0", &[]) else { return };
+    let events = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+    let (of_sdam, of_cmap) = (events.clone(), events.clone());
+    let note = |events: &(Mutex<Vec<&'static str>>, Condvar), name| {
+        events.0.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        events.1.notify_all();
+    };
+    let uri = format!("{}?directConnection=true&appname={NAME}&heartbeatFrequencyMS=500", mongod.uri());
+    let options = ClientOptions::builder().uri(uri).monitoring(Monitoring::Background);
+    let options = options.sdam_event_handler(EventHandler::new(move |event: &SdamEvent| match event {
+        SdamEvent::ServerHeartbeatSucceeded(_) => note(&of_sdam, "succeeded"),
+        SdamEvent::ServerHeartbeatFailed(_) => note(&of_sdam, "failed"),
+        _ => {}
+    }));
+    let options = options.cmap_event_handler(EventHandler::new(move |event: &CmapEvent| match event {
+        CmapEvent::PoolReady(_) => note(&of_cmap, "ready"),
+        CmapEvent::PoolCleared(_) => note(&of_cmap, "cleared"),
+        _ => {}
+    }));
+    let wait_for = |what: &str, from: usize, wanted: &[&str]| {
+        let holds = |events: &[&'static str]| {
+            let mut later = events.iter().skip(from);
+            wanted.iter().all(|name| later.any(|event| event == name))
+        };
+        let log = events.0.lock().unwrap();
+        let (log, timeout) = events.1.wait_timeout_while(log, LIMIT, |log| !holds(log)).unwrap();
+        assert!(!timeout.timed_out(), "{what}: {log:?}");
+        log.len()
+    };
+    let _client = Client::with_options(options.build()).unwrap();
+    let first = wait_for("the first check", 0, &["succeeded", "ready"]);
+    assert_eq!(events.0.lock().unwrap()[0], "succeeded");
+    mongod.run(
+        "admin",
+        doc! {
+            "configureFailPoint": "failCommand", "mode": {"times": 2},
+            "data": {"failCommands": ["isMaster", "hello"], "errorCode": 1234, "appName": NAME},
+        },
+    );
+    wait_for("a failed check", first, &["failed", "cleared", "succeeded", "ready"]);
+}
+
+/// Server Discovery and Monitoring, prose tests "Streaming protocol tests" and "RTT Tests".
+#[test]
+fn checks_are_as_frequent_as_asked_for_and_round_trip_times_follow_the_server() {
+    const NAME: &str = "streamingRttTest";
+    let Some(mongod) = Mongod::start("6.0", &[]) else { return };
+    let events = Events::default();
+    let uri = format!("{}?directConnection=true&heartbeatFrequencyMS=500&appName={NAME}", mongod.uri());
+    let client = Client::with_options(background(&uri, &events).build()).unwrap();
+    client.database("test").collection::<Document>("c").find_one(doc! {}).run().unwrap();
+    let began = Instant::now();
+    let before = heartbeats(&events.0.0.lock().unwrap(), true);
+    events.wait_until("a check every half second", |events| heartbeats(events, true) >= before + 5);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let round_trip_time = || client.topology().servers()[0].average_round_trip_time().unwrap_or_default();
+    assert!(round_trip_time() > Duration::ZERO && round_trip_time() < Duration::from_millis(250));
+    mongod.run(
+        "admin",
+        doc! {
+            "configureFailPoint": "failCommand", "mode": {"times": 1000},
+            "data": {
+                "failCommands": ["isMaster", "hello"], "blockConnection": true, "blockTimeMS": 500, "appName": NAME,
+            },
+        },
+    );
+    let began = Instant::now();
+    while round_trip_time() <= Duration::from_millis(250) {
+        assert!(began.elapsed() < LIMIT, "{:?}", round_trip_time());
+        thread::sleep(Duration::from_millis(20));
+    }
+    mongod.run("admin", doc! {"configureFailPoint": "failCommand", "mode": "off"});
 }
 
 /// What a server answers of a check, and the version of its view.

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::event::CommandEvent;
 use mongo_blocking::event::EventHandler;
 use mongo_blocking::event::sdam::{SdamEvent, ServerType, TopologyType};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::peers::{Mongod, ReplicaSet, ReplicaSetOptions};
+use mongo_blocking_test_server::script::Script;
+use mongo_blocking_test_server::wire;
 
 /// How long a set may take to elect another primary on a busy machine.
 const ELECTION: Duration = Duration::from_secs(60);
@@ -171,4 +175,41 @@ fn discovery_is_told_in_order() {
         _ => false,
     };
     assert!(events.iter().any(with_primary));
+}
+
+/// Client Side Operations Timeout: the server gets what is left of `timeoutMS` without the shortest round trip time.
+#[test]
+fn the_servers_time_limit_leaves_room_for_the_round_trip() {
+    const ROUND_TRIP: Duration = Duration::from_millis(200);
+    let peer = Script::start(|mut stream, _| {
+        while let Ok(Some(request)) = wire::read_request(&mut stream) {
+            let reply = match request.name() {
+                "ping" => doc! {"ok": 1},
+                _ => {
+                    thread::sleep(ROUND_TRIP);
+                    doc! {"isWritablePrimary": true, "helloOk": true, "maxWireVersion": 17, "ok": 1}
+                }
+            };
+            let _ = wire::write_reply(&mut stream, &request, &reply);
+        }
+    });
+    let limits = Arc::new(Mutex::new(Vec::new()));
+    let seen = limits.clone();
+    let handler = EventHandler::new(move |event: &CommandEvent| {
+        if let CommandEvent::Started(started) = event {
+            seen.lock().unwrap().push(started.command.get_i64("maxTimeMS").unwrap());
+        }
+    });
+    let uri = format!("mongodb://{}/?timeoutMS=5000&heartbeatFrequencyMS=500", peer.address());
+    let client =
+        Client::with_options(ClientOptions::builder().uri(uri).command_event_handler(handler).build()).unwrap();
+    client.ping().unwrap();
+    // Until there are two samples, nothing is known of the round trip.
+    thread::sleep(Duration::from_millis(600));
+    client.ping().unwrap();
+    // Selection took a round trip, and another one is left for the command.
+    client.ping().unwrap();
+    let limits = limits.lock().unwrap();
+    assert!(limits[2] <= 5000 - ROUND_TRIP.as_millis() as i64, "{limits:?}");
+    assert!(limits[2] > 3000, "{limits:?}");
 }
