@@ -6,7 +6,7 @@ use crate::event::EventHandler;
 
 /// A warning: something was accepted that is probably a mistake, or failed without making an operation fail.
 ///
-/// [`ClientOptions::warnings`](crate::options::ClientOptions::warnings) returns those about the options; each also goes
+/// [`ClientOptions::validate`](crate::options::ClientOptions::validate) returns those about the options; each also goes
 /// to the `log` crate at level `warn`. A warning never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {

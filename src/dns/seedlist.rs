@@ -14,16 +14,16 @@ use crate::options::{self, ClientSettings, ParentDomain, ServerAddress, is_host_
 use crate::resolver::{SharedResolver, SrvRecord};
 
 impl ClientSettings {
-    /// Asks DNS for the records of a `mongodb+srv` connection string: options with [`hosts`](ClientOptions::hosts), and with
+    /// Asks DNS for the records of a `mongodb+srv` connection string: options with [`hosts`](ClientSettings::hosts), and with
     /// what a TXT record sets, validated again as a whole. Others are returned as they are.
     ///
     /// Making a client does this by itself, each time. A client made from the options that this returns uses what they hold.
     ///
     /// # Errors
-    /// [`ErrorKind::DnsResolve`] where DNS names no host or gives no answer,
-    /// [`ErrorKind::Timeout`] after `connectTimeoutMS` (5 s where that is 0),
-    /// [`ErrorKind::InvalidResponse`] for records that break the rules of the Initial DNS
-    /// Seedlist Discovery specification, [`ErrorKind::InvalidArgument`] for options
+    /// [`ErrorKind::DnsResolve`](crate::error::ErrorKind::DnsResolve) where DNS names no host or gives no answer,
+    /// [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout) after `connectTimeoutMS` (5 s where that is 0),
+    /// [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) for records that break the rules of the Initial DNS
+    /// Seedlist Discovery specification, [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for options
     /// that do not go together.
     ///
     /// ```no_run

@@ -285,7 +285,7 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// A function that is called with each warning: with those about the options (see [`ClientOptions::warnings`])
+    /// A function that is called with each warning: with those about the options (see [`ClientOptions::validate`])
     /// once, when a client is made, and with those that arise while the client works on the thread they arise on. Each
     /// also goes to the `log` crate.
     ///

@@ -89,7 +89,7 @@ impl ConnectionString {
     /// a plus everywhere, never a space.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] at [`Stage::ConnectionString`], if the string is not a connection string, has
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) at [`Stage::ConnectionString`], if the string is not a connection string, has
     /// more than 65,536 bytes, or has more than 256 hosts.
     pub fn parse(text: &str) -> Result<Self> {
         let mut warnings = Warnings::default();
