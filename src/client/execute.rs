@@ -18,7 +18,7 @@ use crate::error::codes::REAUTHENTICATION_REQUIRED;
 use crate::error::{Error, ErrorKind, FaultKind, Result, Stage, command_error};
 use crate::handshake::append_server_api;
 use crate::operation::body::not_bson;
-use crate::operation::{Command, Namespace, Operation, Target};
+use crate::operation::{Access, Command, Namespace, Operation, Target};
 use crate::options::ServerAddress;
 use crate::pool::{PinnedConnection, PooledConnection, Purpose};
 use crate::server::Server;
@@ -73,6 +73,7 @@ impl ClientInner {
         // A server that suits the operation, a connection to it, and the command as this server understands it.
         let (selected, mut connection) = self.check_out(operation.target(), deadline, pin, retries)?;
         let server = &selected.server;
+        let reads_of_primary = operation.access() == Access::Read && operation.target().is_primary();
         let mut command = operation.build(connection.description())?;
         let limits_server = self.complete(&mut command, &selected, connection.description(), session, deadline)?;
         // A getMore works with what the command that opened its cursor left of the limit.
@@ -82,6 +83,7 @@ impl ClientInner {
         }
 
         retries.sends(&mut command, connection.description(), session)?;
+        connection.set_yields(reads_of_primary || retries.is_numbered());
         let mut logged_in_again = false;
         let reply = loop {
             // Out and back.
@@ -169,6 +171,10 @@ impl ClientInner {
 
     /// Tells the topology that a command failed on a connection that was established.
     fn report(&self, server: &Arc<Server>, connection: &PooledConnection, error: &Error, reply: Option<&RawDocument>) {
+        // That another server is primary now is known already.
+        if connection.is_superseded() {
+            return;
+        }
         let failure = CommandFailure {
             error,
             reply,
@@ -228,7 +234,7 @@ impl ClientInner {
         let (generation, service_id) = (connection.generation(), connection.service_id());
         self.factory().reauthenticate(connection, deadline).inspect_err(|error| {
             // The operation's own limit says nothing about the server.
-            if matches!(error.kind(), ErrorKind::Timeout { .. }) && deadline.expired() {
+            if connection.is_superseded() || (matches!(error.kind(), ErrorKind::Timeout { .. }) && deadline.expired()) {
                 return;
             }
             let failure = CommandFailure { error, reply: None, handshake_completed: false, generation, service_id };

@@ -199,6 +199,11 @@ impl Retries {
         Ok(())
     }
 
+    /// Whether the command that is being sent has a number, so that it may be ended and sent to another server.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.attempt.numbered
+    }
+
     /// The write concern error of a reply to a numbered write, if the write should be sent again because of it. Before MongoDB
     /// 4.4 the reply gets the label that it then lacks.
     pub(super) fn write_concern_failure(&self, answer: &mut Answer) -> Option<Error> {

@@ -1,10 +1,17 @@
-//! How far a command travels: the functions between a program's call and the one that writes to the socket.
+//! How far a command travels: the functions between a program's call and the one that writes to the socket. And the pauses of
+//! retries, whose random factor only tests of this crate can set.
 
-use bson::doc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bson::{Document, doc};
+use mongo_blocking_test_server::behaviour::Answer;
 use mongo_blocking_test_server::fake_server::FakeServer;
+use mongo_blocking_test_server::peers::Mongod;
 
 use super::Client;
 use crate::call_stack;
+use crate::locks::lock;
 
 /// The README and the crate's documentation name these functions. A closure, or a function that a macro makes and that holds
 /// code of ours, would be listed too.
@@ -29,4 +36,103 @@ fn short_name(function: &str) -> String {
     let plain = function.replace("<impl ", "").replace(['<', '>'], "");
     let parts: Vec<&str> = plain.rsplit("::").take(2).collect();
     parts.into_iter().rev().collect::<Vec<_>>().join("::")
+}
+
+/// A client whose pauses have this random factor.
+fn with_jitter(uri: &str, jitter: f64) -> Client {
+    let client = Client::with_uri_str(uri).unwrap();
+    *lock(&client.inner().jitter.fixed) = Some(jitter);
+    client.ping().unwrap();
+    client
+}
+
+/// How long an insert takes to fail, and how often it is sent.
+fn failing_insert(uri: &str, jitter: f64) -> Duration {
+    let client = with_jitter(uri, jitter);
+    let began = Instant::now();
+    client.database("backpressure").collection("c").insert_one(doc! { "a": 1 }).run().unwrap_err();
+    began.elapsed()
+}
+
+/// Client Backpressure 1
+#[test]
+fn pauses_double_and_follow_the_random_number() {
+    let Some(mongod) = Mongod::start("6.0", &["--setParameter", "enableTestCommands=1"]) else { return };
+    let data =
+        doc! { "failCommands": ["insert"], "errorCode": 2, "errorLabels": ["SystemOverloadedError", "RetryableError"] };
+    mongod.run("admin", doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data });
+    let (without, with) = (failing_insert(&mongod.uri(), 0.0), failing_insert(&mongod.uri(), 1.0));
+    assert!(with >= Duration::from_millis(600), "{with:?}");
+    assert!(with < without + Duration::from_millis(1200), "{without:?} {with:?}");
+}
+
+/// Client Backpressure 5: MongoDB 9.0 sends `baseBackoffMS`, and our own server does in its place.
+#[test]
+fn the_server_may_shorten_the_pauses() {
+    let overloaded = |base: Option<i32>| {
+        let server = FakeServer::builder().on_command(move |request, _| {
+            let mut reply = doc! { "ok": 0, "code": 462, "errmsg": "Rate limiter", "errorLabels": ["SystemOverloadedError", "RetryableError"] };
+            reply.extend(base.map(|base| ("baseBackoffMS".to_owned(), base.into())));
+            (request.name() == "insert").then_some(Answer::Reply(reply))
+        });
+        let server = server.start();
+        let took = failing_insert(&server.uri(), 1.0);
+        assert_eq!(server.commands_named("insert").len(), 3);
+        took
+    };
+    assert!(overloaded(None) >= Duration::from_millis(600));
+    let shorter = overloaded(Some(50));
+    assert!(shorter >= Duration::from_millis(300) && shorter < Duration::from_millis(600), "{shorter:?}");
+}
+
+/// Retryable Reads 5; Retryable Writes 6, case 5
+#[test]
+fn there_is_no_pause_after_other_errors_than_overload() {
+    for command in ["find", "insert"] {
+        let (sent, labels) = (AtomicUsize::new(0), ["RetryableError", "RetryableWriteError"]);
+        let server = FakeServer::builder().replica_set("rs").on_command(move |request, _| {
+            if request.name() != command {
+                return None;
+            }
+            let mut reply = doc! { "ok": 0, "code": 112, "errmsg": "x", "errorLabels": labels.to_vec() };
+            if request.name() == "find" {
+                // A read is tried again by its code. This one does not change what is known about the server.
+                reply.insert("code", 6);
+            }
+            if sent.fetch_add(1, Ordering::SeqCst) == 0 {
+                reply.insert("errorLabels", vec!["RetryableError", "SystemOverloadedError"]);
+            }
+            Some(Answer::Reply(reply))
+        });
+        let server = server.start();
+        let client = with_jitter(&server.uri(), 1.0);
+        let collection = client.database("d").collection::<Document>("c");
+        let began = Instant::now();
+        let error = match command {
+            "find" => collection.find_one(doc! {}).run().map(drop).unwrap_err(),
+            _ => collection.insert_one(doc! {}).run().map(drop).unwrap_err(),
+        };
+        let took = began.elapsed();
+        assert_eq!(server.commands_named(command).len(), 3, "{error}");
+        // The first pause is 200 ms, and the second would be 400.
+        assert!(took >= Duration::from_millis(200) && took < Duration::from_millis(600), "{command}: {took:?}");
+    }
+}
+
+#[test]
+fn closing_the_client_ends_a_pause() {
+    let reply = doc! { "ok": 0, "code": 462, "errmsg": "x", "baseBackoffMS": 60_000, "errorLabels": ["SystemOverloadedError", "RetryableError"] };
+    let server = FakeServer::builder()
+        .on_command(move |request, _| (request.name() == "find").then(|| Answer::Reply(reply.clone())));
+    let server = server.start();
+    let client = with_jitter(&server.uri(), 1.0);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let client = &client;
+        let find = scope.spawn(move || client.database("d").collection::<Document>("c").find_one(doc! {}).run());
+        assert!(server.wait_until(Duration::from_secs(10), |server| !server.commands_named("find").is_empty()));
+        client.clone().close();
+        find.join().unwrap().unwrap_err();
+    });
+    assert!(began.elapsed() < Duration::from_secs(9), "the pause is 10 s long");
 }

@@ -304,6 +304,16 @@ impl Connection {
         error.with_address(&self.info.address).with_elapsed(began.elapsed())
     }
 
+    /// Whether it was closed because its server has fallen silent and another one is primary now.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.shutdown.successor().is_some()
+    }
+
+    /// Says whether the command that is sent next may as well be sent to another server, once that one is primary.
+    pub(crate) fn set_yields(&self, yields: bool) {
+        self.shutdown.set_yields(yields);
+    }
+
     /// The error itself, unless its cause is that this side has closed the connection.
     fn closed_or(&self, error: Error) -> Error {
         if !self.shutdown.is_closed() {
@@ -312,6 +322,9 @@ impl Connection {
         if self.shutdown.is_interrupted() {
             let message = format!("Connection to {} interrupted due to server monitor timeout", self.address);
             return Error::new(FaultKind::ConnectionPoolCleared, error.stage(), message).with_source(error);
+        }
+        if let Some(words) = self.shutdown.successor() {
+            return Error::new(FaultKind::Io, error.stage(), words.to_string());
         }
         Error::new(FaultKind::Shutdown, error.stage(), "the client closed this connection").with_source(error)
     }

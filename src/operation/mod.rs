@@ -30,7 +30,7 @@ use bson::RawDocumentBuf;
 
 use crate::description::ServerDescription;
 use crate::error::Result;
-use crate::options::{ReadPreference, ServerAddress};
+use crate::options::{ReadPreference, ReadPreferenceMode, ServerAddress};
 use crate::wire::{Reply, Sequence};
 
 /// A command of the server, with all that it takes to send it and to understand the reply.
@@ -85,6 +85,15 @@ impl<'a> Target<'a> {
     /// Where a read with this preference may run. One that names no preference runs on the primary.
     pub(crate) fn of(preference: Option<&'a ReadPreference>) -> Self {
         preference.map_or(Target::Writable, Target::Readable)
+    }
+
+    /// Whether it is the primary and no other member of a set.
+    pub(crate) fn is_primary(self) -> bool {
+        match self {
+            Target::Writable => true,
+            Target::Readable(preference) => preference.mode() == ReadPreferenceMode::Primary,
+            Target::ReadableAndWritable(_) | Target::Pinned(_) => false,
+        }
     }
 }
 

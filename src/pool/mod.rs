@@ -367,10 +367,34 @@ impl Pool {
             let older = state.in_use.values().filter(|in_use| in_use.generation <= generation);
             cleanup.handles.extend(older.map(|in_use| (in_use.handle.clone(), ShutdownReason::Interrupted)));
             for attempt in state.connecting.values_mut().filter(|attempt| attempt.generation <= generation) {
-                attempt.interrupted = true;
+                attempt.ends = Some(ShutdownReason::Interrupted);
                 cleanup.handles.extend(attempt.handle.clone().map(|handle| (handle, ShutdownReason::Interrupted)));
             }
         }
+        cleanup
+    }
+
+    /// The server has fallen silent and another one is primary, as `words` say. What waits for this server and may begin anew on the
+    /// other one ends: connections in use whose operation yields, those that are being made, and the wait of every thread. The
+    /// pool itself stays as it is.
+    pub(crate) fn end_waits(&self, words: &str) -> Cleanup {
+        let mut cleanup = Cleanup::default();
+        let mut state = self.shared.lock();
+        if state.phase == Phase::Closed {
+            return cleanup;
+        }
+        let words: Arc<str> = words.into();
+        let in_use = state.in_use.values().map(|in_use| &in_use.handle).filter(|handle| handle.yields());
+        let mut handles: Vec<ShutdownHandle> = in_use.cloned().collect();
+        for attempt in state.connecting.values_mut().filter(|attempt| attempt.ends.is_none()) {
+            attempt.ends = Some(ShutdownReason::NewerPrimary);
+            handles.extend(attempt.handle.clone());
+        }
+        handles.iter().for_each(|handle| handle.name_successor(&words));
+        cleanup.handles.extend(handles.into_iter().map(|handle| (handle, ShutdownReason::NewerPrimary)));
+        state.successor = Some(words);
+        state.evictions += 1;
+        state.evict_all();
         cleanup
     }
 
@@ -528,9 +552,18 @@ impl Shared {
 
     /// The observer concludes what it means before it is published.
     fn attempt_fails(&self, slot: ReservedSlot<'_>, error: Error, own: Deadline) -> CheckOutFailure {
+        let state = self.lock();
+        let handle = state.connecting.get(&slot.id).and_then(|attempt| attempt.handle.as_ref());
+        let superseded = handle.and_then(|handle| handle.successor().cloned());
+        drop(state);
+        let error = match &superseded {
+            Some(words) => Error::new(FaultKind::Io, error.stage(), words.to_string()).with_address(&self.address),
+            None => error,
+        };
         let own_limit = matches!(error.kind(), ErrorKind::Timeout { .. }) && own.expired();
         let attempt = FailedAttempt { generation: slot.generation, service_id: slot.service_id, own_limit };
-        let concerns_server = !matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown)
+        let concerns_server = superseded.is_none()
+            && !matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown)
             && (!self.settings.load_balanced || slot.service_id.is_some());
         if concerns_server && let Some(observer) = self.observer.upgrade() {
             observer.attempt_failed(&self.address, &error, attempt);
@@ -550,6 +583,7 @@ impl Shared {
 
     /// Takes a connection back.
     fn check_in(self: &Arc<Self>, mut connection: Box<Connection>, id: u64, borrowed: bool) {
+        connection.set_yields(false);
         let mut buffers = connection.take_buffers();
         buffers.shrink();
         // Declared before the guard, hence dropped after it.

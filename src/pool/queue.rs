@@ -50,7 +50,7 @@ impl Shared {
             return Ok(grant);
         }
         let began = Instant::now();
-        let generation = state.generation;
+        let (generation, evictions) = (state.generation, state.evictions);
         let own = Arc::new(Condvar::new());
         if dead.is_some() {
             state.waiting.push_front(own.clone());
@@ -66,6 +66,7 @@ impl Shared {
             let grant = match () {
                 () if state.phase == Phase::Closed => Some(Err(self.closed())),
                 () if state.generation != generation => Some(Err(self.cleared())),
+                () if state.evictions != evictions => Some(Err(self.superseded(&state))),
                 () if first => self.grant(&mut state, &mut cleanup, adopts).transpose(),
                 () => None,
             };
@@ -138,7 +139,7 @@ impl Shared {
     pub(super) fn reserve(&self, state: &mut State) -> ReservedSlot<'_> {
         state.last_id += 1;
         let (id, generation) = (state.last_id, state.generation);
-        state.connecting.insert(id, Attempt { handle: None, generation, interrupted: false });
+        state.connecting.insert(id, Attempt { handle: None, generation, ends: None });
         self.events.created(id);
         ReservedSlot { shared: self, id, generation, service_id: None, created: self.events.now() }
     }
@@ -187,6 +188,12 @@ impl Shared {
             .with_hint("the server is checked before it is used again; try the operation once more")
     }
 
+    /// The server has fallen silent while a thread waited, and another one is primary: the operation may be tried again there.
+    fn superseded(&self, state: &State) -> Error {
+        let words = state.successor.as_deref().unwrap_or_default().to_owned();
+        Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, words).with_address(&self.address)
+    }
+
     pub(super) fn closed(&self) -> Error {
         Error::new(FaultKind::Shutdown, Stage::CheckOut, POOL_CLOSED)
             .with_address(&self.address)
@@ -200,11 +207,14 @@ impl Shared {
         let reason = match state.connecting.get_mut(&id) {
             Some(attempt) => {
                 attempt.handle = Some(handle.clone());
-                attempt.interrupted.then_some(ShutdownReason::Interrupted)
+                attempt.ends
             }
             // The process was forked meanwhile.
             None => Some(ShutdownReason::Client),
         };
+        if let (Some(ShutdownReason::NewerPrimary), Some(words)) = (reason, &state.successor) {
+            handle.name_successor(words);
+        }
         drop(state);
         if closed {
             handle.close(ShutdownReason::Client);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bson::oid::ObjectId;
 
-use crate::connection::{Buffers, Connection, ShutdownHandle};
+use crate::connection::{Buffers, Connection, ShutdownHandle, ShutdownReason};
 use crate::event::cmap::ConnectionClosedReason;
 use crate::fork;
 
@@ -56,6 +56,9 @@ pub(super) struct State {
     pub(super) waiting: VecDeque<Arc<Condvar>>,
     /// Slots that are kept for connections that were made already and will be brought along.
     pub(super) held: u32,
+    /// How often all of them were sent away because another server is primary now, and what says so.
+    pub(super) evictions: u64,
+    pub(super) successor: Option<Arc<str>>,
     pub(super) last_id: u64,
     /// Whether a helper thread makes connections towards `minPoolSize`.
     pub(super) filling: bool,
@@ -109,8 +112,8 @@ pub(super) struct Attempt {
     /// What ends the handshake; `None` until there is a socket.
     pub(super) handle: Option<ShutdownHandle>,
     pub(super) generation: u64,
-    /// An interrupting clear found no socket to close: it is closed as soon as there is one.
-    pub(super) interrupted: bool,
+    /// It is to end, and there was no socket to close: that is closed as soon as there is one.
+    pub(super) ends: Option<ShutdownReason>,
 }
 
 impl State {
@@ -125,6 +128,8 @@ impl State {
             connecting: HashMap::new(),
             waiting: VecDeque::new(),
             held: 0,
+            evictions: 0,
+            successor: None,
             last_id: 0,
             filling: false,
             fill_failed: None,
@@ -230,7 +235,8 @@ impl State {
         }
     }
 
-    /// Sends every waiting thread away: each finds that the generation or the phase is another than when it came.
+    /// Sends every waiting thread away: each finds that the generation, the phase or the number of evictions is another than when
+    /// it came.
     pub(super) fn evict_all(&mut self) {
         for waiting in self.waiting.drain(..) {
             waiting.notify_one();

@@ -444,3 +444,55 @@ fn ping(connection: &mut PooledConnection) -> Result<()> {
     let message = crate::wire::Message { database: "admin", body: &body, sequence: None, more_to_come: false };
     connection.run(&message, Deadline::after(Duration::from_secs(10))).map(drop)
 }
+
+#[test]
+fn a_newer_primary_ends_what_waits_for_a_silent_server_and_yields() {
+    let server = FakeServer::builder().start();
+    let watched = watched(&format!("{}?maxPoolSize=2", server.uri()));
+    watched.ready();
+    let (mut yields, mut stays) = (check_out(&watched.pool).unwrap(), check_out(&watched.pool).unwrap());
+    yields.set_yields(true);
+    let waiting = thread::scope(|scope| {
+        let waiting = scope.spawn(|| check_out(&watched.pool).err().unwrap());
+        while watched.pool.shared.lock().waiting.is_empty() {
+            thread::yield_now();
+        }
+        watched.pool.end_waits("a:1 has not answered for 2 s, and b:1 is primary now").run();
+        waiting.join().unwrap()
+    });
+    assert!(matches!(waiting.error.kind(), ErrorKind::ConnectionPoolCleared { .. }), "{}", waiting.error);
+    assert!(waiting.error.to_string().contains("b:1 is primary now"));
+    let error = ping(&mut yields).unwrap_err();
+    assert!(error.is_network_error() && error.message().contains("b:1 is primary now"), "{error}");
+    assert!(yields.is_superseded() && !stays.is_superseded());
+    ping(&mut stays).unwrap();
+    assert_eq!(watched.count(|event| matches!(event, CmapEvent::PoolCleared(_))), 0);
+    assert!(locks::lock(&watched.observer.failed).is_empty());
+    // Nothing is left of it for what comes later.
+    drop((yields, stays));
+    ping(&mut check_out(&watched.pool).unwrap()).unwrap();
+}
+
+#[test]
+fn a_newer_primary_ends_a_handshake_with_a_silent_server_without_a_verdict() {
+    let (answer, may_answer) = mpsc::channel::<()>();
+    let may_answer = Mutex::new(may_answer);
+    let peer = Script::start(move |mut stream, _| {
+        let _ = wire::read_request(&mut stream);
+        let _ = locks::lock(&may_answer).recv(); // There is never an answer.
+    });
+    let watched = watched(&peer.uri());
+    watched.ready();
+    thread::scope(|scope| {
+        let attempt = scope.spawn(|| check_out(&watched.pool).err().unwrap());
+        while !watched.pool.shared.lock().connecting.values().any(|attempt| attempt.handle.is_some()) {
+            thread::yield_now();
+        }
+        watched.pool.end_waits("a:1 has not answered for 2 s, and b:1 is primary now").run();
+        let failure = attempt.join().unwrap();
+        assert!(failure.error.is_network_error() && failure.attempt.is_none(), "{}", failure.error);
+        assert!(failure.error.labels().is_empty() && failure.error.message().contains("b:1 is primary now"));
+        assert!(locks::lock(&watched.observer.failed).is_empty());
+    });
+    drop(answer);
+}

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bson::RawDocumentBuf;
 
 use super::shared::{Clock, Finding, Shared};
+use super::silent;
 use super::state::{Aftermath, State, TopologyOptions};
 use crate::connection::{Connection, HelloFor, OpenedConnection};
 use crate::deadline::Deadline;
@@ -90,7 +91,7 @@ pub(super) fn begin<'a>(
         if full || !member.check.may_begin(now) {
             continue;
         }
-        member.check.running = true;
+        (member.check.running, member.check.began) = (true, Some(now));
         let server = member.server.clone();
         state.helpers += usize::from(is_helper);
         begun.push(RunningCheck { shared: shared.this.clone(), server, began: now, is_helper, ended: false });
@@ -128,6 +129,10 @@ pub(super) fn look_at(shared: &Shared, address: &ServerAddress, since: Instant) 
         return;
     }
     member.check.is_awaited = true;
+    member.waited_for = Some(now);
+    if member.check.is_unanswered(now) {
+        return silent::watch(shared, state, address);
+    }
     let begun = begin(shared, &mut state, [address], MadeBy::Helper { of_at_most: MAX_HELPERS });
     drop(state);
     for check in begun {
@@ -370,7 +375,7 @@ impl Checker {
 }
 
 /// The name of the helper threads.
-const THREAD_NAME: &str = "mongo-check";
+pub(super) const THREAD_NAME: &str = "mongo-check";
 
 pub(super) fn failed(error: Error, overload_is_no_verdict: bool) -> Finding {
     Finding::Failed { error, overload_is_no_verdict }

@@ -17,6 +17,7 @@ mod round_trip_monitor;
 mod selection;
 mod selection_error;
 mod shared;
+mod silent;
 #[cfg(feature = "srv")]
 mod srv;
 mod state;

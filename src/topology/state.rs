@@ -12,6 +12,7 @@ use super::description::{TopologyChange, TopologyDescription};
 use super::monitor_control::MonitorControl;
 use super::transition::{CheckAction, InitialTopology, PoolAction, Update};
 use crate::connection::ConnectionFactory;
+use crate::description::ServerType;
 #[cfg(feature = "srv")]
 use crate::dns::SrvPolling;
 use crate::event::cmap::CmapEvent;
@@ -24,6 +25,9 @@ use crate::warning::{WarningKind, WarningSink};
 
 /// The least time between two checks of a server (minHeartbeatFrequencyMS), counted from the end of the first.
 pub(super) const MIN_HEARTBEAT_FREQUENCY: Duration = Duration::from_millis(500);
+
+/// How long a hello is unanswered before the other members are asked whether there is another primary.
+pub(super) const SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// What does not change while a client lives. Helper threads hold it, and no more than that.
 pub(super) struct TopologyOptions {
@@ -109,12 +113,20 @@ pub(super) struct Member {
     pub(super) check: CheckState,
     /// The thread that checks it, if checks are made in the background.
     pub(super) monitor: Option<Arc<MonitorControl>>,
+    /// Whether it was the primary of its set when it was last known.
+    pub(super) was_primary: bool,
+    /// When a call that waits for it has last said so.
+    pub(super) waited_for: Option<Instant>,
+    /// Whether a thread looks for a newer primary while it is silent.
+    pub(super) is_watched: bool,
 }
 
 /// The checks of one server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CheckState {
     pub(super) running: bool,
+    /// When the running one began.
+    pub(super) began: Option<Instant>,
     /// When the last one ended. The handshake of an operation's connection counts as one.
     pub(super) ended: Option<Instant>,
     /// When the last one began, if it has told whether the server can be used.
@@ -150,10 +162,28 @@ impl Aftermath {
     }
 }
 
+impl Member {
+    fn new(server: Arc<Server>, monitor: Option<Arc<MonitorControl>>) -> Self {
+        Member {
+            server,
+            check: CheckState::default(),
+            monitor,
+            was_primary: false,
+            waited_for: None,
+            is_watched: false,
+        }
+    }
+}
+
 impl CheckState {
     /// A check or a handshake has ended. `conclusive`: when it began, if it has told whether the server can be used.
     pub(super) fn record(&mut self, now: Instant, conclusive: Option<Instant>) {
         *self = CheckState { running: self.running, ended: Some(now), conclusive, ..CheckState::default() };
+    }
+
+    /// Whether the running one has had no answer for so long that the server may be frozen.
+    pub(super) fn is_unanswered(&self, now: Instant) -> bool {
+        self.running && self.began.is_some_and(|began| now.saturating_duration_since(began) >= SILENT_AFTER)
     }
 
     /// Whether a call that has waited since this moment need not have the server checked: that was done meanwhile.
@@ -233,7 +263,15 @@ impl State {
                 let server = Arc::new(Server::new(address.clone()));
                 let monitor = settings.background.then(Arc::<MonitorControl>::default);
                 aftermath.opened.extend(monitor.iter().map(|monitor| (server.clone(), monitor.clone())));
-                self.members.insert(address.clone(), Member { server, check: CheckState::default(), monitor });
+                self.members.insert(address.clone(), Member::new(server, monitor));
+            }
+        }
+        for change in &changes {
+            if let TopologyChange::ServerDescriptionChanged { new, .. } = change
+                && let Some(member) = self.members.get_mut(&new.address)
+                && !matches!(new.server_type, ServerType::Unknown | ServerType::PossiblePrimary)
+            {
+                member.was_primary = new.server_type == ServerType::RsPrimary;
             }
         }
         for action in pools {

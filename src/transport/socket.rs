@@ -11,8 +11,8 @@ use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use socket2::TcpKeepalive;
@@ -48,6 +48,10 @@ struct Shared {
     socket: socket2::Socket,
     /// Why it was closed from this side: a [`ShutdownReason`], or 0 while it was not.
     closed_here: AtomicU8,
+    /// Whether what waits on it now may as well begin anew on another server, once that one is primary.
+    yields: AtomicBool,
+    /// What to say where it was closed for [`ShutdownReason::NewerPrimary`].
+    successor: OnceLock<Arc<str>>,
     /// The process that connected it.
     process: u64,
 }
@@ -60,6 +64,8 @@ pub(crate) enum ShutdownReason {
     Client = 1,
     /// A check of the server ran out of time, so that nothing is to be expected of its connections.
     Interrupted = 2,
+    /// The server has fallen silent, and another one is primary now.
+    NewerPrimary = 3,
 }
 
 impl ShutdownHandle {
@@ -80,6 +86,27 @@ impl ShutdownHandle {
     /// Whether it was closed because a check of the server ran out of time.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.0.closed_here.load(Ordering::Acquire) == ShutdownReason::Interrupted as u8
+    }
+
+    /// Says whether what waits on the connection from now on yields to a newer primary.
+    pub(crate) fn set_yields(&self, yields: bool) {
+        self.0.yields.store(yields, Ordering::Relaxed);
+    }
+
+    /// Whether what waits on the connection yields to a newer primary.
+    pub(crate) fn yields(&self) -> bool {
+        self.0.yields.load(Ordering::Relaxed)
+    }
+
+    /// To be called before it is closed for [`ShutdownReason::NewerPrimary`]: what the error of that says.
+    pub(crate) fn name_successor(&self, words: &Arc<str>) {
+        let _ = self.0.successor.set(words.clone());
+    }
+
+    /// If it was closed because another server is primary now: the words that say so.
+    pub(crate) fn successor(&self) -> Option<&Arc<str>> {
+        let newer_primary = ShutdownReason::NewerPrimary as u8;
+        self.0.successor.get().filter(|_| self.0.closed_here.load(Ordering::Acquire) == newer_primary)
     }
 
     /// Whether the connection belongs to the parent of this process (`fork`), which goes on using it.
@@ -103,7 +130,13 @@ impl Socket {
     fn new(socket: socket2::Socket, deadline: Deadline) -> io::Result<Socket> {
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
-        let shared = Shared { socket, closed_here: AtomicU8::new(0), process: fork::process() };
+        let shared = Shared {
+            socket,
+            closed_here: AtomicU8::new(0),
+            yields: AtomicBool::new(false),
+            successor: OnceLock::new(),
+            process: fork::process(),
+        };
         Ok(Socket {
             shared: Arc::new(shared),
             deadline,

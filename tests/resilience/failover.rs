@@ -1,5 +1,5 @@
-//! A primary that is lost in every way a network and a process allow, with eight threads at work and retries off: each operation ends
-//! in time, and the next one that can succeed does. A proxy stands before each member.
+//! A primary that is lost in every way a network and a process allow, with eight threads at work. With retries off each operation ends
+//! in time, and the next one that can succeed does; with retries on the program sees no error. A proxy stands before each member.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -49,26 +49,112 @@ fn a_lost_primary_is_replaced_and_nothing_is_lost_inline() {
     let options = ReplicaSetOptions { proxied: true, ..ReplicaSetOptions::default() };
     let Some(set) = ReplicaSet::start("6.0", options) else { return };
     let mut table =
-        "The primary is lost (8 threads, retries off, inline checks): first success after it, longest operation"
+        "The primary is lost (8 threads, retries off, inline checks): longest time without a success, longest operation"
             .to_owned();
     for fault in FAULTS {
-        let (first, longest) = survive(&set, fault);
-        table += &format!("\n  {:<24} {:>6} ms {:>6} ms", fault.name, first.as_millis(), longest.as_millis());
+        let (gap, longest) = survive(&set, fault, RETRIES_OFF);
+        table += &format!("\n  {:<24} {:>6} ms {:>6} ms", fault.name, gap.as_millis(), longest.as_millis());
     }
     report(&table);
 }
 
-/// Works with eight threads while the fault comes and goes; how long after its beginning the first operation succeeded that began
-/// after it, and how long the longest took.
-fn survive(set: &ReplicaSet, fault: &Fault) -> (Duration, Duration) {
+#[test]
+fn a_lost_primary_shows_no_error_with_retries_inline() {
+    let options = ReplicaSetOptions { proxied: true, ..ReplicaSetOptions::default() };
+    let Some(set) = ReplicaSet::start("6.0", options) else { return };
+    let mut table =
+        "The primary is lost (8 threads, retries on, inline checks): longest time without a success, longest operation"
+            .to_owned();
+    for fault in FAULTS {
+        let (gap, longest) = survive(&set, fault, RETRIES_ON);
+        table += &format!("\n  {:<24} {:>6} ms {:>6} ms", fault.name, gap.as_millis(), longest.as_millis());
+    }
+    report(&table);
+}
+
+/// A frozen primary answers nothing, and its connections stay open. With connectTimeoutMS=10000 a failed check would end the waits
+/// after eleven seconds; that there is a newer primary ends them soon after its election. With two connections most threads wait
+/// in the queue of the pool.
+#[test]
+fn waits_on_a_frozen_primary_end_when_there_is_another_one() {
+    let Some(set) = ReplicaSet::start("6.0", ReplicaSetOptions::default()) else { return };
+    let frozen = Fault { name: "frozen, 2 connections", begin: |set, n| set.freeze(n), end: |set, n| set.thaw(n) };
+    for size in [2, 100] {
+        let (gap, longest) = survive(&set, &frozen, &format!("&connectTimeoutMS=10000&maxPoolSize={size}"));
+        let (gap, longest) = (gap.as_millis(), longest.as_millis());
+        report(&format!(
+            "A primary freezes (maxPoolSize={size}): no success for {gap} ms, longest operation {longest} ms"
+        ));
+        assert!(gap < 9_000, "{gap} ms");
+    }
+}
+
+/// Two step-downs with ten seconds between them, and then each member killed and started again: nothing is lost and nothing done
+/// twice. An operation may meet both an old and a new primary that is lost, so that its one retry fails too: that is reported.
+#[test]
+fn step_downs_and_restarts_one_after_the_other_lose_nothing() {
+    let Some(set) = ReplicaSet::start("6.0", ReplicaSetOptions::default()) else { return };
+    let began = Instant::now();
+    let (attempts, _) = work_during(&set, RETRIES_ON, |set| {
+        set.step_down();
+        set.wait_until_complete();
+        thread::sleep(Duration::from_secs(10).saturating_sub(began.elapsed()));
+        set.step_down();
+        for member in 0..set.addresses().len() {
+            set.wait_until_complete();
+            set.kill(member);
+            set.restart(member);
+        }
+    });
+    let mut shown = Vec::new();
+    for (n, attempts) in attempts.iter().enumerate() {
+        nothing_is_lost(&set, "step-downs and restarts", n, attempts);
+        shown.extend(attempts.iter().filter_map(|attempt| Some(format!("\n  {}", attempt.result.as_ref().err()?))));
+    }
+    let count: usize = attempts.iter().map(Vec::len).sum();
+    report(&format!("Step-downs and restarts: {count} operations, {} errors{}", shown.len(), shown.concat()));
+}
+
+/// Works with eight threads while the fault comes and goes. The longest time without a success from its beginning on, and how long
+/// the longest operation took.
+fn survive(set: &ReplicaSet, fault: &Fault, retries: &str) -> (Duration, Duration) {
+    let (attempts, begun) = work_during(set, retries, |set| {
+        let primary = set.primary();
+        (fault.begin)(set, primary);
+        thread::sleep(DURING);
+        (fault.end)(set, primary);
+    });
+    let limit = if retries == RETRIES_OFF { LONGEST } else { 2 * LONGEST };
+    for attempt in attempts.iter().flatten() {
+        assert!(attempt.took <= limit, "{}: {:?} for {:?}", fault.name, attempt.took, attempt.result);
+        assert!(retries == RETRIES_OFF || attempt.result.is_ok(), "{}: {:?}", fault.name, attempt.result);
+    }
+    for attempts in &attempts {
+        let last = attempts.last().expect("each thread worked");
+        assert!(last.result.is_ok(), "{}: the last operation of a thread failed: {:?}", fault.name, last.result);
+    }
+    for (n, attempts) in attempts.iter().enumerate() {
+        nothing_is_lost(set, fault.name, n, attempts);
+    }
+    let successes = attempts.iter().flatten().filter(|attempt| attempt.result.is_ok());
+    let mut ends: Vec<Instant> =
+        successes.map(|attempt| attempt.began + attempt.took).filter(|end| *end >= begun).collect();
+    ends.sort();
+    let gap = ends.windows(2).map(|pair| pair[1] - pair[0]).max().expect("operations succeeded");
+    let longest = attempts.iter().flatten().map(|attempt| attempt.took).max().unwrap_or_default();
+    (gap, longest)
+}
+
+/// What eight threads have done while `trouble` came and went, each of them, and when that began.
+fn work_during(set: &ReplicaSet, retries: &str, trouble: impl FnOnce(&ReplicaSet)) -> (Vec<Vec<Attempt>>, Instant) {
     set.wait_until_complete();
-    let client = Client::with_uri_str(format!("{}&{OPTIONS}", set.uri())).unwrap();
+    let client = Client::with_uri_str(format!("{}&{OPTIONS}{retries}", set.uri())).unwrap();
     let documents = client.database("failover").collection::<Document>("documents");
     documents.drop().run().unwrap();
     documents.insert_many((0..THREADS).map(|n| doc! {"_id": n, "numbers": [], "count": 0})).run().unwrap();
 
     let stop = AtomicBool::new(false);
-    let (attempts, begun) = thread::scope(|scope| {
+    thread::scope(|scope| {
         let work = |n: i32| {
             scope.spawn({
                 let (documents, stop) = (&documents, &stop);
@@ -78,32 +164,13 @@ fn survive(set: &ReplicaSet, fault: &Fault) -> (Duration, Duration) {
         let threads: Vec<_> = (0..THREADS).map(work).collect();
         // Some work before it.
         thread::sleep(BEFORE);
-        let primary = set.primary();
         let begun = Instant::now();
-        (fault.begin)(set, primary);
-        thread::sleep(DURING);
-        (fault.end)(set, primary);
+        trouble(set);
         set.wait_until_complete();
         thread::sleep(AFTER);
         stop.store(true, Ordering::SeqCst);
-        let attempts: Vec<Vec<Attempt>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        (attempts, begun)
-    });
-
-    for attempt in attempts.iter().flatten() {
-        assert!(attempt.took <= LONGEST, "{}: {:?} for {:?}", fault.name, attempt.took, attempt.result);
-    }
-    for attempts in &attempts {
-        let last = attempts.last().expect("each thread worked");
-        assert!(last.result.is_ok(), "{}: the last operation of a thread failed: {:?}", fault.name, last.result);
-    }
-    for (n, attempts) in attempts.iter().enumerate() {
-        nothing_is_lost(set, fault.name, n, attempts);
-    }
-    let successes = attempts.iter().flatten().filter(|attempt| attempt.began >= begun && attempt.result.is_ok());
-    let first = successes.map(|attempt| attempt.began + attempt.took).min().expect("an operation succeeded");
-    let longest = attempts.iter().flatten().map(|attempt| attempt.took).max().unwrap_or_default();
-    (first - begun, longest)
+        (threads.into_iter().map(|thread| thread.join().unwrap()).collect(), begun)
+    })
 }
 
 fn work(documents: &Collection<Document>, n: i32, stop: &AtomicBool) -> Vec<Attempt> {
@@ -139,7 +206,9 @@ fn nothing_is_lost(set: &ReplicaSet, fault: &str, n: usize, attempts: &[Attempt]
 }
 
 const THREADS: i32 = 8;
-const OPTIONS: &str = "w=majority&retryWrites=false&retryReads=false&connectTimeoutMS=3000&serverSelectionTimeoutMS=20000&heartbeatFrequencyMS=1000";
+const OPTIONS: &str = "w=majority&serverSelectionTimeoutMS=20000&heartbeatFrequencyMS=1000";
+const RETRIES_ON: &str = "&connectTimeoutMS=3000";
+const RETRIES_OFF: &str = "&connectTimeoutMS=3000&retryWrites=false&retryReads=false";
 /// The limit of server selection, and 5 s. A call that waits for a frozen server ends, at the latest, when the fault does.
 const LONGEST: Duration = Duration::from_secs(20 + 5);
 const BEFORE: Duration = Duration::from_millis(500);

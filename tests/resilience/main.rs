@@ -8,6 +8,7 @@ mod frozen;
 mod hostile;
 mod load_balancer;
 mod pool_events;
+mod retries;
 mod sessions;
 mod threads;
 mod topologies;

@@ -1,0 +1,113 @@
+//! A primary that has fallen silent: its host is frozen, or its network is gone without a word.
+//!
+//! A call that waits for it has it checked ([`check::look_at`]). While that hello is unanswered, a helper thread has the other
+//! members checked, and as soon as one of them is primary by a newer election, the calls that wait for the silent one and may
+//! begin anew on the other end with a network error. Nothing is recorded against the silent server by that. A primary that has
+//! stepped down answers hello, so calls that run on it are never ended.
+
+use std::sync::{Arc, MutexGuard, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::check::{self, MAX_HELPERS, MadeBy, THREAD_NAME};
+use super::shared::Shared;
+use super::state::State;
+use crate::description::ServerType;
+use crate::locks::unpoisoned;
+use crate::options::ServerAddress;
+use crate::server::Server;
+
+/// How often the other members are checked.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// A call that waits says so every second. For how long after the last word somebody is taken to wait.
+const WAITS_FOR: Duration = Duration::from_millis(2500);
+
+/// A silent server that is watched. It is watched no more when this is dropped.
+struct Watch {
+    shared: Weak<Shared>,
+    server: Arc<Server>,
+    began: Instant,
+}
+
+/// Has a helper thread look for a newer primary as long as the check of this server is unanswered and calls wait for it, unless one
+/// does so already.
+pub(super) fn watch(shared: &Shared, mut state: MutexGuard<'_, State>, address: &ServerAddress) {
+    if !state.description.is_replica_set() || state.helpers >= MAX_HELPERS {
+        return;
+    }
+    let Some(member) = state.members.get_mut(address).filter(|member| member.was_primary && !member.is_watched) else {
+        return;
+    };
+    member.is_watched = true;
+    let began = member.check.began.unwrap_or_else(|| shared.clock.now());
+    let watch = Watch { shared: shared.this.clone(), server: member.server.clone(), began };
+    state.helpers += 1;
+    drop(state);
+    let work = move || while watch.look() {};
+    if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
+        log::warn!("no thread to look for a newer primary: {error}");
+    }
+}
+
+impl Watch {
+    /// Looks once, and waits until it is time to look again. `false`: there is nothing more to wait for.
+    fn look(&self) -> bool {
+        let Some(shared) = self.shared.upgrade() else { return false };
+        let mut state = shared.lock();
+        let now = shared.clock.now();
+        if !self.goes_on(&state, now) {
+            return false;
+        }
+        let address = self.server.address();
+        if let Some(newer) = newer_primary(&state, address) {
+            let silence = now.saturating_duration_since(self.began).as_secs();
+            let words = format!("{address} has not answered for {silence} s, and {newer} is primary now");
+            let cleanup = self.server.pool().map(|pool| pool.end_waits(&words));
+            drop(state);
+            cleanup.into_iter().for_each(crate::pool::Cleanup::run);
+        } else {
+            let others: Vec<ServerAddress> =
+                state.members.keys().filter(|other| *other != &**address).cloned().collect();
+            let made_by = MadeBy::Helper { of_at_most: MAX_HELPERS };
+            let begun = check::begin(&shared, &mut state, &others, made_by);
+            drop(state);
+            check::on_helpers(&shared, begun);
+        }
+        let state = shared.lock();
+        if self.goes_on(&state, now) {
+            drop(unpoisoned(shared.changed.wait_timeout(state, EVERY)));
+        }
+        true
+    }
+
+    /// Whether the check is unanswered still, and calls wait.
+    fn goes_on(&self, state: &State, now: Instant) -> bool {
+        let member = state.members.get(&**self.server.address()).filter(|_| !state.closed && state.has(&self.server));
+        member.is_some_and(|member| {
+            let waits = |last| now.saturating_duration_since(last) < WAITS_FOR;
+            member.check.running && member.waited_for.is_some_and(waits)
+        })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut state = shared.lock();
+        state.helpers = state.helpers.saturating_sub(1);
+        if state.has(&self.server)
+            && let Some(member) = state.members.get_mut(&**self.server.address())
+        {
+            member.is_watched = false;
+        }
+    }
+}
+
+/// The primary, if it is another server than this one. Had its election been older than that of this one, it would not count.
+fn newer_primary(state: &State, silent: &ServerAddress) -> Option<ServerAddress> {
+    let mut servers = state.description.servers.values();
+    servers
+        .find(|entry| entry.server_type == ServerType::RsPrimary && entry.address != *silent)
+        .map(|entry| entry.address.clone())
+}
