@@ -24,9 +24,7 @@ use crate::topology::Topology;
 
 /// The state that all clones of a client share.
 pub(crate) struct ClientInner {
-    options: ClientSettings,
-    /// What connections to all servers are made with.
-    factory: Arc<ConnectionFactory>,
+    options: Arc<ClientSettings>,
     topology: Topology,
     pub(super) jitter: Jitter,
     pub(super) sessions: Sessions,
@@ -96,11 +94,11 @@ impl ClientInner {
         // The client's only way to the machine and the process that it runs in.
         let system = RealSystem::shared();
         let factory = Arc::new(ConnectionFactory::new(&options, &system)?);
-        let topology = Topology::new(&options, &factory)?;
         options.warnings.extend_from_slice(factory.warnings());
+        let options = Arc::new(options);
+        let topology = Topology::new(&options, &factory)?;
         Ok(ClientInner {
             options,
-            factory,
             topology,
             jitter: Jitter::default(),
             sessions: Sessions::new(),
@@ -122,12 +120,12 @@ impl ClientInner {
     }
 
     pub(super) fn factory(&self) -> &ConnectionFactory {
-        &self.factory
+        self.topology.factory()
     }
 
     /// Adds to the client metadata of connections that are made from now on.
     pub(super) fn append_metadata(&self, info: DriverInfo) -> Result<()> {
-        self.factory.append_metadata(info)
+        self.factory().append_metadata(info)
     }
 
     /// When an operation that begins now must end (`timeoutMS`).
@@ -192,7 +190,7 @@ impl ClientInner {
         }
         self.end_sessions(limit);
         self.topology.close();
-        self.factory.close();
+        self.factory().close();
     }
 
     /// Ends cursors of one collection on the server that holds them.

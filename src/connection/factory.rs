@@ -122,6 +122,13 @@ impl ConnectionFactory {
         })
     }
 
+    /// The factory of a child of this process, made of the same options.
+    pub(crate) fn of_child(&self, options: &ClientSettings) -> Result<ConnectionFactory> {
+        let child = ConnectionFactory::new(options, &self.system)?;
+        child.handshake.take_over_metadata(&self.handshake);
+        Ok(child)
+    }
+
     /// Connects to a server for an operation, and says hello.
     ///
     /// The name look-up, TCP and TLS together have `connectTimeoutMS`; none of it outlives `deadline`. Errors name the stage, the

@@ -74,6 +74,14 @@ impl Metadata {
         Ok(())
     }
 
+    /// Takes over what was added in the parent process, unless a thread that does not exist in this one may be adding more.
+    pub(super) fn take_over(&self, parent: &Metadata) {
+        if let Ok(appended) = parent.appended.try_lock() {
+            let taken = Appended { infos: appended.infos.clone(), document: appended.document.clone() };
+            *self.appended() = taken;
+        }
+    }
+
     /// The document as it stands.
     pub(super) fn document(&self) -> Arc<RawDocumentBuf> {
         Arc::clone(&self.appended().document)

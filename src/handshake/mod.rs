@@ -112,6 +112,11 @@ impl Handshake {
         self.metadata.append(info)
     }
 
+    /// Takes over the metadata that was added in the parent process.
+    pub(crate) fn take_over_metadata(&self, parent: &Handshake) {
+        self.metadata.take_over(&parent.metadata);
+    }
+
     /// Hello, then authentication.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn run(&self, target: &AuthTarget<'_>, send: &mut SendCommand<'_>) -> Result<Established> {

@@ -56,6 +56,7 @@ use transition::OperationFailure;
 
 /// The servers of a deployment.
 pub(crate) struct Topology {
+    options: Arc<ClientSettings>,
     settings: Arc<TopologyOptions>,
     authenticates: bool,
     node: Node,
@@ -85,13 +86,18 @@ impl Topology {
     /// The servers that the options name. Connects to none.
     ///
     /// Fails where the polling of DNS cannot be set up.
-    pub(crate) fn new(options: &ClientSettings, factory: &Arc<ConnectionFactory>) -> Result<Self> {
+    pub(crate) fn new(options: &Arc<ClientSettings>, factory: &Arc<ConnectionFactory>) -> Result<Self> {
         let settings = TopologyOptions::new(options, factory.clone());
         #[cfg(feature = "srv")]
         let settings = TopologyOptions { srv: SrvPolling::new(options)?, ..settings };
         let settings = Arc::new(settings);
         let node = Node::new(&settings);
-        Ok(Topology { settings, authenticates: factory.authenticates(), node })
+        Ok(Topology { options: options.clone(), settings, authenticates: factory.authenticates(), node })
+    }
+
+    /// What connections are made with in this process.
+    pub(crate) fn factory(&self) -> &ConnectionFactory {
+        &self.shared().settings.factory
     }
 
     /// What is known about the servers now.
@@ -208,9 +214,21 @@ impl Topology {
         let process = fork::process();
         let mut node = &self.node;
         while node.process != process {
-            node = node.child.get_or_init(|| Box::new(Node::new(&self.settings)));
+            node = node.child.get_or_init(|| Box::new(self.node_of_child()));
         }
         &node.shared
+    }
+
+    /// A child does not even lock what its parent made connections with: TLS contexts, keys and tokens of authentication. Where the
+    /// files that the options name cannot be read any more, there is nothing else.
+    fn node_of_child(&self) -> Node {
+        match self.settings.factory.of_child(&self.options) {
+            Ok(factory) => Node::new(&Arc::new(self.settings.with_factory(factory))),
+            Err(error) => {
+                log::warn!("after a fork, connections are made with what the parent process had: {error}");
+                Node::new(&self.settings)
+            }
+        }
     }
 }
 

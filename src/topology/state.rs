@@ -30,6 +30,7 @@ pub(super) const MIN_HEARTBEAT_FREQUENCY: Duration = Duration::from_millis(500);
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// What does not change while a client lives. Helper threads hold it, and no more than that.
+#[derive(Clone)]
 pub(super) struct TopologyOptions {
     pub(super) initial: InitialTopology,
     pub(super) heartbeat_frequency: Duration,
@@ -85,6 +86,11 @@ impl TopologyOptions {
             warnings: WarningSink::new(options.warning_handler.clone()),
             factory,
         }
+    }
+
+    /// The same with another factory.
+    pub(super) fn with_factory(&self, factory: ConnectionFactory) -> Self {
+        TopologyOptions { factory: Arc::new(factory), ..self.clone() }
     }
 
     /// Whether the client was given one host and nothing else to go by, so that a slip in its name is likely.

@@ -78,6 +78,14 @@ fn a_lost_primary_shows_no_error_with_retries_inline() {
 #[test]
 fn waits_on_a_frozen_primary_end_when_there_is_another_one() {
     let Some(set) = ReplicaSet::start("6.0", ReplicaSetOptions::default()) else { return };
+    // A member that wins an election takes no writes before it has heard of every other one, or has given up waiting for it.
+    let mut reply = set.run(set.primary(), "admin", doc! {"replSetGetConfig": 1});
+    let config = reply.get_document_mut("config").unwrap();
+    let version = config.get_i32("version").unwrap();
+    config.insert("version", version + 1);
+    config.get_document_mut("settings").unwrap().extend(doc! {"heartbeatTimeoutSecs": 1, "catchUpTimeoutMillis": 500});
+    let config = config.clone();
+    set.run(set.primary(), "admin", doc! {"replSetReconfig": config});
     let frozen = Fault { name: "frozen, 2 connections", begin: |set, n| set.freeze(n), end: |set, n| set.thaw(n) };
     for size in [2, 100] {
         let (gap, longest) = survive(&set, &frozen, &format!("&connectTimeoutMS=10000&maxPoolSize={size}"));

@@ -6,9 +6,10 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use mongo_blocking::bson::spec::BinarySubtype;
-use mongo_blocking::bson::{Binary, Document, doc};
+use mongo_blocking::bson::{Binary, Bson, Document, doc};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::child;
@@ -16,6 +17,7 @@ use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Scratch;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::script::Script;
+use mongo_blocking_test_server::users::Mechanism;
 use mongo_blocking_test_server::wire;
 
 // SAFETY: these are the declarations of POSIX. `alarm` and `_exit` touch no memory of ours, and a child of `fork` gets a copy
@@ -29,6 +31,11 @@ unsafe extern "C" {
 
 /// Runs this in a child, and tells whether it came to its end without a panic.
 fn in_child(work: impl FnOnce()) -> bool {
+    has_ended_well(start_child(work))
+}
+
+/// Runs this in a child.
+fn start_child(work: impl FnOnce()) -> i32 {
     let child = fork();
     assert!(child >= 0, "fork failed");
     if child == 0 {
@@ -37,6 +44,11 @@ fn in_child(work: impl FnOnce()) -> bool {
         let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
         _exit(i32::from(!done));
     }
+    child
+}
+
+/// Waits for the end of a child, and tells whether it came there without a panic.
+fn has_ended_well(child: i32) -> bool {
     let mut status = -1;
     // SAFETY: `status` is an i32 that lives as long as the call.
     let ended = unsafe { waitpid(child, &raw mut status, 0) };
@@ -86,6 +98,71 @@ fn a_client_survives_fork() {
     a_child_does_not_end_its_parents_sessions();
     a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(false);
     a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(true);
+    parent_and_child_work_side_by_side_with_tls_and_scram();
+    a_child_does_not_hang_whatever_helpers_were_doing();
+}
+
+/// A server with TLS where one user logs in by SCRAM, and how to connect to it.
+fn guarded() -> (FakeServer, String, Scratch) {
+    let (folder, authority) = (Scratch::new("fork"), Authority::new());
+    let ca_file = folder.path().join("ca.pem");
+    fs::write(&ca_file, authority.pem()).unwrap();
+    let issued = authority.issue(CertPurpose::Server, "localhost");
+    let server = FakeServer::builder().replica_set("rs").tls(&issued.certificate, &issued.key);
+    let server = server.user("ann", "pencil", &[Mechanism::ScramSha256], "admin").iterations(4096).start();
+    let query = format!("tls=true&tlsCAFile={}&directConnection=true", ca_file.display());
+    let uri = format!("mongodb://ann:pencil@localhost:{}/?{query}", server.port());
+    (server, uri, folder)
+}
+
+/// The ids of the sessions in which pings on this database were run.
+fn sessions_of(server: &FakeServer, database: &str) -> Vec<Document> {
+    let pings = server.commands_named("ping").into_iter().filter(|command| command.database == database);
+    let mut ids: Vec<Document> = pings.map(|ping| ping.body.get_document("lsid").unwrap().clone()).collect();
+    ids.dedup();
+    ids
+}
+
+fn ping_on(client: &Client, database: &str) {
+    client.database(database).run_command(doc! { "ping": 1 }).run().unwrap();
+}
+
+fn parent_and_child_work_side_by_side_with_tls_and_scram() {
+    let (server, uri, _folder) = guarded();
+    let client = Client::with_uri_str(uri).unwrap();
+    ping_on(&client, "parent");
+    let mut for_child = Some(client.clone());
+    let child = start_child(|| {
+        let client = for_child.take().unwrap();
+        (0..1000).for_each(|_| ping_on(&client, "child"));
+        client.close();
+    });
+    drop(for_child);
+    (0..1000).for_each(|_| ping_on(&client, "parent"));
+    assert!(has_ended_well(child));
+    let (own, others) = (sessions_of(&server, "parent"), sessions_of(&server, "child"));
+    assert!(!own.is_empty() && !others.is_empty());
+    assert!(own.iter().all(|id| !others.contains(id)), "a session of both");
+    // Each process ends its own sessions, and those only.
+    let ended = |n: usize| server.commands_named("endSessions")[n].body.get_array("endSessions").unwrap().clone();
+    let of = |ids: &[Document]| ids.iter().map(|id| Bson::Document(id.clone())).collect::<Vec<_>>();
+    assert_eq!(ended(0), of(&others));
+    client.close();
+    assert_eq!(ended(1), of(&own));
+}
+
+/// Threads that fill the pool are in the midst of TLS and SCRAM when the child comes to be.
+fn a_child_does_not_hang_whatever_helpers_were_doing() {
+    let (_server, uri, _folder) = guarded();
+    for round in 0..100_u64 {
+        let client = Client::with_uri_str(format!("{uri}&minPoolSize=4")).unwrap();
+        ping_on(&client, "parent");
+        // Another moment each time.
+        let until = Instant::now() + Duration::from_micros(round * 200);
+        while Instant::now() < until {}
+        assert!(in_child(|| ping_on(&client, "child")), "round {round}");
+        ping_on(&client, "parent");
+    }
 }
 
 fn parent_and_child_share_no_connection() {

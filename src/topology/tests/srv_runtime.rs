@@ -85,7 +85,7 @@ impl Routers {
         let options = ClientOptions::builder().uri(uri).resolver(dns.clone()).monitoring(monitoring).build();
         let options = options.settings().unwrap().resolve_srv().unwrap();
         let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
-        let topology = Topology::new(&options, &factory).unwrap();
+        let topology = Topology::new(&Arc::new(options), &factory).unwrap();
         Routers { routers, dns, topology }
     }
 
