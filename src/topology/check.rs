@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use bson::RawDocumentBuf;
 
 use super::shared::{Clock, Finding, Shared};
-use super::silent;
 use super::state::{Aftermath, State, TopologyOptions};
 use crate::connection::{Connection, HelloFor, OpenedConnection};
 use crate::deadline::Deadline;
@@ -119,25 +118,10 @@ pub(super) fn on_helpers(shared: &Shared, checks: Vec<RunningCheck>) {
     }
 }
 
-/// A call has waited on a connection of this server since then: the server is checked on another connection, unless that was done
-/// meanwhile or is under way. If the check fails by timeout, the connections in use end, and with them the wait.
-pub(super) fn look_at(shared: &Shared, address: &ServerAddress, since: Instant) {
-    let now = shared.clock.now();
-    let mut state = shared.lock();
-    let Some(member) = state.members.get_mut(address) else { return };
-    if member.check.was_made_since(since, now, shared.settings.heartbeat_frequency) {
-        return;
-    }
-    member.check.is_awaited = true;
-    member.waited_for = Some(now);
-    if member.check.is_unanswered(now) {
-        return silent::watch(shared, state, address);
-    }
-    let begun = begin(shared, &mut state, [address], MadeBy::Helper { of_at_most: MAX_HELPERS });
-    drop(state);
-    for check in begun {
+/// Has helper threads make these checks. One for which no thread can be had is given up.
+pub(super) fn on_helpers_only(shared: &Shared, checks: Vec<RunningCheck>) {
+    for check in checks {
         let checker = Checker::of(shared);
-        // Without a thread the check is given up: this one has to stay with its own reply, and asks again.
         let started = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || checker.run(check));
         if let Err(error) = started {
             log::warn!("no thread for the check of a server: {error}");

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::check;
 use super::shared::Shared;
+use super::silent;
 use super::transition::{self, OperationFailure, Outcome};
 use crate::description::ServerDescription;
 use crate::error::Error;
@@ -47,6 +47,6 @@ impl PoolObserver for Shared {
         }
     }
     fn still_waiting(&self, address: &ServerAddress, since: Instant) {
-        check::look_at(self, address, since);
+        silent::look_at(self, address, since);
     }
 }

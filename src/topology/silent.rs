@@ -1,6 +1,6 @@
 //! A primary that has fallen silent: its host is frozen, or its network is gone without a word.
 //!
-//! A call that waits for it has it checked ([`check::look_at`]). While that hello is unanswered, a helper thread has the other
+//! A call that waits for it has it checked ([`look_at`]). While that hello is unanswered, a helper thread has the other
 //! members checked, and as soon as one of them is primary by a newer election, the calls that wait for the silent one and may
 //! begin anew on the other end with a network error. Nothing is recorded against the silent server by that. A primary that has
 //! stepped down answers hello, so calls that run on it are never ended.
@@ -24,15 +24,35 @@ const EVERY: Duration = Duration::from_millis(500);
 const WAITS_FOR: Duration = Duration::from_millis(2500);
 
 /// A silent server that is watched. It is watched no more when this is dropped.
-struct Watch {
+struct SilentServer {
     shared: Weak<Shared>,
     server: Arc<Server>,
     began: Instant,
 }
 
+/// A call has waited on a connection of this server since then: the server is checked on another connection, unless that was done
+/// meanwhile or is under way. If the check fails by timeout, the connections in use end, and with them the wait.
+pub(super) fn look_at(shared: &Shared, address: &ServerAddress, since: Instant) {
+    let now = shared.clock.now();
+    let mut state = shared.lock();
+    let Some(member) = state.members.get_mut(address) else { return };
+    if member.check.was_made_since(since, now, shared.settings.heartbeat_frequency) {
+        return;
+    }
+    member.check.is_awaited = true;
+    member.waited_for = Some(now);
+    if member.check.is_unanswered(now) {
+        return watch(shared, state, address);
+    }
+    let begun = check::begin(shared, &mut state, [address], MadeBy::Helper { of_at_most: MAX_HELPERS });
+    drop(state);
+    // Without a thread it is given up: this one has to stay with its own reply, and asks again.
+    check::on_helpers_only(shared, begun);
+}
+
 /// Has a helper thread look for a newer primary as long as the check of this server is unanswered and calls wait for it, unless one
 /// does so already.
-pub(super) fn watch(shared: &Shared, mut state: MutexGuard<'_, State>, address: &ServerAddress) {
+fn watch(shared: &Shared, mut state: MutexGuard<'_, State>, address: &ServerAddress) {
     if !state.description.is_replica_set() || state.helpers >= MAX_HELPERS {
         return;
     }
@@ -41,16 +61,16 @@ pub(super) fn watch(shared: &Shared, mut state: MutexGuard<'_, State>, address: 
     };
     member.is_watched = true;
     let began = member.check.began.unwrap_or_else(|| shared.clock.now());
-    let watch = Watch { shared: shared.this.clone(), server: member.server.clone(), began };
+    let silent = SilentServer { shared: shared.this.clone(), server: member.server.clone(), began };
     state.helpers += 1;
     drop(state);
-    let work = move || while watch.look() {};
+    let work = move || while silent.look() {};
     if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
         log::warn!("no thread to look for a newer primary: {error}");
     }
 }
 
-impl Watch {
+impl SilentServer {
     /// Looks once, and waits until it is time to look again. `false`: there is nothing more to wait for.
     fn look(&self) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };
@@ -91,7 +111,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for SilentServer {
     fn drop(&mut self) {
         let Some(shared) = self.shared.upgrade() else { return };
         let mut state = shared.lock();

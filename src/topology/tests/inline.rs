@@ -20,10 +20,11 @@ use crate::options::{
     ClientOptions, ClientSettings, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress,
 };
 use crate::system::RealSystem;
-use crate::topology::check::{MAX_HELPERS, MadeBy, begin, look_at};
+use crate::topology::check::{MAX_HELPERS, MadeBy, begin};
 use crate::topology::inline::{Selected, select};
 use crate::topology::selection::Criteria;
 use crate::topology::shared::{Finding, Shared};
+use crate::topology::silent::look_at;
 use crate::topology::state::TopologyOptions;
 use crate::topology::transition::OperationFailure;
 
