@@ -53,7 +53,7 @@ enum Failed {
     /// A bound was reached.
     Refused(Box<Error>),
     /// It does not fit.
-    Misfit(bson::error::Error, Option<Fault>),
+    Misfit(Box<bson::error::Error>, Option<Fault>),
 }
 
 impl Failed {
@@ -71,7 +71,7 @@ impl Failed {
                     Some(path) => Fault { path, ..fault },
                     None => fault,
                 });
-                explain(document, source, fault, limits)
+                explain(document, *source, fault, limits)
             }
         }
     }
@@ -80,7 +80,7 @@ impl Failed {
 fn decode_or_fault<'a, T: Deserialize<'a>>(document: &'a RawDocument, limits: NestingLimits) -> Result<T, Failed> {
     if let Extent::Within = extent(document, limits.typed) {
         let decoded = bson::deserialize_from_slice(document.as_bytes());
-        return decoded.map_err(|source| Failed::Misfit(source, fault::<T>(document, limits)));
+        return decoded.map_err(|source| Failed::Misfit(Box::new(source), fault::<T>(document, limits)));
     }
     let track = Track::new(limits.typed / TRACKED_SHARE, MOST_TRACKED_ELEMENTS);
     let decoded = RawDeserializer::new(document.as_bytes())
@@ -89,7 +89,7 @@ fn decode_or_fault<'a, T: Deserialize<'a>>(document: &'a RawDocument, limits: Ne
     decoded.map_err(|failure| match track.exceeded() {
         Some(Exceeded::Levels) => refused(document, too_deep(limits.typed / TRACKED_SHARE)),
         Some(Exceeded::Elements) => refused(document, too_many()),
-        None => Failed::Misfit(failure.inner, track.into_fault()),
+        None => Failed::Misfit(Box::new(failure.inner), track.into_fault()),
     })
 }
 

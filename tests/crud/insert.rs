@@ -105,7 +105,7 @@ fn ordered_stops_at_the_first_error() {
     let Some(place) = place("insert_ordered") else { return };
     let error = place.collection("c").insert_many(numbered([0, 1, 0, 2])).run().unwrap_err();
     let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
-    assert_eq!(places(&failed.write_errors()), [(2, DUPLICATE_KEY)]);
+    assert_eq!(places(failed.write_errors()), [(2, DUPLICATE_KEY)]);
     let mut inserted: Vec<_> = failed.inserted_ids().keys().copied().collect();
     inserted.sort_unstable();
     assert_eq!(inserted, [0, 1]);
@@ -118,7 +118,7 @@ fn unordered_goes_on() {
     let Some(place) = place("insert_unordered") else { return };
     let error = place.collection("c").insert_many(numbered([0, 0, 1, 1, 2])).ordered(false).run().unwrap_err();
     let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
-    assert_eq!(places(&failed.write_errors()), [(1, DUPLICATE_KEY), (3, DUPLICATE_KEY)]);
+    assert_eq!(places(failed.write_errors()), [(1, DUPLICATE_KEY), (3, DUPLICATE_KEY)]);
     assert_eq!(ids(&all(&place.collection("c"))), [0, 1, 2]);
 }
 

@@ -57,7 +57,7 @@ fn a_long_key_twice_is_a_duplicate_key() {
     let documents = [doc! {"_id": 1}, doc! {"_id": &long}, doc! {"_id": 3}];
     let error = collection.insert_many(&documents).ordered(false).run().unwrap_err();
     let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
-    assert_eq!(places(&failed.write_errors()), [(1, DUPLICATE_KEY)]);
+    assert_eq!(places(failed.write_errors()), [(1, DUPLICATE_KEY)]);
     let mut inserted: Vec<usize> = failed.inserted_ids().keys().copied().collect();
     inserted.sort_unstable();
     assert_eq!(inserted, [0, 2]);
@@ -117,7 +117,7 @@ fn cut_texts_of_writes() {
         );
         let error = collection(&peer).insert_many([doc! {}, doc! {}, doc! {}]).ordered(ordered).run().unwrap_err();
         let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
-        assert_eq!(places(&failed.write_errors()), [(1, 11000)]);
+        assert_eq!(places(failed.write_errors()), [(1, 11000)]);
         assert!(failed.write_errors()[0].message.starts_with("a@@\u{fffd}"), "{:?}", failed.write_errors()[0].message);
         assert_eq!(failed.write_concern_error.as_ref().unwrap().code, 64);
         assert_eq!(failed.inserted_ids().len(), if ordered { 1 } else { 2 });

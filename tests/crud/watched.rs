@@ -21,7 +21,7 @@ impl Watched {
         let kept = started.clone();
         let handler = EventHandler::new(move |event: &CommandEvent| {
             if let CommandEvent::Started(event) = event {
-                kept.lock().unwrap().push(Document::try_from(event.command.clone()).unwrap());
+                kept.lock().unwrap().push(event.command.clone());
             }
         });
         let uri = format!("{}?{options}", mongod.root_uri());

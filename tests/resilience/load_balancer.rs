@@ -53,7 +53,8 @@ struct Watched {
 
 impl Watched {
     fn of(balanced: &Balanced, options: &str) -> Watched {
-        let (pool, topology): (Arc<Mutex<Vec<CmapEvent>>>, Arc<Mutex<Vec<SdamEvent>>>) = Default::default();
+        let pool: Arc<Mutex<Vec<CmapEvent>>> = Arc::default();
+        let topology: Arc<Mutex<Vec<SdamEvent>>> = Arc::default();
         let (noted, also_noted) = (pool.clone(), topology.clone());
         let options = ClientOptions::builder()
             .uri(format!("mongodb://{}/?loadBalanced=true{options}", balanced.balancer.address()))

@@ -28,7 +28,8 @@ struct Watched {
 impl Watched {
     fn new(uri: &str, options: &str) -> Watched {
         let uri = if uri.contains('?') { format!("{uri}&{options}") } else { format!("{uri}?{options}") };
-        let (started, replies): (Arc<Mutex<Vec<Document>>>, Arc<Mutex<Vec<Document>>>) = Default::default();
+        let started: Arc<Mutex<Vec<Document>>> = Arc::default();
+        let replies: Arc<Mutex<Vec<Document>>> = Arc::default();
         let (commands, answers) = (started.clone(), replies.clone());
         let handler = EventHandler::new(move |event: &CommandEvent| match event {
             CommandEvent::Started(event) => commands.lock().unwrap().push(event.command.clone()),
