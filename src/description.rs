@@ -8,10 +8,10 @@ use std::fmt;
 use bson::oid::ObjectId;
 use bson::{DateTime, RawArray, RawBsonRef, RawDocument};
 
+use crate::address::ServerAddress;
 use crate::bson_ext::whole_number;
 use crate::error::{Error, FaultKind, Result, Stage, command_error};
 pub(crate) use crate::event::sdam::ServerType;
-use crate::uri::ServerAddress;
 
 /// A server, as its reply to `hello` describes it.
 #[derive(Clone, Debug, PartialEq)]

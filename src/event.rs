@@ -17,7 +17,7 @@ pub use command::{CommandEvent, CommandFailedEvent, CommandStartedEvent, Command
 pub(crate) use queue::{Event, EventQueue};
 pub use tls_info::{Revocation, RevocationSource, TlsInfo};
 
-use crate::options::ServerAddress;
+use crate::address::ServerAddress;
 
 /// A function of the program that is called with each event, on the thread that the event happens on.
 ///

@@ -26,7 +26,7 @@
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | `error`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `outcome` | types that all others use |
+//! | `error`, `address`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `outcome` | types that all others use |
 //! | `uri`, `credential`, `options`, `namespace`, `specification` | connection string and code become validated options |
 //! | `description`, `dns`, `document`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a socket |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
@@ -55,6 +55,7 @@
 //! - Whatever a server sends is bounded before room is made for it, and never makes the driver panic.
 //! - No secret appears in an error, a log line, an event or a `Debug` form.
 
+mod address;
 mod auth;
 pub mod bson;
 mod bson_ext;

@@ -64,7 +64,8 @@ pub use tls_given::{Tls, TlsOptions, TlsOptionsBuilder};
 pub(crate) use tls_types::TlsIdentity;
 pub use tls_types::{TlsSettings, TlsVersion};
 
-pub use crate::uri::{ServerAddress, percent_decode, percent_encode};
+pub use crate::address::ServerAddress;
+pub use crate::uri::{percent_decode, percent_encode};
 
 use crate::credential::Credential as Login;
 use crate::error::{Error, Result};

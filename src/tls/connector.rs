@@ -9,7 +9,7 @@ use super::channel::TlsStream;
 use super::failure::Failure;
 use super::files::{Files, Seen};
 use super::target::Target;
-use super::{Context, OcspCache, identity};
+use super::{Context, SharedParts, identity};
 use crate::error::Result;
 use crate::locks;
 use crate::options::TlsSettings;
@@ -28,15 +28,6 @@ pub(crate) struct Connector {
     /// The warnings from when it was made.
     warnings: Warnings,
     current: Mutex<Current>,
-}
-
-/// What all contexts of a client have in common, whatever the files hold.
-#[derive(Clone)]
-pub(super) struct SharedParts {
-    pub(super) system: Arc<dyn System>,
-    pub(super) warning_sink: WarningSink,
-    /// OCSP answers about servers. They stay valid when the client's certificate changes.
-    pub(super) ocsp_cache: Arc<OcspCache>,
 }
 
 /// What the next channel is made with.

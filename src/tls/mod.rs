@@ -29,6 +29,8 @@ mod pem;
 mod target;
 mod trust_anchors;
 
+use std::sync::Arc;
+
 pub(crate) use channel::TlsStream;
 pub(crate) use connector::Connector;
 pub(crate) use failure::{ATLAS_HINT, Failure, is_atlas};
@@ -41,6 +43,18 @@ use openssl::{Channel, Context, OcspCache, is_idle};
 
 #[cfg(all(any(test, fuzzing), not(any(windows, target_os = "macos", mongo_blocking_native_tls))))]
 pub(crate) use openssl::inspect;
+
+use crate::system::System;
+use crate::warning::WarningSink;
+
+/// What all contexts of a client have in common, whatever the files hold.
+#[derive(Clone)]
+struct SharedParts {
+    system: Arc<dyn System>,
+    warning_sink: WarningSink,
+    /// OCSP answers about servers. They stay valid when the client's certificate changes.
+    ocsp_cache: Arc<OcspCache>,
+}
 
 /// All texts that are read from an untrusted certificate for errors.
 #[cfg(any(test, fuzzing))]

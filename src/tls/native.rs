@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::event::{Revocation, TlsInfo};
 use crate::locks::lock;
 use crate::options::{TlsSettings, TlsVersion};
+use crate::tls::SharedParts;
 use crate::tls::certificate;
 use crate::tls::codes::{Known, Meaning};
-use crate::tls::connector::SharedParts;
 use crate::tls::failure::{
     self, ATLAS_HINT, Failure, certificate_hint, handshake_failed, is_atlas, no_common_tls, set_up_failed,
 };

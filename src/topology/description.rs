@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 
 use super::round_trip::RoundTripTimes;
+use crate::address::ServerAddress;
 use crate::description::{ServerDescription, ServerType, TopologyVersion, WireVersion};
 use crate::error::Error;
 use crate::event::sdam::{self, SdamEvent, ServerInfo, TopologyType};
-use crate::uri::ServerAddress;
 
 /// The servers that a client knows of at the same time. A replica set has at most 50 members; a list of routers may be longer.
 /// More than these are not added, so that one reply cannot make the client connect to any number of hosts.

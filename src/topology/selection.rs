@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use bson::{DateTime, RawDocumentBuf, rawdoc};
 
 use super::description::{ServerEntry, TopologyDescription};
+use crate::address::ServerAddress;
 use crate::description::{ServerType, WireVersion};
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::sdam::{self, ServerInfo, TopologyType};
 use crate::options::{ReadPreference, ReadPreferenceMode};
-use crate::uri::ServerAddress;
 
 /// How often an idle primary writes (idleWritePeriodMS).
 const IDLE_WRITE_PERIOD: Duration = Duration::from_secs(10);

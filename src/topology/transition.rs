@@ -15,11 +15,11 @@ use bson::oid::ObjectId;
 use super::description::{MAX_SERVERS, ServerEntry, TopologyChange, TopologyDescription};
 use super::failure::{StateChange, StateChangeKind, concerns_server, is_broken_connection};
 use super::round_trip::RoundTripTimes;
+use crate::address::ServerAddress;
 use crate::description::{ServerDescription, ServerType, TopologyVersion, WireVersion};
 use crate::error::{Error, FaultKind, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::event::sdam::TopologyType;
 use crate::options::ClientSettings;
-use crate::uri::ServerAddress;
 
 /// What a client is given to begin with.
 #[derive(Clone, Debug)]

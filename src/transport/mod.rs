@@ -25,7 +25,6 @@ use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::TlsInfo;
 use crate::options::ServerAddress;
 use crate::tls::{self, Target, TlsStream};
-use crate::uri;
 
 use socket::{Direction, SEND_FLAGS};
 
@@ -177,7 +176,7 @@ fn connect(
     observer: Option<&Arc<dyn WaitObserver>>,
 ) -> Result<Transport> {
     let (host, port) = match address {
-        ServerAddress::Tcp { host, port } => (host, port.unwrap_or(uri::DEFAULT_PORT)),
+        ServerAddress::Tcp { host, port } => (host, port.unwrap_or(crate::address::DEFAULT_PORT)),
         ServerAddress::Unix { path } if tls.is_none() => {
             let mut socket = socket::connect_unix(path, deadline)?;
             observer.into_iter().for_each(|observer| socket.set_wait_observer(observer.clone()));

@@ -1,32 +1,12 @@
-//! Where a server listens: a host and a port, or the path of a Unix socket.
+//! Reads the address of a server, and the hosts of a connection string.
 
-use std::cmp::Ordering;
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{Piece, error_at};
+use crate::address::{DEFAULT_PORT, ServerAddress};
 use crate::error::{Error, Result};
-
-/// Where a server listens. Its `Display` is `host:port` (an IPv6 address in brackets) or the path of the socket.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum ServerAddress {
-    /// A name or IP address and a port.
-    Tcp {
-        /// The name in lower case, or the address; an IPv6 address without brackets.
-        host: String,
-        /// The port; `None`: 27017.
-        port: Option<u16>,
-    },
-    /// The path of a Unix domain socket.
-    Unix {
-        /// The path; it ends in `.sock`.
-        path: PathBuf,
-    },
-}
 
 impl ServerAddress {
     /// Reads `host`, `host:port`, `[IPv6]`, `[IPv6]:port`, a bare IPv6 address, or the path of a socket (it contains a
@@ -58,81 +38,12 @@ impl ServerAddress {
     }
 }
 
-impl ServerAddress {
-    /// The address with the port written out, as the driver compares and connects to it.
-    pub(crate) fn with_port(self) -> Self {
-        match self {
-            ServerAddress::Tcp { host, port } => ServerAddress::Tcp { host, port: port.or(Some(DEFAULT_PORT)) },
-            unix => unix,
-        }
-    }
-
-    /// What identifies it: a port that is not given is the same as 27017.
-    fn key(&self) -> (&std::path::Path, Option<u16>) {
-        match self {
-            ServerAddress::Tcp { host, port } => (host.as_ref(), Some(port.unwrap_or(DEFAULT_PORT))),
-            ServerAddress::Unix { path } => (path, None),
-        }
-    }
-}
-
-impl PartialEq for ServerAddress {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for ServerAddress {}
-
-impl Hash for ServerAddress {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
-    }
-}
-
-impl PartialOrd for ServerAddress {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ServerAddress {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
-/// `localhost:27017`.
-impl Default for ServerAddress {
-    fn default() -> Self {
-        ServerAddress::Tcp { host: "localhost".to_owned(), port: None }
-    }
-}
-
-impl From<SocketAddr> for ServerAddress {
-    fn from(address: SocketAddr) -> Self {
-        ServerAddress::Tcp { host: address.ip().to_string(), port: Some(address.port()) }
-    }
-}
-
 /// As [`ServerAddress::parse`].
 impl FromStr for ServerAddress {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         ServerAddress::parse(text)
-    }
-}
-
-impl fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServerAddress::Tcp { host, port } if host.contains(':') => {
-                write!(f, "[{host}]:{}", port.unwrap_or(DEFAULT_PORT))
-            }
-            ServerAddress::Tcp { host, port } => write!(f, "{host}:{}", port.unwrap_or(DEFAULT_PORT)),
-            ServerAddress::Unix { path } => write!(f, "{}", path.display()),
-        }
     }
 }
 
@@ -240,7 +151,6 @@ fn is_ipv6(text: &str) -> bool {
     }
 }
 
-pub(crate) const DEFAULT_PORT: u16 = 27017;
 /// A replica set has at most 50 members; a list of mongos may be longer.
 const MAX_HOSTS: usize = 256;
 /// RFC 1035: 255 octets.

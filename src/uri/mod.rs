@@ -8,11 +8,10 @@
 mod address;
 mod percent;
 
-pub(crate) use address::DEFAULT_PORT;
-pub use address::ServerAddress;
 pub(crate) use percent::encode_but;
 pub use percent::{percent_decode, percent_encode};
 
+use crate::address::ServerAddress;
 use crate::characters;
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::secret::Secret;

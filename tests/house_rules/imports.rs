@@ -21,6 +21,7 @@ const ORDER: &[&[&str]] = &[
         "helper_thread",
         "call_stack",
         "resolver",
+        "address",
         "event",
         "warning",
         "policy",

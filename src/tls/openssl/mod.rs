@@ -35,7 +35,7 @@ use crate::error::Result;
 use crate::event::{Revocation, TlsInfo};
 use crate::options::TlsSettings;
 use crate::system::System;
-use crate::tls::connector::SharedParts;
+use crate::tls::SharedParts;
 use crate::tls::failure::{Failure, set_up_failed};
 use crate::tls::files::Files;
 use crate::tls::identity;

@@ -9,13 +9,13 @@ use bson::oid::ObjectId;
 use bson::{Bson, Document, RawDocumentBuf};
 
 use super::{Verdict, check_keys, documents, equal, number, optional, run_folder};
+use crate::address::ServerAddress;
 use crate::description::ServerDescription;
 use crate::error::{Error, FaultKind, Stage, command_error};
 use crate::event::sdam::{SdamEvent, ServerInfo, TopologyDescription as PublicDescription};
 use crate::options::ClientSettings;
 use crate::topology::description::{TopologyChange, TopologyDescription};
 use crate::topology::transition::{self, InitialTopology, OperationFailure, Outcome, PoolAction, Update};
-use crate::uri::ServerAddress;
 
 #[test]
 fn replica_sets() {

@@ -7,6 +7,7 @@ use bson::oid::ObjectId;
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
 
+use crate::address::ServerAddress;
 use crate::description::{ServerDescription, ServerType};
 use crate::error::{Error, FaultKind, Result, SYSTEM_OVERLOADED_ERROR, Stage, command_error};
 use crate::event::sdam::{ServerInfo, TopologyType};
@@ -19,7 +20,6 @@ use crate::topology::transition::{
     CheckAction, InitialTopology, OperationFailure, Outcome, PoolAction, Update, apply, close, open,
     with_round_trip_time, with_srv_hosts,
 };
-use crate::uri::ServerAddress;
 
 /// A client of the set `rs` or of what the function makes of it.
 fn client(hosts: &[&str], change: impl FnOnce(&mut InitialTopology)) -> Arc<TopologyDescription> {

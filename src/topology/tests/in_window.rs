@@ -7,9 +7,9 @@ use bson::Document;
 
 use super::selection::{address, description};
 use super::{Verdict, check_keys, documents, number, run_folder};
+use crate::address::ServerAddress;
 use crate::options::{ReadPreference, ReadPreferenceMode};
 use crate::topology::selection::{Conditions, Criteria, select};
-use crate::uri::ServerAddress;
 
 #[test]
 fn choices() {

@@ -7,12 +7,12 @@ use bson::oid::ObjectId;
 use bson::{Bson, DateTime, Document, rawdoc};
 
 use super::{check_keys, documents, number};
+use crate::address::ServerAddress;
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::event::sdam::TopologyType;
 use crate::options::{ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, TagSet};
 use crate::topology::description::{ServerEntry, TopologyDescription};
 use crate::topology::round_trip::RoundTripTimes;
-use crate::uri::ServerAddress;
 
 /// The description that a fixture gives. `origin` is the moment that its times count from.
 pub(super) fn description(fixture: &Document, origin: Instant) -> Result<TopologyDescription, String> {

@@ -7,9 +7,9 @@ use bson::Document;
 
 use super::selection::{addresses, description, read_preference};
 use super::{Verdict, check_keys, equal, number, run_folder};
+use crate::address::ServerAddress;
 use crate::topology::description::ServerEntry;
 use crate::topology::selection::{Conditions, Criteria, in_latency_window, suitable_servers};
-use crate::uri::ServerAddress;
 
 #[test]
 fn server_selection() {

@@ -40,7 +40,7 @@ use crl::Lists;
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::{Revocation, RevocationSource};
 use crate::options::TlsSettings;
-use crate::tls::connector::SharedParts;
+use crate::tls::SharedParts;
 use crate::tls::target::Target;
 use crate::warning::WarningKind;
 
