@@ -17,7 +17,8 @@ fn refusal(issued: &Issued, ca: &str) -> Error {
     let path = folder.path().join("ca.pem");
     fs::write(&path, ca).unwrap();
     let server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
-    let uri = format!("mongodb://localhost:{}/?tlsCAFile={}", server.port(), path.display());
+    let uri =
+        format!("mongodb://localhost:{}/?serverSelectionTryOnce=true&tlsCAFile={}", server.port(), path.display());
     let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Tls { .. }) && error.stage() == Stage::Tls, "{error:?}");
     error

@@ -91,7 +91,7 @@ fn logins_by_certificate() {
         let (port, ca, user) = (place.mongod.port(), &place.ca, percent_encode(ANN));
         let older = |user: &str| {
             format!(
-                "mongodb://{user}@localhost:{port}/?authMechanism=MONGODB-X509&ssl=true&ssl_certfile={ann}\
+                "mongodb://{user}@localhost:{port}/?serverSelectionTryOnce=true&authMechanism=MONGODB-X509&ssl=true&ssl_certfile={ann}\
                  &ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={ca}"
             )
         };
@@ -265,7 +265,7 @@ fn the_dangerous_switches() {
     ] {
         for (ca, expected) in [(&place.ca, any_name), (&strange, any_authority)] {
             let uri = format!(
-                "mongodb://localhost:{}/?tls=true&tlsCAFile={ca}&tlsCertificateKeyFile={ann}&{option}",
+                "mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true&tlsCAFile={ca}&tlsCertificateKeyFile={ann}&{option}",
                 place.mongod.port()
             );
             let client = Client::with_uri_str(uri).unwrap();

@@ -76,7 +76,7 @@ fn after_each_record() {
                 let Err(error) = through_relay(&fake_server, ca, records, then, limit) else { break };
                 let what = format!("{version}, {then:?} after {records} records: {error:?}");
                 assert!(began.elapsed() < PROMPT, "{what}");
-                assert_eq!(format!("{:?}", error.kind()), kind, "{what}");
+                assert!(format!("{:?}", error.kind()).starts_with(kind), "{what}");
                 stages.push(error.stage());
             }
             assert!(stages.len() < MANY, "it never came through");

@@ -39,7 +39,7 @@ impl Place {
     }
 
     fn uri(&self, port: u16, options: &str) -> String {
-        format!("mongodb://localhost:{port}/?tls=true&tlsCAFile={}&{options}", self.ca)
+        format!("mongodb://localhost:{port}/?serverSelectionTryOnce=true&tls=true&tlsCAFile={}&{options}", self.ca)
     }
 }
 

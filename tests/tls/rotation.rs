@@ -50,7 +50,10 @@ impl Place {
 
     fn client(&self, options: &str) -> Client {
         client(
-            &format!("mongodb://localhost:{}/?tls=true&maxIdleTimeMS=1&{options}", self.fake_server.port()),
+            &format!(
+                "mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true&maxIdleTimeMS=1&{options}",
+                self.fake_server.port()
+            ),
             &self.warnings,
         )
     }
@@ -209,7 +212,10 @@ fn mongodb_x509_follows() {
     let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
     let Some(mongod) = Mongod::start("6.0", &[&args[..], &mechanisms[..]].concat()) else { return };
     place.write("own.pem", place.issue("ann").both());
-    let uri = format!("mongodb://localhost:{}/?tlsCAFile={ca}&tlsCertificateKeyFile={own}", mongod.port());
+    let uri = format!(
+        "mongodb://localhost:{}/?serverSelectionTryOnce=true&tlsCAFile={ca}&tlsCertificateKeyFile={own}",
+        mongod.port()
+    );
     let admin = client(&uri, &place.warnings);
     for user in ["ann", "bob"] {
         let roles = [doc! { "role": "readWriteAnyDatabase", "db": "admin" }];

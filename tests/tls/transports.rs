@@ -41,7 +41,7 @@ fn tls_with_a_private_authority() {
         let Some((mongod, ca_file)) = tls_server(&folder, version, &more) else { return };
         let port = mongod.port();
         for host in ["localhost", "127.0.0.1"] {
-            let uri = format!("mongodb://{host}:{port}/?tls=true&tlsCAFile={ca_file}");
+            let uri = format!("mongodb://{host}:{port}/?serverSelectionTryOnce=true&tls=true&tlsCAFile={ca_file}");
             let client = Client::with_uri_str(uri).unwrap();
             client.ping().unwrap();
             let text = "x".repeat(200_000);
@@ -49,11 +49,11 @@ fn tls_with_a_private_authority() {
             assert_eq!(reply.get_document("echo").unwrap().get_str("echo").unwrap(), text);
         }
 
-        let error = ping(format!("mongodb://localhost:{port}/?tls=true")).unwrap_err();
+        let error = ping(format!("mongodb://localhost:{port}/?serverSelectionTryOnce=true&tls=true")).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Tls { .. }) && error.stage() == Stage::Tls, "{error:?}");
         assert!(error.hint().unwrap().contains("tlsCAFile"), "{error}");
 
-        let error = ping(format!("mongodb://localhost:{port}/")).unwrap_err();
+        let error = ping(format!("mongodb://localhost:{port}/?serverSelectionTryOnce=true")).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Io(_)) && error.stage() == Stage::Hello, "{error:?}");
         assert!(error.hint().unwrap().contains("tls=true"), "{error}");
     }
@@ -79,7 +79,9 @@ fn the_tls_facts_of_a_connection_are_reported() {
     let folder = Scratch::new("channels-facts");
     let more = ["--tlsAllowConnectionsWithoutCertificates"];
     let Some((mongod, ca_file)) = tls_server(&folder, "6.0", &more) else { return };
-    let uri = |host: &str| format!("mongodb://{host}:{}/?tls=true&tlsCAFile={ca_file}", mongod.port());
+    let uri = |host: &str| {
+        format!("mongodb://{host}:{}/?serverSelectionTryOnce=true&tls=true&tlsCAFile={ca_file}", mongod.port())
+    };
     let told = facts(uri("localhost")).unwrap();
     let chain = ["CN=localhost,O=mongo-blocking tests", "CN=mongo-blocking test authority,O=mongo-blocking tests"];
     assert_eq!(told.peer_chain, chain[..if NATIVE { 1 } else { 2 }]);
@@ -101,7 +103,11 @@ fn the_tls_facts_of_a_connection_are_reported() {
 fn a_server_that_wants_a_client_certificate() {
     let folder = Scratch::new("channels-mutual");
     let Some((mongod, ca_file)) = tls_server(&folder, "6.0", &[]) else { return };
-    let error = ping(format!("mongodb://localhost:{}/?tls=true&tlsCAFile={ca_file}", mongod.port())).unwrap_err();
+    let error = ping(format!(
+        "mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true&tlsCAFile={ca_file}",
+        mongod.port()
+    ))
+    .unwrap_err();
     assert!(matches!(error.stage(), Stage::Hello | Stage::Tls), "{error}");
     assert!(matches!(error.kind(), ErrorKind::Tls { .. } | ErrorKind::Io(_)), "{error:?}");
     assert!(error.hint().unwrap().contains("client certificate"), "{error}");
@@ -110,7 +116,8 @@ fn a_server_that_wants_a_client_certificate() {
 #[test]
 fn a_server_without_tls() {
     let Some(mongod) = Mongod::shared("6.0") else { return };
-    let error = ping(format!("mongodb://localhost:{}/?tls=true", mongod.port())).unwrap_err();
+    let error =
+        ping(format!("mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true", mongod.port())).unwrap_err();
     assert_eq!(error.stage(), Stage::Tls, "{error}");
     assert!(error.hint().unwrap().contains("does the server speak TLS"), "{error}");
 }

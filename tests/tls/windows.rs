@@ -85,7 +85,7 @@ fn handshakes_without_a_channel() {
             let _ = stream.write_all(&[0x15, 3, 3, 0, 2, 2, alert]);
             let _ = stream.read(&mut [0; 600]);
         });
-        let uri = format!("mongodb://localhost:{}/?tls=true", server.port());
+        let uri = format!("mongodb://localhost:{}/?serverSelectionTryOnce=true&tls=true", server.port());
         let error = Client::with_uri_str(uri).unwrap().ping().unwrap_err();
         tells(&error, &["no common TLS: an internal error, of the server or of the platform's TLS", words, "log"]);
     }

@@ -88,7 +88,10 @@ fn subjects_with_unusual_attributes_log_in() {
         for (name, parts, alike) in subjects() {
             let issued = authority.issue_to(&distinguished_name(&parts));
             let own = write("own.pem", &issued.both());
-            let uri = format!("mongodb://localhost:{}/?tlsCAFile={ca}&tlsCertificateKeyFile={own}", mongod.port());
+            let uri = format!(
+                "mongodb://localhost:{}/?serverSelectionTryOnce=true&tlsCAFile={ca}&tlsCertificateKeyFile={own}",
+                mongod.port()
+            );
             let x509 = format!("{uri}&authMechanism=MONGODB-X509");
             let subject = told(&who(&x509).unwrap_err(), name);
             let openssl = by_openssl(&folder, &issued);

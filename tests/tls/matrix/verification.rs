@@ -51,7 +51,9 @@ fn certificates_are_verified_as_the_options_ask() {
             let Some(listener) = listener else { return };
             let mut row = |options: &str, expected| {
                 let (host, port) = (presented.host, listener.port());
-                let uri = format!("mongodb://{host}:{port}/?appName=a%0Ab&tlsCAFile={ca}&{options}");
+                let uri = format!(
+                    "mongodb://{host}:{port}/?serverSelectionTryOnce=true&appName=a%0Ab&tlsCAFile={ca}&{options}"
+                );
                 table.row(presented.case, listener.name(), &uri, expected);
             };
             row("tls=true", presented.expected);
