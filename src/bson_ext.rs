@@ -34,6 +34,12 @@ pub(crate) fn find_field<'a>(document: &'a RawDocument, key: &str) -> Result<Opt
     Ok(None)
 }
 
+/// Type, name and value of each field at the top level of a document, up to where it is not valid BSON.
+pub(crate) fn plain_fields(document: &RawDocument) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
+    let mut rest = fields(document).unwrap_or_default();
+    std::iter::from_fn(move || next_field(&mut rest).ok())
+}
+
 /// Whether a document is valid BSON at its top level, as far as it has fields of the types that nearly all replies have. `false`
 /// leaves it open; going through `RawDocument::iter_elements` tells.
 pub(crate) fn is_plainly_valid(document: &RawDocument) -> bool {

@@ -113,7 +113,7 @@ impl ClientInner {
             });
             let error = match outcome {
                 Ok(reply) => {
-                    self.look_at_state(server, &connection, reply.document());
+                    self.look_at_state(server, &connection, &reply);
                     active.succeeded(&reply);
                     break reply;
                 }
@@ -186,7 +186,8 @@ impl ClientInner {
     }
 
     /// A server that steps down may report so beside a write that it has done.
-    fn look_at_state(&self, server: &Arc<Server>, connection: &PooledConnection, reply: &RawDocument) {
+    fn look_at_state(&self, server: &Arc<Server>, connection: &PooledConnection, reply: &Reply) {
+        let reply = reply.document();
         if matches!(find_field(reply, "writeConcernError"), Ok(Some(_))) {
             let message = "the server reported beside a write that its state has changed";
             let error = Error::new(FaultKind::ServerSelection, Stage::Command, message).with_address(server.address());

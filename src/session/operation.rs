@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use bson::raw::cstr;
 use bson::spec::ElementType;
-use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{RawDocument, RawDocumentBuf};
 
 use super::pool::Sessions;
 use super::server_session::ServerSession;
 use super::state::SessionState;
+use crate::bson_ext::plain_fields;
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::error::{Error, Result};
 use crate::operation::Command;
+
+/// The type of documents.
+const DOCUMENT: u8 = ElementType::EmbeddedDocument as u8;
 
 /// The commands that take part in causal consistency: those with a read concern, and those that write.
 const CAUSAL: &[&str] = &[
@@ -129,19 +133,17 @@ impl<'a> OperationSession<'a> {
     /// Learns from a reply, of an error too, what time it is in the cluster.
     pub(crate) fn replied(&mut self, reply: &RawDocument, sessions: &Sessions) {
         let mut operation_time = None;
-        for element in reply.iter_elements().map_while(Result::ok) {
-            match (element.element_type(), element.key().as_str()) {
-                (ElementType::EmbeddedDocument, "$clusterTime") => {
-                    if let Ok(RawBsonRef::Document(time)) = element.value() {
+        for (element_type, name, value) in plain_fields(reply) {
+            match (element_type, name) {
+                (DOCUMENT, b"$clusterTime") => {
+                    if let Ok(time) = RawDocument::from_bytes(value) {
                         sessions.cluster_time_reported(time);
                         if let OperationSession::Explicit(state) = self {
                             super::ClusterTime::advance(&mut state.cluster_time, time);
                         }
                     }
                 }
-                (ElementType::Timestamp, "operationTime") => {
-                    operation_time = element.value().ok().and_then(|value| value.as_timestamp());
-                }
+                (_, b"operationTime") => operation_time = reply.get_timestamp("operationTime").ok(),
                 _ => {}
             }
         }

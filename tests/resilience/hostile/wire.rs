@@ -15,7 +15,7 @@ use mongo_blocking_test_server::fake_server::{Answer, Behaviour, FakeServer, For
 use mongo_blocking_test_server::peers::Scratch;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 use mongo_blocking_test_server::script::Script;
-use mongo_blocking_test_server::tls_flood;
+use mongo_blocking_test_server::tls_flood::{self, Flood};
 use mongo_blocking_test_server::wire::{self, Request};
 
 use super::{MUCH, PROMPT, once, refused, stage_name, virtual_peak};
@@ -243,14 +243,23 @@ fn tls_that_is_cut_at_every_byte() {
     assert_eq!(seen, [Stage::Tls, Stage::Hello]);
 }
 
-/// The look at an idle connection must neither take long nor hold up other threads, whatever the server sends meanwhile.
 #[test]
-fn an_idle_tls_connection_that_is_flooded_is_given_up_at_once() {
+fn an_idle_tls_connection_that_is_flooded_with_new_keys_is_given_up_at_once() {
+    is_given_up_at_once(Flood::KeyUpdates);
+}
+
+#[test]
+fn an_idle_tls_connection_that_is_flooded_with_session_tickets_is_given_up_at_once() {
+    is_given_up_at_once(Flood::SessionTickets);
+}
+
+/// The look at an idle connection must neither take long nor hold up other threads, whatever the server sends meanwhile.
+fn is_given_up_at_once(flood: Flood) {
     let (folder, authority) = (Scratch::new("tls-flood"), Authority::new());
     let ca_file = folder.path().join("ca.pem");
     fs::write(&ca_file, authority.pem()).unwrap();
     let issued = authority.issue(CertPurpose::Server, "localhost");
-    let server = tls_flood::start(&issued.certificate, &issued.key, 2);
+    let server = tls_flood::start(flood, &issued.certificate, &issued.key, 2);
     let options = format!("tls=true&tlsCAFile={}&timeoutMS=3000", ca_file.display());
     let client =
         Client::with_uri_str(format!("mongodb://localhost:{}/?serverSelectionTryOnce=true&{options}", server.port()))
