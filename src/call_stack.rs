@@ -23,6 +23,26 @@ pub(crate) fn between(from: &str, point: &'static str, work: impl FnOnce()) -> V
     functions
 }
 
+/// `Type::function` of each, or `module::function`: without the other modules, generics, and the trait.
+pub(crate) fn short_names(functions: &[String]) -> Vec<String> {
+    let short = |function: &String| {
+        let (owner, name) = function.rsplit_once("::")?;
+        // `module::<impl module::Type>` where a type has functions in another module, `<module::Type<T> as module::Trait>`.
+        let owner = owner.rsplit_once("<impl ").map_or(owner, |(_, owner)| owner).trim_start_matches('<');
+        let owner = owner.split([' ', '<', '>']).next()?;
+        Some(format!("{}::{name}", owner.rsplit("::").next()?))
+    };
+    functions.iter().map(|function| short(function).unwrap_or_else(|| function.clone())).collect()
+}
+
+/// The README and the documentation of the crate list these functions, in this order.
+pub(crate) fn are_documented(names: &[String]) {
+    for (file, text) in [("README.md", include_str!("../README.md")), ("src/lib.rs", include_str!("lib.rs"))] {
+        let listed: Vec<&str> = text.split('`').filter(|quoted| names.iter().any(|name| name == quoted)).collect();
+        assert_eq!(listed, names, "{file}");
+    }
+}
+
 /// Called where the stack is of interest.
 pub(crate) fn reached(point: &'static str) {
     WATCHED.with_borrow_mut(|watched| {

@@ -1,6 +1,6 @@
 //! Who the client says it is: one variant for each mechanism, holding what that mechanism needs.
 //!
-//! A `Credential` that exists is a valid one: only the options make them, after they have judged all parts together.
+//! Every `Credential` is valid: only the options make one, after they have validated all its parts together.
 
 mod aws;
 mod oidc;

@@ -21,6 +21,8 @@ use crate::characters;
 use crate::credential::EXTERNAL;
 use crate::credential::{Credential, ScramCredential, ScramMechanism};
 use crate::error::{Error, ErrorKind, FaultKind, Result, Stage, codes, command_error};
+#[cfg(not(all(feature = "aws", feature = "oidc", feature = "gssapi")))]
+use crate::options::needed_feature;
 
 /// A login on one connection: [`Login::user_to_ask_about`] and [`Login::speculate`] before `hello`; after it [`Login::begin`], whose
 /// conversation [`authenticate`](super::authenticate) runs, and [`Login::explain_refusal`] if that fails.
@@ -159,8 +161,7 @@ impl<'a> Login<'a> {
             Credential::Gssapi(credential) => super::gssapi::conversation(credential, &context.gssapi, target),
             #[cfg(not(all(feature = "aws", feature = "oidc", feature = "gssapi")))]
             other => {
-                let name = other.mechanism().unwrap_or("this mechanism");
-                Err(Error::not_supported(format!("authMechanism={name} is not supported yet")))
+                Err(needed_feature(other).unwrap_or_else(|| Error::not_supported("the mechanism is not supported")))
             }
         }
     }

@@ -25,17 +25,11 @@ fn a_command_passes_through_five_functions_on_its_way_to_the_socket() {
         admin.run_command(doc! { "ping": 1 }).run().unwrap();
     });
     println!("{}", functions.join("\n"));
-    let names: Vec<String> = functions.iter().map(|function| short_name(function)).collect();
+    let names = call_stack::short_names(&functions);
     let expected =
         ["RunCommand::run", "ClientInner::execute", "ClientInner::attempt", "Connection::run", "Transport::write_all"];
     assert_eq!(names, expected);
-}
-
-/// `Type::function`, without modules and without the `impl` that names the type where it is in another module.
-fn short_name(function: &str) -> String {
-    let plain = function.replace("<impl ", "").replace(['<', '>'], "");
-    let parts: Vec<&str> = plain.rsplit("::").take(2).collect();
-    parts.into_iter().rev().collect::<Vec<_>>().join("::")
+    call_stack::are_documented(&names);
 }
 
 /// A client whose pauses have this random factor.

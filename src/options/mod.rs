@@ -60,6 +60,8 @@ pub(crate) use parent_domain::{ParentDomain, is_host_name, normalized};
 pub(crate) use protection::{AWS_SESSION_TOKEN, is_local, unprotected};
 #[cfg(feature = "srv")]
 pub(crate) use raw::Seedlist;
+#[cfg(not(all(feature = "aws", feature = "oidc", feature = "gssapi")))]
+pub(crate) use supported::needed_feature;
 pub use tls_given::{Tls, TlsOptions, TlsOptionsBuilder};
 pub(crate) use tls_types::TlsIdentity;
 pub use tls_types::{TlsSettings, TlsVersion};

@@ -56,15 +56,22 @@ fn check_host_name(address: &ServerAddress) -> Result<()> {
 }
 
 fn check_mechanism(credential: &Credential) -> Result<()> {
+    needed_feature(credential).map_or(Ok(()), Err)?;
     match credential {
-        Credential::Scram(_) | Credential::X509(_) | Credential::Plain(_) | Credential::Cr(_) => Ok(()),
-        Credential::Gssapi(_) if !cfg!(feature = "gssapi") => Err(needs_feature("authMechanism=GSSAPI", "gssapi")),
         Credential::Gssapi(gssapi) => kerberos::check_store(gssapi),
-        Credential::Aws(_) if !cfg!(feature = "aws") => Err(needs_feature("authMechanism=MONGODB-AWS", "aws")),
-        Credential::Aws(_) => Ok(()),
-        Credential::Oidc(_) if !cfg!(feature = "oidc") => Err(needs_feature("authMechanism=MONGODB-OIDC", "oidc")),
-        Credential::Oidc(_) => Ok(()),
+        _ => Ok(()),
     }
+}
+
+/// The error for a credential whose mechanism needs a cargo feature that is off.
+pub(crate) fn needed_feature(credential: &Credential) -> Option<Error> {
+    let (mechanism, feature, is_on) = match credential {
+        Credential::Scram(_) | Credential::X509(_) | Credential::Plain(_) | Credential::Cr(_) => return None,
+        Credential::Gssapi(_) => ("GSSAPI", "gssapi", cfg!(feature = "gssapi")),
+        Credential::Aws(_) => ("MONGODB-AWS", "aws", cfg!(feature = "aws")),
+        Credential::Oidc(_) => ("MONGODB-OIDC", "oidc", cfg!(feature = "oidc")),
+    };
+    if is_on { None } else { Some(needs_feature(&format!("authMechanism={mechanism}"), feature)) }
 }
 
 fn not_yet(what: &str) -> Error {

@@ -3,6 +3,7 @@
 
 mod aws;
 mod aws_sources;
+mod captured_log;
 mod mongodb_cr;
 mod oidc;
 mod plain;

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
-use log::{LevelFilter, Log, Metadata, Record};
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::event::{CommandEvent, EventHandler};
@@ -12,19 +11,7 @@ use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::{FakeServer, Mechanism};
 use mongo_blocking_test_server::plain;
 
-static LOGGED: Capture = Capture(Mutex::new(String::new()));
-
-struct Capture(Mutex<String>);
-
-impl Log for Capture {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn log(&self, record: &Record<'_>) {
-        let _ = writeln!(self.0.lock().unwrap(), "{} {}", record.target(), record.args());
-    }
-    fn flush(&self) {}
-}
+use crate::captured_log::CapturedLog;
 
 #[test]
 fn a_password_is_never_printed() {
@@ -33,8 +20,7 @@ fn a_password_is_never_printed() {
     if !child::alone(module_path!(), "a_password_is_never_printed") {
         return;
     }
-    log::set_logger(&LOGGED).unwrap();
-    log::set_max_level(LevelFilter::Trace);
+    let log = CapturedLog::install();
     let fake_server = FakeServer::builder()
         .user("ann", PLAIN, &[Mechanism::ScramSha1, Mechanism::ScramSha256], "admin")
         .mechanism("PLAIN", plain::judged_by(|user, password| (user, password) == ("ann", PLAIN)))
@@ -81,7 +67,7 @@ fn a_password_is_never_printed() {
         show(&client.database("admin").run_command(create).run().map_err(|error| error.to_string()));
     }
 
-    for (name, text) in [("events and Debug", &seen.lock().unwrap()), ("log", &LOGGED.0.lock().unwrap())] {
+    for (name, text) in [("events and Debug", seen.lock().unwrap().clone()), ("log", log.text())] {
         for line in text.lines() {
             assert!(!line.contains("hunter2"), "{name}: {line}");
         }

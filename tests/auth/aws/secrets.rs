@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{AwsKeys, Client};
@@ -12,20 +12,7 @@ use mongo_blocking_test_server::aws::{AwsServer, AwsTamper};
 use mongo_blocking_test_server::http::{HttpStub, Reply};
 
 use super::{fake_server, in_child, is_child, who_is};
-
-static LOGGED: Capture = Capture(Mutex::new(String::new()));
-
-struct Capture(Mutex<String>);
-
-impl Log for Capture {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn log(&self, record: &Record<'_>) {
-        let _ = writeln!(self.0.lock().unwrap(), "{} {}", record.target(), record.args());
-    }
-    fn flush(&self) {}
-}
+use crate::captured_log::CapturedLog;
 
 const SECRET: &str = "hunter2SECRET";
 const TOKEN: &str = "hunter2TOKEN";
@@ -56,8 +43,7 @@ fn neither_secret_nor_token_is_printed() {
 }
 
 fn show_everything() {
-    log::set_logger(&LOGGED).unwrap();
-    log::set_max_level(LevelFilter::Trace);
+    let log = CapturedLog::install();
     let seen = Arc::new(Mutex::new(String::new()));
     for (tamper, good) in [(AwsTamper::Honest, true), (AwsTamper::Honest, false), (AwsTamper::ExtraField, true)] {
         let aws = AwsServer::judged_by(move |signed| good.then(|| signed.access_key_id.clone())).tamper(tamper);
@@ -89,7 +75,7 @@ fn show_everything() {
         }
         assert!(aws.seen().iter().all(|signed| signed.header("x-amz-security-token") == Some(TOKEN)));
     }
-    let all = format!("{}{}", seen.lock().unwrap(), LOGGED.0.lock().unwrap());
+    let all = format!("{}{}", seen.lock().unwrap(), log.text());
     assert!(all.contains("AKIDEXAMPLE") && all.contains("ConnectionInfo"), "{all}");
     assert!(all.contains("ureq"), "the log of the HTTP library is looked at, too");
     assert_eq!(log::max_level(), LevelFilter::Trace, "and all of it again after a request");

@@ -3,7 +3,6 @@
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
-use log::{LevelFilter, Log, Metadata, Record};
 use mongo_blocking::error::Stage;
 use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder};
@@ -14,20 +13,7 @@ use mongo_blocking_test_server::oidc::{OidcServer, OidcTamper};
 use mongo_blocking_test_server::peers::Scratch;
 
 use super::{Calls, REAUTHENTICATE, fail, fake_server, find, idp, options};
-
-static LOGGED: Capture = Capture(Mutex::new(String::new()));
-
-struct Capture(Mutex<String>);
-
-impl Log for Capture {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn log(&self, record: &Record<'_>) {
-        let _ = writeln!(self.0.lock().unwrap(), "{} {}", record.target(), record.args());
-    }
-    fn flush(&self) {}
-}
+use crate::captured_log::CapturedLog;
 
 #[test]
 fn no_token_shows() {
@@ -35,8 +21,7 @@ fn no_token_shows() {
     if !child::alone(module_path!(), "no_token_shows") {
         return;
     }
-    log::set_logger(&LOGGED).unwrap();
-    log::set_max_level(LevelFilter::Trace);
+    let log = CapturedLog::install();
     let seen = Arc::new(Mutex::new(String::new()));
     let tokens = Arc::new(Mutex::new(vec!["open-sesame".to_owned()]));
     let folder = Scratch::new("secrets");
@@ -66,7 +51,7 @@ fn no_token_shows() {
             show_everything(builder, &fake_server, &seen);
         }
     }
-    let logged = LOGGED.0.lock().unwrap().clone() + &seen.lock().unwrap();
+    let logged = log.text() + &seen.lock().unwrap();
     assert!(logged.len() > 10_000 && logged.contains("MONGODB-OIDC"), "{logged}");
     for token in tokens.lock().unwrap().iter() {
         // A part would be as bad: of a token the signature is what opens doors.
