@@ -145,8 +145,8 @@ fn survive(set: &ReplicaSet, fault: &Fault, retries: &str) -> (Duration, Duratio
         nothing_is_lost(set, fault.name, n, attempts);
     }
     let successes = attempts.iter().flatten().filter(|attempt| attempt.result.is_ok());
-    let mut ends: Vec<Instant> =
-        successes.map(|attempt| attempt.began + attempt.took).filter(|end| *end >= begun).collect();
+    let ends = successes.map(|attempt| attempt.began + attempt.took).filter(|end| *end >= begun);
+    let mut ends: Vec<Instant> = ends.chain([begun]).collect();
     ends.sort();
     let gap = ends.windows(2).map(|pair| pair[1] - pair[0]).max().expect("operations succeeded");
     let longest = attempts.iter().flatten().map(|attempt| attempt.took).max().unwrap_or_default();
