@@ -221,8 +221,11 @@ impl Deployment {
 
     /// Two routers before a set, which live as long as the process.
     fn of_routers(set: &ReplicaSet) -> Deployment {
-        let router =
-            |_| &*Box::leak(Box::new(FakeServer::builder().mongos().routes_to(&set.addresses(), None).start()));
+        let router = |_| {
+            &*Box::leak(Box::new(
+                FakeServer::builder().mongos().streams_hello().routes_to(&set.addresses(), None).start(),
+            ))
+        };
         let routers: Vec<&FakeServer> = (0..ROUTERS).map(router).collect();
         let addresses: Vec<String> = routers.iter().map(|router| router.address()).collect();
         let direct: Vec<String> = addresses.iter().map(|at| format!("mongodb://{at}/?directConnection=true")).collect();
