@@ -21,7 +21,7 @@ use bson::{RawBson, RawBsonRef, RawDocument};
 
 pub use kind::{ErrorKind, WriteFailure};
 pub(crate) use kind::{FaultKind, IntoErrorKind};
-pub(crate) use readable::{cut, harmless_id};
+pub(crate) use readable::{Readable, cut, harmless_id};
 pub(crate) use refusal::{command_error, error_labels};
 pub(crate) use server::shown;
 pub use server::{BulkWriteError, CommandError, IndexedWriteError, InsertManyError, WriteConcernError, WriteError};

@@ -1,11 +1,12 @@
 //! Events of commands: one for each that starts, succeeds or fails.
 
+use std::fmt;
 use std::time::Duration;
 
-use bson::Document;
+use bson::{Document, RawDocumentBuf};
 
 pub use super::ConnectionInfo;
-use crate::error::Error;
+use crate::error::{Error, Readable};
 
 /// Something that happened to a command.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub enum CommandEvent {
 }
 
 /// A command that is about to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct CommandStartedEvent {
     /// The whole command, document sequences included; empty for a command with credentials, and where it is
@@ -37,7 +38,7 @@ pub struct CommandStartedEvent {
 }
 
 /// A command that succeeded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct CommandSucceededEvent {
     /// From just before it was sent until the reply was read.
@@ -71,6 +72,44 @@ pub struct CommandFailedEvent {
     pub request_id: i32,
     /// Where it ran.
     pub connection: ConnectionInfo,
+}
+
+impl fmt::Debug for CommandStartedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandStartedEvent")
+            .field("command", &readable(&self.command))
+            .field("db", &self.db)
+            .field("command_name", &self.command_name)
+            .field("request_id", &self.request_id)
+            .field("connection", &self.connection)
+            .finish()
+    }
+}
+
+impl fmt::Debug for CommandSucceededEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandSucceededEvent")
+            .field("duration", &self.duration)
+            .field("reply", &readable(&self.reply))
+            .field("db", &self.db)
+            .field("command_name", &self.command_name)
+            .field("request_id", &self.request_id)
+            .field("connection", &self.connection)
+            .finish()
+    }
+}
+
+/// A document that `Debug` shows on one line, within bounds.
+struct Shown(RawDocumentBuf);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Readable(&self.0), f)
+    }
+}
+
+fn readable(document: &Document) -> Shown {
+    Shown(RawDocumentBuf::try_from(document).unwrap_or_default())
 }
 
 impl CommandEvent {
