@@ -72,9 +72,10 @@ fn send_record(flood: Flood, stream: &mut SslStream<TcpStream>) -> bool {
     queued == 1 && stream.do_handshake().is_ok() && is_there(stream.get_ref())
 }
 
-/// Whether the client has not hung up. OpenSSL takes it for no failure if a ticket cannot be sent for that reason.
+/// Whether the client has not hung up. OpenSSL takes it for no failure if a ticket cannot be sent for that reason. The last that a
+/// client sends is a goodbye, which nobody reads here.
 fn is_there(socket: &TcpStream) -> bool {
     let seen = socket.set_nonblocking(true).and_then(|()| socket.peek(&mut [0]));
-    let is_silent = matches!(&seen, Err(error) if error.kind() == ErrorKind::WouldBlock);
-    (is_silent || matches!(seen, Ok(1..))) && socket.set_nonblocking(false).is_ok()
+    let is_silent = matches!(seen, Err(error) if error.kind() == ErrorKind::WouldBlock);
+    is_silent && socket.set_nonblocking(false).is_ok()
 }
