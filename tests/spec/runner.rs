@@ -61,7 +61,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (r#""insertedId": 3"#, r#""insertedId": 4"#, "at .insertedId"),
     (r#"[{"_id": 3}]"#, r#"[{"_id": 3}, {"_id": 5}]"#, "1 documents where 2 are expected"),
     (r#""ordered": true"#, r#""ordered": false"#, "at .ordered"),
-    (r#""lsid": {"$$exists": false}"#, r#""lsid": {"$$exists": true}"#, "at .lsid"),
+    (r#""lsid": {"$$exists": true}"#, r#""lsid": {"$$exists": false}"#, "at .lsid"),
     (r#""databaseName": "noticing", "has"#, r#""databaseName": "overlooked", "has"#, "databaseName"),
     (r#""hasServerConnectionId": true"#, r#""hasServerConnectionId": false"#, "serverConnectionId"),
     (r#""reply": {"n": 1}"#, r#""reply": {"n": 2}"#, "at .n"),
@@ -105,7 +105,7 @@ const CASE: &str = r#"{
                        "errorLabelsOmit": ["Other"], "errorResponse": {"ok": 0}}}
     ],
     "expectEvents": [{"client": "client0", "events": [
-      {"commandStartedEvent": {"command": {"insert": "things", "ordered": true, "lsid": {"$$exists": false}}}},
+      {"commandStartedEvent": {"command": {"insert": "things", "ordered": true, "lsid": {"$$exists": true}}}},
       {"commandSucceededEvent": {"reply": {"n": 1}}},
       {"commandStartedEvent": {"commandName": "find", "databaseName": "noticing", "hasServerConnectionId": true}},
       {"commandSucceededEvent": {}},
