@@ -73,7 +73,7 @@ fn send_record(flood: Flood, stream: &mut SslStream<TcpStream>) -> bool {
 }
 
 /// Whether the client has not hung up. OpenSSL takes it for no failure if a ticket cannot be sent for that reason. The last that a
-/// client sends is a goodbye, which nobody reads here.
+/// client sends is a goodbye, which is not read here.
 fn is_there(socket: &TcpStream) -> bool {
     let seen = socket.set_nonblocking(true).and_then(|()| socket.peek(&mut [0]));
     let is_silent = matches!(seen, Err(error) if error.kind() == ErrorKind::WouldBlock);
