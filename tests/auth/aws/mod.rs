@@ -92,7 +92,7 @@ fn keys_of_another_form_are_refused_before_anything_is_sent() {
         ("AKIA", "secret", "token ", "session token that ends with a blank"),
         ("AKIA", "secret", "\ttoken", "session token that begins with a tab"),
         ("AKIA", "secret", "token\r\n", "session token that ends with a line feed"),
-        ("AKIA", "secret", "token\u{200b}", "session token with a character beyond ASCII in it"),
+        ("AKIA", "secret", "token\u{200b}", "session token that ends with a character beyond ASCII"),
         ("AKIA", "secret\u{a0}", "", "secret access key that ends with a character beyond ASCII"),
         ("AKIA", "\u{feff}secret", "", "secret access key that begins with a character beyond ASCII"),
         ("AKIA", "\u{201c}secret\u{201d}", "", "secret access key that ends with a character beyond ASCII"),
