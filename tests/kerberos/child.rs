@@ -205,7 +205,7 @@ fn who(uri: &str, cache: Option<&str>) -> mongo_blocking::Result<String> {
     if let Ok(keytab) = env::var(KEYTAB) {
         options = options.gssapi_client_keytab(keytab);
     }
-    let client = Client::with_options(options.build()?)?;
+    let client = Client::with_options(options.build())?;
     let status = client.database("test").run_command(doc! {"connectionStatus": 1}).run()?;
     let users = status.get_document("authInfo").unwrap().get_array("authenticatedUsers").unwrap();
     let user = users.first().expect("somebody is logged in").as_document().unwrap();

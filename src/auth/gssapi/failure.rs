@@ -1,7 +1,7 @@
 //! Errors of the Kerberos library, with the names that were used and a remedy.
 
 use super::TICKET_STAGE;
-use crate::error::{Error, ErrorKind, FaultKind, Stage, codes};
+use crate::error::{Error, FaultKind, Stage, codes};
 use crate::helper_thread::HelperError;
 
 /// A call of the library that failed.
@@ -242,6 +242,7 @@ const CREDENTIALS_EXPIRED: u32 = 11 << 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     fn tried() -> Tried {
         Tried {
