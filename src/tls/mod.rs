@@ -53,6 +53,10 @@ struct SharedParts {
     system: Arc<dyn System>,
     warning_sink: WarningSink,
     /// OCSP answers about servers. They stay valid when the client's certificate changes.
+    #[cfg_attr(
+        any(windows, target_os = "macos", mongo_blocking_native_tls),
+        expect(dead_code, reason = "this backend has no OCSP options")
+    )]
     ocsp_cache: Arc<OcspCache>,
 }
 

@@ -276,6 +276,7 @@ struct Mutual {
     ca: String,
 }
 
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 const ANN: &str = "CN=ann,O=mongo-blocking users";
 
 impl Mutual {
