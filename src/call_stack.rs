@@ -54,11 +54,51 @@ pub(crate) fn reached(point: &'static str) {
 
 /// Those of this crate, the outermost first, this file's left out.
 fn functions() -> Vec<String> {
-    let stack = Backtrace::force_capture().to_string();
-    // A line with a function is "  12: path::of::the_function", the others are "at file:line".
-    let names = stack.lines().filter_map(|line| line.trim_start().split_once(": ").map(|(_, name)| name));
-    let own = names.filter(|name| name.contains("mongo_blocking::") && !name.contains("::call_stack::"));
-    let mut functions: Vec<String> = own.map(str::to_owned).collect();
+    let stack = Backtrace::force_capture().to_string().replace('\\', "/");
+    let mut functions: Vec<String> = Vec::new();
+    let mut lines = stack.lines().map(str::trim_start).peekable();
+    // A line with a function is "12: path::of::the_function". With debug information, "at ./src/file.rs:1:2" follows.
+    while let Some(line) = lines.next() {
+        let Some((_, name)) = line.split_once(": ") else { continue };
+        let place = lines.peek().and_then(|place| place.strip_prefix("at ")).unwrap_or_default();
+        functions.extend(own_function(name, place));
+    }
     functions.reverse();
     functions
+}
+
+/// The function's path, if it is one of this crate.
+fn own_function(name: &str, place: &str) -> Option<String> {
+    if name.contains("::call_stack::") {
+        return None;
+    }
+    let short = name.split('<').next().unwrap_or(name);
+    match place.strip_prefix("./src/") {
+        // Debug information names a function of a trait without its type; here each such type has a file of its own.
+        Some(place) if !short.is_empty() && !short.contains("::") => {
+            let file = place.split(".rs").next()?.rsplit('/').next()?;
+            let (first, rest) = file.split_at_checked(1)?;
+            Some(format!("mongo_blocking::{}{rest}::{short}", first.to_uppercase()))
+        }
+        _ => name.contains("mongo_blocking::").then(|| name.to_owned()),
+    }
+}
+
+#[test]
+fn functions_have_the_same_names_with_and_without_debug_information() {
+    let cases = [
+        ("mongo_blocking::pool::Pool::check_out", "", Some("mongo_blocking::pool::Pool::check_out")),
+        (
+            "mongo_blocking::pool::Pool::check_out",
+            "./src/pool/mod.rs:1:2",
+            Some("mongo_blocking::pool::Pool::check_out"),
+        ),
+        ("step<mongo_blocking::auth::scram::Scram>", "./src/auth/sasl.rs:1:2", Some("mongo_blocking::Sasl::step")),
+        ("step", "./src/auth/scram.rs:1:2", Some("mongo_blocking::Scram::step")),
+        ("call_once", "/rustc/library/core/src/ops/function.rs:1:2", None),
+        ("mongo_blocking::call_stack::reached", "./src/call_stack.rs:1:2", None),
+    ];
+    for (name, place, expected) in cases {
+        assert_eq!(own_function(name, place).as_deref(), expected, "{name}");
+    }
 }
