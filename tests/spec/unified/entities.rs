@@ -284,6 +284,10 @@ fn first_options(described: &ClientEntity, deployment: &Deployment) -> Result<Cl
 /// A connection string with the file's options, which go before the deployment's own.
 fn with_options(uri: &str, of_file: &Document) -> Result<String, String> {
     let (hosts, own) = uri.split_once('?').unwrap_or((uri, ""));
+    let hosts = match of_file.get("directConnection") {
+        Some(Bson::Boolean(true)) => first_host_of(hosts),
+        _ => hosts.to_owned(),
+    };
     let own = own.split('&').filter(|pair| !pair.is_empty());
     let is_given = |pair: &&str| {
         let name = pair.split('=').next().unwrap_or_default();
@@ -292,6 +296,12 @@ fn with_options(uri: &str, of_file: &Document) -> Result<String, String> {
     let mut pairs: Vec<String> = own.filter(|pair| !is_given(pair)).map(str::to_owned).collect();
     pairs.extend(Some(query(of_file)?).filter(|query| !query.is_empty()));
     Ok(format!("{hosts}?{}", pairs.join("&")))
+}
+
+/// A connection string without options and with its first host only, as directConnection wants it.
+fn first_host_of(uri: &str) -> String {
+    let Some((first, others)) = uri.split_once(',') else { return uri.to_owned() };
+    format!("{first}/{}", others.split_once('/').map_or("", |(_, database)| database))
 }
 
 /// The options of a connection string.
