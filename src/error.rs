@@ -29,14 +29,15 @@ pub use server::{BulkWriteError, CommandError, IndexedWriteError, InsertManyErro
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The label of an error after which a read or write may be tried again.
+/// The label of an error after which a read or write may be tried again. The driver acts on it only together with
+/// [`SYSTEM_OVERLOADED_ERROR`].
 pub const RETRYABLE_ERROR: &str = "RetryableError";
 /// The label of a write error after which the write may be tried again.
 pub const RETRYABLE_WRITE_ERROR: &str = "RetryableWriteError";
 /// The label of an error that suggests the server is overloaded.
 pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 
-/// Any failure of this driver. Two words wide.
+/// Any failure of this driver. The size of two pointers.
 ///
 /// [`Error::kind`] is there to branch on, [`Error::stage`] tells where it happened, [`Error::hint`] what to do about it.
 /// The `Display` form is one line with all of these, and a line for each server where none could be selected;

@@ -1,4 +1,4 @@
-//! A MongoDB driver that blocks: no async runtime, no standing threads, the platform's own TLS.
+//! A MongoDB driver that blocks: no async runtime, and the platform's own TLS. By default it keeps no thread of its own.
 //!
 //! ```no_run
 //! use mongo_blocking::Client;
@@ -28,7 +28,7 @@
 //! | --- | --- |
 //! | `error`, `address`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `outcome` | types that all others use |
 //! | `uri`, `credential`, `options`, `namespace`, `specification` | connection string and code become validated options |
-//! | `description`, `dns`, `document`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a socket |
+//! | `description`, `dns`, `document`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a connection to MongoDB |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `pool`, `server`, `topology` | what is known about the servers, which of them an operation goes to, and which of its connections |
 //! | `session`, `client`, `cursor`, `collection`, `database` | `client/execute.rs` runs an operation from the choice of a server to the reply; the rest is the public face |
@@ -42,12 +42,14 @@
 //! # Reference
 //!
 //! The [`guide`] has a page for each subject: [authentication](guide::authentication), [OIDC](guide::oidc), [TLS](guide::tls),
-//! [deployments](guide::deployments), [sessions](guide::sessions), [hosts from DNS](guide::srv), [proxies](guide::proxy), [connection string options](guide::options),
-//! [Cargo features](guide::features), [benchmarks](guide::benchmarks).
+//! [deployments](guide::deployments), [retries](guide::retries), [sessions](guide::sessions), [hosts from DNS](guide::srv),
+//! [proxies](guide::proxy), [connection string options](guide::options), [Cargo features](guide::features),
+//! [platforms](guide::platforms), [moving over from the official driver](guide::moving_over), [benchmarks](guide::benchmarks).
 //!
 //! # What it promises
 //!
-//! - It keeps no thread of its own. Look-ups of names, staggered connects and checks of several servers use short-lived ones.
+//! - By default it keeps no thread of its own. Look-ups of names, staggered connects, checks of several servers or of a silent primary,
+//!   and connections towards `minPoolSize` use short-lived ones. Background checks keep one or two threads for each server.
 //! - No call outlives its time limit: `timeoutMS`, `connectTimeoutMS`, `socketTimeoutMS`, `serverSelectionTimeoutMS`,
 //!   `waitQueueTimeoutMS`.
 //! - The server's knowledge of the password is verified before a login counts as done, and nothing is sent over TLS before the
@@ -161,9 +163,14 @@ pub mod sync {
 ///   value that BSON cannot hold. Nothing was sent.
 /// - `ServerSelection`, `DnsResolve`, `Io`, `Tls` and `Authentication` where no connection could be made, `Pool` where none became free
 ///   in time. Nothing was sent.
+/// - `ConnectionPoolCleared` where the pool was cleared while the action waited for a connection, or where the server stopped answering
+///   while the action waited for its reply.
 /// - `Io` and `Timeout` where the connection broke or a time limit ran out. [`Error::stage`](crate::Error::stage) tells whether the command had been
 ///   sent ([`Stage::Command`](crate::error::Stage::Command)): a write may then have happened.
-/// - `NotSupported` for an option that the server at hand is too old for, `InvalidResponse` for a reply that breaks the protocol.
+/// - `Timeout` where `timeoutMS` does not allow the pause before an overloaded server is asked again.
+/// - `Command` for [`Client::ping`](crate::Client::ping), where the server refuses it.
+/// - `NotSupported` for an option that the server at hand is too old for, and for a session on a server without sessions;
+///   `InvalidResponse` for a reply that breaks the protocol.
 /// - `Shutdown` after [`Client::close`](crate::Client::close).
 pub mod action {
     pub use crate::client::{ExplicitSession, ImplicitSession, Shutdown, StartSession, WarmConnectionPool};

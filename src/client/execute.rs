@@ -185,7 +185,7 @@ impl ClientInner {
         self.topology().command_failed(server, &failure);
     }
 
-    /// A server that steps down may report so beside a write that it has done.
+    /// A reply with `ok: 1` may carry a write concern error that reports a change of state.
     fn look_at_state(&self, server: &Arc<Server>, connection: &PooledConnection, reply: &Reply) {
         let reply = reply.document();
         if matches!(find_field(reply, "writeConcernError"), Ok(Some(_))) {

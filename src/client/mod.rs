@@ -31,8 +31,8 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A handle on a MongoDB deployment, with a pool of connections.
 ///
-/// It is cheap to clone, and every clone shares the pool; many threads may use it at once. It keeps no thread of its own and
-/// connects when it is first used. When the last clone, and the last cursor and session, is dropped, its sockets are closed. Before
+/// It is cheap to clone, and every clone shares the pool; many threads may use it at once. By default it keeps no thread of
+/// its own. It connects when it is first used. When the last clone, and the last cursor and session, is dropped, its sockets are closed. Before
 /// that the servers are told which sessions have ended, if there is an idle connection to do so, for half a second at most;
 /// [`Client::close`] takes more care.
 ///
@@ -58,7 +58,9 @@ impl Client {
     /// asked for the hosts, which takes `connectTimeoutMS` at most.
     ///
     /// # Errors
-    /// A connection string or an option that cannot be right, or names what is not supported. For `mongodb+srv`,
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a connection string or an option that cannot be right,
+    /// [`ErrorKind::InvalidTlsConfig`](crate::error::ErrorKind::InvalidTlsConfig) for certificates and keys that cannot be used, and
+    /// [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) for what is not supported. For `mongodb+srv`,
     /// [`ErrorKind::DnsResolve`](crate::error::ErrorKind::DnsResolve) and [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout) where DNS
     /// names no hosts, and [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) where its records break the rules of
     /// the Initial DNS Seedlist Discovery specification.
@@ -80,8 +82,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Options that contradict each other, or ask for what is not supported; for `mongodb+srv` as for
-    /// [`with_uri_str`](Client::with_uri_str).
+    /// `InvalidArgument` for options that contradict each other, `InvalidTlsConfig` for certificates and keys that cannot be used, and
+    /// `NotSupported` for what is not supported; for `mongodb+srv` as for [`with_uri_str`](Client::with_uri_str).
     pub fn with_options(options: impl Into<ClientOptions>) -> Result<Self> {
         let options = options.into().settings()?;
         options.check_supported()?;
@@ -128,7 +130,7 @@ impl Client {
         self.0.topology().description()
     }
 
-    /// What the options were accepted with, and deserves a second look.
+    /// The warnings about the options and the files that they name.
     ///
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {

@@ -291,10 +291,11 @@ impl Retries {
     }
 
     fn is_retryable(&self, error: &Error, attempt: &Attempt) -> bool {
-        let refused_unread = || error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR);
+        let refused_by_overload =
+            || error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR);
         (self.retries_read && is_transient(error))
             || (self.may_repeat_write(attempt) && error.contains_label(RETRYABLE_WRITE_ERROR))
-            || (self.after_overload && refused_unread())
+            || (self.after_overload && refused_by_overload())
     }
 
     /// Of several errors, the last one counts that leaves open whether something was executed; if there is none, the first.

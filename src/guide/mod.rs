@@ -1,6 +1,6 @@
 //! The reference: one page for each subject.
 //!
-//! Start with the [README](crate) and the quickstart there. These pages hold what is too long for it.
+//! Start with the [page of the crate](crate) and the quickstart there. These pages hold what is too long for it.
 
 #[doc = include_str!("authentication.md")]
 pub mod authentication {}

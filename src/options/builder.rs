@@ -450,7 +450,8 @@ impl ClientOptionsBuilder {
     }
 
     /// Whether an operation that finds no suitable server gives up after one round of checks (`serverSelectionTryOnce`), instead
-    /// of going on until `serverSelectionTimeoutMS`. Not given: true for a single host without `replicaSet`, else false.
+    /// of going on until `serverSelectionTimeoutMS`. Not given: one host without `replicaSet` gives up at once where nothing listens or
+    /// the name is unknown; everything else waits for `serverSelectionTimeoutMS`.
     pub fn server_selection_try_once(self, once: impl IntoOption<bool>) -> Self {
         self.set::<bool>(OptionId::ServerSelectionTryOnce, once.into_option())
     }
@@ -642,13 +643,15 @@ impl ClientOptionsBuilder {
         self.set::<bool>(OptionId::EnableOverloadRetargeting, enable.into_option())
     }
 
-    /// What messages may be compressed with (`compressors`): `snappy`, `zlib`, `zstd`.
+    /// What messages may be compressed with (`compressors`): `snappy`, `zlib`, `zstd`. Not supported yet: `NotSupported` when a client
+    /// is made.
     pub fn compressors<C: Into<String>>(mut self, names: impl IntoIterator<Item = C>) -> Self {
         self.code.set(OptionId::Compressors, Value::List(names.into_iter().map(Into::into).collect()));
         self
     }
 
-    /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default.
+    /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default. Not supported yet: with `compressors`,
+    /// `NotSupported` when a client is made.
     pub fn zlib_compression_level(self, level: impl IntoOption<i32>) -> Self {
         self.set::<i32>(OptionId::ZlibCompressionLevel, level.into_option())
     }

@@ -67,7 +67,7 @@ macro_rules! client_options {
             pub cmap_event_handler: Option<EventHandler<CmapEvent>>,
             /// The function that is called with each event of server discovery.
             pub sdam_event_handler: Option<EventHandler<SdamEvent>>,
-            /// Who checks the servers: the operations that need them, or threads in the background.
+            /// Who checks the servers: the operations that need them ([`Monitoring::Inline`], the default), or threads in the background.
             pub monitoring: Monitoring,
             /// The function that is called with each warning.
             pub warning_handler: Option<EventHandler<Warning>>,
@@ -110,21 +110,24 @@ client_options! {
     default_database: String = DefaultDatabase;
     /// A name that the server logs with each connection (`appName`), at most 128 bytes.
     app_name: String = AppName;
-    /// What messages may be compressed with (`compressors`).
+    /// What messages may be compressed with (`compressors`). Not supported yet: `NotSupported` when a client is made.
     compressors: Vec<String> = Compressors;
-    /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default.
+    /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default. Not supported yet: with
+    /// `compressors`, `NotSupported` when a client is made.
     zlib_compression_level: i32 = ZlibCompressionLevel;
-    /// The limit on a whole operation (`timeoutMS`); zero: none.
+    /// The limit on a whole operation (`timeoutMS`); zero: none; default none.
     timeout: Duration = TimeoutMs;
     /// The limit on connecting a socket (`connectTimeoutMS`); zero: none; default 10 s.
     connect_timeout: Duration = ConnectTimeoutMs;
-    /// The limit on one send or receive (`socketTimeoutMS`), where `timeout` is not given; zero: none.
+    /// The limit on one send or receive (`socketTimeoutMS`), where `timeout` is not given; zero: none; default none.
     socket_timeout: Duration = SocketTimeoutMs;
     /// The limit on finding a suitable server (`serverSelectionTimeoutMS`), at least 1 ms; default 30 s.
     server_selection_timeout: Duration = ServerSelectionTimeoutMs;
     /// Whether an operation that finds no suitable server gives up after one round of checks (`serverSelectionTryOnce`).
+    /// Not given: one host without `replicaSet` gives up at once where nothing listens or the name is unknown; everything else waits
+    /// for `serverSelectionTimeoutMS`.
     server_selection_try_once: bool = ServerSelectionTryOnce;
-    /// The limit on waiting for a connection of the pool (`waitQueueTimeoutMS`); zero: none.
+    /// The limit on waiting for a connection of the pool (`waitQueueTimeoutMS`); zero: none; default none.
     wait_queue_timeout: Duration = WaitQueueTimeoutMs;
     /// The most connections to a server (`maxPoolSize`); 0: no limit; default 100.
     max_pool_size: u32 = MaxPoolSize;
@@ -132,7 +135,7 @@ client_options! {
     min_pool_size: u32 = MinPoolSize;
     /// How many connections to a server may be established at once (`maxConnecting`), at least 1; default 2.
     max_connecting: u32 = MaxConnecting;
-    /// How long an unused connection is kept (`maxIdleTimeMS`); zero: without limit.
+    /// How long an unused connection is kept (`maxIdleTimeMS`); zero: without limit; default without limit.
     max_idle_time: Duration = MaxIdleTimeMs;
     /// The replica set's name (`replicaSet`).
     repl_set_name: String = ReplicaSet;
@@ -145,19 +148,19 @@ client_options! {
     local_threshold: Duration = LocalThresholdMs;
     /// The time between two checks of a server (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
     heartbeat_freq: Duration = HeartbeatFrequencyMs;
-    /// How background monitors learn of changes (`serverMonitoringMode`).
+    /// How background monitors learn of changes (`serverMonitoringMode`); default [`Auto`](ServerMonitoringMode::Auto).
     server_monitoring_mode: ServerMonitoringMode = ServerMonitoringMode;
-    /// How many of the hosts that DNS names to use (`srvMaxHosts`); 0: all.
+    /// How many of the hosts that DNS names to use (`srvMaxHosts`); 0: all; default 0.
     srv_max_hosts: u32 = SrvMaxHosts;
     /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
     srv_service_name: String = SrvServiceName;
-    /// Whether to run a read again after an error that is likely to pass (`retryReads`).
+    /// Whether to run a read again after an error that is likely to pass (`retryReads`); default true.
     retry_reads: bool = RetryReads;
-    /// Whether to run a write again after an error that is likely to pass (`retryWrites`).
+    /// Whether to run a write again after an error that is likely to pass (`retryWrites`); default true.
     retry_writes: bool = RetryWrites;
-    /// How often to try again on an overloaded server (`maxAdaptiveRetries`).
+    /// How often to try again on an overloaded server (`maxAdaptiveRetries`); default 2.
     max_adaptive_retries: u32 = MaxAdaptiveRetries;
-    /// Whether to prefer another server after one was overloaded (`enableOverloadRetargeting`).
+    /// Whether to prefer another server after one was overloaded (`enableOverloadRetargeting`); default false.
     enable_overload_retargeting: bool = EnableOverloadRetargeting;
     /// A SOCKS5 proxy to connect through (`proxyHost`).
     proxy_host: String = ProxyHost;
@@ -169,7 +172,7 @@ client_options! {
     proxy_password: Secret = ProxyPassword;
     /// The most rounds of hashing that a server may ask for in SCRAM, from 4,096; default 1,000,000.
     scram_max_iterations: u32 = ScramMaxIterations;
-    /// The most levels of a document that are decoded. See [Nesting](crate::Cursor#nesting).
+    /// The most levels of a document that are decoded; default 256, and 64 for types in a build without optimisation. See [Nesting](crate::Cursor#nesting).
     max_document_nesting: u32 = MaxDocumentNesting;
 }
 

@@ -88,7 +88,8 @@ impl ClientSettings {
         self.server_selection_timeout
     }
 
-    /// `serverSelectionTryOnce`. `None`: it was not given, and the number of hosts decides.
+    /// `serverSelectionTryOnce`. `None`: it was not given. Then one host without `replicaSet` gives up at once where nothing listens or the
+    /// name is unknown, and everything else waits for `serverSelectionTimeoutMS`.
     pub fn server_selection_try_once(&self) -> Option<bool> {
         self.server_selection_try_once
     }

@@ -1,4 +1,4 @@
-//! Checks of the names that GSSAPI is given, when the options are built: before a ticket is asked for.
+//! Checks of the names that GSSAPI is given, for `validate()` and for making a client: before a ticket is asked for.
 
 use crate::credential::{CanonicalizeHostName, GssapiCredential};
 use crate::error::{Error, Result};

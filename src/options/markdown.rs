@@ -65,5 +65,6 @@ fn state(spec: &OptionSpec) -> String {
     match spec.state {
         State::Works => String::new(),
         State::NotSupportedYet => " **Not supported yet.**".to_owned(),
+        State::NotSupported => " **Not supported.**".to_owned(),
     }
 }

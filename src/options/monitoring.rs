@@ -14,12 +14,15 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Monitoring {
-    /// The operations see to it that what they go by is recent. Checks are made where an operation needs them, by threads that end
-    /// with their check. The default.
+    /// An operation checks a server whose last check is older than `heartbeatFrequencyMS`, on its own thread or on threads that end with
+    /// their check. The default.
     #[default]
     Inline,
     /// A thread for each server checks it all the time, as the Server Monitoring specification describes for multi-threaded drivers.
     /// Where the server announces its changes itself (MongoDB 4.4 and later, unless `serverMonitoringMode` or the environment says
     /// otherwise), a second thread measures round trip times. They start with the client and end with it.
+    ///
+    /// It has no effect with `loadBalanced=true`. `serverSelectionTryOnce` beside it is
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument).
     Background,
 }

@@ -85,6 +85,7 @@ pub(crate) enum OptionId {
     CommandEventHandler,
     CmapEventHandler,
     SdamEventHandler,
+    Monitoring,
     SecurityPolicy,
 }
 
@@ -179,6 +180,8 @@ pub(crate) enum State {
     Works,
     /// It is understood and refused, unless it asks for what holds anyway (false, an empty list, the default).
     NotSupportedYet,
+    /// The same, and it is not planned.
+    NotSupported,
 }
 
 impl OptionSpec {
@@ -259,8 +262,8 @@ impl OptionSpec {
         self
     }
 
-    pub(super) const fn not_supported_yet(mut self) -> OptionSpec {
-        self.state = State::NotSupportedYet;
+    pub(super) const fn state(mut self, state: State) -> OptionSpec {
+        self.state = state;
         self
     }
 }

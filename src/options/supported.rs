@@ -1,4 +1,4 @@
-//! Options that are understood and not supported yet: refused when a client is made, never ignored.
+//! Options that are understood and not supported: refused when a client is made, never ignored.
 
 use super::kerberos;
 use super::spec::{OptionId, State};
@@ -31,8 +31,9 @@ impl ClientSettings {
         }
         for (option, value) in self.given.settings.given() {
             let spec = option.spec();
-            if spec.state == State::NotSupportedYet && !spec.asks_for_nothing(value) && matters(self, option) {
-                return Err(not_yet(spec.name));
+            if spec.state != State::Works && !spec.asks_for_nothing(value) && matters(self, option) {
+                let yet = if spec.state == State::NotSupportedYet { " yet" } else { "" };
+                return Err(Error::not_supported(format!("{} is not supported{yet}", spec.name)));
             }
         }
         Ok(())
@@ -72,10 +73,6 @@ pub(crate) fn needed_feature(credential: &Credential) -> Option<Error> {
         Credential::Oidc(_) => ("MONGODB-OIDC", "oidc", cfg!(feature = "oidc")),
     };
     if is_on { None } else { Some(needs_feature(&format!("authMechanism={mechanism}"), feature)) }
-}
-
-fn not_yet(what: &str) -> Error {
-    Error::not_supported(format!("{what} is not supported yet"))
 }
 
 fn needs_feature(what: &str, feature: &str) -> Error {

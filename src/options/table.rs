@@ -1,6 +1,8 @@
 //! The one table of options. Parsing, the builder, validation, warnings and the documentation take everything from it.
 
-use super::spec::{Alias, DefaultValue, Invalid, Location, Meaning, OptionId, OptionSpec, Repeated, code, query};
+use super::spec::{
+    Alias, DefaultValue, Invalid, Location, Meaning, OptionId, OptionSpec, Repeated, State, code, query,
+};
 use super::value::{MAX_INT, Unit, ValueKind};
 
 impl OptionId {
@@ -114,7 +116,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "(nesting)",
         "number",
         "max_document_nesting",
-        "The most levels of a document that are decoded.",
+        "The most levels of a document that are decoded; by default 64 for types in a build without optimisation.",
     )
     .kind(count(1))
     .default(DefaultValue::Number(256)),
@@ -294,7 +296,10 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "server_selection_try_once",
         "Whether to check the servers only once before giving up.",
     )
-    .default(DefaultValue::Words("true for one host without replicaSet, else false")),
+    .default(DefaultValue::Words(
+        "one host without replicaSet gives up at once where nothing listens or the name is unknown; everything \
+        else waits for serverSelectionTimeoutMS",
+    )),
     query(
         OptionId::WaitQueueTimeoutMs,
         "waitQueueTimeoutMS",
@@ -506,7 +511,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "compressors",
         "The algorithms that may compress messages.",
     )
-    .not_supported_yet(),
+    .state(State::NotSupportedYet),
     query(
         OptionId::ZlibCompressionLevel,
         "zlibCompressionLevel",
@@ -515,7 +520,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "The compression level of zlib; -1: its own default.",
     )
     .default(DefaultValue::Number(-1))
-    .not_supported_yet(),
+    .state(State::NotSupportedYet),
     query(OptionId::ProxyHost, "proxyHost", ANY_TEXT, "proxy_host", "A SOCKS5 proxy to connect through.")
         .invalid(Invalid::Error)
         .repeated(Repeated::Error),
@@ -544,7 +549,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         Alias { name: "auto_encryption_opts", meaning: Meaning::Same },
     ])
     .invalid(Invalid::Error)
-    .not_supported_yet(),
+    .state(State::NotSupported),
     code(
         OptionId::TlsCaPem,
         "(CA certificates)",
@@ -638,6 +643,14 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "sdam_event_handler",
         "A function that is called with what the client learns about its servers, and with each check of one.",
     ),
+    code(
+        OptionId::Monitoring,
+        "(monitoring)",
+        "Monitoring",
+        "monitoring",
+        "Who checks the servers: the operations that need them, or threads in the background.",
+    )
+    .default(DefaultValue::Words("Inline")),
     code(
         OptionId::SecurityPolicy,
         "(security policy)",

@@ -58,7 +58,7 @@ pub struct TlsOptions {
     /// Dangerous: accept any certificate for any host (`tlsInsecure`). It gets a warning.
     pub insecure: Option<bool>,
     /// Dangerous: accept a certificate's Common Name where it has no DNS name in subjectAltName. It gets a warning.
-    pub allow_common_names: Option<bool>,
+    pub danger_allow_common_names: Option<bool>,
     /// Ask no OCSP responder (`tlsDisableOCSPEndpointCheck`).
     pub disable_ocsp_endpoint_check: Option<bool>,
     /// Look at no CRL and no OCSP answer (`tlsDisableCertificateRevocationCheck`).
@@ -91,7 +91,7 @@ builder!(TlsOptions, TlsOptionsBuilder {
     key_file_path: PathBuf,
     crl_file_path: PathBuf,
     insecure: bool,
-    allow_common_names: bool,
+    danger_allow_common_names: bool,
     disable_ocsp_endpoint_check: bool,
     disable_certificate_revocation_check: bool,
     min_version: TlsVersion,
@@ -142,7 +142,7 @@ impl Tls {
             key_file_path: settings.take(OptionId::TlsKeyFile),
             crl_file_path: settings.take(OptionId::TlsCrlFile),
             insecure: settings.take(OptionId::TlsInsecure),
-            allow_common_names: settings.take(OptionId::TlsAllowCommonNames),
+            danger_allow_common_names: settings.take(OptionId::TlsAllowCommonNames),
             disable_ocsp_endpoint_check: settings.take(OptionId::TlsDisableOcspEndpointCheck),
             disable_certificate_revocation_check: settings.take(OptionId::TlsDisableCertificateRevocationCheck),
             min_version: raw.min_tls_version.take(),
@@ -167,7 +167,7 @@ impl Tls {
         settings.put(OptionId::TlsKeyFile, options.key_file_path.as_ref())?;
         settings.put(OptionId::TlsCrlFile, options.crl_file_path.as_ref())?;
         settings.put(OptionId::TlsInsecure, options.insecure.as_ref())?;
-        settings.put(OptionId::TlsAllowCommonNames, options.allow_common_names.as_ref())?;
+        settings.put(OptionId::TlsAllowCommonNames, options.danger_allow_common_names.as_ref())?;
         settings.put(OptionId::TlsDisableOcspEndpointCheck, options.disable_ocsp_endpoint_check.as_ref())?;
         settings.put(
             OptionId::TlsDisableCertificateRevocationCheck,
@@ -213,7 +213,7 @@ impl fmt::Debug for TlsOptions {
             .field("key_file_path", &self.key_file_path)
             .field("crl_file_path", &self.crl_file_path)
             .field("insecure", &self.insecure)
-            .field("allow_common_names", &self.allow_common_names)
+            .field("danger_allow_common_names", &self.danger_allow_common_names)
             .field("disable_ocsp_endpoint_check", &self.disable_ocsp_endpoint_check)
             .field("disable_certificate_revocation_check", &self.disable_certificate_revocation_check)
             .field("min_version", &self.min_version)

@@ -117,7 +117,8 @@ impl Topology {
             .earliest(operation)
     }
 
-    /// A server that suits the target, by `limit` at the latest. The selection begins `now`. Of the servers that are `deprioritised` only if no other one suits.
+    /// A server that suits the target, by `limit` at the latest. The selection begins `now`. A `deprioritised`
+    /// server is chosen only if no other one suits.
     pub(crate) fn select(
         &self,
         target: Target<'_>,

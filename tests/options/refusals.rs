@@ -174,16 +174,14 @@ fn bounds() {
 
 #[test]
 fn unsupported_options_are_refused_by_name() {
-    for (uri, name) in [
-        ("mongodb://h/?compressors=snappy,zlib", "compressors"),
-        ("mongodb://h/?autoEncryption=x", "autoEncryption"),
-        ("mongodb://h/?auto_encryption_opts=x", "autoEncryption"),
+    for (uri, message) in [
+        ("mongodb://h/?compressors=snappy,zlib", "compressors is not supported yet"),
+        ("mongodb://h/?autoEncryption=x", "autoEncryption is not supported"),
+        ("mongodb://h/?auto_encryption_opts=x", "autoEncryption is not supported"),
     ] {
         let error = Client::with_uri_str(uri).err().unwrap_or_else(|| panic!("{uri}: a client was made"));
         assert!(matches!(error.kind(), ErrorKind::NotSupported { .. }), "{uri}: {error}");
-        assert!(error.message().contains(name), "{uri}: {error}");
-        let feature = error.message().contains("cargo feature");
-        assert!(feature || error.message().ends_with("is not supported yet"), "{uri}: {error}");
+        assert_eq!(error.message(), message, "{uri}");
     }
     let gssapi = Client::with_uri_str("mongodb://U@h/?authMechanism=GSSAPI").err();
     let how = |error: Error| {
