@@ -49,8 +49,7 @@ pub(super) struct Retries {
     max_adaptive: u32,
     /// `enableOverloadRetargeting`
     retargets: bool,
-    /// Whether `timeoutMS` limits the operation, so that it is retried as long as there is time. Zero is no limit: the retries of
-    /// a lasting error would never end.
+    /// Whether `timeoutMS` limits the operation, so that it is retried as long as there is time.
     limited: bool,
     /// How many attempts there were after the first.
     made: u32,
@@ -143,7 +142,7 @@ impl Retries {
             },
             max_adaptive: options.max_adaptive_retries(),
             retargets: options.enable_overload_retargeting(),
-            limited: options.timeout.is_some_and(|limit| !limit.is_zero()),
+            limited: options.timeout.is_some(),
             made: 0,
             overloaded: false,
             deprioritised: Vec::new(),
@@ -474,17 +473,6 @@ mod tests {
         }
         assert!(case("retryReads=false", Retry::Read, Access::Read).run(&[broken()]).1.is_some());
         assert!(case("", Retry::Never, Access::Read).run(&[broken()]).1.is_some());
-    }
-
-    #[test]
-    fn a_time_limit_of_zero_allows_one_retry() {
-        for (retry, access) in [(Retry::Read, Access::Read), (Retry::Write, Access::Write)] {
-            let mut retries = case("timeoutMS=0", retry, access).begin();
-            wrote_to(&mut retries, "a:1");
-            assert_eq!(next(&mut retries, broken()).unwrap(), Duration::ZERO);
-            wrote_to(&mut retries, "a:1");
-            next(&mut retries, broken()).unwrap_err();
-        }
     }
 
     #[test]
