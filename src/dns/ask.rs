@@ -37,10 +37,11 @@ type Outcome<R> = std::result::Result<Answer<R>, Cow<'static, str>>;
 fn ask_server<R: Record>(server: SocketAddr, name: &str, deadline: Deadline) -> Result<Outcome<R>> {
     let mut edns = true;
     let mut over_tcp = false;
+    // One for the server: the questions that follow from an answer share the time.
+    let turn = Deadline::after(TURN).earliest(deadline);
     loop {
         let query = Query { id: random_id()?, name, edns };
         let question = query.write::<R>().ok_or_else(|| unfit(name))?;
-        let turn = Deadline::after(TURN).earliest(deadline);
         let reply = match over_tcp {
             false => over_udp(server, &query, &question, turn),
             true => exchange_over_tcp(server, &question, turn).map(|message| query.read(&message)),
@@ -164,7 +165,7 @@ fn random_id() -> Result<u16> {
     Ok(u16::from_be_bytes(bytes))
 }
 
-/// How long one server may take for one question.
+/// How long one server may take in one round, however often the question is put to it.
 const TURN: Duration = Duration::from_secs(2);
 /// How often each server is asked.
 const ROUNDS: usize = 2;

@@ -229,7 +229,7 @@ fn host_name(name: &Name<'_>) -> Option<String> {
 
 /// RFC 2181: a time to live with the highest bit set counts as 0.
 fn time_to_live(record: &ResourceRecord<'_>) -> Duration {
-    Duration::from_secs(if record.ttl > i32::MAX as u32 { 0 } else { record.ttl.into() })
+    Duration::from_secs(if u64::from(record.ttl) > LONGEST_TTL.as_secs() { 0 } else { record.ttl.into() })
 }
 
 fn refused(code: RCODE) -> Cow<'static, str> {
@@ -330,9 +330,11 @@ pub(crate) const UDP_SIZE: u16 = 1_232;
 /// The longest message that TCP's two bytes of length can announce.
 const MAX_MESSAGE: usize = 65_535;
 /// Far more hosts than a deployment has.
-const MAX_RECORDS: usize = 1_000;
+pub(super) const MAX_RECORDS: usize = 1_000;
 /// Three options, each with a value of a few hundred bytes.
-const MAX_TXT: usize = 2_048;
+pub(super) const MAX_TXT: usize = 2_048;
+/// RFC 2181, section 8: a time to live has 31 bits.
+pub(super) const LONGEST_TTL: Duration = Duration::from_secs((1 << 31) - 1);
 /// RFC 1035: octets of a name, and of a label.
 const MAX_NAME: usize = 255;
 const MAX_LABEL: usize = 63;

@@ -15,7 +15,8 @@ use crate::options::{ClientSettings, ServerAddress};
 pub(crate) struct SrvPolling {
     lookup: SrvLookup,
     heartbeat_frequency: Duration,
-    next: Instant,
+    /// `None`: later than the clock can tell, which is never.
+    next: Option<Instant>,
 }
 
 impl SrvPolling {
@@ -28,18 +29,18 @@ impl SrvPolling {
         Ok(Some(SrvPolling {
             lookup,
             heartbeat_frequency: options.heartbeat_frequency(),
-            next: seedlist.at + interval(seedlist.lowest_ttl),
+            next: seedlist.at.checked_add(interval(seedlist.lowest_ttl)),
         }))
     }
 
     /// Whether it is time to ask.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        now >= self.next
+        self.next.is_some_and(|next| now >= next)
     }
 
     /// It is being asked: the next question follows when the answer is recorded, or a minute later if that never happens.
     pub(crate) fn asked(&mut self, now: Instant) {
-        self.next = now + SHORTEST_INTERVAL;
+        self.next = now.checked_add(SHORTEST_INTERVAL);
     }
 
     /// The question, as a copy for the thread that waits for the answer.
@@ -52,11 +53,11 @@ impl SrvPolling {
     pub(crate) fn record(&mut self, outcome: Result<Seedlist>, now: Instant) -> Option<Vec<ServerAddress>> {
         match outcome {
             Ok(found) => {
-                self.next = now + interval(found.lowest_ttl);
+                self.next = now.checked_add(interval(found.lowest_ttl));
                 Some(found.hosts)
             }
             Err(error) => {
-                self.next = now + self.heartbeat_frequency;
+                self.next = now.checked_add(self.heartbeat_frequency);
                 log::warn!("the hosts of the deployment stay as they are: {error}");
                 None
             }

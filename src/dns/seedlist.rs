@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use super::message::{Answer, TxtRecord};
+use super::message::{Answer, LONGEST_TTL, MAX_RECORDS, MAX_TXT, TxtRecord};
 use super::{ask, servers};
 use crate::deadline::Deadline;
 use crate::error::{Error, FaultKind, Result, Stage};
@@ -134,7 +134,7 @@ impl SrvLookup {
         let deadline = Deadline::after(self.limit).named("connectTimeoutMS");
         let lookup = self.clone();
         // A little later, since the thread itself keeps to the limit, and tells more about why the time ran out.
-        let abandoned = Deadline::after(self.limit + GRACE);
+        let abandoned = Deadline::after(self.limit.saturating_add(GRACE));
         LOOK_UPS.run_with_deadline(abandoned, move || ask(&lookup, deadline)).or_else(|error| {
             let (kind, message) = match error {
                 // Without a helper thread the answer may come late, which is better than not at all.
@@ -214,11 +214,11 @@ impl Source {
     fn srv(&self, name: &str, deadline: Deadline) -> Result<Answer<SrvRecord>> {
         match self {
             Source::Program(resolver) => {
-                let records =
+                let mut records =
                     resolver.get().srv(name, time_left(deadline)).map_err(|error| failed(name, "SRV", error))?;
-                if records.len() > MAX_RECORDS {
-                    let message = format!("the program's resolver gave more than {MAX_RECORDS} SRV records");
-                    return Err(Error::new(FaultKind::InvalidResponse, Stage::Dns, message));
+                within_bound(records.len(), "SRV")?;
+                for record in &mut records {
+                    record.ttl = record.ttl.min(LONGEST_TTL);
                 }
                 Ok(Answer { records, name_exists: true })
             }
@@ -232,12 +232,26 @@ impl Source {
             Source::Program(resolver) => {
                 let texts =
                     resolver.get().txt(name, time_left(deadline)).map_err(|error| failed(name, "TXT", error))?;
+                within_bound(texts.len(), "TXT")?;
+                if texts.iter().any(|text| text.len() > MAX_TXT) {
+                    let message = format!("the program's resolver gave a TXT record longer than {MAX_TXT} bytes");
+                    return Err(Error::new(FaultKind::InvalidResponse, Stage::Dns, message));
+                }
                 Ok(Answer { records: texts.into_iter().map(TxtRecord).collect(), name_exists: true })
             }
             Source::Servers(servers) => ask::ask(servers, name, deadline),
             Source::System => ask::ask(&servers::of_system()?, name, deadline),
         }
     }
+}
+
+/// A resolver in code may give as many records as the answer of a name server may have.
+fn within_bound(count: usize, kind: &str) -> Result<()> {
+    if count <= MAX_RECORDS {
+        return Ok(());
+    }
+    let message = format!("the program's resolver gave more than {MAX_RECORDS} {kind} records");
+    Err(Error::new(FaultKind::InvalidResponse, Stage::Dns, message))
 }
 
 fn time_left(deadline: Deadline) -> Duration {
@@ -277,12 +291,96 @@ static LOOK_UPS: HelperThreads = HelperThreads::new("mongo-srv");
 const LIMIT_WITHOUT_OPTION: Duration = Duration::from_secs(5);
 /// How long an answer may take from one thread to the other.
 const GRACE: Duration = Duration::from_millis(50);
-/// As many as an answer of a name server may have.
-const MAX_RECORDS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as StdError;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::dns::SrvPolling;
+    use crate::error::ErrorKind;
+    use crate::locks::lock;
+    use crate::options::ClientOptions;
+    use crate::resolver::Resolver;
+
+    type Found<T> = std::result::Result<Vec<T>, Box<dyn StdError + Send + Sync>>;
+
+    /// Always the same records; and the times that it was given.
+    #[derive(Clone)]
+    struct Records {
+        ttl: Duration,
+        texts: Vec<String>,
+        within: Arc<Mutex<Vec<Duration>>>,
+    }
+
+    impl Records {
+        fn new(ttl: Duration, texts: Vec<String>) -> Self {
+            Records { ttl, texts, within: Arc::default() }
+        }
+
+        fn resolve(&self, query: &str) -> Result<ClientSettings> {
+            let uri = format!("mongodb+srv://cluster.example.com/{query}");
+            ClientOptions::builder().uri(uri).resolver(self.clone()).build().settings()?.resolve_srv()
+        }
+    }
+
+    impl Resolver for Records {
+        fn srv(&self, _name: &str, within: Duration) -> Found<SrvRecord> {
+            lock(&self.within).push(within);
+            Ok(vec![SrvRecord::new("db1.example.com", 27017).with_ttl(self.ttl)])
+        }
+
+        fn txt(&self, _name: &str, within: Duration) -> Found<String> {
+            lock(&self.within).push(within);
+            Ok(self.texts.clone())
+        }
+    }
+
+    #[test]
+    fn a_time_to_live_of_a_resolver_in_code_is_bounded() {
+        let records = Records::new(Duration::MAX, Vec::new());
+        let options = records.resolve("").unwrap();
+        assert_eq!(options.seedlist().unwrap().lowest_ttl, LONGEST_TTL);
+        let mut polling = SrvPolling::new(&options).unwrap().unwrap();
+        let now = Instant::now();
+        let rescanned = polling.lookup().rescan().unwrap();
+        assert_eq!(rescanned.lowest_ttl, LONGEST_TTL);
+        for lowest_ttl in [LONGEST_TTL, Duration::MAX] {
+            let found = Seedlist { hosts: Vec::new(), txt: None, lowest_ttl };
+            assert!(polling.record(Ok(found), now).is_some());
+            assert!(!polling.is_due(now + Duration::from_secs(86_400 * 365)));
+        }
+    }
+
+    #[test]
+    fn texts_of_a_resolver_in_code_are_bounded() {
+        let longest = format!("authSource={}", "x".repeat(MAX_TXT - 11));
+        assert_eq!(longest.len(), MAX_TXT);
+        let resolve = |texts| Records::new(LONGEST_TTL, texts).resolve("");
+        assert!(resolve(vec![longest.clone()]).is_ok());
+        for (texts, why) in [
+            (vec![longest.clone() + "x"], "longer than 2048 bytes"),
+            (vec![String::new(); MAX_RECORDS + 1], "more than 1000 TXT records"),
+            (vec![String::new(); MAX_RECORDS], "1000 TXT records, and only one"),
+        ] {
+            let error = resolve(texts).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{error:?}");
+            assert!(error.message().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_connect_timeout_means_five_seconds_for_dns() {
+        for (query, limit) in [("?connectTimeoutMS=0", 5), ("?connectTimeoutMS=7000", 7)] {
+            let records = Records::new(LONGEST_TTL, Vec::new());
+            records.resolve(query).unwrap();
+            let given = lock(&records.within).clone();
+            let limit = Duration::from_secs(limit);
+            let fits = |within: &Duration| *within <= limit && *within > limit - Duration::from_secs(2);
+            assert!(given.len() == 2 && given.iter().all(fits), "{query}: {given:?}");
+        }
+    }
 
     #[test]
     fn a_choice_is_a_part_of_what_there_was() {

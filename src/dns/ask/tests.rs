@@ -271,7 +271,12 @@ fn one_dead_server_costs_two_seconds() {
         NameServer::with_tcp("127.0.0.1", Arc::new(|question: &[u8]| vec![reply(question, [0x83, 0x80], &[])]), |_| {
             None
         });
-    for bad in [&dead, &silent_over_tcp] {
+    let truncated_late = |question: &[u8]| {
+        thread::sleep(Duration::from_millis(1_500));
+        vec![reply(question, [0x83, 0x80], &[])]
+    };
+    let late_and_silent_over_tcp = NameServer::with_tcp("127.0.0.1", Arc::new(truncated_late), |_| None);
+    for bad in [&dead, &silent_over_tcp, &late_and_silent_over_tcp] {
         let other = NameServer::start("127.0.0.1", |question| vec![good(question)]);
         let ask = || {
             let began = Instant::now();
