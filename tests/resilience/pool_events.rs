@@ -35,6 +35,10 @@ fn the_life_of_a_pool() {
         "ConnectionCheckoutStarted",
         "ConnectionCheckedOut",
         "ConnectionCheckedIn",
+        // endSessions, by close
+        "ConnectionCheckoutStarted",
+        "ConnectionCheckedOut",
+        "ConnectionCheckedIn",
         "ConnectionClosed",
         "PoolClosed",
     ];
