@@ -5,7 +5,9 @@ use std::error::Error as _;
 use mongo_blocking::bson::{Document, RawDocument, doc};
 use mongo_blocking::error::{ErrorKind, WriteFailure};
 use mongo_blocking::options::IndexModel;
-use mongo_blocking::{Error, Result, WriteModel};
+use mongo_blocking::{Client, Error, Result, WriteModel};
+use mongo_blocking_test_server::behaviour::Answer;
+use mongo_blocking_test_server::fake_server::FakeServer;
 
 use super::{DUPLICATE_KEY, FAILED_VALIDATION, numbered, place, place_with, write_error};
 
@@ -133,6 +135,30 @@ fn the_servers_time_limit_is_timeout_ms_in_all_three_places() {
     drop(fail);
     let cause = many.source().and_then(|source| source.downcast_ref::<Error>()).unwrap();
     assert!(matches!(cause.kind(), ErrorKind::InsertMany(failed) if failed.inserted_ids().len() == 1), "{cause:?}");
+}
+
+/// The third place is the list of write errors, where no fail point of a server can put it.
+#[test]
+fn a_time_limit_among_the_write_errors_is_timeout_ms() {
+    let server = FakeServer::builder().on_command(|request, _| {
+        let failed = doc! {"index": 0, "code": 50, "errmsg": "operation exceeded time limit"};
+        let writes = ["insert", "update", "delete"].contains(&request.name());
+        writes.then(|| Answer::Reply(doc! {"ok": 1, "n": 0, "nModified": 0, "writeErrors": [failed]}))
+    });
+    let server = server.start();
+    let collection = |options: &str| {
+        let client = Client::with_uri_str(format!("{}?{options}", server.uri())).unwrap();
+        client.database("crud").collection::<Document>("limited")
+    };
+    let limited = collection("timeoutMS=3000");
+    is_timeout(limited.insert_one(doc! {}).run());
+    is_timeout(limited.insert_many([doc! {}]).run());
+    is_timeout(limited.update_one(doc! {}, doc! {"$set": {"a": 1}}).run());
+    is_timeout(limited.delete_one(doc! {}).run());
+    is_timeout(limited.bulk_write([WriteModel::insert_one(doc! {})]).run());
+    // Without timeoutMS it is an error of the server's.
+    let own = collection("").insert_one(doc! {}).run().unwrap_err();
+    assert_eq!(write_error(&own).code, 50);
 }
 
 /// A `$where` that takes longer than `timeoutMS` allows, as the server itself stops it.
