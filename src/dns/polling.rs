@@ -17,6 +17,7 @@ pub(crate) struct SrvPolling {
     heartbeat_frequency: Duration,
     /// `None`: later than the clock can tell, which is never.
     next: Option<Instant>,
+    running: bool,
 }
 
 impl SrvPolling {
@@ -30,6 +31,7 @@ impl SrvPolling {
             lookup,
             heartbeat_frequency: options.heartbeat_frequency(),
             next: seedlist.at.checked_add(interval(seedlist.lowest_ttl)),
+            running: false,
         }))
     }
 
@@ -38,9 +40,26 @@ impl SrvPolling {
         self.next.is_some_and(|next| now >= next)
     }
 
+    /// How long it is until the next question.
+    pub(crate) fn due_in(&self, now: Instant) -> Option<Duration> {
+        self.next.map(|next| next.saturating_duration_since(now))
+    }
+
+    /// Whether a question is out, whose answer may name other hosts.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running
+    }
+
     /// It is being asked: the next question follows when the answer is recorded, or a minute later if that never happens.
     pub(crate) fn asked(&mut self, now: Instant) {
+        self.running = true;
         self.next = now.checked_add(SHORTEST_INTERVAL);
+    }
+
+    /// The question could not be asked after all: the next one follows after `heartbeatFrequencyMS`, as after a failure.
+    pub(crate) fn not_asked(&mut self, now: Instant) {
+        self.running = false;
+        self.next = now.checked_add(self.heartbeat_frequency);
     }
 
     /// The question, as a copy for the thread that waits for the answer.
@@ -51,6 +70,7 @@ impl SrvPolling {
     /// Takes the outcome of a question that ended `now`, and returns the hosts that DNS names. `None` after a failure: it is
     /// logged and changes nothing, and the next question follows after `heartbeatFrequencyMS`.
     pub(crate) fn record(&mut self, outcome: Result<Seedlist>, now: Instant) -> Option<Vec<ServerAddress>> {
+        self.running = false;
         match outcome {
             Ok(found) => {
                 self.next = now.checked_add(interval(found.lowest_ttl));

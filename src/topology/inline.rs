@@ -182,7 +182,7 @@ impl Selection<'_> {
             let may_begin = is_only_server || state.helpers < MAX_HELPERS_OF_SELECTION;
             let next = wanted.iter().filter_map(|address| state.members.get(address)).filter(|_| may_begin);
             let next = next.filter(|member| !member.check.running).map(|member| member.check.next(now)).min();
-            let wait = [self.limit.remaining(), next, most].into_iter().flatten().min();
+            let wait = [self.limit.remaining(), next, most, srv_due_in(&state, now)].into_iter().flatten().min();
             state = match wait {
                 None => unpoisoned(shared.changed.wait(state)),
                 Some(limit) => unpoisoned(shared.changed.wait_timeout(state, limit.max(SHORTEST_WAIT))).0,
@@ -210,7 +210,8 @@ impl Selection<'_> {
             missing.iter().for_each(|(server, monitor)| self.shared.start_monitor(server, monitor));
             state = self.shared.lock();
         }
-        match self.limit.remaining() {
+        let wait = [self.limit.remaining(), srv_due_in(&state, self.shared.clock.now())].into_iter().flatten().min();
+        match wait {
             None => unpoisoned(self.shared.changed.wait(state)),
             Some(limit) => unpoisoned(self.shared.changed.wait_timeout(state, limit.max(SHORTEST_WAIT))).0,
         }
@@ -345,8 +346,12 @@ impl Selection<'_> {
         Step::Check(in_order(state.description.servers.values()))
     }
 
-    /// Whether every server was checked since this selection began.
+    /// Whether every server was checked since this selection began, and DNS is not being asked for others.
     fn round_is_over(&self, state: &State) -> bool {
+        #[cfg(feature = "srv")]
+        if super::srv::is_running(state) {
+            return false;
+        }
         state
             .members
             .values()
@@ -427,6 +432,15 @@ fn in_order<'a>(servers: impl Iterator<Item = &'a Arc<ServerEntry>>) -> Vec<Serv
         (rank, entry.last_update)
     });
     servers.into_iter().map(|entry| entry.address.clone()).collect()
+}
+
+/// How long it is until DNS is to be asked for the hosts again, if it is.
+#[cfg_attr(not(feature = "srv"), expect(unused_variables, reason = "no host comes from DNS"))]
+fn srv_due_in(state: &State, now: Instant) -> Option<Duration> {
+    #[cfg(feature = "srv")]
+    return super::srv::due_in(state, now);
+    #[cfg(not(feature = "srv"))]
+    None
 }
 
 /// Whether a server has the tags that are asked for first.

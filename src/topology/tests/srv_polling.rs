@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 
 use crate::dns::{SrvPolling, random_below};
+use crate::error::{Error, FaultKind, Stage};
 use crate::options::{ClientOptions, ClientSettings, ServerAddress};
 use crate::resolver::{Resolver, SrvRecord};
 use crate::topology::description::TopologyDescription;
@@ -124,6 +125,26 @@ fn failures_change_nothing() {
     polled.answer(Ok(records(&[27017])));
     assert!(polled.poll());
     assert!(!polled.polling.is_due(polled.now + Duration::from_secs(59)));
+}
+
+/// A question that no thread could be had for counts as a failure.
+#[test]
+fn a_question_that_could_not_be_asked_follows_soon() {
+    let mut polled = Polled::new("mongodb+srv://test1.test.build.10gen.cc/?heartbeatFrequencyMS=5000");
+    let now = polled.now;
+    assert!(!polled.polling.is_running());
+    polled.polling.asked(now);
+    assert!(polled.polling.is_running());
+    assert_eq!(polled.polling.due_in(now), Some(Duration::from_secs(60)));
+    polled.polling.not_asked(now);
+    assert!(!polled.polling.is_running());
+    assert_eq!(polled.polling.due_in(now), Some(Duration::from_secs(5)));
+    let failure = Error::new(FaultKind::DnsResolve, Stage::Dns, "planted");
+    for outcome in [polled.polling.lookup().rescan(), Err(failure)] {
+        polled.polling.asked(now);
+        let _ = polled.polling.record(outcome, now);
+        assert!(!polled.polling.is_running());
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! the tests set, and four servers that present themselves as mongos.
 
 use std::error::Error as StdError;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::net::{IpAddr, TcpListener};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
@@ -12,6 +12,7 @@ use mongo_blocking_test_server::fake_server::FakeServer;
 
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
+use crate::dns::SrvPolling;
 use crate::error::ErrorKind;
 use crate::event::sdam::TopologyType;
 use crate::locks::{lock, unpoisoned};
@@ -38,6 +39,8 @@ struct Answers {
     ports: Vec<u16>,
     failure: Option<&'static str>,
     asked: usize,
+    /// How long the next answer takes at most: until the other end is dropped.
+    held: Option<(mpsc::Receiver<()>, Duration)>,
 }
 
 impl Resolver for Dns {
@@ -46,6 +49,11 @@ impl Resolver for Dns {
         assert!(of_custom_service || name.starts_with("_mongodb._tcp.test"), "{name}");
         let mut state = lock(&self.0);
         state.asked += 1;
+        if let Some((held, most)) = state.held.take() {
+            drop(state);
+            let _ = held.recv_timeout(most);
+            state = lock(&self.0);
+        }
         match state.failure {
             Some(failure) => Err(failure.into()),
             None => Ok(state.ports.iter().map(|port| SrvRecord::new(HOST, *port)).collect()),
@@ -80,8 +88,14 @@ impl Routers {
 
     fn with_monitoring(uri: &str, named: &[usize], router: impl Fn() -> FakeServer, monitoring: Monitoring) -> Self {
         let routers: Vec<FakeServer> = (0..4).map(|_| router()).collect();
+        let named = named.iter().map(|router| routers[*router].port()).collect();
+        Self::named(uri, named, routers, monitoring)
+    }
+
+    /// A client of these ports, whether there is a router or not.
+    fn named(uri: &str, ports: Vec<u16>, routers: Vec<FakeServer>, monitoring: Monitoring) -> Self {
         let dns = Dns::default();
-        lock(&dns.0).ports = named.iter().map(|router| routers[*router].port()).collect();
+        lock(&dns.0).ports = ports;
         let options = ClientOptions::builder().uri(uri).resolver(dns.clone()).monitoring(monitoring).build();
         let options = options.settings().unwrap().resolve_srv().unwrap();
         let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
@@ -97,6 +111,13 @@ impl Routers {
 
     fn fail(&self, why: &'static str) {
         lock(&self.dns.0).failure = Some(why);
+    }
+
+    /// From now on the next answer of DNS takes this long, or until what this returns is dropped.
+    fn hold(&self, most: Duration) -> mpsc::Sender<()> {
+        let (hold, held) = mpsc::channel();
+        lock(&self.dns.0).held = Some((held, most));
+        hold
     }
 
     fn asked(&self) -> usize {
@@ -330,3 +351,82 @@ fn an_operation_waits_for_dns_if_no_router_is_left() {
     routed.later(61);
     assert_eq!(routed.operate(), last);
 }
+
+/// Routers that refuse at once end no selection before DNS has answered, which may name another one.
+#[test]
+fn an_operation_that_tries_once_waits_for_dns_too() {
+    for count in [1, 2] {
+        let uri = format!("{TEST_1}&serverSelectionTryOnce=true&heartbeatFrequencyMS=500");
+        let refusing: Vec<TcpListener> = (0..count).map(|_| listener()).collect();
+        let ports = refusing.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        let routed = Routers::named(&uri, ports, vec![FakeServer::builder().mongos().start()], Monitoring::Inline);
+        drop(refusing);
+        let select = || {
+            let began = Instant::now();
+            routed.later(61);
+            let selected = routed.topology.select(Target::Writable, &[], Deadline::after(LIMIT), Instant::now());
+            (selected.map(|selected| port(selected.server.address())), began.elapsed())
+        };
+        // A failure of DNS ends the wait as well.
+        routed.fail("no name server answers");
+        let hold = routed.hold(DNS_TAKES);
+        let (failed, took) = select();
+        assert!(failed.is_err() && took >= DNS_TAKES && took < LIMIT / 2, "{failed:?} after {took:?}");
+        drop(hold);
+
+        routed.name(&[0]);
+        let hold = routed.hold(DNS_TAKES);
+        let (selected, took) = select();
+        assert_eq!(selected.unwrap(), routed.routers[0].port(), "{count} routers, after {took:?}");
+        drop(hold);
+    }
+}
+
+/// A selection that waits for silent routers asks DNS when the time has come.
+#[test]
+fn a_selection_that_waits_asks_dns_when_that_is_due() {
+    for monitoring in [Monitoring::Inline, Monitoring::Background] {
+        let silent = [listener(), listener()];
+        let ports = silent.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        let uri = format!("{TEST_1}&connectTimeoutMS=15000");
+        let routed = Routers::named(&uri, ports, vec![FakeServer::builder().mongos().start()], monitoring);
+        routed.name(&[0]);
+        routed.later(59);
+        let began = Instant::now();
+        assert_eq!(routed.operate(), routed.routers[0].port());
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        routed.topology.close();
+    }
+}
+
+/// DNS holds up no operation for which there is a router.
+#[test]
+fn an_operation_with_a_router_does_not_wait_for_dns() {
+    for once in ["true", "false"] {
+        let routed = Routers::new(&format!("{TEST_1}&serverSelectionTryOnce={once}"));
+        routed.operate();
+        assert!(routed.has(&[0, 1]));
+        let hold = routed.hold(LIMIT);
+        routed.name(&[2]);
+        routed.later(61);
+        let began = Instant::now();
+        // The second one at least begins while DNS is asked.
+        for _ in 0..3 {
+            let chosen = routed.operate();
+            assert!(routed.routers[..2].iter().any(|router| router.port() == chosen));
+            assert!(routed.wait_until(|state| state.srv.as_ref().is_some_and(SrvPolling::is_running)));
+        }
+        assert!(began.elapsed() < LIMIT / 2, "{:?}", began.elapsed());
+        drop(hold);
+        assert!(routed.has(&[2]));
+        assert_eq!(routed.asked(), 2);
+    }
+}
+
+/// A port that connections can be made to and nothing answers on; none where it was dropped.
+fn listener() -> TcpListener {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap()
+}
+
+/// Longer than a connection that is refused takes.
+const DNS_TAKES: Duration = Duration::from_millis(200);
