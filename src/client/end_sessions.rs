@@ -62,7 +62,8 @@ impl ClientInner {
             append_server_api(&mut command.body, api);
         }
         OperationSession::Absent.complete(&mut command, &server, None, &self.sessions)?;
-        let active = ActiveCommand::started(self.options().command_event_handler.as_ref(), connection, &command);
+        let handler = self.options().command_event_handler.as_ref();
+        let active = ActiveCommand::started(handler, self.nesting_limits(), connection, &command);
         let message = Message { database: command.database, body: &command.body, sequence: None, more_to_come: false };
         let outcome =
             connection.run(&message, limit).and_then(|reply| match command_error(reply.document(), Stage::Command) {

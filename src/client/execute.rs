@@ -87,7 +87,8 @@ impl ClientInner {
         let mut logged_in_again = false;
         let reply = loop {
             // Out and back.
-            let active = ActiveCommand::started(self.options().command_event_handler.as_ref(), &connection, &command);
+            let handler = self.options().command_event_handler.as_ref();
+            let active = ActiveCommand::started(handler, self.nesting_limits(), &connection, &command);
             let limit = self.command_deadline(deadline, command.await_time);
             let message = Message {
                 database: command.database,

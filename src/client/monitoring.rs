@@ -6,11 +6,12 @@ use bson::raw::{CStr, cstr};
 use bson::{Document, RawArrayBuf, RawDocument, RawDocumentBuf};
 
 use crate::document::{NestingLimits, decode_tree};
-use crate::error::{CommandError, Error, ErrorKind, Stage};
+use crate::error::{CommandError, Error, ErrorKind, Result, Stage};
 use crate::event::{
     CommandEvent, CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, ConnectionInfo, EventHandler,
 };
 use crate::operation::Command;
+use crate::operation::reply::decode_reply;
 use crate::pool::PooledConnection;
 use crate::wire::Reply;
 
@@ -40,6 +41,8 @@ struct Reported<'a> {
     request_id: i32,
     connection: ConnectionInfo,
     sensitive: bool,
+    /// How deep the command and its reply are decoded.
+    limits: NestingLimits,
     began: Instant,
 }
 
@@ -47,6 +50,7 @@ impl<'a> ActiveCommand<'a> {
     /// Reports that the command is about to be sent.
     pub(super) fn started(
         handler: Option<&'a EventHandler<CommandEvent>>,
+        limits: NestingLimits,
         connection: &PooledConnection,
         command: &Command<'_>,
     ) -> Self {
@@ -59,10 +63,11 @@ impl<'a> ActiveCommand<'a> {
             request_id: connection.next_request_id(),
             connection: connection.info().clone(),
             sensitive,
+            limits,
             began: Instant::now(),
         };
         handler.call(&CommandEvent::Started(CommandStartedEvent {
-            command: if sensitive { Document::new() } else { tree(&full_command(command)) },
+            command: if sensitive { Document::new() } else { shown(decode_tree(&full_command(command), limits)) },
             db: reported.database.clone(),
             command_name: reported.command_name.clone(),
             request_id: reported.request_id,
@@ -76,7 +81,10 @@ impl<'a> ActiveCommand<'a> {
         let Some(reported) = self.0 else { return };
         reported.handler.call(&CommandEvent::Succeeded(CommandSucceededEvent {
             duration: reported.began.elapsed(),
-            reply: if reported.sensitive { Document::new() } else { tree(reply.document()) },
+            reply: match reported.sensitive {
+                true => Document::new(),
+                false => shown(decode_reply(reply.document(), reported.limits)),
+            },
             db: reported.database,
             command_name: reported.command_name,
             request_id: reported.request_id,
@@ -100,8 +108,8 @@ impl<'a> ActiveCommand<'a> {
 }
 
 /// What is nested too deep, or has too many elements, is shown empty: the limits are those of decoding.
-fn tree(document: &RawDocument) -> Document {
-    decode_tree(document, NestingLimits::DEFAULT).unwrap_or_default()
+fn shown(decoded: Result<Document>) -> Document {
+    decoded.unwrap_or_default()
 }
 
 /// The command as one document: the body, the sequence as an array, and the database.

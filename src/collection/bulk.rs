@@ -163,7 +163,7 @@ impl<'a, T: Serialize> BulkWrite<'a, T> {
         let inner = self.collection.client().inner();
         let deadline = inner.operation_deadline();
         let mut session = self.collection.client().operation_session(self.session)?;
-        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
+        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options, inner.nesting_limits())?;
         for (index, write) in &writes {
             let added = match write {
                 Write::Insert(document) => batch.insert(*index, document),

@@ -182,9 +182,10 @@ impl<'a, T: Serialize, D: Borrow<T>> InsertOne<'a, T, D> {
     /// ([`Error::document_id`](crate::Error::document_id)), since the document may be there all the same.
     pub fn run(self) -> Result<InsertOneResult> {
         let options = with_defaults(self.options.into(), self.collection);
-        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
-        batch.insert(0, self.document.borrow())?;
         let client = self.collection.client();
+        let limits = client.inner().nesting_limits();
+        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options, limits)?;
+        batch.insert(0, self.document.borrow())?;
         let mut session = client.operation_session(self.session)?;
         let id = batch.first_id().cloned();
         let outcome = send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()).single();
@@ -228,7 +229,7 @@ impl<'a, T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'a, T, I> {
         let inner = self.collection.client().inner();
         let deadline = inner.operation_deadline();
         let mut session = self.collection.client().operation_session(self.session)?;
-        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options)?;
+        let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options, inner.nesting_limits())?;
         // No connection is held while the iterator runs: it may need one itself, to read what is inserted here.
         for (index, document) in documents.enumerate() {
             if let Err(error) = batch.insert(index, document.borrow()) {
@@ -500,9 +501,9 @@ fn send_one<T>(
         ..BulkWriteOptions::default()
     };
     let options = with_defaults(options, collection);
-    let mut batch = WriteBatcher::new(collection.checked_namespace()?, &options)?;
-    batch.add(0, statement);
     let client = collection.client();
+    let mut batch = WriteBatcher::new(collection.checked_namespace()?, &options, client.inner().nesting_limits())?;
+    batch.add(0, statement);
     let mut session = client.operation_session(session)?;
     Ok(send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()))
 }

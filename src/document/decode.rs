@@ -5,7 +5,7 @@ use bson::{Bson, Document, RawBsonRef, RawDeserializer, RawDocument};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::nesting::{Extent, NestingLimits, check_nesting, extent, malformed, too_deep, too_many};
+use super::nesting::{Extent, NestingLimits, extent, malformed, too_deep, too_many};
 use super::path::{Segment, first_invalid, join, within};
 use super::probe;
 use super::same_type::{is_document, same};
@@ -34,6 +34,20 @@ pub(crate) fn decode_owned<T: DeserializeOwned>(document: &RawDocument, limits: 
 pub(crate) fn decode_tree(document: &RawDocument, limits: NestingLimits) -> Result<Document> {
     check_nesting(document, limits)?;
     Document::try_from(document).map_err(|source| not_a_tree(document, source, limits))
+}
+
+/// Refuses a document that is nested too deep, or has too many elements, to be turned into a tree.
+pub(crate) fn check_nesting(document: &RawDocument, limits: NestingLimits) -> Result<()> {
+    match extent(document, limits.tree) {
+        Extent::Within => Ok(()),
+        Extent::TooDeep => Err(too_deep(limits.tree)),
+        Extent::TooMany => Err(too_many()),
+        // A name or a regular expression that is not UTF-8: as in a document that is too short to be walked.
+        Extent::Malformed(source) if matches!(source.kind, BsonErrorKind::Utf8Encoding { .. }) => {
+            Err(not_a_tree(document, source, limits))
+        }
+        Extent::Malformed(source) => Err(malformed(source)),
+    }
 }
 
 /// A value within a document as a tree. The document has been checked.
@@ -131,10 +145,19 @@ fn explain(
     let what = named(document);
     let error = match source.kind {
         BsonErrorKind::Utf8Encoding { .. } => {
-            let path = join(&first_invalid(document, limits.tree).unwrap_or_default());
+            let invalid = first_invalid(document, limits.tree);
+            let has_lossy_form = invalid.as_ref().is_none_or(|invalid| invalid.has_lossy_form);
+            let path = invalid.map(|invalid| join(&invalid.path)).unwrap_or_default();
+            let hint = match has_lossy_form {
+                true => {
+                    "bson::Utf8Lossy<T> as the type reads such strings with replacement characters; RawDocumentBuf leaves them as they are"
+                }
+                false => {
+                    "a field's name or a regular expression in it is not UTF-8: RawDocumentBuf leaves them as they are"
+                }
+            };
             let message = format!("{} is not valid UTF-8", field_of(&path, &what));
-            with_path(Error::new(FaultKind::BsonDeserialization, Stage::Decode, message), path)
-                .with_hint("bson::Utf8Lossy<T> as the type reads such strings with replacement characters; RawDocumentBuf leaves them as they are")
+            with_path(Error::new(FaultKind::BsonDeserialization, Stage::Decode, message), path).with_hint(hint)
         }
         BsonErrorKind::MalformedBytes { .. } | BsonErrorKind::EndOfStream { .. } if is_malformed(document, limits) => {
             malformed(source.clone())

@@ -13,6 +13,6 @@ mod same_type;
 mod tests;
 mod tracked;
 
-pub(crate) use decode::{decode, decode_owned, decode_tree, decode_value, not_a_tree};
+pub(crate) use decode::{check_nesting, decode, decode_owned, decode_tree, decode_value, not_a_tree};
 pub(crate) use encode::cannot_encode;
-pub(crate) use nesting::{NestingLimits, check_nesting};
+pub(crate) use nesting::{NestingLimits, is_within};

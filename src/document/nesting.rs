@@ -23,6 +23,12 @@ impl NestingLimits {
     }
 }
 
+impl Default for NestingLimits {
+    fn default() -> Self {
+        NestingLimits::DEFAULT
+    }
+}
+
 /// What a look at all levels of a document finds.
 #[derive(Debug)]
 pub(super) enum Extent {
@@ -34,14 +40,15 @@ pub(super) enum Extent {
     Malformed(bson::error::Error),
 }
 
-/// Refuses a document that is nested too deep, or has too many elements, to be turned into a tree.
-pub(crate) fn check_nesting(document: &RawDocument, limits: NestingLimits) -> Result<()> {
-    match extent(document, limits.tree) {
-        Extent::Within => Ok(()),
-        Extent::TooDeep => Err(too_deep(limits.tree)),
-        Extent::TooMany => Err(too_many()),
-        Extent::Malformed(source) => Err(malformed(source)),
-    }
+/// Whether a value has no more levels than a tree may have. One that is not valid is found when it is decoded.
+pub(crate) fn is_within(value: RawBsonRef<'_>, limits: NestingLimits) -> bool {
+    let inner = match value {
+        RawBsonRef::Document(inner) => Ok(inner),
+        RawBsonRef::Array(inner) => RawDocument::from_bytes(inner.as_bytes()),
+        RawBsonRef::JavaScriptCodeWithScope(code) => Ok(code.scope),
+        _ => return true,
+    };
+    inner.map_or(true, |inner| !matches!(extent(inner, limits.tree), Extent::TooDeep | Extent::TooMany))
 }
 
 /// A short document can't have many levels, and one that a server can legally send can't have too many elements: neither is
@@ -120,6 +127,7 @@ mod tests {
     use bson::{Document, RawDocumentBuf};
 
     use super::*;
+    use crate::document::check_nesting;
     use crate::error::ErrorKind;
 
     /// The smallest document of that many levels.

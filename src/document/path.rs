@@ -43,29 +43,37 @@ pub(super) fn within<'a>(document: &RawDocument, path: &'a [Segment]) -> &'a [Se
     path
 }
 
+/// A field that is not what its type says.
+pub(super) struct Invalid {
+    pub(super) path: Vec<Segment>,
+    /// Whether it can be read with replacement characters, as strings can: field names and regular expressions cannot.
+    pub(super) has_lossy_form: bool,
+}
+
 /// The first field whose value is not what its type says, as a path: a string that is not UTF-8, most likely.
-pub(super) fn first_invalid(document: &RawDocument, levels_left: usize) -> Option<Vec<Segment>> {
+pub(super) fn first_invalid(document: &RawDocument, levels_left: usize) -> Option<Invalid> {
     find_invalid(document, false, levels_left)
 }
 
-fn find_invalid(document: &RawDocument, is_array: bool, levels_left: usize) -> Option<Vec<Segment>> {
+fn find_invalid(document: &RawDocument, is_array: bool, levels_left: usize) -> Option<Invalid> {
+    let here = |has_lossy_form| Some(Invalid { path: Vec::new(), has_lossy_form });
     for (index, element) in document.iter_elements().enumerate() {
-        let Ok(element) = element else { return Some(Vec::new()) };
+        let Ok(element) = element else { return here(false) };
         let deeper = match element.value() {
-            Err(_) => Some(Vec::new()),
+            Err(_) => here(true),
             Ok(_) if levels_left == 0 => None,
             Ok(RawBsonRef::Document(inner)) => find_invalid(inner, false, levels_left - 1),
             Ok(RawBsonRef::Array(inner)) => {
                 let inner = RawDocument::from_bytes(inner.as_bytes());
-                inner.map_or(Some(Vec::new()), |inner| find_invalid(inner, true, levels_left - 1))
+                inner.map_or(here(true), |inner| find_invalid(inner, true, levels_left - 1))
             }
             Ok(RawBsonRef::JavaScriptCodeWithScope(code)) => find_invalid(code.scope, false, levels_left - 1),
             Ok(_) => None,
         };
-        if let Some(mut path) = deeper {
+        if let Some(mut invalid) = deeper {
             let own = if is_array { Segment::Index(index) } else { Segment::Key(element.key().as_str().to_owned()) };
-            path.insert(0, own);
-            return Some(path);
+            invalid.path.insert(0, own);
+            return Some(invalid);
         }
     }
     None

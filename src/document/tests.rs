@@ -67,6 +67,30 @@ fn a_regular_expression_that_is_not_utf8_is_refused_everywhere() {
     }
 }
 
+/// One kind and one hint, whether or not the document is so long that it is walked before it is decoded.
+#[test]
+fn a_field_name_or_regular_expression_that_is_not_utf8_is_one_kind_however_large() {
+    for padding in [0, 2048] {
+        let padding = "p".repeat(padding);
+        for document in [doc! { "p": &padding, "in": { "aXb": 1 } }, doc! { "p": &padding, "in": { "r": regex() } }] {
+            let document = invalid(&document);
+            for error in [
+                refusal::<bson::Document>(&document),
+                refusal::<BTreeMap<String, Bson>>(&document),
+                refusal::<Utf8Lossy<bson::Document>>(&document),
+                check_nesting(&document, NestingLimits::lowered(3))
+                    .err()
+                    .unwrap_or_else(|| refusal::<bson::Document>(&document)),
+            ] {
+                assert!(matches!(error.kind(), crate::error::ErrorKind::BsonDeserialization(_)), "{error:?}");
+                assert!(error.message().contains("in of a document is not valid UTF-8"), "{error}");
+                let hint = error.hint().unwrap();
+                assert!(hint.contains("RawDocumentBuf") && !hint.contains("Utf8Lossy"), "{hint}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_string_that_is_not_utf8_within_a_lossy_field() {
     let document = invalid(&doc! { "inner": { "s": "aXb" } });

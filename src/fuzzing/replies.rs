@@ -38,7 +38,7 @@ pub fn write_reply(data: &[u8]) {
     let Ok(reply) = RawDocumentBuf::from_bytes(data.to_vec()) else { return };
     let options = BulkWriteOptions::default().ordered(choice & 4 == 0);
     let namespace = Namespace { database: "d", collection: "c" };
-    let mut batch = WriteBatcher::new(namespace, &options).expect("the options are right");
+    let mut batch = WriteBatcher::new(namespace, &options, NestingLimits::DEFAULT).expect("the options are right");
     for index in 0..STATEMENTS {
         let kind = if choice & 1 == 0 { WriteKind::Update } else { WriteKind::Delete };
         let document = bson::rawdoc! { "q": {}, "u": {} };

@@ -165,7 +165,7 @@ fn update(multi: bool) -> Statement {
 #[test]
 fn a_batch_is_cut_by_the_limits_of_the_server_at_hand() {
     let options = BulkWriteOptions::default();
-    let mut batch = WriteBatcher::new(NAMESPACE, &options).unwrap();
+    let mut batch = WriteBatcher::new(NAMESPACE, &options, NestingLimits::DEFAULT).unwrap();
     for index in 0..5 {
         batch.insert(index, &doc! { "_id": index as i32 }).unwrap();
         assert!(!batch.is_full(), "before a server is known, the usual limits count");
@@ -190,7 +190,7 @@ fn a_batch_is_cut_by_the_limits_of_the_server_at_hand() {
 #[test]
 fn a_batch_is_cut_by_the_length_of_a_message() {
     let options = BulkWriteOptions::default();
-    let mut batch = WriteBatcher::new(NAMESPACE, &options).unwrap();
+    let mut batch = WriteBatcher::new(NAMESPACE, &options, NestingLimits::DEFAULT).unwrap();
     let mut limits = server(17);
     limits.max_message_size_bytes = 18_000;
     let filler = "x".repeat(900);
@@ -204,7 +204,7 @@ fn a_batch_is_cut_by_the_length_of_a_message() {
 #[test]
 fn statements_of_one_kind_travel_together() {
     let options = BulkWriteOptions::default();
-    let mut batch = WriteBatcher::new(NAMESPACE, &options).unwrap();
+    let mut batch = WriteBatcher::new(NAMESPACE, &options, NestingLimits::DEFAULT).unwrap();
     batch.insert(0, &doc! { "_id": 0 }).unwrap();
     assert!(!batch.is_full());
     batch.add(1, &update(false));
@@ -220,7 +220,7 @@ fn statements_of_one_kind_travel_together() {
 #[test]
 fn what_stands_before_a_document_that_is_too_large_is_sent() {
     let options = BulkWriteOptions::default();
-    let mut batch = WriteBatcher::new(NAMESPACE, &options).unwrap();
+    let mut batch = WriteBatcher::new(NAMESPACE, &options, NestingLimits::DEFAULT).unwrap();
     batch.insert(0, &doc! { "_id": 0 }).unwrap();
     batch.insert(1, &doc! { "_id": 1, "filler": "x".repeat(1000) }).unwrap();
     assert_eq!(next(&mut batch), ("insert".to_owned(), 1));
@@ -233,17 +233,17 @@ fn what_stands_before_a_document_that_is_too_large_is_sent() {
 #[test]
 fn a_command_of_a_batch_is_retryable_without_multi_and_with_acknowledgment() {
     let options = BulkWriteOptions::default();
-    let mut batch = WriteBatcher::new(NAMESPACE, &options).unwrap();
+    let mut batch = WriteBatcher::new(NAMESPACE, &options, NestingLimits::DEFAULT).unwrap();
     batch.add(0, &update(false));
     assert_eq!(batch.retry(), Retry::Write);
     batch.insert(1, &doc! { "_id": 1 }).unwrap();
     assert_eq!(batch.retry(), Retry::Write);
-    let mut batch = WriteBatcher::new(NAMESPACE, &options).unwrap();
+    let mut batch = WriteBatcher::new(NAMESPACE, &options, NestingLimits::DEFAULT).unwrap();
     batch.add(0, &update(false));
     batch.add(1, &update(true));
     assert_eq!(batch.retry(), Retry::Never);
     let options = BulkWriteOptions::default().write_concern(WriteConcern::unacknowledged());
-    let mut batch = WriteBatcher::new(NAMESPACE, &options).unwrap();
+    let mut batch = WriteBatcher::new(NAMESPACE, &options, NestingLimits::DEFAULT).unwrap();
     batch.insert(0, &doc! { "_id": 0 }).unwrap();
     assert_eq!(batch.retry(), Retry::Never);
     assert!(!batch.build(&server(17)).unwrap().acknowledged);
@@ -255,7 +255,7 @@ fn a_command_of_a_batch_is_retryable_without_multi_and_with_acknowledgment() {
 #[test]
 fn statements_added_after_a_partial_send_keep_their_index() {
     let options = BulkWriteOptions::default();
-    let mut batch = WriteBatcher::new(NAMESPACE, &options).unwrap();
+    let mut batch = WriteBatcher::new(NAMESPACE, &options, NestingLimits::DEFAULT).unwrap();
     for index in 0..4 {
         batch.insert(index, &doc! { "_id": 10 + index as i32 }).unwrap();
     }

@@ -18,7 +18,7 @@ use super::body::{Body, not_bson};
 use super::{Command, Namespace, Operation, Retry, Target};
 use crate::bson_ext::find_field;
 use crate::description::{ServerDescription, WireVersion};
-use crate::document::cannot_encode;
+use crate::document::{NestingLimits, cannot_encode, is_within};
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::options::{BulkWriteOptions, ServerAddress, WriteConcern};
 use crate::wire::{Reply, Sequence};
@@ -64,6 +64,8 @@ pub(crate) struct WriteBatcher<'a> {
     /// The bytes of those options that every command carries.
     options_length: usize,
     limits: Limits,
+    /// How deep the `_id` of a document may be: each becomes a value of the result.
+    nesting: NestingLimits,
     /// The statements, one BSON document behind the other; the first `sent_bytes` of it have been sent.
     statements: Vec<u8>,
     sent_bytes: usize,
@@ -97,7 +99,7 @@ struct Limits {
 }
 
 impl<'a> WriteBatcher<'a> {
-    pub(crate) fn new(namespace: Namespace<'a>, options: &'a BulkWriteOptions) -> Result<Self> {
+    pub(crate) fn new(namespace: Namespace<'a>, options: &'a BulkWriteOptions, nesting: NestingLimits) -> Result<Self> {
         options.write_concern.as_ref().map_or(Ok(()), WriteConcern::check)?;
         let mut options_length = 0;
         if options.let_vars.is_some() || options.comment.is_some() {
@@ -111,12 +113,13 @@ impl<'a> WriteBatcher<'a> {
             options,
             options_length,
             limits: USUAL_LIMITS,
+            nesting,
             statements: Vec::with_capacity(FIRST_ROOM),
             sent_bytes: 0,
             entries: Vec::new(),
             sent: 0,
             in_command: 0,
-            outcome: WriteOutcome::new(namespace),
+            outcome: WriteOutcome::new(namespace, nesting),
         })
     }
 
@@ -124,7 +127,7 @@ impl<'a> WriteBatcher<'a> {
     pub(crate) fn insert<T: Serialize>(&mut self, index: usize, document: &T) -> Result<()> {
         self.forget_sent();
         let start = self.statements.len();
-        match append_with_id(document, &mut self.statements) {
+        match append_with_id(document, &mut self.statements, self.nesting) {
             Ok(id) => {
                 let length = self.statements.len() - start;
                 let kind = WriteKind::Insert;
@@ -359,14 +362,14 @@ pub(crate) fn check_hint(acknowledged: bool, server: WireVersion, since: WireVer
 }
 
 /// Appends the document to the buffer, with an `_id` in front if it has none, and returns its `_id`.
-fn append_with_id<T: Serialize>(document: &T, buffer: &mut Vec<u8>) -> Result<Bson> {
+fn append_with_id<T: Serialize>(document: &T, buffer: &mut Vec<u8>, nesting: NestingLimits) -> Result<Bson> {
     let start = buffer.len();
     bson::serialize_to_buffer(document, buffer).map_err(|error| cannot_encode(document, error))?;
     let written = RawDocument::from_bytes(buffer.get(start..).unwrap_or_default()).map_err(not_bson)?;
     if find_field(written, "_id") != Ok(None)
         && let Some(id) = written.get("_id").map_err(not_bson)?
     {
-        return Bson::try_from(id).map_err(not_bson);
+        return if is_within(id, nesting) { Bson::try_from(id).map_err(not_bson) } else { Err(id_too_deep()) };
     }
     let id = ObjectId::new();
     let length = buffer.len() - start + ID_FIELD;
@@ -378,6 +381,13 @@ fn append_with_id<T: Serialize>(document: &T, buffer: &mut Vec<u8>) -> Result<Bs
     // The field takes its place between the length and the first field.
     buffer.splice(start..start + 4, head);
     Ok(Bson::ObjectId(id))
+}
+
+fn id_too_deep() -> Error {
+    let message = "the _id of a document is nested deeper than the driver decodes, and the result of an insert has it";
+    Error::new(FaultKind::BsonSerialization, Stage::Encode, message.to_owned())
+        .with_path("_id".to_owned())
+        .with_hint("max_document_nesting sets how many levels are decoded")
 }
 
 fn too_large(length: usize, largest: usize) -> Error {
@@ -398,7 +408,7 @@ mod tests {
     #[test]
     fn an_id_is_put_in_front_of_a_document_that_has_none() {
         let mut buffer = vec![1, 2, 3];
-        let id = append_with_id(&doc! {"a": 1, "b": "two"}, &mut buffer).unwrap();
+        let id = append_with_id(&doc! {"a": 1, "b": "two"}, &mut buffer, NestingLimits::DEFAULT).unwrap();
         let written = Document::try_from(RawDocument::from_bytes(&buffer[3..]).unwrap()).unwrap();
         assert_eq!(written, doc! {"_id": id, "a": 1, "b": "two"});
         assert_eq!(written.keys().next().map(String::as_str), Some("_id"));
@@ -408,7 +418,26 @@ mod tests {
     #[test]
     fn an_id_that_is_there_stays() {
         let mut buffer = Vec::new();
-        assert_eq!(append_with_id(&doc! {"a": 1, "_id": 7}, &mut buffer).unwrap(), Bson::Int32(7));
+        let id = append_with_id(&doc! {"a": 1, "_id": 7}, &mut buffer, NestingLimits::DEFAULT);
+        assert_eq!(id.unwrap(), Bson::Int32(7));
         assert_eq!(Document::try_from(RawDocument::from_bytes(&buffer).unwrap()).unwrap(), doc! {"a": 1, "_id": 7});
+    }
+    #[test]
+    fn an_id_is_decoded_no_deeper_than_the_limit_says() {
+        let limits = NestingLimits::lowered(2);
+        for (id, fits) in [
+            (doc! {"a": 1}, true),
+            (doc! {"a": {"b": "some twenty bytes more"}}, true),
+            (doc! {"a": {"b": {"c": 1}}}, false),
+            (doc! {"a": [[1]]}, false),
+        ] {
+            let appended = append_with_id(&doc! {"_id": id.clone()}, &mut Vec::new(), limits);
+            match fits {
+                true => assert_eq!(appended.unwrap(), Bson::Document(id)),
+                false => assert_eq!(appended.unwrap_err().path(), Some("_id")),
+            }
+        }
+        // What lies beside it is not decoded.
+        append_with_id(&doc! {"_id": 1, "deep": {"a": {"b": {"c": {"d": 1}}}}}, &mut Vec::new(), limits).unwrap();
     }
 }

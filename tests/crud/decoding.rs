@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mongo_blocking::bson::{Bson, Document, RawDocument, RawDocumentBuf, Utf8Lossy, doc, oid::ObjectId};
 use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Collection, Error, WriteModel};
 use mongo_blocking_test_server::wire;
@@ -354,8 +357,9 @@ fn a_document_of_180_levels_is_read_raw_and_never_overflows_the_stack() {
 
     // A host with small stacks lowers the limit.
     let uri = mongo_blocking_test_server::peers::Mongod::shared("6.0").unwrap().uri().to_owned();
-    let small = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
-        let options = ClientOptions::builder().uri(uri).max_document_nesting(5).build().settings().unwrap();
+    let read_on_a_small_stack = move |handler: Option<EventHandler<CommandEvent>>| {
+        let options = ClientOptions::builder().uri(&uri).max_document_nesting(5).command_event_handler(handler);
+        let options = options.build().settings().unwrap();
         let client = Client::with_options(options).unwrap();
         let database = client.database("decoding_nesting");
         let trees: Collection<Document> = database.collection("c");
@@ -373,7 +377,36 @@ fn a_document_of_180_levels_is_read_raw_and_never_overflows_the_stack() {
         }
         let raw = trees.clone_with_type::<RawDocumentBuf>().find_one(doc! {}).run().unwrap().unwrap();
         assert_eq!(trees.clone_with_type::<Shallow>().find_one(doc! {}).run().unwrap().unwrap().id, 7);
+        // A deep `_id` would be part of the result, and of the events.
+        let deep_id = mongo_blocking::bson::rawdoc! {"_id": nested(170)};
+        let error = trees.clone_with_type::<RawDocumentBuf>().insert_one(&deep_id).run().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::BsonSerialization(_)) && error.path() == Some("_id"), "{error:?}");
+        let upserts: Collection<Document> = database.collection("upserts");
+        upserts.delete_many(doc! {}).run().unwrap();
+        let upsert = upserts.update_one(doc! {"_id": doc_of(12)}, doc! {"$set": {"a": 1}});
+        let error = upsert.upsert(true).run().unwrap_err();
+        assert!(error.message().contains("nested more than"), "{error}");
         raw.as_bytes().len()
-    });
-    assert_eq!(small.unwrap().join().unwrap(), stored.as_bytes().len());
+    };
+    for shows_events in [false, true] {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counter = seen.clone();
+        let handler = shows_events.then(|| {
+            EventHandler::new(move |event: &CommandEvent| {
+                if let CommandEvent::Succeeded(succeeded) = event {
+                    // What has more levels than are decoded is shown empty.
+                    counter.fetch_add(usize::from(succeeded.reply.is_empty()), Ordering::SeqCst);
+                }
+            })
+        });
+        let read = read_on_a_small_stack.clone();
+        let small = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || read(handler));
+        assert_eq!(small.unwrap().join().unwrap(), stored.as_bytes().len());
+        assert_eq!(seen.load(Ordering::SeqCst) > 0, shows_events);
+    }
+}
+
+/// A document of that many levels.
+fn doc_of(levels: usize) -> Document {
+    (1..levels).fold(doc! {"end": 1}, |inner, _| doc! {"d": inner})
 }

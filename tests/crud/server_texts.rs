@@ -1,9 +1,12 @@
 //! Texts of a server that end in the middle of a character, as MongoDB cuts long ones: codes, indexes and partial results survive.
 
 use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 use mongo_blocking::bson::{Document, RawDocumentBuf, doc};
 use mongo_blocking::error::{ErrorKind, Stage, WriteFailure};
+use mongo_blocking::event::{CommandEvent, EventHandler};
+use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Collection, WriteModel};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire::{self, Forge};
@@ -190,4 +193,23 @@ fn a_cut_text_while_a_cursor_is_read() {
     let error = collection(&peer).find(doc! {}).run().unwrap().next().unwrap().unwrap_err();
     assert_eq!(error.code(), Some(43), "{error:?}");
     assert!(error.message().contains("gone: @@\u{fffd}"), "{error}");
+}
+
+/// An event shows the reply as the program gets it.
+#[test]
+fn a_cut_text_in_an_event() {
+    let error = doc! {"index": 0, "code": 11000, "errmsg": format!("twice: {CUT}")};
+    let peer = answering(doc! {"ok": 1, "n": 0, "errmsg": format!("a{CUT}"), "writeErrors": [error]}, |good| good);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let replies = seen.clone();
+    let handler = EventHandler::new(move |event: &CommandEvent| {
+        if let CommandEvent::Succeeded(succeeded) = event {
+            replies.lock().unwrap().push(succeeded.reply.clone());
+        }
+    });
+    let options = ClientOptions::builder().uri(peer.uri()).command_event_handler(handler).build().settings().unwrap();
+    let client = Client::with_options(options).unwrap();
+    let reply = client.database("d").run_command(doc! {"ping": 1}).run().unwrap();
+    assert_eq!(reply.get_str("errmsg").unwrap(), "a@@\u{fffd}");
+    assert_eq!(*seen.lock().unwrap(), [reply]);
 }

@@ -36,12 +36,14 @@ pub(crate) struct WriteOutcome {
     server: Option<Arc<ServerAddress>>,
     /// Whether the server's time limit is `timeoutMS`.
     limited: bool,
+    /// How deep the `_id` of an upsert is decoded.
+    limits: NestingLimits,
 }
 
 impl WriteOutcome {
     /// The outcome of writes to a collection of which none has been sent.
-    pub(super) fn new(namespace: Namespace<'_>) -> Self {
-        WriteOutcome { namespace: namespace.joined(), ..WriteOutcome::default() }
+    pub(super) fn new(namespace: Namespace<'_>, limits: NestingLimits) -> Self {
+        WriteOutcome { namespace: namespace.joined(), limits, ..WriteOutcome::default() }
     }
 
     /// Notes which server has answered, and how many statements.
@@ -64,7 +66,7 @@ impl WriteOutcome {
         for error in &mut answer.errors {
             error.index = callers_index(sent, error.index)?;
         }
-        let upserted = upserted(answer.upserted, sent)?;
+        let upserted = upserted(answer.upserted, sent, self.limits)?;
         let result = &mut self.result;
         match kind {
             WriteKind::Insert => {
@@ -266,7 +268,7 @@ fn sum(a: u64, b: u64) -> Result<u64> {
 }
 
 /// The index in the caller's list and the `_id` of each document that an upsert inserted.
-fn upserted(list: Option<&RawArray>, sent: &[Entry]) -> Result<Vec<(usize, Bson)>> {
+fn upserted(list: Option<&RawArray>, sent: &[Entry], limits: NestingLimits) -> Result<Vec<(usize, Bson)>> {
     let wrong = || Error::invalid_reply(Stage::Decode, "an entry of the reply's 'upserted' lacks index or _id");
     let mut upserted = Vec::new();
     for entry in list.into_iter().flatten() {
@@ -276,9 +278,9 @@ fn upserted(list: Option<&RawArray>, sent: &[Entry]) -> Result<Vec<(usize, Bson)
         let entry = entry.map_err(malformed)?.as_document().ok_or_else(wrong)?;
         let index = entry.get("index").map_err(malformed)?.and_then(bson_ext::count).ok_or_else(wrong)?;
         let id = entry.get("_id").map_err(malformed)?.ok_or_else(wrong)?;
-        check_nesting(entry, NestingLimits::DEFAULT)?;
+        check_nesting(entry, limits)?;
         let index = callers_index(sent, usize::try_from(index).map_err(|_| wrong())?)?;
-        upserted.push((index, decode_value(id, entry, NestingLimits::DEFAULT)?));
+        upserted.push((index, decode_value(id, entry, limits)?));
     }
     Ok(upserted)
 }
