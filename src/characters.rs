@@ -12,9 +12,26 @@ pub(crate) fn stray(text: &str) -> Option<String> {
     text.chars().next().filter(is_stray).map(|first| format!("begins with {}", described(first)))
 }
 
-/// Whether a character is not seen: a control character, a byte order mark, one of no width.
+/// Whether a character is not seen: a control character, a byte order mark, one of no width or for the direction of text, a
+/// hyphen that only shows at the end of a line.
 pub(crate) fn is_invisible(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{feff}'
+        )
+}
+
+/// The first character of a text that is not seen, by its number: `an invisible character (U+200B)`.
+pub(crate) fn invisible_in(text: &str) -> Option<String> {
+    let found = text.chars().find(|character| is_invisible(*character))?;
+    Some(format!("an invisible character (U+{:04X})", u32::from(found)))
 }
 
 /// A character in words, fit for an error message.
@@ -50,6 +67,10 @@ mod tests {
             ("\u{feff}secret", Some("begins with a character beyond ASCII")),
             ("\u{201c}secret", Some("begins with a character beyond ASCII")),
             ("secret\u{1b}", Some("ends with a control character")),
+            ("secret\u{ad}", Some("ends with a character beyond ASCII")),
+            ("\u{180e}secret", Some("begins with a character beyond ASCII")),
+            ("secret\u{202e}", Some("ends with a character beyond ASCII")),
+            ("\u{2066}secret\u{2069}", Some("ends with a character beyond ASCII")),
             ("two words", None),
             ("it's", None),
             ("", None),

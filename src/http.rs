@@ -235,9 +235,7 @@ impl Target {
         };
         match source.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => self.timeout(request, elapsed),
-            io::ErrorKind::UnexpectedEof => {
-                self.error(FaultKind::Io, "the connection was closed before the answer was whole").with_elapsed(elapsed)
-            }
+            io::ErrorKind::UnexpectedEof => self.error(FaultKind::Io, CLOSED).with_elapsed(elapsed),
             _ if is_lookup(&source) => self
                 .error(FaultKind::DnsResolve, "the host's name could not be resolved")
                 .with_source(source)
@@ -254,6 +252,9 @@ fn is_lookup(error: &io::Error) -> bool {
         None => error.to_string().starts_with("failed to lookup address information"),
     }
 }
+
+/// The peer closed the connection: how the message begins.
+pub(crate) const CLOSED: &str = "the connection was closed before the answer was whole";
 
 /// The limit of a request whose deadline is [`Deadline::NEVER`].
 const LONGEST: Duration = Duration::from_secs(60);

@@ -23,6 +23,9 @@ impl ClientSettings {
         if self.given.srv_host.is_some() && !cfg!(feature = "srv") {
             return Err(needs_feature("mongodb+srv", "srv"));
         }
+        if let Some(host) = &self.given.srv_host {
+            check_ascii(host, "a look-up in DNS")?;
+        }
         if self.tls.is_some() {
             self.hosts.iter().try_for_each(check_host_name)?;
         }
@@ -48,12 +51,17 @@ fn matters(options: &ClientSettings, option: OptionId) -> bool {
 /// A certificate has the ASCII form of a host name only (RFC 5280, 7.2).
 fn check_host_name(address: &ServerAddress) -> Result<()> {
     match address {
-        ServerAddress::Tcp { host, .. } if !host.is_ascii() => Err(Error::invalid_argument(format!(
-            "the host name {host} has letters beyond ASCII, which TLS does not allow"
-        ))
-        .with_hint(crate::uri::ASCII_HOST_HINT)),
-        _ => Ok(()),
+        ServerAddress::Tcp { host, .. } => check_ascii(host, "TLS"),
+        ServerAddress::Unix { .. } => Ok(()),
     }
+}
+
+fn check_ascii(host: &str, who: &str) -> Result<()> {
+    if host.is_ascii() {
+        return Ok(());
+    }
+    Err(Error::invalid_argument(format!("the host name {host} has letters beyond ASCII, which {who} does not allow"))
+        .with_hint(crate::uri::ASCII_HOST_HINT))
 }
 
 fn check_mechanism(credential: &Credential) -> Result<()> {

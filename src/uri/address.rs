@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::{Piece, error_at};
 use crate::address::{DEFAULT_PORT, ServerAddress};
+use crate::characters::{described, invisible_in, is_invisible};
 use crate::error::{Error, Result};
 
 impl ServerAddress {
@@ -94,6 +95,16 @@ fn split_port(piece: Piece<'_>) -> Result<(Piece<'_>, u16)> {
         return Err(error_at(port.at, "a host ends with ':' and no port")
             .with_hint("write the port after the colon, or leave the colon out"));
     }
+    if let Some((index, character)) = port.text.char_indices().find(|(_, c)| !c.is_ascii_digit())
+        && (character.is_whitespace() || is_invisible(character))
+    {
+        let character = match character.is_ascii_whitespace() {
+            true => described(character),
+            false => invisible_in(character.encode_utf8(&mut [0; 4])).unwrap_or_else(|| described(character)),
+        };
+        return Err(error_at(port.at + index, &format!("there is {character} beside the digits of a port"))
+            .with_hint("a port is digits alone, and hosts are separated by commas alone"));
+    }
     let number = port.text.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.text.parse::<u16>().ok()).flatten();
     match number {
         Some(number) if number > 0 => Ok((host, number)),
@@ -120,6 +131,10 @@ fn host_name(name: String, at: usize) -> Result<String> {
     if bare.len() == name.len() && bare.contains(|c: char| c.is_whitespace()) {
         return Err(error_at(at, "a host name contains a blank or a line break")
             .with_hint("hosts are separated by commas alone"));
+    }
+    if let Some(character) = invisible_in(bare) {
+        return Err(error_at(at, &format!("a host name contains {character}"))
+            .with_hint("write the name anew: such characters come along when it is copied"));
     }
     if bare.len() == name.len() && bare.contains(['<', '>']) {
         return Err(error_at(at, "a host name is in angle brackets: it looks like a placeholder")

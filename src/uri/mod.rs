@@ -272,8 +272,23 @@ fn scheme<'a>(whole: Piece<'a>, warnings: &mut Warnings) -> Result<(bool, Piece<
             format!("begin at byte {}: a variable's name and the like are not part of it", whole.at + index),
         ));
     }
+    if let Some(what) = scheme_mistake(&start) {
+        return Err(error_at(whole.at, what).with_hint("a connection string begins with mongodb:// or mongodb+srv://"));
+    }
     Err(error_at(whole.at, "a connection string begins with mongodb:// or mongodb+srv://")
         .with_hint("a host without a scheme can be given in code, with ClientOptions::builder().host(…)"))
+}
+
+/// What is wrong with a scheme that is nearly right.
+fn scheme_mistake(start: &str) -> Option<&'static str> {
+    if start.split_once("://").is_some_and(|(name, _)| NEARLY_SCHEMES.contains(&name)) {
+        return Some("the scheme is misspelled");
+    }
+    let after_name = start.strip_prefix("mongodb+srv").or_else(|| start.strip_prefix("mongodb"))?;
+    if after_name.starts_with(":/") {
+        return Some("there is only one '/' after the scheme, where two are needed");
+    }
+    after_name.starts_with("//").then_some("there is no ':' between the scheme and '//'")
 }
 
 /// `mongodb://user:password@http://host/`: the address of a web page instead of a host.
@@ -346,6 +361,10 @@ fn read_database(path: Piece<'_>) -> Result<Option<String>> {
     if name.contains(forbidden_in_database) {
         return Err(error_at(path.at, "the name of the database contains '/', '\\', ' ', '\"', '$' or NUL"));
     }
+    if let Some(character) = characters::invisible_in(&name) {
+        return Err(error_at(path.at, &format!("the name of the database contains {character}"))
+            .with_hint("write the name anew: such characters come along when it is copied"));
+    }
     Ok(Some(name))
 }
 
@@ -409,6 +428,9 @@ const QUOTES: [char; 11] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '
 const QUOTES_HINT: &str =
     "leave the quotation marks out; where a file keeps them as part of the value, remove them there";
 const SCHEMES: [(&str, bool); 2] = [("mongodb://", false), ("mongodb+srv://", true)];
+/// How the schemes are misspelled.
+const NEARLY_SCHEMES: [&str; 7] =
+    ["mongo", "mongod", "mongdb", "mongodb-srv", "mongodb_srv", "mongodbsrv", "mongo+srv"];
 /// The longest connection string: enough for hundreds of hosts and a session token.
 const MAX_LENGTH: usize = 65_536;
 /// Several times as many as there are.

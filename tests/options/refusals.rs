@@ -379,6 +379,17 @@ fn what_is_pasted_wrongly_is_named() {
         ("MONGODB_URI=mongodb://u:p@h/", "other text comes before mongodb://"),
         ("jdbc:mongodb://u:p@h/", "other text comes before mongodb://"),
         ("mongodb:\\/\\/u:p@h\\/", "escaped as in JSON"),
+        ("mongodb:/u:p@h", "only one '/' after the scheme"),
+        ("mongodb+srv:/u:p@h.example.com", "only one '/' after the scheme"),
+        ("mongodb//u:p@h", "no ':' between the scheme"),
+        ("mongo://u:p@h", "the scheme is misspelled"),
+        ("mongodb-srv://u:p@h.example.com", "the scheme is misspelled"),
+        ("mongodb://u:p@h:27017 /db", "there is a blank beside the digits of a port"),
+        ("mongodb://u:p@h:27017\n,g/", "there is a line feed beside the digits of a port"),
+        ("mongodb://u:p@h:27017\u{200b}/", "there is an invisible character (U+200B) beside the digits of a port"),
+        ("mongodb://u:p@a\u{202e}b/", "a host name contains an invisible character (U+202E)"),
+        ("mongodb://u:p@a%E2%80%8Bb/", "a host name contains an invisible character (U+200B)"),
+        ("mongodb://u:p@h/d\u{ad}b", "the name of the database contains an invisible character (U+00AD)"),
         ("mongodb://u:p@http://h/", "a second scheme"),
         ("mongodb://https://h", "a second scheme"),
         ("mongodb://u:p@h:/", "ends with ':' and no port"),
@@ -407,4 +418,10 @@ fn a_host_name_beyond_ascii() {
         assert!(error.message().contains("bücher.example") && error.hint().unwrap().contains("xn--"), "{error}");
     }
     assert!(parse("mongodb://bücher.example/").check_supported().is_ok());
+    if cfg!(feature = "srv") {
+        for uri in ["mongodb+srv://bücher.example/", "mongodb+srv://bücher.example/?tls=false"] {
+            let error = parse(uri).check_supported().unwrap_err();
+            assert!(error.message().contains("bücher.example") && error.hint().unwrap().contains("xn--"), "{error}");
+        }
+    }
 }

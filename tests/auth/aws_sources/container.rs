@@ -65,6 +65,19 @@ fn tokens_with_invalid_header_characters_are_never_sent() {
         assert!(outcome.error().contains("line break") && !outcome.error().contains("hunter2"), "{outcome:?}");
     }
     assert!(at_stub("é").look().error().contains("characters that are not allowed in a header"));
+    for (token, words) in [
+        (" hunter2", "begins with a blank"),
+        ("hunter2\t", "ends with a tab"),
+        ("\"hunter2\"", "ends with a double quotation mark"),
+    ] {
+        let by_variable = at_stub(token).look();
+        assert!(by_variable.error().contains(&format!("the token of AWS_CONTAINER_AUTHORIZATION_TOKEN {words}")));
+        let place = at_stub("x").file("token", token);
+        let file = place.path("token");
+        let by_file = place.set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file).look();
+        assert!(by_file.error().contains(&format!("the token of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE {words}")));
+        assert!(!by_variable.error().contains("hunter2") && !by_file.error().contains("hunter2"), "{by_file:?}");
+    }
     let place = at_stub("x").file("token", "hunter2\n");
     let file = place.path("token");
     let outcome = place.set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file).look();

@@ -92,6 +92,29 @@ fn not_on_an_instance_it_fails_within_two_seconds() {
     }
 }
 
+/// What accepts a connection is there, whatever it is.
+#[test]
+fn a_service_that_closes_is_not_told_as_missing() {
+    for reads in [true, false] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                // What is left unread resets the connection.
+                if reads {
+                    let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+                } else {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+            }
+        });
+        let place = Place::new().set("AWS_EC2_METADATA_DISABLED", "false");
+        let outcome = place.set("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url).look();
+        assert!(outcome.error().contains("accepted the connection and closed it"), "{reads}: {outcome:?}");
+        assert!(!outcome.error().contains("there is no metadata service"), "{reads}: {outcome:?}");
+    }
+}
+
 #[test]
 fn wrong_answers_are_reported() {
     let role = |reply: Reply| move |asked: &Seen| (asked.target == ROLES).then(|| reply.clone());

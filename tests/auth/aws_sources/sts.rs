@@ -83,6 +83,26 @@ fn a_web_identity_logs_in() {
     assert_eq!(by_profile.log_in(moto), "arn:aws:sts::123456789012:assumed-role/second/mine");
 }
 
+/// Line feeds inside and quotation marks around a token are mistakes of who wrote the file.
+#[test]
+fn a_web_identity_token_with_stray_characters_is_never_sent() {
+    let sts = stub();
+    for (token, words) in [
+        ("hunter2\nhunter2", "has a line feed in it"),
+        ("\"hunter2\"\n", "ends with a double quotation mark"),
+        ("\u{feff}hunter2", "begins with a character beyond ASCII"),
+        ("'hunter2", "begins with a single quotation mark"),
+    ] {
+        let place = Place::new().file("token", token);
+        let file = place.path("token");
+        let place = place.set("AWS_WEB_IDENTITY_TOKEN_FILE", &file).set("AWS_ROLE_ARN", "r");
+        let outcome = place.set("AWS_ENDPOINT_URL_STS", &sts.url("/")).look();
+        assert!(outcome.error().contains(words) && outcome.error().contains("token\""), "{outcome:?}");
+        assert!(!outcome.error().contains("hunter2"), "{outcome:?}");
+    }
+    assert!(sts.seen().is_empty());
+}
+
 /// What exactly STS is asked.
 #[test]
 fn the_calls_have_the_form_that_sts_wants() {

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::ask::{self, Question, aws_v6, check_url};
 use super::profiles::why_not;
 use super::{SearchContext, SourceResult, failed, invalid, quoted, reply};
+use crate::characters;
 use crate::error::Result;
 use crate::http::Method;
 
@@ -66,9 +67,15 @@ fn token(context: &SearchContext<'_>) -> Result<Option<Zeroizing<String>>> {
         return Err(invalid(format!("the token of {what} has a line break in it"))
             .with_hint("it could become another header: write it without one, also at its end"));
     }
-    match token.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        true => Ok(Some(token)),
-        false => Err(invalid(format!("the token of {what} has characters that are not allowed in a header"))),
+    if let Some(stray) = characters::stray(&token) {
+        return Err(invalid(format!("the token of {what} {stray}; take that out")));
+    }
+    match token.chars().find(|character| !(' '..='~').contains(character)) {
+        None => Ok(Some(token)),
+        Some(character) => {
+            let character = characters::described(character);
+            Err(invalid(format!("the token of {what} has characters that are not allowed in a header: {character}")))
+        }
     }
 }
 

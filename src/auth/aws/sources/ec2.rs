@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::ask::{self, Question, aws_v6, check_url};
 use super::{SearchContext, SourceResult, invalid, reply, short};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, Method, Request};
+use crate::http::{Answer, CLOSED, Method, Request};
 use crate::uri::percent_encode;
 
 /// Asks the metadata service. It is the last source and needs no configuration. So a service that is missing or answers wrongly is
@@ -110,8 +111,17 @@ impl<'a> Service<'a> {
                  attempt",
                 self.url
             ),
-            _ => format!(
+            _ if is_out_of_reach(error) => format!(
                 "there is no metadata service, so this is no EC2 instance ({what}); {DISABLED}=true saves the attempt"
+            ),
+            _ if is_closed(error) => format!(
+                "the metadata service {} accepted the connection and closed it ({what}); something else, such as a proxy, may \
+                 listen at this address; {DISABLED}=true saves the attempt",
+                self.url
+            ),
+            _ => format!(
+                "the metadata service {} could not be asked ({what}); {DISABLED}=true saves the attempt",
+                self.url
             ),
         }
     }
@@ -119,6 +129,21 @@ impl<'a> Service<'a> {
     fn answered(&self, what: &str) -> String {
         format!("the metadata service {} answered with {what}", self.url)
     }
+}
+
+/// Whether nothing listens there.
+fn is_out_of_reach(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::DnsResolve { .. })
+        || io_kind(error).is_some_and(|kind| UNREACHABLE.contains(&kind))
+}
+
+/// Whether something listens there that ends the connection instead of answering.
+fn is_closed(error: &Error) -> bool {
+    error.message().starts_with(CLOSED) || io_kind(error).is_some_and(|kind| ENDED.contains(&kind))
+}
+
+fn io_kind(error: &Error) -> Option<io::ErrorKind> {
+    std::error::Error::source(error)?.downcast_ref().map(io::Error::kind)
 }
 
 /// One line that goes into a header or a path.
@@ -134,6 +159,18 @@ fn line(body: &[u8], what: &str) -> Result<Zeroizing<String>, String> {
 fn in_profile(context: &SearchContext<'_>, name: &str) -> Option<String> {
     context.profiles.chosen()?.get(name).filter(|value| !value.is_empty()).map(str::to_owned)
 }
+
+/// How an attempt to connect fails where nothing listens.
+const UNREACHABLE: &[io::ErrorKind] = &[
+    io::ErrorKind::AddrNotAvailable,
+    io::ErrorKind::ConnectionRefused,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::NetworkDown,
+    io::ErrorKind::NetworkUnreachable,
+];
+/// How a connection ends that was there.
+const ENDED: &[io::ErrorKind] =
+    &[io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
 
 const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";

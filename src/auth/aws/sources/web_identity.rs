@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::profiles::why_not;
 use super::sts::{self, Role};
 use super::{SearchContext, SourceResult, failed, invalid, quoted};
+use crate::characters::{self, described, is_invisible};
 use crate::error::Result;
 
 /// Assumes the role if there is a token file: `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`, perhaps `AWS_ROLE_SESSION_NAME`,
@@ -22,9 +23,15 @@ pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     let session_name = setting(context, "role_session_name", "AWS_ROLE_SESSION_NAME");
     let path = PathBuf::from(file);
     let text = context.system.read_file(&path, MAX_TOKEN).map_err(|error| failed(why_not(&path, &error)))?;
-    let token = str::from_utf8(&text).unwrap_or_default().trim();
+    let token = str::from_utf8(&text).map_err(|_| failed(format!("{} is not UTF-8", quoted(&path))))?.trim();
     if token.is_empty() {
         return Err(failed(format!("there is no token in {}", quoted(&path))));
+    }
+    if let Some(stray) = characters::stray(token) {
+        return Err(failed(format!("the token in {} {stray}; take that out", quoted(&path))));
+    }
+    if let Some(character) = token.chars().find(|character| is_invisible(*character)) {
+        return Err(failed(format!("the token in {} has {} in it", quoted(&path), described(character))));
     }
     let role = Role { arn: &arn, session_name: session_name.as_deref(), external_id: None, duration_seconds: None };
     sts::assume_role_with_web_identity(context, &role, token).map(SourceResult::Found)
