@@ -186,40 +186,34 @@ impl IntoErrorKind for FaultKind {
     }
 }
 
+/// The message of a kind that has one, borrowed as the kind is.
+macro_rules! message_of {
+    ($kind:expr) => {
+        match $kind {
+            ErrorKind::InvalidArgument { message }
+            | ErrorKind::InvalidTlsConfig { message }
+            | ErrorKind::NotSupported { message }
+            | ErrorKind::DnsResolve { message }
+            | ErrorKind::Tls { message }
+            | ErrorKind::Timeout { message }
+            | ErrorKind::ServerSelection { message }
+            | ErrorKind::Pool { message }
+            | ErrorKind::ConnectionPoolCleared { message }
+            | ErrorKind::Authentication { message }
+            | ErrorKind::InvalidResponse { message } => Some(message),
+            _ => None,
+        }
+    };
+}
+
 impl ErrorKind {
     /// The message of a kind that has one.
     pub(super) fn message(&self) -> Option<&str> {
-        match self {
-            ErrorKind::InvalidArgument { message }
-            | ErrorKind::InvalidTlsConfig { message }
-            | ErrorKind::NotSupported { message }
-            | ErrorKind::DnsResolve { message }
-            | ErrorKind::Tls { message }
-            | ErrorKind::Timeout { message }
-            | ErrorKind::ServerSelection { message }
-            | ErrorKind::Pool { message }
-            | ErrorKind::ConnectionPoolCleared { message }
-            | ErrorKind::Authentication { message }
-            | ErrorKind::InvalidResponse { message } => Some(message),
-            _ => None,
-        }
+        message_of!(self)
     }
 
     pub(super) fn message_mut(&mut self) -> Option<&mut String> {
-        match self {
-            ErrorKind::InvalidArgument { message }
-            | ErrorKind::InvalidTlsConfig { message }
-            | ErrorKind::NotSupported { message }
-            | ErrorKind::DnsResolve { message }
-            | ErrorKind::Tls { message }
-            | ErrorKind::Timeout { message }
-            | ErrorKind::ServerSelection { message }
-            | ErrorKind::Pool { message }
-            | ErrorKind::ConnectionPoolCleared { message }
-            | ErrorKind::Authentication { message }
-            | ErrorKind::InvalidResponse { message } => Some(message),
-            _ => None,
-        }
+        message_of!(self)
     }
 
     /// Takes the error that caused this one where the kind has a place for it. A failure of bson or of the system says more than
