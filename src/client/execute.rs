@@ -2,8 +2,7 @@
 //! [`ClientInner::execute`], top to bottom.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf};

@@ -246,8 +246,7 @@ impl ConnectionFactory {
 
     /// When an answer that the server may keep back for `most` must be there.
     fn stream_deadline(&self, most: Duration) -> Deadline {
-        let limit = if self.connect_timeout.is_zero() { CHECK_LIMIT } else { self.connect_timeout };
-        Deadline::after(limit.saturating_add(most)).named("connectTimeoutMS and heartbeatFrequencyMS")
+        Deadline::after(self.check_limit().saturating_add(most)).named("connectTimeoutMS and heartbeatFrequencyMS")
     }
 
     /// Whether the process runs in a function service, which may suspend it between two calls.
@@ -257,8 +256,12 @@ impl ConnectionFactory {
 
     /// When a step of a check that begins now must end: `connectTimeoutMS`, whatever an operation's limit is.
     pub(crate) fn check_deadline(&self) -> Deadline {
-        let limit = if self.connect_timeout.is_zero() { CHECK_LIMIT } else { self.connect_timeout };
-        Deadline::after(limit).named("connectTimeoutMS")
+        Deadline::after(self.check_limit()).named("connectTimeoutMS")
+    }
+
+    /// How long a step of a check may take.
+    fn check_limit(&self) -> Duration {
+        if self.connect_timeout.is_zero() { CHECK_LIMIT } else { self.connect_timeout }
     }
 
     /// Authenticates once more, because the server asks for it. A connection on which that fails is not used again.

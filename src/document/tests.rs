@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::*;
 use crate::error::Error;
 
-/// A document with a regular expression that is not UTF-8, under the key `r`, and a string that is none, under `s`.
+/// A document whose regular expression (key `r`) and string (key `s`) are not valid UTF-8.
 fn invalid(document: &bson::Document) -> RawDocumentBuf {
     let mut bytes = RawDocumentBuf::try_from(document).unwrap().into_bytes();
     let place = bytes.windows(3).position(|part| part == b"aXb").unwrap();
