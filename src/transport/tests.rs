@@ -1,6 +1,6 @@
 //! Transports against real sockets.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -208,8 +208,27 @@ fn a_shutdown_handle_wakes_a_reader() {
     });
     go.recv().unwrap();
     closer.clone().close(ShutdownReason::Client);
-    assert_eq!(reader.join().unwrap().unwrap(), 0);
+    match reader.join().unwrap() {
+        Ok(read) => assert_eq!(read, 0),
+        Err(error) => assert!(cfg!(windows) && error.kind() == io::ErrorKind::ConnectionAborted, "{error}"),
+    }
     assert!(closer.is_closed());
+}
+
+/// Where the operating system does not pass the shutdown on to a thread that waits.
+#[test]
+fn a_shutdown_that_the_system_does_not_report_ends_the_wait_too() {
+    let (mut stream, _peer) = pair();
+    stream.set_wait_observer(Arc::new(LongWaitCounter::default()));
+    let closer = stream.shutdown_handle();
+    let (started, go) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        started.send(()).unwrap();
+        stream.read(&mut [0; 10])
+    });
+    go.recv().unwrap();
+    closer.set_reason(ShutdownReason::Client);
+    assert_eq!(reader.join().unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
 }
 
 #[cfg(unix)]

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, Stage};
+use mongo_blocking::event::EventHandler;
+use mongo_blocking::event::cmap::CmapEvent;
+use mongo_blocking::options::ClientOptions;
 use mongo_blocking_test_server::peers::Mongod;
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire;
@@ -51,12 +54,19 @@ fn eight_threads_and_two_connections_lose_nothing() {
     const THREADS: i32 = 8;
     const EACH: i32 = 1_250;
     let Some(mongod) = Mongod::start("6.0", &[]) else { return };
-    let client = Client::with_uri_str(format!("{}?maxPoolSize=2", mongod.uri())).unwrap();
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = opened.clone();
+    let options = ClientOptions::builder().uri(format!("{}?maxPoolSize=2", mongod.uri()));
+    let options = options.cmap_event_handler(EventHandler::new(move |event: &CmapEvent| {
+        if matches!(event, CmapEvent::ConnectionCreated(_)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    let client = Client::with_options(options.build()).unwrap();
     let counters = client.database("threads").collection::<Document>("counters");
     counters.drop().run().unwrap();
     counters.insert_many((0..THREADS).map(|n| doc! {"_id": n, "count": 0})).run().unwrap();
 
-    let opened = connections_opened(&client);
     thread::scope(|scope| {
         for number in 0..THREADS {
             let counters = counters.clone();
@@ -72,14 +82,8 @@ fn eight_threads_and_two_connections_lose_nothing() {
         let counter = counters.find_one(doc! {"_id": number}).run().unwrap().unwrap();
         assert_eq!(counter.get_i32("count").unwrap(), EACH);
     }
-    // The pool was at its limit, and never above it: one connection was open when the count was taken.
-    assert!(connections_opened(&client) - opened <= 1, "more than two connections were made");
-}
-
-fn connections_opened(client: &Client) -> i64 {
-    let status = client.database("admin").run_command(doc! {"serverStatus": 1}).run().unwrap();
-    let total = status.get_document("connections").unwrap().get("totalCreated").unwrap();
-    total.as_i64().or(total.as_i32().map(i64::from)).unwrap()
+    // On a busy machine a check of the server may have had a connection of its own beside these.
+    assert!(opened.load(Ordering::Relaxed) <= 2, "{opened:?} connections of the pool");
 }
 
 #[test]

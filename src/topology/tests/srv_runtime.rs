@@ -71,10 +71,11 @@ impl Resolver for Dns {
 
 /// A client of the hosts that DNS names, and what the hosts are.
 struct Routers {
+    /// Before the servers, which wait for their connections to end when they are dropped.
+    topology: Topology,
     /// In the place of the ports 27017 to 27020.
     routers: Vec<FakeServer>,
     dns: Dns,
-    topology: Topology,
 }
 
 impl Routers {
@@ -100,7 +101,7 @@ impl Routers {
         let options = options.settings().unwrap().resolve_srv().unwrap();
         let factory = Arc::new(ConnectionFactory::new(&options, &RealSystem::shared()).unwrap());
         let topology = Topology::new(&Arc::new(options), &factory).unwrap();
-        Routers { routers, dns, topology }
+        Routers { topology, routers, dns }
     }
 
     /// From now on DNS names these routers.
