@@ -8,8 +8,13 @@ export CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY=never
 # The code of openssl-vendored is checked with the system's OpenSSL: building one takes minutes, and is the suite static-binary's.
 export OPENSSL_NO_VENDOR=1
 
-features=$(awk '/^\[/ { in_features = ($0 == "[features]") } in_features && /^[a-z][a-z0-9_-]* *=/ { print $1 }' Cargo.toml | grep -v '^default$')
-[ -n "$features" ] || { echo "no features found in Cargo.toml" >&2; exit 1; }
+# Each line of [features] but the default: the feature, and what it turns on.
+table=$(awk '/^\[/ { in_features = ($0 == "[features]") } in_features && /^[a-z][a-z0-9_-]* *=/' Cargo.toml | grep -v '^default ')
+# Features that turn on another feature of this crate and nothing else, or nothing at all, build as that one does, or as none. The
+# source must not ask for them; then building all of them together is enough.
+names_only=$(printf '%s\n' "$table" | grep -E '= \[("[a-z-]+")?\]$' | sed 's/ .*//')
+features=$(printf '%s\n' "$table" | grep -vE '= \[("[a-z-]+")?\]$' | sed 's/ .*//')
+[ -n "$features" ] && [ -n "$names_only" ] || { echo "no features found in Cargo.toml" >&2; exit 1; }
 
 # build NAME OPTION...
 build() {
@@ -32,12 +37,21 @@ if [ "${CI:-}" != true ] && ! pkg-config --exists krb5-gssapi 2>/dev/null; then
 fi
 
 failed=0
+for feature in $names_only; do
+    if grep -rnF "feature = \"$feature\"" src; then
+        echo "$feature is a name for other features, or has no effect: the source must not ask for it" >&2
+        failed=1
+    fi
+done
 build "no feature" --no-default-features
 for feature in $features; do
     [ "$feature$without_kerberos" != gssapiyes ] || continue
     build "$feature alone" --no-default-features --features "$feature"
 done
-[ -n "$without_kerberos" ] || build "all features" --all-features
+if [ -z "$without_kerberos" ]; then
+    build "the other names of features" --no-default-features --features "$(echo $names_only | tr ' ' ',')"
+    build "all features" --all-features
+fi
 RUSTFLAGS="${RUSTFLAGS:-} --cfg mongo_blocking_native_tls"
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/native
 export RUSTFLAGS CARGO_TARGET_DIR
