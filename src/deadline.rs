@@ -1,6 +1,9 @@
 //! A point in time that a blocking call must not outlive.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
+
+use crate::error::{Error, FaultKind, Stage};
 
 /// The moment at which to give up, or none; and the name of the limit that sets it, for errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,13 @@ impl Deadline {
         self.1
     }
 
+    /// The error for its having passed, whose message names the limit. For `timeoutMS` it is
+    /// [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout), else input or output that timed out.
+    pub(crate) fn ran_out(self, stage: Stage, message: impl Into<Cow<'static, str>>) -> Error {
+        let kind = if self.1 == TIMEOUT_MS { FaultKind::Timeout } else { FaultKind::TimedOut };
+        Error::new(kind, stage, message)
+    }
+
     /// The earlier of the two.
     pub(crate) fn earliest(self, other: Deadline) -> Self {
         match (self.0, other.0) {
@@ -60,6 +70,8 @@ impl Deadline {
     }
 }
 
+/// The limit on a whole operation.
+const TIMEOUT_MS: &str = "timeoutMS";
 /// A limit without a name.
 const UNNAMED: &str = "the time limit";
 

@@ -196,7 +196,7 @@ impl ServerDescription {
                 max.release(),
                 oldest.release(),
             );
-            return Err(Error::new(FaultKind::NotSupported, Stage::Hello, message)
+            return Err(Error::new(FaultKind::IncompatibleServer, Stage::Hello, message)
                 .with_hint("update the server to a release that is still maintained"));
         }
         if min > newest {
@@ -204,7 +204,9 @@ impl ServerDescription {
                 "the server is too new: it needs wire version {min} or later, and this driver speaks up to {newest} ({})",
                 newest.release()
             );
-            return Err(Error::new(FaultKind::NotSupported, Stage::Hello, message).with_hint("update mongo-blocking"));
+            return Err(
+                Error::new(FaultKind::IncompatibleServer, Stage::Hello, message).with_hint("update mongo-blocking")
+            );
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,6 +151,11 @@ impl Error {
     /// Something that has no part in this build, or none yet.
     pub(crate) fn not_supported(message: impl Into<Cow<'static, str>>) -> Self {
         Error::new(FaultKind::NotSupported, Stage::Options, message)
+    }
+
+    /// Something that the server at hand is too old for.
+    pub(crate) fn incompatible_server(message: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(FaultKind::IncompatibleServer, Stage::Options, message)
     }
 
     /// The peer broke the rules of the protocol while we were at `stage`.
@@ -480,7 +486,8 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn is_network_error(&self) -> bool {
-        matches!(*self.kind, ErrorKind::Io(_) | ErrorKind::DnsResolve { .. }) || self.is_network_timeout()
+        matches!(*self.kind, ErrorKind::Io(_) | ErrorKind::ProxyConnect { .. } | ErrorKind::DnsResolve { .. })
+            || self.is_network_timeout()
     }
 
     /// Whether a time limit on the network ran out.
@@ -494,9 +501,19 @@ impl Error {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn is_network_timeout(&self) -> bool {
-        matches!(*self.kind, ErrorKind::Timeout { .. })
+        self.is_timeout()
             && !matches!(self.context.stage, Stage::ServerSelection | Stage::CheckOut)
             && !self.cause().is_some_and(Error::is_server_time_limit)
+    }
+
+    /// Whether a time limit ran out: `timeoutMS`, or another one that the driver keeps.
+    pub(crate) fn is_timeout(&self) -> bool {
+        match &*self.kind {
+            ErrorKind::Timeout { .. } => true,
+            // A time limit of the system's own has a code: the other side is gone.
+            ErrorKind::Io(error) => error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none(),
+            _ => false,
+        }
     }
 
     /// Whether the server itself stopped the operation because of `maxTimeMS`: it says so with error code 50 as the refusal of a

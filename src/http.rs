@@ -201,7 +201,7 @@ impl Target {
             Some(_) => request.deadline.name(),
             None => "the limit of one HTTP request",
         };
-        self.error(FaultKind::Timeout, &format!("no whole answer within {limit}")).with_elapsed(elapsed)
+        self.error(FaultKind::TimedOut, &format!("no whole answer within {limit}")).with_elapsed(elapsed)
     }
 
     /// The error for an error of ureq. Some of its errors quote the URL, which may be secret, so none is passed on unchanged.

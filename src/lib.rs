@@ -161,16 +161,16 @@ pub mod sync {
 /// - `InvalidArgument` for an invalid name of a database or collection, options that contradict each other, or a session of another
 ///   client or of the parent process; `BsonSerialization` for a
 ///   value that BSON cannot hold. Nothing was sent.
-/// - `ServerSelection`, `DnsResolve`, `Io`, `Tls` and `Authentication` where no connection could be made, `Pool` where none became free
+/// - `ServerSelection`, `DnsResolve`, `Io`, `ProxyConnect`, `Tls` and `Authentication` where no connection could be made, `Pool` where none became free
 ///   in time. Nothing was sent.
 /// - `ConnectionPoolCleared` where the pool was cleared while the action waited for a connection, or where the server stopped answering
 ///   while the action waited for its reply.
-/// - `Io` and `Timeout` where the connection broke or a time limit ran out. [`Error::stage`](crate::Error::stage) tells whether the command had been
+/// - `Io` where the connection broke or a time limit ran out, `Timeout` where `timeoutMS` ran out. [`Error::stage`](crate::Error::stage) tells whether the command had been
 ///   sent ([`Stage::Command`](crate::error::Stage::Command)): a write may then have happened.
 /// - `Timeout` where `timeoutMS` does not allow the pause before an overloaded server is asked again.
 /// - `Command` for [`Client::ping`](crate::Client::ping), where the server refuses it.
-/// - `NotSupported` for an option that the server at hand is too old for, and for a session on a server without sessions;
-///   `InvalidResponse` for a reply that breaks the protocol.
+/// - `IncompatibleServer` for an option that the server at hand is too old for, `SessionsNotSupported` for a session on a server
+///   without sessions, `InvalidResponse` for a reply that breaks the protocol.
 /// - `Shutdown` after [`Client::close`](crate::Client::close).
 pub mod action {
     pub use crate::client::{ExplicitSession, ImplicitSession, Shutdown, StartSession, WarmConnectionPool};

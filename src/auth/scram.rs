@@ -188,7 +188,7 @@ impl SaslClient for Scram {
 impl Scram {
     fn too_slow(&self, iterations: u32, stage: Stage) -> Error {
         let message = format!("{} ran out while the key was derived ({iterations} iterations)", self.deadline.name());
-        Error::new(FaultKind::Timeout, stage, message).with_hint(
+        self.deadline.ran_out(stage, message).with_hint(
             "the server chooses the iterations (scramIterationCount); scram_max_iterations limits what is accepted",
         )
     }

@@ -14,7 +14,7 @@ use crate::bson_ext::find_field;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
-use crate::error::{Error, ErrorKind, FaultKind, Result, Stage, command_error};
+use crate::error::{Error, FaultKind, Result, Stage, command_error};
 use crate::handshake::append_server_api;
 use crate::operation::body::not_bson;
 use crate::operation::{Access, Command, Namespace, Operation, Target};
@@ -235,7 +235,7 @@ impl ClientInner {
         let (generation, service_id) = (connection.generation(), connection.service_id());
         self.factory().reauthenticate(connection, deadline).inspect_err(|error| {
             // The operation's own limit says nothing about the server.
-            if connection.is_superseded() || (matches!(error.kind(), ErrorKind::Timeout { .. }) && deadline.expired()) {
+            if connection.is_superseded() || (error.is_timeout() && deadline.expired()) {
                 return;
             }
             let failure = CommandFailure { error, reply: None, handshake_completed: false, generation, service_id };

@@ -61,7 +61,7 @@ impl Client {
     /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a connection string or an option that cannot be right,
     /// [`ErrorKind::InvalidTlsConfig`](crate::error::ErrorKind::InvalidTlsConfig) for certificates and keys that cannot be used, and
     /// [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) for what is not supported. For `mongodb+srv`,
-    /// [`ErrorKind::DnsResolve`](crate::error::ErrorKind::DnsResolve) and [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout) where DNS
+    /// [`ErrorKind::DnsResolve`](crate::error::ErrorKind::DnsResolve) and [`ErrorKind::Io`](crate::error::ErrorKind::Io) where DNS
     /// names no hosts, and [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) where its records break the rules of
     /// the Initial DNS Seedlist Discovery specification.
     pub fn with_uri_str(uri: impl AsRef<str>) -> Result<Self> {

@@ -185,7 +185,9 @@ impl Retries {
             let supported =
                 server.logical_session_timeout_minutes.is_some() && server.server_type != ServerType::Standalone;
             if !supported && self.txn_number.is_some() {
-                return Err(Error::not_supported("the server that was chosen for the retry knows no retryable writes"));
+                return Err(Error::incompatible_server(
+                    "the server that was chosen for the retry knows no retryable writes",
+                ));
             }
             if self.txn_number.is_none() && supported {
                 self.txn_number = session.next_txn_number();
@@ -304,7 +306,7 @@ impl Retries {
         let attempted = attempt.sent && !no_writes;
         self.outcome = Some(match self.outcome.take() {
             // What ran out is the time of the whole operation.
-            Some(before) if out_of_time && !attempted && matches!(failure.error.kind(), ErrorKind::Timeout { .. }) => {
+            Some(before) if out_of_time && !attempted && failure.error.is_timeout() => {
                 failure.error.with_source(before.error).into()
             }
             Some(before) if !attempted => before,
@@ -453,7 +455,7 @@ mod tests {
         let read = case("", Retry::Read, Access::Read);
         for error in [
             broken(),
-            Error::new(FaultKind::Timeout, Stage::Command, "socketTimeoutMS ran out"),
+            Error::new(FaultKind::TimedOut, Stage::Command, "socketTimeoutMS ran out"),
             Error::new(FaultKind::ConnectionPoolCleared, Stage::CheckOut, "cleared"),
             refused(134, &[]),
             refused(91, &[]),
@@ -465,7 +467,7 @@ mod tests {
             refused(2, &[]),
             refused(2, &["RetryableWriteError", RETRYABLE_ERROR]),
             Error::new(FaultKind::Pool, Stage::CheckOut, "waitQueueTimeoutMS ran out"),
-            Error::new(FaultKind::Timeout, Stage::Http, "slow"),
+            Error::new(FaultKind::TimedOut, Stage::Http, "slow"),
             Error::invalid_reply(Stage::Decode, "no ok"),
             Error::new(FaultKind::Shutdown, Stage::Command, "closed"),
         ] {

@@ -221,7 +221,7 @@ impl<T> ListIndexes<'_, T, ExplicitSession<'_>> {
     ///
     /// # Errors
     /// As without a session; [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a session of another
-    /// client, [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) where the server has no sessions.
+    /// client, [`ErrorKind::SessionsNotSupported`](crate::error::ErrorKind::SessionsNotSupported) where the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<IndexModel>> {
         let session = self.session.0;
         let cursor = list(self.collection, &self.options, Some(&mut *session))?;

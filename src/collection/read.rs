@@ -196,7 +196,7 @@ impl<T> Find<'_, T, ExplicitSession<'_>> {
     /// Opens the cursor in the session and fetches the first batch.
     ///
     /// # Errors
-    /// As without a session; [`ErrorKind::InvalidArgument`] for a session of another client, [`ErrorKind::NotSupported`] where
+    /// As without a session; [`ErrorKind::InvalidArgument`] for a session of another client, [`ErrorKind::SessionsNotSupported`] where
     /// the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<T>> {
         let session = self.session.0;
@@ -353,7 +353,7 @@ impl<T> Aggregate<'_, T, ExplicitSession<'_>> {
     /// Runs the pipeline in the session and fetches the first batch of its results.
     ///
     /// # Errors
-    /// As without a session; [`ErrorKind::InvalidArgument`] for a session of another client, [`ErrorKind::NotSupported`] where
+    /// As without a session; [`ErrorKind::InvalidArgument`] for a session of another client, [`ErrorKind::SessionsNotSupported`] where
     /// the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<T>> {
         let Aggregate {

@@ -163,7 +163,7 @@ impl Connection {
         }
         if deadline.expired() {
             let message = format!("{} had run out before the command could be sent", deadline.name());
-            return Err(Error::new(FaultKind::Timeout, Stage::Command, message));
+            return Err(deadline.ran_out(Stage::Command, message));
         }
         self.broken = true;
         self.buffers.prepare();

@@ -138,7 +138,7 @@ fn no_answer<R: Record>(name: &str, failures: &[(SocketAddr, Cow<'static, str>)]
     let told: Vec<String> = failures.iter().map(|(server, why)| format!("{server}: {why}")).take(MAX_TOLD).collect();
     let (kind, message) = match deadline.expired() {
         true => (
-            FaultKind::Timeout,
+            FaultKind::TimedOut,
             format!("{} ran out while the {} records of {name} were looked up", deadline.name(), R::NAME),
         ),
         false => (

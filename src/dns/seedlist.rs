@@ -21,7 +21,7 @@ impl ClientSettings {
     ///
     /// # Errors
     /// [`ErrorKind::DnsResolve`](crate::error::ErrorKind::DnsResolve) where DNS names no host or gives no answer,
-    /// [`ErrorKind::Timeout`](crate::error::ErrorKind::Timeout) after `connectTimeoutMS` (5 s where that is 0),
+    /// [`ErrorKind::Io`](crate::error::ErrorKind::Io) (`TimedOut`) after `connectTimeoutMS` (5 s where that is 0),
     /// [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) for records that break the rules of the Initial DNS
     /// Seedlist Discovery specification, [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for options
     /// that do not go together.
@@ -139,7 +139,7 @@ impl SrvLookup {
             let (kind, message) = match error {
                 // Without a helper thread the answer may come late, which is better than not at all.
                 HelperError::NotStarted(_) => return Ok(ask(self, deadline)),
-                HelperError::TimedOut => (FaultKind::Timeout, format!("{} ran out", deadline.name())),
+                HelperError::TimedOut => (FaultKind::TimedOut, format!("{} ran out", deadline.name())),
                 HelperError::TooMany(running) => {
                     (FaultKind::DnsResolve, format!("{running} look-ups have not returned yet"))
                 }

@@ -16,11 +16,14 @@ use super::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, Wr
 /// |---|---|
 /// | `InvalidArgument` | `ConnectionString`, `Options`; `Encode` for an argument of an action |
 /// | `InvalidTlsConfig` | `Options`: a certificate, key or list that cannot be used |
-/// | `NotSupported` | any: this build, this platform or the deployment's version lacks it |
+/// | `NotSupported` | any: this build or this platform lacks it |
+/// | `IncompatibleServer` | `Options`, `Hello`, `ServerSelection`: the server's version lacks it |
+/// | `SessionsNotSupported` | `Options` |
 /// | `DnsResolve` | `Dns`, `Connect`; `Http` for the host of a service |
-/// | `Io` | `Connect`, `Tls`, `Hello`, `Authentication`, `Command`, `Http`; `Program` for the program's own |
+/// | `Io` | `Connect`, `Tls`, `Hello`, `Authentication`, `Command`, `Http`; `Program` for the program's own; `Dns` where a limit ran out |
+/// | `ProxyConnect` | `Connect` |
 /// | `Tls` | `Tls`; `Http` for the host of a service |
-/// | `Timeout` | the stage at which the limit ran out |
+/// | `Timeout` | the stage at which `timeoutMS` ran out |
 /// | `ServerSelection` | `ServerSelection` |
 /// | `Pool`, `ConnectionPoolCleared` | `CheckOut`; `Command` for an operation that the cleared pool ended |
 /// | `Authentication` | `Authentication` |
@@ -45,30 +48,46 @@ pub enum ErrorKind {
         /// What cannot be used, and why.
         message: String,
     },
-    /// Something this driver, this build of it, this platform or this server does not offer.
+    /// Something this driver, this build of it or this platform does not offer.
     #[non_exhaustive]
     NotSupported {
         /// What is not offered.
         message: String,
     },
+    /// What was asked for needs another version of the server.
+    #[non_exhaustive]
+    IncompatibleServer {
+        /// What needs which version.
+        message: String,
+    },
+    /// The deployment has no sessions.
+    SessionsNotSupported,
     /// A host name that could not be resolved.
     #[non_exhaustive]
     DnsResolve {
         /// Which name, and why.
         message: String,
     },
-    /// The network failed: refused, reset, closed, unreachable. Or input or output of the program's own failed.
+    /// The network failed: refused, reset, closed, unreachable, or no answer within `connectTimeoutMS` or `socketTimeoutMS`
+    /// ([`io::ErrorKind::TimedOut`]). Or input or output of the program's own failed.
     Io(Arc<io::Error>),
+    /// A SOCKS5 proxy refused, or did not connect to the server. A proxy that cannot be reached is `Io`.
+    #[non_exhaustive]
+    ProxyConnect {
+        /// Which proxy, and why.
+        message: String,
+    },
     /// The TLS handshake failed, or the peer's certificate was not accepted.
     #[non_exhaustive]
     Tls {
         /// What was not accepted, and why.
         message: String,
     },
-    /// A time limit ran out.
+    /// The limit on a whole operation, `timeoutMS`, ran out. Every other limit on the network is
+    /// [`Io`](ErrorKind::Io) with [`io::ErrorKind::TimedOut`].
     #[non_exhaustive]
     Timeout {
-        /// Names the limit.
+        /// What was not done in time.
         message: String,
     },
     /// No server was suitable, or could be reached, in time.
@@ -137,9 +156,14 @@ pub(crate) enum FaultKind {
     InvalidArgument,
     InvalidTlsConfig,
     NotSupported,
+    IncompatibleServer,
+    SessionsNotSupported,
+    ProxyConnect,
     DnsResolve,
     /// Of no more precise kind, until a source says more.
     Io,
+    /// A time limit on the network other than `timeoutMS`: input or output that timed out.
+    TimedOut,
     Tls,
     Timeout,
     ServerSelection,
@@ -170,8 +194,12 @@ impl IntoErrorKind for FaultKind {
             FaultKind::InvalidArgument => ErrorKind::InvalidArgument { message: text() },
             FaultKind::InvalidTlsConfig => ErrorKind::InvalidTlsConfig { message: text() },
             FaultKind::NotSupported => ErrorKind::NotSupported { message: text() },
+            FaultKind::IncompatibleServer => ErrorKind::IncompatibleServer { message: text() },
+            FaultKind::SessionsNotSupported => ErrorKind::SessionsNotSupported,
+            FaultKind::ProxyConnect => ErrorKind::ProxyConnect { message: text() },
             FaultKind::DnsResolve => ErrorKind::DnsResolve { message: text() },
             FaultKind::Io => ErrorKind::Io(Arc::new(io::Error::other(message))),
+            FaultKind::TimedOut => ErrorKind::Io(Arc::new(io::Error::new(io::ErrorKind::TimedOut, message))),
             FaultKind::Tls => ErrorKind::Tls { message: text() },
             FaultKind::Timeout => ErrorKind::Timeout { message: text() },
             FaultKind::ServerSelection => ErrorKind::ServerSelection { message: text() },
@@ -193,6 +221,8 @@ macro_rules! message_of {
             ErrorKind::InvalidArgument { message }
             | ErrorKind::InvalidTlsConfig { message }
             | ErrorKind::NotSupported { message }
+            | ErrorKind::IncompatibleServer { message }
+            | ErrorKind::ProxyConnect { message }
             | ErrorKind::DnsResolve { message }
             | ErrorKind::Tls { message }
             | ErrorKind::Timeout { message }
@@ -264,6 +294,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::BsonSerialization(error) | ErrorKind::BsonDeserialization(error) => {
                 write!(f, "{}", harmless(error.to_string().into()))
             }
+            ErrorKind::SessionsNotSupported => f.write_str("the deployment has no sessions"),
             ErrorKind::Shutdown => f.write_str("the client was closed"),
             ErrorKind::Custom(value) => match value.downcast_ref::<String>() {
                 Some(value) => write!(f, "an error that the program made: {value}"),

@@ -146,7 +146,7 @@ impl Handshake {
         } else if hello.service_id.is_none() {
             let message = "Driver attempted to initialize in load balancing mode, but the server does not support this \
                            mode. Its hello has no serviceId.";
-            return Err(Error::new(FaultKind::NotSupported, Stage::Hello, message)
+            return Err(Error::new(FaultKind::IncompatibleServer, Stage::Hello, message)
                 .with_hint("take loadBalanced out, or start mongos with its load balancer port"));
         }
         let speculation = login.map(Login::into_speculation).unwrap_or_default();

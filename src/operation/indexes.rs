@@ -37,7 +37,7 @@ impl Operation for CreateIndexes<'_> {
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
         let options = self.options;
         if options.commit_quorum.is_some() && server.max_wire_version < WireVersion::MONGODB_4_4 {
-            return Err(Error::not_supported("commitQuorum needs MongoDB 4.4 or later"));
+            return Err(Error::incompatible_server("commitQuorum needs MongoDB 4.4 or later"));
         }
         let mut list = RawArrayBuf::new();
         for index in self.indexes {

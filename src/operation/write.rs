@@ -242,7 +242,7 @@ impl<'a> WriteBatcher<'a> {
         statements.iter().try_for_each(|entry| self.check(entry))?;
         let bytes = statements.iter().map(|entry| entry.length).sum();
         if count > self.limits.statements || bytes > self.room() {
-            return Err(Error::not_supported(
+            return Err(Error::incompatible_server(
                 "the server that was chosen for the retry takes fewer statements in a command",
             ));
         }
@@ -356,7 +356,7 @@ pub(crate) fn check_hint(acknowledged: bool, server: WireVersion, since: WireVer
     if acknowledged || server >= since {
         return Ok(());
     }
-    Err(Error::not_supported(
+    Err(Error::incompatible_server(
         "this server does not know hint for this command, and unacknowledged it could not report that",
     ))
 }

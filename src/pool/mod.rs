@@ -560,7 +560,7 @@ impl Shared {
             Some(words) => Error::new(FaultKind::Io, error.stage(), words.to_string()).with_address(&self.address),
             None => error,
         };
-        let own_limit = matches!(error.kind(), ErrorKind::Timeout { .. }) && own.expired();
+        let own_limit = error.is_timeout() && own.expired();
         let attempt = FailedAttempt { generation: slot.generation, service_id: slot.service_id, own_limit };
         let concerns_server = superseded.is_none()
             && !matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown)

@@ -11,7 +11,7 @@ use super::server_session::ServerSession;
 use super::state::SessionState;
 use crate::bson_ext::plain_fields;
 use crate::description::{ServerDescription, ServerType, WireVersion};
-use crate::error::{Error, Result};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::operation::Command;
 
 /// The type of documents.
@@ -185,8 +185,12 @@ impl Drop for TakenSession<'_> {
 
 fn check_explicit(state: &SessionState, command: &Command<'_>, server: &ServerDescription) -> Result<()> {
     if server.logical_session_timeout_minutes.is_none() {
-        return Err(Error::not_supported("the server does not support sessions")
-            .with_hint("it reports no logicalSessionTimeoutMinutes; leave the session out"));
+        return Err(Error::new(
+            FaultKind::SessionsNotSupported,
+            Stage::Options,
+            "the server does not support sessions",
+        )
+        .with_hint("it reports no logicalSessionTimeoutMinutes; leave the session out"));
     }
     if !command.acknowledged {
         return Err(Error::invalid_argument("a write that is not acknowledged (w: 0) cannot be part of a session")
@@ -196,7 +200,7 @@ fn check_explicit(state: &SessionState, command: &Command<'_>, server: &ServerDe
         return Err(Error::invalid_argument("the command names a session (lsid) besides the one that it is run in"));
     }
     if state.is_snapshot && server.max_wire_version < WireVersion::MONGODB_5_0 {
-        return Err(Error::not_supported("Snapshot reads require MongoDB 5.0 or later"));
+        return Err(Error::incompatible_server("Snapshot reads require MongoDB 5.0 or later"));
     }
     Ok(())
 }

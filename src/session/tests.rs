@@ -178,7 +178,7 @@ fn a_session_of_the_program_is_an_error_where_it_cannot_be_used() {
         completed(&mut OperationSession::Explicit(&mut causal), &sessions, server, command).unwrap_err()
     };
     let error = refused(&member(17, false), find());
-    assert!(matches!(error.kind(), ErrorKind::NotSupported { .. }), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::SessionsNotSupported), "{error}");
     let error = refused(&member(17, true), Command { acknowledged: false, ..find() });
     assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error}");
 

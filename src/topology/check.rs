@@ -13,7 +13,7 @@ use super::shared::{Clock, Finding, Shared};
 use super::state::{Aftermath, State, TopologyOptions};
 use crate::connection::{Connection, HelloFor, OpenedConnection};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::sdam::{
     SdamEvent, ServerHeartbeatFailedEvent, ServerHeartbeatStartedEvent, ServerHeartbeatSucceededEvent,
 };
@@ -261,7 +261,7 @@ impl Checker {
         if let Finding::Failed { error, .. } = &finding {
             let error = error.clone();
             // The caller's own time was up: nothing is known about the server.
-            if matches!(error.kind(), ErrorKind::Timeout { .. }) && limit.expired() {
+            if error.is_timeout() && limit.expired() {
                 return OwnCheck::OutOfTime(error);
             }
             check.finish(finding, self.clock.now());

@@ -85,7 +85,11 @@ pub(super) fn concerns_server(error: &Error) -> bool {
 /// Whether an established connection broke, so that the server's others are likely to be broken too. A time limit that ran
 /// out is no such sign: the server may be slow with one command.
 pub(super) fn is_broken_connection(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Io(_) | ErrorKind::DnsResolve { .. } | ErrorKind::Tls { .. })
+    let broken = matches!(
+        error.kind(),
+        ErrorKind::Io(_) | ErrorKind::ProxyConnect { .. } | ErrorKind::DnsResolve { .. } | ErrorKind::Tls { .. }
+    );
+    broken && !error.is_timeout()
 }
 
 /// What waiting can do about an error that keeps a server from being used.
@@ -103,7 +107,9 @@ pub(crate) enum Prospect {
 impl Prospect {
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
-            ErrorKind::Authentication { .. } | ErrorKind::NotSupported { .. } => Prospect::Final,
+            ErrorKind::Authentication { .. }
+            | ErrorKind::NotSupported { .. }
+            | ErrorKind::IncompatibleServer { .. } => Prospect::Final,
             // The handshake of a server that refuses strangers by their address ends like this; so does a restart.
             ErrorKind::Tls { .. } if error.message().starts_with("no common TLS") => {
                 let reason = error.message().to_ascii_lowercase();
@@ -228,7 +234,7 @@ mod tests {
             (tls("no common TLS: tlsv13 alert certificate required"), Prospect::Final),
             (Error::new(FaultKind::Authentication, Stage::Hello, "x"), Prospect::Final),
             (Error::new(FaultKind::Io, Stage::Hello, "x"), Prospect::MayChange),
-            (Error::new(FaultKind::Timeout, Stage::Connect, "x"), Prospect::MayChange),
+            (Error::new(FaultKind::TimedOut, Stage::Connect, "x"), Prospect::MayChange),
         ] {
             assert_eq!(Prospect::of(&error), prospect, "{error}");
         }

@@ -135,7 +135,7 @@ pub(crate) fn suitable_servers<'d>(
     conditions: &Conditions<'_>,
 ) -> Result<Vec<&'d Arc<ServerEntry>>> {
     if let Some(incompatible) = &description.compatibility_error {
-        return Err(Error::new(FaultKind::NotSupported, Stage::ServerSelection, incompatible.clone()));
+        return Err(Error::new(FaultKind::IncompatibleServer, Stage::ServerSelection, incompatible.clone()));
     }
     if let Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) = conditions.criteria {
         check_read_preference(preference, description.topology_type, conditions.heartbeat_frequency)?;

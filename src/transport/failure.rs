@@ -47,10 +47,10 @@ fn tls_failure(error: io::Error, stage: Stage) -> Error {
 pub(super) fn tls_cut_off(error: io::Error, target: &Target<'_>) -> Error {
     let error = overload(network_error(error, Stage::Tls, target.deadline));
     match error.kind() {
-        ErrorKind::Io(_) if tls::is_atlas(target.host) => error.with_hint(tls::ATLAS_HINT),
-        ErrorKind::Timeout { .. } => {
+        _ if error.is_timeout() => {
             error.with_hint("a server that does not speak TLS on this port (tls=true) may wait for ever")
         }
+        ErrorKind::Io(_) if tls::is_atlas(target.host) => error.with_hint(tls::ATLAS_HINT),
         ErrorKind::Io(_) => error.with_hint("does the server speak TLS on this port (tls=true), and TLS 1.2 or later?"),
         _ => error,
     }
@@ -109,7 +109,7 @@ fn timeout(stage: Stage, deadline: Deadline) -> Error {
         Stage::Tls => "before the TLS handshake was complete",
         _ => "before the server had answered",
     };
-    Error::new(FaultKind::Timeout, stage, format!("{} ran out {what}", deadline.name()))
+    deadline.ran_out(stage, format!("{} ran out {what}", deadline.name()))
 }
 
 /// Whether the deadline passed; a time limit of the system's own has a code.

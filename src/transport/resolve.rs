@@ -69,7 +69,7 @@ fn not_found(host: &str, error: io::Error) -> Error {
 
 fn too_late(host: &str, deadline: Deadline) -> Error {
     let message = format!("{} ran out while the name {host} was looked up", deadline.name());
-    Error::new(FaultKind::Timeout, Stage::Dns, message).with_hint("do this machine's name servers answer?")
+    deadline.ran_out(Stage::Dns, message).with_hint("do this machine's name servers answer?")
 }
 
 fn too_many(host: &str, running: usize) -> Error {
@@ -140,7 +140,7 @@ mod tests {
     fn a_look_up_ends_with_its_deadline() {
         let spent = Deadline::after(std::time::Duration::from_nanos(1)).named("connectTimeoutMS");
         let error = look_up("no-such-host.invalid", 5, None, spent).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Timeout { .. } | ErrorKind::DnsResolve { .. }), "{error}");
+        assert!(error.is_timeout() || matches!(error.kind(), ErrorKind::DnsResolve { .. }), "{error}");
         assert_eq!(error.stage(), Stage::Dns);
     }
 }

@@ -75,10 +75,10 @@ fn unreachable_proxy(error: Error, proxy: &Proxy) -> Error {
 
 /// A failure of the proxy counts as one of the network.
 fn proxy_failed(failure: Failure, proxy: &Proxy, deadline: Deadline) -> Error {
-    let failed = |kind, message| Error::new(kind, Stage::Connect, message);
+    let failed = |message| Error::new(FaultKind::ProxyConnect, Stage::Connect, message);
     match failure {
         Failure::Refused(refusal) => {
-            let error = failed(FaultKind::Io, format!("the SOCKS5 proxy {proxy} did not connect: {refusal}"));
+            let error = failed(format!("the SOCKS5 proxy {proxy} did not connect: {refusal}"));
             match refusal.hint() {
                 Some(hint) => error.with_hint(hint),
                 None => error,
@@ -86,14 +86,12 @@ fn proxy_failed(failure: Failure, proxy: &Proxy, deadline: Deadline) -> Error {
         }
         Failure::Io(error) if failure::is_deadline(&error) => {
             let message = format!("{} ran out before the SOCKS5 proxy {proxy} had connected", deadline.name());
-            failed(FaultKind::Timeout, message)
+            deadline.ran_out(Stage::Connect, message)
         }
         Failure::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            failed(FaultKind::Io, format!("the SOCKS5 proxy {proxy} closed the connection before it had connected"))
+            failed(format!("the SOCKS5 proxy {proxy} closed the connection before it had connected"))
                 .with_hint("is it a SOCKS5 proxy that listens on this port (proxyPort)?")
         }
-        Failure::Io(error) => {
-            failed(FaultKind::Io, format!("the connection to the SOCKS5 proxy {proxy} failed")).with_source(error)
-        }
+        Failure::Io(error) => failed(format!("the connection to the SOCKS5 proxy {proxy} failed")).with_source(error),
     }
 }

@@ -214,7 +214,8 @@ fn a_server_that_the_proxy_cannot_reach() {
                 proxy.port()
             );
             let error = hello(ClientOptions::builder().uri(uri)).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Io(_)) && error.stage() == Stage::Connect, "{error:?}");
+            assert!(matches!(error.kind(), ErrorKind::ProxyConnect { .. }), "{error:?}");
+            assert_eq!(error.stage(), Stage::Connect);
             assert!(error.message().contains("it answered: ") || error.message().contains("closed"), "{error}");
             assert_eq!((error.address(), error.labels().len()), (Some(&*format!("{host}:{port}")), 0));
         }

@@ -183,7 +183,7 @@ fn a_server_without_a_service_is_refused() {
     let server = FakeServer::builder().mongos().start();
     let client = Client::with_uri_str(format!("{}?loadBalanced=true", server.uri())).unwrap();
     let error = client.ping().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::NotSupported { .. }), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::IncompatibleServer { .. }), "{error:?}");
     let prescribed =
         "Driver attempted to initialize in load balancing mode, but the server does not support this mode.";
     assert!(error.message().starts_with(prescribed), "{error}");

@@ -27,7 +27,7 @@ fn judge(case: &Value, nsd: &NameServer) -> Result<(), String> {
         return match outcome {
             Ok(_) => Err("it was accepted".to_owned()),
             // The name server has answered, so that none of them can be for want of an answer.
-            Err(error) if matches!(error.kind(), ErrorKind::NotSupported { .. } | ErrorKind::Timeout { .. }) => {
+            Err(error) if matches!(error.kind(), ErrorKind::NotSupported { .. } | ErrorKind::Io(_)) => {
                 Err(error.to_string())
             }
             Err(_) => Ok(()),

@@ -90,7 +90,7 @@ impl Cache {
                 Ok(outcome) => outcome.map_err(SharedError::into_error),
                 Err(NoOutcome::TimedOut) => {
                     let message = format!("another thread did not get AWS keys within {}", deadline.name());
-                    Err(Error::new(FaultKind::Timeout, stage(SEARCH), message))
+                    Err(deadline.ran_out(stage(SEARCH), message))
                 }
                 Err(NoOutcome::Abandoned) => {
                     let message = "the thread that fetched AWS keys for all panicked";

@@ -1,6 +1,7 @@
 //! Errors of the Kerberos library, with the names that were used and a remedy.
 
 use super::TICKET_STAGE;
+use crate::deadline::Deadline;
 use crate::error::{Error, FaultKind, Stage, codes};
 use crate::helper_thread::HelperError;
 
@@ -208,10 +209,11 @@ pub(super) fn cause(major: u32, minor: u32, acquiring: bool) -> Cause {
 }
 
 /// Why the helper thread gave no ticket.
-pub(super) fn no_ticket(error: HelperError, limit: &str) -> Error {
+pub(super) fn no_ticket(error: HelperError, limit: Deadline) -> Error {
     let failed = |kind, message: String| Error::new(kind, TICKET_STAGE, message);
     match error {
-        HelperError::TimedOut => failed(FaultKind::Timeout, format!("{limit} ran out while a ticket was fetched"))
+        HelperError::TimedOut => limit
+            .ran_out(TICKET_STAGE, format!("{} ran out while a ticket was fetched", limit.name()))
             .with_hint("do the KDC of the realm and this machine's name servers answer?"),
         HelperError::TooMany(waiting) => {
             let message = format!("{waiting} logins still wait for a KDC, so this one was not begun");
@@ -362,12 +364,12 @@ mod tests {
 
     #[test]
     fn each_reason_for_no_ticket_is_named() {
-        let timeout = no_ticket(HelperError::TimedOut, "connectTimeoutMS");
-        assert!(matches!(timeout.kind(), ErrorKind::Timeout { .. }), "{timeout}");
+        let timeout = no_ticket(HelperError::TimedOut, Deadline::NEVER.named("connectTimeoutMS"));
+        assert!(timeout.is_timeout() && matches!(timeout.kind(), ErrorKind::Io(_)), "{timeout}");
         assert!(timeout.message().contains("connectTimeoutMS") && timeout.hint().is_some(), "{timeout}");
-        let many = no_ticket(HelperError::TooMany(256), "timeoutMS");
+        let many = no_ticket(HelperError::TooMany(256), Deadline::NEVER.named("timeoutMS"));
         assert!(many.message().contains("256 logins still wait for a KDC") && many.hint().is_some(), "{many}");
-        let panicked = no_ticket(HelperError::Panicked, "timeoutMS");
+        let panicked = no_ticket(HelperError::Panicked, Deadline::NEVER.named("timeoutMS"));
         assert!(panicked.message().contains("early"), "{panicked}");
     }
 }

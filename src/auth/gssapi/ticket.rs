@@ -54,7 +54,7 @@ pub(in crate::auth) fn conversation(
     let (owned, host, warnings) = (credential.clone(), target.host.to_owned(), shared.warnings.clone());
     let opening = move || {
         let outcome = HELPERS.run_with_deadline(deadline, move || open(&owned, &host, known, &warnings));
-        outcome.unwrap_or_else(|error| Err(failure::no_ticket(error, deadline.name())))
+        outcome.unwrap_or_else(|error| Err(failure::no_ticket(error, deadline)))
     };
     Ok(Box::new(Sasl::new(Gssapi::new(&credential.username, tried, Box::new(opening)), EXTERNAL)))
 }

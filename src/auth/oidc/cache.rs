@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::error::failed;
+use super::error::{TOKEN, failed, stage};
 use crate::credential::{IdpServerInfo, IdpServerResponse};
 use crate::deadline::Deadline;
 use crate::error::{Error, FaultKind, Result};
@@ -87,7 +87,7 @@ impl Cache {
                 }
                 Err(NoOutcome::TimedOut) => {
                     let message = format!("another thread's callback gave no token within {}", deadline.name());
-                    return Err(failed(FaultKind::Timeout, message));
+                    return Err(deadline.ran_out(stage(TOKEN), message));
                 }
                 Ok(_) | Err(NoOutcome::Abandoned) => {}
             }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::cache::Call;
-use super::error::failed;
+use super::error::{TOKEN, failed, stage};
 use super::token_text::MAX_TOKEN;
 use crate::credential::{IdpServerInfo, IdpServerResponse, OidcCallbackContext, SharedOidcCallback};
 use crate::deadline::Deadline;
@@ -35,7 +35,7 @@ pub(super) fn ask(
     };
     if context.timeout.is_zero() {
         let message = format!("{} ran out before the callback could be called", deadline.name());
-        return Err(failed(FaultKind::Timeout, message));
+        return Err(deadline.ran_out(stage(TOKEN), message));
     }
     // The panic payload may contain a secret, so only the program's own panic hook sees it.
     let outcome = catch_unwind(AssertUnwindSafe(|| provider.callback().token(&context)));

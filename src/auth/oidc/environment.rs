@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::error::failed;
+use super::error::{TOKEN, failed, stage};
 use super::token_text::{MAX_TOKEN, text};
 use super::{TokenSource, azure, gcp};
 use crate::credential::{IdpServerResponse, OidcCommand, OidcEnvironment, OidcSource};
@@ -74,7 +74,7 @@ impl TokenSource {
             Ok(ProcessOutcome::Failed(status)) => Err(error(&format!("did not end well: {status}"))),
             Ok(ProcessOutcome::OutputTooLong) => Err(error("printed more than 48 KiB")),
             Ok(ProcessOutcome::TimedOut) => {
-                Err(failed(FaultKind::Timeout, whose(&format!("printed no token within {}", limit.name()))))
+                Err(limit.ran_out(stage(TOKEN), whose(&format!("printed no token within {}", limit.name()))))
             }
             Err(source) => Err(error("could not be run").with_source(source)),
         }

@@ -48,6 +48,7 @@ pub(super) fn http_failed(who: &str, error: Error) -> Error {
     // The kind is not that of a network error: callers would take it for a failure of the MongoDB server.
     let kind = match error.kind() {
         ErrorKind::Timeout { .. } => FaultKind::Timeout,
+        _ if error.is_timeout() => FaultKind::TimedOut,
         _ => FaultKind::Authentication,
     };
     let message = format!("{who} gave no token: {}", error.message());

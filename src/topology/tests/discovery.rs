@@ -144,7 +144,7 @@ impl Client {
         let reply = failure.get_document("response").ok().map(raw).transpose()?;
         let error = match (text("type")?, &reply) {
             ("network", None) => Error::new(FaultKind::Io, stage, "the server reset the connection"),
-            ("timeout", None) => Error::new(FaultKind::Timeout, stage, "socketTimeoutMS ran out"),
+            ("timeout", None) => Error::new(FaultKind::TimedOut, stage, "socketTimeoutMS ran out"),
             ("command", Some(reply)) => command_error(reply, stage)
                 .unwrap_or_else(|| Error::new(FaultKind::InvalidResponse, stage, "an error within a reply with ok: 1")),
             (other, _) => return Err(format!("unknown type: {other}")),

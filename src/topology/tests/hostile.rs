@@ -223,7 +223,7 @@ fn a_failed_check_clears_and_interrupts_only_after_a_time_limit() {
     let clear = |interrupt_in_use| PoolAction::Clear { address: address("a"), interrupt_in_use, service_id: None };
     let broken = fail_check(&known, "a", io(Stage::Hello));
     assert_eq!((broken.pools, broken.checks), (vec![clear(false)], vec![CheckAction::Repeat(address("a"))]));
-    let late = fail_check(&known, "a", Error::new(FaultKind::Timeout, Stage::Hello, "connectTimeoutMS ran out"));
+    let late = fail_check(&known, "a", Error::new(FaultKind::TimedOut, Stage::Hello, "connectTimeoutMS ran out"));
     assert_eq!((late.pools, late.checks), (vec![clear(true)], vec![CheckAction::Repeat(address("a"))]));
     let refusal = command_error(&rawdoc! { "ok": 0, "code": 1 }, Stage::Hello).unwrap();
     let refused = fail_check(&known, "a", refusal);
@@ -254,11 +254,11 @@ fn what_the_handshake_fails_with_decides() {
     let mechanism = Stage::Authentication { mechanism: "PLAIN", step: "the verdict" };
     for (error, is_unknown) in [
         (Error::new(FaultKind::Authentication, mechanism, "refused"), true),
-        (Error::new(FaultKind::Timeout, mechanism, "connectTimeoutMS ran out"), true),
+        (Error::new(FaultKind::TimedOut, mechanism, "connectTimeoutMS ran out"), true),
         (Error::new(FaultKind::Tls, Stage::Tls, "the certificate was refused"), true),
         (Error::new(FaultKind::DnsResolve, Stage::Dns, "no such name"), true),
         (command_error(&rawdoc! { "ok": 0, "code": 1 }, Stage::Hello).unwrap(), true),
-        (Error::new(FaultKind::Timeout, Stage::Http, "the token service is slow"), false),
+        (Error::new(FaultKind::TimedOut, Stage::Http, "the token service is slow"), false),
         (Error::new(FaultKind::InvalidArgument, Stage::Options, "no such file"), false),
         (Error::new(FaultKind::Shutdown, Stage::Hello, "the client was closed"), false),
     ] {
@@ -274,7 +274,7 @@ fn after_the_handshake_only_a_broken_connection_counts() {
     let known = answer(&client(&["a"], |_| {}), "a", &primary(&["a"], (1, 1))).description;
     for (error, is_unknown) in [
         (io(Stage::Command), true),
-        (Error::new(FaultKind::Timeout, Stage::Command, "socketTimeoutMS ran out"), false),
+        (Error::new(FaultKind::TimedOut, Stage::Command, "socketTimeoutMS ran out"), false),
         (Error::invalid_reply(Stage::Command, "no ok"), false),
         (command_error(&rawdoc! { "ok": 0, "code": 2 }, Stage::Command).unwrap(), false),
     ] {

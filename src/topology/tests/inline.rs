@@ -94,7 +94,7 @@ impl Servers {
             },
             Answer::Failed(error) => Finding::Failed { error, overload_is_no_verdict: false },
             Answer::Silent => {
-                let error = Error::new(FaultKind::Timeout, Stage::Hello, "connectTimeoutMS ran out");
+                let error = Error::new(FaultKind::TimedOut, Stage::Hello, "connectTimeoutMS ran out");
                 Finding::Failed { error: error.with_label(SYSTEM_OVERLOADED_ERROR), overload_is_no_verdict: true }
             }
             Answer::Panic => std::panic::resume_unwind(Box::new("planted")),
@@ -300,13 +300,13 @@ fn a_single_host_that_is_there_is_waited_for_unless_it_refuses_for_good() {
     let servers = Arc::new(Servers::default());
     let failure = |kind: FaultKind, stage, message: &'static str| Answer::Failed(Error::new(kind, stage, message));
     let answers = [
-        (failure(FaultKind::Timeout, Stage::Hello, "late"), false),
+        (failure(FaultKind::TimedOut, Stage::Hello, "late"), false),
         (failure(FaultKind::Io, Stage::Hello, "the server closed the connection"), false),
         (failure(FaultKind::InvalidResponse, Stage::Hello, "not MongoDB"), false),
         (failure(FaultKind::Tls, Stage::Tls, "no common TLS: alert internal error"), false),
         (failure(FaultKind::Tls, Stage::Tls, "the server's certificate was refused"), true),
         (failure(FaultKind::Authentication, Stage::Hello, "refused"), true),
-        (failure(FaultKind::NotSupported, Stage::Hello, "wire version"), true),
+        (failure(FaultKind::IncompatibleServer, Stage::Hello, "wire version"), true),
     ];
     for (answer, at_once) in answers {
         servers.answer("a", answer.clone());

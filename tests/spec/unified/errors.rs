@@ -11,7 +11,7 @@ use super::results;
 
 pub fn check(expected: &ExpectedError, error: &Error, lookup: &dyn Lookup) -> Result<(), String> {
     let fail = |what: String| Err(format!("{what}: {error:?}"));
-    let (is_client_error, is_timeout) = (!is_of_server(error), matches!(error.kind(), ErrorKind::Timeout { .. }));
+    let (is_client_error, is_timeout) = (!is_of_server(error), error.is_network_timeout());
     if expected.is_client_error.is_some_and(|wanted| wanted != is_client_error) {
         return fail(format!("isClientError is {is_client_error}"));
     }

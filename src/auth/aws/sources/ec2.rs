@@ -105,7 +105,7 @@ impl<'a> Service<'a> {
         let what = ask::words(error);
         match error.kind() {
             // The service may be there: its answers to containers are dropped one network hop too early.
-            ErrorKind::Timeout { .. } => format!(
+            _ if error.is_timeout() => format!(
                 "the metadata service {} gave no whole answer ({what}): either this is no EC2 instance, or the program runs in a \
                  container, which needs HttpPutResponseHopLimit 2 in the instance's metadata options; {DISABLED}=true saves the \
                  attempt",
