@@ -36,6 +36,18 @@ pub(crate) struct TestSystem {
 }
 
 impl TestSystem {
+    pub(crate) fn set_variable(&self, name: &str, value: &str) {
+        lock(&self.variables).insert(name.to_owned(), value.to_owned());
+    }
+
+    pub(crate) fn set_file(&self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {
+        lock(&self.files).insert(path.into(), content.into());
+    }
+}
+
+/// What no fuzz target needs.
+#[cfg(test)]
+impl TestSystem {
     /// With this time of day, in seconds since 1970.
     pub(crate) fn at(seconds: u64) -> TestSystem {
         TestSystem { now: Mutex::new(UNIX_EPOCH + Duration::from_secs(seconds)), ..TestSystem::default() }
@@ -50,17 +62,9 @@ impl TestSystem {
         system
     }
 
-    pub(crate) fn set_variable(&self, name: &str, value: &str) {
-        lock(&self.variables).insert(name.to_owned(), value.to_owned());
-    }
-
     /// Unsets the variables whose name does not begin so.
     pub(crate) fn keep_variables(&self, beginning: &str) {
         lock(&self.variables).retain(|name, _| name.starts_with(beginning));
-    }
-
-    pub(crate) fn set_file(&self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {
-        lock(&self.files).insert(path.into(), content.into());
     }
 
     /// Moves the clock on.
