@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a server listens. Its `Display` is `host:port` (an IPv6 address in brackets) or the path of the socket.
 #[derive(Clone, Debug)]
@@ -33,13 +33,21 @@ impl ServerAddress {
         }
     }
 
-    /// What identifies it: a port that is not given is the same as 27017.
-    fn key(&self) -> (&std::path::Path, Option<u16>) {
+    /// What identifies it: a port that is not given is the same as 27017. Hosts are compared as strings: every operation looks a
+    /// server up, and a comparison as paths would take several times as long.
+    fn key(&self) -> Key<'_> {
         match self {
-            ServerAddress::Tcp { host, port } => (host.as_ref(), Some(port.unwrap_or(DEFAULT_PORT))),
-            ServerAddress::Unix { path } => (path, None),
+            ServerAddress::Tcp { host, port } => Key::Tcp(host, port.unwrap_or(DEFAULT_PORT)),
+            ServerAddress::Unix { path } => Key::Unix(path),
         }
     }
+}
+
+/// What identifies a server address.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key<'a> {
+    Unix(&'a Path),
+    Tcp(&'a str, u16),
 }
 
 impl PartialEq for ServerAddress {

@@ -41,8 +41,8 @@ pub(crate) fn plain_fields(document: &RawDocument) -> impl Iterator<Item = (u8, 
 }
 
 /// Whether a document is valid BSON at its top level, as far as it has fields of the types that nearly all replies have. `false`
-/// leaves it open; going through `RawDocument::iter_elements` tells.
-pub(crate) fn is_plainly_valid(document: &RawDocument) -> bool {
+/// leaves it open; going through `RawDocument::iter_elements` tells. `each` gets type, name and value of the fields.
+pub(crate) fn is_plainly_valid(document: &RawDocument, mut each: impl FnMut(u8, &[u8], &[u8])) -> bool {
     let Ok(mut rest) = fields(document) else { return false };
     while !rest.is_empty() {
         let Ok((element_type, name, value)) = next_field(&mut rest) else { return false };
@@ -59,6 +59,7 @@ pub(crate) fn is_plainly_valid(document: &RawDocument) -> bool {
         if !valid || !name.is_ascii() {
             return false;
         }
+        each(element_type, name, value);
     }
     true
 }
@@ -190,14 +191,15 @@ mod tests {
             "cursor": { "firstBatch": [{ "a": 1 }], "id": 0_i64, "ns": "a.b" }, "n": 1, "list": ["x"], "text": "two",
             "at": bson::DateTime::from_millis(7), "id": ObjectId::from_bytes([1; 12]), "nothing": bson::RawBson::Null, "ok": 1.0,
         };
-        assert!(is_plainly_valid(&reply));
-        assert!(!is_plainly_valid(&RawDocumentBuf::try_from(&of_every_type()).unwrap()));
+        let valid = |document: &RawDocument| is_plainly_valid(document, |_, _, _| {});
+        assert!(valid(&reply));
+        assert!(!valid(&RawDocumentBuf::try_from(&of_every_type()).unwrap()));
         for place in 4..reply.as_bytes().len() - 1 {
             for byte in 0..=255 {
                 let mut bytes = reply.clone().into_bytes();
                 bytes[place] = byte;
                 let changed = RawDocumentBuf::from_bytes(bytes).unwrap();
-                if is_plainly_valid(&changed) {
+                if valid(&changed) {
                     assert!(changed.iter_elements().all(|element| element.is_ok()), "{place}: {byte}");
                 }
             }
@@ -215,7 +217,7 @@ mod tests {
             let valid = document.iter_elements().all(|element| element.is_ok());
             let found = find_field(&document, "missing");
             assert!(found.is_err() || valid, "{length}: {found:?}");
-            assert!(!is_plainly_valid(&document) || valid, "{length}");
+            assert!(!is_plainly_valid(&document, |_, _, _| {}) || valid, "{length}");
         }
         let unknown = RawDocumentBuf::from_bytes(vec![8, 0, 0, 0, 0x55, b'a', 0, 0]).unwrap();
         assert_eq!(find_field(&unknown, "b"), Err(Malformed));

@@ -5,7 +5,7 @@ mod session_cursor;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::{Bson, RawBson, RawDocument};
 use serde::Deserialize;
@@ -81,7 +81,7 @@ pub struct Cursor<T> {
     /// Where it is. `None` for a cursor on nothing.
     handle: Option<CursorHandle>,
     /// The session that the driver took for it, as long as it is open.
-    session: Option<ServerSession>,
+    session: Option<Box<ServerSession>>,
     batch: Batch,
     settings: CursorSettings,
     failed: bool,
@@ -420,7 +420,7 @@ impl<T> Cursor<T> {
 
     fn give_session_back(&mut self) {
         if let Some(session) = self.session.take() {
-            self.client.inner().sessions().give_back(session);
+            self.client.inner().sessions().give_back(session, Instant::now());
         }
     }
 }

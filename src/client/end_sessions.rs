@@ -3,14 +3,14 @@
 //! [`ClientInner::close`](super::ClientInner) sends it like any other operation. A client that is dropped must not keep its
 //! program waiting, so it sends it only over a connection that is there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::RawDocumentBuf;
 
 use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
 use crate::deadline::Deadline;
-use crate::error::{Result, Stage, command_error};
+use crate::error::Result;
 use crate::handshake::append_server_api;
 use crate::operation::Operation;
 use crate::operation::end_sessions::{EndSessions, SESSIONS_PER_COMMAND};
@@ -61,15 +61,14 @@ impl ClientInner {
         if let Some(api) = &self.options().server_api {
             append_server_api(&mut command.body, api);
         }
-        OperationSession::Absent.complete(&mut command, &server, None, &self.sessions)?;
+        OperationSession::Absent.complete(&mut command, &server, None, &self.sessions, connection.since())?;
         let handler = self.options().command_event_handler.as_ref();
         let active = ActiveCommand::started(handler, self.nesting_limits(), connection, &command);
         let message = Message { database: command.database, body: &command.body, sequence: None, more_to_come: false };
-        let outcome =
-            connection.run(&message, limit).and_then(|reply| match command_error(reply.document(), Stage::Command) {
-                Some(refused) => Err(refused.with_address(&connection.info().address)),
-                None => Ok(reply),
-            });
+        let outcome = connection.run(&message, limit, Instant::now()).and_then(|reply| match reply.command_error() {
+            Some(refused) => Err(refused.with_address(&connection.info().address)),
+            None => Ok(reply),
+        });
         match outcome {
             Ok(reply) => {
                 active.succeeded(&reply);

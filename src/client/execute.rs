@@ -12,9 +12,8 @@ use super::monitoring::ActiveCommand;
 use super::retry::{Answer, Failure, Retries};
 use crate::bson_ext::find_field;
 use crate::deadline::Deadline;
-use crate::description::ServerDescription;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
-use crate::error::{Error, FaultKind, Result, Stage, command_error};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::handshake::append_server_api;
 use crate::operation::body::not_bson;
 use crate::operation::{Access, Command, Namespace, Operation, Target};
@@ -74,7 +73,7 @@ impl ClientInner {
         let server = &selected.server;
         let reads_of_primary = operation.access() == Access::Read && operation.target().is_primary();
         let mut command = operation.build(connection.description())?;
-        let limits_server = self.complete(&mut command, &selected, connection.description(), session, deadline)?;
+        let limits_server = self.complete(&mut command, &selected, &connection, session, deadline)?;
         // A getMore works with what the command that opened its cursor left of the limit.
         let limit_is_ours = limits_server || (command.name == "getMore" && self.limits_operations());
         if let Some(buffer) = command.reply_buffer.take() {
@@ -83,6 +82,7 @@ impl ClientInner {
 
         retries.sends(&mut command, connection.description(), session)?;
         connection.set_yields(reads_of_primary || retries.is_numbered());
+        let mut began = connection.since();
         let mut logged_in_again = false;
         let reply = loop {
             // Out and back.
@@ -96,18 +96,18 @@ impl ClientInner {
                 more_to_come: !command.acknowledged,
             };
             let received = if command.acknowledged {
-                connection.run(&message, limit)
+                connection.run(&message, limit, began)
             } else {
-                connection.send(&message, limit).map(|()| Reply::of_unacknowledged())
+                connection.send(&message, limit, began).map(|()| Reply::of_unacknowledged())
             };
 
             // What the reply, or its absence, means: for the command, for the server, and for the login.
             match &received {
-                Ok(reply) => session.replied(reply.document(), &self.sessions),
+                Ok(reply) => session.replied(reply, &self.sessions),
                 Err(_) if connection.is_broken() => session.mark_dirty(),
                 Err(_) => {}
             }
-            let outcome = received.and_then(|reply| match command_error(reply.document(), Stage::Command) {
+            let outcome = received.and_then(|reply| match reply.command_error() {
                 Some(refused) => Err(refused.with_address(&connection.info().address)),
                 None => Ok(reply),
             });
@@ -126,6 +126,7 @@ impl ClientInner {
             }
             self.reauthenticate(server, &mut connection, deadline)?;
             logged_in_again = true;
+            began = Instant::now();
             if limits_server {
                 // The second time the server has less time than at first.
                 replace_max_time(&mut command, time_left(deadline, selected.minimum_round_trip_time)?)?;
@@ -160,11 +161,13 @@ impl ClientInner {
         let mut selected = self.topology().select(target, retries.deprioritised(), selection, now)?;
         retries.selected(&selected);
         if let (Target::Pinned(address), Some(pin)) = (target, pin) {
-            return Ok((selected, pin.check_out().ok_or_else(|| no_pinned_connection(address))?));
+            let connection = pin.check_out(selected.chosen).ok_or_else(|| no_pinned_connection(address))?;
+            return Ok((selected, connection));
         }
         let opened = selected.opened.take();
         // The topology hears of an attempt that failed from the pool.
-        let connection = selected.server.check_out(queue, connect, opened).map_err(|failure| failure.error)?;
+        let checked_out = selected.server.check_out(queue, connect, opened, selected.chosen);
+        let connection = checked_out.map_err(|failure| failure.error)?;
         self.topology().check(&selected.server, connection.description())?;
         Ok((selected, connection))
     }
@@ -187,8 +190,10 @@ impl ClientInner {
 
     /// A reply with `ok: 1` may carry a write concern error that reports a change of state.
     fn look_at_state(&self, server: &Arc<Server>, connection: &PooledConnection, reply: &Reply) {
-        let reply = reply.document();
-        if matches!(find_field(reply, "writeConcernError"), Ok(Some(_))) {
+        if reply.may_have_write_concern_error()
+            && let reply = reply.document()
+            && matches!(find_field(reply, "writeConcernError"), Ok(Some(_)))
+        {
             let message = "the server reported beside a write that its state has changed";
             let error = Error::new(FaultKind::ServerSelection, Stage::Command, message).with_address(server.address());
             self.report(server, connection, &error, Some(reply));
@@ -200,10 +205,11 @@ impl ClientInner {
         &self,
         command: &mut Command<'_>,
         selected: &Selected,
-        server: &ServerDescription,
+        connection: &PooledConnection,
         session: &mut OperationSession<'_>,
         deadline: Deadline,
     ) -> Result<bool> {
+        let server = connection.description();
         if let Some(preference) = command.read_preference
             && let Some(document) = read_preference_document(selected.topology_type, server.server_type, preference)
         {
@@ -212,7 +218,7 @@ impl ClientInner {
         if let Some(api) = &self.options().server_api {
             append_server_api(&mut command.body, api);
         }
-        session.complete(command, server, selected.session_timeout, &self.sessions)?;
+        session.complete(command, server, selected.session_timeout, &self.sessions, connection.since())?;
         if !self.limits_operations() || command.name == "getMore" || !command.acknowledged {
             return Ok(false);
         }

@@ -210,6 +210,9 @@ impl Retries {
     /// 4.4 the reply gets the label that it then lacks.
     pub(super) fn write_concern_failure(&self, answer: &mut Answer) -> Option<Error> {
         let Attempt { numbered: true, labels_errors, is_mongos, .. } = self.attempt else { return None };
+        if !answer.reply.may_have_write_concern_error() {
+            return None;
+        }
         bson_ext::find_field(answer.reply.document(), "writeConcernError").ok()??;
         let error = check_write_concern(answer.reply.document()).err()?;
         if error.contains_label(RETRYABLE_WRITE_ERROR) {

@@ -1,6 +1,7 @@
 //! Sessions of the program's: [`ClientSession`], and the action that starts one.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bson::{Document, Timestamp};
 
@@ -110,7 +111,7 @@ impl StartSession<'_> {
     pub fn run(self) -> Result<ClientSession> {
         SessionState::check(&self.options)?;
         let inner = self.client.inner();
-        let server_session = inner.sessions().take(inner.topology().session_timeout())?;
+        let server_session = inner.sessions().take(inner.topology().session_timeout(), Instant::now())?;
         let state = SessionState::new(server_session, &self.options);
         Ok(ClientSession { client: self.client.clone(), id: state.id().to_document(), state: Some(state) })
     }
@@ -279,7 +280,7 @@ impl ClientSession {
 impl Drop for ClientSession {
     fn drop(&mut self) {
         if let Some(state) = self.state.take() {
-            self.client.inner().sessions().give_back(state.into_server_session());
+            self.client.inner().sessions().give_back(state.into_server_session(), Instant::now());
         }
     }
 }

@@ -94,9 +94,8 @@ impl Connection {
         self.max_reply_bytes = MAX_MESSAGE_BYTES;
     }
 
-    /// Runs a command and waits for its reply, which may say `ok: 0`.
-    pub(crate) fn run(&mut self, message: &Message<'_>, deadline: Deadline) -> Result<Reply> {
-        let began = Instant::now();
+    /// Runs a command and waits for its reply, which may say `ok: 0`. It is `now`, for the time that an error names.
+    pub(crate) fn run(&mut self, message: &Message<'_>, deadline: Deadline, now: Instant) -> Result<Reply> {
         let outcome = match self.encode(message, false, deadline) {
             Ok((request_id, tail)) => match self.transport.write_all(&self.buffers.outgoing, tail) {
                 Ok(()) => self.receive(request_id, deadline),
@@ -104,12 +103,11 @@ impl Connection {
             },
             Err(error) => Err(error),
         };
-        outcome.map_err(|error| self.complete(error, began))
+        outcome.map_err(|error| self.complete(error, now))
     }
 
     /// Sends a command that gets no reply.
-    pub(crate) fn send(&mut self, message: &Message<'_>, deadline: Deadline) -> Result<()> {
-        let began = Instant::now();
+    pub(crate) fn send(&mut self, message: &Message<'_>, deadline: Deadline, now: Instant) -> Result<()> {
         let outcome = match self.encode(message, true, deadline) {
             Ok((_, tail)) => match self.transport.write_all(&self.buffers.outgoing, tail) {
                 Ok(()) => {
@@ -120,7 +118,7 @@ impl Connection {
             },
             Err(error) => Err(error),
         };
-        outcome.map_err(|error| self.complete(error, began))
+        outcome.map_err(|error| self.complete(error, now))
     }
 
     /// One round trip of the handshake. The message may carry a secret, so it is wiped from the buffer, which lives longer.
@@ -218,6 +216,11 @@ impl Connection {
     /// makes system calls and may read and decrypt, so it is no call to make under a lock.
     pub(crate) fn is_alive(&mut self) -> bool {
         !self.is_broken() && self.transport.is_alive()
+    }
+
+    /// Whether it belongs to the parent of this process (`fork`), which goes on using it.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.shutdown.is_inherited()
     }
 
     /// A handle that ends the connection from another thread.

@@ -48,7 +48,11 @@ fn ping(connection: &mut Connection, deadline: Deadline) -> Result<Reply> {
 
 fn ask(connection: &mut Connection, size: i32, deadline: Deadline) -> Result<Reply> {
     let body = rawdoc! { "ping": 1, "size": size };
-    connection.run(&Message { database: "admin", body: &body, sequence: None, more_to_come: false }, deadline)
+    connection.run(
+        &Message { database: "admin", body: &body, sequence: None, more_to_come: false },
+        deadline,
+        Instant::now(),
+    )
 }
 
 fn second(count: u64) -> Deadline {
@@ -73,7 +77,11 @@ fn an_insert_takes_two_system_calls_and_is_not_copied_when_long() {
     let body = rawdoc! { "insert": "things" };
     let sequence = Sequence { identifier: "documents", documents: document.as_bytes(), count: 1 };
     connection
-        .run(&Message { database: "db", body: &body, sequence: Some(sequence), more_to_come: false }, Deadline::NEVER)
+        .run(
+            &Message { database: "db", body: &body, sequence: Some(sequence), more_to_come: false },
+            Deadline::NEVER,
+            Instant::now(),
+        )
         .unwrap();
     assert!(connection.transport.socket_mut().calls <= 4, "{}", connection.transport.socket_mut().calls);
     assert!(connection.buffers.outgoing.capacity() < 10_000);
@@ -202,7 +210,7 @@ fn what_goes_unanswered_leaves_the_connection_usable() {
     let body = rawdoc! { "insert": "things" };
     for _ in 0..3 {
         let message = Message { database: "db", body: &body, sequence: None, more_to_come: true };
-        connection.send(&message, Deadline::NEVER).unwrap();
+        connection.send(&message, Deadline::NEVER, Instant::now()).unwrap();
     }
     assert!(!connection.is_broken() && connection.is_alive());
     ping(&mut connection, second(20)).unwrap();
@@ -215,7 +223,7 @@ fn a_message_that_is_too_long_is_never_sent() {
     Arc::get_mut(&mut connection.description).unwrap().max_message_size_bytes = 1000;
     let body = rawdoc! { "text": "x".repeat(1000) };
     let message = Message { database: "db", body: &body, sequence: None, more_to_come: false };
-    let error = connection.run(&message, Deadline::NEVER).unwrap_err();
+    let error = connection.run(&message, Deadline::NEVER, Instant::now()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error}");
     assert!(!connection.is_broken());
     ping(&mut connection, second(20)).unwrap();

@@ -4,14 +4,10 @@ use bson::{RawBsonRef, RawDocument};
 
 use super::server::{CommandError, explanation, shown};
 use super::{Error, ErrorKind, Stage};
-use crate::bson_ext::{error_code, find_field, text_lossy};
+use crate::bson_ext::{error_code, text_lossy};
 
 /// Judges the `ok` of a reply: nothing where it is 1, the command error where it is 0, and a broken rule otherwise.
 pub(crate) fn command_error(reply: &RawDocument, stage: Stage) -> Option<Error> {
-    // Nearly every reply has one of these.
-    if let Ok(Some((0x01, [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]) | (0x10, [1, 0, 0, 0]))) = find_field(reply, "ok") {
-        return None;
-    }
     let ok = match reply.get("ok") {
         Ok(Some(RawBsonRef::Double(ok))) => Some(ok),
         Ok(Some(RawBsonRef::Int32(ok))) => Some(f64::from(ok)),

@@ -15,7 +15,7 @@ use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};
 use serde::Serialize;
 
 use super::body::{Body, not_bson};
-use super::{Command, Namespace, Operation, Retry, Target};
+use super::{Access, Command, Namespace, Operation, Retry, Target};
 use crate::bson_ext::find_field;
 use crate::description::{ServerDescription, WireVersion};
 use crate::document::{NestingLimits, cannot_encode, is_within};
@@ -292,6 +292,10 @@ impl Operation for WriteBatcher<'_> {
     fn retry(&self) -> Retry {
         let (count, _) = self.next_command().unwrap_or_default();
         if self.is_retryable(count) { Retry::Write } else { Retry::Never }
+    }
+
+    fn access(&self) -> Access {
+        Access::Write
     }
 
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {

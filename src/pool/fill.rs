@@ -47,8 +47,8 @@ impl Shared {
     /// What the caller is to start a helper thread with, if there are fewer connections than `minPoolSize` and no thread is at
     /// work.
     pub(super) fn claim_filling(self: &Arc<Self>, state: &mut State) -> Option<Filling> {
-        let failed = state.fill_failed.is_some_and(|at| at.elapsed() < FILL_PAUSE);
-        if !self.is_missing_one(state) || state.filling || failed {
+        if !self.is_missing_one(state) || state.filling || state.fill_failed.is_some_and(|at| at.elapsed() < FILL_PAUSE)
+        {
             return None;
         }
         state.filling = true;
@@ -56,8 +56,12 @@ impl Shared {
     }
 
     fn is_missing_one(&self, state: &State) -> bool {
-        let missing = self.settings.fill && state.phase == Phase::Ready && state.total() < self.settings.min_size;
-        missing && state.connecting() < self.settings.max_connecting && state.process == fork::process()
+        let missing = || state.phase == Phase::Ready && state.total() < self.settings.min_size;
+        self.settings.min_size > 0
+            && self.settings.fill
+            && missing()
+            && state.connecting() < self.settings.max_connecting
+            && state.process == fork::process()
     }
 
     /// Makes one connection, unless there are enough. `false`: the thread's work is done, and its mark is taken off; what ends an attempt to connect, and
@@ -88,7 +92,8 @@ impl Shared {
         let made = match self.conclude(slot, made, Deadline::NEVER) {
             Ok((mut connection, mut state)) => {
                 let buffers = connection.take_buffers();
-                state.idle.push_front(Idle { connection, id, since: Instant::now() });
+                let handle = connection.shutdown_handle();
+                state.idle.push_front(Idle { connection, handle, id, since: Instant::now() });
                 state.wake_first();
                 drop(state);
                 drop(buffers);

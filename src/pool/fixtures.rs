@@ -287,7 +287,7 @@ impl Runner {
             }
             Ok("checkOut") => {
                 let queue = Deadline::after_option(self.queue_limit).named("waitQueueTimeoutMS");
-                let checked_out = pool.check_out(queue, Deadline::NEVER, None);
+                let checked_out = pool.check_out(queue, Deadline::NEVER, None, Instant::now());
                 let connection = checked_out.map_err(|failure| Stopped::Error(failure.error))?;
                 match operation.get_str("label") {
                     Ok(label) => {

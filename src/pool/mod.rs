@@ -56,7 +56,7 @@ use fill::Filling;
 pub(crate) use pinned::PinnedConnection;
 use queue::{Grant, ReservedSlot};
 pub(crate) use state::Purpose;
-use state::{Idle, InUse, Phase, State};
+use state::{Idle, InUse, Phase, Reused, State};
 
 /// A connection that was idle for longer than this is looked at before it is used, because its peer may have gone.
 const LIVENESS_CHECK_AFTER: Duration = Duration::from_secs(1);
@@ -179,7 +179,11 @@ impl FailedAttempt {
 /// What is left to do once no lock is held: closing a connection may send, ending one wakes threads, and a thread is started.
 #[derive(Default)]
 #[must_use = "connections are closed by running it"]
-pub(crate) struct Cleanup {
+pub(crate) struct Cleanup(Option<Box<Remains>>);
+
+/// What most calls leave none of, so that a [`Cleanup`] is a null pointer for them.
+#[derive(Default)]
+struct Remains {
     connections: Vec<Connection>,
     handles: Vec<(ShutdownHandle, ShutdownReason)>,
     fill: Vec<Filling>,
@@ -193,6 +197,8 @@ pub(crate) struct PooledConnection {
     generation: u64,
     /// Whether it was borrowed for a check, of which no event tells.
     borrowed: bool,
+    /// When it was checked out.
+    since: Instant,
     /// Where it goes when it is dropped, if not back to the pool.
     pin: Option<Arc<PinnedConnection>>,
     shared: Arc<Shared>,
@@ -229,12 +235,13 @@ impl Pool {
     /// Takes a connection: an idle one, or else a new one. `opened` is one whose hello is over: it becomes one of the pool, and
     /// is only authenticated. Where the pool is full and one is idle, that is taken and `opened` is closed.
     ///
-    /// `queue` limits the wait for a slot in the pool, `connect` the making of a connection.
+    /// `queue` limits the wait for a slot in the pool, `connect` the making of a connection. It is `now`.
     pub(crate) fn check_out(
         &self,
         queue: Deadline,
         connect: Deadline,
         opened: Option<AdoptableConnection>,
+        now: Instant,
     ) -> Result<PooledConnection, CheckOutFailure> {
         let shared = &self.shared;
         let began = shared.check_out_begins();
@@ -244,8 +251,10 @@ impl Pool {
             match shared.wait_for_grant(queue, dead, opened.is_some(), held.take()) {
                 Ok(Grant::Create(slot)) => break slot,
                 Ok(Grant::Reuse(mut idle)) => {
-                    if idle.since.elapsed() <= LIVENESS_CHECK_AFTER || idle.connection.is_alive() {
-                        return Ok(shared.check_out_reused(idle, began));
+                    // One that came back while this thread waited for it is later.
+                    let now = now.max(idle.since);
+                    if now.duration_since(idle.since) <= LIVENESS_CHECK_AFTER || idle.connection.is_alive() {
+                        return Ok(shared.check_out_reused(idle, began, now));
                     }
                     dead = Some(idle.id);
                 }
@@ -290,7 +299,7 @@ impl Pool {
             return None;
         }
         let idle = shared.take_idle(&mut state, &mut cleanup)?;
-        Some(shared.hand_out(idle.connection, idle.id, true))
+        Some(shared.hand_out(idle.connection, idle.id, true, Instant::now()))
     }
 
     /// Keeps a slot for a connection that was made already, if there is one.
@@ -332,7 +341,7 @@ impl Pool {
             state.fill_failed = None;
             self.shared.events.pool_ready();
             state.wake_first();
-            cleanup.fill.extend(self.shared.claim_filling(&mut state));
+            cleanup.fill(self.shared.claim_filling(&mut state));
         }
         cleanup
     }
@@ -365,10 +374,10 @@ impl Pool {
         }
         if interrupt_in_use && service_id.is_none() {
             let older = state.in_use.values().filter(|in_use| in_use.generation <= generation);
-            cleanup.handles.extend(older.map(|in_use| (in_use.handle.clone(), ShutdownReason::Interrupted)));
+            older.for_each(|in_use| cleanup.end(in_use.handle.clone(), ShutdownReason::Interrupted));
             for attempt in state.connecting.values_mut().filter(|attempt| attempt.generation <= generation) {
                 attempt.ends = Some(ShutdownReason::Interrupted);
-                cleanup.handles.extend(attempt.handle.clone().map(|handle| (handle, ShutdownReason::Interrupted)));
+                attempt.handle.iter().for_each(|handle| cleanup.end(handle.clone(), ShutdownReason::Interrupted));
             }
         }
         cleanup
@@ -391,7 +400,7 @@ impl Pool {
             handles.extend(attempt.handle.clone());
         }
         handles.iter().for_each(|handle| handle.name_successor(&words));
-        cleanup.handles.extend(handles.into_iter().map(|handle| (handle, ShutdownReason::NewerPrimary)));
+        handles.into_iter().for_each(|handle| cleanup.end(handle, ShutdownReason::NewerPrimary));
         state.successor = Some(words);
         state.evictions += 1;
         state.evict_all();
@@ -414,8 +423,7 @@ impl Pool {
         if interrupt_in_use {
             let in_use = state.in_use.values().map(|in_use| &in_use.handle);
             let connecting = state.connecting.values().filter_map(|attempt| attempt.handle.as_ref());
-            let handles = in_use.chain(connecting).cloned();
-            cleanup.handles.extend(handles.map(|handle| (handle, ShutdownReason::Client)));
+            in_use.chain(connecting).for_each(|handle| cleanup.end(handle.clone(), ShutdownReason::Client));
         }
         state.evict_all();
         shared.events.pool_closed();
@@ -426,30 +434,41 @@ impl Pool {
 impl Cleanup {
     /// Adds what is left to do elsewhere.
     pub(crate) fn merge(&mut self, other: Cleanup) {
-        self.connections.extend(other.connections);
-        self.handles.extend(other.handles);
-        self.fill.extend(other.fill);
+        let Some(other) = other.0 else { return };
+        let own = self.remains();
+        own.connections.extend(other.connections);
+        own.handles.extend(other.handles);
+        own.fill.extend(other.fill);
     }
 
     /// Adds a connection that is to be closed.
     pub(crate) fn add(&mut self, connection: Box<Connection>) {
-        self.connections.push(*connection);
+        self.remains().connections.push(*connection);
     }
 
     /// Adds a connection that is to be ended from this side.
     pub(crate) fn end(&mut self, handle: ShutdownHandle, reason: ShutdownReason) {
-        self.handles.push((handle, reason));
+        self.remains().handles.push((handle, reason));
+    }
+
+    /// Adds a helper thread that is to be started.
+    fn fill(&mut self, filling: Option<Filling>) {
+        if let Some(filling) = filling {
+            self.remains().fill.push(filling);
+        }
+    }
+
+    fn remains(&mut self) -> &mut Remains {
+        self.0.get_or_insert_default()
     }
 
     /// Does it. To be called without any lock held.
     pub(crate) fn run(self) {
-        if self.connections.is_empty() && self.handles.is_empty() && self.fill.is_empty() {
-            return;
-        }
-        for (handle, reason) in self.handles {
+        let Some(remains) = self.0 else { return };
+        for (handle, reason) in remains.handles {
             handle.close(reason);
         }
-        self.fill.into_iter().for_each(fill::start);
+        remains.fill.into_iter().for_each(fill::start);
     }
 }
 
@@ -470,14 +489,14 @@ impl Shared {
         self.events.now()
     }
 
-    fn check_out_reused(self: &Arc<Self>, idle: Idle, began: Option<Instant>) -> PooledConnection {
+    fn check_out_reused(self: &Arc<Self>, idle: Reused, began: Option<Instant>, now: Instant) -> PooledConnection {
         if began.is_some() {
             let state = self.lock();
             self.events.checked_out(idle.id, began);
             drop(state);
             self.events.deliver();
         }
-        self.hand_out(idle.connection, idle.id, false)
+        self.hand_out(idle.connection, idle.id, false, now)
     }
 
     fn check_out_made(
@@ -495,7 +514,7 @@ impl Shared {
         drop(state);
         self.events.deliver();
         fill.into_iter().for_each(fill::start);
-        self.hand_out(connection, id, false)
+        self.hand_out(connection, id, false, Instant::now())
     }
 
     fn check_out_fails(&self, failure: CheckOutFailure, began: Option<Instant>) -> CheckOutFailure {
@@ -508,9 +527,15 @@ impl Shared {
         failure
     }
 
-    fn hand_out(self: &Arc<Self>, connection: Box<Connection>, id: u64, borrowed: bool) -> PooledConnection {
-        let generation = connection.generation();
-        PooledConnection { connection: Some(connection), id, generation, borrowed, pin: None, shared: self.clone() }
+    fn hand_out(
+        self: &Arc<Self>,
+        connection: Box<Connection>,
+        id: u64,
+        borrowed: bool,
+        since: Instant,
+    ) -> PooledConnection {
+        let (generation, shared) = (connection.generation(), self.clone());
+        PooledConnection { connection: Some(connection), id, generation, borrowed, since, pin: None, shared }
     }
 
     fn hello_answered(&self, opened: &OpenedConnection) {
@@ -590,18 +615,18 @@ impl Shared {
         let mut cleanup = Cleanup::default();
         let mut state = self.lock();
         let buffers = state.keep(buffers);
-        state.in_use.remove(&id);
+        let handle = state.in_use.remove(&id).map_or_else(|| connection.shutdown_handle(), |in_use| in_use.handle);
         if !borrowed {
             self.events.checked_in(id);
         }
-        let idle = Idle { connection, id, since: Instant::now() };
+        let idle = Idle { connection, handle, id, since: Instant::now() };
         match state.perished(&idle.connection) {
             None => state.idle.push_back(idle),
             Some(reason) => self.close_idle(&mut state, idle, reason, &mut cleanup),
         }
         state.wake_first();
         if !std::thread::panicking() {
-            cleanup.fill.extend(self.claim_filling(&mut state));
+            cleanup.fill(self.claim_filling(&mut state));
         }
         drop(state);
         drop(buffers);
@@ -619,6 +644,11 @@ impl PooledConnection {
     /// The generation that the connection belongs to.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// When it was checked out: so short ago, on the way to its first command, that the clock need not be read again.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// The service behind a load balancer that it leads to.
@@ -651,7 +681,7 @@ impl DerefMut for PooledConnection {
 impl Drop for PooledConnection {
     fn drop(&mut self) {
         // In a child of the process that checked it out (`fork`), it is the parent's, and so is its place in the pool.
-        let Some(connection) = self.connection.take().filter(|own| !own.shutdown_handle().is_inherited()) else {
+        let Some(connection) = self.connection.take().filter(|own| !own.is_inherited()) else {
             return;
         };
         match self.pin.take() {
@@ -660,6 +690,7 @@ impl Drop for PooledConnection {
                 id: self.id,
                 generation: self.generation,
                 borrowed: self.borrowed,
+                since: self.since,
                 pin: None,
                 shared: self.shared.clone(),
             }),

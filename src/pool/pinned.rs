@@ -2,6 +2,7 @@
 //! server.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bson::oid::ObjectId;
 
@@ -13,9 +14,10 @@ use crate::locks::lock;
 pub(crate) struct PinnedConnection(Mutex<Option<PooledConnection>>);
 
 impl PinnedConnection {
-    /// The connection, which comes back when it is dropped. `None`: there is none so far, or another thread uses it.
-    pub(crate) fn check_out(self: &Arc<Self>) -> Option<PooledConnection> {
+    /// The connection, which comes back when it is dropped. `None`: there is none so far, or another thread uses it. It is `now`.
+    pub(crate) fn check_out(self: &Arc<Self>, now: Instant) -> Option<PooledConnection> {
         let mut connection = lock(&self.0).take()?;
+        connection.since = now;
         connection.pin = Some(self.clone());
         Some(connection)
     }

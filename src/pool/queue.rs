@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bson::oid::ObjectId;
 
-use super::state::{Attempt, Idle, InUse, Phase, Purpose, State};
+use super::state::{Attempt, Idle, InUse, Phase, Purpose, Reused, State};
 use super::{Cleanup, HeldSlot, Shared};
 use crate::connection::{ShutdownHandle, ShutdownReason};
 use crate::deadline::Deadline;
@@ -16,7 +16,7 @@ use crate::locks;
 
 /// What a thread that came first in the queue may do.
 pub(super) enum Grant<'a> {
-    Reuse(Idle),
+    Reuse(Reused),
     Create(ReservedSlot<'a>),
 }
 
@@ -36,7 +36,7 @@ impl Shared {
         // Declared before the guard, hence dropped after it: closing a TLS connection writes.
         let mut cleanup = Cleanup::default();
         let mut state = self.lock();
-        state.leave_to_parent(&mut cleanup.connections);
+        state.leave_to_parent(&mut cleanup);
         if let Some(id) = dead {
             state.in_use.remove(&id);
             self.events.closed(id, ConnectionClosedReason::Error);
@@ -105,19 +105,19 @@ impl Shared {
     }
 
     /// An idle connection that may be used; it counts as in use from now on. Those that may not be are left to the cleanup.
-    pub(super) fn take_idle(&self, state: &mut State, cleanup: &mut Cleanup) -> Option<Idle> {
-        while let Some(mut idle) = state.idle.pop_back() {
+    pub(super) fn take_idle(&self, state: &mut State, cleanup: &mut Cleanup) -> Option<Reused> {
+        while let Some(idle) = state.idle.pop_back() {
             let limit = self.settings.max_idle_time.filter(|limit| !limit.is_zero());
             let too_old = limit.is_some_and(|limit| idle.since.elapsed() > limit);
             if let Some(reason) = state.perished(&idle.connection).or(too_old.then_some(ConnectionClosedReason::Idle)) {
                 self.close_idle(state, idle, reason, cleanup);
                 continue;
             }
-            let handle = idle.connection.shutdown_handle();
-            let in_use = InUse { handle, generation: idle.connection.generation(), purpose: Purpose::Other };
-            state.in_use.insert(idle.id, in_use);
-            idle.connection.set_buffers(state.buffers.pop().unwrap_or_default());
-            return Some(idle);
+            let Idle { mut connection, handle, id, since } = idle;
+            let in_use = InUse { handle, generation: connection.generation(), purpose: Purpose::Other };
+            state.in_use.insert(id, in_use);
+            connection.set_buffers(state.buffers.pop().unwrap_or_default());
+            return Some(Reused { connection, id, since });
         }
         None
     }
@@ -132,7 +132,7 @@ impl Shared {
     ) {
         state.disconnected(idle.connection.info().service_id);
         self.events.closed(idle.id, reason);
-        cleanup.connections.push(*idle.connection);
+        cleanup.add(idle.connection);
     }
 
     /// Takes a slot for a connection that is to be made.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bson::oid::ObjectId;
 
+use super::Cleanup;
 use crate::connection::{Buffers, Connection, ShutdownHandle, ShutdownReason};
 use crate::event::cmap::ConnectionClosedReason;
 use crate::fork;
@@ -96,7 +97,17 @@ struct Service {
 
 pub(super) struct Idle {
     pub(super) connection: Box<Connection>,
+    /// What ends it from another thread, for when it is in use.
+    pub(super) handle: ShutdownHandle,
     pub(super) id: u64,
+    pub(super) since: Instant,
+}
+
+/// A connection that was idle, and counts as in use from now on.
+pub(super) struct Reused {
+    pub(super) connection: Box<Connection>,
+    pub(super) id: u64,
+    /// Since when it was idle.
     pub(super) since: Instant,
 }
 
@@ -139,7 +150,7 @@ impl State {
 
     /// After a `fork`, the child begins anew: the sockets are its parent's, which goes on using them, and the threads that
     /// used or waited for some do not exist here.
-    pub(super) fn leave_to_parent(&mut self, dropped: &mut Vec<Connection>) {
+    pub(super) fn leave_to_parent(&mut self, cleanup: &mut Cleanup) {
         let process = fork::process();
         if self.process == process {
             return;
@@ -147,7 +158,7 @@ impl State {
         self.process = process;
         self.generation += 1;
         self.services.clear();
-        dropped.extend(self.idle.drain(..).map(|idle| *idle.connection));
+        self.idle.drain(..).for_each(|idle| cleanup.add(idle.connection));
         self.in_use.clear();
         self.connecting.clear();
         self.waiting.clear();

@@ -134,7 +134,7 @@ fn pool(server: &FakeServer, credential: &str, max_size: u32) -> Pool {
 }
 
 fn check_out(pool: &Pool) -> Result<PooledConnection, CheckOutFailure> {
-    pool.check_out(Deadline::NEVER, Deadline::NEVER, None)
+    pool.check_out(Deadline::NEVER, Deadline::NEVER, None, Instant::now())
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_message_is_written_by_two_functions() {
     let body = bson::rawdoc! { "ping": 1 };
     let message = crate::wire::Message { database: "admin", body: &body, sequence: None, more_to_come: false };
     let stack = call_stack::between("Connection::run", "write", || {
-        connection.run(&message, Deadline::NEVER).unwrap();
+        connection.run(&message, Deadline::NEVER, Instant::now()).unwrap();
     });
     assert_eq!(
         stack,
@@ -334,7 +334,10 @@ fn an_opened_connection_is_adopted() {
     let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
     assert_eq!((server.connections(), server.logins()), (1, 0));
     watched.ready();
-    let mut adopted = watched.pool.check_out(Deadline::NEVER, Deadline::NEVER, Some(Box::new(opened).into())).unwrap();
+    let mut adopted = watched
+        .pool
+        .check_out(Deadline::NEVER, Deadline::NEVER, Some(Box::new(opened).into()), Instant::now())
+        .unwrap();
     ping(&mut adopted).unwrap();
     assert_eq!((server.connections(), server.logins(), adopted.info().id), (1, 1, 1));
     let events = watched.all();
@@ -364,7 +367,8 @@ fn a_full_pool_gives_its_idle_connection_rather_than_adopt_another() {
     let purpose = HelloFor::Operation { speculate: true };
     let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
     let limit = Deadline::after(Duration::from_secs(10));
-    let mut idle = watched.pool.check_out(limit, Deadline::NEVER, Some(Box::new(opened).into())).unwrap();
+    let mut idle =
+        watched.pool.check_out(limit, Deadline::NEVER, Some(Box::new(opened).into()), Instant::now()).unwrap();
     assert_eq!(idle.info().id, 1);
     ping(&mut idle).unwrap();
     assert!(server.wait_until(Duration::from_secs(10), |server| server.open_connections() == 1));
@@ -428,7 +432,7 @@ fn behind_a_load_balancer_each_service_has_its_generation() {
     assert_eq!(connections.each_ref().map(|connection| connection.info().service_id), [Some(odd), Some(even)]);
     connections[0].set_purpose(Purpose::Cursor);
     let limit = Deadline::after(Duration::from_millis(1)).named("waitQueueTimeoutMS");
-    let error = watched.pool.check_out(limit, Deadline::NEVER, None).err().unwrap().error;
+    let error = watched.pool.check_out(limit, Deadline::NEVER, None, Instant::now()).err().unwrap().error;
     let words = "maxPoolSize: 2, connections in use by cursors: 1, connections in use by transactions: 0, \
                  connections in use by other operations: 1";
     assert!(error.message().ends_with(words), "{error}");
@@ -449,7 +453,7 @@ fn behind_a_load_balancer_each_service_has_its_generation() {
 fn ping(connection: &mut PooledConnection) -> Result<()> {
     let body = bson::rawdoc! { "ping": 1 };
     let message = crate::wire::Message { database: "admin", body: &body, sequence: None, more_to_come: false };
-    connection.run(&message, Deadline::after(Duration::from_secs(10))).map(drop)
+    connection.run(&message, Deadline::after(Duration::from_secs(10)), Instant::now()).map(drop)
 }
 
 #[test]

@@ -79,15 +79,16 @@ impl Server {
     }
 
     /// A connection out of the pool, or a new one; `opened` is one that was made for this server already. `queue` limits the
-    /// wait for the pool, `connect` the making of a connection.
+    /// wait for the pool, `connect` the making of a connection. It is `now`.
     pub(crate) fn check_out(
         &self,
         queue: Deadline,
         connect: Deadline,
         opened: Option<AdoptableConnection>,
+        now: Instant,
     ) -> Result<PooledConnection, CheckOutFailure> {
         match self.pool() {
-            Some(pool) => pool.check_out(queue, connect, opened).map_err(|failure| self.explain_closed(failure)),
+            Some(pool) => pool.check_out(queue, connect, opened, now).map_err(|failure| self.explain_closed(failure)),
             None => {
                 let message = "the server was not found usable so far";
                 let error =

@@ -1,6 +1,6 @@
 //! The session that one operation runs in, over all its commands and attempts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::raw::cstr;
 use bson::spec::ElementType;
@@ -13,6 +13,7 @@ use crate::bson_ext::plain_fields;
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::operation::Command;
+use crate::wire::Reply;
 
 /// The type of documents.
 const DOCUMENT: u8 = ElementType::EmbeddedDocument as u8;
@@ -51,7 +52,7 @@ pub(crate) enum OperationSession<'a> {
 pub(crate) struct TakenSession<'a> {
     sessions: &'a Sessions,
     /// Taken when a connection is there for the first command.
-    server_session: Option<ServerSession>,
+    server_session: Option<Box<ServerSession>>,
 }
 
 impl<'a> OperationSession<'a> {
@@ -61,7 +62,7 @@ impl<'a> OperationSession<'a> {
     }
 
     /// The session that a cursor has kept.
-    pub(crate) fn of_cursor(sessions: &'a Sessions, server_session: Option<ServerSession>) -> Self {
+    pub(crate) fn of_cursor(sessions: &'a Sessions, server_session: Option<Box<ServerSession>>) -> Self {
         match server_session {
             Some(_) => OperationSession::Implicit(TakenSession { sessions, server_session }),
             None => OperationSession::Absent,
@@ -69,7 +70,7 @@ impl<'a> OperationSession<'a> {
     }
 
     /// The server session, for a cursor to keep. A session of the program's stays with the program.
-    pub(crate) fn into_server_session(mut self) -> Option<ServerSession> {
+    pub(crate) fn into_server_session(mut self) -> Option<Box<ServerSession>> {
         match &mut self {
             OperationSession::Implicit(implicit) => implicit.server_session.take(),
             OperationSession::Absent | OperationSession::Explicit(_) => None,
@@ -77,7 +78,7 @@ impl<'a> OperationSession<'a> {
     }
 
     /// Adds to a command what its session and the time of the cluster ask for. `server` is that of its connection, `timeout`
-    /// how long servers keep sessions.
+    /// how long servers keep sessions. It is `now`.
     ///
     /// # Errors
     /// For a session of the program's: where the server has no sessions, where the command is not acknowledged, and where a
@@ -88,6 +89,7 @@ impl<'a> OperationSession<'a> {
         server: &ServerDescription,
         timeout: Option<Duration>,
         sessions: &Sessions,
+        now: Instant,
     ) -> Result<()> {
         let supported = server.logical_session_timeout_minutes.is_some();
         let composed = command.is_composed_by_caller;
@@ -96,12 +98,12 @@ impl<'a> OperationSession<'a> {
             OperationSession::Implicit(implicit) => {
                 let named_by_caller = composed && matches!(command.body.get("lsid"), Ok(Some(_)));
                 if supported && command.acknowledged && !named_by_caller {
-                    implicit.server_session(timeout)?.append_to(&mut command.body);
+                    implicit.server_session(timeout, now)?.append_to(&mut command.body, now);
                 }
             }
             OperationSession::Explicit(state) => {
                 check_explicit(state, command, server)?;
-                state.server_session.append_to(&mut command.body);
+                state.server_session.append_to(&mut command.body, now);
                 append_read_concern(state, command, server);
             }
         }
@@ -131,7 +133,11 @@ impl<'a> OperationSession<'a> {
     }
 
     /// Learns from a reply, of an error too, what time it is in the cluster.
-    pub(crate) fn replied(&mut self, reply: &RawDocument, sessions: &Sessions) {
+    pub(crate) fn replied(&mut self, reply: &Reply, sessions: &Sessions) {
+        if !reply.may_have_times() && !matches!(self, OperationSession::Explicit(_)) {
+            return;
+        }
+        let reply = reply.document();
         let mut operation_time = None;
         for (element_type, name, value) in plain_fields(reply) {
             match (element_type, name) {
@@ -158,7 +164,7 @@ impl<'a> OperationSession<'a> {
     fn server_session_mut(&mut self) -> Option<&mut ServerSession> {
         match self {
             OperationSession::Absent => None,
-            OperationSession::Implicit(implicit) => implicit.server_session.as_mut(),
+            OperationSession::Implicit(implicit) => implicit.server_session.as_deref_mut(),
             OperationSession::Explicit(state) => Some(&mut state.server_session),
         }
     }
@@ -166,10 +172,10 @@ impl<'a> OperationSession<'a> {
 
 impl TakenSession<'_> {
     /// The server session, taken from the pool the first time.
-    fn server_session(&mut self, timeout: Option<Duration>) -> Result<&mut ServerSession> {
+    fn server_session(&mut self, timeout: Option<Duration>, now: Instant) -> Result<&mut ServerSession> {
         let session = match self.server_session.take() {
             Some(session) => session,
-            None => self.sessions.take(timeout)?,
+            None => self.sessions.take(timeout, now)?,
         };
         Ok(self.server_session.insert(session))
     }
@@ -178,7 +184,9 @@ impl TakenSession<'_> {
 impl Drop for TakenSession<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.server_session.take() {
-            self.sessions.give_back(session);
+            // Saves a look at the clock: whoever takes it next looks whether it is about to expire.
+            let last_use = session.last_use();
+            self.sessions.give_back(session, last_use);
         }
     }
 }

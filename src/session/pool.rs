@@ -16,7 +16,7 @@ pub(crate) struct Sessions(PerProcess<Kept>);
 #[derive(Default)]
 struct Kept {
     /// The one that was used last is in front, and is taken first.
-    idle: VecDeque<ServerSession>,
+    idle: VecDeque<Box<ServerSession>>,
     /// The highest time that a server has reported.
     cluster_time: Option<ClusterTime>,
     /// How long a session lives on the servers without being used; `None`: for ever, as far as the client knows.
@@ -29,14 +29,10 @@ impl Sessions {
     }
 
     /// A server session for one operation, or for one session of the program's. `timeout`: how long servers keep one that is
-    /// not used.
+    /// not used. It is `now`.
     ///
     /// Fails where there is none, and the operating system has no random bytes for a new one.
-    pub(crate) fn take(&self, timeout: Option<Duration>) -> Result<ServerSession> {
-        self.take_at(timeout, Instant::now())
-    }
-
-    pub(super) fn take_at(&self, timeout: Option<Duration>, now: Instant) -> Result<ServerSession> {
+    pub(crate) fn take(&self, timeout: Option<Duration>, now: Instant) -> Result<Box<ServerSession>> {
         let mut kept = self.0.lock();
         kept.timeout = timeout;
         while let Some(session) = kept.idle.pop_front() {
@@ -45,15 +41,11 @@ impl Sessions {
             }
         }
         drop(kept);
-        ServerSession::new()
+        ServerSession::new(now)
     }
 
-    /// Takes a session back that is not used any longer.
-    pub(crate) fn give_back(&self, session: ServerSession) {
-        self.give_back_at(session, Instant::now());
-    }
-
-    pub(super) fn give_back_at(&self, session: ServerSession, now: Instant) {
+    /// Takes a session back that is not used any longer. It is `now`.
+    pub(crate) fn give_back(&self, session: Box<ServerSession>, now: Instant) {
         if !session.is_ours() {
             return;
         }
@@ -70,7 +62,7 @@ impl Sessions {
     /// Empties the pool: the ids of all that servers know of, as commands carry them.
     pub(crate) fn take_all(&self) -> Vec<RawDocumentBuf> {
         let idle = std::mem::take(&mut self.0.lock().idle);
-        idle.into_iter().filter(ServerSession::is_used).map(|session| session.id().to_raw()).collect()
+        idle.into_iter().filter(|session| session.is_used()).map(|session| session.id().to_raw()).collect()
     }
 
     /// How many sessions are in the pool.

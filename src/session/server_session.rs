@@ -35,35 +35,40 @@ pub(crate) struct ServerSession {
 }
 
 impl ServerSession {
-    /// A session with an id of its own. Fails where the operating system has no random bytes.
-    pub(super) fn new() -> Result<Self> {
+    /// A session with an id of its own, made `now`. Fails where the operating system has no random bytes.
+    pub(super) fn new(now: Instant) -> Result<Box<Self>> {
         let mut id = [0; 16];
         RealSystem.random(&mut id)?;
         // What makes it a UUID of version 4 (RFC 4122, section 4.4).
         id[6] = id[6] & 0x0f | 0x40;
         id[8] = id[8] & 0x3f | 0x80;
-        Ok(ServerSession {
+        Ok(Box::new(ServerSession {
             id: SessionId(id),
             lsid: lsid(id),
-            last_use: Instant::now(),
+            last_use: now,
             is_used: false,
             is_dirty: false,
             txn_number: 0,
             process: fork::process(),
-        })
+        }))
     }
 
     pub(crate) fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Adds `lsid` to a command that is about to be sent.
-    pub(super) fn append_to(&mut self, body: &mut RawDocumentBuf) {
+    /// Adds `lsid` to a command that is about to be sent. It is `now`.
+    pub(super) fn append_to(&mut self, body: &mut RawDocumentBuf, now: Instant) {
         if let Ok(lsid) = RawDocument::from_bytes(&self.lsid) {
             body.append(cstr!("lsid"), lsid);
         }
-        self.last_use = Instant::now();
+        self.last_use = now;
         self.is_used = true;
+    }
+
+    /// When its id was last sent, or else when it was made.
+    pub(super) fn last_use(&self) -> Instant {
+        self.last_use
     }
 
     /// The number for another transaction or retryable write of this session.
@@ -120,15 +125,6 @@ fn lsid(id: [u8; 16]) -> [u8; LSID_LENGTH] {
 const HEAD: [u8; 13] = [LSID_LENGTH as u8, 0, 0, 0, 5, b'i', b'd', 0, 16, 0, 0, 0, 4];
 /// The head, the id, and the byte that ends a document.
 const LSID_LENGTH: usize = 13 + 16 + 1;
-
-#[cfg(test)]
-impl ServerSession {
-    /// Pretends that it was last used then.
-    pub(super) fn used_at(mut self, then: Instant) -> Self {
-        self.last_use = then;
-        self
-    }
-}
 
 impl std::fmt::Debug for SessionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

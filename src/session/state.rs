@@ -10,7 +10,7 @@ use crate::options::SessionOptions;
 /// What a session of the program's remembers.
 #[derive(Debug)]
 pub(crate) struct SessionState {
-    pub(super) server_session: ServerSession,
+    pub(super) server_session: Box<ServerSession>,
     /// Whether each operation sees what the ones before it saw and did.
     pub(super) is_causal: bool,
     /// Whether all operations read the data of the same moment.
@@ -34,7 +34,7 @@ impl SessionState {
         Ok(())
     }
 
-    pub(crate) fn new(server_session: ServerSession, options: &SessionOptions) -> Self {
+    pub(crate) fn new(server_session: Box<ServerSession>, options: &SessionOptions) -> Self {
         let is_snapshot = options.snapshot == Some(true);
         SessionState {
             server_session,
@@ -50,7 +50,7 @@ impl SessionState {
         self.server_session.id()
     }
 
-    pub(crate) fn into_server_session(self) -> ServerSession {
+    pub(crate) fn into_server_session(self) -> Box<ServerSession> {
         self.server_session
     }
 

@@ -10,6 +10,7 @@ use crate::description::ServerDescription;
 use crate::error::ErrorKind;
 use crate::operation::Command;
 use crate::options::SessionOptions;
+use crate::wire::Reply;
 
 const HALF_AN_HOUR: Option<Duration> = Some(Duration::from_secs(30 * 60));
 
@@ -27,7 +28,7 @@ fn standalone() -> ServerDescription {
 
 fn state(options: SessionOptions) -> SessionState {
     SessionState::check(&options).unwrap();
-    SessionState::new(ServerSession::new().unwrap(), &options)
+    SessionState::new(ServerSession::new(Instant::now()).unwrap(), &options)
 }
 
 fn completed(
@@ -37,7 +38,7 @@ fn completed(
     command: Command<'_>,
 ) -> crate::error::Result<RawDocumentBuf> {
     let mut command = command;
-    session.complete(&mut command, server, HALF_AN_HOUR, sessions)?;
+    session.complete(&mut command, server, HALF_AN_HOUR, sessions, Instant::now())?;
     Ok(command.body)
 }
 
@@ -59,7 +60,7 @@ fn cluster_time(seconds: u32) -> RawDocumentBuf {
 
 #[test]
 fn an_id_is_a_uuid_of_version_4_in_the_form_that_servers_want() {
-    let session = ServerSession::new().unwrap();
+    let session = ServerSession::new(Instant::now()).unwrap();
     let document = session.id().to_document();
     let id = document.get("id").and_then(|id| match id {
         bson::Bson::Binary(binary) => Some(binary.clone()),
@@ -69,17 +70,18 @@ fn an_id_is_a_uuid_of_version_4_in_the_form_that_servers_want() {
     assert_eq!((id.subtype, id.bytes.len()), (bson::spec::BinarySubtype::Uuid, 16));
     assert_eq!((id.bytes[6] >> 4, id.bytes[8] >> 6), (4, 2));
     assert_eq!(session.id().to_raw(), RawDocumentBuf::try_from(&document).unwrap());
-    assert!(session.id() != ServerSession::new().unwrap().id());
+    assert!(session.id() != ServerSession::new(Instant::now()).unwrap().id());
 }
 
 #[test]
 fn the_session_that_was_given_back_last_is_taken_first() {
     let sessions = Sessions::new();
-    let (a, b) = (sessions.take(HALF_AN_HOUR).unwrap(), sessions.take(HALF_AN_HOUR).unwrap());
+    let (a, b) =
+        (sessions.take(HALF_AN_HOUR, Instant::now()).unwrap(), sessions.take(HALF_AN_HOUR, Instant::now()).unwrap());
     let (first, second) = (a.id(), b.id());
-    sessions.give_back(a);
-    sessions.give_back(b);
-    let ids: [SessionId; 2] = [(); 2].map(|()| sessions.take(HALF_AN_HOUR).unwrap().id());
+    sessions.give_back(a, Instant::now());
+    sessions.give_back(b, Instant::now());
+    let ids: [SessionId; 2] = [(); 2].map(|()| sessions.take(HALF_AN_HOUR, Instant::now()).unwrap().id());
     assert!(ids == [second, first]);
 }
 
@@ -94,12 +96,12 @@ fn a_session_that_is_about_to_expire_is_not_used_again() {
     ] {
         let sessions = Sessions::new();
         // What the servers' limit is, the pool learns when a session is taken.
-        let _taken = sessions.take_at(timeout, now).unwrap();
-        let session = ServerSession::new().unwrap();
+        let _taken = sessions.take(timeout, now).unwrap();
+        let session = ServerSession::new(Instant::now()).unwrap();
         let id = session.id();
-        sessions.give_back_at(session, now);
+        sessions.give_back(session, now);
         let later = now + Duration::from_secs(age);
-        assert_eq!(sessions.take_at(timeout, later).unwrap().id() == id, kept, "{age} {timeout:?}");
+        assert_eq!(sessions.take(timeout, later).unwrap().id() == id, kept, "{age} {timeout:?}");
     }
 }
 
@@ -108,37 +110,37 @@ fn giving_one_back_throws_away_those_that_are_about_to_expire() {
     let now = Instant::now();
     let later = now + Duration::from_secs(29 * 60 + 1);
     let sessions = Sessions::new();
-    let [old, older] = [(); 2].map(|()| sessions.take_at(HALF_AN_HOUR, now).unwrap());
-    sessions.give_back_at(older, now);
-    sessions.give_back_at(old, now);
-    let mut fresh = ServerSession::new().unwrap();
+    let [old, older] = [(); 2].map(|()| sessions.take(HALF_AN_HOUR, now).unwrap());
+    sessions.give_back(older, now);
+    sessions.give_back(old, now);
+    let mut fresh = ServerSession::new(Instant::now()).unwrap();
     let (id, mut body) = (fresh.id(), RawDocumentBuf::new());
-    fresh.append_to(&mut body);
-    let fresh = fresh.used_at(later);
-    sessions.give_back_at(fresh, later);
-    assert!(sessions.take_at(HALF_AN_HOUR, now).unwrap().id() == id);
+    fresh.append_to(&mut body, later);
+    sessions.give_back(fresh, later);
+    assert!(sessions.take(HALF_AN_HOUR, now).unwrap().id() == id);
     assert_eq!(sessions.idle(), 0);
 }
 
 #[test]
 fn a_dirty_session_is_not_used_again() {
     let sessions = Sessions::new();
-    let mut session = sessions.take(HALF_AN_HOUR).unwrap();
+    let mut session = sessions.take(HALF_AN_HOUR, Instant::now()).unwrap();
     session.mark_dirty();
-    sessions.give_back(session);
+    sessions.give_back(session, Instant::now());
     assert_eq!(sessions.idle(), 0);
 }
 
 #[test]
 fn only_sessions_that_servers_know_of_are_ended() {
     let sessions = Sessions::new();
-    let (mut used, unused) = (sessions.take(None).unwrap(), sessions.take(None).unwrap());
+    let now = Instant::now();
+    let (mut used, unused) = (sessions.take(None, now).unwrap(), sessions.take(None, now).unwrap());
     let mut body = RawDocumentBuf::new();
-    used.append_to(&mut body);
+    used.append_to(&mut body, now);
     let id = used.id().to_raw();
     assert_eq!(lsid(&body).as_deref(), Some(id.as_bytes()));
-    sessions.give_back(used);
-    sessions.give_back(unused);
+    sessions.give_back(used, Instant::now());
+    sessions.give_back(unused, Instant::now());
     assert_eq!(sessions.take_all(), [id]);
     assert!(sessions.take_all().is_empty());
 }
@@ -198,7 +200,7 @@ fn the_highest_cluster_time_is_sent() {
     };
     assert_eq!(sent(&mut session), None);
     for (reported, highest) in [(5, 5), (4, 5), (7, 7)] {
-        session.replied(&rawdoc! { "ok": 0, "$clusterTime": cluster_time(reported) }, &sessions);
+        session.replied(&Reply::of(rawdoc! { "ok": 0, "$clusterTime": cluster_time(reported) }), &sessions);
         assert_eq!(sent(&mut session), Some(time(highest)));
     }
     // A time that only a session has is sent in this session only.
@@ -207,7 +209,7 @@ fn the_highest_cluster_time_is_sent() {
     assert_eq!(sent(&mut OperationSession::Explicit(&mut state)), Some(time(9)));
     assert_eq!(sent(&mut session), Some(time(7)));
     // What the servers report is the client's and the session's.
-    OperationSession::Explicit(&mut state).replied(&rawdoc! { "$clusterTime": cluster_time(11) }, &sessions);
+    OperationSession::Explicit(&mut state).replied(&Reply::of(rawdoc! { "$clusterTime": cluster_time(11) }), &sessions);
     assert_eq!(sent(&mut session), Some(time(11)));
     assert_eq!(state.cluster_time(), ClusterTime::read(&cluster_time(11)).as_ref());
 }
@@ -229,8 +231,8 @@ fn a_cluster_time_that_is_none_or_too_long_is_ignored() {
     let mut session = OperationSession::implicit(&sessions);
     let long = rawdoc! { "clusterTime": time(5), "signature": "x".repeat(2000) };
     for value in [rawdoc! {}, rawdoc! { "clusterTime": 5 }, long] {
-        session.replied(&rawdoc! { "ok": 1, "$clusterTime": value }, &sessions);
-        session.replied(&rawdoc! { "ok": 1, "$clusterTime": 5, "operationTime": "late" }, &sessions);
+        session.replied(&Reply::of(rawdoc! { "ok": 1, "$clusterTime": value }), &sessions);
+        session.replied(&Reply::of(rawdoc! { "ok": 1, "$clusterTime": 5, "operationTime": "late" }), &sessions);
         let body = completed(&mut session, &sessions, &member(17, true), find()).unwrap();
         assert_eq!(body.get("$clusterTime").unwrap(), None);
     }
@@ -247,7 +249,7 @@ fn a_causal_session_reads_and_writes_after_what_it_has_seen() {
         body.get_document("readConcern").ok().map(RawDocument::to_owned)
     };
     assert_eq!(concern(&mut session, find()), None);
-    session.replied(&rawdoc! { "ok": 0, "operationTime": time(3) }, &sessions);
+    session.replied(&Reply::of(rawdoc! { "ok": 0, "operationTime": time(3) }), &sessions);
     let after = rawdoc! { "afterClusterTime": time(3) };
     let insert = || Command::new("insert", "db", rawdoc! { "insert": "things" });
     assert_eq!(concern(&mut session, find()), Some(after.clone()));
@@ -270,7 +272,7 @@ fn a_session_that_is_not_causal_knows_the_time_and_does_not_send_it() {
     let (sessions, server) = (Sessions::new(), member(17, true));
     let mut state = state(SessionOptions::default().causal_consistency(false));
     let mut session = OperationSession::Explicit(&mut state);
-    session.replied(&rawdoc! { "ok": 1, "operationTime": time(3) }, &sessions);
+    session.replied(&Reply::of(rawdoc! { "ok": 1, "operationTime": time(3) }), &sessions);
     assert_eq!(completed(&mut session, &sessions, &server, find()).unwrap().get("readConcern").unwrap(), None);
     drop(session);
     assert_eq!(state.operation_time(), Some(time(3)));
@@ -286,8 +288,11 @@ fn a_snapshot_session_reads_as_of_its_first_read() {
         body.get_document("readConcern").ok().map(RawDocument::to_owned)
     };
     assert_eq!(concern(&mut session, find()), Some(rawdoc! { "level": "snapshot" }));
-    session.replied(&rawdoc! { "ok": 1, "operationTime": time(9), "cursor": { "atClusterTime": time(3) } }, &sessions);
-    session.replied(&rawdoc! { "ok": 1, "atClusterTime": time(5) }, &sessions);
+    session.replied(
+        &Reply::of(rawdoc! { "ok": 1, "operationTime": time(9), "cursor": { "atClusterTime": time(3) } }),
+        &sessions,
+    );
+    session.replied(&Reply::of(rawdoc! { "ok": 1, "atClusterTime": time(5) }), &sessions);
     let of_then = rawdoc! { "level": "snapshot", "atClusterTime": time(3) };
     let local = rawdoc! { "find": "things", "readConcern": { "level": "local" } };
     assert_eq!(concern(&mut session, find()), Some(of_then.clone()));

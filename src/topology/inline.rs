@@ -42,6 +42,8 @@ pub(crate) struct Selected {
     pub(crate) session_timeout: Option<Duration>,
     /// A connection that was made to find the server, for the operation to take over.
     pub(crate) opened: Option<AdoptableConnection>,
+    /// When it was chosen.
+    pub(crate) chosen: Instant,
 }
 
 /// A selection under way.
@@ -71,17 +73,18 @@ enum Step {
     Fail(Error),
 }
 
-/// Selects a server that suits, by `limit` at the latest. It is `began` now.
+/// Selects a server that suits, by `limit` at the latest. It is `now`.
 pub(super) fn select(
     shared: &Shared,
     criteria: Criteria<'_>,
     deprioritised: &[ServerAddress],
     limit: Deadline,
-    began: Instant,
+    now: Instant,
 ) -> Result<Selected> {
-    if let Some(selected) = select_at_once(shared, criteria, began) {
+    if let Some(selected) = select_at_once(shared, criteria, now) {
         return Ok(selected);
     }
+    let began = shared.clock.at(now);
     let conditions = Conditions {
         criteria,
         deprioritised,
@@ -94,7 +97,8 @@ pub(super) fn select(
 }
 
 /// The only server that the operation can go to, if what is known about it is recent. This is how most selections end.
-fn select_at_once(shared: &Shared, criteria: Criteria<'_>, now: Instant) -> Option<Selected> {
+fn select_at_once(shared: &Shared, criteria: Criteria<'_>, chosen: Instant) -> Option<Selected> {
+    let now = shared.clock.at(chosen);
     #[cfg_attr(not(feature = "srv"), expect(unused_mut, reason = "only SRV polling changes the state here"))]
     let mut state = shared.lock();
     #[cfg(feature = "srv")]
@@ -111,11 +115,11 @@ fn select_at_once(shared: &Shared, criteria: Criteria<'_>, now: Instant) -> Opti
     let minimum_round_trip_time = entry.round_trip_times.minimum();
     drop(state);
     let opened = server.take_for_operation(now).map(AdoptableConnection::from);
-    Some(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened })
+    Some(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened, chosen })
 }
 
 /// The server with this address, whatever is known about it: it holds what the operation is about.
-pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result<Selected> {
+pub(super) fn select_address(shared: &Shared, address: &ServerAddress, chosen: Instant) -> Result<Selected> {
     let state = shared.lock();
     if state.closed {
         return Err(closed());
@@ -129,7 +133,8 @@ pub(super) fn select_address(shared: &Shared, address: &ServerAddress) -> Result
     let entry = state.description.server(address);
     let server_type = entry.map_or(ServerType::Unknown, |entry| entry.server_type);
     let minimum_round_trip_time = entry.map_or(Duration::ZERO, |entry| entry.round_trip_times.minimum());
-    Ok(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened: None })
+    let opened = None;
+    Ok(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened, chosen })
 }
 
 impl Selection<'_> {
@@ -416,7 +421,8 @@ impl Selection<'_> {
             None => server.take_for_operation(now).map(AdoptableConnection::from),
         };
         let (server_type, minimum_round_trip_time) = (entry.server_type, entry.round_trip_times.minimum());
-        Ok(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened })
+        let chosen = Instant::now();
+        Ok(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened, chosen })
     }
 }
 

@@ -127,20 +127,19 @@ impl Topology {
         now: Instant,
     ) -> Result<Selected> {
         let shared = self.shared();
-        let began = shared.clock.at(now);
         match target {
-            Target::Writable => inline::select(shared, Criteria::Write, deprioritised, limit, began),
+            Target::Writable => inline::select(shared, Criteria::Write, deprioritised, limit, now),
             Target::Readable(preference) => {
-                inline::select(shared, Criteria::Read(preference), deprioritised, limit, began)
+                inline::select(shared, Criteria::Read(preference), deprioritised, limit, now)
             }
             Target::ReadableAndWritable(preference) => {
-                inline::select(shared, Criteria::ReadAndWriteResult(preference), deprioritised, limit, began)
+                inline::select(shared, Criteria::ReadAndWriteResult(preference), deprioritised, limit, now)
             }
             Target::Pinned(address) => {
-                let selected = inline::select_address(shared, address)?;
+                let selected = inline::select_address(shared, address, now)?;
                 // A paused pool gives no connection before its server has answered a check.
                 if selected.server.pool().is_some_and(|pool| pool.is_paused()) {
-                    return inline::select(shared, Criteria::Address(address), &[], limit, began);
+                    return inline::select(shared, Criteria::Address(address), &[], limit, now);
                 }
                 Ok(selected)
             }

@@ -1,12 +1,13 @@
 //! A reply: a whole message that has been validated, and the one document in it.
 
 use std::fmt;
+use std::mem;
 use std::ops::Range;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 
 use crate::bson_ext::is_plainly_valid;
-use crate::error::Result;
+use crate::error::{Error, Result, Stage, command_error};
 use crate::wire::Header;
 use crate::wire::header::{broken, int_at};
 
@@ -15,6 +16,23 @@ pub(crate) struct Reply {
     bytes: Vec<u8>,
     document: Range<usize>,
     more_to_come: bool,
+    contents: Contents,
+}
+
+/// What every reply is searched for, found while its fields were validated.
+#[derive(Clone, Copy)]
+struct Contents {
+    /// Whether `ok` is 1, as far as that was seen.
+    is_ok: bool,
+    /// Whether there may be a write concern error.
+    write_concern_error: bool,
+    /// Whether there may be a `$clusterTime` or an `operationTime`.
+    times: bool,
+}
+
+impl Contents {
+    /// Nothing is known.
+    const UNKNOWN: Contents = Contents { is_ok: false, write_concern_error: true, times: true };
 }
 
 impl Reply {
@@ -33,9 +51,9 @@ impl Reply {
             .get(..header.length)
             .ok_or_else(|| broken(format!("the reply has {} bytes of {}", bytes.len(), header.length)))?;
         let document = document_in_msg(message)?;
-        check_document(message.get(document.clone()).unwrap_or_default())?;
+        let contents = check_document(message.get(document.clone()).unwrap_or_default())?;
         let more_to_come = int_at(message, FLAGS_AT).is_some_and(|flags| flags as u32 & MORE_TO_COME != 0);
-        Ok(Reply { bytes, document, more_to_come })
+        Ok(Reply { bytes, document, more_to_come, contents })
     }
 
     /// What stands for the reply to a command that the server does not reply to: `{ ok: 1 }`.
@@ -46,12 +64,27 @@ impl Reply {
     /// A reply with this document, which no server has sent.
     pub(crate) fn of(document: RawDocumentBuf) -> Reply {
         let bytes = document.into_bytes();
-        Reply { document: 0..bytes.len(), bytes, more_to_come: false }
+        Reply { document: 0..bytes.len(), bytes, more_to_come: false, contents: Contents::UNKNOWN }
     }
 
     /// Whether the server sends another reply of itself.
     pub(crate) fn more_to_come(&self) -> bool {
         self.more_to_come
+    }
+
+    /// The server's error, where the reply is one.
+    pub(crate) fn command_error(&self) -> Option<Error> {
+        if self.contents.is_ok { None } else { command_error(self.document(), Stage::Command) }
+    }
+
+    /// Whether there may be a write concern error.
+    pub(crate) fn may_have_write_concern_error(&self) -> bool {
+        self.contents.write_concern_error
+    }
+
+    /// Whether there may be a `$clusterTime` or an `operationTime`.
+    pub(crate) fn may_have_times(&self) -> bool {
+        self.contents.times
     }
 
     /// The document.
@@ -123,18 +156,31 @@ fn check_body(sections: &[u8]) -> Result<usize> {
 }
 
 /// Length, end and top level of a document. What lies deeper is checked when it is used.
-fn check_document(bytes: &[u8]) -> Result<()> {
+fn check_document(bytes: &[u8]) -> Result<Contents> {
     let document = RawDocument::from_bytes(bytes).map_err(invalid_bson)?;
-    if is_plainly_valid(document) {
-        return Ok(());
+    let mut contents = Contents { is_ok: false, write_concern_error: false, times: false };
+    let mut first_ok = true;
+    let valid = is_plainly_valid(document, |element_type, name, value| match name {
+        b"ok" => contents.is_ok = mem::take(&mut first_ok) && is_one(element_type, value),
+        b"writeConcernError" => contents.write_concern_error = true,
+        b"$clusterTime" | b"operationTime" => contents.times = true,
+        _ => {}
+    });
+    if valid {
+        return Ok(contents);
     }
     for element in document.iter_elements() {
         element.map_err(invalid_bson)?;
     }
-    Ok(())
+    Ok(Contents::UNKNOWN)
 }
 
-fn invalid_bson(error: impl fmt::Display) -> crate::error::Error {
+/// Whether a value is 1, in one of the types that servers use for `ok`.
+fn is_one(element_type: u8, value: &[u8]) -> bool {
+    matches!((element_type, value), (0x01, [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]) | (0x10, [1, 0, 0, 0]))
+}
+
+fn invalid_bson(error: impl fmt::Display) -> Error {
     broken(format!("the reply is not valid BSON: {error}"))
 }
 

@@ -138,7 +138,11 @@ impl Routers {
             let selected =
                 self.topology.select(Target::Writable, &[], Deadline::after(LIMIT), Instant::now()).expect("a server");
             let limit = Deadline::after(LIMIT);
-            match selected.server.check_out(limit, limit, selected.opened).map_err(|failure| failure.error) {
+            match selected
+                .server
+                .check_out(limit, limit, selected.opened, selected.chosen)
+                .map_err(|failure| failure.error)
+            {
                 Ok(connection) => return (connection, port(selected.server.address())),
                 // The server has left in the meantime, after which an operation chooses again.
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. }) => {}
@@ -332,7 +336,7 @@ fn an_operation_under_way_goes_on_where_it_is() {
     assert!(routed.has(&[1]));
     let body = rawdoc! { "ping": 1 };
     let message = Message { database: "admin", body: &body, sequence: None, more_to_come: false };
-    connection.run(&message, Deadline::after(LIMIT)).unwrap();
+    connection.run(&message, Deadline::after(LIMIT), Instant::now()).unwrap();
     drop(connection);
     let left = routed.routers.remove(0);
     assert!(left.wait_until(LIMIT, |router| router.open_connections() == 0));
