@@ -137,7 +137,8 @@ impl<T> Cursor<T> {
     ) -> Result<Self> {
         let inner = client.inner();
         // Another connection may lead to another server, which does not know the cursor.
-        let pin = inner.options().load_balanced().then(Arc::default);
+        let of_transaction = session.pinned_connection();
+        let pin = of_transaction.or_else(|| inner.options().load_balanced().then(Arc::default));
         let opened = inner.execute(operation, &mut session, inner.operation_deadline(), pin.as_ref())?;
         let CursorReply { reply, server } = opened;
         let batch = read_batch(reply.document(), "firstBatch").map_err(|error| error.with_address(&server))?;

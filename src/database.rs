@@ -457,6 +457,7 @@ impl<'a> RunCommand<'a> {
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Document> {
         let inner = self.database.0.client.inner();
+        fill_in_criteria(&mut self.options.selection_criteria, self.session.as_deref());
         let mut session = self.database.0.client.operation_session(self.session.take())?;
         let mut command = self.operation()?;
         let CursorReply { reply, server } =
@@ -471,6 +472,7 @@ impl<'a> RunCommand<'a> {
     /// As [`RunCommand::run`].
     pub fn run_raw(mut self) -> Result<RawDocumentBuf> {
         let inner = self.database.0.client.inner();
+        fill_in_criteria(&mut self.options.selection_criteria, self.session.as_deref());
         let mut session = self.database.0.client.operation_session(self.session.take())?;
         let mut command = self.operation()?;
         let CursorReply { reply, .. } = inner.execute(&mut command, &mut session, inner.operation_deadline(), None)?;
@@ -518,7 +520,7 @@ impl RunCursorCommand<'_> {
     /// [`ErrorKind::InvalidResponse`](crate::error::ErrorKind::InvalidResponse) for a reply without a cursor; [the errors of
     /// every action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<Document>> {
-        run_cursor_command(self.database, self.command, &self.options, None)
+        run_cursor_command(self.database, self.command, self.options, None)
     }
 }
 
@@ -530,7 +532,7 @@ impl RunCursorCommand<'_, ExplicitSession<'_>> {
     /// client, [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) where the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<Document>> {
         let session = self.session.0;
-        let cursor = run_cursor_command(self.database, self.command, &self.options, Some(&mut *session))?;
+        let cursor = run_cursor_command(self.database, self.command, self.options, Some(&mut *session))?;
         Ok(SessionCursor::new(cursor, session))
     }
 }
@@ -538,10 +540,11 @@ impl RunCursorCommand<'_, ExplicitSession<'_>> {
 fn run_cursor_command(
     database: &Database,
     command: Result<RawDocumentBuf>,
-    options: &RunCursorCommandOptions,
+    mut options: RunCursorCommandOptions,
     session: Option<&mut ClientSession>,
 ) -> Result<Cursor<Document>> {
     let client = &database.0.client;
+    fill_in_criteria(&mut options.selection_criteria, session.as_deref());
     let name = database.checked_name()?;
     let preference = SelectionCriteria::preference(options.selection_criteria.as_ref());
     let settings = CursorSettings {
@@ -555,6 +558,13 @@ fn run_cursor_command(
     let command = run_command::RunCommand::new(name, &command, preference)?;
     let mut command = run_command::RunCursorCommand(command);
     Cursor::open(client, &mut command, client.operation_session(session)?, settings)
+}
+
+/// Says which servers a command of the program's goes to, where that is up to its transaction.
+fn fill_in_criteria(criteria: &mut Option<SelectionCriteria>, session: Option<&ClientSession>) {
+    if let Some(transaction) = session.and_then(ClientSession::transaction) {
+        transaction.fill_in_criteria(criteria);
+    }
 }
 
 /// A command without its values, which may be secrets: passwords, keys, tokens.
@@ -672,7 +682,7 @@ impl<'a> CreateCollection<'a> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses, which it does where a collection
     /// of that name has other options; [the errors of every action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
-        self.database.0.defaults.fill_in_write(&mut self.options.write_concern);
+        self.database.0.defaults.fill_in_write(&mut self.options.write_concern, self.session.as_deref())?;
         check_collection_name(&self.name)?;
         let namespace = Namespace { database: self.database.checked_name()?, collection: &self.name };
         let mut create = collections::CreateCollection { namespace, options: &self.options };
@@ -699,7 +709,7 @@ impl<'a> DropDatabase<'a> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
-        self.database.0.defaults.fill_in_write(&mut self.options.write_concern);
+        self.database.0.defaults.fill_in_write(&mut self.options.write_concern, self.session.as_deref())?;
         let mut drop = databases::DropDatabase { database: self.database.checked_name()?, options: &self.options };
         self.database.0.client.execute(&mut drop, self.session)
     }

@@ -35,6 +35,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub const RETRYABLE_ERROR: &str = "RetryableError";
 /// The label of a write error after which the write may be tried again.
 pub const RETRYABLE_WRITE_ERROR: &str = "RetryableWriteError";
+/// The label of an error that has ended a transaction which may succeed if it is begun anew.
+pub const TRANSIENT_TRANSACTION_ERROR: &str = "TransientTransactionError";
+/// The label of an error after which nobody knows whether a transaction was committed with its write concern. It may be committed
+/// again.
+pub const UNKNOWN_TRANSACTION_COMMIT_RESULT: &str = "UnknownTransactionCommitResult";
 /// The label of an error that suggests the server is overloaded.
 pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 
@@ -146,6 +151,11 @@ impl Error {
     /// A bad argument of a method.
     pub(crate) fn invalid_argument(message: impl Into<Cow<'static, str>>) -> Self {
         Error::new(FaultKind::InvalidArgument, Stage::Options, message)
+    }
+
+    /// What a session's transaction does not allow.
+    pub(crate) fn transaction(message: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(FaultKind::Transaction, Stage::Options, message)
     }
 
     /// Something that has no part in this build, or none yet.

@@ -42,7 +42,8 @@
 //! # Reference
 //!
 //! The [`guide`] has a page for each subject: [authentication](guide::authentication), [OIDC](guide::oidc), [TLS](guide::tls),
-//! [deployments](guide::deployments), [retries](guide::retries), [sessions](guide::sessions), [hosts from DNS](guide::srv),
+//! [deployments](guide::deployments), [retries](guide::retries), [sessions](guide::sessions),
+//! [transactions](guide::transactions), [hosts from DNS](guide::srv),
 //! [proxies](guide::proxy), [connection string options](guide::options), [Cargo features](guide::features),
 //! [platforms](guide::platforms), [moving over from the official driver](guide::moving_over), [benchmarks](guide::benchmarks).
 //!
@@ -135,7 +136,7 @@ pub use options::{CollectionOptions, DatabaseOptions, IndexModel};
 pub use policy::SecurityPolicy;
 pub use resolver::{Resolver, SrvRecord};
 pub use secret::Secret;
-pub use session::ClusterTime;
+pub use session::{ClusterTime, TransactionState};
 pub use warning::{Warning, WarningKind};
 
 /// What operations return.
@@ -173,7 +174,10 @@ pub mod sync {
 ///   without sessions, `InvalidResponse` for a reply that breaks the protocol.
 /// - `Shutdown` after [`Client::close`](crate::Client::close).
 pub mod action {
-    pub use crate::client::{ExplicitSession, ImplicitSession, Shutdown, StartSession, WarmConnectionPool};
+    pub use crate::client::{
+        AbortTransaction, CommitTransaction, ExplicitSession, ImplicitSession, Shutdown, StartSession,
+        StartTransaction, WarmConnectionPool,
+    };
     pub use crate::collection::{
         Aggregate, BulkWrite, CountDocuments, CreateIndex, CreateIndexes, Delete, Distinct, DropCollection,
         DropIndexes, EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate,

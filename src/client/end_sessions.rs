@@ -5,8 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use bson::RawDocumentBuf;
-
 use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
 use crate::deadline::Deadline;
@@ -42,26 +40,28 @@ impl ClientInner {
         let Some(mut connection) = self.topology().borrow_idle_connection() else { return };
         let limit = Deadline::after(DROP_LIMIT);
         for ids in ids.chunks(SESSIONS_PER_COMMAND) {
-            if let Err(error) = self.end_sessions_on(&mut connection, ids, limit) {
+            let mut end = EndSessions { ids };
+            if let Err(error) = self.execute_on(&mut connection, &mut end, &mut OperationSession::Absent, limit) {
                 log::debug!("sessions were left to the servers' own time limit: {error}");
                 return;
             }
         }
     }
 
-    fn end_sessions_on(
+    /// Sends an operation once, on this connection, by `limit` at the latest.
+    pub(super) fn execute_on(
         &self,
         connection: &mut PooledConnection,
-        ids: &[RawDocumentBuf],
+        operation: &mut impl Operation,
+        session: &mut OperationSession<'_>,
         limit: Deadline,
     ) -> Result<()> {
         let server = connection.description().clone();
-        let mut end = EndSessions { ids };
-        let mut command = end.build(&server)?;
+        let mut command = operation.build(&server)?;
         if let Some(api) = &self.options().server_api {
             append_server_api(&mut command.body, api);
         }
-        OperationSession::Absent.complete(&mut command, &server, None, &self.sessions, connection.since())?;
+        session.complete(&mut command, &server, None, &self.sessions, connection.since())?;
         let handler = self.options().command_event_handler.as_ref();
         let active = ActiveCommand::started(handler, self.nesting_limits(), connection, &command);
         let message = Message { database: command.database, body: &command.body, sequence: None, more_to_come: false };

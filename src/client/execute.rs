@@ -20,7 +20,7 @@ use crate::operation::{Access, Command, Namespace, Operation, Target};
 use crate::options::ServerAddress;
 use crate::pool::{PinnedConnection, PooledConnection, Purpose};
 use crate::server::Server;
-use crate::session::OperationSession;
+use crate::session::{OperationSession, Pin};
 use crate::topology::{CommandFailure, Selected, read_preference_document};
 use crate::wire::{Message, Reply};
 
@@ -31,7 +31,7 @@ impl ClientInner {
     /// All attempts run in the same session.
     ///
     /// `pin` is for an operation on a cursor behind a load balancer: what opens the cursor leaves its connection there, and what
-    /// follows is sent on that one.
+    /// follows is sent on that one. A transaction of the session has a pin of its own.
     pub(crate) fn execute<O: Operation>(
         &self,
         operation: &mut O,
@@ -39,18 +39,27 @@ impl ClientInner {
         deadline: Deadline,
         pin: Option<&Arc<PinnedConnection>>,
     ) -> Result<O::Output> {
-        let mut retries = Retries::new(self.options(), operation);
+        let mut retries = Retries::new(self.options(), operation, session.is_in_transaction());
+        let deadline = session.limit(deadline);
         loop {
-            let failure = match self.attempt(operation, session, deadline, pin, &mut retries) {
+            let mut failure = match self.attempt(operation, session, deadline, pin, &mut retries) {
                 Ok(mut answer) => match retries.write_concern_failure(&mut answer) {
-                    None => return read(operation, answer),
+                    None => return read(operation, answer).map_err(|error| session.failed(error)),
                     Some(error) => Failure { error, answer: Some(answer) },
                 },
                 Err(error) => Failure::from(error),
             };
+            if session.is_in_transaction() {
+                failure.error = session.failed(retries.labelled(failure.error));
+            }
             match retries.after(failure, deadline, || self.jitter.next()) {
-                Ok(pause) => self.topology().pause(pause),
-                Err(Failure { answer: Some(answer), .. }) => return read(operation, answer),
+                Ok(pause) => {
+                    session.tries_again();
+                    self.topology().pause(pause);
+                }
+                Err(Failure { answer: Some(answer), .. }) => {
+                    return read(operation, answer).map_err(|error| session.failed(error));
+                }
                 Err(Failure { error, answer: None }) => return Err(error),
             }
         }
@@ -69,7 +78,13 @@ impl ClientInner {
         retries: &mut Retries,
     ) -> Result<Answer> {
         // A server that suits the operation, a connection to it, and the command as this server understands it.
-        let (selected, mut connection) = self.check_out(operation.target(), deadline, pin, retries)?;
+        let bound = session.bind(operation.target())?;
+        let (target, pin) = match &bound {
+            Pin::Nothing => (operation.target(), pin),
+            Pin::Router(address) => (Target::Pinned(address), pin),
+            Pin::Connection(pin) => (operation.target(), Some(pin)),
+        };
+        let (selected, mut connection) = self.check_out(target, deadline, pin, retries)?;
         let server = &selected.server;
         let reads_of_primary = operation.access() == Access::Read && operation.target().is_primary();
         let mut command = operation.build(connection.description())?;
@@ -81,7 +96,11 @@ impl ClientInner {
         }
 
         retries.sends(&mut command, connection.description(), session)?;
-        connection.set_yields(reads_of_primary || retries.is_numbered());
+        let in_transaction = session.is_in_transaction();
+        connection.set_yields(reads_of_primary || retries.is_numbered() || in_transaction);
+        if in_transaction {
+            session.pin(server.address(), &mut connection);
+        }
         let mut began = connection.since();
         let mut logged_in_again = false;
         let reply = loop {
@@ -160,9 +179,12 @@ impl ClientInner {
         };
         let mut selected = self.topology().select(target, retries.deprioritised(), selection, now)?;
         retries.selected(&selected);
-        if let (Target::Pinned(address), Some(pin)) = (target, pin) {
-            let connection = pin.check_out(selected.chosen).ok_or_else(|| no_pinned_connection(address))?;
-            return Ok((selected, connection));
+        if let Some(pin) = pin {
+            match (pin.check_out(selected.chosen), target) {
+                (Some(connection), _) => return Ok((selected, connection)),
+                (None, Target::Pinned(address)) => return Err(no_pinned_connection(address)),
+                (None, _) => {}
+            }
         }
         let opened = selected.opened.take();
         // The topology hears of an attempt that failed from the pool.

@@ -1,7 +1,8 @@
 //! The client: the handle on a deployment from which databases and collections are reached.
 //!
 //! [`inner`] is what the clones of a client share, [`execute`] how an operation is sent, [`retry`] whether
-//! it is sent again, [`monitoring`] reports it, and [`session`] ties operations together.
+//! it is sent again, [`monitoring`] reports it, [`session`] ties operations together,
+//! and [`transaction`] makes them one.
 
 mod end_sessions;
 mod execute;
@@ -11,6 +12,7 @@ mod retry;
 mod session;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::warning::{Warning, WarningSink};
 pub(crate) use inner::{ClientInner, CursorHandle};
 pub use session::{ClientSession, ExplicitSession, ImplicitSession, StartSession};
 pub(crate) use session::{cursor_session_setter, session_setter};
+pub use transaction::{AbortTransaction, CommitTransaction, StartTransaction};
 
 /// How long [`Client::close`] gives the servers to end open cursors and sessions.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);

@@ -41,6 +41,8 @@ pub(super) struct Retries {
     retries_read: bool,
     /// Whether it is a write that is numbered, and sent again, where the server supports that.
     retries_write: bool,
+    /// Whether it ends a transaction, so that it has that one's number.
+    ends_transaction: bool,
     /// Whether an error with `NoWritesPerformed` counts as no attempt: for all but reads.
     heeds_no_writes: bool,
     /// Whether a server that refused the command because it is overloaded may be asked again.
@@ -125,15 +127,21 @@ struct Attempt {
 }
 
 impl Retries {
-    pub(super) fn new(options: &ClientSettings, operation: &impl Operation) -> Self {
-        Retries::of(options, operation.retry(), operation.access())
+    /// `in_transaction`: only what ends it is sent again, and what a server has refused because of overload.
+    pub(super) fn new(options: &ClientSettings, operation: &impl Operation, in_transaction: bool) -> Self {
+        let retry = match operation.retry() {
+            Retry::Read | Retry::Write if in_transaction => Retry::Never,
+            retry => retry,
+        };
+        Retries::of(options, retry, operation.access())
     }
 
     fn of(options: &ClientSettings, retry: Retry, access: Access) -> Self {
         let (reads, writes) = (options.retry_reads != Some(false), options.retry_writes != Some(false));
         Retries {
             retries_read: retry == Retry::Read && reads,
-            retries_write: retry == Retry::Write && writes,
+            retries_write: (retry == Retry::Write && writes) || retry == Retry::Always,
+            ends_transaction: retry == Retry::Always,
             heeds_no_writes: access != Access::Read,
             after_overload: match access {
                 Access::Read => reads,
@@ -197,6 +205,7 @@ impl Retries {
                 self.attempt.numbered = true;
             }
         }
+        self.attempt.numbered |= self.ends_transaction;
         self.attempt.sent = true;
         Ok(())
     }
@@ -271,6 +280,11 @@ impl Retries {
             (false, true) => None,
             (false, false) => Some(1),
         }
+    }
+
+    /// The error of the present attempt, with the label and the words that the driver has to add.
+    pub(super) fn labelled(&self, error: Error) -> Error {
+        self.judged(error, &self.attempt)
     }
 
     /// The error of an attempt at a write, with the label and the words that the driver has to add.

@@ -8,9 +8,9 @@ use bson::{Document, Timestamp};
 use super::Client;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
-use crate::options::SessionOptions;
 use crate::options::action::start_session_setters;
-use crate::session::{ClusterTime, OperationSession, SessionState};
+use crate::options::{ServerAddress, SessionOptions, TransactionOptions};
+use crate::session::{ClusterTime, OperationSession, Pin, SessionState, Transaction, TransactionState};
 
 /// The setter `session` of an action that holds `session: Option<&'a mut ClientSession>`. The lifetime is the action's.
 macro_rules! session_setter {
@@ -222,6 +222,39 @@ impl ClientSession {
         self.state().is_dirty()
     }
 
+    /// How far its transaction is.
+    ///
+    /// ```no_run
+    /// # fn f(mut session: mongo_blocking::ClientSession) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::TransactionState;
+    ///
+    /// session.start_transaction().run()?;
+    /// assert_eq!(session.transaction_state(), TransactionState::Starting);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn transaction_state(&self) -> TransactionState {
+        self.state().transaction.state()
+    }
+
+    /// The mongos that its transaction is bound to, or the load balancer where the transaction keeps a connection for itself. `None`
+    /// on a replica set, and before the transaction's first command.
+    ///
+    /// ```no_run
+    /// # fn f(session: mongo_blocking::ClientSession) {
+    /// if let Some(router) = session.pinned_server() {
+    ///     println!("the transaction runs on {router}");
+    /// }
+    /// # }
+    /// ```
+    pub fn pinned_server(&self) -> Option<ServerAddress> {
+        match self.state().transaction.pin() {
+            Pin::Nothing => None,
+            Pin::Router(address) => Some((**address).clone()),
+            Pin::Connection(pin) => pin.address(),
+        }
+    }
+
     /// Takes this cluster time over if it is higher than the session's own. With
     /// [`advance_operation_time`](ClientSession::advance_operation_time) a session follows another one.
     ///
@@ -269,16 +302,27 @@ impl ClientSession {
             return Err(Error::invalid_argument("the session was started by another client"));
         }
         let state = self.state.as_mut().expect("the state is there until the session is dropped");
-        if !state.is_ours() {
-            return Err(Error::invalid_argument("this process was forked, and the session belongs to its parent")
-                .with_hint("start a session in the child"));
-        }
+        state.check_process()?;
+        state.begin_operation();
         Ok(OperationSession::Explicit(state))
+    }
+
+    /// The state for what starts and ends transactions.
+    pub(super) fn state_mut(&mut self) -> Result<&mut SessionState> {
+        let state = self.state.as_mut().expect("the state is there until the session is dropped");
+        state.check_process()?;
+        Ok(state)
+    }
+
+    /// The transaction that operations of the session are part of.
+    pub(crate) fn transaction(&self) -> Option<&Transaction> {
+        Some(&self.state().transaction).filter(|transaction| transaction.is_running())
     }
 }
 
 impl Drop for ClientSession {
     fn drop(&mut self) {
+        self.abort_at_once();
         if let Some(state) = self.state.take() {
             self.client.inner().sessions().give_back(state.into_server_session(), Instant::now());
         }

@@ -1,5 +1,5 @@
 //! How far a command travels: the functions between a program's call and the one that writes to the socket. And the pauses of
-//! retries, whose random factor only tests of this crate can set.
+//! retries and of transactions, whose random factor and limit only tests of this crate can set.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use bson::{Document, doc};
 use mongo_blocking_test_server::behaviour::Answer;
 use mongo_blocking_test_server::fake_server::FakeServer;
-use mongo_blocking_test_server::peers::Mongod;
+use mongo_blocking_test_server::peers::{Mongod, ReplicaSet};
 
 use super::Client;
 use crate::call_stack;
+use crate::error::{
+    Error, ErrorKind, Result, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
+};
 use crate::locks::lock;
+use crate::options::TransactionOptions;
 
 /// The README and the crate's documentation name these functions. A closure, or a function that a macro makes and that holds
 /// code of ours, would be listed too.
@@ -129,4 +133,88 @@ fn closing_the_client_ends_a_pause() {
         find.join().unwrap().unwrap_err();
     });
     assert!(began.elapsed() < Duration::from_secs(9), "the pause is 10 s long");
+}
+
+/// A set whose commits fail with `error`, and what becomes of a transaction that may be begun anew for this long.
+fn failing_transaction(error: Error, commit: Option<Document>, limit: Duration) -> Result<()> {
+    let server = FakeServer::builder().replica_set("rs").on_command(move |request, _| match request.name() {
+        "commitTransaction" => commit.clone().map(Answer::Reply),
+        "abortTransaction" => Some(Answer::Reply(doc! { "ok": 1 })),
+        _ => None,
+    });
+    let server = server.start();
+    let client = with_jitter(&server.uri(), 1.0);
+    let things = client.database("d").collection::<Document>("c");
+    let fails_in_callback = error.labels().contains(TRANSIENT_TRANSACTION_ERROR);
+    let mut session = client.start_session().run().unwrap();
+    session.run_transaction(&TransactionOptions::default(), limit, |session| {
+        things.insert_one(doc! {}).session(session).run()?;
+        if fails_in_callback { Err(error.clone()) } else { Ok(()) }
+    })
+}
+
+/// Convenient API: the retry timeout is enforced
+#[test]
+fn a_transaction_is_not_begun_anew_when_its_time_is_up() {
+    let limit = Duration::from_millis(100);
+    let refusal = |label: &str| Some(doc! { "ok": 0, "code": 251, "errmsg": "x", "errorLabels": [label] });
+    let of_callback =
+        Error::custom("conflict".to_owned()).with_label(TRANSIENT_TRANSACTION_ERROR).with_label("another");
+    let plain = || Error::custom(());
+    let ended = [
+        (failing_transaction(of_callback, None, limit), TRANSIENT_TRANSACTION_ERROR),
+        (failing_transaction(plain(), refusal(TRANSIENT_TRANSACTION_ERROR), limit), TRANSIENT_TRANSACTION_ERROR),
+        (
+            failing_transaction(plain(), refusal(UNKNOWN_TRANSACTION_COMMIT_RESULT), limit),
+            UNKNOWN_TRANSACTION_COMMIT_RESULT,
+        ),
+    ];
+    for (outcome, label) in ended {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
+        let before = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>()).unwrap();
+        assert!(error.contains_label(label) && error.labels() == before.labels(), "{error:?}");
+        assert!(!matches!(before.kind(), ErrorKind::Timeout { .. }), "{error:?}");
+    }
+}
+
+/// What is a time limit already is not wrapped; that of the server's on a commit ends all.
+#[test]
+fn a_commit_that_the_servers_time_limit_has_ended_is_not_repeated() {
+    let limit = Duration::from_secs(120);
+    let expired = doc! { "code": 50, "codeName": "MaxTimeMSExpired", "errmsg": "x" };
+    let mut refusal = doc! { "ok": 0 };
+    refusal.extend(expired.clone());
+    let error = failing_transaction(Error::custom(()), Some(refusal), limit).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Command(_)) && error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT));
+    let reply = doc! { "ok": 1, "writeConcernError": expired };
+    let error = failing_transaction(Error::custom(()), Some(reply), limit).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Write(WriteFailure::WriteConcernError(_))), "{error:?}");
+}
+
+/// Convenient API: the pauses between attempts
+#[test]
+fn a_transaction_is_begun_anew_after_pauses_that_grow() {
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let committed = |jitter| {
+        let client = with_jitter(&set.uri(), jitter);
+        let things = client.database("backoff").collection::<Document>("c");
+        things.insert_one(doc! {}).run().unwrap();
+        let data = doc! { "failCommands": ["commitTransaction"], "errorCode": 251 };
+        let fail_point = doc! { "configureFailPoint": "failCommand", "mode": { "times": 13 }, "data": data };
+        client.database("admin").run_command(fail_point).run().unwrap();
+        let mut session = client.start_session().run().unwrap();
+        let mut calls = 0;
+        let began = Instant::now();
+        let inserted = session.start_transaction().and_run(|session| {
+            calls += 1;
+            things.insert_one(doc! {}).session(session).run()
+        });
+        inserted.unwrap();
+        assert_eq!(calls, 14);
+        began.elapsed()
+    };
+    let (without, with) = (committed(0.0), committed(1.0));
+    let expected = without + Duration::from_millis(2300);
+    assert!(with.abs_diff(expected) < Duration::from_millis(500), "{without:?} {with:?}");
 }

@@ -153,7 +153,7 @@ impl<'a, T: Serialize> BulkWrite<'a, T> {
         if self.models.is_empty() {
             return Err(Error::invalid_argument("bulk_write was given no writes"));
         }
-        let options = with_defaults(self.options, self.collection);
+        let options = with_defaults(self.options, self.collection, self.session.as_deref())?;
         let writes = self.models.into_iter().enumerate();
         let mut writes = writes.map(|(index, model)| Ok((index, Write::new(model)?))).collect::<Result<Vec<_>>>()?;
         if options.ordered == Some(false) {

@@ -172,7 +172,7 @@ fn run<T: DeserializeOwned>(
     mut options: FindOneAndUpdateOptions,
     session: Option<&mut ClientSession>,
 ) -> Result<Option<T>> {
-    collection.shared.defaults.fill_in_write(&mut options.write_concern);
+    collection.shared.defaults.fill_in_write(&mut options.write_concern, session.as_deref())?;
     let mut find_and_modify =
         FindAndModify { namespace: collection.checked_namespace()?, filter, change, options: &options };
     let inner = collection.client().inner();

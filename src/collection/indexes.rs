@@ -185,7 +185,7 @@ fn create<T>(
     mut options: CreateIndexOptions,
     session: Option<&mut ClientSession>,
 ) -> Result<Vec<String>> {
-    collection.shared.defaults.fill_in_write(&mut options.write_concern);
+    collection.shared.defaults.fill_in_write(&mut options.write_concern, session.as_deref())?;
     let mut create =
         operation::CreateIndexes { namespace: collection.checked_namespace()?, indexes, options: &options };
     collection.client().execute(&mut create, session)
@@ -298,7 +298,8 @@ impl<'a, T> DropIndexes<'a, T> {
     /// indexes, [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
-        self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
+        let defaults = &self.collection.shared.defaults;
+        defaults.fill_in_write(&mut self.options.write_concern, self.session.as_deref())?;
         if self.index == Some(Hint::Name("*".to_owned())) {
             return Err(Error::invalid_argument("drop_index(\"*\") would drop all indexes")
                 .with_hint("if that is what you want, use drop_indexes"));

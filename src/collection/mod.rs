@@ -11,7 +11,7 @@ mod write;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::client::Client;
+use crate::client::{Client, ClientSession};
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
 use crate::operation;
@@ -78,19 +78,42 @@ impl Defaults {
         preference
     }
 
-    /// Fills in what a read does not name itself.
-    pub(crate) fn fill_in_read(&self, concern: &mut Option<ReadConcern>, criteria: &mut Option<SelectionCriteria>) {
+    /// Fills in what a read does not name itself. In a transaction, that one decides.
+    ///
+    /// # Errors
+    /// In a transaction, for a read that names a read concern.
+    pub(crate) fn fill_in_read(
+        &self,
+        concern: &mut Option<ReadConcern>,
+        criteria: &mut Option<SelectionCriteria>,
+        session: Option<&ClientSession>,
+    ) -> Result<()> {
+        if let Some(transaction) = session.and_then(ClientSession::transaction) {
+            return transaction.fill_in_read(concern, criteria);
+        }
         if concern.is_none() {
             concern.clone_from(&self.read_concern);
         }
         criteria.get_or_insert_with(|| self.selection_criteria.clone());
+        Ok(())
     }
 
-    /// Fills in what a write does not name itself.
-    pub(crate) fn fill_in_write(&self, concern: &mut Option<WriteConcern>) {
+    /// Fills in what a write does not name itself. In a transaction, that one decides.
+    ///
+    /// # Errors
+    /// In a transaction, for a write that names a write concern.
+    pub(crate) fn fill_in_write(
+        &self,
+        concern: &mut Option<WriteConcern>,
+        session: Option<&ClientSession>,
+    ) -> Result<()> {
+        if let Some(transaction) = session.and_then(ClientSession::transaction) {
+            return transaction.check_write(concern);
+        }
         if concern.is_none() {
             concern.clone_from(&self.write_concern);
         }
+        Ok(())
     }
 }
 

@@ -211,7 +211,7 @@ fn find<T>(
     session: Option<&mut ClientSession>,
 ) -> Result<Cursor<T>> {
     let FindOptions { read_concern, selection_criteria, .. } = &mut options;
-    shared.defaults.fill_in_read(read_concern, selection_criteria);
+    shared.defaults.fill_in_read(read_concern, selection_criteria, session.as_deref())?;
     let settings = CursorSettings {
         batch_size: options.batch_size,
         limit_left: options.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
@@ -316,8 +316,8 @@ impl<'a, T, S> Aggregate<'a, T, S> {
 
     fn open(mut self, session: Option<&mut ClientSession>) -> Result<Cursor<T>> {
         let AggregateOptions { read_concern, selection_criteria, write_concern, .. } = &mut self.options;
-        self.defaults.fill_in_read(read_concern, selection_criteria);
-        self.defaults.fill_in_write(write_concern);
+        self.defaults.fill_in_read(read_concern, selection_criteria, session.as_deref())?;
+        self.defaults.fill_in_write(write_concern, session.as_deref())?;
         let settings = CursorSettings {
             batch_size: self.options.batch_size,
             limit_left: None,
@@ -469,7 +469,7 @@ impl<T> EstimatedDocumentCount<'_, T> {
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<u64> {
         let EstimatedDocumentCountOptions { read_concern, selection_criteria, .. } = &mut self.options;
-        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
+        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria, None)?;
         let mut count =
             operation::count::Count { namespace: self.collection.checked_namespace()?, options: &self.options };
         self.collection.client().execute(&mut count, None)
@@ -498,7 +498,8 @@ impl<'a, T> Distinct<'a, T> {
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<Vec<Bson>> {
         let DistinctOptions { read_concern, selection_criteria, .. } = &mut self.options;
-        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria);
+        let session = self.session.as_deref();
+        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria, session)?;
         let client = self.collection.client();
         let mut distinct = operation::distinct::Distinct {
             namespace: self.collection.checked_namespace()?,

@@ -181,7 +181,7 @@ impl<'a, T: Serialize, D: Borrow<T>> InsertOne<'a, T, D> {
     /// [the errors of every action](crate::action#errors). Each has the document's `_id`
     /// ([`Error::document_id`](crate::Error::document_id)), since the document may be there all the same.
     pub fn run(self) -> Result<InsertOneResult> {
-        let options = with_defaults(self.options.into(), self.collection);
+        let options = with_defaults(self.options.into(), self.collection, self.session.as_deref())?;
         let client = self.collection.client();
         let limits = client.inner().nesting_limits();
         let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options, limits)?;
@@ -221,7 +221,7 @@ impl<'a, T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'a, T, I> {
     /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where there are no documents; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<InsertManyResult> {
-        let options = with_defaults(self.options.into(), self.collection);
+        let options = with_defaults(self.options.into(), self.collection, self.session.as_deref())?;
         let mut documents = self.documents.into_iter().peekable();
         if documents.peek().is_none() {
             return Err(Error::invalid_argument("insert_many was given no documents"));
@@ -353,7 +353,8 @@ impl<'a, T> DropCollection<'a, T> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
-        self.collection.shared.defaults.fill_in_write(&mut self.options.write_concern);
+        let defaults = &self.collection.shared.defaults;
+        defaults.fill_in_write(&mut self.options.write_concern, self.session.as_deref())?;
         let mut drop =
             operation::DropCollection { namespace: self.collection.checked_namespace()?, options: &self.options };
         match self.collection.client().execute(&mut drop, self.session) {
@@ -433,10 +434,14 @@ pub(super) fn replacement<T: Serialize>(document: &T) -> Result<RawDocumentBuf> 
     Ok(document)
 }
 
-/// The options with the collection's write concern, unless they have one.
-pub(super) fn with_defaults<T>(mut options: BulkWriteOptions, collection: &Collection<T>) -> BulkWriteOptions {
-    collection.shared.defaults.fill_in_write(&mut options.write_concern);
-    options
+/// The options with the collection's write concern, unless they have one. In a transaction they must not have one.
+pub(super) fn with_defaults<T>(
+    mut options: BulkWriteOptions,
+    collection: &Collection<T>,
+    session: Option<&ClientSession>,
+) -> Result<BulkWriteOptions> {
+    collection.shared.defaults.fill_in_write(&mut options.write_concern, session)?;
+    Ok(options)
 }
 
 /// Sends commands as long as the batch has more than one of them can hold.
@@ -500,7 +505,7 @@ fn send_one<T>(
         write_concern,
         ..BulkWriteOptions::default()
     };
-    let options = with_defaults(options, collection);
+    let options = with_defaults(options, collection, session.as_deref())?;
     let client = collection.client();
     let mut batch = WriteBatcher::new(collection.checked_namespace()?, &options, client.inner().nesting_limits())?;
     batch.add(0, statement);

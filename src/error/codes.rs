@@ -15,6 +15,10 @@ pub(crate) const CURSOR_NOT_FOUND: i32 = 43;
 /// The time that a command's `maxTimeMS` gave it ran out.
 pub(crate) const MAX_TIME_MS_EXPIRED: i32 = 50;
 pub(crate) const COMMAND_NOT_FOUND: i32 = 59;
+/// No rule of the set has the name that a write concern has as its `w`.
+pub(crate) const UNKNOWN_REPL_WRITE_CONCERN: i32 = 79;
+/// The set has fewer members than a write concern wants.
+pub(crate) const UNSATISFIABLE_WRITE_CONCERN: i32 = 100;
 /// The server does not have the mechanism of a login.
 pub(crate) const MECHANISM_UNAVAILABLE: i32 = 334;
 /// The login of a connection is no longer valid; the server wants another one on the same connection.

@@ -31,6 +31,7 @@ use super::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, Wr
 /// | `Command`, `Write`, `InsertMany`, `BulkWrite` | `Command`; `Hello` and `Authentication` for a `Command` |
 /// | `BsonSerialization` | `Encode`, `Program` |
 /// | `BsonDeserialization` | `Decode`, `Program` |
+/// | `Transaction` | `Options` |
 /// | `Shutdown` | the stage that the closing interrupted |
 /// | `Custom` | `Program` |
 #[derive(Clone, Debug)]
@@ -83,7 +84,8 @@ pub enum ErrorKind {
         /// What was not accepted, and why.
         message: String,
     },
-    /// The limit on a whole operation, `timeoutMS`, ran out. Every other limit on the network is
+    /// The limit on a whole operation, `timeoutMS`, ran out, or the time that
+    /// [`and_run`](crate::action::StartTransaction::and_run) has. Every other limit on the network is
     /// [`Io`](ErrorKind::Io) with [`io::ErrorKind::TimedOut`].
     #[non_exhaustive]
     Timeout {
@@ -133,6 +135,12 @@ pub enum ErrorKind {
     BsonSerialization(bson::error::Error),
     /// BSON could not be turned into the type that was asked for.
     BsonDeserialization(bson::error::Error),
+    /// A session's transaction does not allow this.
+    #[non_exhaustive]
+    Transaction {
+        /// What is not allowed.
+        message: String,
+    },
     /// The client, cursor or database handle was closed before.
     Shutdown,
     /// An error that the program made by [`Error::custom`](super::Error::custom);
@@ -173,6 +181,7 @@ pub(crate) enum FaultKind {
     InvalidResponse,
     BsonSerialization,
     BsonDeserialization,
+    Transaction,
     Shutdown,
 }
 
@@ -209,6 +218,7 @@ impl IntoErrorKind for FaultKind {
             FaultKind::InvalidResponse => ErrorKind::InvalidResponse { message: text() },
             FaultKind::BsonSerialization => ErrorKind::BsonSerialization(ser::Error::custom(message)),
             FaultKind::BsonDeserialization => ErrorKind::BsonDeserialization(de::Error::custom(message)),
+            FaultKind::Transaction => ErrorKind::Transaction { message: text() },
             FaultKind::Shutdown => ErrorKind::Shutdown,
         }
     }
@@ -230,7 +240,8 @@ macro_rules! message_of {
             | ErrorKind::Pool { message }
             | ErrorKind::ConnectionPoolCleared { message }
             | ErrorKind::Authentication { message }
-            | ErrorKind::InvalidResponse { message } => Some(message),
+            | ErrorKind::InvalidResponse { message }
+            | ErrorKind::Transaction { message } => Some(message),
             _ => None,
         }
     };

@@ -20,6 +20,9 @@ pub mod retries {}
 #[doc = include_str!("sessions.md")]
 pub mod sessions {}
 
+#[doc = include_str!("transactions.md")]
+pub mod transactions {}
+
 #[doc = include_str!("srv.md")]
 pub mod srv {}
 

@@ -11,6 +11,7 @@ pub(crate) mod count;
 pub(crate) mod databases;
 pub(crate) mod distinct;
 pub(crate) mod end_sessions;
+pub(crate) mod end_transaction;
 pub(crate) mod find;
 pub(crate) mod find_and_modify;
 pub(crate) mod get_more;
@@ -50,7 +51,7 @@ pub(crate) trait Operation {
     fn access(&self) -> Access {
         match self.retry() {
             Retry::Read => Access::Read,
-            Retry::Write | Retry::Never => Access::Write,
+            Retry::Write | Retry::Always | Retry::Never => Access::Write,
         }
     }
 
@@ -106,6 +107,8 @@ pub(crate) enum Retry {
     Read,
     /// It writes, and the server can recognise it by its transaction number (`retryWrites`).
     Write,
+    /// It ends a transaction, whose number it has: no option forbids that it is sent again.
+    Always,
 }
 
 /// What an operation does to the data, as far as the driver knows.

@@ -8,15 +8,24 @@ use bson::oid::ObjectId;
 
 use super::{PooledConnection, Purpose};
 use crate::locks::lock;
+use crate::options::ServerAddress;
 
-/// Keeps the connection that an open cursor needs, between its operations. It goes back to the pool when this is dropped.
+/// Keeps the connection that an open cursor or a transaction needs, between its operations. It goes back to the pool when this is
+/// dropped. A transaction shares it with the cursors that were opened in it.
 #[derive(Default)]
-pub(crate) struct PinnedConnection(Mutex<Option<PooledConnection>>);
+pub(crate) struct PinnedConnection(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    connection: Option<PooledConnection>,
+    /// Whether a transaction needs it, so that it stays when a cursor has come to its end.
+    is_of_transaction: bool,
+}
 
 impl PinnedConnection {
     /// The connection, which comes back when it is dropped. `None`: there is none so far, or another thread uses it. It is `now`.
     pub(crate) fn check_out(self: &Arc<Self>, now: Instant) -> Option<PooledConnection> {
-        let mut connection = lock(&self.0).take()?;
+        let mut connection = lock(&self.0).connection.take()?;
         connection.since = now;
         connection.pin = Some(self.clone());
         Some(connection)
@@ -24,18 +33,32 @@ impl PinnedConnection {
 
     /// Whether it can carry another command.
     pub(crate) fn is_usable(&self) -> bool {
-        lock(&self.0).as_ref().is_some_and(|connection| !connection.is_broken())
+        lock(&self.0).connection.as_ref().is_some_and(|connection| !connection.is_broken())
+    }
+
+    /// The address of the load balancer that it leads to, if there is a connection.
+    pub(crate) fn address(&self) -> Option<ServerAddress> {
+        lock(&self.0).connection.as_ref().map(|connection| connection.info().address.clone())
     }
 
     /// The service behind the load balancer that it leads to.
     pub(crate) fn service_id(&self) -> Option<ObjectId> {
-        lock(&self.0).as_ref().and_then(PooledConnection::service_id)
+        lock(&self.0).connection.as_ref().and_then(PooledConnection::service_id)
     }
 
     pub(super) fn keep(&self, connection: PooledConnection) {
-        let before = lock(&self.0).replace(connection);
+        let before = lock(&self.0).connection.replace(connection);
         // Going back to the pool takes other locks, and calls handlers.
         drop(before);
+    }
+
+    /// The transaction needs it no longer. It goes back to the pool unless an open cursor needs it.
+    pub(crate) fn leave_to_cursors(&self) {
+        let mut kept = lock(&self.0);
+        kept.is_of_transaction = false;
+        if let Some(connection) = &kept.connection {
+            connection.set_purpose(Purpose::Cursor);
+        }
     }
 }
 
@@ -44,12 +67,13 @@ impl PooledConnection {
     pub(crate) fn pin_to(&mut self, pin: &Arc<PinnedConnection>, purpose: Purpose) {
         if self.pin.is_none() {
             self.set_purpose(purpose);
+            lock(&pin.0).is_of_transaction = purpose == Purpose::Transaction;
             self.pin = Some(pin.clone());
         }
     }
 
-    /// When this is dropped, the connection goes back to the pool.
+    /// When this is dropped, the connection goes back to the pool, unless a transaction needs it.
     pub(crate) fn unpin(&mut self) {
-        self.pin = None;
+        self.pin = self.pin.take().filter(|pin| lock(&pin.0).is_of_transaction);
     }
 }

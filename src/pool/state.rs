@@ -32,7 +32,6 @@ pub(crate) enum Purpose {
     /// A cursor keeps it until its end.
     Cursor,
     /// A transaction keeps it until its end.
-    #[allow(dead_code, reason = "transactions are to come")]
     Transaction,
     /// One operation.
     #[default]

@@ -1,5 +1,6 @@
 //! The session that one operation runs in, over all its commands and attempts.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::raw::cstr;
@@ -9,10 +10,14 @@ use bson::{RawDocument, RawDocumentBuf};
 use super::pool::Sessions;
 use super::server_session::ServerSession;
 use super::state::SessionState;
+use super::transaction::{Pin, Transaction, TransactionState};
 use crate::bson_ext::plain_fields;
+use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::error::{Error, FaultKind, Result, Stage};
-use crate::operation::Command;
+use crate::operation::{Command, Target};
+use crate::options::ServerAddress;
+use crate::pool::{PinnedConnection, PooledConnection, Purpose};
 use crate::wire::Reply;
 
 /// The type of documents.
@@ -104,7 +109,13 @@ impl<'a> OperationSession<'a> {
             OperationSession::Explicit(state) => {
                 check_explicit(state, command, server)?;
                 state.server_session.append_to(&mut command.body, now);
-                append_read_concern(state, command, server);
+                match state.transaction.state() {
+                    TransactionState::None => append_read_concern(state, command, server),
+                    _ => {
+                        let after = state.operation_time.filter(|_| state.is_causal);
+                        state.transaction.complete(command, state.server_session.txn_number(), after);
+                    }
+                }
             }
         }
         let has_cluster_time = server.server_type != ServerType::Standalone
@@ -130,6 +141,76 @@ impl<'a> OperationSession<'a> {
         if let Some(session) = self.server_session_mut() {
             session.mark_dirty();
         }
+        if let OperationSession::Explicit(state) = self {
+            state.transaction.sent();
+        }
+    }
+
+    /// Whether the operation is part of a transaction, or ends one.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        matches!(self, OperationSession::Explicit(state) if state.transaction.state() != TransactionState::None)
+    }
+
+    /// By when an operation must end that must end by `deadline`.
+    pub(crate) fn limit(&self, deadline: Deadline) -> Deadline {
+        match self {
+            OperationSession::Explicit(state) => {
+                state.transaction.limit().map_or(deadline, |limit| limit.earliest(deadline))
+            }
+            OperationSession::Absent | OperationSession::Implicit(_) => deadline,
+        }
+    }
+
+    /// What the operation's transaction is bound to, before the operation chooses its server.
+    ///
+    /// # Errors
+    /// For a read in a transaction from another server than the primary.
+    pub(crate) fn bind(&mut self, target: Target<'_>) -> Result<Pin> {
+        self.transaction_mut().map_or(Ok(Pin::Nothing), |transaction| transaction.bind(target))
+    }
+
+    /// The connection that a cursor in the session's transaction needs, behind a load balancer.
+    pub(crate) fn pinned_connection(&self) -> Option<Arc<PinnedConnection>> {
+        match self {
+            OperationSession::Explicit(state) if state.transaction.is_running() => match state.transaction.pin() {
+                Pin::Connection(pin) => Some(pin.clone()),
+                Pin::Nothing | Pin::Router(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The operation's command is about to be sent to this server on this connection. Those of its transaction that follow need the
+    /// same mongos or, behind a load balancer, the same connection.
+    pub(crate) fn pin(&mut self, server: &Arc<ServerAddress>, connection: &mut PooledConnection) {
+        let Some(transaction) = self.transaction_mut().filter(|transaction| transaction.is_running()) else { return };
+        match transaction.pin() {
+            Pin::Nothing if connection.description().server_type == ServerType::Mongos => transaction.pin_to(server),
+            Pin::Connection(pin) => connection.pin_to(pin, Purpose::Transaction),
+            Pin::Nothing | Pin::Router(_) => {}
+        }
+    }
+
+    /// What an error of an attempt means for the operation's transaction, and the labels that it gets.
+    pub(crate) fn failed(&mut self, error: Error) -> Error {
+        match self.transaction_mut() {
+            Some(transaction) => transaction.failed(error),
+            None => error,
+        }
+    }
+
+    /// The operation that failed is tried again.
+    pub(crate) fn tries_again(&mut self) {
+        if let Some(transaction) = self.transaction_mut() {
+            transaction.tries_again();
+        }
+    }
+
+    fn transaction_mut(&mut self) -> Option<&mut Transaction> {
+        match self {
+            OperationSession::Explicit(state) => Some(&mut state.transaction),
+            OperationSession::Absent | OperationSession::Implicit(_) => None,
+        }
     }
 
     /// Learns from a reply, of an error too, what time it is in the cluster.
@@ -150,6 +231,12 @@ impl<'a> OperationSession<'a> {
                     }
                 }
                 (_, b"operationTime") => operation_time = reply.get_timestamp("operationTime").ok(),
+                (DOCUMENT, b"recoveryToken") => {
+                    if let (OperationSession::Explicit(state), Ok(token)) = (&mut *self, RawDocument::from_bytes(value))
+                    {
+                        state.transaction.recovery_token_reported(token);
+                    }
+                }
                 _ => {}
             }
         }
@@ -158,6 +245,7 @@ impl<'a> OperationSession<'a> {
                 state.advance_operation_time(time);
             }
             state.read_snapshot_time(reply);
+            state.transaction.sent();
         }
     }
 
@@ -209,6 +297,10 @@ fn check_explicit(state: &SessionState, command: &Command<'_>, server: &ServerDe
     }
     if state.is_snapshot && server.max_wire_version < WireVersion::MONGODB_5_0 {
         return Err(Error::incompatible_server("Snapshot reads require MongoDB 5.0 or later"));
+    }
+    if server.server_type == ServerType::Standalone && state.transaction.state() != TransactionState::None {
+        return Err(Error::transaction("Transactions are not supported by this deployment")
+            .with_hint("they need a replica set or a sharded cluster; a replica set of one member will do"));
     }
     Ok(())
 }

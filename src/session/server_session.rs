@@ -77,6 +77,11 @@ impl ServerSession {
         self.txn_number
     }
 
+    /// The last number that a transaction or a retryable write was given.
+    pub(super) fn txn_number(&self) -> i64 {
+        self.txn_number
+    }
+
     /// An exchange failed that it was part of: it is not used by another operation.
     pub(super) fn mark_dirty(&mut self) {
         self.is_dirty = true;

@@ -148,21 +148,41 @@ impl Topology {
 
     /// An idle connection to a server that takes writes or, if there is none, to a secondary. Nothing is waited for.
     pub(crate) fn borrow_idle_connection(&self) -> Option<PooledConnection> {
+        let is_secondary = |entry: &ServerEntry| entry.server_type == ServerType::RsSecondary;
+        self.borrow_idle_connection_to_primary().or_else(|| self.borrow_idle_connection_where(is_secondary))
+    }
+
+    /// An idle connection to a server that takes writes. Nothing is waited for.
+    pub(crate) fn borrow_idle_connection_to_primary(&self) -> Option<PooledConnection> {
+        use ServerType::{LoadBalancer, Mongos, RsPrimary, Standalone};
+        self.borrow_idle_connection_where(|entry| {
+            matches!(entry.server_type, RsPrimary | Mongos | Standalone | LoadBalancer)
+        })
+    }
+
+    /// An idle connection to the server with this address. Nothing is waited for.
+    pub(crate) fn borrow_idle_connection_to(&self, address: &ServerAddress) -> Option<PooledConnection> {
+        self.borrow_idle_connection_where(|entry| entry.address == *address)
+    }
+
+    fn borrow_idle_connection_where(&self, suits: impl Fn(&ServerEntry) -> bool) -> Option<PooledConnection> {
         let state = self.shared().lock();
-        let servers = |secondary: bool| {
-            let suits = move |entry: &ServerEntry| match entry.server_type {
-                ServerType::RsSecondary => secondary,
-                ServerType::RsPrimary | ServerType::Mongos | ServerType::Standalone | ServerType::LoadBalancer => {
-                    !secondary
-                }
-                _ => false,
-            };
-            let entries = state.description.servers.values().filter(move |entry| suits(entry));
-            entries.filter_map(|entry| Some(state.members.get(&entry.address)?.server.clone()))
-        };
-        let servers: Vec<Arc<Server>> = servers(false).chain(servers(true)).collect();
+        let entries = state.description.servers.values().filter(|entry| suits(entry));
+        let servers = entries.filter_map(|entry| Some(state.members.get(&entry.address)?.server.clone()));
+        let servers: Vec<Arc<Server>> = servers.collect();
         drop(state);
         servers.iter().find_map(|server| server.pool()?.borrow_idle())
+    }
+
+    /// Whether a server is known to be none that has transactions: a standalone server, or one without sessions.
+    pub(crate) fn has_no_transactions(&self) -> bool {
+        let state = self.shared().lock();
+        state.description.servers.values().any(|entry| {
+            let without_sessions = |hello: &Arc<ServerDescription>| hello.logical_session_timeout_minutes.is_none();
+            entry.server_type == ServerType::Standalone
+                || (matches!(entry.server_type, ServerType::RsPrimary | ServerType::RsSecondary | ServerType::Mongos)
+                    && entry.hello.as_ref().is_some_and(without_sessions))
+        })
     }
 
     /// A command failed, or the server reported its state in a reply that is no failure of the command.

@@ -12,3 +12,4 @@ mod retries;
 mod sessions;
 mod threads;
 mod topologies;
+mod transactions;

@@ -32,6 +32,16 @@ fn sessions() {
 }
 
 #[test]
+fn transactions() {
+    unified::run_all("transactions/tests/unified", 42);
+}
+
+#[test]
+fn convenient_transactions() {
+    unified::run_all("transactions-convenient-api/tests/unified", 10);
+}
+
+#[test]
 fn causal_consistency() {
     unified::run_all("causal-consistency/tests", 2);
 }

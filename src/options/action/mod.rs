@@ -41,8 +41,8 @@ pub(crate) use read::{
     find_setters,
 };
 pub use scope::{CollectionOptions, DatabaseOptions};
-pub use session::SessionOptions;
-pub(crate) use session::start_session_setters;
+pub use session::{SessionOptions, TransactionOptions};
+pub(crate) use session::{start_session_setters, start_transaction_setters};
 pub use write::{
     BulkWriteOptions, DeleteOptions, FindOneAndDeleteOptions, FindOneAndReplaceOptions, FindOneAndUpdateOptions,
     InsertManyOptions, InsertOneOptions, ReplaceOptions, ReturnDocument, UpdateModifications, UpdateOptions,

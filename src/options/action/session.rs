@@ -1,8 +1,11 @@
-//! Options of sessions.
+//! Options of sessions and transactions.
+
+use std::time::Duration;
 
 use bson::Timestamp;
 
 use super::action_options;
+use crate::options::{ReadConcern, SelectionCriteria, WriteConcern};
 
 action_options! {
     /// Options of [`Client::start_session`](crate::Client::start_session).
@@ -17,5 +20,23 @@ action_options! {
         /// The moment that a snapshot session reads, for instance the
         /// [`snapshot_time`](crate::ClientSession::snapshot_time) of another one.
         snapshot_time: Timestamp,
+        /// What its transactions do unless [`start_transaction`](crate::ClientSession::start_transaction) is told otherwise.
+        default_transaction_options: TransactionOptions,
+    }
+}
+
+action_options! {
+    /// Options of [`ClientSession::start_transaction`](crate::ClientSession::start_transaction). What is unset is taken from the
+    /// session's `default_transaction_options`, and what is unset there too from the client. A database's and a collection's own do
+    /// not apply within a transaction.
+    TransactionOptions with start_transaction_setters {
+        /// The read concern of all its reads. It is sent with the first command.
+        read_concern: ReadConcern,
+        /// The write concern of its commit. An unacknowledged one is an error.
+        write_concern: WriteConcern,
+        /// Which servers its reads go to. Reads with another read preference than `primary` are an error.
+        selection_criteria criteria SelectionCriteria,
+        /// How long the server may work on one commit (`maxTimeMS`). Whole milliseconds.
+        max_commit_time: Duration,
     }
 }

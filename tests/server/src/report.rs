@@ -87,8 +87,6 @@ pub enum Part {
     SearchIndexes,
     /// OpenTelemetry spans.
     Tracing,
-    /// Transactions.
-    Transactions,
 }
 
 impl Report {
@@ -216,7 +214,6 @@ impl fmt::Display for Part {
             Part::Rename => "renaming a collection",
             Part::SearchIndexes => "search indexes",
             Part::Tracing => "tracing",
-            Part::Transactions => "transactions",
         })
     }
 }

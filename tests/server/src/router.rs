@@ -1,14 +1,27 @@
 //! What a fake server that presents itself as mongos remembers: cursors and transactions live in the mongos that opened them, and
-//! another one does not know them. Behind a load balancer a cursor lives in the connection that opened it.
+//! another one does not know them. Behind a load balancer they live in the connection that they began on.
+//!
+//! The answers in a transaction have a `recoveryToken`, with which another router commits or aborts it.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use bson::{Bson, Document, doc};
 
-use crate::answers::{error, integer};
+use crate::answers::{error, integer, truth};
 use crate::script::lock;
-use crate::wire::Request;
+use crate::wire::{self, Request};
+
+/// What a router does with a command.
+pub(crate) enum Verdict {
+    /// It hands it on.
+    Takes,
+    /// The command belongs to a cursor or a transaction of another router.
+    Refuses(Document),
+    /// It is to find out what has become of another router's transaction. A real one waits until that has ended; here it is ended by
+    /// `abort`. If that succeeds, the transaction was not committed, and `refusal` is the answer.
+    Recovers { abort: Document, refusal: Document },
+}
 
 /// The cursors and transactions that began here.
 #[derive(Debug, Default)]
@@ -18,29 +31,43 @@ pub(crate) struct Router(Mutex<Begun>);
 struct Begun {
     /// And the connections that they began on.
     cursors: HashMap<i64, usize>,
-    /// The number of the last transaction of each session, by the session's identifier.
-    transactions: HashMap<Vec<u8>, i64>,
+    /// The number of the last transaction of each session, by the session's identifier, and the connection that it began on.
+    transactions: HashMap<Vec<u8>, (i64, usize)>,
 }
 
 impl Router {
-    /// The answer to a command that belongs to a cursor or a transaction of another router. `bound`: to a cursor of another
-    /// connection, too.
-    pub(crate) fn refuses(&self, request: &Request, connection: usize, bound: bool) -> Option<Document> {
+    /// What is to be done with a command. `bound`: cursors and transactions of another connection are foreign, too.
+    pub(crate) fn judge(&self, request: &Request, connection: usize, bound: bool) -> Verdict {
         let body = &request.body;
         let mut begun = lock(&self.0);
         let is_own =
             |begun: &Begun, id: i64| begun.cursors.get(&id).is_some_and(|opened_on| !bound || *opened_on == connection);
         if let Some(transaction) = Transaction::of(body) {
+            // With its token, a transaction of this router ends on any of its connections.
+            let is_known = |begun: &Begun| {
+                let own = begun.transactions.get(&transaction.session);
+                let here = |on| !bound || transaction.has_token || on == connection;
+                own.is_some_and(|(number, on)| *number == transaction.number && here(*on))
+            };
             if transaction.starts {
-                begun.transactions.insert(transaction.session, transaction.number);
-            } else if begun.transactions.get(&transaction.session) != Some(&transaction.number) {
-                let why = "this router has not seen the transaction begin";
+                begun.transactions.insert(transaction.session, (transaction.number, connection));
+            } else if !is_known(&begun) {
+                let why = "this router has not seen the transaction begin, or on another connection";
                 let mut refusal = error(251, why);
-                refusal.insert("errorLabels", vec!["TransientTransactionError"]);
-                return Some(refusal);
+                refusal.extend(doc! {"codeName": "NoSuchTransaction", "errorLabels": ["TransientTransactionError"]});
+                return match (request.name(), transaction.has_token) {
+                    ("abortTransaction", true) => Verdict::Takes,
+                    ("commitTransaction", true) => {
+                        let mut abort = doc! {"abortTransaction": 1, "autocommit": false, "$db": "admin"};
+                        let same = body.iter().filter(|(key, _)| *key == "lsid" || *key == "txnNumber");
+                        abort.extend(same.map(|(key, value)| (key.clone(), value.clone())));
+                        Verdict::Recovers { abort, refusal }
+                    }
+                    _ => Verdict::Refuses(refusal),
+                };
             }
         }
-        match request.name() {
+        let refusal = match request.name() {
             "getMore" if !integer(body.get("getMore")).is_some_and(|id| is_own(&begun, id)) => {
                 Some(error(43, "this router has not opened the cursor, or on another connection"))
             }
@@ -55,7 +82,8 @@ impl Router {
                 })
             }
             _ => None,
-        }
+        };
+        refusal.map_or(Verdict::Takes, Verdict::Refuses)
     }
 
     /// Notes the cursor of an answer.
@@ -67,10 +95,38 @@ impl Router {
     }
 }
 
+/// The request as the server behind is to get it, if it is part of a transaction: it has no use for the token.
+pub(crate) fn without_token(request: &Request) -> std::io::Result<Option<Request>> {
+    if Transaction::of(&request.body).is_none_or(|transaction| !transaction.has_token) {
+        return Ok(None);
+    }
+    let mut body = request.body.clone();
+    body.remove("recoveryToken");
+    body.insert("$db", &request.database);
+    wire::parse(wire::command_bytes(request.request_id, &body)?).map(Some)
+}
+
+/// The answer with a token, if it is one to a command in a transaction that has succeeded.
+pub(crate) fn with_token(request: &Request, message: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    let Ok(mut answer) = Document::from_reader(message.get(21..).unwrap_or_default()) else { return Ok(message) };
+    if Transaction::of(&request.body).is_none() || !truth(answer.get("ok")) {
+        return Ok(message);
+    }
+    answer.insert("recoveryToken", token());
+    Ok(wire::reply_bytes(request, &wire::raw(&answer)?, &wire::Forge::default()))
+}
+
+/// A real one names a shard.
+fn token() -> Document {
+    doc! {"recoveryShardId": "the shard behind the router"}
+}
+
 struct Transaction {
     session: Vec<u8>,
     number: i64,
     starts: bool,
+    /// Whether it is the end of a transaction, with what leads another router to it.
+    has_token: bool,
 }
 
 impl Transaction {
@@ -83,6 +139,7 @@ impl Transaction {
             session: session.bytes.clone(),
             number,
             starts: body.get_bool("startTransaction").unwrap_or(false),
+            has_token: body.get_document("recoveryToken").is_ok_and(|own| *own == token()),
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::failpoint::Effect;
 use crate::fake_server::State;
 use crate::forward::{UpstreamConnection, binary};
 use crate::hello;
-use crate::router::{self, Router};
+use crate::router::{self, Verdict};
 use crate::sasl_server::{SaslError, SaslReply, SaslServer};
 use crate::scram::{Conversation, Refused, Say};
 use crate::script::lock;
@@ -404,10 +404,7 @@ impl Session<'_> {
     fn forward(&mut self, request: &Request) -> io::Result<Outcome> {
         let Some(upstream_server) = &self.state.upstream_server else { return Ok(Outcome::Close) };
         let bound = self.state.hello_overrides.service_id.is_some();
-        let refuses = |router: &Router| router.refuses(request, self.number, bound);
-        if let Some(refusal) = self.state.router.as_ref().and_then(refuses) {
-            return Ok(Outcome::Document(refusal));
-        }
+        let judged = self.state.router.as_ref().map(|router| router.judge(request, self.number, bound));
         let upstream = match &mut self.upstream {
             Some(upstream) => upstream,
             None => {
@@ -420,12 +417,31 @@ impl Session<'_> {
                 self.upstream.insert(opened)
             }
         };
+        match judged {
+            None | Some(Verdict::Takes) => {}
+            Some(Verdict::Refuses(mut refusal)) => {
+                // As all answers of a cluster, it tells the time.
+                let answer = upstream.run(&doc! {"ping": 1, "$db": "admin"})?;
+                let times = answer.into_iter().filter(|(key, _)| key == "operationTime" || key == "$clusterTime");
+                refusal.extend(times);
+                return Ok(Outcome::Document(refusal));
+            }
+            Some(Verdict::Recovers { abort, refusal }) => {
+                let answer = upstream.run(&abort)?;
+                if truth(answer.get("ok")) {
+                    return Ok(Outcome::Document(refusal));
+                }
+            }
+        }
         let mut messages = Vec::new();
-        upstream.exchange(request, |message| {
+        let stripped = self.state.router.as_ref().map_or(Ok(None), |_| router::without_token(request))?;
+        upstream.exchange(stripped.as_ref().unwrap_or(request), |message| {
             messages.push(message.to_vec());
             Ok(())
         })?;
         if let Some(router) = &self.state.router {
+            messages =
+                messages.into_iter().map(|message| router::with_token(request, message)).collect::<Result<_, _>>()?;
             let documents = messages.iter().filter_map(|message| Document::from_reader(message.get(21..)?).ok());
             documents.for_each(|answer| router.note(&answer, self.number));
         }

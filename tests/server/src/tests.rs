@@ -266,6 +266,23 @@ fn routers_refuse_cursors_and_transactions_of_each_other() {
     assert_eq!(code(&mut one, find(false)), 0);
     assert_eq!(code(&mut one, in_transaction(doc! {"abortTransaction": 1, "$db": "admin"}, false)), 0);
 
+    // With the token of an answer, another router finds out what has become of a transaction; it does not commit it.
+    for (number, committed) in [(2_i64, false), (3, true)] {
+        let numbered = |command: Document, starts: bool| {
+            let mut command = in_transaction(command, starts);
+            command.insert("txnNumber", number);
+            command
+        };
+        let begun = one.run(&numbered(doc! {"find": "routed", "$db": "fronts"}, true)).unwrap();
+        let mut commit = numbered(doc! {"commitTransaction": 1, "$db": "admin"}, false);
+        assert_eq!(code(&mut other, commit.clone()), 251);
+        commit.insert("recoveryToken", begun.get_document("recoveryToken").unwrap());
+        if committed {
+            assert_eq!(code(&mut one, commit.clone()), 0);
+        }
+        assert_eq!(code(&mut other, commit), if committed { 0 } else { 251 });
+    }
+
     // The fail point is the real server's, which knows the client by the name that it gave to the router.
     let named = doc! {"hello": 1, "client": {"application": {"name": "routed"}, "driver": {"name": "d", "version": "1"}, "os": {"type": "t"}}, "$db": "admin"};
     let mut client = connect(&fronts[0], None);

@@ -7,7 +7,7 @@ use bson::{Bson, Document};
 use mongo_blocking::ClientSession;
 use mongo_blocking::options::{
     Acknowledgment, Collation, CursorType, Hint, ReadConcern, ReadPreference, ReadPreferenceMode,
-    ReadPreferenceOptions, ReturnDocument, TagSet, UpdateModifications, WriteConcern,
+    ReadPreferenceOptions, ReturnDocument, TagSet, TransactionOptions, UpdateModifications, WriteConcern,
 };
 use serde::de::DeserializeOwned;
 
@@ -156,6 +156,16 @@ impl Arguments {
 
     pub fn read_preference(&mut self, key: &str) -> Taken<Option<ReadPreference>> {
         self.document(key)?.map(|document| read_preference(&document).map_err(Trouble::of_runner)).transpose()
+    }
+
+    /// The options of a transaction, all of which are optional.
+    pub fn transaction_options(&mut self) -> Taken<TransactionOptions> {
+        let mut options = TransactionOptions::default();
+        options.read_concern = self.read_concern("readConcern")?;
+        options.write_concern = self.write_concern("writeConcern")?;
+        options.selection_criteria = self.read_preference("readPreference")?.map(Into::into);
+        options.max_commit_time = self.milliseconds("maxCommitTimeMS")?;
+        Ok(options)
     }
 
     fn take<T>(&mut self, key: &str, wanted: &str, convert: impl Fn(Bson) -> Option<T>) -> Taken<Option<T>> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{Bson, Document, doc};
-use mongo_blocking::Client;
+use mongo_blocking::{Client, Error};
 
 use super::deployment::Deployment;
 use super::entities::{Entities, Entity};
@@ -33,7 +33,8 @@ pub fn run(file: &TestFile, test: &Test, deployment: &Arc<Deployment>, mode: Mod
         fail_points: Mutex::default(),
     });
     let result = case.run(file, test);
-    if result.is_err() {
+    drop(case);
+    if result.is_err() || test.operations.iter().any(|operation| operation.name.ends_with("Transaction")) {
         end_sessions(deployment);
     }
     result
@@ -69,19 +70,29 @@ impl Case {
 
     /// Runs an operation and judges what came of it.
     pub fn operation(self: &Arc<Self>, operation: &Operation) -> Result<(), String> {
+        self.operation_and_error(operation).map(drop)
+    }
+
+    /// The same, with the driver's error where there was one as expected.
+    pub fn operation_and_error(self: &Arc<Self>, operation: &Operation) -> Result<Option<Error>, String> {
         let ran = operations::run(self, operation);
         if let Err(Trouble::OfRunner(why)) = ran {
             return Err(why);
         }
         if operation.ignores_result_and_error {
-            return Ok(());
+            return Ok(match ran {
+                Err(Trouble::OfDriver(error)) => Some(error),
+                _ => None,
+            });
         }
         match (ran, &operation.expected_error) {
-            (Err(Trouble::OfDriver(error)), Some(expected)) => errors::check(expected, &error, &self.entities),
+            (Err(Trouble::OfDriver(error)), Some(expected)) => {
+                errors::check(expected, &error, &self.entities).map(|()| Some(error))
+            }
             (Err(Trouble::OfDriver(error)), None) => Err(format!("{error:?}")),
             (Err(Trouble::OfRunner(why)), _) => Err(why),
             (Ok(_), Some(expected)) => Err(format!("succeeded where an error is expected: {expected:?}")),
-            (Ok(outcome), None) => self.judge(operation, outcome),
+            (Ok(outcome), None) => self.judge(operation, outcome).map(|()| None),
         }
     }
 
@@ -142,7 +153,7 @@ fn wait_for_writes(server: &Client) {
     }
 }
 
-/// A failed case may leave a transaction open, for which the next one would wait. (Without transactions nothing is left.)
+/// A case may leave a transaction open, for which the next one would wait.
 fn end_sessions(deployment: &Deployment) {
     if deployment.facts.topology != "single" {
         // Its own session is among those that it ends, which it says by an error.

@@ -9,13 +9,13 @@ use mongo_blocking::options::SessionOptions;
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, Monitoring, ServerApi, percent_encode};
 use mongo_blocking::{Client, ClientSession, Collection, CollectionOptions, Database};
 
-use super::arguments;
+use super::arguments::{self, Arguments};
 use super::deployment::Deployment;
 use super::events::EventLog;
 use super::file::{self, ClientEntity, ScopeOptions};
 use super::matching::Lookup;
 use super::mode::Mode;
-use super::operations::OpenCursor;
+use super::operations::{OpenCursor, Trouble};
 use super::threads::Worker;
 use super::unbuilt::part_of_entity;
 use mongo_blocking_test_server::report::Part;
@@ -161,6 +161,14 @@ impl Entities {
                     Bson::Timestamp(time) => options.snapshot_time = Some(time),
                     other => return Err(format!("{other} is no snapshotTime")),
                 },
+                ("defaultTransactionOptions", Bson::Document(described)) => {
+                    let mut fields = Arguments::of(key, described);
+                    let read = fields.transaction_options().and_then(|read| fields.end().map(|()| read));
+                    options.default_transaction_options = Some(read.map_err(|trouble| match trouble {
+                        Trouble::OfRunner(why) => why,
+                        Trouble::OfDriver(error) => error.to_string(),
+                    })?);
+                }
                 _ => return Err(format!("the runner does not know the session option {key}: {value}")),
             }
         }

@@ -82,11 +82,6 @@ fn part_of_entities(entities: &[Entity], test: &Test, operations: &[Document]) -
 pub fn part_of_entity(entity: &Entity, known: &dyn Fn(&str) -> bool) -> Option<Part> {
     match entity {
         Entity::Client(client) if client.encrypts => Some(Part::Encryption),
-        Entity::Session { client, options, .. }
-            if known(client) && options.contains_key("defaultTransactionOptions") =>
-        {
-            Some(Part::Transactions)
-        }
         Entity::Bucket { database, .. } if known(database) => Some(Part::GridFs),
         Entity::ClientEncryption { client, .. } if known(client) => Some(Part::Encryption),
         Entity::Database { client, options, .. } if known(client) && options.has_timeout => {

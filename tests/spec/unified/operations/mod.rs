@@ -18,7 +18,7 @@ use mongo_blocking::{Collection, Cursor, Error, SessionCursor};
 use super::arguments::Arguments;
 use super::case::Case;
 use super::entities::{Entity, SessionHandle};
-use super::file::Operation;
+use super::file::{self, Operation};
 
 /// What an operation gave.
 pub enum Outcome {
@@ -91,7 +91,7 @@ pub fn run(case: &Arc<Case>, operation: &Operation) -> Ran {
             .or_else(|| index::run(&collection, name, arguments))
             .unwrap_or_else(|| unknown("collection", name)),
         Entity::Cursor(cursor) => cursor::run(&cursor, name, arguments),
-        Entity::Session(session) => session::run(&session, name, arguments),
+        Entity::Session(session) => session::run(case, &session, name, arguments),
         other => unknown(other.kind(), name),
     }
 }
@@ -108,6 +108,11 @@ fn all(cursor: OpenCursor, arguments: &mut Arguments) -> Ran {
         (OpenCursor::Explicit(..), None) => return Err(Trouble::of_runner("the session of the cursor is away")),
     };
     Ok(Outcome::Documents(documents))
+}
+
+/// The operations that another one is given.
+fn read_operations(described: Bson) -> Result<Vec<Operation>, Trouble> {
+    file::read_operations(&described).map_err(|fault| Trouble::of_runner(fault.to_string()))
 }
 
 fn value(value: impl Into<Bson>) -> Ran {

@@ -6,14 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bson::{Bson, Document, doc};
 use mongo_blocking::event::CommandEvent;
 use mongo_blocking::event::sdam::{ServerType, TopologyDescription};
+use mongo_blocking::{Client, TransactionState};
 
-use super::{Outcome, Ran, Trouble, unknown};
+use super::{Outcome, Ran, Trouble, read_operations, unknown};
 use crate::unified::arguments::Arguments;
 use crate::unified::case::{Case, NAMESPACE_NOT_FOUND};
 use crate::unified::entities::Entity;
 use crate::unified::events::{self, Event};
 use crate::unified::file::reader::Value;
-use crate::unified::file::{self, EventKind, ExpectedEvent, Operation};
+use crate::unified::file::{self, EventKind, ExpectedEvent};
 
 pub fn run(case: &Arc<Case>, name: &str, arguments: &mut Arguments) -> Ran {
     match name {
@@ -27,6 +28,10 @@ pub fn run(case: &Arc<Case>, name: &str, arguments: &mut Arguments) -> Ran {
         "assertEventCount" => assert_event_count(case, arguments),
         "assertSessionDirty" => assert_dirty(case, arguments, true),
         "assertSessionNotDirty" => assert_dirty(case, arguments, false),
+        "assertSessionPinned" => assert_pinned(case, arguments, true),
+        "assertSessionUnpinned" => assert_pinned(case, arguments, false),
+        "assertSessionTransactionState" => assert_transaction_state(case, arguments),
+        "targetedFailPoint" => targeted_fail_point(case, arguments),
         "assertSameLsidOnLastTwoCommands" => assert_last_two_sessions(case, arguments, true),
         "assertDifferentLsidOnLastTwoCommands" => assert_last_two_sessions(case, arguments, false),
         "assertTopologyType" => assert_topology_type(case, arguments),
@@ -52,6 +57,50 @@ fn fail_point(case: &Case, arguments: &mut Arguments) -> Ran {
     configured
         .map(|_| Outcome::Nothing)
         .map_err(|e| Trouble::of_runner(format!("the fail point could not be set: {e}")))
+}
+
+/// On the router that the session is pinned to. Those of a case's own set are turned off on all of them afterwards.
+fn targeted_fail_point(case: &Case, arguments: &mut Arguments) -> Ran {
+    let session = arguments.need("session", Arguments::string)?;
+    let command = arguments.need("failPoint", Arguments::document)?;
+    arguments.end()?;
+    let session = case.entities.session(&session).map_err(Trouble::OfRunner)?;
+    let pinned = session.with(|session| session.pinned_server()).map_err(Trouble::OfRunner)?;
+    let address = pinned.ok_or_else(|| Trouble::of_runner("the session is not pinned"))?;
+    let name = command.get_str("configureFailPoint").map_err(|e| Trouble::of_runner(e.to_string()))?;
+    case.note_fail_point(name);
+    let router = Client::with_uri_str(format!("mongodb://{address}/?directConnection=true"));
+    let configured = router.and_then(|router| router.database("admin").run_command(command.clone()).run());
+    configured
+        .map(|_| Outcome::Nothing)
+        .map_err(|e| Trouble::of_runner(format!("the fail point could not be set: {e}")))
+}
+
+fn assert_pinned(case: &Case, arguments: &mut Arguments, wanted: bool) -> Ran {
+    let session = arguments.need("session", Arguments::string)?;
+    arguments.end()?;
+    let pinned = case.entities.session(&session).and_then(|session| session.with(|session| session.pinned_server()));
+    done(pinned.and_then(|pinned| match pinned.is_some() == wanted {
+        true => Ok(()),
+        false => Err(format!("{session} is pinned to {pinned:?}")),
+    }))
+}
+
+fn assert_transaction_state(case: &Case, arguments: &mut Arguments) -> Ran {
+    let session = arguments.need("session", Arguments::string)?;
+    let wanted = arguments.need("state", Arguments::string)?;
+    arguments.end()?;
+    let state = case.entities.session(&session).and_then(|session| session.with(|session| session.transaction_state()));
+    let state = state.map_err(Trouble::OfRunner)?;
+    let name = match state {
+        TransactionState::None => "none",
+        TransactionState::Starting => "starting",
+        TransactionState::InProgress => "in_progress",
+        TransactionState::Committed => "committed",
+        TransactionState::Aborted => "aborted",
+        _ => "a state that the format does not have",
+    };
+    done(if name == wanted { Ok(()) } else { Err(format!("the transaction is {name} where {wanted} is expected")) })
 }
 
 fn create_entities(case: &Case, arguments: &mut Arguments) -> Ran {
@@ -269,10 +318,6 @@ fn wait_for_thread(case: &Case, arguments: &mut Arguments) -> Ran {
     let thread = arguments.need("thread", Arguments::string)?;
     arguments.end()?;
     done(case.entities.thread(&thread).and_then(|worker| worker.wait()))
-}
-
-fn read_operations(described: Bson) -> Result<Vec<Operation>, Trouble> {
-    file::read_operations(&described).map_err(|fault| Trouble::of_runner(fault.to_string()))
 }
 
 fn done(result: Result<(), String>) -> Ran {
