@@ -162,6 +162,8 @@ pub mod sync {
 /// - `InvalidArgument` for an invalid name of a database or collection, options that contradict each other, or a session of another
 ///   client or of the parent process; `BsonSerialization` for a
 ///   value that BSON cannot hold. Nothing was sent.
+/// - `Transaction` in a session's transaction: for a read concern or a write concern of the action's own, for a read from another server
+///   than the primary, and on a deployment without transactions. Nothing was sent.
 /// - `ServerSelection`, `DnsResolve`, `Io`, `ProxyConnect`, `Tls` and `Authentication` where no connection could be made, `Pool` where none became free
 ///   in time. Nothing was sent.
 /// - `ConnectionPoolCleared` where the pool was cleared while the action waited for a connection, or where the server stopped answering

@@ -78,7 +78,7 @@ impl ClientInner {
         retries: &mut Retries,
     ) -> Result<Answer> {
         // A server that suits the operation, a connection to it, and the command as this server understands it.
-        let bound = session.bind(operation.target())?;
+        let bound = session.bind(operation.target(), operation.access())?;
         let (target, pin) = match &bound {
             Pin::Nothing => (operation.target(), pin),
             Pin::Router(address) => (Target::Pinned(address), pin),

@@ -119,7 +119,8 @@ impl StartSession<'_> {
 
 /// A session: operations that are run in it, one after the other, belong together.
 ///
-/// [`Client::start_session`] starts it, and dropping it ends it. It belongs to one client, to one thread at a time (every
+/// [`Client::start_session`] starts it, and dropping it ends it; a transaction in progress is aborted then, over an idle connection if
+/// there is one. It belongs to one client, to one thread at a time (every
 /// operation borrows it mutably), and to one process: in a child after a `fork`, a session of the parent is an error.
 ///
 /// A session should be used within a minute after it was started, and not be left unused for longer than the servers keep it

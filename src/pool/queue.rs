@@ -171,7 +171,7 @@ impl Shared {
             .with_hint(match self.settings.load_balanced {
                 true => {
                     "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: behind a load balancer an open \
-                     cursor holds a connection until it was read to its end or is dropped"
+                     cursor holds a connection until it was read to its end or is dropped, and a transaction until it has ended"
                 }
                 false => {
                     "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: an operation holds a connection \

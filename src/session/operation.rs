@@ -15,7 +15,7 @@ use crate::bson_ext::plain_fields;
 use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::error::{Error, FaultKind, Result, Stage};
-use crate::operation::{Command, Target};
+use crate::operation::{Access, Command, Target};
 use crate::options::ServerAddress;
 use crate::pool::{PinnedConnection, PooledConnection, Purpose};
 use crate::wire::Reply;
@@ -165,8 +165,8 @@ impl<'a> OperationSession<'a> {
     ///
     /// # Errors
     /// For a read in a transaction from another server than the primary.
-    pub(crate) fn bind(&mut self, target: Target<'_>) -> Result<Pin> {
-        self.transaction_mut().map_or(Ok(Pin::Nothing), |transaction| transaction.bind(target))
+    pub(crate) fn bind(&mut self, target: Target<'_>, access: Access) -> Result<Pin> {
+        self.transaction_mut().map_or(Ok(Pin::Nothing), |transaction| transaction.bind(target, access))
     }
 
     /// The connection that a cursor in the session's transaction needs, behind a load balancer.

@@ -13,7 +13,7 @@ use crate::error::{
     Error, ErrorKind, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage,
     TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure, codes,
 };
-use crate::operation::{Command, Target};
+use crate::operation::{Access, Command, Target};
 use crate::options::{
     Acknowledgment, ReadConcern, ReadPreferenceMode, SelectionCriteria, ServerAddress, TransactionOptions, WriteConcern,
 };
@@ -201,17 +201,21 @@ impl Transaction {
     ///
     /// # Errors
     /// For a read from another server than the primary.
-    pub(super) fn bind(&mut self, target: Target<'_>) -> Result<Pin> {
+    pub(super) fn bind(&mut self, target: Target<'_>, access: Access) -> Result<Pin> {
         self.runs_first = self.state == TransactionState::Starting;
-        match target {
-            Target::Readable(preference) | Target::ReadableAndWritable(preference)
-                if self.is_running() && preference.mode() != ReadPreferenceMode::Primary =>
-            {
-                Err(Error::transaction("read preference in a transaction must be primary")
-                    .with_hint("start_transaction takes the read preference of a transaction"))
+        let preference = match target {
+            Target::Readable(preference) | Target::ReadableAndWritable(preference) => Some(preference),
+            // A list, which has no preference of its own.
+            Target::Writable if access == Access::Read => {
+                SelectionCriteria::preference(self.options.selection_criteria.as_ref())
             }
-            _ => Ok(self.pin.clone()),
+            Target::Writable | Target::Pinned(_) => None,
+        };
+        if self.is_running() && preference.is_some_and(|own| own.mode() != ReadPreferenceMode::Primary) {
+            return Err(Error::transaction("read preference in a transaction must be primary")
+                .with_hint("start_transaction takes the read preference of a transaction"));
         }
+        Ok(self.pin.clone())
     }
 
     /// Its commands go to this mongos from now on.

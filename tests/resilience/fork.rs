@@ -12,6 +12,7 @@ use mongo_blocking::bson::spec::BinarySubtype;
 use mongo_blocking::bson::{Binary, Bson, Document, doc};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
+use mongo_blocking_test_server::behaviour::Answer;
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Scratch;
@@ -96,6 +97,7 @@ fn a_client_survives_fork() {
     a_cursor_that_ends_in_the_child_stays_open_for_the_parent();
     a_child_has_sessions_of_its_own();
     a_child_does_not_end_its_parents_sessions();
+    a_child_leaves_its_parents_transaction_alone();
     a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(false);
     a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(true);
     parent_and_child_work_side_by_side_with_tls_and_scram();
@@ -231,6 +233,27 @@ fn a_child_has_sessions_of_its_own() {
         drop(session);
         assert_eq!(start().id(), &id);
     }
+}
+
+fn a_child_leaves_its_parents_transaction_alone() {
+    let server = FakeServer::builder()
+        .replica_set("rs")
+        .on_command(|request, _| (request.name() == "abortTransaction").then(|| Answer::Reply(doc! { "ok": 1 })));
+    let server = server.start();
+    let client = Client::with_uri_str(server.uri()).unwrap();
+    let mut session = Some(client.start_session().run().unwrap());
+    let own = session.as_mut().unwrap();
+    own.start_transaction().run().unwrap();
+    client.database("parent").collection("c").insert_one(doc! {}).session(own).run().unwrap();
+    let left_alone = in_child(|| {
+        let mut session = session.take().unwrap();
+        assert!(session.commit_transaction().run().is_err());
+        assert!(session.abort_transaction().run().is_err());
+    });
+    assert!(left_alone);
+    assert!(server.commands_named("abortTransaction").is_empty());
+    drop(session);
+    assert_eq!(server.commands_named("abortTransaction").len(), 1);
 }
 
 fn a_child_does_not_end_its_parents_sessions() {

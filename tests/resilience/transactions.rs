@@ -6,14 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use mongo_blocking::bson::oid::ObjectId;
 use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, TRANSIENT_TRANSACTION_ERROR};
 use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::{ClientOptions, CollectionOptions, WriteConcern};
-use mongo_blocking::{Client, Collection, Error, TransactionState};
+use mongo_blocking::{Client, ClientSession, Collection, Error, TransactionState};
 use mongo_blocking_test_server::behaviour::Answer;
 use mongo_blocking_test_server::fake_server::FakeServer;
-use mongo_blocking_test_server::peers::{Mongod, ReplicaSet};
+use mongo_blocking_test_server::peers::{Mongod, ReplicaSet, ReplicaSetOptions};
 
 /// A client, and each command that it sent with the server that it was sent to.
 struct Watched {
@@ -316,6 +317,84 @@ fn a_cleared_pool_is_a_transient_error() {
     let cleared: Vec<&Error> = errors.iter().filter(cleared).collect();
     assert_eq!(cleared.len(), 1, "{errors:?}");
     assert!(cleared[0].contains_label(TRANSIENT_TRANSACTION_ERROR), "{:?}", cleared[0]);
+}
+
+/// The router behind the load balancer refuses what comes on another connection than the transaction or the cursor began on.
+#[test]
+fn behind_a_load_balancer_a_transaction_shares_its_connection_with_its_cursors() {
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let front = FakeServer::builder().load_balancer(ObjectId::new()).routes_to(&set.addresses(), None).start();
+    let watched =
+        Watched::new(&format!("mongodb://{}/?loadBalanced=true&maxPoolSize=1&waitQueueTimeoutMS=100", front.address()));
+    let things = watched.collection("balanced");
+    things.insert_many((0..5).map(|n| doc! { "_id": n })).run().unwrap();
+    let used_by = |words: &str| {
+        let error = watched.client.ping().unwrap_err();
+        assert!(error.message().contains(&format!("connections in use by {words}")), "{error}");
+    };
+    let mut session = watched.client.start_session().run().unwrap();
+    session.start_transaction().run().unwrap();
+    let open = |session: &mut ClientSession| things.find(doc! {}).batch_size(2).session(session).run().unwrap();
+    let dropped = open(&mut session);
+    used_by("transactions: 1");
+    watched.sent("");
+    drop(dropped);
+    assert_eq!(watched.sent("killCursors").len(), 1);
+    used_by("transactions: 1");
+    // Read to its end, a cursor leaves the connection to the transaction, too.
+    assert_eq!(open(&mut session).iter(&mut session).count(), 5);
+    things.insert_one(doc! { "_id": 5 }).session(&mut session).run().unwrap();
+    let left = open(&mut session);
+    session.commit_transaction().run().unwrap();
+    used_by("transactions: 1");
+
+    // Another operation ends that. The cursor still needs the connection, until it is dropped.
+    session.start_transaction().run().unwrap();
+    used_by("cursors: 1");
+    drop(left);
+    watched.client.ping().unwrap();
+    assert_eq!(things.count_documents(doc! {}).session(&mut session).run().unwrap(), 6);
+    used_by("transactions: 1");
+    drop(session);
+    assert_eq!(watched.sent("abortTransaction").len(), 1);
+    watched.client.ping().unwrap();
+}
+
+/// A primary that is frozen in the midst of a transaction, and another one that is frozen before the commit: both calls end as soon as
+/// there is a newer primary, and the transaction is begun anew there. A failed check would end them later, with other words.
+#[test]
+fn calls_that_wait_for_a_frozen_primary_end_and_the_transaction_is_begun_anew() {
+    let Some(set) = ReplicaSet::start("6.0", ReplicaSetOptions::default()) else { return };
+    let watched = Watched::new(&format!("{}&connectTimeoutMS=10000", set.uri()));
+    let things = watched.collection("frozen");
+    for before_commit in [false, true] {
+        let primary = set.primary();
+        let (mut calls, mut ended) = (0, None);
+        let mut session = watched.client.start_session().run().unwrap();
+        let write_concern = WriteConcern::majority();
+        let done = session.start_transaction().write_concern(write_concern).and_run(|session| {
+            calls += 1;
+            things.insert_one(doc! { "frozen": before_commit }).session(&mut *session).run()?;
+            if calls == 1 {
+                set.freeze(primary);
+                if !before_commit {
+                    let waited = things.insert_one(doc! {}).session(session).run();
+                    ended = waited.as_ref().err().map(|error| (error.to_string(), error.labels().clone()));
+                    waited?;
+                }
+            }
+            Ok(())
+        });
+        done.unwrap();
+        assert_eq!(calls, 2);
+        if !before_commit {
+            let (words, labels) = ended.expect("the call has failed");
+            assert!(words.contains("is primary now") && labels.contains(TRANSIENT_TRANSACTION_ERROR), "{words}");
+        }
+        set.thaw(primary);
+        set.wait_until_complete();
+        assert_eq!(things.count_documents(doc! { "frozen": before_commit }).run().unwrap(), 1);
+    }
 }
 
 /// What a server may write into `recoveryToken` is sent on only if it is a document of sensible size.

@@ -137,13 +137,13 @@ fn after_overload_alone_a_commit_is_repeated_as_it_was() {
 fn a_first_command_that_is_sent_again_is_the_first_again() {
     let mut transaction = Transaction::default();
     transaction.start(TransactionOptions::default(), false);
-    transaction.bind(Target::Writable).unwrap();
+    transaction.bind(Target::Writable, Access::Write).unwrap();
     transaction.sent();
     transaction.tries_again();
     assert_eq!(transaction.state(), TransactionState::Starting);
-    transaction.bind(Target::Writable).unwrap();
+    transaction.bind(Target::Writable, Access::Write).unwrap();
     transaction.sent();
-    transaction.bind(Target::Writable).unwrap();
+    transaction.bind(Target::Writable, Access::Write).unwrap();
     transaction.tries_again();
     assert_eq!(transaction.state(), TransactionState::InProgress);
 }
@@ -154,14 +154,19 @@ fn only_the_primary_is_read() {
     for (state, allowed) in [(TransactionState::InProgress, false), (TransactionState::None, true)] {
         let mut transaction = in_state(state);
         for target in [Target::Readable(&secondary), Target::ReadableAndWritable(&secondary)] {
-            let bound = transaction.bind(target).map(drop);
+            let bound = transaction.bind(target, Access::Read).map(drop);
             assert_eq!(bound.is_ok(), allowed);
             if let Err(error) = bound {
                 assert_eq!(error.message(), "read preference in a transaction must be primary");
             }
         }
-        assert!(transaction.bind(Target::Readable(&ReadPreference::Primary)).is_ok());
-        assert!(transaction.bind(Target::Writable).is_ok());
+        assert!(transaction.bind(Target::Readable(&ReadPreference::Primary), Access::Read).is_ok());
+        assert!(transaction.bind(Target::Writable, Access::Write).is_ok());
+        // Lists go by what the transaction says.
+        assert!(transaction.bind(Target::Writable, Access::Read).is_ok());
+        transaction.options.selection_criteria = Some(secondary.clone().into());
+        assert_eq!(transaction.bind(Target::Writable, Access::Read).is_ok(), allowed);
+        assert!(transaction.bind(Target::Writable, Access::Write).is_ok());
     }
 }
 
