@@ -98,6 +98,12 @@ impl AtHand {
         AtHand(vec![Candidate::Running(Deployment::standalone(mongod.uri(), false))])
     }
 
+    /// A replica set of this generation without access control. `None`, after a skip, where there is no such mongod.
+    pub fn set(generation: &'static str) -> Option<AtHand> {
+        let set = Kind { topology: "replicaset", generation, auth: false }.started()?;
+        Some(AtHand(vec![Candidate::Running(set)]))
+    }
+
     /// One server with access control, which stands for one of this version: it has the login that servers have from there on.
     pub fn standing_for(version: Version, uri: String, login: Login) -> AtHand {
         let mut open = Deployment::open(&uri, &[], true);

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use mongo_blocking_test_server::peers::Mongod;
 
 use deployment::{AtHand, Deployment};
-use file::{Test, TestFile};
+use file::{Test, TestFile, Version};
 use mode::Mode;
 use mongo_blocking_test_server::report::{Report, Skip};
 
@@ -52,6 +52,12 @@ pub fn run_all_on(folder: &'static str, known_files: usize, mongod: &Mongod) {
     let Some(report) = Report::on(folder, known_files) else { return };
     let title = format!("{folder} on {}", mongod.version());
     each_case(report.titled(title), &AtHand::only(mongod), |result| result);
+}
+
+/// Runs every case of a folder on a replica set of this generation, and says in the report which.
+pub fn run_all_on_set(folder: &'static str, known_files: usize, generation: &'static str) {
+    let Some((report, set)) = Report::on(folder, known_files).zip(AtHand::set(generation)) else { return };
+    each_case(report.titled(format!("{folder} on a set of {generation}")), &set, |result| result);
 }
 
 /// Runs every case of a folder on the server at hand, whichever it stands for.
@@ -96,6 +102,10 @@ fn runs_of(file: &TestFile, test: &Test, at_hand: &AtHand) -> Vec<Result<(Arc<De
         match deployment {
             Err(skip) => runs.push(Err(skip)),
             Ok(deployment) => {
+                if deployment.facts.version < FAIL_POINTS_BLOCK && has_blocking_fail_point(test) {
+                    runs.push(Err(Skip::Needs("a server from 4.2.9, whose fail points block".to_owned())));
+                    continue;
+                }
                 if let Some(part) = unbuilt::missing_part(file, test) {
                     runs.push(Err(Skip::NotBuilt(part)));
                     continue;
@@ -106,4 +116,14 @@ fn runs_of(file: &TestFile, test: &Test, at_hand: &AtHand) -> Vec<Result<(Arc<De
         }
     }
     runs
+}
+
+/// Since when `failCommand` has `blockConnection`. Files that use it ask for 4.2.
+const FAIL_POINTS_BLOCK: Version = Version([4, 2, 9]);
+
+fn has_blocking_fail_point(test: &Test) -> bool {
+    test.operations.iter().any(|operation| {
+        let data = operation.arguments.get_document("failPoint").and_then(|point| point.get_document("data"));
+        data.is_ok_and(|data| data.contains_key("blockConnection"))
+    })
 }
