@@ -206,6 +206,7 @@ impl Socket {
             Direction::Read => self.read_timeout,
             Direction::Write => self.write_timeout,
         };
+        // On Windows no wait is without a limit, so that it can look whether the connection was closed.
         let longest = (cfg!(windows) || self.observer.is_some()).then_some(LONG_WAIT);
         let wanted = match (self.deadline.remaining(), current, longest) {
             (None, None, None) => return Ok(()),

@@ -10,7 +10,9 @@ use mongo_blocking_test_server::peers::{Scratch, report};
 use super::token_text::MAX_TOKEN;
 use super::*;
 use crate::auth::tests::{context, localhost};
-use crate::credential::{IdpServerResponse, OidcCallbackContext, OidcCommand, OidcEnvironment};
+#[cfg(unix)]
+use crate::credential::OidcCommand;
+use crate::credential::{IdpServerResponse, OidcCallbackContext, OidcEnvironment};
 use crate::error::ErrorKind;
 use crate::http::{Answer, Http, Request, http};
 use crate::system::TestSystem;
