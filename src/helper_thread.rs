@@ -4,17 +4,17 @@
 //! call returns. Threads that are no longer waited for still count, so their number stays bounded.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
 use crate::deadline::Deadline;
+use crate::fork::ThreadCount;
 
-/// Helper threads for one purpose: their name and how many of them exist.
+/// Helper threads for one purpose: their name and how many of them exist in this process.
 #[derive(Debug)]
 pub(crate) struct HelperThreads {
     name: &'static str,
-    running: AtomicUsize,
+    running: ThreadCount,
 }
 
 /// Why a call on a helper thread has no outcome.
@@ -34,7 +34,7 @@ pub(crate) enum HelperError {
 impl HelperThreads {
     /// `name` is what the threads are called; the system shows 15 characters of it.
     pub(crate) const fn new(name: &'static str) -> Self {
-        HelperThreads { name, running: AtomicUsize::new(0) }
+        HelperThreads { name, running: ThreadCount::new() }
     }
 
     /// Runs `call` on a helper thread and waits for its outcome until the deadline.
@@ -62,7 +62,7 @@ impl HelperThreads {
 
     fn count_one(&'static self) -> Result<Running, HelperError> {
         let running = Running(&self.running);
-        match self.running.fetch_add(1, Ordering::Relaxed) {
+        match self.running.add() as usize {
             before if before < MAX_RUNNING => Ok(running),
             before => Err(HelperError::TooMany(before)),
         }
@@ -70,11 +70,11 @@ impl HelperThreads {
 }
 
 /// One helper thread, counted until it ends.
-struct Running(&'static AtomicUsize);
+struct Running(&'static ThreadCount);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.remove();
     }
 }
 
@@ -98,9 +98,9 @@ mod tests {
         });
         assert!(matches!(outcome, Err(HelperError::TimedOut)), "{outcome:?}");
         assert!(began.elapsed() < Duration::from_secs(5));
-        assert_eq!(THREADS.running.load(Ordering::Relaxed), 1);
+        assert_eq!(THREADS.running.get(), 1);
         drop(hold);
-        while THREADS.running.load(Ordering::Relaxed) > 0 {
+        while THREADS.running.get() > 0 {
             thread::yield_now();
         }
     }
@@ -125,6 +125,6 @@ mod tests {
         running.pop();
         running.push(THREADS.count_one().unwrap());
         drop(running);
-        assert_eq!(THREADS.running.load(Ordering::Relaxed), 0);
+        assert_eq!(THREADS.running.get(), 0);
     }
 }

@@ -1,8 +1,8 @@
 //! What all clones of a client share: the options, the servers, the time limits, and the list of open cursors.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bson::oid::ObjectId;
@@ -12,8 +12,7 @@ use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
 use crate::document::NestingLimits;
 use crate::error::Result;
-use crate::fork;
-use crate::locks::lock;
+use crate::fork::{self, PerProcess};
 use crate::operation::Namespace;
 use crate::operation::kill_cursors::KillCursors;
 use crate::options::{ClientSettings, DriverInfo, ServerAddress};
@@ -30,7 +29,7 @@ pub(crate) struct ClientInner {
     pub(super) sessions: Sessions,
     closed: AtomicBool,
     /// The cursors that are open, so that closing the client can end them.
-    cursors: Mutex<HashMap<CursorKey, CursorHandle>>,
+    cursors: PerProcess<HashMap<CursorKey, CursorHandle>>,
 }
 
 /// What distinguishes an open cursor from all others. Two servers may give the same id.
@@ -103,7 +102,7 @@ impl ClientInner {
             jitter: Jitter::default(),
             sessions: Sessions::new(),
             closed: AtomicBool::new(false),
-            cursors: Mutex::new(HashMap::new()),
+            cursors: PerProcess::new(),
         })
     }
 
@@ -167,8 +166,8 @@ impl ClientInner {
         }
         // One command for all cursors of a collection on a server; behind a load balancer one on each cursor's connection.
         let mut groups: Vec<(CursorHandle, Vec<i64>)> = Vec::new();
-        let open = std::mem::take(&mut *lock(&self.cursors));
-        for (key, cursor) in open.into_iter().filter(|(_, cursor)| cursor.is_ours() && cursor.is_reachable()) {
+        let open = std::mem::take(&mut *self.cursors.lock());
+        for (key, cursor) in open.into_iter().filter(|(_, cursor)| cursor.is_reachable()) {
             let same = |(group, _): &&mut (CursorHandle, Vec<i64>)| {
                 group.pin.is_none()
                     && cursor.pin.is_none()
@@ -206,11 +205,11 @@ impl ClientInner {
     }
 
     pub(crate) fn cursor_opened(&self, id: i64, cursor: CursorHandle) {
-        lock(&self.cursors).insert(cursor.key(id), cursor);
+        self.cursors.lock().insert(cursor.key(id), cursor);
     }
 
     pub(crate) fn cursor_ended(&self, id: i64, cursor: &CursorHandle) {
-        let ended = lock(&self.cursors).remove(&cursor.key(id));
+        let ended = self.cursors.lock().remove(&cursor.key(id));
         // Its connection goes back to the pool, which takes other locks.
         drop(ended);
     }

@@ -1,20 +1,19 @@
 //! The client metadata: the `client` document of the first hello, at most 512 bytes.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, OnceLock};
 
 use bson::raw::cstr;
 use bson::{RawDocumentBuf, rawdoc};
 
 use super::environment::Environment;
 use crate::error::{Error, Result};
-use crate::locks;
 use crate::options::DriverInfo;
 
 /// The client metadata of one client. Wrapping libraries may add to it while the client lives.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     fixed: Fixed,
-    appended: Mutex<Appended>,
+    first: Appended,
 }
 
 /// The parts that never change.
@@ -27,11 +26,13 @@ struct Fixed {
     env_rest: RawDocumentBuf,
 }
 
-/// What wrapping libraries added, and the document with it.
+/// What wrapping libraries added, and the document with it. The last one counts. Without a lock, a child process can read what its parent
+/// had, whatever threads of that were doing.
 #[derive(Debug)]
 struct Appended {
     infos: Vec<DriverInfo>,
     document: Arc<RawDocumentBuf>,
+    next: OnceLock<Box<Appended>>,
 }
 
 impl Metadata {
@@ -52,7 +53,7 @@ impl Metadata {
             env_rest: env_rest(environment),
         };
         let document = Arc::new(truncate_to_limit(&fixed, &[])?);
-        let metadata = Metadata { fixed, appended: Mutex::new(Appended { infos: Vec::new(), document }) };
+        let metadata = Metadata { fixed, first: Appended { infos: Vec::new(), document, next: OnceLock::new() } };
         infos.iter().try_for_each(|info| metadata.append(info.clone()))?;
         Ok(metadata)
     }
@@ -62,33 +63,39 @@ impl Metadata {
     /// Fails, and changes nothing, on a string that contains the separator `|`, and where there is no room left.
     pub(crate) fn append(&self, info: DriverInfo) -> Result<()> {
         let info = normalized(info)?;
-        let mut appended = self.appended();
-        if appended.infos.contains(&info) || (info.name.is_empty() && info.version.is_none() && info.platform.is_none())
-        {
-            return Ok(());
+        let is_empty = info.name.is_empty() && info.version.is_none() && info.platform.is_none();
+        loop {
+            let last = self.last();
+            if is_empty || last.infos.contains(&info) {
+                return Ok(());
+            }
+            let infos = [&last.infos[..], std::slice::from_ref(&info)].concat();
+            let document = Arc::new(truncate_to_limit(&self.fixed, &infos)?);
+            // Otherwise another thread has added something meanwhile.
+            if last.next.set(Box::new(Appended { infos, document, next: OnceLock::new() })).is_ok() {
+                return Ok(());
+            }
         }
-        let mut infos = appended.infos.clone();
-        infos.push(info);
-        let document = Arc::new(truncate_to_limit(&self.fixed, &infos)?);
-        *appended = Appended { infos, document };
-        Ok(())
     }
 
-    /// Takes over what was added in the parent process, unless a thread that does not exist in this one may be adding more.
+    /// Takes over what was added in the parent process.
     pub(super) fn take_over(&self, parent: &Metadata) {
-        if let Ok(appended) = parent.appended.try_lock() {
-            let taken = Appended { infos: appended.infos.clone(), document: appended.document.clone() };
-            *self.appended() = taken;
-        }
+        let Appended { infos, document, .. } = parent.last();
+        let taken = Appended { infos: infos.clone(), document: document.clone(), next: OnceLock::new() };
+        let _ = self.last().next.set(Box::new(taken)); // Nobody else has these metadata yet.
     }
 
     /// The document as it stands.
     pub(super) fn document(&self) -> Arc<RawDocumentBuf> {
-        Arc::clone(&self.appended().document)
+        Arc::clone(&self.last().document)
     }
 
-    fn appended(&self) -> MutexGuard<'_, Appended> {
-        locks::lock(&self.appended)
+    fn last(&self) -> &Appended {
+        let mut last = &self.first;
+        while let Some(next) = last.next.get() {
+            last = next;
+        }
+        last
     }
 }
 

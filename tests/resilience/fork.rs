@@ -2,15 +2,19 @@
 #![cfg(unix)]
 #![expect(unsafe_code, reason = "fork, and what a child ends with, are not in the standard library")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mongo_blocking::bson::spec::BinarySubtype;
 use mongo_blocking::bson::{Binary, Bson, Document, doc};
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::event::EventHandler;
+use mongo_blocking::event::sdam::SdamEvent;
+use mongo_blocking::options::{ClientOptions, Monitoring};
 use mongo_blocking::{Client, IdpServerResponse, OidcCallbackContext};
 use mongo_blocking_test_server::behaviour::Answer;
 use mongo_blocking_test_server::child;
@@ -22,7 +26,7 @@ use mongo_blocking_test_server::users::Mechanism;
 use mongo_blocking_test_server::wire;
 
 // SAFETY: these are the declarations of POSIX. `alarm` and `_exit` touch no memory of ours, and a child of `fork` gets a copy
-// of it; that no other thread is at work then is seen to below.
+// of it; what other threads were doing then the child leaves alone.
 unsafe extern "C" {
     safe fn fork() -> i32;
     safe fn alarm(seconds: u32) -> u32;
@@ -100,8 +104,12 @@ fn a_client_survives_fork() {
     a_child_leaves_its_parents_transaction_alone();
     a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(false);
     a_fork_while_a_token_is_fetched_leaves_both_a_pool_that_connects(true);
-    parent_and_child_work_side_by_side_with_tls_and_scram();
-    a_child_does_not_hang_whatever_helpers_were_doing();
+    a_handler_may_use_the_client_when_a_child_begins();
+    for monitoring in [Monitoring::Inline, Monitoring::Background] {
+        parent_and_child_work_side_by_side_with_tls_and_scram(monitoring);
+        a_child_does_not_hang_whatever_helpers_were_doing(monitoring);
+        a_child_does_not_hang_whatever_other_threads_were_doing(monitoring);
+    }
 }
 
 /// A server with TLS where one user logs in by SCRAM, and how to connect to it.
@@ -129,35 +137,53 @@ fn ping_on(client: &Client, database: &str) {
     client.database(database).run_command(doc! { "ping": 1 }).run().unwrap();
 }
 
-fn parent_and_child_work_side_by_side_with_tls_and_scram() {
+fn client_of(uri: &str, monitoring: Monitoring) -> Client {
+    Client::with_options(ClientOptions::builder().uri(uri).monitoring(monitoring).build()).unwrap()
+}
+
+/// A thousand pings, every tenth of them in one session of the program's.
+fn a_thousand_pings_on(client: &Client, database: &str) {
+    let mut session = client.start_session().run().unwrap();
+    for number in 0..1000 {
+        match number % 10 {
+            0 => drop(client.database(database).run_command(doc! { "ping": 1 }).session(&mut session).run().unwrap()),
+            _ => ping_on(client, database),
+        }
+    }
+}
+
+fn parent_and_child_work_side_by_side_with_tls_and_scram(monitoring: Monitoring) {
     let (server, uri, _folder) = guarded();
-    let client = Client::with_uri_str(uri).unwrap();
+    let client = client_of(&format!("{uri}&heartbeatFrequencyMS=500"), monitoring);
     ping_on(&client, "parent");
     let mut for_child = Some(client.clone());
     let child = start_child(|| {
         let client = for_child.take().unwrap();
-        (0..1000).for_each(|_| ping_on(&client, "child"));
+        a_thousand_pings_on(&client, "child");
         client.close();
     });
     drop(for_child);
-    (0..1000).for_each(|_| ping_on(&client, "parent"));
+    a_thousand_pings_on(&client, "parent");
     assert!(has_ended_well(child));
     let (own, others) = (sessions_of(&server, "parent"), sessions_of(&server, "child"));
     assert!(!own.is_empty() && !others.is_empty());
     assert!(own.iter().all(|id| !others.contains(id)), "a session of both");
     // Each process ends its own sessions, and those only.
-    let ended = |n: usize| server.commands_named("endSessions")[n].body.get_array("endSessions").unwrap().clone();
-    let of = |ids: &[Document]| ids.iter().map(|id| Bson::Document(id.clone())).collect::<Vec<_>>();
+    let ended = |n: usize| -> BTreeSet<String> {
+        let end = &server.commands_named("endSessions")[n].body;
+        end.get_array("endSessions").unwrap().iter().map(Bson::to_string).collect()
+    };
+    let of = |ids: &[Document]| -> BTreeSet<String> { ids.iter().map(Document::to_string).collect() };
     assert_eq!(ended(0), of(&others));
     client.close();
     assert_eq!(ended(1), of(&own));
 }
 
 /// Threads that fill the pool are in the midst of TLS and SCRAM when the child comes to be.
-fn a_child_does_not_hang_whatever_helpers_were_doing() {
+fn a_child_does_not_hang_whatever_helpers_were_doing(monitoring: Monitoring) {
     let (_server, uri, _folder) = guarded();
     for round in 0..100_u64 {
-        let client = Client::with_uri_str(format!("{uri}&minPoolSize=4")).unwrap();
+        let client = client_of(&format!("{uri}&minPoolSize=4"), monitoring);
         ping_on(&client, "parent");
         // Another moment each time.
         let until = Instant::now() + Duration::from_micros(round * 200);
@@ -165,6 +191,46 @@ fn a_child_does_not_hang_whatever_helpers_were_doing() {
         assert!(in_child(|| ping_on(&client, "child")), "round {round}");
         ping_on(&client, "parent");
     }
+}
+
+/// Threads that run operations hold locks, too.
+fn a_child_does_not_hang_whatever_other_threads_were_doing(monitoring: Monitoring) {
+    let (_server, uri, _folder) = guarded();
+    let client = client_of(&format!("{uri}&heartbeatFrequencyMS=500&maxPoolSize=3"), monitoring);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut session = client.start_session().run().unwrap();
+                while !stop.load(Ordering::SeqCst) {
+                    ping_on(&client, "parent");
+                    client.database("parent").run_command(doc! { "ping": 1 }).session(&mut session).run().unwrap();
+                }
+            });
+        }
+        for round in 0..30 {
+            assert!(in_child(|| ping_on(&client, "child")), "round {round}");
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+}
+
+fn a_handler_may_use_the_client_when_a_child_begins() {
+    let server = FakeServer::builder().start();
+    let (within, seen) = (Arc::new(OnceLock::<Client>::new()), Arc::new(AtomicUsize::new(0)));
+    let (client, count) = (within.clone(), seen.clone());
+    let handler = EventHandler::new(move |event: &SdamEvent| {
+        if let (SdamEvent::TopologyOpening(_), Some(client)) = (event, client.get()) {
+            assert_eq!(client.topology().servers().len(), 1);
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let options = ClientOptions::builder().uri(server.uri()).sdam_event_handler(handler).build();
+    within.set(Client::with_options(options).unwrap()).unwrap();
+    assert!(in_child(|| {
+        within.get().unwrap().ping().unwrap();
+        assert_eq!(seen.load(Ordering::SeqCst), 1);
+    }));
 }
 
 fn parent_and_child_share_no_connection() {

@@ -5,7 +5,7 @@
 //! refused are removed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use super::{SEARCH, stage};
 use crate::credential::{AwsKeys, AwsSearchFailed, AwsSource};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, FaultKind, Result, Stage};
+use crate::fork::PerProcess;
 use crate::locks;
 use crate::single_flight::{Leader, NoOutcome, Role, SingleFlight, Waiter};
 use crate::system::System;
@@ -70,10 +71,10 @@ enum Lookup {
 type Fetcher<'a> = dyn Fn(SearchScope) -> Result<Found> + 'a;
 
 impl Cache {
-    /// The one that all clients of the process share.
+    /// The one that all clients of the process share. A child of the process has another one.
     pub(super) fn of_this_process() -> Arc<Cache> {
-        static SHARED: OnceLock<Arc<Cache>> = OnceLock::new();
-        SHARED.get_or_init(Arc::default).clone()
+        static SHARED: PerProcess<Option<Arc<Cache>>> = PerProcess::in_static(None);
+        SHARED.lock().get_or_insert_default().clone()
     }
 
     /// Cached keys, or new ones from `fetch`.

@@ -80,13 +80,13 @@ fn attempt(
 }
 
 /// The lock of the cache of these credentials. What is asked of the KDC meanwhile is about the user alone, not about any service.
-fn lock_cache(credential: &GssapiCredential) -> Option<CacheLock<'static>> {
+fn lock_cache(credential: &GssapiCredential) -> Option<CacheLock> {
     let cache = match (&credential.password, &credential.credential_cache, &credential.client_keytab) {
         (Some(_), _, _) => return None, // They get a cache of their own.
         (None, None, Some(keytab)) => Some(memory_cache(keytab, &credential.username)),
         (None, cache, _) => cache.clone(),
     };
-    Some(CACHE_LOCKS.wait(&cache, LONGEST_WAIT))
+    Some(CacheLocks::of_this_process().wait(&cache, LONGEST_WAIT))
 }
 
 /// The name of the system's cache.
@@ -530,7 +530,6 @@ unsafe extern "C" {
 /// The credentials where none are named.
 const SYSTEM_CACHE: &str = "the system's ticket cache";
 
-static CACHE_LOCKS: CacheLocks = CacheLocks::new();
 /// Half of what a login may take by default.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 

@@ -5,7 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+#[cfg(unix)]
+use mongo_blocking_test_server::child;
+
 use super::*;
+#[cfg(unix)]
+use crate::fork::tests::{become_child, without_waiting};
 use crate::system::TestSystem;
 
 const KEY: Key = Key([1; 32]);
@@ -234,3 +239,20 @@ fn the_number_of_kept_keys_is_bounded() {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+#[cfg(unix)]
+#[test]
+fn a_child_has_a_cache_of_its_own() {
+    if !child::alone(module_path!(), "a_child_has_a_cache_of_its_own") {
+        return;
+    }
+    let parents = Cache::of_this_process();
+    let _held = parents.lock();
+    become_child();
+    let childs = without_waiting(|| {
+        let childs = Cache::of_this_process();
+        drop(childs.lock());
+        childs
+    });
+    assert!(!Arc::ptr_eq(&childs, &parents));
+}
