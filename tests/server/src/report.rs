@@ -71,10 +71,6 @@ pub enum Part {
     Encryption,
     /// Files in GridFS buckets.
     GridFs,
-    /// The `mapReduce` helper of old.
-    MapReduce,
-    /// Lists of databases and collections as objects of the driver.
-    ObjectLists,
     /// `timeoutMS` of one operation, database or collection.
     OperationTimeouts,
     /// Structured log messages.
@@ -207,8 +203,6 @@ impl fmt::Display for Part {
             Part::Encryption => "client-side encryption",
             Part::GridFs => "GridFS",
             Part::LogMessages => "log messages",
-            Part::MapReduce => "mapReduce",
-            Part::ObjectLists => "lists of objects",
             Part::OperationTimeouts => "timeoutMS of an operation, database or collection",
             Part::RawData => "rawData",
             Part::Rename => "renaming a collection",

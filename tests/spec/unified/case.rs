@@ -1,8 +1,11 @@
 //! Runs one case: data, entities, operations, then events and what the collections hold.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bson::{Bson, Document, doc};
+use mongo_blocking::options::{ReadPreference, ReadPreferenceMode};
 use mongo_blocking::{Client, Error};
 
 use super::deployment::Deployment;
@@ -124,34 +127,50 @@ impl Case {
     fn turn_off_fail_points(&self) -> Result<(), String> {
         let names = std::mem::take(&mut *self.fail_points.lock().unwrap_or_else(PoisonError::into_inner));
         names.into_iter().try_for_each(|name| {
-            if name == "onPrimaryTransactionalWrite" {
-                self.deployment.servers.iter().for_each(wait_for_writes);
-            }
+            let waited = match name.as_str() {
+                "onPrimaryTransactionalWrite" => self.deployment.servers.iter().try_for_each(wait_for_writes),
+                _ => Ok(()),
+            };
             // On every server: the one that it was set on may be the primary no more.
-            self.deployment.servers.iter().try_for_each(|server| {
+            let turned_off = self.deployment.servers.iter().try_for_each(|server| {
                 let command = doc! {"configureFailPoint": &name, "mode": "off"};
                 let turned_off = server.database("admin").run_command(command).run();
                 turned_off.map(drop).map_err(|e| format!("the fail point {name} stays on: {e}"))
-            })
+            });
+            turned_off.and(waited)
         })
     }
 }
 
-/// A server closes the connection of a write that the fail point breaks, and is at work on it for a moment longer: without the fail
-/// point it would succeed then.
-fn wait_for_writes(server: &Client) {
-    let writes = doc! {"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"allUsers": true}}, {"$match": {
-        "active": true, "$or": [{"command.insert": "coll"}, {"command.update": "coll"}, {"command.delete": "coll"}, {"command.findAndModify": "coll"}],
-    }}]};
-    for _ in 0..500 {
-        let Ok(reply) = server.database("admin").run_command(writes.clone()).run() else { return };
+/// Waits until a server is at work on no numbered write.
+///
+/// A server first closes the connection of a write that this fail point breaks, and fails the write after that. Documents that were to be
+/// inserted together are then inserted one by one, each of which meets the fail point again. A client learns of the closed connection
+/// in the midst of that, and a document whose turn comes when the fail point is off is inserted.
+fn wait_for_writes(server: &Client) -> Result<(), String> {
+    let writes = doc! {"aggregate": 1, "cursor": {}, "pipeline": [
+        {"$currentOp": {"allUsers": true}}, {"$match": {"active": true, "command.txnNumber": {"$exists": true}}},
+    ]};
+    let began = Instant::now();
+    loop {
+        // Every server is asked, and a secondary answers nobody who wants the primary.
+        let anyone = ReadPreference::with_mode(ReadPreferenceMode::PrimaryPreferred, None);
+        let reply = server.database("admin").run_command(writes.clone()).read_preference(anyone).run();
+        let reply = reply.map_err(|e| format!("$currentOp: {e}"))?;
         let batch = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
-        if batch.is_ok_and(Vec::is_empty) {
-            return;
+        let batch = batch.map_err(|e| format!("$currentOp: {e}"))?;
+        if batch.is_empty() {
+            return Ok(());
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        if began.elapsed() > WRITE_LIMIT {
+            return Err(format!("a write goes on although its client is gone: {batch:?}"));
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// How long a server may be at work on a write whose connection it has closed.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A case may leave a transaction open, for which the next one would wait.
 fn end_sessions(deployment: &Deployment) {

@@ -24,10 +24,21 @@ pub fn status(kind: &str, name: &str) -> Status {
 }
 
 const OPERATIONS: &[(&str, Status, &[&str])] = &[
-    ("client", Status::Runs, &["appendMetadata", "close", "dropDatabase", "listDatabaseNames", "listDatabases"]),
+    (
+        "client",
+        Status::Runs,
+        &[
+            "appendMetadata",
+            "close",
+            "dropDatabase",
+            "listDatabaseNames",
+            "listDatabaseObjects",
+            "listDatabases",
+            "listMongoDatabases",
+        ],
+    ),
     ("client", Status::NotBuilt(Part::ChangeStreams), &["createChangeStream", "watch"]),
     ("client", Status::NotBuilt(Part::ClientBulkWrite), &["bulkWrite", "clientBulkWrite"]),
-    ("client", Status::NotBuilt(Part::ObjectLists), &["listDatabaseObjects", "listMongoDatabases"]),
     (
         "clientEncryption",
         Status::NotBuilt(Part::Encryption),
@@ -55,14 +66,15 @@ const OPERATIONS: &[(&str, Status, &[&str])] = &[
             "createCommandCursor",
             "dropCollection",
             "listCollectionNames",
+            "listCollectionObjects",
             "listCollections",
+            "listMongoCollections",
             "modifyCollection",
             "runCommand",
             "runCursorCommand",
         ],
     ),
     ("database", Status::NotBuilt(Part::ChangeStreams), &["createChangeStream", "watch"]),
-    ("database", Status::NotBuilt(Part::ObjectLists), &["listCollectionObjects", "listMongoCollections"]),
     (
         "collection",
         Status::Runs,
@@ -90,13 +102,13 @@ const OPERATIONS: &[(&str, Status, &[&str])] = &[
             "insertOne",
             "listIndexNames",
             "listIndexes",
+            "mapReduce",
             "replaceOne",
             "updateMany",
             "updateOne",
         ],
     ),
     ("collection", Status::NotBuilt(Part::ChangeStreams), &["createChangeStream", "watch"]),
-    ("collection", Status::NotBuilt(Part::MapReduce), &["mapReduce"]),
     ("collection", Status::NotBuilt(Part::Rename), &["rename"]),
     (
         "collection",

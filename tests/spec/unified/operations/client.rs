@@ -1,6 +1,7 @@
 //! Operations on a client.
 
 use bson::{Bson, doc};
+use mongo_blocking::Database;
 use mongo_blocking::options::DriverInfo;
 
 use super::{Outcome, Ran, Trouble, send, set, unknown};
@@ -17,6 +18,7 @@ pub fn run(handle: &ClientHandle, name: &str, arguments: &mut Arguments) -> Ran 
         "dropDatabase" => drop_database(handle, arguments),
         "listDatabases" => list_databases(handle, arguments),
         "listDatabaseNames" => list_database_names(handle, arguments),
+        "listDatabaseObjects" | "listMongoDatabases" => list_database_objects(handle, arguments),
         "appendMetadata" => append_metadata(handle, arguments),
         _ => unknown("client", name),
     }
@@ -58,6 +60,15 @@ fn list_database_names(handle: &ClientHandle, arguments: &mut Arguments) -> Ran 
     });
     arguments.end()?;
     super::value(send!(action, arguments)?.into_iter().map(Bson::String).collect::<Bson>())
+}
+
+/// A method that drivers may leave out, as this one and the official driver do; it is what a program does in its place.
+fn list_database_objects(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {
+    let client = handle.client().map_err(Trouble::OfRunner)?;
+    arguments.end()?;
+    let names = send!(client.list_database_names(), arguments)?;
+    let databases: Vec<Database> = names.iter().map(|name| client.database(name)).collect();
+    super::value(databases.iter().map(|database| Bson::from(database.name())).collect::<Bson>())
 }
 
 fn append_metadata(handle: &ClientHandle, arguments: &mut Arguments) -> Ran {

@@ -1,7 +1,7 @@
 //! Operations on a database.
 
 use bson::{Bson, Document, doc};
-use mongo_blocking::Database;
+use mongo_blocking::{Collection, Database};
 
 use super::{OpenCursor, Outcome, Ran, Trouble, all, open, send, set, unknown, value};
 use crate::unified::arguments::Arguments;
@@ -20,6 +20,7 @@ pub fn run(database: &Database, name: &str, arguments: &mut Arguments) -> Ran {
         "modifyCollection" => modify_collection(database, arguments),
         "listCollections" => list_collections(database, arguments),
         "listCollectionNames" => list_collection_names(database, arguments),
+        "listCollectionObjects" | "listMongoCollections" => list_collection_objects(database, arguments),
         _ => unknown("database", name),
     }
 }
@@ -122,4 +123,12 @@ fn list_collection_names(database: &Database, arguments: &mut Arguments) -> Ran 
     set!(arguments, action, { "filter" => filter(document), "comment" => comment(any) });
     arguments.end()?;
     value(send!(action, arguments)?.into_iter().map(Bson::String).collect::<Bson>())
+}
+
+/// A method that drivers may leave out, as this one and the official driver do; it is what a program does in its place.
+fn list_collection_objects(database: &Database, arguments: &mut Arguments) -> Ran {
+    arguments.end()?;
+    let names = send!(database.list_collection_names(), arguments)?;
+    let collections: Vec<Collection<Document>> = names.iter().map(|name| database.collection(name)).collect();
+    value(collections.iter().map(|collection| Bson::from(collection.name())).collect::<Bson>())
 }

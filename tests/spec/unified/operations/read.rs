@@ -18,6 +18,7 @@ pub fn run(collection: &Collection<Document>, name: &str, arguments: &mut Argume
         "countDocuments" => count_documents(collection, arguments),
         "estimatedDocumentCount" => estimated_document_count(collection, arguments),
         "count" => count(collection, arguments),
+        "mapReduce" => map_reduce(collection, arguments),
         _ => return None,
     })
 }
@@ -166,4 +167,16 @@ fn count(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
         .run()?;
     let count = reply.get("n").cloned().ok_or_else(|| Trouble::of_runner("a count without n"))?;
     value(count)
+}
+
+/// No driver has to have a method for `mapReduce`, which servers have given up in favour of aggregation; it is run as a command.
+fn map_reduce(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
+    let mut command = doc! {"mapReduce": collection.name()};
+    for key in ["map", "reduce", "out"] {
+        command.insert(key, arguments.need(key, Arguments::any)?);
+    }
+    arguments.end()?;
+    let database = collection.client().database(&collection.namespace().db);
+    let mut reply = send!(database.run_command(command), arguments)?;
+    value(reply.remove("results").unwrap_or(Bson::Null))
 }
