@@ -450,15 +450,15 @@ impl<T: DeserializeOwned> Cursor<T> {
 
 impl<T> Drop for Cursor<T> {
     fn drop(&mut self) {
+        let inner = self.client.inner();
+        // Given back after the command, or at once if there is none.
+        let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
         // While a panic unwinds, nothing may call functions of the program's. The client keeps the cursor in its list.
         if self.id == 0 || std::thread::panicking() {
             return;
         }
-        let inner = self.client.inner();
         let ids = [std::mem::take(&mut self.id)];
         self.handle.iter().for_each(|handle| inner.cursor_ended(ids[0], handle));
-        // Given back after the command, or at once if there is none.
-        let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
         let Some(handle) = self.handle.as_ref().filter(|handle| handle.is_ours() && !inner.is_closed()) else { return };
         if !handle.is_reachable() {
             return;

@@ -81,6 +81,8 @@ impl ClientInner {
 
 impl Drop for ClientInner {
     fn drop(&mut self) {
+        // Every operation, every cursor and every session of the program's has given back what it took.
+        debug_assert!(std::thread::panicking() || self.sessions.in_use() == 0, "a session was not given back");
         // While a panic unwinds, nothing may call functions of the program's, such as an event handler.
         if !self.is_closed() && !std::thread::panicking() {
             self.end_sessions_at_once();

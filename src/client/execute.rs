@@ -189,9 +189,17 @@ impl ClientInner {
         let opened = selected.opened.take();
         // The topology hears of an attempt that failed from the pool.
         let checked_out = selected.server.check_out(queue, connect, opened, selected.chosen);
-        let connection = checked_out.map_err(|failure| failure.error)?;
+        let mut connection = checked_out.map_err(|failure| failure.error)?;
+        self.learn_cluster_time(&mut connection);
         self.topology().check(&selected.server, connection.description())?;
         Ok((selected, connection))
+    }
+
+    /// Learns what time it was in the cluster when the connection logged in.
+    fn learn_cluster_time(&self, connection: &mut PooledConnection) {
+        if let Some(time) = connection.take_cluster_time() {
+            self.sessions.cluster_time_reported(&time);
+        }
     }
 
     /// Tells the topology that a command failed on a connection that was established.
@@ -261,7 +269,9 @@ impl ClientInner {
         deadline: Deadline,
     ) -> Result<()> {
         let (generation, service_id) = (connection.generation(), connection.service_id());
-        self.factory().reauthenticate(connection, deadline).inspect_err(|error| {
+        let logged_in = self.factory().reauthenticate(connection, deadline);
+        self.learn_cluster_time(connection);
+        logged_in.inspect_err(|error| {
             // The operation's own limit says nothing about the server.
             if connection.is_superseded() || (error.is_timeout() && deadline.expired()) {
                 return;

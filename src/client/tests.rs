@@ -218,3 +218,11 @@ fn a_transaction_is_begun_anew_after_pauses_that_grow() {
     let expected = without + Duration::from_millis(2300);
     assert!(with.abs_diff(expected) < Duration::from_millis(500), "{without:?} {with:?}");
 }
+
+#[test]
+#[should_panic(expected = "a session was not given back")]
+fn a_session_that_is_not_given_back_is_noticed() {
+    let client = Client::with_uri_str("mongodb://localhost/").unwrap();
+    let _kept = client.inner().sessions().take(None, Instant::now()).unwrap();
+    drop(client);
+}

@@ -17,7 +17,7 @@ use crate::handshake::{AfterHello, Handshake, HelloFor};
 use crate::options::{ClientSettings, DriverInfo, ServerAddress, TlsSettings};
 use crate::system::System;
 use crate::tls::Connector;
-use crate::transport::{Route, ShutdownHandle, Transport, WaitObserver};
+use crate::transport::{Route, ShutdownHandle, Supervisor, Transport, WaitObserver};
 use crate::warning::{Warning, WarningSink};
 
 /// The way to servers, the TLS context, the handshake with its credential, and the time limits of a client. It names no server.
@@ -132,20 +132,17 @@ impl ConnectionFactory {
     /// Connects to a server for an operation, and says hello.
     ///
     /// The name look-up, TCP and TLS together have `connectTimeoutMS`; none of it outlives `deadline`. Errors name the stage, the
-    /// server, and the time it took. `observer` is told of long waits. `opened` gets a handle that can end the handshake from
-    /// another thread.
+    /// server, and the time it took. The supervisor may end it.
     pub(crate) fn open(
         &self,
         address: &ServerAddress,
         purpose: HelloFor,
         deadline: Deadline,
-        observer: Option<&Arc<dyn WaitObserver>>,
-        opened: impl FnOnce(ShutdownHandle),
+        supervisor: &Supervisor<'_>,
     ) -> Result<OpenedConnection> {
         let began = Instant::now();
         let connecting = self.connect_deadline(deadline);
-        let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting, observer)?;
-        opened(transport.shutdown_handle());
+        let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting, Some(supervisor))?;
         let connection = Connection::new(transport, address);
         self.say_hello(connection, purpose, (began, connecting, deadline), &|| self.command_deadline(deadline))
     }
@@ -155,12 +152,11 @@ impl ConnectionFactory {
         &self,
         address: &ServerAddress,
         purpose: HelloFor,
-        opened: impl FnOnce(ShutdownHandle),
+        supervisor: &Supervisor<'_>,
     ) -> Result<OpenedConnection> {
         let began = Instant::now();
         let connecting = self.check_deadline();
-        let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting, None)?;
-        opened(transport.shutdown_handle());
+        let transport = Transport::connect(address, &self.route, self.tls.as_ref(), connecting, Some(supervisor))?;
         let connection = Connection::new(transport, address);
         self.say_hello(connection, purpose, (began, connecting, Deadline::NEVER), &|| self.check_deadline())
     }
@@ -189,6 +185,10 @@ impl ConnectionFactory {
             Ok(after_hello) => {
                 connection.introduced(&after_hello.hello);
                 let reply = said.unwrap_or_default();
+                // Checks neither tell nor learn the time of the cluster.
+                if purpose == (HelloFor::Operation { speculate: true }) {
+                    connection.keep_cluster_time(&reply);
+                }
                 Ok(OpenedConnection { connection, round_trip_time, reply, after_hello })
             }
             Err(error) => {
@@ -204,7 +204,9 @@ impl ConnectionFactory {
         let (address, presented) = (connection.address.clone(), connection.transport.presented().cloned());
         let target = self.target(host(&address), presented.as_ref(), self.connect_deadline(deadline), deadline);
         let outcome = self.handshake.authenticate(after_hello, &target, &mut |database, command| {
-            connection.send_handshake_command(database, command, self.command_deadline(deadline))
+            connection
+                .send_handshake_command(database, command, self.command_deadline(deadline))
+                .inspect(|reply| connection.keep_cluster_time(reply))
         });
         match outcome {
             Ok(login) => {
@@ -271,7 +273,9 @@ impl ConnectionFactory {
         let mut login = std::mem::take(&mut connection.login);
         let target = self.target(host(&address), presented.as_ref(), self.connect_deadline(deadline), deadline);
         let outcome = self.handshake.reauthenticate(&target, &mut login, &mut |database, command| {
-            connection.send_handshake_command(database, command, self.command_deadline(deadline))
+            connection
+                .send_handshake_command(database, command, self.command_deadline(deadline))
+                .inspect(|reply| connection.keep_cluster_time(reply))
         });
         connection.login = login;
         outcome.map_err(|error| {

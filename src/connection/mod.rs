@@ -24,7 +24,7 @@ use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::ConnectionInfo;
 use crate::handshake::Hello;
 use crate::options::ServerAddress;
-pub(crate) use crate::transport::{ShutdownHandle, ShutdownReason, WaitObserver};
+pub(crate) use crate::transport::{ShutdownHandle, ShutdownReason, Supervisor, WaitObserver};
 use crate::transport::{Transport, network_error};
 use crate::wire::{Header, MAX_MESSAGE_BYTES, Message, Reply};
 
@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     /// Unknown until the handshake is over.
     description: Arc<ServerDescription>,
     login: LoginState,
+    /// The cluster time that the last reply of its login, or of its hello for an operation, has told, until somebody takes it.
+    cluster_time: Option<Box<RawDocumentBuf>>,
     /// The pool's generation that it belongs to.
     generation: u64,
     next_request_id: i32,
@@ -71,6 +73,7 @@ impl Connection {
             info,
             description: Arc::new(ServerDescription::unknown()),
             login: LoginState::default(),
+            cluster_time: None,
             generation: 0,
             next_request_id: new_request_id(),
             max_reply_bytes: MAX_HANDSHAKE_REPLY,
@@ -183,6 +186,20 @@ impl Connection {
             Ok((description, reply)) => Ok((description, reply, round_trip_time)),
             Err(error) => Err(self.complete(error.with_stage(Stage::Hello), began)),
         }
+    }
+
+    /// Keeps what time it is in the cluster by this reply.
+    fn keep_cluster_time(&mut self, reply: &RawDocument) {
+        if let Ok(time) = reply.get_document("$clusterTime")
+            && time.as_bytes().len() <= MAX_CLUSTER_TIME
+        {
+            self.cluster_time = Some(Box::new(time.to_owned()));
+        }
+    }
+
+    /// The `$clusterTime` that its making has told. Nothing the second time.
+    pub(crate) fn take_cluster_time(&mut self) -> Option<Box<RawDocumentBuf>> {
+        self.cluster_time.take()
     }
 
     /// The request id that the next message will have.
@@ -323,14 +340,19 @@ impl Connection {
             return error;
         }
         if self.shutdown.is_interrupted() {
-            let message = format!("Connection to {} interrupted due to server monitor timeout", self.address);
-            return Error::new(FaultKind::ConnectionPoolCleared, error.stage(), message).with_source(error);
+            return interrupted(&self.address, error);
         }
         if let Some(words) = self.shutdown.successor() {
             return Error::new(FaultKind::Io, error.stage(), words.to_string());
         }
         Error::new(FaultKind::Shutdown, error.stage(), "the client closed this connection").with_source(error)
     }
+}
+
+/// The error where a connection, or the making of one, was ended because a check of its server ran out of time.
+pub(crate) fn interrupted(address: &ServerAddress, error: Error) -> Error {
+    let message = format!("Connection to {address} interrupted due to server monitor timeout");
+    Error::new(FaultKind::ConnectionPoolCleared, error.stage(), message).with_source(error)
 }
 
 /// Reads the bytes of the message that answers this one. The first `filled` are there already. Returns what was read beyond it,
@@ -378,6 +400,8 @@ fn new_request_id() -> i32 {
 
 /// How much room a long reply gets on its announcement alone.
 const FIRST_ROOM: usize = 1024 * 1024;
+/// The longest cluster time that is kept: it has a timestamp, a hash of 20 bytes and a number.
+const MAX_CLUSTER_TIME: usize = 1024;
 /// The longest reply before authentication is over: the server has proved nothing until then.
 const MAX_HANDSHAKE_REPLY: usize = 1024 * 1024;
 

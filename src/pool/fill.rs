@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::state::{Idle, Phase, State};
-use crate::connection::HelloFor;
 use crate::deadline::Deadline;
 use crate::error::ErrorKind;
 use crate::fork;
@@ -77,12 +76,8 @@ impl Shared {
         let generation = state.generation;
         drop(state);
         self.events.deliver();
-        let purpose = HelloFor::Operation { speculate: true };
-        let handle = |handle| self.handshake_begins(slot.id, handle);
-        let opened = self.factory.open(&self.address, purpose, Deadline::NEVER, self.waits.as_ref(), handle);
-        let made = match opened {
+        let made = match self.open(slot.id, Deadline::NEVER) {
             Ok(opened) => {
-                self.hello_answered(&opened);
                 slot.belongs_to(opened.service_id());
                 self.factory.authenticate(opened, slot.id, Deadline::NEVER)
             }

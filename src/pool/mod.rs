@@ -40,7 +40,8 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 
 use crate::connection::{
-    Connection, ConnectionFactory, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason, WaitObserver,
+    Connection, ConnectionFactory, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason, Supervisor,
+    WaitObserver, interrupted,
 };
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
@@ -269,12 +270,7 @@ impl Pool {
                 shared.waits.iter().for_each(|waits| opened.set_wait_observer(waits.clone()));
                 Ok(opened)
             }
-            None => {
-                let purpose = HelloFor::Operation { speculate: true };
-                let handle = |handle| shared.handshake_begins(id, handle);
-                let opened = shared.factory.open(&shared.address, purpose, connect, shared.waits.as_ref(), handle);
-                opened.inspect(|opened| shared.hello_answered(opened)).map(Box::new)
-            }
+            None => shared.open(id, connect).map(Box::new),
         };
         let made = match opened {
             Ok(opened) => {
@@ -421,9 +417,13 @@ impl Pool {
             shared.close_idle(&mut state, idle, ConnectionClosedReason::PoolClosed, &mut cleanup);
         }
         if interrupt_in_use {
-            let in_use = state.in_use.values().map(|in_use| &in_use.handle);
-            let connecting = state.connecting.values().filter_map(|attempt| attempt.handle.as_ref());
-            in_use.chain(connecting).for_each(|handle| cleanup.end(handle.clone(), ShutdownReason::Client));
+            for in_use in state.in_use.values() {
+                cleanup.end(in_use.handle.clone(), ShutdownReason::Client);
+            }
+            for attempt in state.connecting.values_mut() {
+                attempt.ends.get_or_insert(ShutdownReason::Client);
+                attempt.handle.iter().for_each(|handle| cleanup.end(handle.clone(), ShutdownReason::Client));
+            }
         }
         state.evict_all();
         shared.events.pool_closed();
@@ -538,10 +538,19 @@ impl Shared {
         PooledConnection { connection: Some(connection), id, generation, borrowed, since, pin: None, shared }
     }
 
-    fn hello_answered(&self, opened: &OpenedConnection) {
+    /// Connects, and says hello, of which the observer is told.
+    fn open(&self, id: u64, deadline: Deadline) -> Result<OpenedConnection> {
+        let supervisor = Supervisor {
+            observer: self.waits.as_ref(),
+            opened: &|handle| self.handshake_begins(id, handle),
+            given_up: &|| self.lock().connecting.get(&id).is_none_or(|attempt| attempt.ends.is_some()),
+        };
+        let purpose = HelloFor::Operation { speculate: true };
+        let opened = self.factory.open(&self.address, purpose, deadline, &supervisor)?;
         if let Some(observer) = self.observer.upgrade() {
             observer.hello_answered(&self.address, opened.hello(), opened.round_trip_time());
         }
+        Ok(opened)
     }
 
     /// Records the end of an attempt to connect. A connection is returned with the lock held, so that it counts without a gap.
@@ -578,16 +587,22 @@ impl Shared {
     /// The observer concludes what it means before it is published.
     fn attempt_fails(&self, slot: ReservedSlot<'_>, error: Error, own: Deadline) -> CheckOutFailure {
         let state = self.lock();
-        let handle = state.connecting.get(&slot.id).and_then(|attempt| attempt.handle.as_ref());
-        let superseded = handle.and_then(|handle| handle.successor().cloned());
-        drop(state);
-        let error = match &superseded {
-            Some(words) => Error::new(FaultKind::Io, error.stage(), words.to_string()).with_address(&self.address),
-            None => error,
+        let ends = state.connecting.get(&slot.id).and_then(|attempt| attempt.ends);
+        let error = match ends {
+            Some(ShutdownReason::NewerPrimary) => {
+                let words = state.successor.as_deref().unwrap_or_default().to_owned();
+                Error::new(FaultKind::Io, error.stage(), words).with_address(&self.address)
+            }
+            Some(ShutdownReason::Interrupted) if !matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. }) => {
+                interrupted(&self.address, error).with_address(&self.address)
+            }
+            Some(ShutdownReason::Client) if !matches!(error.kind(), ErrorKind::Shutdown) => self.closed(),
+            _ => error,
         };
+        drop(state);
         let own_limit = error.is_timeout() && own.expired();
         let attempt = FailedAttempt { generation: slot.generation, service_id: slot.service_id, own_limit };
-        let concerns_server = superseded.is_none()
+        let concerns_server = ends.is_none()
             && !matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown)
             && (!self.settings.load_balanced || slot.service_id.is_some());
         if concerns_server && let Some(observer) = self.observer.upgrade() {

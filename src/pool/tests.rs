@@ -331,7 +331,7 @@ fn an_opened_connection_is_adopted() {
     let watched = watched(&format!("mongodb://user:pencil@{}/", server.address()));
     let shared = &watched.pool.shared;
     let purpose = HelloFor::Operation { speculate: true };
-    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
+    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, &UNSUPERVISED).unwrap();
     assert_eq!((server.connections(), server.logins()), (1, 0));
     watched.ready();
     let mut adopted = watched
@@ -365,7 +365,7 @@ fn a_full_pool_gives_its_idle_connection_rather_than_adopt_another() {
     drop(check_out(&watched.pool).unwrap());
     let shared = &watched.pool.shared;
     let purpose = HelloFor::Operation { speculate: true };
-    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, None, |_| {}).unwrap();
+    let opened = shared.factory.open(&shared.address, purpose, Deadline::NEVER, &UNSUPERVISED).unwrap();
     let limit = Deadline::after(Duration::from_secs(10));
     let mut idle =
         watched.pool.check_out(limit, Deadline::NEVER, Some(Box::new(opened).into()), Instant::now()).unwrap();
@@ -450,6 +450,8 @@ fn behind_a_load_balancer_each_service_has_its_generation() {
     );
 }
 
+const UNSUPERVISED: Supervisor<'static> = Supervisor { observer: None, opened: &|_| {}, given_up: &|| false };
+
 fn ping(connection: &mut PooledConnection) -> Result<()> {
     let body = bson::rawdoc! { "ping": 1 };
     let message = crate::wire::Message { database: "admin", body: &body, sequence: None, more_to_come: false };
@@ -506,4 +508,69 @@ fn a_newer_primary_ends_a_handshake_with_a_silent_server_without_a_verdict() {
         assert!(locks::lock(&watched.observer.failed).is_empty());
     });
     drop(answer);
+}
+
+/// A listener whose queue is full takes no connections, and Linux drops what comes on top: TCP itself is under way then.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connect_that_is_under_way_ends_with_the_reason_for_its_end() {
+    type End = fn(&Pool) -> Cleanup;
+    let newer_primary: End = |pool| pool.end_waits("a:1 has not answered for 2 s, and b:1 is primary now");
+    let interrupting_clear: End = |pool| pool.clear(true, None);
+    let close: End = |pool| pool.close(true);
+    thread::scope(|scope| {
+        for (number, end) in [newer_primary, interrupting_clear, close].into_iter().enumerate() {
+            scope.spawn(move || {
+                let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+                listener.listen(0).unwrap();
+                let address = listener.local_addr().unwrap().as_socket().unwrap();
+                let fill = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200));
+                let _queue: Vec<_> = (0..8).map_while(|_| fill().ok()).collect();
+                let watched = watched(&format!("mongodb://{address}/?connectTimeoutMS=60000"));
+                watched.ready();
+                let began = Instant::now();
+                let failure = thread::scope(|scope| {
+                    let attempt = scope.spawn(|| check_out(&watched.pool).err().unwrap());
+                    while watched.pool.shared.lock().connecting.is_empty() {
+                        thread::yield_now();
+                    }
+                    end(&watched.pool).run();
+                    attempt.join().unwrap()
+                });
+                assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+                let (error, kind) = (&failure.error, failure.error.kind());
+                match number {
+                    0 => assert!(error.is_network_error() && error.message().contains("b:1 is primary now"), "{error}"),
+                    1 => assert!(matches!(kind, ErrorKind::ConnectionPoolCleared { .. }), "{error}"),
+                    _ => assert!(matches!(kind, ErrorKind::Shutdown), "{error}"),
+                }
+                assert!(error.labels().is_empty() && failure.attempt.is_none(), "{error}");
+                assert!(locks::lock(&watched.observer.failed).is_empty());
+            });
+        }
+    });
+}
+
+/// The server takes the connection and says nothing to the greeting of TLS.
+#[test]
+fn a_newer_primary_ends_a_tls_handshake() {
+    let peer = Script::start(|mut stream, _| {
+        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+    });
+    let watched = watched(&format!("mongodb://{}/?tls=true&tlsInsecure=true&connectTimeoutMS=60000", peer.address()));
+    watched.ready();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let attempt = scope.spawn(|| check_out(&watched.pool).err().unwrap());
+        while !watched.pool.shared.lock().connecting.values().any(|attempt| attempt.handle.is_some()) {
+            assert!(began.elapsed() < Duration::from_secs(30), "there is no socket to end");
+            thread::yield_now();
+        }
+        watched.pool.end_waits("a:1 has not answered for 2 s, and b:1 is primary now").run();
+        let failure = attempt.join().unwrap();
+        assert!(failure.error.is_network_error() && failure.attempt.is_none(), "{}", failure.error);
+        assert!(failure.error.labels().is_empty() && failure.error.message().contains("b:1 is primary now"));
+    });
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }

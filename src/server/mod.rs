@@ -159,6 +159,11 @@ impl Server {
         }
     }
 
+    /// Whether its check connections are of no more use: it left the deployment, or the client was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.check).closed
+    }
+
     /// The running check is over.
     pub(crate) fn check_ended(&self) {
         lock(&self.check).running = None;

@@ -77,7 +77,11 @@ impl<'a> OperationSession<'a> {
     /// The server session, for a cursor to keep. A session of the program's stays with the program.
     pub(crate) fn into_server_session(mut self) -> Option<Box<ServerSession>> {
         match &mut self {
-            OperationSession::Implicit(implicit) => implicit.server_session.take(),
+            OperationSession::Implicit(implicit) => {
+                let mut session = implicit.server_session.take()?;
+                implicit.sessions.lend(&mut session);
+                Some(session)
+            }
             OperationSession::Absent | OperationSession::Explicit(_) => None,
         }
     }
@@ -109,6 +113,7 @@ impl<'a> OperationSession<'a> {
             OperationSession::Explicit(state) => {
                 check_explicit(state, command, server)?;
                 state.server_session.append_to(&mut command.body, now);
+                sessions.lend(&mut state.server_session);
                 match state.transaction.state() {
                     TransactionState::None => append_read_concern(state, command, server),
                     _ => {

@@ -1,12 +1,12 @@
 //! The server sessions of a client that no operation uses now, and the highest cluster time that it has seen.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bson::{RawDocument, RawDocumentBuf};
 
 use super::cluster_time::ClusterTime;
-use super::server_session::ServerSession;
+use super::server_session::{ServerSession, SessionId};
 use crate::error::Result;
 use crate::fork::PerProcess;
 
@@ -17,6 +17,10 @@ pub(crate) struct Sessions(PerProcess<Kept>);
 struct Kept {
     /// The one that was used last is in front, and is taken first.
     idle: VecDeque<Box<ServerSession>>,
+    /// Those that open cursors and sessions of the program's hold, for when the client is closed.
+    lent: HashSet<SessionId>,
+    /// How many are in use.
+    in_use: usize,
     /// The highest time that a server has reported.
     cluster_time: Option<ClusterTime>,
     /// How long a session lives on the servers without being used; `None`: for ever, as far as the client knows.
@@ -37,32 +41,56 @@ impl Sessions {
         kept.timeout = timeout;
         while let Some(session) = kept.idle.pop_front() {
             if !session.expires_soon(timeout, now) {
+                kept.in_use += 1;
                 return Ok(session);
             }
         }
         drop(kept);
-        ServerSession::new(now)
+        let session = ServerSession::new(now)?;
+        self.0.lock().in_use += 1;
+        Ok(session)
     }
 
     /// Takes a session back that is not used any longer. It is `now`.
-    pub(crate) fn give_back(&self, session: Box<ServerSession>, now: Instant) {
+    pub(crate) fn give_back(&self, mut session: Box<ServerSession>, now: Instant) {
         if !session.is_ours() {
             return;
         }
         let mut kept = self.0.lock();
+        kept.in_use = kept.in_use.saturating_sub(1);
+        if session.is_lent {
+            kept.lent.remove(&session.id());
+        }
         let timeout = kept.timeout;
         while kept.idle.back().is_some_and(|session| session.expires_soon(timeout, now)) {
             kept.idle.pop_back();
         }
         if !session.is_dirty() && !session.expires_soon(timeout, now) {
+            session.is_lent = false;
             kept.idle.push_front(session);
         }
     }
 
-    /// Empties the pool: the ids of all that servers know of, as commands carry them.
+    /// A session whose id was sent stays in use beyond one operation.
+    pub(super) fn lend(&self, session: &mut ServerSession) {
+        if session.is_ours() && !std::mem::replace(&mut session.is_lent, true) {
+            self.0.lock().lent.insert(session.id());
+        }
+    }
+
+    /// Empties the pool: the ids of all that servers know of, as commands carry them. Those that are lent are among them: what holds
+    /// them is of no use without the client.
     pub(crate) fn take_all(&self) -> Vec<RawDocumentBuf> {
-        let idle = std::mem::take(&mut self.0.lock().idle);
-        idle.into_iter().filter(|session| session.is_used()).map(|session| session.id().to_raw()).collect()
+        let mut kept = self.0.lock();
+        let (idle, lent) = (std::mem::take(&mut kept.idle), std::mem::take(&mut kept.lent));
+        drop(kept);
+        let idle = idle.iter().filter(|session| session.is_used()).map(|session| session.id());
+        idle.chain(lent).map(SessionId::to_raw).collect()
+    }
+
+    /// How many sessions were taken and not given back.
+    pub(crate) fn in_use(&self) -> usize {
+        self.0.lock().in_use
     }
 
     /// How many sessions are in the pool.
@@ -72,7 +100,7 @@ impl Sessions {
     }
 
     /// A server has reported this cluster time.
-    pub(super) fn cluster_time_reported(&self, document: &RawDocument) {
+    pub(crate) fn cluster_time_reported(&self, document: &RawDocument) {
         ClusterTime::advance(&mut self.0.lock().cluster_time, document);
     }
 

@@ -14,7 +14,7 @@ use crate::system::{RealSystem, System};
 const LEAST_REST: Duration = Duration::from_secs(60);
 
 /// The id of a session: a UUID of version 4.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId([u8; 16]);
 
 /// A session as a server knows it. At any moment one operation uses it.
@@ -28,6 +28,8 @@ pub(crate) struct ServerSession {
     is_used: bool,
     /// Whether an exchange failed that it was part of, so that the server may still be at work for it.
     is_dirty: bool,
+    /// Whether it is in use beyond one operation, which [`Sessions`](super::Sessions) knows.
+    pub(super) is_lent: bool,
     /// The last number that a transaction or a write was given.
     txn_number: i64,
     /// The process that made it.
@@ -48,6 +50,7 @@ impl ServerSession {
             last_use: now,
             is_used: false,
             is_dirty: false,
+            is_lent: false,
             txn_number: 0,
             process: fork::process(),
         }))

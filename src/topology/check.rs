@@ -11,7 +11,7 @@ use bson::RawDocumentBuf;
 
 use super::shared::{Clock, Finding, Shared};
 use super::state::{Aftermath, State, TopologyOptions};
-use crate::connection::{Connection, HelloFor, OpenedConnection};
+use crate::connection::{Connection, HelloFor, OpenedConnection, Supervisor};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::sdam::{
@@ -336,12 +336,16 @@ impl Checker {
         limit: Deadline,
     ) -> (Finding, Option<Box<OpenedConnection>>) {
         let heartbeat = self.heartbeat(server, None);
-        let handle = |handle| server.check_runs_on(handle);
+        let supervisor = Supervisor {
+            observer: None,
+            opened: &|handle| server.check_runs_on(handle),
+            given_up: &|| server.is_closed(),
+        };
         let factory = &self.settings.factory;
         let opened = match purpose {
             // It is an operation's connection, with the limits of one.
-            HelloFor::Operation { speculate: true } => factory.open(server.address(), purpose, limit, None, handle),
-            _ => factory.open_for_check(server.address(), purpose, handle),
+            HelloFor::Operation { speculate: true } => factory.open(server.address(), purpose, limit, &supervisor),
+            _ => factory.open_for_check(server.address(), purpose, &supervisor),
         };
         match opened {
             Ok(opened) => {

@@ -13,6 +13,7 @@ use super::failure::Prospect;
 use super::selection::{Conditions, Criteria, choose, only_choice, suitable_servers};
 use super::selection_error::{no_server, prospect};
 use super::shared::Shared;
+use super::silent;
 use super::state::{State, draw};
 use crate::deadline::Deadline;
 use crate::description::ServerType;
@@ -183,11 +184,20 @@ impl Selection<'_> {
                 // An answer may have come before this thread waits.
                 continue;
             }
+            let (silent, look_again) = silent::look_while_selecting(shared, &mut state, &wanted);
+            if !silent.is_empty() {
+                drop(state);
+                silent.into_iter().for_each(silent::SilentServer::start);
+                state = shared.lock();
+                now = shared.clock.now();
+                continue;
+            }
             // Where all helper threads are at work, the end of a check wakes this one.
             let may_begin = is_only_server || state.helpers < MAX_HELPERS_OF_SELECTION;
             let next = wanted.iter().filter_map(|address| state.members.get(address)).filter(|_| may_begin);
             let next = next.filter(|member| !member.check.running).map(|member| member.check.next(now)).min();
-            let wait = [self.limit.remaining(), next, most, srv_due_in(&state, now)].into_iter().flatten().min();
+            let wait = [self.limit.remaining(), next, most, look_again, srv_due_in(&state, now)];
+            let wait = wait.into_iter().flatten().min();
             state = match wait {
                 None => unpoisoned(shared.changed.wait(state)),
                 Some(limit) => unpoisoned(shared.changed.wait_timeout(state, limit.max(SHORTEST_WAIT))).0,

@@ -66,7 +66,9 @@ pub(crate) struct Topology {
 /// may hold the lock, and the sockets are the parent's.
 struct Node {
     process: u64,
-    shared: Arc<Shared>,
+    /// Made by the first operation of a child. Only threads of its own process wait for that.
+    shared: OnceLock<Arc<Shared>>,
+    /// Set in one step: a process that comes to be while a thread of its parent makes it would wait for it for ever.
     child: OnceLock<Box<Node>>,
 }
 
@@ -91,7 +93,8 @@ impl Topology {
         #[cfg(feature = "srv")]
         let settings = TopologyOptions { srv: SrvPolling::new(options)?, ..settings };
         let settings = Arc::new(settings);
-        let node = Node::new(&settings);
+        let node = Node::new();
+        node.open(|| settings.clone());
         Ok(Topology { options: options.clone(), settings, authenticates: factory.authenticates(), node })
     }
 
@@ -234,19 +237,25 @@ impl Topology {
         let process = fork::process();
         let mut node = &self.node;
         while node.process != process {
-            node = node.child.get_or_init(|| Box::new(self.node_of_child()));
+            node = match node.child.get() {
+                Some(child) => child,
+                None => {
+                    let _ = node.child.set(Box::new(Node::new())); // Another thread's will do.
+                    continue;
+                }
+            };
         }
-        &node.shared
+        node.open(|| self.settings_of_child())
     }
 
     /// A child does not even lock what its parent made connections with: TLS contexts, keys and tokens of authentication. Where the
     /// files that the options name cannot be read any more, there is nothing else.
-    fn node_of_child(&self) -> Node {
+    fn settings_of_child(&self) -> Arc<TopologyOptions> {
         match self.settings.factory.of_child(&self.options) {
-            Ok(factory) => Node::new(&Arc::new(self.settings.with_factory(factory))),
+            Ok(factory) => Arc::new(self.settings.with_factory(factory)),
             Err(error) => {
                 log::warn!("after a fork, connections are made with what the parent process had: {error}");
-                Node::new(&self.settings)
+                self.settings.clone()
             }
         }
     }
@@ -257,8 +266,8 @@ impl Drop for Topology {
         let process = fork::process();
         let mut node = Some(&self.node);
         while let Some(one) = node {
-            if one.process == process {
-                one.shared.close();
+            if let Some(shared) = one.shared.get().filter(|_| one.process == process) {
+                shared.close();
             }
             node = one.child.get().map(|child| &**child);
         }
@@ -266,18 +275,33 @@ impl Drop for Topology {
 }
 
 impl Node {
-    fn new(settings: &Arc<TopologyOptions>) -> Self {
-        let start_monitor = settings.background.then_some(monitor::start as StartMonitor);
-        let shared = Shared::new(settings, start_monitor);
-        Node { process: fork::process(), shared, child: OnceLock::new() }
+    fn new() -> Self {
+        Node { process: fork::process(), shared: OnceLock::new(), child: OnceLock::new() }
+    }
+
+    /// The topology of the process, made now if there is none.
+    fn open(&self, settings: impl FnOnce() -> Arc<TopologyOptions>) -> &Shared {
+        let mut opened = None;
+        let shared = self.shared.get_or_init(|| {
+            let settings = settings();
+            let start_monitor = settings.background.then_some(monitor::start as StartMonitor);
+            let (shared, aftermath) = Shared::new(&settings, start_monitor);
+            opened = Some(aftermath);
+            shared
+        });
+        // Handlers may use the client.
+        opened.into_iter().for_each(|aftermath| shared.finish(aftermath));
+        shared
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
         // What a thread of the parent was about to change is not taken apart, but left as it is.
-        if self.process != fork::process() && !self.shared.is_unlocked() {
-            std::mem::forget(self.shared.clone());
+        if let Some(shared) =
+            self.shared.get().filter(|shared| self.process != fork::process() && !shared.is_unlocked())
+        {
+            std::mem::forget(shared.clone());
         }
     }
 }

@@ -14,7 +14,7 @@ use super::monitor_control::{MonitorConnection, MonitorControl};
 use super::round_trip_monitor;
 use super::shared::{Finding, Shared};
 use super::state::MIN_HEARTBEAT_FREQUENCY;
-use crate::connection::{HelloFor, OpenedConnection};
+use crate::connection::{HelloFor, OpenedConnection, Supervisor};
 use crate::description::TopologyVersion;
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::Server;
@@ -139,8 +139,12 @@ impl Monitor {
         (self.more_to_come, self.version) = (false, None);
         let (checker, server) = (self.checker.clone(), self.server.clone());
         let heartbeat = Heartbeat::started(&checker, &server, None, false);
-        let handle = |handle| self.control.runs_on(MonitorConnection::Check, handle);
-        match self.shared.settings.factory.open_for_check(self.server.address(), HelloFor::Check, handle) {
+        let supervisor = Supervisor {
+            observer: None,
+            opened: &|handle| self.control.runs_on(MonitorConnection::Check, handle),
+            given_up: &|| self.control.is_stopped(),
+        };
+        match self.shared.settings.factory.open_for_check(self.server.address(), HelloFor::Check, &supervisor) {
             Ok(opened) => {
                 let (hello, round_trip_time) = (opened.hello().clone(), opened.round_trip_time());
                 heartbeat.succeeded(|| opened.reply(), round_trip_time, opened.server_connection_id());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::monitor_control::{MonitorConnection, MonitorControl};
 use super::shared::Shared;
-use crate::connection::{HelloFor, OpenedConnection};
+use crate::connection::{HelloFor, OpenedConnection, Supervisor};
 use crate::error::Result;
 use crate::server::Server;
 
@@ -51,8 +51,12 @@ fn measure(
     let factory = &shared.settings.factory;
     let (opened, sample) = match kept.take() {
         None => {
-            let handle = |handle| control.runs_on(MonitorConnection::Measurement, handle);
-            let opened = factory.open_for_check(server.address(), HelloFor::Check, handle)?;
+            let supervisor = Supervisor {
+                observer: None,
+                opened: &|handle| control.runs_on(MonitorConnection::Measurement, handle),
+                given_up: &|| control.is_stopped(),
+            };
+            let opened = factory.open_for_check(server.address(), HelloFor::Check, &supervisor)?;
             let sample = opened.round_trip_time();
             (opened, sample)
         }

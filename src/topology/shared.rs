@@ -83,8 +83,8 @@ impl Clock {
 }
 
 impl Shared {
-    /// The topology with the hosts that the options name. Connects to none.
-    pub(super) fn new(settings: &Arc<TopologyOptions>, start_monitor: Option<StartMonitor>) -> Arc<Self> {
+    /// The topology with the hosts that the options name. Connects to none. What is left to be done is returned.
+    pub(super) fn new(settings: &Arc<TopologyOptions>, start_monitor: Option<StartMonitor>) -> (Arc<Self>, Aftermath) {
         let events = EventQueue::new(settings.sdam_event_handler.clone(), settings.cmap_event_handler.clone());
         let update = transition::open(settings.initial.clone());
         let shared = Arc::new_cyclic(|this: &Weak<Shared>| Shared {
@@ -105,8 +105,7 @@ impl Shared {
         state.srv.clone_from(&settings.srv);
         let aftermath = shared.carry_out(&mut state, update);
         drop(state);
-        shared.finish(aftermath);
-        shared
+        (shared, aftermath)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,17 +1,18 @@
 //! A primary that has fallen silent: its host is frozen, or its network is gone without a word.
 //!
-//! A call that waits for it has it checked ([`look_at`]). While that hello is unanswered, a helper thread has the other
-//! members checked, and as soon as one of them is primary by a newer election, the calls that wait for the silent one and may
-//! begin anew on the other end with a network error. Nothing is recorded against the silent server by that. A primary that has
+//! A call that waits for it has it checked ([`look_at`]); a selection has done so when it waits for that check
+//! ([`look_while_selecting`]). While that hello is unanswered, a helper thread has the other members checked, and as soon as one of
+//! them is primary by a newer election, the calls that wait for the silent one and may begin anew on the other end with a network
+//! error. Nothing is recorded against the silent server by that. A primary that has
 //! stepped down answers hello, so calls that run on it are never ended.
 
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::check::{self, MAX_HELPERS, MadeBy, THREAD_NAME};
 use super::shared::Shared;
-use super::state::State;
+use super::state::{SILENT_AFTER, State};
 use crate::description::ServerType;
 use crate::locks::unpoisoned;
 use crate::options::ServerAddress;
@@ -24,7 +25,7 @@ const EVERY: Duration = Duration::from_millis(500);
 const WAITS_FOR: Duration = Duration::from_millis(2500);
 
 /// A silent server that is watched. It is watched no more when this is dropped.
-struct SilentServer {
+pub(super) struct SilentServer {
     shared: Weak<Shared>,
     server: Arc<Server>,
     began: Instant,
@@ -42,7 +43,10 @@ pub(super) fn look_at(shared: &Shared, address: &ServerAddress, since: Instant) 
     member.check.is_awaited = true;
     member.waited_for = Some(now);
     if member.check.is_unanswered(now) {
-        return watch(shared, state, address);
+        let silent = watch(shared, &mut state, address);
+        drop(state);
+        silent.into_iter().for_each(SilentServer::start);
+        return;
     }
     let begun = check::begin(shared, &mut state, [address], MadeBy::Helper { of_at_most: MAX_HELPERS });
     drop(state);
@@ -50,27 +54,53 @@ pub(super) fn look_at(shared: &Shared, address: &ServerAddress, since: Instant) 
     check::on_helpers_only(shared, begun);
 }
 
-/// Has a helper thread look for a newer primary as long as the check of this server is unanswered and calls wait for it, unless one
-/// does so already.
-fn watch(shared: &Shared, mut state: MutexGuard<'_, State>, address: &ServerAddress) {
-    if !state.description.is_replica_set() || state.helpers >= MAX_HELPERS {
-        return;
+/// A selection is about to wait for the checks of these servers. Which of them are to be watched, and when the selection is to look
+/// again.
+pub(super) fn look_while_selecting(
+    shared: &Shared,
+    state: &mut State,
+    wanted: &[ServerAddress],
+) -> (Vec<SilentServer>, Option<Duration>) {
+    let now = shared.clock.now();
+    let (mut silent, mut again) = (Vec::new(), None);
+    for address in wanted {
+        let Some(member) = state.members.get_mut(address).filter(|member| member.was_primary && member.check.running)
+        else {
+            continue;
+        };
+        member.waited_for = Some(now);
+        let since = member.check.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        again = Some(SILENT_AFTER.checked_sub(since).filter(|left| !left.is_zero()).unwrap_or(SILENT_AFTER));
+        if since >= SILENT_AFTER {
+            silent.extend(watch(shared, state, address));
+        }
     }
-    let Some(member) = state.members.get_mut(address).filter(|member| member.was_primary && !member.is_watched) else {
-        return;
-    };
+    (silent, again)
+}
+
+/// Marks this server as watched by a helper thread, unless it is so already.
+fn watch(shared: &Shared, state: &mut State, address: &ServerAddress) -> Option<SilentServer> {
+    if !state.description.is_replica_set() || state.helpers >= MAX_HELPERS {
+        return None;
+    }
+    let member = state.members.get_mut(address).filter(|member| member.was_primary && !member.is_watched)?;
     member.is_watched = true;
     let began = member.check.began.unwrap_or_else(|| shared.clock.now());
     let silent = SilentServer { shared: shared.this.clone(), server: member.server.clone(), began };
     state.helpers += 1;
-    drop(state);
-    let work = move || while silent.look() {};
-    if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
-        log::warn!("no thread to look for a newer primary: {error}");
-    }
+    Some(silent)
 }
 
 impl SilentServer {
+    /// Has a helper thread look for a newer primary as long as the check of this server is unanswered and calls wait for it. To be
+    /// called without any lock held.
+    pub(super) fn start(self) {
+        let work = move || while self.look() {};
+        if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
+            log::warn!("no thread to look for a newer primary: {error}");
+        }
+    }
+
     /// Looks once, and waits until it is time to look again. `false`: there is nothing more to wait for.
     fn look(&self) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };
@@ -86,6 +116,11 @@ impl SilentServer {
             let cleanup = self.server.pool().map(|pool| pool.end_waits(&words));
             drop(state);
             cleanup.into_iter().for_each(crate::pool::Cleanup::run);
+        } else if shared.settings.background {
+            // The monitors tell what the servers are.
+            let others = state.members.iter().filter(|(other, _)| *other != &**address);
+            others.filter_map(|(_, member)| member.monitor.as_ref()).for_each(|monitor| monitor.request());
+            drop(state);
         } else {
             let others: Vec<ServerAddress> =
                 state.members.keys().filter(|other| *other != &**address).cloned().collect();

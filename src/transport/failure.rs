@@ -8,7 +8,9 @@ use std::path::Path;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, FaultKind, RETRYABLE_ERROR, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::tls::{self, Target};
-use crate::transport::happy_eyeballs::Failed;
+
+/// An address that could not be connected to, and why.
+pub(super) type Failed = (SocketAddr, io::Error);
 
 /// A failure of the socket at `stage`; a deadline that passed is a timeout that names its limit.
 pub(crate) fn network_error(error: io::Error, stage: Stage, deadline: Deadline) -> Error {

@@ -6,6 +6,7 @@ mod resolve;
 mod route;
 mod socket;
 mod socks5;
+mod supervisor;
 mod wait_observer;
 
 use std::io::{self, IoSlice, Read, Write};
@@ -17,6 +18,7 @@ pub(crate) use route::Route;
 pub(crate) use socket::{ShutdownHandle, ShutdownReason, Socket};
 #[cfg(any(test, fuzzing))]
 pub(crate) use socks5::negotiate_with as socks5_negotiate;
+pub(crate) use supervisor::Supervisor;
 pub(crate) use wait_observer::WaitObserver;
 
 use crate::certificate::PresentedCertificate;
@@ -46,16 +48,16 @@ impl Transport {
     /// Errors name the stage, the server and the time it took. Those of TCP and of the TLS handshake's input and output
     /// carry the labels `SystemOverloadedError` and `RetryableError`; those of names, proxies and certificates do not.
     ///
-    /// `observer` is told of long waits, now and for as long as there is this connection.
+    /// `supervisor` may end it meanwhile.
     pub(crate) fn connect(
         address: &ServerAddress,
         route: &Route,
         tls: Option<&tls::Connector>,
         deadline: Deadline,
-        observer: Option<&Arc<dyn WaitObserver>>,
+        supervisor: Option<&Supervisor<'_>>,
     ) -> Result<Transport> {
         let began = Instant::now();
-        connect(address, route, tls, deadline, observer)
+        connect(address, route, tls, deadline, supervisor)
             .map_err(|error| error.with_address(address).with_elapsed(began.elapsed()))
     }
 
@@ -173,13 +175,13 @@ fn connect(
     route: &Route,
     tls: Option<&tls::Connector>,
     deadline: Deadline,
-    observer: Option<&Arc<dyn WaitObserver>>,
+    supervisor: Option<&Supervisor<'_>>,
 ) -> Result<Transport> {
     let (host, port) = match address {
         ServerAddress::Tcp { host, port } => (host, port.unwrap_or(crate::address::DEFAULT_PORT)),
         ServerAddress::Unix { path } if tls.is_none() => {
             let mut socket = socket::connect_unix(path, deadline)?;
-            observer.into_iter().for_each(|observer| socket.set_wait_observer(observer.clone()));
+            supervisor.into_iter().for_each(|supervisor| supervisor.supervise(&mut socket));
             return Ok(Transport::Unix(socket));
         }
         ServerAddress::Unix { .. } => {
@@ -192,11 +194,11 @@ fn connect(
         }
     };
     let path = route.find(host, port, deadline)?;
-    let socket = path.connect(deadline, observer)?;
+    let socket = path.connect(deadline, supervisor)?;
     let Some(tls) = tls else { return Ok(Transport::Tcp(socket)) };
     let target = Target { host, port, deadline };
     let done = match tls.connect(&target, socket) {
-        Err(tls::Failure::Resumption(_)) => tls.connect(&target, path.connect(deadline, observer)?),
+        Err(tls::Failure::Resumption(_)) => tls.connect(&target, path.connect(deadline, supervisor)?),
         done => done,
     };
     match done {

@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use super::socket::Socket;
 use super::socks5::{self, Failure, Proxy};
-use super::wait_observer::WaitObserver;
+use super::supervisor::Supervisor;
 use super::{failure, happy_eyeballs, resolve};
 use crate::deadline::Deadline;
 use crate::error::{Error, FaultKind, Result, Stage};
@@ -50,14 +49,14 @@ impl Route {
 
 impl Path<'_> {
     /// Connects. A failure of TCP is a sign of overload; that of a proxy says nothing about the server.
-    pub(super) fn connect(&self, deadline: Deadline, observer: Option<&Arc<dyn WaitObserver>>) -> Result<Socket> {
-        let connected = happy_eyeballs::connect(&self.addresses, deadline, observer)
+    pub(super) fn connect(&self, deadline: Deadline, supervisor: Option<&Supervisor<'_>>) -> Result<Socket> {
+        let connected = happy_eyeballs::connect(&self.addresses, deadline, supervisor)
             .map_err(|failed| failure::connect_failed(failed, deadline))
             .and_then(|tcp| {
                 Socket::from_tcp(tcp, deadline).map_err(|error| failure::network_error(error, Stage::Connect, deadline))
             });
         let connected = connected.map(|mut socket| {
-            observer.into_iter().for_each(|observer| socket.set_wait_observer(observer.clone()));
+            supervisor.into_iter().for_each(|supervisor| supervisor.supervise(&mut socket));
             socket
         });
         let Some(proxy) = self.proxy else { return connected.map_err(failure::overload) };

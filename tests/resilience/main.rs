@@ -10,6 +10,7 @@ mod load_balancer;
 mod pool_events;
 mod retries;
 mod sessions;
+mod step_down;
 mod threads;
 mod topologies;
 mod transactions;

@@ -255,6 +255,27 @@ fn p8_p9_and_p11_a_cursor_keeps_its_session_until_the_last_batch() {
     }
 }
 
+/// 11, on two routers.
+#[test]
+fn p11_a_cursor_on_routers_keeps_its_session() {
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let routers = [(); 2].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
+    let uri = format!("mongodb://{},{}/", routers[0].address(), routers[1].address());
+    for mode in [ReadPreferenceMode::Primary, ReadPreferenceMode::Nearest, ReadPreferenceMode::SecondaryPreferred] {
+        let watched = Watched::new(&uri, "");
+        let things = watched.things("sessions_p11");
+        things.drop().run().unwrap();
+        things.insert_many((0..3).map(|n| doc! { "_id": n })).write_concern(WriteConcern::nodes(3)).run().unwrap();
+        watched.sent();
+        let preference = SelectionCriteria::ReadPreference(ReadPreference::with_mode(mode, None));
+        let found = things.find(doc! {}).batch_size(2).selection_criteria(preference).run().unwrap();
+        assert_eq!(found.map(Result::unwrap).count(), 3, "{mode:?}");
+        let sent = watched.sent();
+        assert_eq!(sent.len(), 2, "{mode:?}");
+        assert!(lsid(&sent[0]).is_some() && lsid(&sent[0]) == lsid(&sent[1]), "{mode:?}: {sent:?}");
+    }
+}
+
 #[test]
 fn a_cursor_in_a_session_is_read_in_that_session() {
     let Some(mongod) = Mongod::shared("6.0") else { return };
@@ -414,6 +435,26 @@ fn p20_checks_do_not_spread_the_cluster_time() {
     assert!(*heartbeats.lock().unwrap() > before, "no check has preceded the second ping");
     let sent = started.lock().unwrap();
     assert_eq!(sent.last().unwrap().get_document("$clusterTime").unwrap(), &told);
+}
+
+/// The replies to a login tell the time, those to checks do not.
+#[test]
+fn the_first_command_has_the_cluster_time_of_the_login() {
+    let sets = (ReplicaSet::shared_with_auth("6.0"), ReplicaSet::shared("6.0"));
+    let (Some(with_login), Some(without)) = sets else { return };
+    for (set, known) in [(with_login, true), (without, false)] {
+        // With access control a server tells the time once there are keys to sign it with.
+        let began = Instant::now();
+        while !set.run(set.primary(), "admin", doc! { "ping": 1 }).contains_key("$clusterTime") {
+            assert!(began.elapsed() < Duration::from_secs(60), "the set tells no cluster time");
+            thread::sleep(Duration::from_millis(50));
+        }
+        let watched = Watched::new(&set.uri(), "");
+        watched.client.ping().unwrap();
+        assert_eq!(watched.last().contains_key("$clusterTime"), known);
+        watched.client.ping().unwrap();
+        assert!(watched.last().contains_key("$clusterTime"));
+    }
 }
 
 #[test]
@@ -577,6 +618,30 @@ fn closing_a_client_ends_its_sessions() {
         assert_eq!((end.get_str("$db").unwrap(), lsid(end)), ("admin", None), "{name}");
         assert_eq!(end.contains_key("$clusterTime"), name == "replica set", "{name}");
         assert_eq!(replies.lock().unwrap().last().unwrap().get_f64("ok").unwrap(), 1.0);
+    }
+}
+
+/// None of them can be used without the client.
+#[test]
+fn closing_a_client_ends_the_sessions_of_its_cursors_and_of_the_program() {
+    for (name, uri) in deployments() {
+        let watched = Watched::new(&uri, "");
+        let things = watched.things("sessions_close");
+        things.drop().run().unwrap();
+        things.insert_many((0..5).map(|n| doc! { "_id": n })).run().unwrap();
+        let cursor = things.find(doc! {}).batch_size(2).run().unwrap();
+        let [mut session, _unused] = [(); 2].map(|()| watched.client.start_session().run().unwrap());
+        things.find_one(doc! {}).session(&mut session).run().unwrap();
+        let in_session = things.find(doc! {}).batch_size(2).session(&mut session).run().unwrap();
+        watched.client.ping().unwrap();
+        let used: BTreeSet<String> = watched.sent().iter().filter_map(lsid).map(Document::to_string).collect();
+        assert_eq!(used.len(), 3, "{name}");
+        watched.client.clone().close();
+        let sent = watched.sent();
+        let end = sent.last().unwrap().get_array("endSessions").unwrap();
+        assert_eq!(end.iter().map(Bson::to_string).collect::<BTreeSet<_>>(), used, "{name}");
+        drop((cursor, in_session, session));
+        assert_eq!(watched.sent(), Vec::<Document>::new(), "{name}");
     }
 }
 

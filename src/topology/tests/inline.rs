@@ -114,7 +114,8 @@ fn client(uri: &str, servers: &Arc<Servers>) -> Arc<Shared> {
 
 fn client_of(options: &ClientSettings, servers: &Arc<Servers>) -> Arc<Shared> {
     let factory = Arc::new(ConnectionFactory::new(options, &RealSystem::shared()).unwrap());
-    let shared = Shared::new(&Arc::new(TopologyOptions::new(options, factory)), None);
+    let (shared, aftermath) = Shared::new(&Arc::new(TopologyOptions::new(options, factory)), None);
+    shared.finish(aftermath);
     let servers = servers.clone();
     *lock(&shared.fake) = Some(Arc::new(move |address: &ServerAddress| servers.check(address)));
     shared
@@ -258,6 +259,32 @@ fn while_one_thread_checks_others_go_by_what_is_known_unless_it_is_old() {
         shared.clock.advance(Duration::from_secs(10));
         assert!(within(&shared, Criteria::Write, Duration::from_millis(20)).is_err(), "two heartbeats");
         assert_eq!(servers.checks("a"), 1);
+        servers.release();
+    });
+}
+
+/// The others were checked a moment ago, and are checked again although a heartbeat has not passed.
+#[test]
+fn a_selection_that_waits_for_a_silent_primary_finds_the_newer_one() {
+    let servers = set();
+    let shared = client(SET, &servers);
+    assert_eq!(chosen(&shared, Criteria::Write), "a");
+    let checked = |times, running| {
+        while ["a", "b", "c"].iter().any(|host| servers.checks(host) < times) || shared.lock().helpers > running {
+            thread::yield_now();
+        }
+    };
+    checked(1, 0);
+    servers.answer("a", Answer::Late(Box::new(primary(1))));
+    shared.clock.advance(Duration::from_secs(11));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| chosen(&shared, Criteria::Write));
+        checked(2, 1);
+        servers.answer("b", primary(2));
+        shared.clock.advance(Duration::from_secs(1));
+        assert_eq!(waiting.join().unwrap(), "b");
+        let old = ServerAddress::Tcp { host: "a".to_owned(), port: Some(27017) };
+        assert!(shared.lock().members[&old].check.running);
         servers.release();
     });
 }

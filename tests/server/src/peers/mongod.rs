@@ -236,9 +236,14 @@ fn spawn(version: &str, launcher: &Path, args: &[&str]) -> Result<Mongod, String
     Ok(Mongod { version: version.to_owned(), port, child, scratch })
 }
 
-/// Sends a signal to the mongod whose folder this is.
+/// Sends a signal to the mongod whose folder this is. After STOP, waits until each of its threads has stopped.
 pub(super) fn signal(folder: &Path, signal: &str) {
-    let script = r#"kill "-$1" "$(cat "$2")""#;
+    let script = r#"
+pid=$(cat "$2")
+kill "-$1" "$pid" || exit
+[ "$1" = STOP ] || exit 0
+while grep -h ^State: /proc/"$pid"/task/*/status 2>/dev/null | grep -qv stopped; do sleep 0.01; done
+"#;
     let file = unix_path(&folder.join("pid"));
     let sent = Command::new("sh").args(["-c", script, "signal", signal, &file]).status();
     assert!(sent.is_ok_and(|status| status.success()), "the mongod in {file} could not be sent {signal}");

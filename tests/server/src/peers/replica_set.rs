@@ -5,10 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{fs, io, thread};
 
-use bson::{Bson, Document, doc};
+use bson::{Bson, DateTime, Document, doc};
 
 use super::mongod::{self, launcher};
 use super::socks_proxy::{nss_wrapper, own_hosts};
@@ -337,6 +337,32 @@ impl ReplicaSet {
         self.members[member].running().frozen = false;
     }
 
+    /// When members that had won elections began to take writes, by their logs, from this moment on, the earliest first.
+    ///
+    /// # Panics
+    /// If a log cannot be read.
+    pub fn elections_since(&self, since: SystemTime) -> Vec<SystemTime> {
+        let logs = self.members.iter().map(|member| fs::read_to_string(member.scratch.path().join("log")));
+        let logs: Vec<String> = logs.collect::<Result<_, _>>().expect("the members' logs");
+        let lines = logs.iter().flat_map(|log| log.lines().rev());
+        let lines = lines.filter(|line| line.contains(TAKES_WRITES));
+        let lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let times = lines.filter_map(|line| DateTime::parse_rfc3339_str(line["t"]["$date"].as_str()?).ok());
+        let mut times: Vec<SystemTime> = times.map(DateTime::to_system_time).filter(|time| *time >= since).collect();
+        times.sort();
+        times
+    }
+
+    /// From when on the present primary could acknowledge writes with `w: "majority"`, as it says itself.
+    ///
+    /// # Panics
+    /// If there is no primary in time.
+    pub fn majority_since(&self) -> Option<SystemTime> {
+        let status = self.run(self.primary(), "admin", doc! {"replSetGetStatus": 1});
+        let metrics = status.get_document("electionCandidateMetrics").ok()?;
+        metrics.get_datetime("wMajorityWriteAvailabilityDate").ok().map(|date| date.to_system_time())
+    }
+
     /// Runs a command on a member, on a connection of its own, logged in as [`ROOT`] where there is access control.
     ///
     /// # Panics
@@ -540,6 +566,8 @@ const SET_LIMIT: Duration = Duration::from_secs(90);
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
 const LOG_TAIL: usize = 4000;
+/// What a member logs when its election is over.
+const TAKES_WRITES: &str = "Transition to primary complete; database writes are now permitted";
 
 #[cfg(test)]
 mod tests {
