@@ -192,3 +192,40 @@ fn mutated_documents_never_panic() {
         }
     }
 }
+
+/// bson shows these as maps and reads their fields one after the other. A field that is not wanted has to be passed over there, too.
+#[test]
+fn a_value_of_any_type_whose_fields_are_not_wanted_is_passed_over() {
+    #[derive(Debug, Deserialize)]
+    struct Outer {
+        #[expect(dead_code, reason = "it is only read")]
+        inner: Inner,
+        #[expect(dead_code, reason = "it is only read")]
+        number: i32,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        #[expect(dead_code, reason = "it is only read")]
+        wanted: Option<i32>,
+    }
+    let code = bson::JavaScriptCodeWithScope { code: "x".to_owned(), scope: doc! { "y": 1 } };
+    let values = [
+        Bson::Document(doc! { "other": [1, { "deeper": 2 }], "and": "more" }),
+        regex(),
+        Bson::Timestamp(bson::Timestamp { time: 1, increment: 2 }),
+        Bson::DateTime(bson::DateTime::from_millis(3)),
+        Bson::ObjectId(bson::oid::ObjectId::new()),
+        Bson::Decimal128("1.5".parse().unwrap()),
+        Bson::Binary(bson::Binary { subtype: bson::spec::BinarySubtype::Md5, bytes: vec![1; 16] }),
+        Bson::JavaScriptCode("x".to_owned()),
+        Bson::JavaScriptCodeWithScope(code),
+        Bson::Symbol("x".to_owned()),
+        Bson::MinKey,
+        Bson::MaxKey,
+        Bson::Undefined,
+    ];
+    for value in values {
+        let document = RawDocumentBuf::try_from(&doc! { "inner": &value, "number": "x" }).unwrap();
+        assert_eq!(refusal::<Outer>(&document).path(), Some("number"), "{value:?}");
+    }
+}

@@ -238,8 +238,10 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, D> {
         deserialize_identifier();
     }
 
-    /// What is not wanted is not looked at, however deep it is.
+    /// What is not wanted is not looked at, however deep it is. The deserializer inside has to hear of it: bson reads its own types
+    /// as maps whose next field comes only after a value was asked for.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.inner.deserialize_any(Unread).map_err(Failure::of)?;
         visitor.visit_unit()
     }
 
@@ -352,6 +354,64 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Tracked<'_, S> {
         let value = Self::outcome(track, self.inner.deserialize(Tracked { inner: deserializer, track }))?;
         track.forgive();
         Ok(value)
+    }
+}
+
+/// Takes any value and reads nothing of it.
+struct Unread;
+
+macro_rules! take_unread {
+    ($($method:ident($type:ty);)*) => {$(
+        fn $method<E: de::Error>(self, _value: $type) -> Result<(), E> {
+            Ok(())
+        }
+    )*};
+}
+
+impl<'de> Visitor<'de> for Unread {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    take_unread! {
+        visit_bool(bool);
+        visit_i64(i64);
+        visit_i128(i128);
+        visit_u64(u64);
+        visit_u128(u128);
+        visit_f64(f64);
+        visit_str(&str);
+        visit_bytes(&[u8]);
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, _deserializer: D) -> Result<(), D::Error> {
+        Ok(())
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, _deserializer: D) -> Result<(), D::Error> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _access: A) -> Result<(), A::Error> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _access: A) -> Result<(), A::Error> {
+        Ok(())
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _access: A) -> Result<(), A::Error> {
+        Ok(())
     }
 }
 
