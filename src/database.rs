@@ -168,7 +168,7 @@ impl Database {
         self.0.defaults.write_concern.as_ref()
     }
 
-    /// The read preference of its operations.
+    /// The read preference of its operations; primary where a predicate stands in its place.
     ///
     /// ```no_run
     /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
@@ -482,8 +482,7 @@ impl<'a> RunCommand<'a> {
     fn operation(&self) -> Result<run_command::RunCommand<'_>> {
         let name = self.database.checked_name()?;
         let command = self.command.as_ref().map_err(Clone::clone)?;
-        let preference = SelectionCriteria::preference(self.options.selection_criteria.as_ref());
-        run_command::RunCommand::new(name, command, preference)
+        run_command::RunCommand::new(name, command, self.options.selection_criteria.as_ref())
     }
 }
 
@@ -546,7 +545,6 @@ fn run_cursor_command(
     let client = &database.0.client;
     fill_in_criteria(&mut options.selection_criteria, session.as_deref());
     let name = database.checked_name()?;
-    let preference = SelectionCriteria::preference(options.selection_criteria.as_ref());
     let settings = CursorSettings {
         batch_size: options.batch_size,
         limit_left: None,
@@ -555,7 +553,7 @@ fn run_cursor_command(
         tailable: options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
     };
     let command = command?;
-    let command = run_command::RunCommand::new(name, &command, preference)?;
+    let command = run_command::RunCommand::new(name, &command, options.selection_criteria.as_ref())?;
     let mut command = run_command::RunCursorCommand(command);
     Cursor::open(client, &mut command, client.operation_session(session)?, settings)
 }

@@ -131,6 +131,7 @@ pub use credential::{
 pub use cursor::{Cursor, SessionCursor, SessionCursorIter};
 pub use database::Database;
 pub use error::{Error, Result};
+pub use event::sdam::{ServerInfo, ServerType, TopologyType};
 pub use namespace::Namespace;
 pub use options::{CollectionOptions, DatabaseOptions, IndexModel};
 pub use policy::SecurityPolicy;

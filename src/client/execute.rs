@@ -17,7 +17,7 @@ use crate::error::{Error, FaultKind, Result, Stage};
 use crate::handshake::append_server_api;
 use crate::operation::body::not_bson;
 use crate::operation::{Access, Command, Namespace, Operation, Target};
-use crate::options::ServerAddress;
+use crate::options::{ReadPreference, ServerAddress};
 use crate::pool::{PinnedConnection, PooledConnection, Purpose};
 use crate::server::Server;
 use crate::session::{OperationSession, Pin};
@@ -86,8 +86,13 @@ impl ClientInner {
         };
         let (selected, mut connection) = self.check_out(target, deadline, pin, retries)?;
         let server = &selected.server;
+        let by_predicate = matches!(operation.target(), Target::Predicate(_));
         let reads_of_primary = operation.access() == Access::Read && operation.target().is_primary();
         let mut command = operation.build(connection.description())?;
+        if by_predicate && selected.server_type.is_member() {
+            // A secondary that was chosen by a predicate would refuse otherwise.
+            command.read_preference = Some(&ReadPreference::PrimaryPreferred { options: None });
+        }
         let limits_server = self.complete(&mut command, &selected, &connection, session, deadline)?;
         // A getMore works with what the command that opened its cursor left of the limit.
         let limit_is_ours = limits_server || (command.name == "getMore" && self.limits_operations());

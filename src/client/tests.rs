@@ -36,6 +36,22 @@ fn a_command_passes_through_five_functions_on_its_way_to_the_socket() {
     call_stack::are_documented(&names);
 }
 
+/// As on a single server: what watches over long waits, and selection itself, cost a ping nothing.
+#[test]
+fn a_ping_on_a_set_takes_two_system_calls() {
+    const PINGS: usize = 100;
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let client = Client::with_uri_str(set.uri()).unwrap();
+    client.ping().unwrap();
+    // The only connection of the primary's pool.
+    let calls = || client.inner().topology().borrow_idle_connection().unwrap().system_calls();
+    let before = calls();
+    for _ in 0..PINGS {
+        client.ping().unwrap();
+    }
+    assert_eq!(calls() - before, 2 * PINGS);
+}
+
 /// A client whose pauses have this random factor.
 fn with_jitter(uri: &str, jitter: f64) -> Client {
     let client = Client::with_uri_str(uri).unwrap();

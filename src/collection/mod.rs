@@ -72,10 +72,9 @@ impl Defaults {
         }
     }
 
-    /// The read preference among the criteria.
+    /// The read preference among the criteria; the default where they are a predicate.
     pub(crate) fn read_preference(&self) -> &ReadPreference {
-        let SelectionCriteria::ReadPreference(preference) = &self.selection_criteria;
-        preference
+        self.selection_criteria.preference_or_primary()
     }
 
     /// Fills in what a read does not name itself. In a transaction, that one decides.
@@ -215,7 +214,7 @@ impl<T> Collection<T> {
         self.shared.defaults.write_concern.as_ref()
     }
 
-    /// The read preference of its operations.
+    /// The read preference of its operations; primary where a predicate stands in its place.
     ///
     /// ```no_run
     /// # fn f(animals: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {

@@ -229,6 +229,19 @@ impl ConnectionFactory {
         connection.check(&command, limit)
     }
 
+    /// As [`check`](Self::check). This is told, in place of the usual one, if the answer is long in coming.
+    pub(crate) fn check_observed(
+        &self,
+        connection: &mut Connection,
+        limit: Deadline,
+        observer: Arc<dyn WaitObserver>,
+    ) -> Result<(Arc<ServerDescription>, RawDocumentBuf, Duration)> {
+        let usual = connection.transport.replace_wait_observer(Some(observer));
+        let outcome = self.check(connection, limit);
+        connection.transport.replace_wait_observer(usual);
+        outcome
+    }
+
     /// Has a server checked on a connection that has said hello before, so that it answers when its view of itself is another than
     /// this, or after `most`. It may go on answering of itself then.
     pub(crate) fn start_stream(

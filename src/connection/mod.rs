@@ -224,6 +224,12 @@ impl Connection {
         self.buffers = buffers;
     }
 
+    /// How many system calls its socket has made.
+    #[cfg(test)]
+    pub(crate) fn system_calls(&mut self) -> usize {
+        self.transport.socket_mut().calls
+    }
+
     /// Whether something went wrong during a command, so that it must not be used again.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken || self.shutdown.is_closed()

@@ -2,7 +2,7 @@
 //! where no lock is held, in order, by one thread at a time.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,12 @@ use crate::locks::{lock, unpoisoned};
 /// The most events that wait. If a handler is too slow for that, later events are dropped, so that memory does not grow without
 /// limit.
 const MOST_WAITING: usize = 10_000;
+
+/// How long a thread that others wait for waits for handlers.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The name of threads that only call handlers.
+const THREAD_NAME: &str = "mongo-events";
 
 /// An event for one of the handlers.
 #[derive(Debug)]
@@ -96,6 +102,31 @@ impl EventQueue {
         std::mem::forget(delivery);
     }
 
+    /// As [`deliver`](Self::deliver), for a thread that others wait for: another one calls the handlers, because they may need what this
+    /// one is to find out. It is waited for until all is delivered, but no longer than [`PATIENCE`].
+    pub(crate) fn deliver_beside(self: &Arc<Self>) {
+        if self.sdam.is_none() && self.cmap.is_none() {
+            return;
+        }
+        let own = thread::current().id();
+        let state = self.lock();
+        if state.waiting.is_empty() || state.deliverer == Some(own) {
+            return;
+        }
+        if state.deliverer.is_none() {
+            drop(state);
+            let queue = self.clone();
+            if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || queue.deliver()) {
+                log::warn!("no thread for event handlers: {error}");
+                return self.deliver();
+            }
+        } else {
+            drop(state);
+        }
+        let undelivered = |state: &mut State| !state.waiting.is_empty() || state.deliverer.is_some();
+        drop(unpoisoned(self.delivered.wait_timeout_while(self.lock(), PATIENCE, undelivered)));
+    }
+
     /// Waits until everything was delivered, but not within a handler.
     pub(crate) fn wait_until_delivered(&self, limit: Duration) {
         self.deliver();
@@ -129,7 +160,7 @@ impl Drop for Delivery<'_> {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::{Arc, OnceLock, mpsc};
+    use std::sync::{OnceLock, mpsc};
 
     use bson::oid::ObjectId;
 
@@ -168,6 +199,29 @@ mod tests {
         queue.push(opening("b"));
         queue.deliver();
         assert_eq!(received.try_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_thread_that_others_wait_for_goes_on_without_a_slow_handler() {
+        let (enter, entered) = mpsc::channel();
+        let (leave, left) = mpsc::channel::<()>();
+        let left = Mutex::new(left);
+        let handler = EventHandler::new(move |event: &SdamEvent| {
+            enter.send((address(event), thread::current().id())).unwrap();
+            let _ = lock(&left).recv();
+        });
+        let queue = Arc::new(EventQueue::new(Some(handler), None));
+        queue.push(opening("a"));
+        queue.deliver_beside();
+        let (first, deliverer) = entered.recv().unwrap();
+        assert!(first == "a" && deliverer != thread::current().id());
+        // The handler is called for one event at a time still.
+        queue.push(opening("b"));
+        queue.deliver_beside();
+        assert!(entered.try_recv().is_err());
+        drop(leave);
+        assert_eq!(entered.recv().unwrap(), ("b".to_owned(), deliverer));
+        queue.wait_until_delivered(Duration::from_secs(60));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! }
 //! ```
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 use bson::{DateTime, RawDocumentBuf};
 
+use crate::address::ServerAddress;
 use crate::error::Error;
 
 /// What kind of server an address leads to (`ServerType` of the specification).
@@ -69,9 +71,17 @@ pub enum TopologyType {
 }
 
 /// What a client knows about one server.
+///
+/// ```no_run
+/// # fn f(client: mongo_blocking::Client) {
+/// for server in client.topology().servers() {
+///     println!("{}: {}, {:?}", server.address(), server.server_type(), server.average_round_trip_time());
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
-    pub(crate) address: String,
+    pub(crate) address: ServerAddress,
     pub(crate) server_type: ServerType,
     pub(crate) error: Option<Arc<Error>>,
     pub(crate) average_round_trip_time: Option<Duration>,
@@ -87,15 +97,15 @@ pub struct ServerInfo {
     pub(crate) arbiters: Vec<String>,
     pub(crate) primary: Option<String>,
     pub(crate) me: Option<String>,
-    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) tags: HashMap<String, String>,
     pub(crate) last_write_date: Option<DateTime>,
     pub(crate) logical_session_timeout: Option<Duration>,
     pub(crate) topology_version: Option<(ObjectId, i64)>,
 }
 
 impl ServerInfo {
-    /// The address that the client uses for the server: `host:port`, or the path of a socket.
-    pub fn address(&self) -> &str {
+    /// The address that the client uses for the server.
+    pub fn address(&self) -> &ServerAddress {
         &self.address
     }
 
@@ -119,9 +129,10 @@ impl ServerInfo {
         self.minimum_round_trip_time
     }
 
-    /// When the description was last replaced. `None` if that has not happened yet.
-    pub fn last_update_time(&self) -> Option<Instant> {
-        self.last_update_time
+    /// When the description was last replaced, by the clock of this machine. `None` if that has not happened yet.
+    pub fn last_update_time(&self) -> Option<DateTime> {
+        let ago = i64::try_from(self.last_update_time?.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Some(DateTime::from_millis(DateTime::now().timestamp_millis().saturating_sub(ago)))
     }
 
     /// The oldest wire version that the server speaks.
@@ -139,9 +150,9 @@ impl ServerInfo {
         self.set_name.as_deref()
     }
 
-    /// The version of the replica set's configuration.
-    pub fn replica_set_version(&self) -> Option<i64> {
-        self.set_version
+    /// The version of the replica set's configuration. `None` also where the server reports a number that no set can have.
+    pub fn replica_set_version(&self) -> Option<i32> {
+        i32::try_from(self.set_version?).ok()
     }
 
     /// The election that made the server primary.
@@ -174,9 +185,9 @@ impl ServerInfo {
         self.me.as_deref()
     }
 
-    /// The tags of the member: name and value.
-    pub fn tags(&self) -> &[(String, String)] {
-        &self.tags
+    /// The tags of the member, by name. `None` where it has none.
+    pub fn tags(&self) -> Option<&HashMap<String, String>> {
+        Some(&self.tags).filter(|tags| !tags.is_empty())
     }
 
     /// The time of the last write that the member has, by the clock of the primary that took it.
@@ -423,6 +434,18 @@ impl ServerType {
     /// Whether a check has found out what it is.
     pub(crate) fn is_known(self) -> bool {
         !matches!(self, ServerType::Unknown | ServerType::PossiblePrimary)
+    }
+
+    /// Whether it is a member of a replica set.
+    pub(crate) fn is_member(self) -> bool {
+        matches!(
+            self,
+            ServerType::RsPrimary
+                | ServerType::RsSecondary
+                | ServerType::RsArbiter
+                | ServerType::RsOther
+                | ServerType::RsGhost
+        )
     }
 
     /// Whether it can serve an application's data.

@@ -32,9 +32,11 @@ impl Operation for Aggregate<'_> {
     type Output = CursorReply;
 
     fn target(&self) -> Target<'_> {
-        match SelectionCriteria::preference(self.options.selection_criteria.as_ref()) {
-            Some(preference) if self.writes() => Target::ReadableAndWritable(preference),
-            preference => Target::of(preference),
+        match self.options.selection_criteria.as_ref() {
+            Some(SelectionCriteria::ReadPreference(preference)) if self.writes() => {
+                Target::ReadableAndWritable(preference)
+            }
+            criteria => Target::of(criteria),
         }
     }
 

@@ -23,7 +23,7 @@ impl Operation for Count<'_> {
     type Output = u64;
 
     fn target(&self) -> Target<'_> {
-        Target::of(SelectionCriteria::preference(self.options.selection_criteria.as_ref()))
+        Target::of(self.options.selection_criteria.as_ref())
     }
 
     fn retry(&self) -> Retry {

@@ -26,7 +26,7 @@ impl Operation for Distinct<'_> {
     type Output = Vec<Bson>;
 
     fn target(&self) -> Target<'_> {
-        Target::of(SelectionCriteria::preference(self.options.selection_criteria.as_ref()))
+        Target::of(self.options.selection_criteria.as_ref())
     }
 
     fn retry(&self) -> Retry {

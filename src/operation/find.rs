@@ -33,7 +33,7 @@ impl Operation for Find<'_> {
     type Output = CursorReply;
 
     fn target(&self) -> Target<'_> {
-        Target::of(SelectionCriteria::preference(self.options.selection_criteria.as_ref()))
+        Target::of(self.options.selection_criteria.as_ref())
     }
 
     fn retry(&self) -> Retry {

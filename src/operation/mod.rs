@@ -31,7 +31,7 @@ use bson::RawDocumentBuf;
 
 use crate::description::ServerDescription;
 use crate::error::Result;
-use crate::options::{ReadPreference, ReadPreferenceMode, ServerAddress};
+use crate::options::{ReadPreference, ReadPreferenceMode, SelectionCriteria, ServerAddress};
 use crate::wire::{Reply, Sequence};
 
 /// A command of the server, with all that it takes to send it and to understand the reply.
@@ -78,14 +78,20 @@ pub(crate) enum Target<'a> {
     Readable(&'a ReadPreference),
     /// A server that the read preference allows and that can write the result of a read; before MongoDB 5.0 only a primary can.
     ReadableAndWritable(&'a ReadPreference),
+    /// A server that the predicate among these criteria wants.
+    Predicate(&'a SelectionCriteria),
     /// This server and no other: it holds the state that the operation is about.
     Pinned(&'a ServerAddress),
 }
 
 impl<'a> Target<'a> {
-    /// Where a read with this preference may run. One that names no preference runs on the primary.
-    pub(crate) fn of(preference: Option<&'a ReadPreference>) -> Self {
-        preference.map_or(Target::Writable, Target::Readable)
+    /// Where a read with these criteria may run. One that has none runs on the primary.
+    pub(crate) fn of(criteria: Option<&'a SelectionCriteria>) -> Self {
+        match criteria {
+            None => Target::Writable,
+            Some(SelectionCriteria::ReadPreference(preference)) => Target::Readable(preference),
+            Some(criteria @ SelectionCriteria::Predicate(_)) => Target::Predicate(criteria),
+        }
     }
 
     /// Whether it is the primary and no other member of a set.
@@ -93,7 +99,7 @@ impl<'a> Target<'a> {
         match self {
             Target::Writable => true,
             Target::Readable(preference) => preference.mode() == ReadPreferenceMode::Primary,
-            Target::ReadableAndWritable(_) | Target::Pinned(_) => false,
+            Target::ReadableAndWritable(_) | Target::Predicate(_) | Target::Pinned(_) => false,
         }
     }
 }

@@ -7,7 +7,7 @@ use bson::RawDocument;
 use super::{Access, Command, CursorReply, Operation, Target};
 use crate::description::ServerDescription;
 use crate::error::{Error, Result};
-use crate::options::{ReadPreference, ServerAddress};
+use crate::options::{SelectionCriteria, ServerAddress};
 use crate::wire::Reply;
 
 /// The document as it is. Its first key is the command's name.
@@ -15,7 +15,7 @@ pub(crate) struct RunCommand<'a> {
     name: &'a str,
     database: &'a str,
     command: &'a RawDocument,
-    read_preference: Option<&'a ReadPreference>,
+    criteria: Option<&'a SelectionCriteria>,
 }
 
 impl<'a> RunCommand<'a> {
@@ -23,7 +23,7 @@ impl<'a> RunCommand<'a> {
     pub(crate) fn new(
         database: &'a str,
         command: &'a RawDocument,
-        read_preference: Option<&'a ReadPreference>,
+        criteria: Option<&'a SelectionCriteria>,
     ) -> Result<Self> {
         let name = match command.iter().next() {
             Some(Ok((name, _))) => name.as_str(),
@@ -35,7 +35,7 @@ impl<'a> RunCommand<'a> {
                 return Err(Error::invalid_argument(empty));
             }
         };
-        Ok(RunCommand { name, database, command, read_preference })
+        Ok(RunCommand { name, database, command, criteria })
     }
 }
 
@@ -43,7 +43,7 @@ impl Operation for RunCommand<'_> {
     type Output = CursorReply;
 
     fn target(&self) -> Target<'_> {
-        Target::of(self.read_preference)
+        Target::of(self.criteria)
     }
 
     fn access(&self) -> Access {
@@ -52,7 +52,8 @@ impl Operation for RunCommand<'_> {
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let command = Command::new(self.name, self.database, self.command.to_owned());
-        Ok(Command { read_preference: self.read_preference, is_composed_by_caller: true, ..command })
+        let read_preference = SelectionCriteria::preference(self.criteria);
+        Ok(Command { read_preference, is_composed_by_caller: true, ..command })
     }
 
     fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {

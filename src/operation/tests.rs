@@ -53,8 +53,12 @@ fn a_read_goes_where_its_read_preference_says() {
 
     let plain = bson::rawdoc! { "ping": 1 };
     assert_eq!(RunCommand::new("zoo", &plain, None).unwrap().target(), Target::Writable);
-    let preference = secondary();
-    assert_eq!(RunCommand::new("zoo", &plain, Some(&preference)).unwrap().target(), Target::Readable(&preference));
+    let criteria = SelectionCriteria::from(secondary());
+    assert_eq!(RunCommand::new("zoo", &plain, Some(&criteria)).unwrap().target(), Target::Readable(&secondary()));
+    let predicate = SelectionCriteria::Predicate(std::sync::Arc::new(|_: &crate::ServerInfo| true));
+    let mut command = RunCommand::new("zoo", &plain, Some(&predicate)).unwrap();
+    assert_eq!(command.target(), Target::Predicate(&predicate));
+    assert_eq!(command.build(&server(17)).unwrap().read_preference, None);
 }
 
 #[test]

@@ -270,7 +270,8 @@ impl ClientOptionsBuilder {
     }
 
     /// A function that is called with each event of server discovery: what the client learns about its servers, and the checks of
-    /// them. In order, by one thread at a time, which may be one that the driver has started. It may use the client.
+    /// them. In order, by one thread at a time, which may be one that the driver has started. It may use the client, and take its time:
+    /// no check waits longer than 100 ms for it.
     ///
     /// ```
     /// # use mongo_blocking::event::{EventHandler, sdam::SdamEvent};
@@ -587,6 +588,7 @@ impl ClientOptionsBuilder {
     pub fn read_preference(mut self, preference: ReadPreference) -> Self {
         let mode = preference.mode().name();
         debug_assert!(MODES.contains(&mode));
+        self.given.predicate = None;
         self.code.set(OptionId::ReadPreference, Value::Text(mode.to_owned()));
         let tag_sets = preference.tag_sets().iter().map(|set| set.clone().into_iter().collect());
         self.code.set(OptionId::ReadPreferenceTags, Value::TagSets(tag_sets.collect()));
@@ -596,10 +598,15 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// Which members of a replica set to read from, as [`read_preference`](Self::read_preference).
-    pub fn selection_criteria(self, criteria: impl IntoOption<SelectionCriteria>) -> Self {
+    /// Which servers to read from: by a read preference, as [`read_preference`](Self::read_preference), or by a predicate, which goes
+    /// before the connection string's read preference. Of several calls the last one counts.
+    pub fn selection_criteria(mut self, criteria: impl IntoOption<SelectionCriteria>) -> Self {
         match criteria.into_option() {
             Some(SelectionCriteria::ReadPreference(preference)) => self.read_preference(preference),
+            predicate @ Some(SelectionCriteria::Predicate(_)) => {
+                self.given.predicate = predicate;
+                self
+            }
             None => self,
         }
     }

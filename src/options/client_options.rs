@@ -451,6 +451,9 @@ fn same<T: Same>(one: &Option<T>, other: &Option<T>) -> bool {
 
 /// What a type can hold is taken; the primary with tags or staleness is left to be refused.
 fn take_read_preference(raw: &mut RawOptions) -> Option<SelectionCriteria> {
+    if let Some(predicate) = raw.predicate.take() {
+        return Some(predicate);
+    }
     let given = [OptionId::ReadPreference, OptionId::ReadPreferenceTags, OptionId::MaxStalenessSeconds];
     if !given.iter().any(|option| raw.settings.has(*option)) {
         return None;
@@ -466,7 +469,10 @@ fn take_read_preference(raw: &mut RawOptions) -> Option<SelectionCriteria> {
 }
 
 fn put_read_preference(criteria: &SelectionCriteria, raw: &mut RawOptions) {
-    let SelectionCriteria::ReadPreference(preference) = criteria;
+    let SelectionCriteria::ReadPreference(preference) = criteria else {
+        raw.predicate = Some(criteria.clone());
+        return;
+    };
     raw.settings.set(OptionId::ReadPreference, Value::Text(preference.mode().name().to_owned()));
     let tag_sets = preference.tag_sets().iter().map(|set| set.clone().into_iter().collect());
     raw.settings.set(OptionId::ReadPreferenceTags, Value::TagSets(tag_sets.collect()));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::spec::OptionId;
 use super::{
-    ClientSettings, DriverInfo, Monitoring, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, ServerApi,
-    TlsSettings, WriteConcern,
+    ClientSettings, DriverInfo, Monitoring, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsSettings,
+    WriteConcern,
 };
 use crate::credential::Credential;
 use crate::event::cmap::CmapEvent;
@@ -179,10 +179,9 @@ impl ClientSettings {
         self.given.resolver.as_ref()
     }
 
-    /// `readPreference`, `readPreferenceTags` and `maxStalenessSeconds`.
+    /// `readPreference`, `readPreferenceTags` and `maxStalenessSeconds`; primary where a predicate stands in their place.
     pub fn read_preference(&self) -> &ReadPreference {
-        let SelectionCriteria::ReadPreference(preference) = &self.selection_criteria;
-        preference
+        self.selection_criteria.preference_or_primary()
     }
 
     /// `readConcernLevel`.

@@ -46,9 +46,9 @@ pub use builder::{ClientOptionsBuilder, IntoHost};
 pub use client_options::{ClientOptions, ConnectionString, ParseConnectionString};
 pub use concern::{
     Acknowledgment, Collation, CollationAlternate, CollationBuilder, CollationCaseFirst, CollationMaxVariable,
-    CollationStrength, HedgedReadOptions, HedgedReadOptionsBuilder, ReadConcern, ReadConcernLevel, ReadPreference,
-    ReadPreferenceMode, ReadPreferenceOptions, ReadPreferenceOptionsBuilder, SelectionCriteria, TagSet, WriteConcern,
-    WriteConcernBuilder,
+    CollationStrength, HedgedReadOptions, HedgedReadOptionsBuilder, Predicate, ReadConcern, ReadConcernLevel,
+    ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ReadPreferenceOptionsBuilder, SelectionCriteria, TagSet,
+    WriteConcern, WriteConcernBuilder,
 };
 pub use into_option::IntoOption;
 pub use login::{AuthMechanism, Credential, CredentialBuilder};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::option_map::OptionMap;
 use super::tls_types::{TlsBytes, TlsIdentity};
-use super::{DriverInfo, HedgedReadOptions, Monitoring, ServerAddress, ServerApi, TlsVersion};
+use super::{DriverInfo, HedgedReadOptions, Monitoring, SelectionCriteria, ServerAddress, ServerApi, TlsVersion};
 use crate::credential::{AllowedHosts, OidcCommand, SharedAwsProvider, SharedOidcCallback};
 use crate::event::cmap::CmapEvent;
 use crate::event::sdam::SdamEvent;
@@ -43,6 +43,8 @@ pub(super) struct RawOptions {
     pub(super) monitoring: Monitoring,
     /// Of the read preference that code gives: no option of a connection string says it.
     pub(super) hedged_reads: Option<HedgedReadOptions>,
+    /// A predicate, which goes before every read preference.
+    pub(super) predicate: Option<SelectionCriteria>,
     pub(super) command_event_handler: Option<EventHandler<CommandEvent>>,
     pub(super) cmap_event_handler: Option<EventHandler<CmapEvent>>,
     pub(super) sdam_event_handler: Option<EventHandler<SdamEvent>>,

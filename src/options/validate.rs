@@ -50,7 +50,8 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientSettings> {
     let tls = tls::options(&given)?;
     let credential = credential::credential(&given, &mut warnings)?;
     check_strength(credential.as_ref(), &given.policy)?;
-    let selection_criteria = read_preference(&given)?.into();
+    let preference = read_preference(&given)?;
+    let selection_criteria = given.predicate.clone().unwrap_or_else(|| preference.into());
     let write_concern = write_concern(&given.settings)?;
     warn_of_no_effect(&given.settings, &mut warnings);
     check_monitoring(&given, &mut warnings)?;

@@ -285,8 +285,9 @@ impl Pool {
         }
     }
 
-    /// An idle connection to check the server on, if there is one and no thread waits for it. No event tells of it.
-    pub(crate) fn borrow_idle(&self) -> Option<PooledConnection> {
+    /// An idle connection to check the server on, if there is one and no thread waits for it, and since when it was idle. No event
+    /// tells of it.
+    pub(crate) fn borrow_idle(&self) -> Option<(PooledConnection, Instant)> {
         let shared = &self.shared;
         // Declared before the guard, hence dropped after it: closing a TLS connection writes.
         let mut cleanup = Cleanup::default();
@@ -295,7 +296,7 @@ impl Pool {
             return None;
         }
         let idle = shared.take_idle(&mut state, &mut cleanup)?;
-        Some(shared.hand_out(idle.connection, idle.id, true, Instant::now()))
+        Some((shared.hand_out(idle.connection, idle.id, true, Instant::now()), idle.since))
     }
 
     /// Keeps a slot for a connection that was made already, if there is one.

@@ -15,7 +15,8 @@ use crate::error::{
 };
 use crate::operation::{Access, Command, Target};
 use crate::options::{
-    Acknowledgment, ReadConcern, ReadPreferenceMode, SelectionCriteria, ServerAddress, TransactionOptions, WriteConcern,
+    Acknowledgment, ReadConcern, ReadPreference, ReadPreferenceMode, SelectionCriteria, ServerAddress,
+    TransactionOptions, WriteConcern,
 };
 use crate::pool::PinnedConnection;
 
@@ -203,15 +204,17 @@ impl Transaction {
     /// For a read from another server than the primary.
     pub(super) fn bind(&mut self, target: Target<'_>, access: Access) -> Result<Pin> {
         self.runs_first = self.state == TransactionState::Starting;
-        let preference = match target {
-            Target::Readable(preference) | Target::ReadableAndWritable(preference) => Some(preference),
+        let is_primary = |preference: &ReadPreference| preference.mode() == ReadPreferenceMode::Primary;
+        let suits = match target {
+            Target::Readable(preference) | Target::ReadableAndWritable(preference) => is_primary(preference),
             // A list, which has no preference of its own.
             Target::Writable if access == Access::Read => {
-                SelectionCriteria::preference(self.options.selection_criteria.as_ref())
+                SelectionCriteria::preference(self.options.selection_criteria.as_ref()).is_none_or(is_primary)
             }
-            Target::Writable | Target::Pinned(_) => None,
+            Target::Predicate(_) => false,
+            Target::Writable | Target::Pinned(_) => true,
         };
-        if self.is_running() && preference.is_some_and(|own| own.mode() != ReadPreferenceMode::Primary) {
+        if self.is_running() && !suits {
             return Err(Error::transaction("read preference in a transaction must be primary")
                 .with_hint("start_transaction takes the read preference of a transaction"));
         }

@@ -33,13 +33,18 @@ impl BackgroundThreads {
         CountedThread(self.clone())
     }
 
+    /// Whether the calling thread is one of them.
+    pub(super) fn is_one_of_them(&self) -> bool {
+        lock(&self.state).begun.contains(&thread::current().id())
+    }
+
     /// Waits until none is left, for this long at most. On one of them it does not wait: an event handler of the program's may have
     /// closed the client there.
     pub(super) fn wait_until_none(&self, limit: Duration) {
-        let state = lock(&self.state);
-        if state.begun.contains(&thread::current().id()) {
+        if self.is_one_of_them() {
             return;
         }
+        let state = lock(&self.state);
         drop(unpoisoned(self.ended.wait_timeout_while(state, limit, |state| state.count > 0)));
     }
 }

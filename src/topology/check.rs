@@ -3,6 +3,7 @@
 //! A check is one `hello`. At most one runs for each server; whoever needs its outcome waits for that. Several servers are checked
 //! side by side by helper threads, which end with their check and hold neither the client nor its pools.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +12,9 @@ use bson::RawDocumentBuf;
 
 use super::shared::{Clock, Finding, Shared};
 use super::state::{Aftermath, State, TopologyOptions};
-use crate::connection::{Connection, HelloFor, OpenedConnection, Supervisor};
+use crate::connection::{
+    Connection, HelloFor, OpenedConnection, ShutdownHandle, ShutdownReason, Supervisor, WaitObserver,
+};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::sdam::{
@@ -30,9 +33,8 @@ pub(super) const MAX_HELPERS: usize = 32;
 pub(super) const MAX_HELPERS_OF_SELECTION: usize = MAX_HELPERS - 2;
 
 /// A connection that was idle for longer may be dead without anybody having noticed: a router on the way has forgotten it, or the
-/// machine was suspended. It is given less time, since a new connection will tell.
+/// machine was suspended. It is given a second before a new one is tried beside it.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(60);
-const DOUBTFUL_LIMIT: Duration = Duration::from_secs(1);
 
 /// A check that is marked as running. Its end is recorded when this is dropped, whatever happens.
 pub(super) struct RunningCheck {
@@ -63,6 +65,28 @@ pub(super) enum OwnCheck {
     Failed(Error),
     /// The caller's own time was up first.
     OutOfTime(Error),
+}
+
+/// What a check found out, and the new connection that it was made on, if it was.
+type Found = (Finding, Option<Box<OpenedConnection>>);
+
+/// What became of a check that the connection it began on did not answer.
+enum Elsewhere {
+    /// A new connection was tried.
+    Found(Found),
+    /// It has failed, and that is all.
+    Nowhere(Error),
+}
+
+/// Tries a new connection while a doubtful one gives no answer.
+struct Beside {
+    checker: Checker,
+    server: Arc<Server>,
+    purpose: HelloFor,
+    limit: Deadline,
+    /// Ends the wait on the doubtful one.
+    doubtful: ShutdownHandle,
+    found: Mutex<Option<Found>>,
 }
 
 /// Who makes a check.
@@ -231,10 +255,7 @@ impl Checker {
         // The first connection to a server may become an operation's.
         let fits_operations = server.pool().is_none();
         let purpose = if fits_operations { HelloFor::Operation { speculate: false } } else { HelloFor::Check };
-        let (finding, opened) = match self.on_existing(server, Deadline::NEVER) {
-            Some(finding) => (finding, None),
-            None => self.on_new(server, purpose, Deadline::NEVER),
-        };
+        let (finding, opened) = self.find_out(server, purpose, Deadline::NEVER);
         if let Some(opened) = opened.filter(|_| !self.settings.background) {
             let kept = CheckConnection { opened, since: self.clock.now(), fits_operations };
             drop(server.keep_check_connection(kept));
@@ -254,10 +275,7 @@ impl Checker {
             check.finish(finding, self.clock.now());
             return own;
         }
-        let (finding, opened) = match self.on_existing(&check.server, limit) {
-            Some(finding) => (finding, None),
-            None => self.on_new(&check.server, HelloFor::Operation { speculate: true }, limit),
-        };
+        let (finding, opened) = self.find_out(&check.server, HelloFor::Operation { speculate: true }, limit);
         if let Finding::Failed { error, .. } = &finding {
             let error = error.clone();
             // The caller's own time was up: nothing is known about the server.
@@ -274,48 +292,76 @@ impl Checker {
         }
     }
 
-    /// On the check connection, or else on an idle connection of the pool. `None`: there is neither, or it was idle for so long
-    /// that its failure may be its own.
-    fn on_existing(&self, server: &Arc<Server>, limit: Deadline) -> Option<Finding> {
+    /// On the check connection, or else on an idle connection of the pool, or else on a new one.
+    fn find_out(&self, server: &Arc<Server>, purpose: HelloFor, limit: Deadline) -> Found {
         if let Some(mut kept) = server.take_check_connection() {
-            let doubtful = self.clock.now().saturating_duration_since(kept.since) > DOUBTFUL_AFTER;
-            let outcome = self.hello(server, kept.opened.connection_mut(), limit, doubtful);
-            if let Ok(answered) = outcome {
+            let outcome = self.on_existing(server, kept.opened.connection_mut(), kept.since, purpose, limit);
+            return outcome.map_or_else(Elsewhere::found, |answered| {
                 let kept = CheckConnection { since: self.clock.now(), fits_operations: false, ..kept };
                 drop(server.keep_check_connection(kept));
-                return Some(answered);
-            }
-            return outcome.err().filter(|_| !doubtful).map(|error| failed(error, false));
+                (answered, None)
+            });
         }
-        let mut borrowed = server.pool()?.borrow_idle()?;
-        // How long it was idle is not known here, and a pool with connections in use tells of a dead peer soon enough.
-        match self.hello(server, &mut borrowed, limit, false) {
-            Ok(answered) => Some(answered),
-            Err(error) => Some(failed(error, true)),
+        if let Some((mut borrowed, since)) = server.pool().and_then(Pool::borrow_idle) {
+            let outcome = self.on_existing(server, &mut borrowed, since, purpose, limit);
+            return match outcome {
+                Ok(answered) => (answered, None),
+                // A label of overload is no verdict, since the server has answered on this connection before.
+                Err(Elsewhere::Nowhere(error)) => (failed(error, true), None),
+                Err(Elsewhere::Found(found)) => found,
+            };
         }
+        self.on_new(server, purpose, limit, self.heartbeat(server, None))
     }
 
-    fn hello(
+    /// On a connection that was idle since this moment. If it was for long, it has a second to answer. Then a new one is tried while it
+    /// goes on waiting, and whichever answers counts.
+    fn on_existing(
         &self,
         server: &Arc<Server>,
         connection: &mut Connection,
+        since: Instant,
+        purpose: HelloFor,
         limit: Deadline,
-        doubtful: bool,
-    ) -> Result<Finding> {
-        server.check_runs_on(connection.shutdown_handle());
+    ) -> Result<Finding, Elsewhere> {
+        let handle = connection.shutdown_handle();
+        server.check_runs_on(handle.clone());
         let heartbeat = self.heartbeat(server, connection.info().server_id);
-        let own = match doubtful {
-            true => Deadline::after(DOUBTFUL_LIMIT).named("connectTimeoutMS"),
-            false => self.settings.factory.check_deadline(),
+        let factory = &self.settings.factory;
+        let deadline = factory.check_deadline().earliest(limit);
+        let doubtful = self.clock.now().saturating_duration_since(since) > DOUBTFUL_AFTER;
+        let (outcome, beside) = if doubtful {
+            let checker = self.clone();
+            let beside =
+                Beside { checker, server: server.clone(), purpose, limit, doubtful: handle, found: Mutex::default() };
+            let beside = Arc::new(beside);
+            let outcome = factory.check_observed(connection, deadline, beside.clone());
+            (outcome, lock(&beside.found).take())
+        } else {
+            (factory.check(connection, deadline), None)
         };
-        match self.settings.factory.check(connection, own.earliest(limit)) {
-            Ok((hello, reply, round_trip_time)) => {
+        match (outcome, beside) {
+            (Ok((hello, reply, round_trip_time)), _) => {
                 heartbeat.succeeded(|| reply, round_trip_time, connection.info().server_id);
                 Ok(Finding::Answered { hello, round_trip_time: Some(round_trip_time) })
             }
-            Err(error) => {
+            (Err(_), Some((finding, opened))) => {
+                match (&finding, &opened) {
+                    (Finding::Failed { error, .. }, _) => heartbeat.failed(error),
+                    (_, Some(opened)) => {
+                        heartbeat.succeeded(|| opened.reply(), opened.round_trip_time(), opened.server_connection_id());
+                    }
+                    _ => {}
+                }
+                Err(Elsewhere::Found((finding, opened)))
+            }
+            (Err(error), None) => {
                 heartbeat.failed(&error);
-                Err(error)
+                match doubtful {
+                    // It was dead.
+                    true => Err(Elsewhere::Found(self.on_new(server, purpose, limit, self.heartbeat(server, None)))),
+                    false => Err(Elsewhere::Nowhere(error)),
+                }
             }
         }
     }
@@ -334,8 +380,8 @@ impl Checker {
         server: &Arc<Server>,
         purpose: HelloFor,
         limit: Deadline,
-    ) -> (Finding, Option<Box<OpenedConnection>>) {
-        let heartbeat = self.heartbeat(server, None);
+        heartbeat: Option<Heartbeat<'_>>,
+    ) -> Found {
         let supervisor = Supervisor {
             observer: None,
             opened: &|handle| server.check_runs_on(handle),
@@ -359,6 +405,37 @@ impl Checker {
                 (failed(error, others), None)
             }
         }
+    }
+}
+
+impl Elsewhere {
+    fn found(self) -> Found {
+        match self {
+            Elsewhere::Found(found) => found,
+            Elsewhere::Nowhere(error) => (failed(error, false), None),
+        }
+    }
+}
+
+impl WaitObserver for Beside {
+    fn still_waiting(&self, _since: Instant) {
+        let mut found = lock(&self.found);
+        if found.is_some() {
+            return;
+        }
+        let tried = self.checker.on_new(&self.server, self.purpose, self.limit, None);
+        if tried.1.is_some() {
+            self.doubtful.close(ShutdownReason::Client);
+        } else {
+            self.server.check_runs_on(self.doubtful.clone());
+        }
+        *found = Some(tried);
+    }
+}
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Beside").field("server", self.server.address()).finish_non_exhaustive()
     }
 }
 
@@ -386,7 +463,7 @@ impl<'a> Heartbeat<'a> {
         server_connection_id: Option<i64>,
         awaited: bool,
     ) -> Option<Self> {
-        let events = &*checker.events;
+        let events = &checker.events;
         if !events.wants_sdam() {
             return None;
         }
@@ -397,7 +474,8 @@ impl<'a> Heartbeat<'a> {
             driver_connection_id: 0,
             server_connection_id,
         })));
-        events.deliver();
+        // A handler may run an operation, which may need this check.
+        events.deliver_beside();
         Some(Heartbeat { events, server_address, awaited, server_connection_id, began: Instant::now() })
     }
 }

@@ -236,7 +236,7 @@ impl ServerEntry {
         let hello = self.hello.as_deref();
         let addresses = |list: &[ServerAddress]| list.iter().map(ToString::to_string).collect();
         ServerInfo {
-            address: self.address.to_string(),
+            address: self.address.clone(),
             server_type: self.server_type,
             error: self.error.clone(),
             average_round_trip_time: self.round_trip_times.average(),
@@ -252,7 +252,7 @@ impl ServerEntry {
             arbiters: hello.map(|hello| addresses(&hello.arbiters)).unwrap_or_default(),
             primary: hello.and_then(|hello| hello.primary.as_ref()).map(ToString::to_string),
             me: hello.and_then(|hello| hello.me.as_ref()).map(ToString::to_string),
-            tags: hello.map(|hello| hello.tags.clone()).unwrap_or_default(),
+            tags: hello.map(|hello| hello.tags.iter().cloned().collect()).unwrap_or_default(),
             last_write_date: hello.and_then(|hello| hello.last_write_date),
             logical_session_timeout: session_timeout(hello.and_then(|hello| hello.logical_session_timeout_minutes)),
             topology_version: self.topology_version.map(|version| (version.process_id, version.counter)),

@@ -8,6 +8,7 @@ use bson::{RawBsonRef, RawDocument};
 
 use crate::description::TopologyVersion;
 use crate::error::{Error, ErrorKind, Stage};
+use crate::transport::is_refused_login;
 
 /// A server's report that it cannot serve an operation because of its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +101,7 @@ pub(crate) enum Prospect {
     /// The host is there and nothing listens, or there is no such host: likely a slip in the address, unless it is one of
     /// several.
     NothingThere,
-    /// A certificate, a login or a wire version was refused. Nothing changes by waiting.
+    /// A certificate, a login (at the server or at a proxy) or a wire version was refused. Nothing changes by waiting.
     Final,
 }
 
@@ -110,6 +111,8 @@ impl Prospect {
             ErrorKind::Authentication { .. }
             | ErrorKind::NotSupported { .. }
             | ErrorKind::IncompatibleServer { .. } => Prospect::Final,
+            // The proxy is the same for every server, and its users do not change by waiting.
+            ErrorKind::ProxyConnect { .. } if is_refused_login(error) => Prospect::Final,
             // The handshake of a server that refuses strangers by their address ends like this; so does a restart.
             ErrorKind::Tls { .. } if error.message().starts_with("no common TLS") => {
                 let reason = error.message().to_ascii_lowercase();
@@ -222,6 +225,7 @@ mod tests {
             Error::new(FaultKind::DnsResolve, Stage::Dns, "x").with_source(io::Error::other(text.to_owned()))
         };
         let tls = |text: &'static str| Error::new(FaultKind::Tls, Stage::Tls, text);
+        let proxy = |text: &'static str| Error::new(FaultKind::ProxyConnect, Stage::Connect, text);
         for (error, prospect) in [
             (io(io::ErrorKind::ConnectionRefused), Prospect::NothingThere),
             (io(io::ErrorKind::NotFound), Prospect::NothingThere),
@@ -235,6 +239,9 @@ mod tests {
             (Error::new(FaultKind::Authentication, Stage::Hello, "x"), Prospect::Final),
             (Error::new(FaultKind::Io, Stage::Hello, "x"), Prospect::MayChange),
             (Error::new(FaultKind::TimedOut, Stage::Connect, "x"), Prospect::MayChange),
+            (proxy("the SOCKS5 proxy p did not connect: it wants a login"), Prospect::Final),
+            (proxy("the SOCKS5 proxy p did not connect: it refused the user name and password"), Prospect::Final),
+            (proxy("the SOCKS5 proxy p did not connect: it answered: host unreachable (code 4)"), Prospect::MayChange),
         ] {
             assert_eq!(Prospect::of(&error), prospect, "{error}");
         }

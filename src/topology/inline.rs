@@ -8,7 +8,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::check::{self, MAX_HELPERS_OF_SELECTION, MadeBy, OwnCheck};
-use super::description::ServerEntry;
+use super::description::{ServerEntry, TopologyDescription};
 use super::failure::Prospect;
 use super::selection::{Conditions, Criteria, choose, only_choice, suitable_servers};
 use super::selection_error::{no_server, prospect};
@@ -60,6 +60,8 @@ struct Selection<'a> {
     /// What this thread's own check of the only server has left, and when its hello was answered.
     opened: Option<(Arc<Server>, AdoptableConnection, Instant)>,
     error: Option<Error>,
+    /// Which servers of a description the operation's predicate wants.
+    wanted: Option<(Arc<TopologyDescription>, Vec<ServerAddress>)>,
 }
 
 /// What a look at the state leads to.
@@ -71,6 +73,8 @@ enum Step {
     CheckAndTake(Vec<ServerAddress>, Arc<ServerEntry>),
     /// Have them checked, but wait no longer than this before taking the one that suits now.
     CheckFor(Vec<ServerAddress>, Duration),
+    /// Ask the operation's predicate about the servers.
+    AskPredicate(Arc<TopologyDescription>),
     Fail(Error),
 }
 
@@ -92,8 +96,17 @@ pub(super) fn select(
         local_threshold: shared.settings.local_threshold,
         heartbeat_frequency: shared.settings.heartbeat_frequency,
     };
-    let selection =
-        Selection { shared, conditions, limit, began, suited: None, has_begun: false, opened: None, error: None };
+    let selection = Selection {
+        shared,
+        conditions,
+        limit,
+        began,
+        suited: None,
+        has_begun: false,
+        opened: None,
+        error: None,
+        wanted: None,
+    };
     selection.run()
 }
 
@@ -151,6 +164,14 @@ impl Selection<'_> {
                 Step::Take(entry) => return self.take(state, &entry, now),
                 Step::Fail(error) => return Err(error),
                 Step::Check(wanted) => wanted,
+                Step::AskPredicate(description) => {
+                    // A function of the program's may take its time, and call the client.
+                    drop(state);
+                    self.ask_predicate(description);
+                    state = shared.lock();
+                    now = shared.clock.now();
+                    continue;
+                }
                 Step::CheckFor(wanted, limit) => {
                     most = Some(limit);
                     wanted
@@ -167,6 +188,7 @@ impl Selection<'_> {
             }
             if shared.settings.background {
                 state = self.wait_for_monitors(state, &wanted);
+                now = shared.clock.now();
                 continue;
             }
             let is_only_server = state.description.servers.len() == 1;
@@ -237,9 +259,20 @@ impl Selection<'_> {
         if state.closed {
             return Step::Fail(closed());
         }
+        let mut conditions = self.conditions;
+        let wanted;
+        if let Criteria::Predicate(_) = conditions.criteria {
+            match &self.wanted {
+                Some((description, addresses)) if Arc::ptr_eq(description, &state.description) => {
+                    wanted = addresses.clone();
+                    conditions.criteria = Criteria::OneOf(&wanted);
+                }
+                _ => return Step::AskPredicate(state.description.clone()),
+            }
+        }
         let heartbeat_frequency = self.shared.settings.heartbeat_frequency;
         let fresh = |entry: &ServerEntry| state.is_fresh(&entry.address, now, heartbeat_frequency);
-        let suitable = match suitable_servers(&state.description, &self.conditions) {
+        let suitable = match suitable_servers(&state.description, &conditions) {
             Ok(suitable) => suitable,
             Err(error) if state.description.compatibility_error.is_none() || self.round_is_over(state) => {
                 return Step::Fail(error);
@@ -274,6 +307,15 @@ impl Selection<'_> {
         step
     }
 
+    /// Asks the operation's predicate about each server that is available.
+    fn ask_predicate(&mut self, description: Arc<TopologyDescription>) {
+        let Criteria::Predicate(wants) = self.conditions.criteria else { return };
+        let available = description.servers.values().filter(|server| server.server_type.is_known());
+        let wanted = available.filter(|server| wants(&server.to_public())).map(|server| server.address.clone());
+        let wanted = wanted.collect();
+        self.wanted = Some((description, wanted));
+    }
+
     /// Whether to go by what is known although it is not fresh, because others check the server already.
     fn may_go_by_older(&self, state: &State, chosen: &ServerEntry, now: Instant) -> bool {
         let most = self.shared.settings.heartbeat_frequency.saturating_mul(OLDEST_IN_HEARTBEATS);
@@ -281,7 +323,7 @@ impl Selection<'_> {
             Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) => {
                 preference.max_staleness().is_some()
             }
-            Criteria::Write | Criteria::Address(_) | Criteria::Predicate(_) => false,
+            Criteria::Write | Criteria::Address(_) | Criteria::Predicate(_) | Criteria::OneOf(_) => false,
         };
         !self.has_begun
             && !limits_staleness
@@ -322,6 +364,7 @@ impl Selection<'_> {
             return equals;
         }
         let preference = match self.conditions.criteria {
+            Criteria::Predicate(_) => return equals,
             Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference)
                 if state.description.is_replica_set() =>
             {

@@ -40,7 +40,7 @@ use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::sdam;
 use crate::fork;
 use crate::operation::Target;
-use crate::options::{ClientSettings, ServerAddress};
+use crate::options::{ClientSettings, SelectionCriteria, ServerAddress};
 use crate::pool::PooledConnection;
 use crate::server::Server;
 
@@ -138,6 +138,13 @@ impl Topology {
             Target::ReadableAndWritable(preference) => {
                 inline::select(shared, Criteria::ReadAndWriteResult(preference), deprioritised, limit, now)
             }
+            Target::Predicate(criteria) => {
+                let criteria = match criteria {
+                    SelectionCriteria::ReadPreference(preference) => Criteria::Read(preference),
+                    SelectionCriteria::Predicate(wants) => Criteria::Predicate(&**wants),
+                };
+                inline::select(shared, criteria, deprioritised, limit, now)
+            }
             Target::Pinned(address) => {
                 let selected = inline::select_address(shared, address, now)?;
                 // A paused pool gives no connection before its server has answered a check.
@@ -174,7 +181,7 @@ impl Topology {
         let servers = entries.filter_map(|entry| Some(state.members.get(&entry.address)?.server.clone()));
         let servers: Vec<Arc<Server>> = servers.collect();
         drop(state);
-        servers.iter().find_map(|server| server.pool()?.borrow_idle())
+        servers.iter().find_map(|server| Some(server.pool()?.borrow_idle()?.0))
     }
 
     /// Whether a server is known to be none that has transactions: a standalone server, or one without sessions.

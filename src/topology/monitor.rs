@@ -3,6 +3,7 @@
 //! A thread ends when its server leaves the deployment and when the client is closed or dropped. It holds neither the client nor a
 //! lock while it waits, calls a handler, or is on the network.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,7 +42,13 @@ pub(super) fn start(shared: &Arc<Shared>, server: &Arc<Server>, control: &Arc<Mo
     let counted = shared.threads.count_one();
     let work = move || {
         let _counted = counted.begin();
-        monitor.run();
+        // A handler of the program's may panic. The server is checked all the same.
+        while catch_unwind(AssertUnwindSafe(|| monitor.run())).is_err() {
+            log::warn!("an event handler has panicked while {} was checked", monitor.server.address());
+            if !monitor.control.sleep(MIN_HEARTBEAT_FREQUENCY) {
+                break;
+            }
+        }
     };
     if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
         // The next operation that finds no server tries again.

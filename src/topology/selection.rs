@@ -12,7 +12,7 @@ use bson::{DateTime, RawDocumentBuf, rawdoc};
 
 use super::description::{ServerEntry, TopologyDescription};
 use crate::address::ServerAddress;
-use crate::description::{ServerType, WireVersion};
+use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::sdam::{self, ServerInfo, TopologyType};
 use crate::options::{ReadPreference, ReadPreferenceMode};
@@ -25,10 +25,6 @@ const SMALLEST_MAX_STALENESS: Duration = Duration::from_secs(90);
 
 /// What an operation wants of a server.
 #[derive(Clone, Copy)]
-#[allow(
-    dead_code,
-    reason = "no operation chooses by a predicate, and one that is bound to a server needs no selection"
-)]
 pub(crate) enum Criteria<'a> {
     /// It takes writes.
     Write,
@@ -40,9 +36,12 @@ pub(crate) enum Criteria<'a> {
     Address(&'a ServerAddress),
     /// It is available and this function wants it.
     Predicate(&'a (dyn Fn(&ServerInfo) -> bool + Sync)),
+    /// It is available and one of these.
+    OneOf(&'a [ServerAddress]),
 }
 
 /// What selection looks at besides the description.
+#[derive(Clone, Copy)]
 pub(crate) struct Conditions<'a> {
     pub(crate) criteria: Criteria<'a>,
     /// Servers to be taken only if no other one suits: an operation has failed there.
@@ -56,7 +55,7 @@ pub(crate) struct Conditions<'a> {
 /// A server as selection looks at it.
 pub(crate) trait Candidate {
     fn server_type(&self) -> ServerType;
-    fn tags(&self) -> &[(String, String)];
+    fn has_tag(&self, name: &str, value: &str) -> bool;
     fn last_update(&self) -> Option<Instant>;
     fn last_write_date(&self) -> Option<DateTime>;
 }
@@ -88,7 +87,7 @@ pub(crate) fn only_choice<'d>(
         Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) => {
             preference.mode() == ReadPreferenceMode::Primary
         }
-        Criteria::Address(_) | Criteria::Predicate(_) => return None,
+        Criteria::Address(_) | Criteria::Predicate(_) | Criteria::OneOf(_) => return None,
     };
     let topology_type = description.topology_type;
     let mut servers = description.servers.values();
@@ -176,6 +175,10 @@ fn suitable_of<'d>(
             .into_iter()
             .filter(|server| server.server_type.is_known() && wants(&server.to_public()))
             .collect(),
+        Criteria::OneOf(wanted) => candidates
+            .into_iter()
+            .filter(|server| server.server_type.is_known() && wanted.contains(&server.address))
+            .collect(),
     }
 }
 
@@ -237,9 +240,7 @@ fn with_tags<'c, C: Candidate>(servers: Vec<&'c C>, preference: &ReadPreference)
         return servers;
     }
     let matching = preference.tag_sets().iter().map(|set| {
-        let has_all = |server: &&C| {
-            set.iter().all(|(key, value)| server.tags().iter().any(|(own, tag)| own == key && tag == value))
-        };
+        let has_all = |server: &&C| set.iter().all(|(name, value)| server.has_tag(name, value));
         servers.iter().copied().filter(has_all).collect::<Vec<_>>()
     });
     matching.into_iter().find(|matching| !matching.is_empty()).unwrap_or_default()
@@ -334,7 +335,7 @@ impl fmt::Display for Criteria<'_> {
         let preference = match self {
             Criteria::Write => return f.write_str("writes"),
             Criteria::Address(address) => return write!(f, "an operation that must run on {address}"),
-            Criteria::Predicate(_) => return f.write_str("the predicate of the operation"),
+            Criteria::Predicate(_) | Criteria::OneOf(_) => return f.write_str("the predicate of the operation"),
             Criteria::Read(preference) | Criteria::ReadAndWriteResult(preference) => preference,
         };
         write!(f, "query with ReadPreference {}", preference.mode().name())?;
@@ -357,8 +358,9 @@ impl Candidate for Arc<ServerEntry> {
         self.server_type
     }
 
-    fn tags(&self) -> &[(String, String)] {
-        self.hello.as_ref().map_or(&[], |hello| hello.tags.as_slice())
+    fn has_tag(&self, name: &str, value: &str) -> bool {
+        let has = |hello: &Arc<ServerDescription>| hello.tags.iter().any(|(own, tag)| own == name && tag == value);
+        self.hello.as_ref().is_some_and(has)
     }
 
     fn last_update(&self) -> Option<Instant> {
@@ -375,8 +377,8 @@ impl Candidate for ServerInfo {
         self.server_type
     }
 
-    fn tags(&self) -> &[(String, String)] {
-        &self.tags
+    fn has_tag(&self, name: &str, value: &str) -> bool {
+        self.tags.get(name).is_some_and(|own| own == value)
     }
 
     fn last_update(&self) -> Option<Instant> {

@@ -127,7 +127,12 @@ impl Shared {
     /// Does what is left after an update. To be called without any lock held.
     pub(super) fn finish(&self, mut aftermath: Aftermath) {
         let opened = std::mem::take(&mut aftermath.opened);
-        aftermath.run(&self.settings, &self.events);
+        aftermath.run(&self.settings);
+        // A handler may run an operation, which may need another check by this thread.
+        match self.settings.background && self.threads.is_one_of_them() {
+            true => self.events.deliver_beside(),
+            false => self.events.deliver(),
+        }
         opened.iter().for_each(|(server, control)| self.start_monitor(server, control));
     }
 

@@ -158,13 +158,12 @@ pub(super) struct Aftermath {
 }
 
 impl Aftermath {
-    /// Does it. To be called without any lock held.
-    pub(super) fn run(self, settings: &TopologyOptions, events: &EventQueue) {
+    /// Does it, but for the delivery of events. To be called without any lock held.
+    pub(super) fn run(self, settings: &TopologyOptions) {
         self.cleanup.run();
         for warning in self.warnings {
             settings.warnings.warn(WarningKind::Deployment, warning);
         }
-        events.deliver();
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::Instant;
 pub(crate) use failure::network_error;
 pub(crate) use route::Route;
 pub(crate) use socket::{ShutdownHandle, ShutdownReason, Socket};
+pub(crate) use socks5::is_refused_login;
 #[cfg(any(test, fuzzing))]
 pub(crate) use socks5::negotiate_with as socks5_negotiate;
 pub(crate) use supervisor::Supervisor;
@@ -64,6 +65,14 @@ impl Transport {
     /// From now on this is told of long waits.
     pub(crate) fn set_wait_observer(&mut self, observer: Arc<dyn WaitObserver>) {
         self.socket_mut().set_wait_observer(observer);
+    }
+
+    /// From now on this one, or none, is told of long waits. Returns which one was so far.
+    pub(crate) fn replace_wait_observer(
+        &mut self,
+        observer: Option<Arc<dyn WaitObserver>>,
+    ) -> Option<Arc<dyn WaitObserver>> {
+        self.socket_mut().replace_wait_observer(observer)
     }
 
     /// From now on no read or write waits longer than until then.

@@ -163,6 +163,14 @@ impl Socket {
         self.observer = Some(observer);
     }
 
+    /// From now on this one, or none, is told of long waits. Returns which one was so far.
+    pub(super) fn replace_wait_observer(
+        &mut self,
+        observer: Option<Arc<dyn WaitObserver>>,
+    ) -> Option<Arc<dyn WaitObserver>> {
+        std::mem::replace(&mut self.observer, observer)
+    }
+
     pub(super) fn shutdown_handle(&self) -> ShutdownHandle {
         ShutdownHandle(Arc::clone(&self.shared))
     }

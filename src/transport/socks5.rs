@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
+use crate::error::{Error, ErrorKind};
 use crate::options::ClientSettings;
 use crate::secret::Secret;
 
@@ -296,6 +297,14 @@ fn reply_in_words(code: u8) -> Option<&'static str> {
         8 => "address type not supported",
         _ => return None,
     })
+}
+
+/// Whether an error says that a proxy refuses the login that it was given, or wants one where there is none.
+pub(crate) fn is_refused_login(error: &Error) -> bool {
+    let refusals =
+        [Refusal::Login, Refusal::NoMethod { with_password: true }, Refusal::NoMethod { with_password: false }];
+    matches!(error.kind(), ErrorKind::ProxyConnect { .. })
+        && refusals.iter().any(|refusal| error.message().ends_with(&refusal.to_string()))
 }
 
 impl Refusal {

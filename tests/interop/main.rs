@@ -3,6 +3,7 @@
 
 mod clients;
 mod credentials;
+mod first_answer;
 mod guide;
 mod server_versions;
 mod servers;

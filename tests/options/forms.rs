@@ -33,6 +33,25 @@ fn row_1_escaping() {
     assert!(options.warnings().is_empty());
 }
 
+/// Max Staleness, "Connection string".
+#[test]
+fn staleness_in_connection_strings() {
+    let staleness = |options: &str| {
+        let settings = ClientSettings::parse(&format!("mongodb://host/?{options}"));
+        settings.map(|settings| (settings.read_preference().max_staleness(), kinds(&settings)))
+    };
+    let limit = Some(std::time::Duration::from_secs(120));
+    assert_eq!(staleness("readPreference=secondary&maxStalenessSeconds=120").unwrap(), (limit, vec![]));
+    staleness("maxStalenessSeconds=120").unwrap_err();
+    staleness("readPreference=primary&maxStalenessSeconds=120").unwrap_err();
+    for none in ["readPreference=secondary&maxStalenessSeconds=-1", "readPreference=primary&maxStalenessSeconds=-1"] {
+        assert_eq!(staleness(none).unwrap(), (None, vec![]), "{none}");
+    }
+    // What is too small is no error at first, and here none later: it is left out with a warning.
+    let too_small = staleness("readPreference=secondary&maxStalenessSeconds=1").unwrap();
+    assert_eq!(too_small, (None, vec![WarningKind::InvalidValue]));
+}
+
 #[test]
 fn row_2_default_mechanism() {
     for options in [

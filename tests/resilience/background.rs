@@ -56,7 +56,7 @@ fn last_primary(events: &[SdamEvent]) -> Option<String> {
     });
     let is_primary = |topology: &TopologyDescription| {
         let mut servers = topology.servers().iter();
-        servers.find(|server| server.server_type() == ServerType::RsPrimary).map(|server| server.address().to_owned())
+        servers.find(|server| server.server_type() == ServerType::RsPrimary).map(|server| server.address().to_string())
     };
     last.and_then(is_primary)
 }

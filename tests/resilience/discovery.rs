@@ -10,8 +10,9 @@ use mongo_blocking::bson::{Document, doc};
 use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::CommandEvent;
 use mongo_blocking::event::EventHandler;
-use mongo_blocking::event::sdam::{SdamEvent, ServerType, TopologyType};
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::event::sdam::SdamEvent;
+use mongo_blocking::options::{ClientOptions, Predicate, SelectionCriteria, ServerAddress};
+use mongo_blocking::{ServerInfo, ServerType, TopologyType};
 use mongo_blocking_test_server::peers::{Mongod, ReplicaSet, ReplicaSetOptions};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire;
@@ -51,7 +52,7 @@ fn every_seed_leads_to_the_whole_set() {
         client.database("discovery").collection::<Document>("c").insert_one(doc! {}).run().unwrap();
         let topology = client.topology();
         assert_eq!(topology.topology_type(), TopologyType::ReplicaSetWithPrimary, "{uri}");
-        let known: BTreeSet<String> = topology.servers().iter().map(|server| server.address().to_owned()).collect();
+        let known: BTreeSet<String> = topology.servers().iter().map(|server| server.address().to_string()).collect();
         assert_eq!(known, everyone, "{uri}");
     }
 }
@@ -89,6 +90,59 @@ fn reads_go_where_their_preference_sends_them() {
         assert_ne!(answered_by(&client, "secondaryPreferred"), primary);
         assert_eq!(answered_by(&client, "primaryPreferred"), primary);
     }
+}
+
+/// Server Selection, "Application-Provided Server Selector", with the official driver's predicates.
+#[test]
+fn a_predicate_chooses_the_server() {
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let client = Client::with_uri_str(set.uri()).unwrap();
+    client.database("predicates").collection::<Document>("c").insert_one(doc! {}).run().unwrap();
+    let port = |server: &ServerInfo| match server.address() {
+        ServerAddress::Tcp { port, .. } => *port,
+        _ => None,
+    };
+    let secondary = set.address(set.secondaries()[1]);
+    let (asked, wanted) = (client.clone(), secondary.clone());
+    // Predicates are asked without a lock: they may call the client.
+    let highest: Predicate = Arc::new(move |server: &ServerInfo| {
+        let known = asked.topology();
+        known.servers().len() == 3 && known.servers().iter().filter_map(port).max() == port(server)
+    });
+    let named: Predicate = Arc::new(move |server: &ServerInfo| {
+        server.address().to_string() == wanted && server.server_type() == ServerType::RsSecondary
+    });
+    let with_highest_port =
+        set.addresses().into_iter().max_by_key(|address| address.rsplit_once(':').unwrap().1.parse::<u16>().ok());
+    for (predicate, wanted) in [(highest, with_highest_port.unwrap()), (named, secondary)] {
+        let events: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = events.clone();
+        let handler = EventHandler::new(move |event: &CommandEvent| {
+            if let CommandEvent::Started(started) = event {
+                seen.lock().unwrap().push(started.connection.address.to_string());
+            }
+        });
+        let criteria = SelectionCriteria::Predicate(predicate);
+        // As an option of the client, and of one operation.
+        let options =
+            ClientOptions::builder().uri(set.uri()).selection_criteria(criteria.clone()).command_event_handler(handler);
+        let documents =
+            Client::with_options(options.build()).unwrap().database("predicates").collection::<Document>("c");
+        for _ in 0..10 {
+            documents.find_one(doc! {}).run().unwrap();
+        }
+        let addresses = std::mem::take(&mut *events.lock().unwrap());
+        assert!(addresses.len() == 10 && addresses.iter().all(|address| *address == wanted), "{wanted}: {addresses:?}");
+        let hello = client.database("admin").run_command(doc! {"hello": 1}).selection_criteria(criteria).run().unwrap();
+        assert_eq!(hello.get_str("me").unwrap(), wanted);
+    }
+    let nobody = SelectionCriteria::Predicate(Arc::new(|_: &ServerInfo| false));
+    let impatient = Client::with_uri_str(format!("{}&serverSelectionTimeoutMS=300", set.uri())).unwrap();
+    let error = impatient.database("admin").run_command(doc! {"ping": 1}).selection_criteria(nobody).run().unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::ServerSelection { .. }) && error.to_string().contains("predicate"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -137,7 +191,7 @@ fn the_first_write_finds_the_new_primary() {
     let primary_of = |client: &Client| {
         let topology = client.topology();
         let primary = topology.servers().iter().find(|server| server.server_type() == ServerType::RsPrimary);
-        primary.map(|server| server.address().to_owned())
+        primary.map(|server| server.address().to_string())
     };
     assert!(primary_of(&client).is_some());
 

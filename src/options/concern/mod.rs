@@ -17,7 +17,7 @@ pub use collation::{
     Collation, CollationAlternate, CollationBuilder, CollationCaseFirst, CollationMaxVariable, CollationStrength,
 };
 pub use read_preference::{
-    HedgedReadOptions, HedgedReadOptionsBuilder, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
+    HedgedReadOptions, HedgedReadOptionsBuilder, Predicate, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions,
     ReadPreferenceOptionsBuilder, SelectionCriteria, TagSet,
 };
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::raw::{CString, cstr};
@@ -10,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::builder;
+use crate::event::sdam::ServerInfo;
 
 /// Tags that a member must have, by name and value. An empty set matches every member.
 pub type TagSet = HashMap<String, String>;
@@ -22,19 +24,45 @@ pub type TagSet = HashMap<String, String>;
 /// let nearest: SelectionCriteria = ReadPreference::nearest(None).into();
 /// assert_eq!(nearest.as_read_preference(), Some(&ReadPreference::Nearest { options: None }));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+///
+/// A predicate is asked about each server that is available, by the thread that runs the operation, and again when something has changed.
+/// Of the servers that it wants, the operation goes to one within `localThresholdMS`, as with a read preference. A secondary is told
+/// `primaryPreferred`, since otherwise it would refuse; a router and a load balancer are told nothing.
+///
+/// ```no_run
+/// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+/// use std::sync::Arc;
+///
+/// use mongo_blocking::bson::doc;
+/// use mongo_blocking::options::SelectionCriteria;
+/// use mongo_blocking::{ServerInfo, ServerType};
+///
+/// let old = Arc::new(|server: &ServerInfo| {
+///     server.server_type() == ServerType::RsSecondary && server.max_wire_version() < Some(21)
+/// });
+/// library.run_command(doc! { "ping": 1 }).selection_criteria(SelectionCriteria::Predicate(old)).run()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum SelectionCriteria {
     /// A read preference.
     ReadPreference(ReadPreference),
+    /// A function that says of a server whether the operation may go there.
+    Predicate(Predicate),
 }
+
+/// A function that says of a server whether an operation may go there.
+pub type Predicate = Arc<dyn Fn(&ServerInfo) -> bool + Send + Sync>;
 
 impl SelectionCriteria {
     /// The read preference, if that is what the criteria are.
     pub fn as_read_preference(&self) -> Option<&ReadPreference> {
-        let SelectionCriteria::ReadPreference(preference) = self;
-        Some(preference)
+        match self {
+            SelectionCriteria::ReadPreference(preference) => Some(preference),
+            SelectionCriteria::Predicate(_) => None,
+        }
     }
 }
 
@@ -42,6 +70,50 @@ impl SelectionCriteria {
     /// The read preference among criteria that may be unset.
     pub(crate) fn preference(criteria: Option<&Self>) -> Option<&ReadPreference> {
         criteria.and_then(SelectionCriteria::as_read_preference)
+    }
+
+    /// The read preference, or the default where there is a predicate.
+    pub(crate) fn preference_or_primary(&self) -> &ReadPreference {
+        self.as_read_preference().unwrap_or(&ReadPreference::Primary)
+    }
+}
+
+impl fmt::Debug for SelectionCriteria {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SelectionCriteria::ReadPreference(preference) => f.debug_tuple("ReadPreference").field(preference).finish(),
+            SelectionCriteria::Predicate(_) => f.write_str("Predicate"),
+        }
+    }
+}
+
+impl PartialEq for SelectionCriteria {
+    /// Predicates are the same where one is a clone of the other.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (SelectionCriteria::ReadPreference(own), SelectionCriteria::ReadPreference(other)) => own == other,
+            (SelectionCriteria::Predicate(own), SelectionCriteria::Predicate(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for SelectionCriteria {}
+
+impl Serialize for SelectionCriteria {
+    /// # Errors
+    /// For a predicate, which is a function.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            SelectionCriteria::ReadPreference(preference) => preference.serialize(serializer),
+            SelectionCriteria::Predicate(_) => Err(serde::ser::Error::custom("a predicate has no serialized form")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SelectionCriteria {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ReadPreference::deserialize(deserializer).map(SelectionCriteria::ReadPreference)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The drivers' common fixtures that need no server, and tests of what no fixture has.
 
 mod discovery;
+mod doubtful;
 mod hostile;
 mod in_window;
 mod inline;

@@ -3,6 +3,7 @@
 //! - [`fake_server`]: a server with users, both SCRAM mechanisms, a fail point, ways of breaking the rules, a tiny store of its
 //!   own or a real server behind it.
 //! - [`fault_proxy`]: a network's faults, before any server.
+//! - [`counting_proxy`]: a client's connections and round trips, counted.
 //! - [`aws`]: the server's half of MONGODB-AWS.
 //! - [`oidc`]: the server's half of MONGODB-OIDC.
 //! - [`canned`]: answers made beforehand, for measurements.
@@ -20,6 +21,7 @@ pub mod aws;
 pub mod behaviour;
 pub mod canned;
 pub mod child;
+pub mod counting_proxy;
 pub mod fake_server;
 pub mod fault_proxy;
 pub mod gssapi;

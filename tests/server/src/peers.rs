@@ -37,7 +37,7 @@ pub use name_server::NameServer;
 pub use ocsp_responder::{CertStatus, OcspResponder};
 pub use ports::require_free;
 pub use reference::{Reference, run, script};
-pub use replica_set::{MemberCertificates, ReplicaSet, ReplicaSetOptions};
+pub use replica_set::{LoggedConnections, MemberCertificates, ReplicaSet, ReplicaSetOptions};
 pub use s_server::SServer;
 pub use scramp::ScrampServer;
 pub use slapd::Slapd;

@@ -23,7 +23,9 @@ mod unbuilt;
 pub use invalid::refuse_all;
 pub use unbuilt::operations_of;
 
-use std::sync::Arc;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use mongo_blocking_test_server::peers::Mongod;
 
@@ -66,26 +68,65 @@ pub fn run_all_at(folder: &'static str, known_files: usize, at_hand: &AtHand) {
     each_case(report, at_hand, |result| result);
 }
 
+/// A case at the place where it is to be run.
+struct Run<'f> {
+    case: String,
+    file: &'f TestFile,
+    test: &'f Test,
+    deployment: Arc<Deployment>,
+    mode: Mode,
+}
+
 fn each_case(mut report: Report, at_hand: &AtHand, judge: impl Fn(Result<(), String>) -> Result<(), String>) {
-    for fixture in report.fixtures() {
-        match file::read(&fixture.text) {
+    let fixtures = report.fixtures();
+    let files: Vec<_> = fixtures.iter().map(|fixture| (&fixture.name, file::read(&fixture.text))).collect();
+    let mut runs = Vec::new();
+    for (name, file) in &files {
+        match file {
             Ok(file) => file.tests.iter().for_each(|test| {
-                let case = format!("{} | {}", fixture.name, test.description);
-                for run in runs_of(&file, test, at_hand) {
+                for run in runs_of(file, test, at_hand) {
                     match run {
                         Err(skip) => report.skipped(&skip),
                         Ok((deployment, mode)) => {
-                            let place = format!("{deployment}, {mode}");
-                            let result = judge(case::run(&file, test, &deployment, mode));
-                            report.judged_on(&place, &case, result);
+                            let case = format!("{name} | {}", test.description);
+                            runs.push(Run { case, file, test, deployment, mode });
                         }
                     }
                 }
             }),
-            Err(fault) => report.judged(&fixture.name, judge(Err(fault.to_string()))),
+            Err(fault) => report.judged(name, judge(Err(fault.to_string()))),
         }
     }
+    for (run, result) in runs.iter().zip(side_by_side(&runs)) {
+        report.judged_on(&format!("{}, {}", run.deployment, run.mode), &run.case, judge(result));
+    }
     report.finish();
+}
+
+/// Runs them: on the same servers one after the other, and on different ones at the same time.
+fn side_by_side(runs: &[Run<'_>]) -> Vec<Result<(), String>> {
+    let mut groups: Vec<(&Arc<Mutex<()>>, Vec<usize>)> = Vec::new();
+    for (at, run) in runs.iter().enumerate() {
+        match groups.iter_mut().find(|(turn, _)| Arc::ptr_eq(turn, &run.deployment.turn)) {
+            Some((_, group)) => group.push(at),
+            None => groups.push((&run.deployment.turn, vec![at])),
+        }
+    }
+    let in_turn = |group: Vec<usize>| {
+        let run = |at: usize| {
+            let Run { file, test, deployment, mode, .. } = &runs[at];
+            (at, case::run(file, test, deployment, *mode))
+        };
+        group.into_iter().map(run).collect::<Vec<_>>()
+    };
+    let mut results = thread::scope(|scope| {
+        let in_turn = &in_turn;
+        let threads: Vec<_> = groups.into_iter().map(|(_, group)| scope.spawn(move || in_turn(group))).collect();
+        let ended = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.flatten().collect::<Vec<_>>()
+    });
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Where and how a case is to be run, and what of that can't be, each with its reason.
@@ -110,8 +151,8 @@ fn runs_of(file: &TestFile, test: &Test, at_hand: &AtHand) -> Vec<Result<(Arc<De
                     runs.push(Err(Skip::NotBuilt(part)));
                     continue;
                 }
-                let modes = mode::modes_of(file, test);
-                runs.extend(modes.into_iter().map(|mode| mode.map(|mode| (deployment.clone(), mode))));
+                let modes = mode::modes_of(file, test, deployment.facts.topology);
+                runs.extend(modes.iter().map(|mode| Ok((deployment.clone(), *mode))));
             }
         }
     }

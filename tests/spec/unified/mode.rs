@@ -5,7 +5,6 @@ use std::fmt;
 use bson::{Bson, Document};
 
 use super::file::{Entity, Operation, Test, TestFile};
-use mongo_blocking_test_server::report::Skip;
 
 /// How clients check servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +23,13 @@ impl fmt::Display for Mode {
     }
 }
 
-/// The modes that a case runs in: both, or background alone where it waits for what no operation causes.
-pub fn modes_of(file: &TestFile, test: &Test) -> Vec<Result<Mode, Skip>> {
+/// The modes that a case runs in: both, or background alone where it waits for what no operation causes. Servers behind a load balancer
+/// are not checked, so that there is one mode.
+pub fn modes_of(file: &TestFile, test: &Test, topology: &str) -> &'static [Mode] {
     match waits_for_a_monitor(file, test) {
-        true => vec![Ok(Mode::Background)],
-        false => vec![Ok(Mode::Inline)],
+        true => &[Mode::Background],
+        false if topology == "load-balanced" => &[Mode::Inline],
+        false => &[Mode::Inline, Mode::Background],
     }
 }
 

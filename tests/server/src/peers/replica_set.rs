@@ -1,5 +1,6 @@
 //! A replica set of our own: three mongods, which a test can kill, freeze and start again.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,15 @@ impl Default for ReplicaSetOptions {
             arguments: Vec::new(),
         }
     }
+}
+
+/// Connections that a member's log tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoggedConnections {
+    /// All of them.
+    pub made: usize,
+    /// Those on which a user has logged in.
+    pub logged_in: usize,
 }
 
 #[derive(Debug)]
@@ -363,6 +373,30 @@ impl ReplicaSet {
         metrics.get_datetime("wMajorityWriteAvailabilityDate").ok().map(|date| date.to_system_time())
     }
 
+    /// The connections that clients of this `appName` have made to a member so far and said hello on, as its log has them.
+    ///
+    /// # Panics
+    /// If the log has a line that is no JSON.
+    pub fn connections_of(&self, member: usize, app_name: &str) -> LoggedConnections {
+        let (mut made, mut logged_in) = (HashSet::new(), HashSet::new());
+        // The last line may not be complete.
+        let log = self.members[member].log();
+        for line in log.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            let entry: serde_json::Value = serde_json::from_str(line).expect("a line of mongod's log");
+            let connection = entry["ctx"].as_str().unwrap_or_default().to_owned();
+            match entry["msg"].as_str() {
+                Some("client metadata") if entry["attr"]["doc"]["application"]["name"] == app_name => {
+                    made.insert(connection);
+                }
+                Some("Authentication succeeded" | "Successfully authenticated") => {
+                    logged_in.insert(connection);
+                }
+                _ => {}
+            }
+        }
+        LoggedConnections { made: made.len(), logged_in: made.intersection(&logged_in).count() }
+    }
+
     /// Runs a command on a member, on a connection of its own, logged in as [`ROOT`] where there is access control.
     ///
     /// # Panics
@@ -414,7 +448,7 @@ impl ReplicaSet {
                 if let Some(mut errors) = running.child.take().and_then(|mut child| child.stderr.take()) {
                     let _ = errors.read_to_string(&mut said);
                 }
-                return Err(said + &self.members[member].log());
+                return Err(said + &self.members[member].end_of_log());
             }
             drop(running);
             thread::sleep(PAUSE);
@@ -433,7 +467,7 @@ impl ReplicaSet {
     }
 
     fn last_log(&self) -> String {
-        self.members[0].log()
+        self.members[0].end_of_log()
     }
 }
 
@@ -513,8 +547,13 @@ impl Member {
     }
 
     fn log(&self) -> String {
-        let log = fs::read(self.scratch.path().join("log")).unwrap_or_default();
-        String::from_utf8_lossy(log.get(log.len().saturating_sub(LOG_TAIL)..).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.scratch.path().join("log")).unwrap_or_default()).into_owned()
+    }
+
+    fn end_of_log(&self) -> String {
+        let log = self.log();
+        let start = (log.len().saturating_sub(LOG_TAIL)..log.len()).find(|at| log.is_char_boundary(*at));
+        log.get(start.unwrap_or_default()..).unwrap_or_default().to_owned()
     }
 }
 

@@ -208,7 +208,7 @@ fn wait_for_primary_change(case: &Case, arguments: &mut Arguments) -> Ran {
 
 fn primary_of(topology: &TopologyDescription) -> Option<String> {
     let primary = topology.servers().iter().find(|server| server.server_type() == ServerType::RsPrimary);
-    primary.map(|primary| primary.address().to_owned())
+    primary.map(|primary| primary.address().to_string())
 }
 
 /// An event of a pool or a topology may be on its way still: it counts as soon as it is there, and until then is waited for.
