@@ -402,6 +402,7 @@ fn an_unacknowledged_write_has_no_session() {
     let mut session = watched.client.start_session().run().unwrap();
     let error = things.insert_one(doc! {}).write_concern(unacknowledged).session(&mut session).run().unwrap_err();
     assert!(error.message().contains("w: 0"), "{error}");
+    assert_eq!(session.operation_time(), None);
     assert!(watched.sent().is_empty());
 }
 
@@ -460,8 +461,20 @@ fn the_first_command_has_the_cluster_time_of_the_login() {
 #[test]
 fn causal_consistency_on_a_set() {
     let Some(set) = ReplicaSet::shared("6.0") else { return };
-    let watched = Watched::new(&set.uri(), "");
-    let things = watched.things("sessions_causal");
+    causal_consistency(&set.uri(), "sessions_causal");
+}
+
+#[test]
+fn causal_consistency_on_routers() {
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let routers = [(); 2].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
+    let uri = format!("mongodb://{},{}/", routers[0].address(), routers[1].address());
+    causal_consistency(&uri, "sessions_causal_routers");
+}
+
+fn causal_consistency(uri: &str, database: &str) {
+    let watched = Watched::new(uri, "");
+    let things = watched.things(database);
     // 1: no time at first; 2: hence none with the first read; 3: then that of the reply, of an error too.
     let mut session = watched.client.start_session().causal_consistency(true).run().unwrap();
     assert_eq!((session.operation_time(), session.cluster_time()), (None, None));
@@ -471,15 +484,15 @@ fn causal_consistency_on_a_set() {
     assert_eq!(session.operation_time(), Some(reply.get_timestamp("operationTime").unwrap()));
     assert!(session.cluster_time().is_some());
     let before = session.operation_time();
-    let other = Client::with_uri_str(set.uri()).unwrap();
-    other.database("sessions_causal").collection("elsewhere").insert_one(doc! {}).run().unwrap();
+    let other = Client::with_uri_str(uri).unwrap();
+    other.database(database).collection("elsewhere").insert_one(doc! {}).run().unwrap();
     things.find(doc! { "$nonsense": 1 }).session(&mut session).run().unwrap_err();
     assert!(session.operation_time() > before);
 
     // 4 and 5: from then on with every read and write.
     watched.sent();
     let mut known = session.operation_time();
-    for (method, done) in every_method(&watched.client, "sessions_causal", Some(&mut session)) {
+    for (method, done) in every_method(&watched.client, database, Some(&mut session)) {
         done.unwrap_or_else(|error| panic!("{method}: {error}"));
     }
     for command in watched.sent() {
