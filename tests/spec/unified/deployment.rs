@@ -8,7 +8,7 @@ use bson::{Bson, Document, doc};
 use mongo_blocking::Client;
 use mongo_blocking::options::ClientOptionsBuilder;
 use mongo_blocking_test_server::fake_server::FakeServer;
-use mongo_blocking_test_server::peers::{HaProxy, Mongod, ReplicaSet};
+use mongo_blocking_test_server::peers::{HaProxy, Mongod, ReplicaSet, ReplicaSetOptions};
 
 use super::file::{Requirement, Version};
 use mongo_blocking_test_server::report::{Part, Skip};
@@ -201,8 +201,8 @@ impl Kind {
             ("single", true) => {
                 Mongod::shared_with_auth(self.generation).map(|mongod| Deployment::standalone(mongod.root_uri(), true))
             }
-            ("sharded", _) => ReplicaSet::shared(self.generation).map(|set| Arc::new(Deployment::of_routers(set))),
-            ("load-balanced", _) => Deployment::of_load_balancer(ReplicaSet::shared(self.generation)?).map(Arc::new),
+            ("sharded", _) => routed_set(self.generation).map(|set| Arc::new(Deployment::of_routers(set))),
+            ("load-balanced", _) => Deployment::of_load_balancer(routed_set(self.generation)?).map(Arc::new),
             (_, auth) => {
                 let set = if auth { ReplicaSet::shared_with_auth } else { ReplicaSet::shared };
                 set(self.generation).map(|set| Arc::new(Deployment::of_set(set, auth)))
@@ -218,11 +218,7 @@ impl Deployment {
 
     fn of_set(set: &ReplicaSet, auth: bool) -> Deployment {
         let members: Vec<String> = (0..set.addresses().len()).map(|n| set.direct_uri(n)).collect();
-        let mut open = Deployment::open(&set.uri(), &members, auth);
-        if !auth {
-            open.turn = turn_of_shared_set();
-        }
-        open
+        Deployment::open(&set.uri(), &members, auth)
     }
 
     /// Two routers before a set, which live as long as the process.
@@ -237,7 +233,7 @@ impl Deployment {
         let direct: Vec<String> = addresses.iter().map(|at| format!("mongodb://{at}/?directConnection=true")).collect();
         let mut open = Deployment::open(&format!("mongodb://{}/", addresses.join(",")), &direct, false);
         open.uri_of_one_router = Some(format!("mongodb://{}/", addresses[0]));
-        open.turn = turn_of_shared_set();
+        open.turn = turn_of_routed_set();
         open
     }
 
@@ -255,7 +251,7 @@ impl Deployment {
         let mut open = Deployment::open(&balanced(&balancer.address()), &direct, false);
         open.facts.topology = "load-balanced";
         open.uri_of_one_router = Some(balanced(&addresses[0]));
-        open.turn = turn_of_shared_set();
+        open.turn = turn_of_routed_set();
         Some(open)
     }
 
@@ -282,8 +278,15 @@ impl Deployment {
     }
 }
 
-/// The turn of the set without access control, directly and behind routers.
-fn turn_of_shared_set() -> Arc<Mutex<()>> {
+/// The set behind routers. It is another one than that without them, so that cases on both run at the same time.
+fn routed_set(generation: &str) -> Option<&'static ReplicaSet> {
+    static SET: std::sync::OnceLock<Option<ReplicaSet>> = std::sync::OnceLock::new();
+    let set = SET.get_or_init(|| ReplicaSet::start(generation, ReplicaSetOptions::default()));
+    set.as_ref().filter(|set| set.version() == generation)
+}
+
+/// The turn of the set behind routers, with a load balancer before them and without.
+fn turn_of_routed_set() -> Arc<Mutex<()>> {
     static TURN: std::sync::OnceLock<Arc<Mutex<()>>> = std::sync::OnceLock::new();
     TURN.get_or_init(Arc::default).clone()
 }
