@@ -56,7 +56,8 @@ impl PinnedConnection {
     pub(crate) fn leave_to_cursors(&self) {
         let mut kept = lock(&self.0);
         kept.is_of_transaction = false;
-        if let Some(connection) = &kept.connection {
+        // That of a parent process is left alone: a thread that does not exist here may hold its pool's lock.
+        if let Some(connection) = kept.connection.as_ref().filter(|own| !own.shutdown_handle().is_inherited()) {
             connection.set_purpose(Purpose::Cursor);
         }
     }

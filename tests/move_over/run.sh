@@ -1,6 +1,6 @@
 #!/bin/sh
 # Programs that were written for the official driver's blocking API, built twice from the same source: on the official driver, and on this
-# one under the name `mongodb`. Both run against MongoDB 6.0 and have to print the same.
+# one under the name `mongodb`. Both run against MongoDB 6.0, alone and as a replica set, and have to print the same.
 #
 #   sh tests/move_over/run.sh              all programs
 #   sh tests/move_over/run.sh PROGRAM...   these (file names in tests/move_over/programs, without .rs)
@@ -46,19 +46,24 @@ prepare() {
     done
 }
 
-# A mongod of the test server's crate. It ends when its input ends, so it does not outlive this shell.
+# A mongod and a replica set of the test server's crate. They end when their input ends, so they do not outlive this shell.
 start() {
-    mkfifo "$scratch/hold" "$scratch/uri"
-    "${CARGO_TARGET_DIR:-$root/target}/debug/mongod" <"$scratch/hold" >"$scratch/uri" &
-    server=$!
+    mkfifo "$scratch/hold" "$scratch/uri" "$scratch/hold_set" "$scratch/uri_set"
+    mongod=${CARGO_TARGET_DIR:-$root/target}/debug/mongod
+    "$mongod" <"$scratch/hold" >"$scratch/uri" &
+    servers=$!
     exec 9>"$scratch/hold"
+    "$mongod" set <"$scratch/hold_set" >"$scratch/uri_set" 9>&- &
+    servers="$servers $!"
+    exec 8>"$scratch/hold_set"
     read -r MONGODB_URI <"$scratch/uri" || { echo "MongoDB 6.0 does not start" >&2; exit 1; }
-    export MONGODB_URI
+    read -r MONGODB_SET_URI <"$scratch/uri_set" || { echo "a replica set of MongoDB 6.0 does not start" >&2; exit 1; }
+    export MONGODB_URI MONGODB_SET_URI
 }
 
 compare() {
     for side in official ours; do
-        if ! timeout 120 "$work/$side/target/debug/$1" >"$scratch/$side" 2>"$scratch/$side.error" 9>&-; then
+        if ! timeout 120 "$work/$side/target/debug/$1" >"$scratch/$side" 2>"$scratch/$side.error" 8>&- 9>&-; then
             echo "$1: failed on $side" >&2
             cat "$scratch/$side.error" >&2
             failed=$((failed + 1))
@@ -77,13 +82,15 @@ compare() {
 end() {
     code=$?
     trap - EXIT
-    exec 9>&-
-    [ -z "$server" ] || wait "$server" 2>/dev/null || true
+    exec 8>&- 9>&-
+    for server in $servers; do
+        wait "$server" 2>/dev/null || true
+    done
     rm -rf "$scratch"
     exit "$code"
 }
 
-server=
+servers=
 scratch=$(mktemp -d)
 trap end EXIT
 trap 'exit 130' INT

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mongo_blocking::bson::oid::ObjectId;
 use mongo_blocking::bson::{Document, doc};
@@ -253,10 +254,12 @@ fn a_session_that_is_dropped_aborts_its_transaction() {
     }
 }
 
-/// A server of our own that accepts every command of a transaction.
+/// A server of our own that accepts every command of a transaction, and does not answer `stall`.
 fn agreeable() -> FakeServer {
-    let server = FakeServer::builder().replica_set("rs").on_command(|request, _| {
-        matches!(request.name(), "abortTransaction" | "commitTransaction").then(|| Answer::Reply(doc! { "ok": 1 }))
+    let server = FakeServer::builder().replica_set("rs").on_command(|request, _| match request.name() {
+        "abortTransaction" | "commitTransaction" => Some(Answer::Reply(doc! { "ok": 1 })),
+        "stall" => Some(Answer::Stall),
+        _ => None,
     });
     server.start()
 }
@@ -279,14 +282,20 @@ fn a_session_that_is_dropped_neither_connects_nor_calls_handlers_in_a_panic() {
     assert!(panicked.is_err());
     assert!(server.commands_named("abortTransaction").is_empty());
 
-    let session = begin();
-    let (connections, port) = (server.connections(), server.port());
-    server.hang_up();
-    drop(session);
-    assert_eq!((server.port(), server.connections()), (port, connections), "it has connected");
-    assert!(server.commands_named("abortTransaction").is_empty());
-
     drop(begin());
+    assert_eq!(server.commands_named("abortTransaction").len(), 1);
+
+    // The only connection is in use; and in the end the client is closed.
+    let (session, late) = (begin(), begin());
+    std::thread::scope(|scope| {
+        scope.spawn(|| watched.client.database("d").run_command(doc! { "stall": 1 }).run().unwrap_err());
+        assert!(server.wait_until(Duration::from_secs(10), |server| !server.commands_named("stall").is_empty()));
+        let connections = server.connections();
+        drop(session);
+        assert_eq!((server.connections(), server.commands_named("abortTransaction").len()), (connections, 1));
+        watched.client.clone().close();
+    });
+    drop(late);
     assert_eq!(server.commands_named("abortTransaction").len(), 1);
 }
 
