@@ -35,6 +35,7 @@ impl ServerAddress {
 
     /// What identifies it: a port that is not given is the same as 27017. Hosts are compared as strings: every operation looks a
     /// server up, and a comparison as paths would take several times as long.
+    #[inline]
     fn key(&self) -> Key<'_> {
         match self {
             ServerAddress::Tcp { host, port } => Key::Tcp(host, port.unwrap_or(DEFAULT_PORT)),
@@ -71,6 +72,7 @@ impl PartialOrd for ServerAddress {
 }
 
 impl Ord for ServerAddress {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.key().cmp(&other.key())
     }

@@ -16,13 +16,13 @@ pub(crate) fn text_lossy(document: &RawDocument, key: &str) -> Option<String> {
     }
 }
 
-/// The type and the bytes of the value under this key, at the top level of a document; `None` where there is none.
+/// The type and the bytes of the field with this key, at the top level of a document; `None` where there is no such field.
 ///
-/// Commands and replies are searched for a key or two each time. `RawDocument::get` validates every name and every value on its
-/// way there, which takes several times as long.
+/// It is faster than `RawDocument::get`, which validates every name and every value on its way. Each document that is inserted
+/// is searched so for its `_id`.
 ///
 /// # Errors
-/// The document is not valid BSON, as far as it was looked at. `RawDocument::get` says how.
+/// Where the document, up to that field, is not valid BSON. `RawDocument::get` then returns an error that names the reason.
 pub(crate) fn find_field<'a>(document: &'a RawDocument, key: &str) -> Result<Option<(u8, &'a [u8])>, Malformed> {
     let mut rest = fields(document)?;
     while !rest.is_empty() {
@@ -88,6 +88,7 @@ fn next_field<'a>(rest: &mut &'a [u8]) -> Result<(u8, &'a [u8], &'a [u8]), Malfo
 pub(crate) struct Malformed;
 
 /// How long a value of this type is, whose bytes begin here; `None` where the type is unknown or the bytes are too few to tell.
+#[inline]
 fn value_length(element_type: u8, bytes: &[u8]) -> Option<usize> {
     let announced = || usize::try_from(i32::from_le_bytes(*bytes.first_chunk()?)).ok();
     match element_type {
@@ -117,6 +118,16 @@ fn value_length(element_type: u8, bytes: &[u8]) -> Option<usize> {
             let options = bytes.get(pattern..)?.iter().position(|byte| *byte == 0)? + 1;
             Some(pattern + options)
         }
+        _ => None,
+    }
+}
+
+/// A value of one of the number types that replies have, from its bytes. `None`: it is of another type.
+pub(crate) fn plain_number(element_type: u8, bytes: &[u8]) -> Option<RawBsonRef<'static>> {
+    match (element_type, bytes.len()) {
+        (0x01, 8) => Some(RawBsonRef::Double(f64::from_le_bytes(*bytes.first_chunk()?))),
+        (0x10, 4) => Some(RawBsonRef::Int32(i32::from_le_bytes(*bytes.first_chunk()?))),
+        (0x12, 8) => Some(RawBsonRef::Int64(i64::from_le_bytes(*bytes.first_chunk()?))),
         _ => None,
     }
 }
@@ -231,6 +242,17 @@ mod tests {
         for seven in [RawBsonRef::Int32(7), RawBsonRef::Int64(7), RawBsonRef::Double(7.0)] {
             assert_eq!((whole_number(seven), count(seven), error_code(Some(seven))), (Some(7), Some(7), 7));
         }
+    }
+
+    #[test]
+    fn a_number_is_read_from_its_bytes() {
+        for value in [Bson::Double(1.5), Bson::Int32(-7), Bson::Int64(1 << 40)] {
+            let raw = RawDocumentBuf::try_from(&doc! { "a": value.clone() }).unwrap();
+            let (element_type, bytes) = find_field(&raw, "a").unwrap().unwrap();
+            assert_eq!(plain_number(element_type, bytes), raw.get("a").unwrap());
+        }
+        assert_eq!(plain_number(0x08, &[1]), None);
+        assert_eq!(plain_number(0x10, &[1, 0, 0]), None);
     }
 
     #[test]

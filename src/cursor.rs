@@ -179,7 +179,8 @@ impl<T> Cursor<T> {
         }
     }
 
-    /// Moves to the next document, which [`Cursor::current`] then lends. False: there is none (for a tailable cursor: none now).
+    /// Moves to the next document, which [`Cursor::current`] then lends. Returns `false` at the end of the cursor; of a tailable
+    /// cursor also where there is no further document now.
     ///
     /// ```no_run
     /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
@@ -451,7 +452,7 @@ impl<T: DeserializeOwned> Cursor<T> {
 impl<T> Drop for Cursor<T> {
     fn drop(&mut self) {
         let inner = self.client.inner();
-        // Given back after the command, or at once if there is none.
+        // It goes back to its pool when this function ends, after the command if one is sent.
         let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
         // While a panic unwinds, nothing may call functions of the program's. The client keeps the cursor in its list.
         if self.id == 0 || std::thread::panicking() {

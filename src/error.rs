@@ -673,10 +673,7 @@ fn cause_text(source: &(dyn StdError + Send + Sync + 'static)) -> String {
 
 /// Without the control characters that a terminal would obey: a message may quote the server, and a cause may do so too.
 fn harmless(text: Cow<'static, str>) -> Cow<'static, str> {
-    match text.contains(char::is_control) {
-        true => text.replace(char::is_control, " ").into(),
-        false => text,
-    }
+    if text.contains(char::is_control) { text.replace(char::is_control, " ").into() } else { text }
 }
 
 #[cfg(test)]

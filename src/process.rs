@@ -55,9 +55,10 @@ impl Running {
                 Progress::TooLong => return Ok(ProcessOutcome::OutputTooLong),
                 Progress::Nothing | Progress::Ended => {
                     if let Some(status) = status {
-                        return Ok(match status.success() {
-                            true => ProcessOutcome::Success(output.finish()),
-                            false => ProcessOutcome::Failed(status),
+                        return Ok(if status.success() {
+                            ProcessOutcome::Success(output.finish())
+                        } else {
+                            ProcessOutcome::Failed(status)
                         });
                     }
                     if deadline.expired() {

@@ -23,9 +23,10 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let room = usize::try_from(metadata.len().min(limit)).unwrap_or_default().saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > limit {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("the file is longer than {limit} bytes"))),
-        false => Ok(bytes),
+    if bytes.len() as u64 > limit {
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("the file is longer than {limit} bytes")))
+    } else {
+        Ok(bytes)
     }
 }
 

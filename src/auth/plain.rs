@@ -88,17 +88,16 @@ impl SaslClient for Plain {
         let (ErrorKind::Authentication { .. }, Some(code)) = (refused.kind(), refused.code()) else { return refused };
         let message = format!("the server refused user {:?} on database {:?}", self.username, self.source);
         let refused = refused.with_message(message);
-        match [codes::AUTHENTICATION_FAILED, codes::ATLAS_ERROR].contains(&code) {
-            true => {
-                let mut hint =
+        if [codes::AUTHENTICATION_FAILED, codes::ATLAS_ERROR].contains(&code) {
+            let mut hint =
                     "check the user name and the password, as the LDAP directory behind the server has them, and authSource"
                         .to_owned();
-                if let Some(stray) = characters::stray(self.password.expose()) {
-                    hint += &format!("; the password {stray}");
-                }
-                refused.with_hint(hint)
+            if let Some(stray) = characters::stray(self.password.expose()) {
+                hint += &format!("; the password {stray}");
             }
-            false => refused,
+            refused.with_hint(hint)
+        } else {
+            refused
         }
     }
 }

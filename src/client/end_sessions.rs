@@ -9,7 +9,7 @@ use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::handshake::append_server_api;
+use crate::handshake::server_api_fields;
 use crate::operation::Operation;
 use crate::operation::end_sessions::{EndSessions, SESSIONS_PER_COMMAND};
 use crate::pool::PooledConnection;
@@ -59,7 +59,7 @@ impl ClientInner {
         let server = connection.description().clone();
         let mut command = operation.build(&server)?;
         if let Some(api) = &self.options().server_api {
-            append_server_api(&mut command.body, api);
+            server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
         }
         session.complete(&mut command, &server, None, &self.sessions, connection.since())?;
         let handler = self.options().command_event_handler.as_ref();

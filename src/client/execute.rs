@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bson::RawDocument;
 use bson::raw::cstr;
-use bson::{RawDocument, RawDocumentBuf};
 
 use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
@@ -14,8 +14,8 @@ use crate::bson_ext::find_field;
 use crate::deadline::Deadline;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
 use crate::error::{Error, FaultKind, Result, Stage};
-use crate::handshake::append_server_api;
-use crate::operation::body::not_bson;
+use crate::handshake::server_api_fields;
+use crate::operation::body::{Body, not_bson};
 use crate::operation::{Access, Command, Namespace, Operation, Target};
 use crate::options::{ReadPreference, ServerAddress};
 use crate::pool::{PinnedConnection, PooledConnection, Purpose};
@@ -251,7 +251,7 @@ impl ClientInner {
             command.body.append(cstr!("$readPreference"), document);
         }
         if let Some(api) = &self.options().server_api {
-            append_server_api(&mut command.body, api);
+            server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
         }
         session.complete(command, server, selected.session_timeout, &self.sessions, connection.since())?;
         if !self.limits_operations() || command.name == "getMore" || !command.acknowledged {
@@ -329,8 +329,8 @@ fn time_left(deadline: Deadline, round_trip_time: Duration) -> Result<i64> {
 }
 
 fn replace_max_time(command: &mut Command<'_>, left: i64) -> Result<()> {
-    let mut body = RawDocumentBuf::new();
-    for field in &command.body {
+    let mut body = Body::empty();
+    for field in command.body.iter() {
         let (key, value) = field.map_err(not_bson)?;
         if key.as_str() == MAX_TIME {
             body.append(key, left);
@@ -340,4 +340,31 @@ fn replace_max_time(command: &mut Command<'_>, left: i64) -> Result<()> {
     }
     command.body = body;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{RawDocumentBuf, rawdoc};
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_command_that_is_sent_again_gets_the_time_that_is_left_in_the_place_of_the_old_limit() {
+        let mut command = Command::new("find", "db", rawdoc! { "find": "things", "maxTimeMS": 5_i64, "skip": 1 });
+        replace_max_time(&mut command, 3).unwrap();
+        assert_eq!(command.body.finish(), rawdoc! { "find": "things", "maxTimeMS": 3_i64, "skip": 1 });
+    }
+
+    /// It may be the program's own, whose bytes nobody has looked at before.
+    #[test]
+    fn a_command_that_is_not_valid_bson_is_not_sent_again_with_less_than_the_program_wrote() {
+        let mut bytes = rawdoc! { "ping": 1, "text": "four", "maxTimeMS": 5_i64 }.into_bytes();
+        let text = bytes.windows(4).position(|part| part == b"text").unwrap() - 1;
+        bytes[text] = 0x7e;
+        let mut command = Command::new("ping", "db", RawDocumentBuf::from_bytes(bytes.clone()).unwrap());
+        let error = replace_max_time(&mut command, 3).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::BsonSerialization { .. }), "{error:?}");
+        assert_eq!(command.body.as_bytes(), bytes);
+    }
 }

@@ -99,8 +99,8 @@ impl ClientInner {
         Ok(ClientInner {
             options,
             topology,
-            jitter: Jitter::default(),
-            sessions: Sessions::new(),
+            jitter: Jitter::new(system.clone()),
+            sessions: Sessions::new(system),
             closed: AtomicBool::new(false),
             cursors: PerProcess::new(),
         })

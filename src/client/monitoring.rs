@@ -81,9 +81,10 @@ impl<'a> ActiveCommand<'a> {
         let Some(reported) = self.0 else { return };
         reported.handler.call(&CommandEvent::Succeeded(CommandSucceededEvent {
             duration: reported.began.elapsed(),
-            reply: match reported.sensitive {
-                true => Document::new(),
-                false => shown(decode_reply(reply.document(), reported.limits)),
+            reply: if reported.sensitive {
+                Document::new()
+            } else {
+                shown(decode_reply(reply.document(), reported.limits))
             },
             db: reported.database,
             command_name: reported.command_name,
@@ -114,7 +115,7 @@ fn shown(decoded: Result<Document>) -> Document {
 
 /// The command as one document: the body, the sequence as an array, and the database.
 fn full_command(command: &Command<'_>) -> RawDocumentBuf {
-    let mut document = command.body.clone();
+    let mut document = command.body.to_owned();
     if let Some(sequence) = &command.sequence {
         let mut array = RawArrayBuf::new();
         let mut rest = sequence.documents;

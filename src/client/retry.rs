@@ -22,7 +22,7 @@ use crate::operation::reply::check_write_concern;
 use crate::operation::{Access, Command, Operation, Retry};
 use crate::options::{ClientSettings, ServerAddress};
 use crate::session::OperationSession;
-use crate::system::{RealSystem, System};
+use crate::system::System;
 use crate::topology::Selected;
 use crate::wire::Reply;
 
@@ -88,14 +88,22 @@ impl From<Error> for Failure {
 }
 
 /// The random numbers that spread the retries of many clients.
-#[derive(Default)]
 pub(super) struct Jitter {
+    system: Arc<dyn System>,
     /// In tests, the number that comes next, and always.
     #[cfg(test)]
     pub(super) fixed: Mutex<Option<f64>>,
 }
 
 impl Jitter {
+    pub(super) fn new(system: Arc<dyn System>) -> Self {
+        Jitter {
+            system,
+            #[cfg(test)]
+            fixed: Mutex::default(),
+        }
+    }
+
     /// A number from 0 up to 1. Where the operating system has no random bytes, 1: the whole pause.
     pub(super) fn next(&self) -> f64 {
         #[cfg(test)]
@@ -103,7 +111,7 @@ impl Jitter {
             return fixed;
         }
         let mut bytes = [0; 4];
-        match RealSystem.random(&mut bytes) {
+        match self.system.random(&mut bytes) {
             Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
             Err(_) => 1.0,
         }
@@ -136,6 +144,7 @@ impl Retries {
         Retries::of(options, retry, operation.access())
     }
 
+    #[inline]
     fn of(options: &ClientSettings, retry: Retry, access: Access) -> Self {
         let (reads, writes) = (options.retry_reads != Some(false), options.retry_writes != Some(false));
         Retries {
@@ -298,10 +307,7 @@ impl Retries {
         // Before the command is sent no server has had the occasion to say which errors are worth another attempt.
         let by_code = !attempt.sent || !attempt.labels_errors;
         let transient = by_code && error.code().is_some_and(|code| codes::TRANSIENT.contains(&code));
-        match transient || is_broken(&error) {
-            true => error.with_label(RETRYABLE_WRITE_ERROR),
-            false => error,
-        }
+        if transient || is_broken(&error) { error.with_label(RETRYABLE_WRITE_ERROR) } else { error }
     }
 
     /// Whether a write that has come this far may be sent again: the server recognises it, or has not seen it.
@@ -317,7 +323,8 @@ impl Retries {
             || (self.after_overload && refused_by_overload())
     }
 
-    /// Of several errors, the last one counts that leaves open whether something was executed; if there is none, the first.
+    /// Keeps the error that the caller gets if there is no other attempt. Of several errors that is the last one after which the
+    /// server may have executed something; where no attempt has such an error, it is the first one.
     fn keep(&mut self, failure: Failure, attempt: &Attempt, out_of_time: bool) {
         let no_writes = self.heeds_no_writes && failure.error.contains_label(NO_WRITES_PERFORMED);
         let attempted = attempt.sent && !no_writes;
@@ -394,6 +401,7 @@ mod tests {
 
     use super::*;
     use crate::error::command_error;
+    use crate::system::RealSystem;
 
     struct Case {
         options: ClientSettings,
@@ -597,7 +605,7 @@ mod tests {
 
     #[test]
     fn jitter_is_between_0_and_1_and_differs() {
-        let jitter = Jitter::default();
+        let jitter = Jitter::new(RealSystem::shared());
         let numbers: Vec<f64> = (0..100).map(|_| jitter.next()).collect();
         assert!(numbers.iter().all(|number| (0.0..=1.0).contains(number)));
         assert!(numbers.iter().any(|number| *number != numbers[0]));

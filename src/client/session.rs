@@ -23,7 +23,8 @@ macro_rules! session_setter {
     };
 }
 
-/// The setter `session` of an action whose cursor is read in the session. The fields are those of the action besides `session`.
+/// The setter `session` of an action whose cursor is read in the session. `S` is the type of its field `session`; the fields are the
+/// others.
 macro_rules! cursor_session_setter {
     ($lifetime:lifetime, $action:ident<$($parameter:ty),*> { $($field:ident),* }) => {
         /// Opens the cursor in this session, in which it is also read: `run` returns a
@@ -32,7 +33,12 @@ macro_rules! cursor_session_setter {
             self,
             session: &$lifetime mut $crate::client::ClientSession,
         ) -> $action<$lifetime, $($parameter,)* $crate::client::ExplicitSession<$lifetime>> {
-            $action { $($field: self.$field,)* session: $crate::client::ExplicitSession(session) }
+            self.replace_session($crate::client::ExplicitSession(session)).0
+        }
+
+        /// The same with another session, and the session that it had.
+        fn replace_session<N>(self, session: N) -> ($action<$lifetime, $($parameter,)* N>, S) {
+            ($action { $($field: self.$field,)* session }, self.session)
         }
     };
 }

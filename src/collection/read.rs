@@ -356,26 +356,7 @@ impl<T> Aggregate<'_, T, ExplicitSession<'_>> {
     /// As without a session; [`ErrorKind::InvalidArgument`] for a session of another client, [`ErrorKind::SessionsNotSupported`] where
     /// the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<T>> {
-        let Aggregate {
-            client,
-            database,
-            collection,
-            defaults,
-            pipeline,
-            options,
-            session: ExplicitSession(session),
-            ..
-        } = self;
-        let aggregate = Aggregate {
-            client,
-            database,
-            collection,
-            defaults,
-            pipeline,
-            options,
-            session: ImplicitSession,
-            documents: PhantomData,
-        };
+        let (aggregate, ExplicitSession(session)) = self.replace_session(ImplicitSession);
         Ok(SessionCursor::new(aggregate.open(Some(&mut *session))?, session))
     }
 }

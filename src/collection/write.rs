@@ -22,7 +22,7 @@ use crate::options::{
     BulkWriteOptions, Collation, DeleteOptions, DropCollectionOptions, Hint, InsertManyOptions, InsertOneOptions,
     ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
 };
-use crate::outcome::{DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
+use crate::outcome::{BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult};
 use crate::session::OperationSession;
 
 impl<T> Collection<T> {
@@ -272,7 +272,7 @@ impl<'a, T> Update<'a, T> {
             return Err(Error::invalid_argument("sort is for update_one: update_many changes every match"));
         }
         let statement = update_statement(&self.filter, NewForm::Update(&self.update), self.multi, &self.options)?;
-        update_result(send_one(self.collection, self.options, self.session, &statement)?)
+        send_one(self.collection, self.options, self.session, &statement).map(update_result)
     }
 }
 
@@ -302,7 +302,7 @@ impl<'a, T: Serialize, D: Borrow<T>> ReplaceOne<'a, T, D> {
         let options = UpdateOptions::from(self.options);
         let replacement = NewForm::Replacement(replacement(self.replacement.borrow())?);
         let statement = update_statement(&self.filter, replacement, false, &options)?;
-        update_result(send_one(self.collection, options, self.session, &statement)?)
+        send_one(self.collection, options, self.session, &statement).map(update_result)
     }
 }
 
@@ -329,7 +329,7 @@ impl<'a, T> Delete<'a, T> {
     /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<DeleteResult> {
         let statement = delete_statement(&self.filter, self.limit, &self.options)?;
-        let result = send_one(self.collection, self.options.into(), self.session, &statement)?.single()?;
+        let result = send_one(self.collection, self.options.into(), self.session, &statement)?;
         Ok(DeleteResult { deleted_count: result.deleted_count })
     }
 }
@@ -378,16 +378,16 @@ pub(super) fn update_statement(
     options: &UpdateOptions,
 ) -> Result<Statement> {
     let mut body = Body::empty();
-    body.put(cstr!("q"), raw(filter)?);
+    body.append(cstr!("q"), raw(filter)?);
     match update {
         NewForm::Update(update) => {
             check_update(update)?;
             match update {
-                UpdateModifications::Document(update) => body.put(cstr!("u"), raw(update)?),
-                UpdateModifications::Pipeline(stages) => body.put(cstr!("u"), raw_array(stages)?),
+                UpdateModifications::Document(update) => body.append(cstr!("u"), raw(update)?),
+                UpdateModifications::Pipeline(stages) => body.append(cstr!("u"), raw_array(stages)?),
             }
         }
-        NewForm::Replacement(document) => body.put(cstr!("u"), document),
+        NewForm::Replacement(document) => body.append(cstr!("u"), document),
     }
     body.flag(cstr!("multi"), multi.then_some(true));
     body.flag(cstr!("upsert"), options.upsert);
@@ -401,8 +401,8 @@ pub(super) fn update_statement(
 /// One entry of the `deletes` of a delete command. A limit of 0 means all.
 pub(super) fn delete_statement(filter: &Document, limit: i32, options: &DeleteOptions) -> Result<Statement> {
     let mut body = Body::empty();
-    body.put(cstr!("q"), raw(filter)?);
-    body.put(cstr!("limit"), limit);
+    body.append(cstr!("q"), raw(filter)?);
+    body.append(cstr!("limit"), limit);
     body.collation(options.collation.as_ref());
     body.hint(options.hint.as_ref())?;
     Ok(Statement { kind: WriteKind::Delete, multi: limit == 0, document: body.finish() })
@@ -459,12 +459,12 @@ pub(super) fn send_full(
 }
 
 /// Sends what is left.
-pub(super) fn send_rest(
+pub(super) fn send_rest<'a>(
     inner: &ClientInner,
-    mut batch: WriteBatcher<'_>,
+    mut batch: WriteBatcher<'a>,
     session: &mut OperationSession<'_>,
     deadline: Deadline,
-) -> WriteOutcome {
+) -> WriteOutcome<'a> {
     while batch.has_statements() && !batch.has_stopped() {
         if let Err(error) = inner.execute(&mut batch, session, deadline, None) {
             batch.fail(error);
@@ -474,13 +474,13 @@ pub(super) fn send_rest(
 }
 
 /// Ends because of a statement that cannot be sent. In order, what stands before it is sent first.
-pub(super) fn give_up(
+pub(super) fn give_up<'a>(
     inner: &ClientInner,
-    mut batch: WriteBatcher<'_>,
+    mut batch: WriteBatcher<'a>,
     session: &mut OperationSession<'_>,
     deadline: Deadline,
     error: Error,
-) -> WriteOutcome {
+) -> WriteOutcome<'a> {
     if !batch.is_ordered() {
         batch.fail(error);
         return batch.into_outcome().limited_by_timeout(inner.limits_operations());
@@ -496,7 +496,7 @@ fn send_one<T>(
     options: UpdateOptions,
     session: Option<&mut ClientSession>,
     statement: &Statement,
-) -> Result<WriteOutcome> {
+) -> Result<BulkWriteResult> {
     let UpdateOptions { bypass_document_validation, let_vars, comment, write_concern, .. } = options;
     let options = BulkWriteOptions {
         bypass_document_validation,
@@ -510,14 +510,13 @@ fn send_one<T>(
     let mut batch = WriteBatcher::new(collection.checked_namespace()?, &options, client.inner().nesting_limits())?;
     batch.add(0, statement);
     let mut session = client.operation_session(session)?;
-    Ok(send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()))
+    send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()).single()
 }
 
-fn update_result(outcome: WriteOutcome) -> Result<UpdateResult> {
-    let mut result = outcome.single()?;
-    Ok(UpdateResult {
+fn update_result(mut result: BulkWriteResult) -> UpdateResult {
+    UpdateResult {
         matched_count: result.matched_count,
         modified_count: result.modified_count,
         upserted_id: result.upserted_ids.remove(&0),
-    })
+    }
 }

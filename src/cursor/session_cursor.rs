@@ -44,8 +44,8 @@ impl<T> SessionCursor<T> {
         SessionCursor { cursor, session_id: session.id().clone() }
     }
 
-    /// Moves to the next document, which [`SessionCursor::current`] then lends. False: there is none (for a tailable cursor:
-    /// none now).
+    /// Moves to the next document, which [`SessionCursor::current`] then lends. Returns `false` at the end of the cursor; of a
+    /// tailable cursor also where there is no further document now.
     ///
     /// ```no_run
     /// # use mongo_blocking::{ClientSession, SessionCursor, bson::Document};

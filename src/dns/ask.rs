@@ -42,9 +42,10 @@ fn ask_server<R: Record>(server: SocketAddr, name: &str, deadline: Deadline) -> 
     loop {
         let query = Query { id: random_id()?, name, edns };
         let question = query.write::<R>().ok_or_else(|| unfit(name))?;
-        let reply = match over_tcp {
-            false => over_udp(server, &query, &question, turn),
-            true => exchange_over_tcp(server, &question, turn).map(|message| query.read(&message)),
+        let reply = if over_tcp {
+            exchange_over_tcp(server, &question, turn).map(|message| query.read(&message))
+        } else {
+            over_udp(server, &query, &question, turn)
         };
         match reply {
             Ok(Reply::Answer(answer)) => return Ok(Ok(answer)),
@@ -136,15 +137,13 @@ fn reason(error: &io::Error) -> Cow<'static, str> {
 
 fn no_answer<R: Record>(name: &str, failures: &[(SocketAddr, Cow<'static, str>)], deadline: Deadline) -> Error {
     let told: Vec<String> = failures.iter().map(|(server, why)| format!("{server}: {why}")).take(MAX_TOLD).collect();
-    let (kind, message) = match deadline.expired() {
-        true => (
+    let (kind, message) = if deadline.expired() {
+        (
             FaultKind::TimedOut,
             format!("{} ran out while the {} records of {name} were looked up", deadline.name(), R::NAME),
-        ),
-        false => (
-            FaultKind::DnsResolve,
-            format!("no name server answered the question for the {} records of {name}", R::NAME),
-        ),
+        )
+    } else {
+        (FaultKind::DnsResolve, format!("no name server answered the question for the {} records of {name}", R::NAME))
     };
     Error::new(kind, Stage::Dns, format!("{message} ({})", told.join("; ")))
         .with_hint("do the name servers of this machine (/etc/resolv.conf), or those given by name_servers, answer?")

@@ -148,13 +148,10 @@ fn explain(
             let invalid = first_invalid(document, limits.tree);
             let has_lossy_form = invalid.as_ref().is_none_or(|invalid| invalid.has_lossy_form);
             let path = invalid.map(|invalid| join(&invalid.path)).unwrap_or_default();
-            let hint = match has_lossy_form {
-                true => {
-                    "bson::Utf8Lossy<T> as the type reads such strings with replacement characters; RawDocumentBuf leaves them as they are"
-                }
-                false => {
-                    "a field's name or a regular expression in it is not UTF-8: RawDocumentBuf leaves them as they are"
-                }
+            let hint = if has_lossy_form {
+                "bson::Utf8Lossy<T> as the type reads such strings with replacement characters; RawDocumentBuf leaves them as they are"
+            } else {
+                "a field's name or a regular expression in it is not UTF-8: RawDocumentBuf leaves them as they are"
             };
             let message = format!("{} is not valid UTF-8", field_of(&path, &what));
             with_path(Error::new(FaultKind::BsonDeserialization, Stage::Decode, message), path).with_hint(hint)

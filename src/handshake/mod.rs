@@ -11,8 +11,8 @@ mod reply;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::raw::cstr;
-use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
+use bson::raw::{CStr, cstr};
+use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use zeroize::Zeroize;
 
 use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState, Speculation};
@@ -224,7 +224,7 @@ impl Handshake {
     ) -> Result<RawDocumentBuf> {
         let Some(api) = &self.server_api else { return send(database, command) };
         let mut command = command.to_owned();
-        append_server_api(&mut command, api);
+        server_api_fields(api).for_each(|(key, value)| command.append(key, value));
         let reply = send(database, &command);
         command.into_bytes().zeroize();
         reply
@@ -232,9 +232,10 @@ impl Handshake {
 
     /// The first command of a connection: the only one that carries these arguments.
     fn hello_command(&self, purpose: HelloFor, login: Option<&mut Login<'_>>) -> Result<RawDocumentBuf> {
-        let mut command = match self.begins_with_hello() {
-            true => rawdoc! { "hello": 1 },
-            false => rawdoc! { "isMaster": 1, "helloOk": true },
+        let mut command = if self.begins_with_hello() {
+            rawdoc! { "hello": 1 }
+        } else {
+            rawdoc! { "isMaster": 1, "helloOk": true }
         };
         command.append(cstr!("backpressure"), "2");
         command.append(cstr!("client"), &*self.metadata.document());
@@ -273,20 +274,17 @@ impl Handshake {
 
     fn declare_api(&self, command: &mut RawDocumentBuf) {
         if let Some(api) = &self.server_api {
-            append_server_api(command, api);
+            server_api_fields(api).for_each(|(key, value)| command.append(key, value));
         }
     }
 }
 
-/// Declares the version of the Stable API in a command.
-pub(crate) fn append_server_api(command: &mut RawDocumentBuf, api: &ServerApi) {
-    command.append(cstr!("apiVersion"), api.version.as_str());
-    if let Some(strict) = api.strict {
-        command.append(cstr!("apiStrict"), strict);
-    }
-    if let Some(deprecation_errors) = api.deprecation_errors {
-        command.append(cstr!("apiDeprecationErrors"), deprecation_errors);
-    }
+/// The fields of a command that declare the version of the Stable API.
+pub(crate) fn server_api_fields(api: &ServerApi) -> impl Iterator<Item = (&'static CStr, RawBsonRef<'_>)> {
+    let version = Some((cstr!("apiVersion"), api.version.as_str().into()));
+    let strict = api.strict.map(|strict| (cstr!("apiStrict"), strict.into()));
+    let deprecation_errors = api.deprecation_errors.map(|errors| (cstr!("apiDeprecationErrors"), errors.into()));
+    [version, strict, deprecation_errors].into_iter().flatten()
 }
 
 /// Without TLS and a certificate MONGODB-X509 can only fail, so it fails before anything is connected.

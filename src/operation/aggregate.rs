@@ -55,11 +55,11 @@ impl Operation for Aggregate<'_> {
             Some(name) => Body::new(cstr!("aggregate"), name),
             None => Body::new(cstr!("aggregate"), 1),
         };
-        body.put(cstr!("pipeline"), raw_array(self.pipeline)?);
+        body.append(cstr!("pipeline"), raw_array(self.pipeline)?);
         let mut cursor = Body::empty();
         // A pipeline that writes returns nothing, and an empty first batch would keep it from running.
         cursor.long(cstr!("batchSize"), options.batch_size.filter(|size| !(writes && *size == 0)).map(u64::from));
-        body.put(cstr!("cursor"), cursor.finish());
+        body.append(cstr!("cursor"), cursor.finish());
         body.flag(cstr!("allowDiskUse"), options.allow_disk_use);
         body.flag(cstr!("bypassDocumentValidation"), options.bypass_document_validation);
         body.collation(options.collation.as_ref());
@@ -71,7 +71,7 @@ impl Operation for Aggregate<'_> {
         if writes {
             body.write_concern(options.write_concern.as_ref())?;
         }
-        let mut command = Command::new("aggregate", self.database, body.finish());
+        let mut command = Command::new("aggregate", self.database, body);
         // Before MongoDB 5.0 only a primary runs $out and $merge.
         if !writes || server.max_wire_version >= WireVersion::MONGODB_5_0 {
             command.read_preference = SelectionCriteria::preference(options.selection_criteria.as_ref());

@@ -38,10 +38,10 @@ impl Operation for CreateCollection<'_> {
         body.document(cstr!("storageEngine"), options.storage_engine.as_ref())?;
         body.document(cstr!("validator"), options.validator.as_ref())?;
         if let Some(level) = &options.validation_level {
-            body.put(cstr!("validationLevel"), level.as_str());
+            body.append(cstr!("validationLevel"), level.as_str());
         }
         if let Some(action) = &options.validation_action {
-            body.put(cstr!("validationAction"), action.as_str());
+            body.append(cstr!("validationAction"), action.as_str());
         }
         body.serialized(cstr!("indexOptionDefaults"), options.index_option_defaults.as_ref())?;
         body.text(cstr!("viewOn"), options.view_on.as_ref());
@@ -54,7 +54,7 @@ impl Operation for CreateCollection<'_> {
         body.serialized(cstr!("changeStreamPreAndPostImages"), images)?;
         body.any(cstr!("comment"), options.comment.as_ref())?;
         body.write_concern(options.write_concern.as_ref())?;
-        Ok(Command::new("create", self.namespace.database, body.finish()))
+        Ok(Command::new("create", self.namespace.database, body))
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
@@ -83,7 +83,7 @@ impl Operation for DropCollection<'_> {
         let mut body = Body::new(cstr!("drop"), self.namespace.collection);
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
         body.write_concern(self.options.write_concern.as_ref())?;
-        Ok(Command::new("drop", self.namespace.database, body.finish()))
+        Ok(Command::new("drop", self.namespace.database, body))
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
@@ -116,9 +116,9 @@ impl Operation for ListCollections<'_> {
         body.flag(cstr!("authorizedCollections"), self.options.authorized_collections);
         let mut cursor = Body::empty();
         cursor.long(cstr!("batchSize"), self.options.batch_size.map(u64::from));
-        body.put(cstr!("cursor"), cursor.finish());
+        body.append(cstr!("cursor"), cursor.finish());
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
-        Ok(Command::new("listCollections", self.database, body.finish()))
+        Ok(Command::new("listCollections", self.database, body))
     }
 
     fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {

@@ -39,7 +39,7 @@ impl Operation for Count<'_> {
         body.max_time(self.options.max_time);
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
         body.read_concern(self.options.read_concern.as_ref());
-        let command = Command::new("count", self.namespace.database, body.finish());
+        let command = Command::new("count", self.namespace.database, body);
         Ok(Command {
             read_preference: SelectionCriteria::preference(self.options.selection_criteria.as_ref()),
             ..command

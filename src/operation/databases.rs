@@ -38,7 +38,7 @@ impl Operation for ListDatabases<'_> {
         body.flag(cstr!("nameOnly"), self.name_only.then_some(true));
         body.flag(cstr!("authorizedDatabases"), self.options.authorized_databases);
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
-        Ok(Command::new("listDatabases", "admin", body.finish()))
+        Ok(Command::new("listDatabases", "admin", body))
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Vec<DatabaseSpecification>> {
@@ -81,7 +81,7 @@ impl Operation for DropDatabase<'_> {
         let mut body = Body::new(cstr!("dropDatabase"), 1);
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
         body.write_concern(self.options.write_concern.as_ref())?;
-        Ok(Command::new("dropDatabase", self.database, body.finish()))
+        Ok(Command::new("dropDatabase", self.database, body))
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {

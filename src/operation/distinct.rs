@@ -39,14 +39,14 @@ impl Operation for Distinct<'_> {
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let mut body = Body::new(cstr!("distinct"), self.namespace.collection);
-        body.put(cstr!("key"), self.field);
-        body.put(cstr!("query"), raw(self.filter)?);
+        body.append(cstr!("key"), self.field);
+        body.append(cstr!("query"), raw(self.filter)?);
         body.collation(self.options.collation.as_ref());
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
         body.hint(self.options.hint.as_ref())?;
         body.max_time(self.options.max_time);
         body.read_concern(self.options.read_concern.as_ref());
-        let command = Command::new("distinct", self.namespace.database, body.finish());
+        let command = Command::new("distinct", self.namespace.database, body);
         Ok(Command {
             read_preference: SelectionCriteria::preference(self.options.selection_criteria.as_ref()),
             ..command

@@ -33,7 +33,7 @@ impl Operation for EndSessions<'_> {
         for id in self.ids {
             ids.push(&**id);
         }
-        Ok(Command::new("endSessions", "admin", Body::new(cstr!("endSessions"), ids).finish()))
+        Ok(Command::new("endSessions", "admin", Body::new(cstr!("endSessions"), ids)))
     }
 
     fn read(&mut self, _reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {

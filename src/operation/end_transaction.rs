@@ -32,11 +32,9 @@ impl Operation for EndTransaction {
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         Ok(match self {
             EndTransaction::Commit => {
-                Command::new("commitTransaction", "admin", Body::new(cstr!("commitTransaction"), 1).finish())
+                Command::new("commitTransaction", "admin", Body::new(cstr!("commitTransaction"), 1))
             }
-            EndTransaction::Abort => {
-                Command::new("abortTransaction", "admin", Body::new(cstr!("abortTransaction"), 1).finish())
-            }
+            EndTransaction::Abort => Command::new("abortTransaction", "admin", Body::new(cstr!("abortTransaction"), 1)),
         })
     }
 

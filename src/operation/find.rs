@@ -47,27 +47,27 @@ impl Operation for Find<'_> {
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let options = self.options;
         let mut body = Body::new(cstr!("find"), self.namespace.collection);
-        body.put(cstr!("filter"), raw(self.filter)?);
+        body.append(cstr!("filter"), raw(self.filter)?);
         body.document(cstr!("sort"), options.sort.as_ref())?;
         body.document(cstr!("projection"), options.projection.as_ref())?;
         body.hint(options.hint.as_ref())?;
         body.long(cstr!("skip"), options.skip);
         let limit = options.limit.unwrap_or(0);
         if options.limit.is_some() {
-            body.put(cstr!("limit"), i64::try_from(limit.unsigned_abs()).unwrap_or(i64::MAX));
+            body.append(cstr!("limit"), i64::try_from(limit.unsigned_abs()).unwrap_or(i64::MAX));
         }
         let single = i64::try_from(limit.unsigned_abs()).unwrap_or(i64::MAX);
         match options.batch_size.map(i64::from) {
             // The one batch holds all: a server's first batch would be 101 documents, and one of 0 documents none.
-            None | Some(0) if limit < -1 => body.put(cstr!("batchSize"), single),
+            None | Some(0) if limit < -1 => body.append(cstr!("batchSize"), single),
             // A batch as large as the limit would leave the cursor open for nothing: one more lets the server close it.
-            Some(size) if limit > 0 && limit == size => body.put(cstr!("batchSize"), size + 1),
-            Some(size) if limit < 0 && size == 0 => body.put(cstr!("batchSize"), single),
-            Some(size) => body.put(cstr!("batchSize"), size),
+            Some(size) if limit > 0 && limit == size => body.append(cstr!("batchSize"), size + 1),
+            Some(size) if limit < 0 && size == 0 => body.append(cstr!("batchSize"), single),
+            Some(size) => body.append(cstr!("batchSize"), size),
             None => {}
         }
         if limit < 0 {
-            body.put(cstr!("singleBatch"), true);
+            body.append(cstr!("singleBatch"), true);
         }
         body.any(cstr!("comment"), options.comment.as_ref())?;
         body.max_time(options.max_time);
@@ -84,7 +84,7 @@ impl Operation for Find<'_> {
         body.collation(options.collation.as_ref());
         body.document(cstr!("let"), options.let_vars.as_ref())?;
         body.read_concern(options.read_concern.as_ref());
-        let mut command = Command::new("find", self.namespace.database, body.finish());
+        let mut command = Command::new("find", self.namespace.database, body);
         command.read_preference = SelectionCriteria::preference(options.selection_criteria.as_ref());
         command.await_time = options.max_await_time;
         Ok(command)

@@ -58,12 +58,12 @@ impl Operation for FindAndModify<'_> {
             check_hint(self.is_acknowledged(), server.max_wire_version, WireVersion::MONGODB_4_4)?;
         }
         let mut body = Body::new(cstr!("findAndModify"), self.namespace.collection);
-        body.put(cstr!("query"), raw(self.filter)?);
+        body.append(cstr!("query"), raw(self.filter)?);
         match &self.change {
-            Change::Remove => body.put(cstr!("remove"), true),
-            Change::Update(UpdateModifications::Document(update)) => body.put(cstr!("update"), raw(update)?),
-            Change::Update(UpdateModifications::Pipeline(stages)) => body.put(cstr!("update"), raw_array(stages)?),
-            Change::Replace(document) => body.put(cstr!("update"), document.clone()),
+            Change::Remove => body.append(cstr!("remove"), true),
+            Change::Update(UpdateModifications::Document(update)) => body.append(cstr!("update"), raw(update)?),
+            Change::Update(UpdateModifications::Pipeline(stages)) => body.append(cstr!("update"), raw_array(stages)?),
+            Change::Replace(document) => body.append(cstr!("update"), document.clone()),
         }
         body.flag(cstr!("new"), (options.return_document == Some(ReturnDocument::After)).then_some(true));
         body.flag(cstr!("upsert"), options.upsert);
@@ -77,7 +77,7 @@ impl Operation for FindAndModify<'_> {
         body.max_time(options.max_time);
         body.any(cstr!("comment"), options.comment.as_ref())?;
         body.write_concern(options.write_concern.as_ref())?;
-        let command = Command::new("findAndModify", self.namespace.database, body.finish());
+        let command = Command::new("findAndModify", self.namespace.database, body);
         let acknowledged = self.is_acknowledged();
         Ok(Command { acknowledged, is_retryable_write: acknowledged, ..command })
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bson::RawBson;
 use bson::raw::cstr;
-use bson::{RawBson, rawdoc};
 
+use super::body::Body;
 use super::{Access, Command, Namespace, Operation, Target};
 use crate::deadline::whole_millis;
 use crate::description::{ServerDescription, WireVersion};
@@ -41,7 +42,8 @@ impl Operation for GetMore<'_> {
     }
 
     fn build(&mut self, server: &ServerDescription) -> Result<Command<'_>> {
-        let mut body = rawdoc! { "getMore": self.cursor_id, "collection": self.namespace.collection };
+        let mut body = Body::new(cstr!("getMore"), self.cursor_id);
+        body.append(cstr!("collection"), self.namespace.collection);
         if let Some(size) = self.batch_size.filter(|size| *size > 0) {
             body.append(cstr!("batchSize"), i64::from(size));
         }

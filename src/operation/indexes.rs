@@ -44,20 +44,20 @@ impl Operation for CreateIndexes<'_> {
             list.push(specification(index)?);
         }
         let mut body = Body::new(cstr!("createIndexes"), self.namespace.collection);
-        body.put(cstr!("indexes"), list);
+        body.append(cstr!("indexes"), list);
         match &options.commit_quorum {
             None => {}
             Some(CommitQuorum::Nodes(count)) => {
-                body.put(cstr!("commitQuorum"), i32::try_from(*count).unwrap_or(i32::MAX))
+                body.append(cstr!("commitQuorum"), i32::try_from(*count).unwrap_or(i32::MAX))
             }
-            Some(CommitQuorum::VotingMembers) => body.put(cstr!("commitQuorum"), "votingMembers"),
-            Some(CommitQuorum::Majority) => body.put(cstr!("commitQuorum"), "majority"),
-            Some(CommitQuorum::Custom(name)) => body.put(cstr!("commitQuorum"), name.as_str()),
+            Some(CommitQuorum::VotingMembers) => body.append(cstr!("commitQuorum"), "votingMembers"),
+            Some(CommitQuorum::Majority) => body.append(cstr!("commitQuorum"), "majority"),
+            Some(CommitQuorum::Custom(name)) => body.append(cstr!("commitQuorum"), name.as_str()),
         }
         body.max_time(options.max_time);
         body.any(cstr!("comment"), options.comment.as_ref())?;
         body.write_concern(options.write_concern.as_ref())?;
-        Ok(Command::new("createIndexes", self.namespace.database, body.finish()))
+        Ok(Command::new("createIndexes", self.namespace.database, body))
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<Vec<String>> {
@@ -91,10 +91,10 @@ impl Operation for ListIndexes<'_> {
         let mut body = Body::new(cstr!("listIndexes"), self.namespace.collection);
         let mut cursor = Body::empty();
         cursor.long(cstr!("batchSize"), self.options.batch_size.map(u64::from));
-        body.put(cstr!("cursor"), cursor.finish());
+        body.append(cstr!("cursor"), cursor.finish());
         body.max_time(self.options.max_time);
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
-        Ok(Command::new("listIndexes", self.namespace.database, body.finish()))
+        Ok(Command::new("listIndexes", self.namespace.database, body))
     }
 
     fn read(&mut self, reply: Reply, server: &Arc<ServerAddress>) -> Result<CursorReply> {
@@ -123,13 +123,13 @@ impl Operation for DropIndexes<'_> {
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
         let mut body = Body::new(cstr!("dropIndexes"), self.namespace.collection);
         match self.index {
-            Hint::Name(name) => body.put(cstr!("index"), name.as_str()),
-            Hint::Keys(keys) => body.put(cstr!("index"), raw(keys)?),
+            Hint::Name(name) => body.append(cstr!("index"), name.as_str()),
+            Hint::Keys(keys) => body.append(cstr!("index"), raw(keys)?),
         }
         body.max_time(self.options.max_time);
         body.any(cstr!("comment"), self.options.comment.as_ref())?;
         body.write_concern(self.options.write_concern.as_ref())?;
-        Ok(Command::new("dropIndexes", self.namespace.database, body.finish()))
+        Ok(Command::new("dropIndexes", self.namespace.database, body))
     }
 
     fn read(&mut self, reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {
@@ -139,8 +139,8 @@ impl Operation for DropIndexes<'_> {
 
 fn specification(index: &IndexModel) -> Result<RawDocumentBuf> {
     let mut body = Body::empty();
-    body.put(cstr!("key"), raw(&index.keys)?);
-    body.put(cstr!("name"), index_name(index));
+    body.append(cstr!("key"), raw(&index.keys)?);
+    body.append(cstr!("name"), index_name(index));
     let Some(options) = &index.options else { return Ok(body.finish()) };
     body.flag(cstr!("unique"), options.unique);
     body.flag(cstr!("sparse"), options.sparse);
@@ -160,10 +160,10 @@ fn specification(index: &IndexModel) -> Result<RawDocumentBuf> {
     body.uint(cstr!("bits"), options.bits);
     body.uint(cstr!("bucketSize"), options.bucket_size);
     if let Some(max) = options.max {
-        body.put(cstr!("max"), max);
+        body.append(cstr!("max"), max);
     }
     if let Some(min) = options.min {
-        body.put(cstr!("min"), min);
+        body.append(cstr!("min"), min);
     }
     body.flag(cstr!("background"), options.background);
     Ok(body.finish())

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use bson::{RawArrayBuf, rawdoc};
+use bson::RawArrayBuf;
+use bson::raw::cstr;
 
+use super::body::Body;
 use super::{Access, Command, Namespace, Operation, Target};
 use crate::description::ServerDescription;
 use crate::error::Result;
@@ -37,7 +39,8 @@ impl Operation for KillCursors<'_> {
         for id in self.ids {
             ids.push(*id);
         }
-        let body = rawdoc! { "killCursors": self.namespace.collection, "cursors": ids };
+        let mut body = Body::new(cstr!("killCursors"), self.namespace.collection);
+        body.append(cstr!("cursors"), ids);
         Ok(Command::new("killCursors", self.namespace.database, body))
     }
 

@@ -27,12 +27,12 @@ pub(crate) mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::RawDocumentBuf;
-
 use crate::description::ServerDescription;
 use crate::error::Result;
 use crate::options::{ReadPreference, ReadPreferenceMode, SelectionCriteria, ServerAddress};
 use crate::wire::{Reply, Sequence};
+
+use body::Body;
 
 /// A command of the server, with all that it takes to send it and to understand the reply.
 pub(crate) trait Operation {
@@ -135,7 +135,7 @@ pub(crate) struct Command<'a> {
     /// The database it runs on.
     pub(crate) database: &'a str,
     /// All of it but the sequence and what is added when it is sent.
-    pub(crate) body: RawDocumentBuf,
+    pub(crate) body: Body,
     /// Documents that travel beside the body.
     pub(crate) sequence: Option<Sequence<'a>>,
     /// The `$readPreference` of a read. `None` for a write, and for all that has no read preference.
@@ -155,11 +155,11 @@ pub(crate) struct Command<'a> {
 
 impl<'a> Command<'a> {
     /// A command that is acknowledged and has no read preference.
-    pub(crate) fn new(name: &'a str, database: &'a str, body: RawDocumentBuf) -> Self {
+    pub(crate) fn new(name: &'a str, database: &'a str, body: impl Into<Body>) -> Self {
         Command {
             name,
             database,
-            body,
+            body: body.into(),
             sequence: None,
             read_preference: None,
             acknowledged: true,
@@ -172,17 +172,10 @@ impl<'a> Command<'a> {
 }
 
 /// A collection's full name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Namespace<'a> {
     pub(crate) database: &'a str,
     pub(crate) collection: &'a str,
-}
-
-impl Namespace<'_> {
-    /// As one string. Writers make it for every command, and formatting would take several times as long.
-    pub(crate) fn joined(self) -> String {
-        [self.database, ".", self.collection].concat()
-    }
 }
 
 impl std::fmt::Display for Namespace<'_> {

@@ -26,7 +26,7 @@ impl Operation for Ping {
     }
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
-        Ok(Command::new("ping", "admin", Body::new(cstr!("ping"), 1).finish()))
+        Ok(Command::new("ping", "admin", Body::new(cstr!("ping"), 1)))
     }
 
     fn read(&mut self, _reply: Reply, _server: &Arc<ServerAddress>) -> Result<()> {

@@ -51,7 +51,7 @@ impl Operation for RunCommand<'_> {
     }
 
     fn build(&mut self, _server: &ServerDescription) -> Result<Command<'_>> {
-        let command = Command::new(self.name, self.database, self.command.to_owned());
+        let command = Command::new(self.name, self.database, self.command);
         let read_preference = SelectionCriteria::preference(self.criteria);
         Ok(Command { read_preference, is_composed_by_caller: true, ..command })
     }

@@ -74,7 +74,7 @@ pub(crate) struct WriteBatcher<'a> {
     sent: usize,
     /// How many of the others are in the command that was built last.
     in_command: usize,
-    outcome: WriteOutcome,
+    outcome: WriteOutcome<'a>,
 }
 
 /// A statement in the buffer.
@@ -189,7 +189,7 @@ impl<'a> WriteBatcher<'a> {
     }
 
     /// What the writes have led to.
-    pub(crate) fn into_outcome(self) -> WriteOutcome {
+    pub(crate) fn into_outcome(self) -> WriteOutcome<'a> {
         self.outcome
     }
 
@@ -319,7 +319,7 @@ impl Operation for WriteBatcher<'_> {
         };
         let options = self.options;
         let mut body = Body::new(key, self.namespace.collection);
-        body.put(cstr!("ordered"), self.is_ordered());
+        body.append(cstr!("ordered"), self.is_ordered());
         if kind != WriteKind::Delete {
             body.flag(cstr!("bypassDocumentValidation"), options.bypass_document_validation);
         }
@@ -329,7 +329,7 @@ impl Operation for WriteBatcher<'_> {
         body.any(cstr!("comment"), options.comment.as_ref())?;
         body.write_concern(options.write_concern.as_ref())?;
         let documents = self.statements.get(self.sent_bytes..self.sent_bytes + bytes).unwrap_or_default();
-        let mut command = Command::new(name, self.namespace.database, body.finish());
+        let mut command = Command::new(name, self.namespace.database, body);
         command.sequence = Some(Sequence { identifier, documents, count });
         command.acknowledged = self.is_acknowledged();
         command.is_retryable_write = self.is_retryable(count);
@@ -436,9 +436,10 @@ mod tests {
             (doc! {"a": [[1]]}, false),
         ] {
             let appended = append_with_id(&doc! {"_id": id.clone()}, &mut Vec::new(), limits);
-            match fits {
-                true => assert_eq!(appended.unwrap(), Bson::Document(id)),
-                false => assert_eq!(appended.unwrap_err().path(), Some("_id")),
+            if fits {
+                assert_eq!(appended.unwrap(), Bson::Document(id))
+            } else {
+                assert_eq!(appended.unwrap_err().path(), Some("_id"))
             }
         }
         // What lies beside it is not decoded.

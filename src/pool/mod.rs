@@ -254,7 +254,7 @@ impl Pool {
                 Ok(Grant::Reuse(mut idle)) => {
                     // One that came back while this thread waited for it is later.
                     let now = now.max(idle.since);
-                    if now.duration_since(idle.since) <= LIVENESS_CHECK_AFTER || idle.connection.is_alive() {
+                    if now <= idle.since + LIVENESS_CHECK_AFTER || idle.connection.is_alive() {
                         return Ok(shared.check_out_reused(idle, began, now));
                     }
                     dead = Some(idle.id);

@@ -63,12 +63,16 @@ impl Shared {
                 Some(left) => locks::unpoisoned(own.wait_timeout(state, left)).0,
             };
             let first = state.waiting.front().is_some_and(|front| Arc::ptr_eq(front, &own));
-            let grant = match () {
-                () if state.phase == Phase::Closed => Some(Err(self.closed())),
-                () if state.generation != generation => Some(Err(self.cleared())),
-                () if state.evictions != evictions => Some(Err(self.superseded(&state))),
-                () if first => self.grant(&mut state, &mut cleanup, adopts).transpose(),
-                () => None,
+            let grant = if state.phase == Phase::Closed {
+                Some(Err(self.closed()))
+            } else if state.generation != generation {
+                Some(Err(self.cleared()))
+            } else if state.evictions != evictions {
+                Some(Err(self.superseded(&state)))
+            } else if first {
+                self.grant(&mut state, &mut cleanup, adopts).transpose()
+            } else {
+                None
             };
             let outcome = match grant {
                 Some(outcome) => outcome,
@@ -146,37 +150,35 @@ impl Shared {
 
     fn wait_queue_timeout(&self, state: &State, deadline: Deadline, began: Instant) -> Error {
         // The words of the load balancer specification.
-        let counts = match self.settings.load_balanced {
-            true => format!(
+        let counts = if self.settings.load_balanced {
+            format!(
                 "maxPoolSize: {}, connections in use by cursors: {}, connections in use by transactions: {}, \
                  connections in use by other operations: {}",
                 self.settings.max_size,
                 state.in_use_for(Purpose::Cursor),
                 state.in_use_for(Purpose::Transaction),
                 state.in_use_for(Purpose::Other),
-            ),
-            false => format!(
+            )
+        } else {
+            format!(
                 "{} in use, {} idle, {} being made, {} threads waiting, maxPoolSize {}",
                 state.in_use.len(),
                 state.idle.len(),
                 state.connecting.len(),
                 state.waiting.len(),
                 self.settings.max_size,
-            ),
+            )
         };
         let message = format!("{WAIT_QUEUE_TIMEOUT} ({}); {counts}", deadline.name());
         Error::new(FaultKind::Pool, Stage::CheckOut, message)
             .with_address(&self.address)
             .with_elapsed(began.elapsed())
-            .with_hint(match self.settings.load_balanced {
-                true => {
-                    "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: behind a load balancer an open \
+            .with_hint(if self.settings.load_balanced {
+                "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: behind a load balancer an open \
                      cursor holds a connection until it was read to its end or is dropped, and a transaction until it has ended"
-                }
-                false => {
-                    "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: an operation holds a connection \
+            } else {
+                "raise maxPoolSize or waitQueueTimeoutMS, or let fewer threads work at once: an operation holds a connection \
                      until its reply is there, an open cursor holds none"
-                }
             })
     }
 

@@ -149,6 +149,7 @@ impl State {
 
     /// After a `fork`, the child begins anew: the sockets are its parent's, which goes on using them, and the threads that
     /// used or waited for some do not exist here.
+    #[inline]
     pub(super) fn leave_to_parent(&mut self, cleanup: &mut Cleanup) {
         let process = fork::process();
         if self.process == process {
@@ -166,6 +167,7 @@ impl State {
     }
 
     /// Why a connection must not be used any more, if so.
+    #[inline]
     pub(super) fn perished(&self, connection: &Connection) -> Option<ConnectionClosedReason> {
         if self.phase == Phase::Closed {
             return Some(ConnectionClosedReason::PoolClosed);

@@ -80,6 +80,7 @@ impl Server {
 
     /// A connection out of the pool, or a new one; `opened` is one that was made for this server already. `queue` limits the
     /// wait for the pool, `connect` the making of a connection. It is `now`.
+    #[inline]
     pub(crate) fn check_out(
         &self,
         queue: Deadline,

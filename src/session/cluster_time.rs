@@ -5,6 +5,8 @@ use bson::{Document, RawDocument, RawDocumentBuf, Timestamp};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::operation::body::Body;
+
 /// The longest cluster time that is kept and sent on: it has a timestamp, a hash of 20 bytes and a number.
 const MAX_BYTES: usize = 1024;
 
@@ -28,7 +30,7 @@ impl ClusterTime {
     }
 
     /// Adds `$clusterTime` to a command.
-    pub(super) fn append_to(&self, body: &mut RawDocumentBuf) {
+    pub(super) fn append_to(&self, body: &mut Body) {
         body.append(cstr!("$clusterTime"), &*self.document);
     }
 

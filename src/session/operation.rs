@@ -15,6 +15,7 @@ use crate::bson_ext::plain_fields;
 use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::error::{Error, FaultKind, Result, Stage};
+use crate::operation::body::Body;
 use crate::operation::{Access, Command, Target};
 use crate::options::ServerAddress;
 use crate::pool::{PinnedConnection, PooledConnection, Purpose};
@@ -338,9 +339,9 @@ fn append_read_concern(state: &SessionState, command: &mut Command<'_>, server: 
 }
 
 /// Puts the read concern in the place of the one that is there.
-fn set_read_concern(body: &mut RawDocumentBuf, concern: RawDocumentBuf) {
+fn set_read_concern(body: &mut Body, concern: RawDocumentBuf) {
     if matches!(body.get("readConcern"), Ok(Some(_))) {
-        let mut rest = RawDocumentBuf::new();
+        let mut rest = Body::empty();
         for (key, value) in body.iter().flatten() {
             if key.as_str() != "readConcern" {
                 rest.append(key, value);

@@ -1,6 +1,7 @@
 //! The server sessions of a client that no operation uses now, and the highest cluster time that it has seen.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::{RawDocument, RawDocumentBuf};
@@ -9,9 +10,14 @@ use super::cluster_time::ClusterTime;
 use super::server_session::{ServerSession, SessionId};
 use crate::error::Result;
 use crate::fork::PerProcess;
+use crate::operation::body::Body;
+use crate::system::System;
 
 /// What a client keeps for its sessions. A child process begins anew: the parent's sessions are the parent's.
-pub(crate) struct Sessions(PerProcess<Kept>);
+pub(crate) struct Sessions {
+    system: Arc<dyn System>,
+    kept: PerProcess<Kept>,
+}
 
 #[derive(Default)]
 struct Kept {
@@ -28,8 +34,8 @@ struct Kept {
 }
 
 impl Sessions {
-    pub(crate) fn new() -> Self {
-        Sessions(PerProcess::new())
+    pub(crate) fn new(system: Arc<dyn System>) -> Self {
+        Sessions { system, kept: PerProcess::new() }
     }
 
     /// A server session for one operation, or for one session of the program's. `timeout`: how long servers keep one that is
@@ -37,7 +43,7 @@ impl Sessions {
     ///
     /// Fails where there is none, and the operating system has no random bytes for a new one.
     pub(crate) fn take(&self, timeout: Option<Duration>, now: Instant) -> Result<Box<ServerSession>> {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         kept.timeout = timeout;
         while let Some(session) = kept.idle.pop_front() {
             if !session.expires_soon(timeout, now) {
@@ -46,8 +52,8 @@ impl Sessions {
             }
         }
         drop(kept);
-        let session = ServerSession::new(now)?;
-        self.0.lock().in_use += 1;
+        let session = ServerSession::new(&*self.system, now)?;
+        self.kept.lock().in_use += 1;
         Ok(session)
     }
 
@@ -56,7 +62,7 @@ impl Sessions {
         if !session.is_ours() {
             return;
         }
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         kept.in_use = kept.in_use.saturating_sub(1);
         if session.is_lent {
             kept.lent.remove(&session.id());
@@ -74,14 +80,14 @@ impl Sessions {
     /// A session whose id was sent stays in use beyond one operation.
     pub(super) fn lend(&self, session: &mut ServerSession) {
         if session.is_ours() && !std::mem::replace(&mut session.is_lent, true) {
-            self.0.lock().lent.insert(session.id());
+            self.kept.lock().lent.insert(session.id());
         }
     }
 
     /// Empties the pool: the ids of all that servers know of, as commands carry them. Those that are lent are among them: what holds
     /// them is of no use without the client.
     pub(crate) fn take_all(&self) -> Vec<RawDocumentBuf> {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         let (idle, lent) = (std::mem::take(&mut kept.idle), std::mem::take(&mut kept.lent));
         drop(kept);
         let idle = idle.iter().filter(|session| session.is_used()).map(|session| session.id());
@@ -90,23 +96,23 @@ impl Sessions {
 
     /// How many sessions were taken and not given back.
     pub(crate) fn in_use(&self) -> usize {
-        self.0.lock().in_use
+        self.kept.lock().in_use
     }
 
     /// How many sessions are in the pool.
     #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {
-        self.0.lock().idle.len()
+        self.kept.lock().idle.len()
     }
 
     /// A server has reported this cluster time.
     pub(crate) fn cluster_time_reported(&self, document: &RawDocument) {
-        ClusterTime::advance(&mut self.0.lock().cluster_time, document);
+        ClusterTime::advance(&mut self.kept.lock().cluster_time, document);
     }
 
     /// Adds the highest cluster time to a command: the client's or, if that is higher, that of the operation's session.
-    pub(super) fn append_cluster_time(&self, body: &mut RawDocumentBuf, of_session: Option<&ClusterTime>) {
-        let kept = self.0.lock();
+    pub(super) fn append_cluster_time(&self, body: &mut Body, of_session: Option<&ClusterTime>) {
+        let kept = self.kept.lock();
         if let Some(highest) = kept.cluster_time.as_ref().max(of_session) {
             highest.append_to(body);
         }

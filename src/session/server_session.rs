@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use bson::raw::cstr;
 use bson::spec::BinarySubtype;
-use bson::{Binary, Document, RawDocument, RawDocumentBuf, doc};
+use bson::{Binary, Document, RawDocumentBuf, doc};
 
 use crate::error::Result;
 use crate::fork;
-use crate::system::{RealSystem, System};
+use crate::operation::body::Body;
+use crate::system::System;
 
 /// A session that is to be used has at least this long to live.
 const LEAST_REST: Duration = Duration::from_secs(60);
@@ -20,8 +20,8 @@ pub(crate) struct SessionId([u8; 16]);
 /// A session as a server knows it. At any moment one operation uses it.
 pub(crate) struct ServerSession {
     id: SessionId,
-    /// The id as commands carry it.
-    lsid: [u8; LSID_LENGTH],
+    /// The field that commands carry: the id under the key `lsid`.
+    field: [u8; FIELD_LENGTH],
     /// When its id was last sent, or else when it was made.
     last_use: Instant,
     /// Whether its id was ever sent.
@@ -38,15 +38,15 @@ pub(crate) struct ServerSession {
 
 impl ServerSession {
     /// A session with an id of its own, made `now`. Fails where the operating system has no random bytes.
-    pub(super) fn new(now: Instant) -> Result<Box<Self>> {
+    pub(super) fn new(system: &dyn System, now: Instant) -> Result<Box<Self>> {
         let mut id = [0; 16];
-        RealSystem.random(&mut id)?;
+        system.random(&mut id)?;
         // What makes it a UUID of version 4 (RFC 4122, section 4.4).
         id[6] = id[6] & 0x0f | 0x40;
         id[8] = id[8] & 0x3f | 0x80;
         Ok(Box::new(ServerSession {
             id: SessionId(id),
-            lsid: lsid(id),
+            field: field(id),
             last_use: now,
             is_used: false,
             is_dirty: false,
@@ -61,10 +61,8 @@ impl ServerSession {
     }
 
     /// Adds `lsid` to a command that is about to be sent. It is `now`.
-    pub(super) fn append_to(&mut self, body: &mut RawDocumentBuf, now: Instant) {
-        if let Ok(lsid) = RawDocument::from_bytes(&self.lsid) {
-            body.append(cstr!("lsid"), lsid);
-        }
+    pub(super) fn append_to(&mut self, body: &mut Body, now: Instant) {
+        body.append_fields(&self.field);
         self.last_use = now;
         self.is_used = true;
     }
@@ -105,7 +103,11 @@ impl ServerSession {
 
     /// Whether the servers, which forget a session that was not used for `timeout`, will forget it within a minute.
     pub(super) fn expires_soon(&self, timeout: Option<Duration>, now: Instant) -> bool {
-        timeout.is_some_and(|timeout| now.saturating_duration_since(self.last_use) + LEAST_REST > timeout)
+        let Some(timeout) = timeout else { return false };
+        match timeout.checked_sub(LEAST_REST) {
+            Some(usable) => self.last_use.checked_add(usable).is_some_and(|end| now > end),
+            None => true,
+        }
     }
 }
 
@@ -117,22 +119,28 @@ impl SessionId {
 
     /// The same as commands carry it.
     pub(super) fn to_raw(self) -> RawDocumentBuf {
-        RawDocumentBuf::from_bytes(lsid(self.0).to_vec()).unwrap_or_default()
+        RawDocumentBuf::from_bytes(field(self.0)[KEY.len()..].to_vec()).unwrap_or_default()
     }
 }
 
-/// The bytes of `{ id: UUID }`.
-fn lsid(id: [u8; 16]) -> [u8; LSID_LENGTH] {
-    let mut bytes = [0; LSID_LENGTH];
-    bytes[..HEAD.len()].copy_from_slice(&HEAD);
-    bytes[HEAD.len()..HEAD.len() + id.len()].copy_from_slice(&id);
+/// The field of a command that names the session: `lsid: { id: UUID }`.
+fn field(id: [u8; 16]) -> [u8; FIELD_LENGTH] {
+    let mut bytes = [0; FIELD_LENGTH];
+    let (key, rest) = bytes.split_at_mut(KEY.len());
+    let (head, rest) = rest.split_at_mut(HEAD.len());
+    key.copy_from_slice(&KEY);
+    head.copy_from_slice(&HEAD);
+    rest[..id.len()].copy_from_slice(&id);
     bytes
 }
 
-/// What stands before the id: the length, type and key of the field, the length of the UUID and its subtype.
-const HEAD: [u8; 13] = [LSID_LENGTH as u8, 0, 0, 0, 5, b'i', b'd', 0, 16, 0, 0, 0, 4];
+/// The type of a document, and the key.
+const KEY: [u8; 6] = *b"\x03lsid\0";
+/// What stands before the id: the document's length, type and key of its field, the length of the UUID and its subtype.
+const HEAD: [u8; 13] = [DOCUMENT_LENGTH as u8, 0, 0, 0, 5, b'i', b'd', 0, 16, 0, 0, 0, 4];
 /// The head, the id, and the byte that ends a document.
-const LSID_LENGTH: usize = 13 + 16 + 1;
+const DOCUMENT_LENGTH: usize = 13 + 16 + 1;
+const FIELD_LENGTH: usize = KEY.len() + DOCUMENT_LENGTH;
 
 impl std::fmt::Debug for SessionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -9,7 +9,9 @@ use super::{ClusterTime, OperationSession, ServerSession, SessionState, Sessions
 use crate::description::ServerDescription;
 use crate::error::ErrorKind;
 use crate::operation::Command;
+use crate::operation::body::Body;
 use crate::options::SessionOptions;
+use crate::system::RealSystem;
 use crate::wire::Reply;
 
 const HALF_AN_HOUR: Option<Duration> = Some(Duration::from_secs(30 * 60));
@@ -28,7 +30,7 @@ fn standalone() -> ServerDescription {
 
 fn state(options: SessionOptions) -> SessionState {
     SessionState::check(&options).unwrap();
-    SessionState::new(ServerSession::new(Instant::now()).unwrap(), &options)
+    SessionState::new(ServerSession::new(&RealSystem, Instant::now()).unwrap(), &options)
 }
 
 fn completed(
@@ -39,7 +41,7 @@ fn completed(
 ) -> crate::error::Result<RawDocumentBuf> {
     let mut command = command;
     session.complete(&mut command, server, HALF_AN_HOUR, sessions, Instant::now())?;
-    Ok(command.body)
+    Ok(command.body.finish())
 }
 
 fn find() -> Command<'static> {
@@ -60,7 +62,7 @@ fn cluster_time(seconds: u32) -> RawDocumentBuf {
 
 #[test]
 fn an_id_is_a_uuid_of_version_4_in_the_form_that_servers_want() {
-    let session = ServerSession::new(Instant::now()).unwrap();
+    let session = ServerSession::new(&RealSystem, Instant::now()).unwrap();
     let document = session.id().to_document();
     let id = document.get("id").and_then(|id| match id {
         bson::Bson::Binary(binary) => Some(binary.clone()),
@@ -70,12 +72,12 @@ fn an_id_is_a_uuid_of_version_4_in_the_form_that_servers_want() {
     assert_eq!((id.subtype, id.bytes.len()), (bson::spec::BinarySubtype::Uuid, 16));
     assert_eq!((id.bytes[6] >> 4, id.bytes[8] >> 6), (4, 2));
     assert_eq!(session.id().to_raw(), RawDocumentBuf::try_from(&document).unwrap());
-    assert!(session.id() != ServerSession::new(Instant::now()).unwrap().id());
+    assert!(session.id() != ServerSession::new(&RealSystem, Instant::now()).unwrap().id());
 }
 
 #[test]
 fn the_session_that_was_given_back_last_is_taken_first() {
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(RealSystem::shared());
     let (a, b) =
         (sessions.take(HALF_AN_HOUR, Instant::now()).unwrap(), sessions.take(HALF_AN_HOUR, Instant::now()).unwrap());
     let (first, second) = (a.id(), b.id());
@@ -94,10 +96,10 @@ fn a_session_that_is_about_to_expire_is_not_used_again() {
         // Behind a load balancer, and where the servers do not tell, none expires.
         (29 * 60 + 1, None, true),
     ] {
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(RealSystem::shared());
         // What the servers' limit is, the pool learns when a session is taken.
         let _taken = sessions.take(timeout, now).unwrap();
-        let session = ServerSession::new(Instant::now()).unwrap();
+        let session = ServerSession::new(&RealSystem, Instant::now()).unwrap();
         let id = session.id();
         sessions.give_back(session, now);
         let later = now + Duration::from_secs(age);
@@ -109,12 +111,12 @@ fn a_session_that_is_about_to_expire_is_not_used_again() {
 fn giving_one_back_throws_away_those_that_are_about_to_expire() {
     let now = Instant::now();
     let later = now + Duration::from_secs(29 * 60 + 1);
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(RealSystem::shared());
     let [old, older] = [(); 2].map(|()| sessions.take(HALF_AN_HOUR, now).unwrap());
     sessions.give_back(older, now);
     sessions.give_back(old, now);
-    let mut fresh = ServerSession::new(Instant::now()).unwrap();
-    let (id, mut body) = (fresh.id(), RawDocumentBuf::new());
+    let mut fresh = ServerSession::new(&RealSystem, Instant::now()).unwrap();
+    let (id, mut body) = (fresh.id(), Body::empty());
     fresh.append_to(&mut body, later);
     sessions.give_back(fresh, later);
     assert!(sessions.take(HALF_AN_HOUR, now).unwrap().id() == id);
@@ -123,7 +125,7 @@ fn giving_one_back_throws_away_those_that_are_about_to_expire() {
 
 #[test]
 fn a_dirty_session_is_not_used_again() {
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(RealSystem::shared());
     let mut session = sessions.take(HALF_AN_HOUR, Instant::now()).unwrap();
     session.mark_dirty();
     sessions.give_back(session, Instant::now());
@@ -132,10 +134,10 @@ fn a_dirty_session_is_not_used_again() {
 
 #[test]
 fn only_sessions_that_servers_know_of_are_ended() {
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(RealSystem::shared());
     let now = Instant::now();
     let (mut used, unused) = (sessions.take(None, now).unwrap(), sessions.take(None, now).unwrap());
-    let mut body = RawDocumentBuf::new();
+    let mut body = Body::empty();
     used.append_to(&mut body, now);
     let id = used.id().to_raw();
     assert_eq!(lsid(&body).as_deref(), Some(id.as_bytes()));
@@ -147,7 +149,7 @@ fn only_sessions_that_servers_know_of_are_ended() {
 
 #[test]
 fn an_implicit_session_is_the_same_for_all_commands_of_an_operation_and_returns_afterwards() {
-    let (sessions, server) = (Sessions::new(), standalone());
+    let (sessions, server) = (Sessions::new(RealSystem::shared()), standalone());
     let mut session = OperationSession::implicit(&sessions);
     let first = lsid(&completed(&mut session, &sessions, &server, find()).unwrap()).unwrap();
     let second = lsid(&completed(&mut session, &sessions, &server, find()).unwrap()).unwrap();
@@ -159,7 +161,7 @@ fn an_implicit_session_is_the_same_for_all_commands_of_an_operation_and_returns_
 
 #[test]
 fn an_implicit_session_is_left_out_where_it_must_be() {
-    let (sessions, server) = (Sessions::new(), standalone());
+    let (sessions, server) = (Sessions::new(RealSystem::shared()), standalone());
     let unacknowledged = Command { acknowledged: false, ..find() };
     let named = rawdoc! { "find": "things", "lsid": { "id": 1 } };
     let of_caller = Command { is_composed_by_caller: true, ..Command::new("find", "db", named) };
@@ -174,7 +176,7 @@ fn an_implicit_session_is_left_out_where_it_must_be() {
 
 #[test]
 fn a_session_of_the_program_is_an_error_where_it_cannot_be_used() {
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(RealSystem::shared());
     let mut causal = state(SessionOptions::default());
     let mut refused = |server: &ServerDescription, command| {
         completed(&mut OperationSession::Explicit(&mut causal), &sessions, server, command).unwrap_err()
@@ -192,7 +194,7 @@ fn a_session_of_the_program_is_an_error_where_it_cannot_be_used() {
 
 #[test]
 fn the_highest_cluster_time_is_sent() {
-    let (sessions, server) = (Sessions::new(), member(17, true));
+    let (sessions, server) = (Sessions::new(RealSystem::shared()), member(17, true));
     let mut session = OperationSession::implicit(&sessions);
     let sent = |session: &mut OperationSession<'_>| {
         let body = completed(session, &sessions, &server, find()).unwrap();
@@ -216,7 +218,7 @@ fn the_highest_cluster_time_is_sent() {
 
 #[test]
 fn a_standalone_is_sent_no_time() {
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(RealSystem::shared());
     let mut state = state(SessionOptions::default());
     state.advance_cluster_time(&ClusterTime::read(&cluster_time(9)).unwrap());
     state.advance_operation_time(time(9));
@@ -227,7 +229,7 @@ fn a_standalone_is_sent_no_time() {
 
 #[test]
 fn a_cluster_time_that_is_none_or_too_long_is_ignored() {
-    let sessions = Sessions::new();
+    let sessions = Sessions::new(RealSystem::shared());
     let mut session = OperationSession::implicit(&sessions);
     let long = rawdoc! { "clusterTime": time(5), "signature": "x".repeat(2000) };
     for value in [rawdoc! {}, rawdoc! { "clusterTime": 5 }, long] {
@@ -240,7 +242,7 @@ fn a_cluster_time_that_is_none_or_too_long_is_ignored() {
 
 #[test]
 fn a_causal_session_reads_and_writes_after_what_it_has_seen() {
-    let (sessions, server) = (Sessions::new(), member(17, true));
+    let (sessions, server) = (Sessions::new(RealSystem::shared()), member(17, true));
     let mut state = state(SessionOptions::default());
     let mut session = OperationSession::Explicit(&mut state);
     let concern = |session: &mut OperationSession<'_>, command| {
@@ -269,7 +271,7 @@ fn a_causal_session_reads_and_writes_after_what_it_has_seen() {
 
 #[test]
 fn a_session_that_is_not_causal_knows_the_time_and_does_not_send_it() {
-    let (sessions, server) = (Sessions::new(), member(17, true));
+    let (sessions, server) = (Sessions::new(RealSystem::shared()), member(17, true));
     let mut state = state(SessionOptions::default().causal_consistency(false));
     let mut session = OperationSession::Explicit(&mut state);
     session.replied(&Reply::of(rawdoc! { "ok": 1, "operationTime": time(3) }), &sessions);
@@ -280,7 +282,7 @@ fn a_session_that_is_not_causal_knows_the_time_and_does_not_send_it() {
 
 #[test]
 fn a_snapshot_session_reads_as_of_its_first_read() {
-    let (sessions, server) = (Sessions::new(), member(17, true));
+    let (sessions, server) = (Sessions::new(RealSystem::shared()), member(17, true));
     let mut state = state(SessionOptions::default().snapshot(true));
     let mut session = OperationSession::Explicit(&mut state);
     let concern = |session: &mut OperationSession<'_>, command| {

@@ -13,6 +13,7 @@ use crate::error::{
     Error, ErrorKind, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage,
     TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure, codes,
 };
+use crate::operation::body::Body;
 use crate::operation::{Access, Command, Target};
 use crate::options::{
     Acknowledgment, ReadConcern, ReadPreference, ReadPreferenceMode, SelectionCriteria, ServerAddress,
@@ -266,7 +267,7 @@ impl Transaction {
     }
 
     /// `again`: a majority must have the commit, so that it is not lost with a primary and the transaction executed once more.
-    fn append_write_concern(&self, body: &mut RawDocumentBuf, again: bool) {
+    fn append_write_concern(&self, body: &mut Body, again: bool) {
         let mut concern = self.options.write_concern.clone().unwrap_or_default();
         if again {
             concern.w = Some(Acknowledgment::Majority);

@@ -141,10 +141,7 @@ pub(super) fn known(code: i32) -> Option<Known> {
 /// A code in an error: its name, if it is known, and the number. Codes of macOS are looked up by their decimal
 /// number.
 pub(super) fn told(code: i32) -> String {
-    let number = match is_of_macos(code) {
-        true => format!("{code:#010x}, {code}"),
-        false => format!("{code:#010x}"),
-    };
+    let number = if is_of_macos(code) { format!("{code:#010x}, {code}") } else { format!("{code:#010x}") };
     match known(code) {
         Some(Known { name, .. }) => format!("{name}, {number}"),
         None => number,

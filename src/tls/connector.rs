@@ -97,9 +97,10 @@ impl Connector {
     fn read_again(&self, seen: &Seen) -> Result<Renewed> {
         let mut warnings = Warnings::default();
         let (files, now) = Files::read(&self.options, &*self.shared.system)?;
-        let context = match now.same_content(seen) {
-            true => None,
-            false => Some(Arc::new(Context::new(&self.options, &files, &self.shared, &mut warnings)?)),
+        let context = if now.same_content(seen) {
+            None
+        } else {
+            Some(Arc::new(Context::new(&self.options, &files, &self.shared, &mut warnings)?))
         };
         Ok(Renewed { seen: now, context, warnings })
     }

@@ -185,15 +185,14 @@ impl Context {
 /// The platform accepted the certificate; by its Common Name where it has no DNS name, which RFC 9525 no longer allows.
 /// Where the platform does not show the certificate, its own rules decide.
 fn refuse_common_name(host: &str, certificate: &[u8]) -> std::result::Result<(), Failure> {
-    match certificate::has_dns_name(certificate) {
-        true => Ok(()),
-        false => {
-            let message = format!(
-                "the server's certificate was refused: hostname mismatch. Expected: a certificate for {host}. Presented: no DNS \
+    if certificate::has_dns_name(certificate) {
+        Ok(())
+    } else {
+        let message = format!(
+            "the server's certificate was refused: hostname mismatch. Expected: a certificate for {host}. Presented: no DNS \
                  name in subjectAltName"
-            );
-            Err(handshake_failed(message, Some(failure::no_dns_name_hint(host))))
-        }
+        );
+        Err(handshake_failed(message, Some(failure::no_dns_name_hint(host))))
     }
 }
 
@@ -332,10 +331,8 @@ fn unopened_bundle(bundle: &Bundle<'_>, error: native_tls::Error) -> Error {
         };
     }
     let words = error.to_string().to_ascii_lowercase();
-    let error_and_hint = match () {
-        () if words.contains("unsupported") => bundle.not_available("its encryption"),
-        () => bundle.wrong_password(),
-    };
+    let error_and_hint =
+        if words.contains("unsupported") { bundle.not_available("its encryption") } else { bundle.wrong_password() };
     error_and_hint.with_source(error)
 }
 
@@ -346,10 +343,12 @@ fn first(material: &Material<'_>, leaf: usize) -> String {
     certificates.join("\n")
 }
 
-const BACKEND: &str = match () {
-    () if cfg!(windows) => "SChannel",
-    () if cfg!(target_os = "macos") => "Secure Transport",
-    () => "native-tls",
+const BACKEND: &str = if cfg!(windows) {
+    "SChannel"
+} else if cfg!(target_os = "macos") {
+    "Secure Transport"
+} else {
+    "native-tls"
 };
 const SET_UP_FAILED: &str = "the platform's TLS could not be set up";
 

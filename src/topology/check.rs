@@ -173,16 +173,15 @@ impl RunningCheck {
         // The server may have left meanwhile, and another one may have its address now.
         if !state.closed && state.has(&self.server) {
             let is_silent = matches!(&finding, Finding::Failed { error, .. } if error.is_network_timeout());
-            let aftermath = match shared.settings.background && !is_silent {
-                false => shared.record(&mut state, &self.server, finding, (self.began, now)),
+            let aftermath = if shared.settings.background && !is_silent {
                 // In the background it is the monitor that tells what a server is. This check is there for calls that wait.
-                true => {
-                    let conclusive = matches!(finding, Finding::Answered { .. }).then_some(self.began);
-                    if let Some(member) = state.members.get_mut(&**self.server.address()) {
-                        member.check.record(now, conclusive);
-                    }
-                    Aftermath::default()
+                let conclusive = matches!(finding, Finding::Answered { .. }).then_some(self.began);
+                if let Some(member) = state.members.get_mut(&**self.server.address()) {
+                    member.check.record(now, conclusive);
                 }
+                Aftermath::default()
+            } else {
+                shared.record(&mut state, &self.server, finding, (self.began, now))
             };
             if holds {
                 slot = self.server.pool().and_then(Pool::hold_slot);

@@ -34,10 +34,7 @@ impl StateChange {
     /// code at all. Errors of single writes are not looked at.
     pub(crate) fn in_reply(reply: &RawDocument) -> Option<Self> {
         let failed = !is_ok(reply);
-        let error = match failed {
-            true => reply,
-            false => reply.get("writeConcernError").ok()??.as_document()?,
-        };
+        let error = if failed { reply } else { reply.get("writeConcernError").ok()??.as_document()? };
         let kind = match number(error, "code").filter(|code| *code != 0) {
             Some(code) => StateChangeKind::of_code(code)?,
             None => StateChangeKind::of_message(error.get_str("errmsg").or_else(|_| error.get_str("$err")).ok()?)?,
@@ -116,9 +113,10 @@ impl Prospect {
             // The handshake of a server that refuses strangers by their address ends like this; so does a restart.
             ErrorKind::Tls { .. } if error.message().starts_with("no common TLS") => {
                 let reason = error.message().to_ascii_lowercase();
-                match reason.contains("certificate") || reason.contains("unknown ca") {
-                    true => Prospect::Final,
-                    false => Prospect::MayChange,
+                if reason.contains("certificate") || reason.contains("unknown ca") {
+                    Prospect::Final
+                } else {
+                    Prospect::MayChange
                 }
             }
             ErrorKind::Tls { .. } => Prospect::Final,

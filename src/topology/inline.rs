@@ -343,11 +343,13 @@ impl Selection<'_> {
         });
         let never = in_order(never);
         let left = most.saturating_sub(now.saturating_duration_since(suited));
-        match never.is_empty() {
-            true => Step::Take(chosen),
+        if never.is_empty() {
+            Step::Take(chosen)
+        } else if left.is_zero() {
             // Whoever is not waited for is checked all the same, so that it is known next time.
-            false if left.is_zero() => Step::CheckAndTake(never, chosen),
-            false => Step::CheckFor(never, left),
+            Step::CheckAndTake(never, chosen)
+        } else {
+            Step::CheckFor(never, left)
         }
     }
 

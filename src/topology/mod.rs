@@ -122,6 +122,7 @@ impl Topology {
 
     /// A server that suits the target, by `limit` at the latest. The selection begins `now`. A `deprioritised`
     /// server is chosen only if no other one suits.
+    #[inline]
     pub(crate) fn select(
         &self,
         target: Target<'_>,

@@ -124,10 +124,7 @@ impl Monitor {
         let id = opened.server_connection_id();
         let (checker, server) = (self.checker.clone(), self.server.clone());
         let heartbeat = Heartbeat::started(&checker, &server, id, awaited);
-        let outcome = match awaited {
-            true => self.stream(&mut opened),
-            false => self.poll(&mut opened),
-        };
+        let outcome = if awaited { self.stream(&mut opened) } else { self.poll(&mut opened) };
         match outcome {
             Ok((finding, reply, duration)) => {
                 if let Finding::Answered { hello, .. } = &finding {

@@ -78,6 +78,7 @@ pub(crate) fn select(
 
 /// The server that suits where no other one can be as good: the primary for what only it may do, or the only server. This is
 /// how most selections end; it allocates nothing. `None`: the choice takes more than that.
+#[inline]
 pub(crate) fn only_choice<'d>(
     description: &'d TopologyDescription,
     criteria: Criteria<'_>,
@@ -162,9 +163,10 @@ fn suitable_of<'d>(
             let too_old = |server: &&Arc<ServerEntry>| {
                 server.max_wire_version().is_some_and(|version| version < WireVersion::MONGODB_5_0)
             };
-            match all.iter().any(too_old) {
-                true => readable(candidates, all, topology_type, &ReadPreference::default(), heartbeat_frequency),
-                false => readable(candidates, all, topology_type, preference, heartbeat_frequency),
+            if all.iter().any(too_old) {
+                readable(candidates, all, topology_type, &ReadPreference::default(), heartbeat_frequency)
+            } else {
+                readable(candidates, all, topology_type, preference, heartbeat_frequency)
             }
         }
         Criteria::Address(address) => candidates
@@ -186,6 +188,7 @@ fn writable<C: Candidate>(candidates: Vec<&C>, topology_type: TopologyType) -> V
     candidates.into_iter().filter(|server| takes_writes(server.server_type(), topology_type)).collect()
 }
 
+#[inline]
 fn takes_writes(server_type: ServerType, topology_type: TopologyType) -> bool {
     match topology_type {
         TopologyType::Unknown | TopologyType::ReplicaSetNoPrimary => false,

@@ -19,9 +19,10 @@ pub(crate) fn no_server(
     elapsed: Duration,
 ) -> Error {
     let available = description.servers.values().any(|server| server.server_type.is_known());
-    let message = match available {
-        true => format!("No servers are suitable for {criteria}: {reason}"),
-        false => format!("No server available for {criteria}: {reason}"),
+    let message = if available {
+        format!("No servers are suitable for {criteria}: {reason}")
+    } else {
+        format!("No server available for {criteria}: {reason}")
     };
     let error = Error::new(FaultKind::ServerSelection, Stage::ServerSelection, message).with_elapsed(elapsed);
     let error = match hint(description, available) {

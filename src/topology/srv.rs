@@ -13,8 +13,11 @@ pub(super) fn poll(shared: &Shared, state: &mut State) {
     if !state.description.polls_srv_records() {
         return;
     }
+    let Some(polling) = &mut state.srv else { return };
     let now = shared.clock.now();
-    let Some(polling) = state.srv.as_mut().filter(|polling| polling.is_due(now)) else { return };
+    if !polling.is_due(now) {
+        return;
+    }
     let lookup = polling.lookup();
     // Until the answer is recorded nobody asks again.
     polling.asked(now);

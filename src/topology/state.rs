@@ -199,7 +199,7 @@ impl CheckState {
 
     /// Whether the last one ended less than heartbeatFrequencyMS ago and nothing has happened since.
     pub(super) fn is_fresh(&self, now: Instant, heartbeat_frequency: Duration) -> bool {
-        let recent = |ended| now.saturating_duration_since(ended) < heartbeat_frequency;
+        let recent = |ended: Instant| ended.checked_add(heartbeat_frequency).is_none_or(|end| now < end);
         !self.due && self.ended.is_some_and(recent)
     }
 

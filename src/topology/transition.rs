@@ -167,11 +167,14 @@ pub(crate) fn open(initial: InitialTopology) -> Update {
     let after = &mut transition.after;
     after.set_name = initial.replica_set;
     after.single_seed = initial.hosts.len() == 1;
-    after.topology_type = match () {
-        () if initial.load_balanced => TopologyType::LoadBalanced,
-        () if initial.direct_connection => TopologyType::Single,
-        () if after.set_name.is_some() => TopologyType::ReplicaSetNoPrimary,
-        () => TopologyType::Unknown,
+    after.topology_type = if initial.load_balanced {
+        TopologyType::LoadBalanced
+    } else if initial.direct_connection {
+        TopologyType::Single
+    } else if after.set_name.is_some() {
+        TopologyType::ReplicaSetNoPrimary
+    } else {
+        TopologyType::Unknown
     };
     initial.hosts.into_iter().for_each(|host| transition.add(&host));
     let mut update = transition.finish();
@@ -271,10 +274,7 @@ fn answered(
     {
         return Update::unchanged(current);
     }
-    let known = match before.server_type.is_known() {
-        true => before.round_trip_times,
-        false => RoundTripTimes::default(),
-    };
+    let known = if before.server_type.is_known() { before.round_trip_times } else { RoundTripTimes::default() };
     let times = round_trip_time.map_or(known, |sample| known.with_sample(sample));
     let mut transition = Transition::new(current);
     for entry in &hello.invalid_addresses {
@@ -336,10 +336,8 @@ fn operation_failed(current: &Arc<TopologyDescription>, failure: &OperationFailu
         }
         return transition.finish();
     }
-    let concerns_server = match failure.handshake_completed {
-        true => is_broken_connection(failure.error),
-        false => concerns_server(failure.error),
-    };
+    let concerns_server =
+        if failure.handshake_completed { is_broken_connection(failure.error) } else { concerns_server(failure.error) };
     if !concerns_server {
         return Update::unchanged(current);
     }
@@ -472,10 +470,13 @@ impl<'a> Transition<'a> {
         use ServerType as Server;
         use TopologyType as Topology;
         match (self.after.topology_type, hello.server_type) {
-            (Topology::Unknown, Server::Standalone) => match self.after.single_seed {
-                true => self.after.topology_type = Topology::Single,
-                false => self.remove(address),
-            },
+            (Topology::Unknown, Server::Standalone) => {
+                if self.after.single_seed {
+                    self.after.topology_type = Topology::Single
+                } else {
+                    self.remove(address)
+                }
+            }
             (Topology::Unknown, Server::Mongos) => self.after.topology_type = Topology::Sharded,
             (
                 Topology::Unknown | Topology::ReplicaSetNoPrimary | Topology::ReplicaSetWithPrimary,

@@ -216,6 +216,9 @@ impl Socket {
         };
         // On Windows no wait is without a limit, so that it can look whether the connection was closed.
         let longest = (cfg!(windows) || self.observer.is_some()).then_some(LONG_WAIT);
+        if self.deadline.instant().is_none() && current == longest {
+            return Ok(());
+        }
         let wanted = match (self.deadline.remaining(), current, longest) {
             (None, None, None) => return Ok(()),
             (None, Some(_), None) => None,

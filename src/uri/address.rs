@@ -98,9 +98,10 @@ fn split_port(piece: Piece<'_>) -> Result<(Piece<'_>, u16)> {
     if let Some((index, character)) = port.text.char_indices().find(|(_, c)| !c.is_ascii_digit())
         && (character.is_whitespace() || is_invisible(character))
     {
-        let character = match character.is_ascii_whitespace() {
-            true => described(character),
-            false => invisible_in(character.encode_utf8(&mut [0; 4])).unwrap_or_else(|| described(character)),
+        let character = if character.is_ascii_whitespace() {
+            described(character)
+        } else {
+            invisible_in(character.encode_utf8(&mut [0; 4])).unwrap_or_else(|| described(character))
         };
         return Err(error_at(port.at + index, &format!("there is {character} beside the digits of a port"))
             .with_hint("a port is digits alone, and hosts are separated by commas alone"));

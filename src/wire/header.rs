@@ -23,6 +23,7 @@ impl Header {
     /// Reads the header that `bytes` starts with. `Ok(None)`: not all of it is there yet.
     ///
     /// The length is validated here, before memory is allocated for it.
+    #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Header>> {
         let (Some(length), Some(request_id), Some(response_to), Some(op_code)) =
             (int_at(bytes, 0), int_at(bytes, 4), int_at(bytes, 8), int_at(bytes, 12))
@@ -62,10 +63,8 @@ impl Header {
 
 /// Appends a header whose length is still to be set.
 pub(super) fn put_header(buffer: &mut Vec<u8>, request_id: i32, op_code: i32) {
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.extend_from_slice(&request_id.to_le_bytes());
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.extend_from_slice(&op_code.to_le_bytes());
+    let ([a, b, c, d], [e, f, g, h]) = (request_id.to_le_bytes(), op_code.to_le_bytes());
+    buffer.extend_from_slice(&[0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0, e, f, g, h]);
 }
 
 /// The little-endian number at an offset, if the bytes reach so far.

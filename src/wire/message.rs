@@ -54,10 +54,8 @@ impl<'a> Message<'a> {
         let start = buffer.len();
         let bytes = self.body.as_bytes();
         buffer.extend_from_slice(bytes.get(..bytes.len().saturating_sub(1)).unwrap_or_default());
-        buffer.push(STRING);
-        buffer.extend_from_slice(b"$db\0");
-        let at = buffer.len();
-        buffer.extend_from_slice(&[0; 4]);
+        buffer.extend_from_slice(b"\x02$db\0\0\0\0\0");
+        let at = buffer.len() - 4;
         buffer.extend_from_slice(self.database.as_bytes());
         buffer.extend_from_slice(b"\0\0");
         set_length(buffer, at, self.database.len() + 1);
@@ -122,7 +120,6 @@ const MORE_TO_COME: u32 = 2;
 const EXHAUST_ALLOWED: u32 = 1 << 16;
 const BODY: u8 = 0;
 const SEQUENCE: u8 = 1;
-const STRING: u8 = 2;
 
 #[cfg(test)]
 mod tests {

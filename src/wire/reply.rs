@@ -39,9 +39,10 @@ impl Reply {
     /// Validates a reply that arrived whole: the first `header.length` bytes of `bytes`, which may be longer.
     pub(crate) fn decode(bytes: Vec<u8>, header: &Header) -> Result<Reply> {
         let reply = Reply::decode_one_of_many(bytes, header)?;
-        match reply.more_to_come {
-            true => Err(broken("the reply announces more replies, which we did not ask for")),
-            false => Ok(reply),
+        if reply.more_to_come {
+            Err(broken("the reply announces more replies, which we did not ask for"))
+        } else {
+            Ok(reply)
         }
     }
 
@@ -176,6 +177,7 @@ fn check_document(bytes: &[u8]) -> Result<Contents> {
 }
 
 /// Whether a value is 1, in one of the types that servers use for `ok`.
+#[inline]
 fn is_one(element_type: u8, value: &[u8]) -> bool {
     matches!((element_type, value), (0x01, [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]) | (0x10, [1, 0, 0, 0]))
 }

@@ -2,7 +2,7 @@
 //! is run once more. Whoever called does not notice.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
 use mongo_blocking::bson;
@@ -10,8 +10,10 @@ use mongo_blocking::error::{ErrorKind, Stage};
 use mongo_blocking::event::{CommandEvent, EventHandler};
 use mongo_blocking::options::ClientOptions;
 use mongo_blocking::{Client, Collection};
+use mongo_blocking_test_server::behaviour::Answer;
 use mongo_blocking_test_server::fake_server::{Behaviour, FakeServer, Mechanism};
 use mongo_blocking_test_server::peers::{Mongod, ROOT};
+use mongo_blocking_test_server::wire::Request;
 
 const REAUTHENTICATE: i32 = 391;
 
@@ -175,6 +177,28 @@ fn the_time_limit_counts_on() {
             .count()
             == 1)
     );
+}
+
+/// A server that asks for another login and does not answer it holds the operation no longer than its limit says, however long
+/// connecting may take.
+#[test]
+fn a_login_that_is_not_answered_ends_with_the_time_limit() {
+    let stalls = |request: &Request, _| (request.name() == "saslStart").then_some(Answer::Stall);
+    let fake_server = FakeServer::builder().user("ann", "pencil", BOTH, "admin").on_command(stalls).start();
+    let join = if fake_server.uri().contains('?') { '&' } else { '?' };
+    let options = "timeoutMS=1000&connectTimeoutMS=60000";
+    let client = Client::with_uri_str(format!("{}{join}{options}", fake_server.uri())).unwrap();
+    client.ping().unwrap();
+    let data = doc! {"failCommands": ["ping"], "errorCode": REAUTHENTICATE};
+    fake_server.fail_command(&doc! {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data});
+    let began = Instant::now();
+    let error = client.ping().unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
+    assert!(error.message().contains("timeoutMS"), "{error}");
+    assert_eq!(fake_server.commands_named("saslStart").len(), 1);
+    client.ping().unwrap();
+    assert_eq!(fake_server.connections(), 2);
 }
 
 /// The same with a real server: it takes a second SCRAM on a connection, and the command.

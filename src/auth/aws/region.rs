@@ -24,9 +24,10 @@ fn check(host: &str) -> Result<(), &'static str> {
         return Err("the server names an STS host with an empty label");
     }
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    match host.bytes().all(fine) {
-        true => Ok(()),
-        false => Err("the server names an STS host with characters that no host name has"),
+    if host.bytes().all(fine) {
+        Ok(())
+    } else {
+        Err("the server names an STS host with characters that no host name has")
     }
 }
 

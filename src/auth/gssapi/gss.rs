@@ -462,10 +462,7 @@ fn status(code: u32, kind: c_int) -> String {
             break;
         }
     }
-    match texts.is_empty() {
-        true => format!("status {code:#x}"),
-        false => texts.join("; "),
-    }
+    if texts.is_empty() { format!("status {code:#x}") } else { texts.join("; ") }
 }
 
 /// A cache in memory for what a keytab gives: one for each keytab and user, which lasts as long as the process, so that each

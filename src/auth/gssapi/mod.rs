@@ -224,9 +224,10 @@ pub(crate) fn answer_to_layers(identity: &str, offer: &[u8]) -> Result<Zeroizing
 fn named(layers: u8) -> String {
     let known = [(NO_LAYER, "none"), (INTEGRITY, "integrity"), (CONFIDENTIALITY, "confidentiality")];
     let offered: Vec<&str> = known.iter().filter(|(bit, _)| layers & bit != 0).map(|(_, name)| *name).collect();
-    match offered.is_empty() {
-        true => "no security layer that there is".to_owned(),
-        false => format!("only the security layers {}", offered.join(" and ")),
+    if offered.is_empty() {
+        "no security layer that there is".to_owned()
+    } else {
+        format!("only the security layers {}", offered.join(" and "))
     }
 }
 

@@ -7,9 +7,10 @@ use crate::http::Answer;
 use crate::secret::Secret;
 
 pub(super) fn too_long(who: &str, token: Secret) -> Result<Secret> {
-    match token.expose().len() > MAX_TOKEN {
-        true => Err(failed(FaultKind::Authentication, format!("{who} gave an access_token of more than 48 KiB"))),
-        false => Ok(token),
+    if token.expose().len() > MAX_TOKEN {
+        Err(failed(FaultKind::Authentication, format!("{who} gave an access_token of more than 48 KiB")))
+    } else {
+        Ok(token)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::outcome::{BulkWriteResult, InsertManyResult};
 
 /// What the writes have led to.
 #[derive(Default)]
-pub(crate) struct WriteOutcome {
+pub(crate) struct WriteOutcome<'a> {
     pub(crate) result: BulkWriteResult,
     pub(crate) write_errors: Vec<WriteError>,
     pub(crate) write_concern_errors: Vec<WriteConcernError>,
@@ -30,8 +30,7 @@ pub(crate) struct WriteOutcome {
     response: Option<RawDocumentBuf>,
     /// How many statements were sent and answered.
     sent: usize,
-    /// `database.collection`.
-    namespace: String,
+    namespace: Namespace<'a>,
     /// The server that answered last.
     server: Option<Arc<ServerAddress>>,
     /// Whether the server's time limit is `timeoutMS`.
@@ -40,10 +39,10 @@ pub(crate) struct WriteOutcome {
     limits: NestingLimits,
 }
 
-impl WriteOutcome {
+impl<'a> WriteOutcome<'a> {
     /// The outcome of writes to a collection of which none has been sent.
-    pub(super) fn new(namespace: Namespace<'_>, limits: NestingLimits) -> Self {
-        WriteOutcome { namespace: namespace.joined(), limits, ..WriteOutcome::default() }
+    pub(super) fn new(namespace: Namespace<'a>, limits: NestingLimits) -> Self {
+        WriteOutcome { namespace, limits, ..WriteOutcome::default() }
     }
 
     /// Notes which server has answered, and how many statements.
@@ -113,7 +112,7 @@ impl WriteOutcome {
     /// The result of a single write, whose errors stand alone.
     pub(crate) fn single(mut self) -> Result<BulkWriteResult> {
         if let Some(failure) = self.failure.take() {
-            return Err(failure.with_namespace(&self.namespace));
+            return Err(failure.with_namespace(self.namespace));
         }
         let id = self.result.inserted_ids.values().chain(self.result.upserted_ids.values()).next();
         let id = id.and_then(|id| RawBson::try_from(id.clone()).ok());
@@ -145,7 +144,7 @@ impl WriteOutcome {
 
     /// The error with server and collection. Where the server's time limit is `timeoutMS`, that is what ran out.
     fn located(&self, error: Error) -> Error {
-        let error = error.with_namespace(&self.namespace);
+        let error = error.with_namespace(self.namespace);
         let error = match &self.server {
             Some(server) => error.with_address(server),
             None => error,
@@ -199,7 +198,7 @@ impl WriteOutcome {
             (None, Some(error), _) => error.describe(),
             (None, None, _) => format!("{} writes were sent and answered, the rest was not", self.sent),
         };
-        let failure = self.failure.take().map(|failure| self.counted(failure.with_namespace(&self.namespace)));
+        let failure = self.failure.take().map(|failure| self.counted(failure.with_namespace(self.namespace)));
         let failure = match failure {
             Some(failure) if nothing_happened => return Err(failure),
             failure => failure,
@@ -232,24 +231,17 @@ impl<'a> WriteReply<'a> {
     fn read(kind: WriteKind, reply: &'a RawDocument, sent: usize) -> Result<Self> {
         let mut answer = WriteReply::default();
         let (mut n, mut modified) = (None, None);
-        for field in reply.iter_elements() {
-            let field = field.map_err(malformed)?;
-            let key = field.key().as_str();
-            if !READ.contains(&key) {
-                continue;
-            }
-            let value = field.value().map_err(malformed)?;
-            match key {
-                "n" => n = bson_ext::count(value),
-                "nModified" => modified = bson_ext::count(value),
-                "upserted" => answer.upserted = value.as_array(),
-                "writeErrors" => answer.errors = write_errors(value, sent)?,
-                "writeConcernError" => answer.concern_error = Some(write_concern_error(value)?),
+        let get = |key| reply.get(key).map_err(malformed)?.ok_or_else(|| missing(key));
+        for (element_type, name, value) in bson_ext::plain_fields(reply) {
+            match name {
+                b"n" => n = bson_ext::plain_number(element_type, value).and_then(bson_ext::count),
+                b"nModified" => modified = bson_ext::plain_number(element_type, value).and_then(bson_ext::count),
+                b"upserted" => answer.upserted = get("upserted")?.as_array(),
+                b"writeErrors" => answer.errors = write_errors(get("writeErrors")?, sent)?,
+                b"writeConcernError" => answer.concern_error = Some(write_concern_error(get("writeConcernError")?)?),
                 _ => {}
             }
         }
-        let missing =
-            |what| Error::invalid_reply(Stage::Decode, format!("the reply to a write has no number '{what}'"));
         answer.n = n.ok_or_else(|| missing("n"))?;
         if kind == WriteKind::Update {
             answer.modified = modified.ok_or_else(|| missing("nModified"))?;
@@ -258,8 +250,9 @@ impl<'a> WriteReply<'a> {
     }
 }
 
-/// The fields of a reply that are read. What the others hold is not looked at.
-const READ: [&str; 5] = ["n", "nModified", "upserted", "writeErrors", "writeConcernError"];
+fn missing(field: &str) -> Error {
+    Error::invalid_reply(Stage::Decode, format!("the reply to a write has no number '{field}'"))
+}
 
 /// The sum of what two replies counted.
 fn sum(a: u64, b: u64) -> Result<u64> {

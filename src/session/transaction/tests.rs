@@ -22,7 +22,7 @@ fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
 fn completed(transaction: &Transaction, name: &'static str) -> RawDocumentBuf {
     let mut command = Command::new(name, "db", rawdoc! {});
     transaction.complete(&mut command, 7, Some(Timestamp { time: 1, increment: 2 }));
-    command.body
+    command.body.finish()
 }
 
 #[test]

@@ -112,9 +112,10 @@ impl Client {
         let address = parse(address)?;
         self.clock += Duration::from_millis(500);
         let at = self.clock;
-        let hello = match reply.is_empty() {
-            true => Err(Error::new(FaultKind::Io, Stage::Hello, "the server reset the connection")),
-            false => ServerDescription::read(&raw(reply)?),
+        let hello = if reply.is_empty() {
+            Err(Error::new(FaultKind::Io, Stage::Hello, "the server reset the connection"))
+        } else {
+            ServerDescription::read(&raw(reply)?)
         };
         let outcome = match hello {
             Ok(hello) => Outcome::Answered {

@@ -59,10 +59,7 @@ fn check_keys(document: &Document, known: &[&str]) -> Verdict {
 }
 
 fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Verdict {
-    match found == expected {
-        true => Ok(()),
-        false => Err(format!("{what} is {found:?} and should be {expected:?}")),
-    }
+    if found == expected { Ok(()) } else { Err(format!("{what} is {found:?} and should be {expected:?}")) }
 }
 
 fn documents<'a>(parent: &'a Document, key: &str) -> Vec<&'a Document> {

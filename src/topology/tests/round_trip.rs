@@ -21,8 +21,9 @@ fn run(fixture: &Document) -> Verdict {
     let sample = duration(millis("new_rtt_ms").ok_or("new_rtt_ms is missing")?);
     let expected = millis("new_avg_rtt").ok_or("new_avg_rtt is missing")?;
     let found = before.with_sample(sample).average().ok_or("there is no average")?.as_secs_f64() * 1e3;
-    match (found - expected).abs() < 1e-5 {
-        true => Ok(()),
-        false => Err(format!("the average is {found} and should be {expected}")),
+    if (found - expected).abs() < 1e-5 {
+        Ok(())
+    } else {
+        Err(format!("the average is {found} and should be {expected}"))
     }
 }

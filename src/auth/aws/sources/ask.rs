@@ -84,9 +84,10 @@ pub(super) fn words(error: &Error) -> String {
 
 /// The reason that a service gives, for a message: shortened, and left out if it repeats one of the secrets that were sent to it.
 pub(super) fn quoted_words(text: &str, secrets: &[&str]) -> String {
-    match secrets.iter().any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret)) {
-        true => "(its text repeats a secret and is not shown)".to_owned(),
-        false => short(text),
+    if secrets.iter().any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret)) {
+        "(its text repeats a secret and is not shown)".to_owned()
+    } else {
+        short(text)
     }
 }
 

@@ -149,9 +149,10 @@ fn io_kind(error: &Error) -> Option<io::ErrorKind> {
 /// One line that goes into a header or a path.
 fn line(body: &[u8], what: &str) -> Result<Zeroizing<String>, String> {
     let text = str::from_utf8(body).unwrap_or_default().trim();
-    match (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        true => Ok(Zeroizing::new(text.to_owned())),
-        false => Err(format!("a {what} that is empty or has characters that are not allowed in one")),
+    if (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(Zeroizing::new(text.to_owned()))
+    } else {
+        Err(format!("a {what} that is empty or has characters that are not allowed in one"))
     }
 }
 

@@ -40,9 +40,10 @@ pub(super) fn sts(context: &SearchContext<'_>) -> Result<Endpoint> {
             return Err(invalid(format!("{what} is {}; it can be regional or legacy", short(other))));
         }
     };
-    match regional || variant != Variant::default() {
-        true => Ok(Endpoint::of_aws(variant.host(STS, &region)?, &region)),
-        false => Ok(Endpoint::of_aws(GLOBAL_STS.to_owned(), GLOBAL_REGION)),
+    if regional || variant != Variant::default() {
+        Ok(Endpoint::of_aws(variant.host(STS, &region)?, &region))
+    } else {
+        Ok(Endpoint::of_aws(GLOBAL_STS.to_owned(), GLOBAL_REGION))
     }
 }
 
@@ -129,9 +130,10 @@ fn region(context: &SearchContext<'_>) -> Result<Option<String>> {
 fn check_region(region: &str, what: &str) -> Result<()> {
     let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let edges = region.starts_with('-') || region.ends_with('-');
-    match (1..=63).contains(&region.len()) && region.bytes().all(fine) && !edges {
-        true => Ok(()),
-        false => Err(invalid(format!("{what} is {}, which is not the name of a region", short(region)))),
+    if (1..=63).contains(&region.len()) && region.bytes().all(fine) && !edges {
+        Ok(())
+    } else {
+        Err(invalid(format!("{what} is {}, which is not the name of a region", short(region))))
     }
 }
 

@@ -140,9 +140,10 @@ fn call(
 
 /// The keys of an answer. The request asks for JSON, but some services that replace STS answer with XML.
 fn keys(text: &str) -> Result<AwsKeys, String> {
-    let given = match text.trim_start().starts_with('{') {
-        true => json::parse::<Answer>(text.as_bytes())?.response.result.credentials,
-        false => in_xml(&xml::parse(text).map_err(|what| format!("neither JSON nor XML that can be read: {what}"))?),
+    let given = if text.trim_start().starts_with('{') {
+        json::parse::<Answer>(text.as_bytes())?.response.result.credentials
+    } else {
+        in_xml(&xml::parse(text).map_err(|what| format!("neither JSON nor XML that can be read: {what}"))?)
     };
     let id = given.access_key_id.filter(|id| !id.is_empty()).ok_or("no AccessKeyId")?;
     let secret = given.secret_access_key.filter(|secret| !secret.is_empty()).ok_or("no SecretAccessKey")?;

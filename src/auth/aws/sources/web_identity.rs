@@ -12,9 +12,10 @@ use crate::error::Result;
 /// each from the environment or else from the profile. The file is read each time, because its token changes.
 pub(super) fn look(context: &SearchContext<'_>) -> Result<SourceResult> {
     let Some(file) = setting(context, "web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE") else {
-        return Ok(match context.variables {
-            true => SourceResult::nothing("neither AWS_WEB_IDENTITY_TOKEN_FILE nor the profile names a token file"),
-            false => context.nothing_in_profile("web_identity_token_file"),
+        return Ok(if context.variables {
+            SourceResult::nothing("neither AWS_WEB_IDENTITY_TOKEN_FILE nor the profile names a token file")
+        } else {
+            context.nothing_in_profile("web_identity_token_file")
         });
     };
     let arn = setting(context, "role_arn", "AWS_ROLE_ARN").ok_or_else(|| {

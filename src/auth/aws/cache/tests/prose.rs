@@ -170,9 +170,10 @@ fn first_reply(payload: &Document) -> Document {
 }
 
 fn verdict(good: bool) -> Document {
-    match good {
-        true => doc! { "conversationId": 1, "done": true, "payload": STANDARD.encode(""), "ok": 1 },
-        false => doc! { "ok": 0, "errmsg": "Authentication failed.", "code": 18, "codeName": "AuthenticationFailed" },
+    if good {
+        doc! { "conversationId": 1, "done": true, "payload": STANDARD.encode(""), "ok": 1 }
+    } else {
+        doc! { "ok": 0, "errmsg": "Authentication failed.", "code": 18, "codeName": "AuthenticationFailed" }
     }
 }
 
