@@ -6,8 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 /// Where a server listens. Its `Display` is `host:port` (an IPv6 address in brackets) or the path of the socket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub enum ServerAddress {
     /// A name or IP address and a port.

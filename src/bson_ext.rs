@@ -3,6 +3,8 @@
 use bson::spec::ElementType;
 use bson::{RawBson, RawBsonRef, RawDocument};
 
+pub(crate) use crate::bson::whole_number;
+
 /// A string that a server wrote for people, under this key. MongoDB cuts long ones in the middle of a character, so what is not
 /// UTF-8 is replaced; `None` where there is no string.
 pub(crate) fn text_lossy(document: &RawDocument, key: &str) -> Option<String> {
@@ -132,19 +134,6 @@ pub(crate) fn plain_number(element_type: u8, bytes: &[u8]) -> Option<RawBsonRef<
     }
 }
 
-/// Doubles below this hold every whole number exactly.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
-/// A whole number of any type: a double counts if it has no fraction and is small enough to be exact.
-pub(crate) fn whole_number(value: RawBsonRef<'_>) -> Option<i64> {
-    match value {
-        RawBsonRef::Int32(number) => Some(number.into()),
-        RawBsonRef::Int64(number) => Some(number),
-        RawBsonRef::Double(number) if number.fract() == 0.0 && number.abs() < EXACT => Some(number as i64),
-        _ => None,
-    }
-}
-
 /// A count or a size: a whole number that is not negative.
 pub(crate) fn count(value: RawBsonRef<'_>) -> Option<u64> {
     whole_number(value).and_then(|number| u64::try_from(number).ok())
@@ -268,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_whole_number_is_not_rounded() {
-        for value in [0.5, f64::NAN, f64::INFINITY, EXACT, -EXACT] {
+        for value in [0.5, f64::NAN, f64::INFINITY, 9_007_199_254_740_992.0, -9_007_199_254_740_992.0] {
             assert_eq!(whole_number(RawBsonRef::Double(value)), None, "{value}");
         }
         assert_eq!(whole_number(RawBsonRef::String("7")), None);

@@ -13,12 +13,12 @@ struct Watched {
 }
 
 /// Runs `work` on this thread, and returns the functions of this crate that were on the stack when `point` was last reached:
-/// from the first one whose name ends in `from`, itself included, to the one at the point. Closures count.
+/// from the first one of the short name `from`, itself included, to the one at the point. Closures count.
 pub(crate) fn between(from: &str, point: &'static str, work: impl FnOnce()) -> Vec<String> {
     WATCHED.set(Some(Watched { point, functions: Vec::new() }));
     work();
     let mut functions = WATCHED.take().map(|watched| watched.functions).unwrap_or_default();
-    let start = functions.iter().position(|name| name.ends_with(from));
+    let start = short_names(&functions).iter().position(|name| name == from);
     functions.drain(..start.unwrap_or_else(|| panic!("{from} is not on the stack: {functions:#?}")));
     functions
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf};
+use serde::de::DeserializeOwned;
 
 use crate::client::{Client, ClientSession, ExplicitSession, ImplicitSession, cursor_session_setter, session_setter};
 use crate::collection::{Aggregate, Collection, Defaults, check_collection_name, check_database_name};
@@ -236,7 +237,13 @@ impl Database {
     /// # }
     /// ```
     pub fn run_command(&self, command: Document) -> RunCommand<'_> {
-        RunCommand { database: self, command: raw(&command), options: RunCommandOptions::default(), session: None }
+        RunCommand {
+            database: self,
+            command: raw(&command),
+            options: RunCommandOptions::default(),
+            session: None,
+            reply: PhantomData,
+        }
     }
 
     /// Runs a command that is BSON already. Otherwise as [`Database::run_command`].
@@ -250,7 +257,13 @@ impl Database {
     /// # }
     /// ```
     pub fn run_raw_command(&self, command: RawDocumentBuf) -> RunCommand<'_> {
-        RunCommand { database: self, command: Ok(command), options: RunCommandOptions::default(), session: None }
+        RunCommand {
+            database: self,
+            command: Ok(command),
+            options: RunCommandOptions::default(),
+            session: None,
+            reply: PhantomData,
+        }
     }
 
     /// Runs a command whose reply is a cursor.
@@ -430,32 +443,63 @@ impl<'a> ListDatabaseNames<'a> {
 
 /// The action that [`Database::run_command`] makes.
 #[must_use = "nothing is sent until `run`"]
-pub struct RunCommand<'a> {
+pub struct RunCommand<'a, T = Document> {
     database: &'a Database,
     /// As BSON, or why it cannot be.
     command: Result<RawDocumentBuf>,
     options: RunCommandOptions,
     session: Option<&'a mut ClientSession>,
+    reply: PhantomData<fn() -> T>,
 }
 
-impl fmt::Debug for RunCommand<'_> {
+impl<T> fmt::Debug for RunCommand<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let command = FieldNames(&self.command);
         f.debug_struct("RunCommand").field("command", &command).field("options", &self.options).finish_non_exhaustive()
     }
 }
 
-impl<'a> RunCommand<'a> {
+impl<'a, T> RunCommand<'a, T> {
     run_command_setters! {}
     session_setter! {'a}
+
+    /// Reads the reply as `U`. The server chooses the types of its numbers; a field of the type `f64` takes all of them, and
+    /// [`Numbers`](crate::bson::Numbers) reads them from a document.
+    ///
+    /// ```no_run
+    /// # fn f(library: mongo_blocking::Database) -> mongo_blocking::Result<()> {
+    /// use mongo_blocking::bson::doc;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// #[serde(rename_all = "camelCase")]
+    /// struct Sizes { collections: u32, data_size: f64 }
+    ///
+    /// let sizes = library.run_command(doc! { "dbStats": 1 }).with_type::<Sizes>().run()?;
+    /// println!("{} collections, {} bytes", sizes.collections, sizes.data_size);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_type<U>(self) -> RunCommand<'a, U> {
+        RunCommand {
+            database: self.database,
+            command: self.command,
+            options: self.options,
+            session: self.session,
+            reply: PhantomData,
+        }
+    }
 
     /// Sends the command and returns the reply.
     ///
     /// # Errors
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server replies with `ok: 0`,
-    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an empty command; [the errors of every
-    /// action](crate::action#errors).
-    pub fn run(mut self) -> Result<Document> {
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for an empty command,
+    /// [`ErrorKind::BsonDeserialization`](crate::error::ErrorKind::BsonDeserialization) for a reply that does not fit `T`; [the errors of
+    /// every action](crate::action#errors).
+    pub fn run(mut self) -> Result<T>
+    where
+        T: DeserializeOwned,
+    {
         let inner = self.database.0.client.inner();
         fill_in_criteria(&mut self.options.selection_criteria, self.session.as_deref());
         let mut session = self.database.0.client.operation_session(self.session.take())?;

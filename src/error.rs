@@ -40,6 +40,10 @@ pub const TRANSIENT_TRANSACTION_ERROR: &str = "TransientTransactionError";
 /// The label of an error after which nobody knows whether a transaction was committed with its write concern. It may be committed
 /// again.
 pub const UNKNOWN_TRANSACTION_COMMIT_RESULT: &str = "UnknownTransactionCommitResult";
+/// The label of an error before which the server wrote nothing.
+pub const NO_WRITES_PERFORMED: &str = "NoWritesPerformed";
+/// The label of an error after which a change stream can go on.
+pub const RESUMABLE_CHANGE_STREAM_ERROR: &str = "ResumableChangeStreamError";
 /// The label of an error that suggests the server is overloaded.
 pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 

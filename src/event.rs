@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bson::oid::ObjectId;
+use serde::Serialize;
 
 pub use command::{CommandEvent, CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent};
 pub(crate) use queue::{Event, EventQueue};
@@ -79,18 +80,26 @@ impl<E> fmt::Debug for EventHandler<E> {
     }
 }
 
+/// The number of a connection as events show it. The pool counts further than that.
+pub(crate) fn public_number(id: u64) -> u32 {
+    u32::try_from(id).unwrap_or(u32::MAX)
+}
+
 /// The connection that a command runs on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionInfo {
     /// The server.
     pub address: ServerAddress,
     /// The connection's number within its pool, from 1.
-    pub id: u64,
+    pub id: u32,
     /// The number that the server gave the connection, where it gave one.
     pub server_id: Option<i64>,
     /// The service behind a load balancer.
+    #[serde(skip)]
     pub service_id: Option<ObjectId>,
     /// The TLS channel; `None` without TLS.
+    #[serde(skip)]
     pub tls: Option<Arc<TlsInfo>>,
 }

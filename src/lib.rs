@@ -45,7 +45,7 @@
 //! [deployments](guide::deployments), [retries](guide::retries), [sessions](guide::sessions),
 //! [transactions](guide::transactions), [hosts from DNS](guide::srv),
 //! [proxies](guide::proxy), [connection string options](guide::options), [Cargo features](guide::features),
-//! [platforms](guide::platforms), [moving over from the official driver](guide::moving_over), [benchmarks](guide::benchmarks).
+//! [platforms](guide::platforms), [dates, UUIDs, decimals and JSON](guide::values), [moving over from the official driver](guide::moving_over), [benchmarks](guide::benchmarks).
 //!
 //! # What it promises
 //!
@@ -156,6 +156,17 @@ pub mod sync {
 
 /// The actions: values that collect options and are sent by their `run`.
 ///
+/// Where a program forgot `run`, the compiler speaks of the action instead: "the `?` operator can only be applied to values that
+/// implement `Try`", "`Find<'_, Document>` is not an iterator", "no method named `matched_count` found for struct `Update`", or "unused
+/// `InsertOne` that must be used". Each means that `.run()` is missing:
+///
+/// ```compile_fail,E0277
+/// # fn f(books: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+/// for book in books.find(mongo_blocking::bson::doc! {}) {} // .run()?
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// Besides the errors that its `run` names, each action can fail with these [kinds](crate::error::ErrorKind):
@@ -183,13 +194,28 @@ pub mod action {
     };
     pub use crate::collection::{
         Aggregate, BulkWrite, CountDocuments, CreateIndex, CreateIndexes, Delete, Distinct, DropCollection,
-        DropIndexes, EstimatedDocumentCount, Find, FindOne, FindOneAndDelete, FindOneAndReplace, FindOneAndUpdate,
-        InsertMany, InsertOne, ListIndexNames, ListIndexes, ReplaceOne, Update,
+        DropIndexes, DropIndexes as DropIndex, EstimatedDocumentCount, Find, FindOne, FindOneAndDelete,
+        FindOneAndReplace, FindOneAndUpdate, InsertMany, InsertOne, ListIndexNames, ListIndexes, ReplaceOne, Update,
     };
     pub use crate::database::{
         CreateCollection, DropDatabase, ListCollectionNames, ListCollections, ListDatabaseNames, ListDatabases,
         RunCommand, RunCursorCommand,
     };
+    pub use crate::options::ParseConnectionString;
+
+    /// The method [`optional`](Action::optional) under the path that the official driver has for it. Each action has it without this trait,
+    /// too.
+    pub trait Action: Sized {
+        /// Calls `set` with the action and the value if there is a value.
+        fn optional<V>(self, value: Option<V>, set: impl FnOnce(Self, V) -> Self) -> Self {
+            match value {
+                Some(value) => set(self, value),
+                None => self,
+            }
+        }
+    }
+
+    impl<A> Action for A {}
 }
 
 // The examples of the README are compiled like those of the documentation.

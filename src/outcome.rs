@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use bson::Bson;
+use bson::{Bson, Document};
+use serde::{Deserialize, Serialize};
 
 /// What an `insert_one` did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct InsertOneResult {
     /// The document's `_id`: its own, or the one that the driver made.
@@ -13,7 +15,8 @@ pub struct InsertOneResult {
 }
 
 /// What an `insert_many` did.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct InsertManyResult {
     /// The `_id` of each inserted document, by its place in the call.
@@ -21,7 +24,8 @@ pub struct InsertManyResult {
 }
 
 /// What an update or a replacement did.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct UpdateResult {
     /// How many documents matched the filter.
@@ -29,11 +33,13 @@ pub struct UpdateResult {
     /// How many documents were changed.
     pub modified_count: u64,
     /// The `_id` of the document that an upsert inserted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upserted_id: Option<Bson>,
 }
 
 /// What a delete did.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeleteResult {
     /// How many documents were deleted.
@@ -41,7 +47,8 @@ pub struct DeleteResult {
 }
 
 /// What a bulk write did.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct BulkWriteResult {
     /// How many documents were inserted, upserts not counted.
@@ -77,7 +84,8 @@ pub struct CreateIndexesResult {
 }
 
 /// A database, as the server lists it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DatabaseSpecification {
     /// Its name.
@@ -86,4 +94,6 @@ pub struct DatabaseSpecification {
     pub size_on_disk: u64,
     /// Whether it holds no data.
     pub empty: bool,
+    /// How many bytes its files take on each shard, by the shard's name; `None` where the deployment has no shards.
+    pub shards: Option<Document>,
 }

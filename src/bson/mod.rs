@@ -26,7 +26,11 @@ use serde::de::DeserializeOwned;
 
 pub use ::bson::*;
 
+mod numbers;
 pub mod serde_helpers;
+
+pub use numbers::Numbers;
+pub(crate) use numbers::whole_number;
 
 /// A function of bson 2 that has another name in bson 3.
 macro_rules! renamed {

@@ -100,7 +100,10 @@ impl Client {
         Ok(Client(Arc::new(inner)))
     }
 
-    /// Asks the server whether it is there (`ping` on `admin`). The first call connects and logs in.
+    /// Asks the server whether it is there (`ping` on `admin`). The first call connects, and logs in where the options have a credential.
+    ///
+    /// It says nothing about permissions: a server with access control answers a `ping` without a login, too. A program that forgot its
+    /// credential learns of it at its first other command, by the error code 13 (`Unauthorized`).
     ///
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
@@ -227,17 +230,18 @@ impl Client {
     }
 
     /// Ends open cursors and sessions on the servers, within 2 seconds at most, and closes every connection, those in use
-    /// included. Later operations of this client and its clones fail with
-    /// [`ErrorKind::Shutdown`](crate::error::ErrorKind::Shutdown).
+    /// included. So it ends calls that other threads are in: they and all later operations of this client and its clones fail with
+    /// [`ErrorKind::Shutdown`](crate::error::ErrorKind::Shutdown). A program that follows a collection with a tailable cursor ends like
+    /// this: another thread calls `close`. The example `tail` does so at the end of its input.
     ///
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
-    /// client.clone().close();
+    /// client.close();
     /// assert!(client.ping().is_err());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn close(self) {
+    pub fn close(&self) {
         self.0.close(Deadline::after(CLOSE_LIMIT));
     }
 

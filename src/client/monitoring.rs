@@ -71,6 +71,7 @@ impl<'a> ActiveCommand<'a> {
             db: reported.database.clone(),
             command_name: reported.command_name.clone(),
             request_id: reported.request_id,
+            service_id: reported.connection.service_id,
             connection: reported.connection.clone(),
         }));
         ActiveCommand(Some(reported))
@@ -89,6 +90,7 @@ impl<'a> ActiveCommand<'a> {
             db: reported.database,
             command_name: reported.command_name,
             request_id: reported.request_id,
+            service_id: reported.connection.service_id,
             connection: reported.connection,
         }));
     }
@@ -102,6 +104,7 @@ impl<'a> ActiveCommand<'a> {
             db: reported.database,
             command_name: reported.command_name,
             request_id: reported.request_id,
+            service_id: reported.connection.service_id,
             connection: reported.connection,
         }));
         error
@@ -142,6 +145,7 @@ fn redact_error(error: &Error, sensitive: bool) -> Error {
             code: failure.code,
             code_name: failure.code_name.clone(),
             message: String::new(),
+            base_backoff: failure.base_backoff,
             response: redact_response(failure),
         };
     }

@@ -15,7 +15,8 @@ use crate::bson_ext;
 use crate::deadline::Deadline;
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::error::{
-    Error, ErrorKind, FaultKind, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes,
+    Error, ErrorKind, FaultKind, NO_WRITES_PERFORMED, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, Result,
+    SYSTEM_OVERLOADED_ERROR, Stage, codes,
 };
 use crate::event::sdam::TopologyType;
 use crate::operation::reply::check_write_concern;
@@ -30,8 +31,6 @@ use crate::wire::Reply;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What the pauses grow from, unless the server asks for another value (BASE_BACKOFF).
 const BASE_PAUSE: Duration = Duration::from_millis(100);
-/// The label of a server's error that it reports before anything was written.
-const NO_WRITES_PERFORMED: &str = "NoWritesPerformed";
 /// What the error of a server whose storage engine knows no numbered writes reads, as Retryable Writes prescribes.
 const NOT_SUPPORTED_BY_STORAGE: &str = "This MongoDB deployment does not support retryable writes. Please add retryWrites=false to your connection string.";
 
@@ -385,8 +384,7 @@ fn labelled(reply: &RawDocument) -> Reply {
 
 /// What the pause grows from: what the server's reply asks for, or else the usual value.
 fn base_pause(error: &Error) -> Duration {
-    let asked = error.server_response().and_then(|reply| bson_ext::count(reply.get("baseBackoffMS").ok()??));
-    asked.filter(|millis| *millis > 0).map_or(BASE_PAUSE, Duration::from_millis)
+    error.base_backoff().filter(|asked| !asked.is_zero()).unwrap_or(BASE_PAUSE)
 }
 
 /// The pause before the retry with this number, from 1.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::operation::write::{Statement, WriteBatcher, WriteKind};
 use crate::options::action::bulk_write_setters;
 use crate::options::{
-    BulkWriteOptions, DeleteOptions, ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
+    BulkWriteOptions, Collation, DeleteOptions, Hint, ReplaceOptions, UpdateModifications, UpdateOptions, WriteConcern,
 };
 use crate::outcome::BulkWriteResult;
 
@@ -66,6 +66,78 @@ pub enum WriteModel<T> {
         /// Further options of this write.
         options: DeleteOptions,
     },
+    /// A write that was given an option that its kind does not have. `bulk_write` refuses it.
+    Invalid {
+        /// Which option, and of what.
+        message: String,
+    },
+}
+
+/// One option of a write, for the kinds that have it. The others become [`WriteModel::Invalid`].
+macro_rules! model_setters {
+    ($($(#[$about:meta])* $option:ident($value:ident: $type:ty) for $($kind:ident)|*;)*) => {$(
+        $(#[$about])*
+        pub fn $option(mut self, $value: $type) -> Self {
+            match &mut self {
+                $(WriteModel::$kind { options, .. } => options.$option = Some($value.into()),)*
+                WriteModel::Invalid { .. } => {}
+                other => {
+                    let message = format!(concat!("{} has no option ", stringify!($option)), other.kind());
+                    self = WriteModel::Invalid { message };
+                }
+            }
+            self
+        }
+    )*};
+}
+
+/// Options of one write.
+///
+/// ```no_run
+/// # fn f(books: mongo_blocking::Collection<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
+/// use mongo_blocking::WriteModel;
+/// use mongo_blocking::bson::doc;
+/// use mongo_blocking::error::ErrorKind;
+///
+/// let new = [doc! { "_id": 1, "title": "Emma" }, doc! { "_id": 2, "title": "Persuasion" }];
+/// let upserts = new.map(|book| WriteModel::replace_one(doc! { "_id": book.get("_id") }, book).upsert(true));
+/// match books.bulk_write(upserts).ordered(false).run() {
+///     Ok(done) => println!("{} new, {} changed", done.upserted_count, done.modified_count),
+///     Err(error) => match error.kind() {
+///         // The others were written.
+///         ErrorKind::BulkWrite(failed) => {
+///             failed.write_errors.iter().for_each(|refused| println!("book {}: {}", refused.index, refused.message));
+///         }
+///         _ => return Err(error),
+///     },
+/// }
+/// # Ok(())
+/// # }
+/// ```
+impl<T> WriteModel<T> {
+    model_setters! {
+        /// Insert a document if none matches. For updates and replacements.
+        upsert(upsert: bool) for UpdateOne | UpdateMany | ReplaceOne;
+        /// How strings are compared. For all but inserts.
+        collation(collation: Collation) for UpdateOne | UpdateMany | ReplaceOne | DeleteOne | DeleteMany;
+        /// The index to use. For all but inserts.
+        hint(hint: impl Into<Hint>) for UpdateOne | UpdateMany | ReplaceOne | DeleteOne | DeleteMany;
+        /// Which elements of arrays `$[name]` means. For updates.
+        array_filters(filters: Vec<Document>) for UpdateOne | UpdateMany;
+        /// Which of several matches is taken (MongoDB 8.0 and later). For an update or a replacement of one.
+        sort(sort: Document) for UpdateOne | ReplaceOne;
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            WriteModel::InsertOne(_) => "an insert",
+            WriteModel::UpdateOne { .. } => "an update of one",
+            WriteModel::UpdateMany { .. } => "an update of many",
+            WriteModel::ReplaceOne { .. } => "a replacement",
+            WriteModel::DeleteOne { .. } | WriteModel::DeleteMany { .. } => "a delete",
+            WriteModel::Invalid { .. } => "it",
+        }
+    }
 }
 
 impl<T> WriteModel<T> {
@@ -194,6 +266,7 @@ impl<T: Serialize> Write<T> {
     fn new(model: WriteModel<T>) -> Result<Self> {
         Ok(Write::Statement(match model {
             WriteModel::InsertOne(document) => return Ok(Write::Insert(document)),
+            WriteModel::Invalid { message } => return Err(Error::invalid_argument(message)),
             WriteModel::UpdateOne { filter, update, options } => {
                 check_options(&options)?;
                 update_statement(&filter, NewForm::Update(&update), false, &options)?

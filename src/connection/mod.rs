@@ -21,7 +21,7 @@ use crate::auth::LoginState;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
 use crate::error::{Error, FaultKind, Result, Stage};
-use crate::event::ConnectionInfo;
+use crate::event::{self, ConnectionInfo};
 use crate::handshake::Hello;
 use crate::options::ServerAddress;
 pub(crate) use crate::transport::{ShutdownHandle, ShutdownReason, Supervisor, WaitObserver};
@@ -92,7 +92,7 @@ impl Connection {
 
     /// The handshake is over: it has its number, and replies may be as long as messages can be.
     fn establish(&mut self, login: LoginState, id: u64) {
-        self.info.id = id;
+        self.info.id = event::public_number(id);
         self.login = login;
         self.max_reply_bytes = MAX_MESSAGE_BYTES;
     }
@@ -351,7 +351,8 @@ impl Connection {
         if let Some(words) = self.shutdown.successor() {
             return Error::new(FaultKind::Io, error.stage(), words.to_string());
         }
-        Error::new(FaultKind::Shutdown, error.stage(), "the client closed this connection").with_source(error)
+        // What the socket says of it, that the other side had closed it, is not so.
+        Error::new(FaultKind::Shutdown, error.stage(), "the client was closed")
     }
 }
 

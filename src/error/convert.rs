@@ -3,12 +3,21 @@
 use std::any::Any;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::error::ErrorKind as BsonErrorKind;
 
 use super::{Error, ErrorKind, FaultKind, Stage, codes};
 
 impl Error {
+    /// How long an overloaded server asks to be left alone before the operation is tried again (`baseBackoffMS`, since MongoDB 9.0).
+    pub fn base_backoff(&self) -> Option<Duration> {
+        match &*self.kind {
+            ErrorKind::Command(error) => error.base_backoff,
+            _ => self.cause()?.base_backoff(),
+        }
+    }
+
     /// An error of the program's own, for its functions that return this type.
     ///
     /// ```
@@ -58,6 +67,30 @@ impl Error {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Error::new(FaultKind::Io, Stage::Program, "input or output failed").with_source(error)
+    }
+}
+
+/// [`ErrorKind::Io`].
+impl From<io::Error> for ErrorKind {
+    fn from(error: io::Error) -> Self {
+        ErrorKind::Io(Arc::new(error))
+    }
+}
+
+/// [`ErrorKind::Io`].
+impl From<io::ErrorKind> for ErrorKind {
+    fn from(kind: io::ErrorKind) -> Self {
+        ErrorKind::Io(Arc::new(kind.into()))
+    }
+}
+
+/// [`ErrorKind::BsonSerialization`] for an error of a conversion to BSON, else [`ErrorKind::BsonDeserialization`].
+impl From<bson::error::Error> for ErrorKind {
+    fn from(error: bson::error::Error) -> Self {
+        match &error.kind {
+            BsonErrorKind::Serialization { .. } => ErrorKind::BsonSerialization(error),
+            _ => ErrorKind::BsonDeserialization(error),
+        }
     }
 }
 

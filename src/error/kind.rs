@@ -6,9 +6,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use serde::{de, ser};
+use serde::{Deserialize, Serialize, de, ser};
 
-use super::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, WriteError, harmless, shown};
+use super::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, WriteError, harmless};
 
 /// What went wrong, to branch on. The variants that the official driver has too have its names and fields.
 ///
@@ -149,7 +149,7 @@ pub enum ErrorKind {
 }
 
 /// How a single write failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum WriteFailure {
     /// The server could not satisfy the write concern. The write itself may have happened.
@@ -284,15 +284,7 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ErrorKind::Io(error) => write!(f, "I/O error: {}", harmless(error.to_string().into())),
-            ErrorKind::Command(error) => {
-                write!(
-                    f,
-                    "the command failed: {} (code {} {})",
-                    shown(&error.message),
-                    error.code,
-                    shown(&error.code_name)
-                )
-            }
+            ErrorKind::Command(error) => write!(f, "the command failed: {error}"),
             ErrorKind::Write(WriteFailure::WriteError(error)) => {
                 write!(f, "write error {}", harmless(error.describe().into()))
             }
@@ -315,3 +307,5 @@ impl fmt::Display for ErrorKind {
         }
     }
 }
+
+impl StdError for ErrorKind {}

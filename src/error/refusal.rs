@@ -1,10 +1,12 @@
 //! A server's reply that is an error.
 
+use std::time::Duration;
+
 use bson::{RawBsonRef, RawDocument};
 
 use super::server::{CommandError, explanation, shown};
 use super::{Error, ErrorKind, Stage};
-use crate::bson_ext::{error_code, text_lossy};
+use crate::bson_ext::{count, error_code, text_lossy};
 
 /// Judges the `ok` of a reply: nothing where it is 1, the command error where it is 0, and a broken rule otherwise.
 pub(crate) fn command_error(reply: &RawDocument, stage: Stage) -> Option<Error> {
@@ -36,7 +38,8 @@ fn refusal(reply: &RawDocument, stage: Stage) -> Error {
         (words, code, "") => format!("{words} (code {code})"),
         (words, code, name) => format!("{words} (code {code} {name})"),
     };
-    let error = CommandError { code, code_name, message, response: reply.to_owned() };
+    let base_backoff = reply.get("baseBackoffMS").ok().flatten().and_then(count).map(Duration::from_millis);
+    let error = CommandError { code, code_name, message, base_backoff, response: reply.to_owned() };
     let words = words + &explanation(error.details(), error.key_pattern(), error.key_value());
     error_labels(reply).fold(Error::new(ErrorKind::Command(error), stage, words), Error::with_label)
 }

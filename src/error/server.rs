@@ -1,45 +1,58 @@
 //! What a server can answer instead of success.
 
 use std::fmt;
+use std::time::Duration;
 
 use bson::{Bson, RawDocument, RawDocumentBuf};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::readable::Readable;
 use crate::outcome::{BulkWriteResult, InsertManyResult};
 
 /// A command that the server answered with `ok: 0`.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CommandError {
     /// The error code; 0 where the server sent none.
     pub code: i32,
     /// The code's name; empty where the server sent none.
+    #[serde(rename = "codeName", default)]
     pub code_name: String,
     /// The server's own words.
+    #[serde(rename = "errmsg", default)]
     pub message: String,
+    /// How long an overloaded server asks to be left alone before the operation is tried again (since MongoDB 9.0).
+    #[serde(skip)]
+    pub base_backoff: Option<Duration>,
     /// The server's whole reply.
+    #[serde(skip)]
     pub response: RawDocumentBuf,
 }
 
 /// One write that the server refused.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct WriteError {
     /// The place of the write among those that were asked for, from 0.
+    #[serde(default)]
     pub index: usize,
     /// The error code (11000: a duplicate key).
     pub code: i32,
     /// The code's name, where the server sent one.
     pub code_name: Option<String>,
     /// The server's own words.
+    #[serde(rename = "errmsg", default)]
     pub message: String,
     /// More about it, as the server sent it (`errInfo`): for one, why a document failed validation.
+    #[serde(rename = "errInfo")]
     pub details: Option<RawDocumentBuf>,
     /// Of a duplicate key, the fields of the unique index and their directions (`keyPattern`, since MongoDB 4.2).
     pub key_pattern: Option<RawDocumentBuf>,
     /// Of a duplicate key, the values that are there already (`keyValue`, since MongoDB 4.2), whole.
     pub key_value: Option<RawDocumentBuf>,
     /// The server's whole reply, where this error stands alone.
+    #[serde(skip)]
     pub response: Option<RawDocumentBuf>,
 }
 
@@ -47,23 +60,28 @@ pub struct WriteError {
 pub type IndexedWriteError = WriteError;
 
 /// A write concern that the server could not satisfy. The write itself may have happened.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WriteConcernError {
     /// The error code.
     pub code: i32,
     /// The code's name; empty where the server sent none.
+    #[serde(rename = "codeName", default)]
     pub code_name: String,
     /// The server's own words.
+    #[serde(alias = "errmsg", default)]
     pub message: String,
     /// More about it, as the server sent it (`errInfo`).
+    #[serde(rename = "errInfo")]
     pub details: Option<RawDocumentBuf>,
     /// The server's whole reply, where this error stands alone.
+    #[serde(skip)]
     pub response: Option<RawDocumentBuf>,
 }
 
 /// An `insert_many` of which a part failed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct InsertManyError {
     /// Which documents failed, and why; absent where none did.
@@ -71,6 +89,7 @@ pub struct InsertManyError {
     /// The write concern error, if there was one: of several batches, the last.
     pub write_concern_error: Option<WriteConcernError>,
     /// What was inserted all the same.
+    #[serde(skip)]
     pub partial_result: InsertManyResult,
 }
 
@@ -84,6 +103,43 @@ pub struct BulkWriteError {
     pub write_concern_errors: Vec<WriteConcernError>,
     /// What was done all the same.
     pub partial_result: BulkWriteResult,
+}
+
+/// As the server writes it. The index is left out where the error stands alone.
+impl Serialize for WriteError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Written<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            index: Option<usize>,
+            code: i32,
+            code_name: Option<&'a str>,
+            errmsg: &'a str,
+            err_info: Option<&'a RawDocumentBuf>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            key_pattern: Option<&'a RawDocumentBuf>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            key_value: Option<&'a RawDocumentBuf>,
+        }
+        let WriteError { index, code, code_name, message, details, key_pattern, key_value, response } = self;
+        let written = Written {
+            index: response.is_none().then_some(*index),
+            code: *code,
+            code_name: code_name.as_deref(),
+            errmsg: message,
+            err_info: details.as_ref(),
+            key_pattern: key_pattern.as_ref(),
+            key_value: key_value.as_ref(),
+        };
+        written.serialize(serializer)
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (code {} {})", shown(&self.message), self.code, shown(&self.code_name))
+    }
 }
 
 impl CommandError {

@@ -19,6 +19,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bson::oid::ObjectId;
+use serde::{Deserialize, Serialize};
+
+use crate::address::ServerAddress;
 
 /// Something that happened to a connection pool or to a connection in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +52,12 @@ pub enum CmapEvent {
 }
 
 /// The options of a pool that differ from their defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionPoolOptions {
     /// `maxIdleTimeMS`.
+    #[serde(rename = "maxIdleTimeMS")]
     pub max_idle_time: Option<Duration>,
     /// `maxPoolSize`; 0 means no limit.
     pub max_pool_size: Option<u32>,
@@ -63,29 +68,32 @@ pub struct ConnectionPoolOptions {
 }
 
 /// A pool was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PoolCreatedEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
     /// The options that differ from their defaults.
     pub options: Option<ConnectionPoolOptions>,
 }
 
 /// A pool gives connections from now on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PoolReadyEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
 }
 
 /// The connections of a pool were given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PoolClearedEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
     /// Behind a load balancer, the service whose connections were given up; the others stay.
     pub service_id: Option<ObjectId>,
     /// Whether the connections in use were closed too.
@@ -93,49 +101,57 @@ pub struct PoolClearedEvent {
 }
 
 /// A pool was closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PoolClosedEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
 }
 
 /// A connection is about to be established.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionCreatedEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
     /// The connection's number within its pool, from 1.
-    pub connection_id: u64,
+    pub connection_id: u32,
 }
 
 /// A connection was established and authenticated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionReadyEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
     /// The connection's number within its pool, from 1.
-    pub connection_id: u64,
+    pub connection_id: u32,
     /// The time since its [`ConnectionCreatedEvent`].
     pub duration: Duration,
 }
 
 /// A connection was closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionClosedEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
     /// The connection's number within its pool, from 1.
-    pub connection_id: u64,
+    pub connection_id: u32,
     /// Why it was closed.
     pub reason: ConnectionClosedReason,
 }
 
 /// Why a connection was closed. Displays as the specification writes it (`poolClosed`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ConnectionClosedReason {
     /// The pool was cleared since the connection was made.
@@ -149,19 +165,21 @@ pub enum ConnectionClosedReason {
 }
 
 /// An operation asks for a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectionCheckoutStartedEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
 }
 
 /// An operation got no connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectionCheckoutFailedEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
     /// Why it got none.
     pub reason: ConnectionCheckoutFailedReason,
     /// The time since its [`ConnectionCheckoutStartedEvent`].
@@ -169,7 +187,8 @@ pub struct ConnectionCheckoutFailedEvent {
 }
 
 /// Why an operation got no connection. Displays as the specification writes it (`connectionError`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ConnectionCheckoutFailedReason {
     /// No connection became free in time.
@@ -181,25 +200,54 @@ pub enum ConnectionCheckoutFailedReason {
 }
 
 /// An operation got a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionCheckedOutEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
     /// The connection's number within its pool, from 1.
-    pub connection_id: u64,
+    pub connection_id: u32,
     /// The time since the operation's [`ConnectionCheckoutStartedEvent`].
     pub duration: Duration,
 }
 
 /// A connection came back from an operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionCheckedInEvent {
-    /// The server, as `host:port` or the path of its socket.
-    pub address: String,
+    /// The server.
+    #[serde(skip_deserializing)]
+    pub address: ServerAddress,
     /// The connection's number within its pool, from 1.
-    pub connection_id: u64,
+    pub connection_id: u32,
+}
+
+/// Makes the event of each variant convert into [`CmapEvent`].
+macro_rules! into_cmap_event {
+    ($($variant:ident($event:ident),)*) => {
+        $(impl From<$event> for CmapEvent {
+            fn from(event: $event) -> Self {
+                CmapEvent::$variant(event)
+            }
+        })*
+    };
+}
+
+into_cmap_event! {
+    PoolCreated(PoolCreatedEvent),
+    PoolReady(PoolReadyEvent),
+    PoolCleared(PoolClearedEvent),
+    PoolClosed(PoolClosedEvent),
+    ConnectionCreated(ConnectionCreatedEvent),
+    ConnectionReady(ConnectionReadyEvent),
+    ConnectionClosed(ConnectionClosedEvent),
+    ConnectionCheckoutStarted(ConnectionCheckoutStartedEvent),
+    ConnectionCheckoutFailed(ConnectionCheckoutFailedEvent),
+    ConnectionCheckedOut(ConnectionCheckedOutEvent),
+    ConnectionCheckedIn(ConnectionCheckedInEvent),
 }
 
 impl fmt::Display for ConnectionClosedReason {

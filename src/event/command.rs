@@ -3,13 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
+use bson::oid::ObjectId;
 use bson::{Document, RawDocumentBuf};
+use serde::{Serialize, Serializer};
 
 pub use super::ConnectionInfo;
 use crate::error::{Error, Readable};
 
 /// Something that happened to a command.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum CommandEvent {
     /// It is about to be sent.
@@ -21,7 +24,8 @@ pub enum CommandEvent {
 }
 
 /// A command that is about to be sent.
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CommandStartedEvent {
     /// The whole command, document sequences included; empty for a command with credentials, and where it is
@@ -35,10 +39,13 @@ pub struct CommandStartedEvent {
     pub request_id: i32,
     /// Where it runs.
     pub connection: ConnectionInfo,
+    /// The service behind a load balancer.
+    pub service_id: Option<ObjectId>,
 }
 
 /// A command that succeeded.
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CommandSucceededEvent {
     /// From just before it was sent until the reply was read.
@@ -54,15 +61,19 @@ pub struct CommandSucceededEvent {
     pub request_id: i32,
     /// Where it ran.
     pub connection: ConnectionInfo,
+    /// The service behind a load balancer.
+    pub service_id: Option<ObjectId>,
 }
 
 /// A command that failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CommandFailedEvent {
     /// From just before it was sent until it had failed.
     pub duration: Duration,
     /// The error; for a command with credentials only its code, code name and labels.
+    #[serde(serialize_with = "as_text")]
     pub failure: Error,
     /// The database it ran on.
     pub db: String,
@@ -72,6 +83,12 @@ pub struct CommandFailedEvent {
     pub request_id: i32,
     /// Where it ran.
     pub connection: ConnectionInfo,
+    /// The service behind a load balancer.
+    pub service_id: Option<ObjectId>,
+}
+
+fn as_text<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(error)
 }
 
 impl fmt::Debug for CommandStartedEvent {

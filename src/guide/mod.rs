@@ -38,8 +38,14 @@ pub mod features {}
 #[doc = include_str!("platforms.md")]
 pub mod platforms {}
 
+#[doc = include_str!("values.md")]
+pub mod values {}
+
 #[doc = include_str!("moving_over.md")]
 pub mod moving_over {}
+
+#[doc = include_str!("public_items.md")]
+pub mod public_items {}
 
 #[doc = include_str!("benchmarks.md")]
 pub mod benchmarks {}

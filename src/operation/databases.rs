@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bson::raw::cstr;
-use bson::{RawBsonRef, RawDocument};
+use bson::{Bson, Document, RawBsonRef, RawDocument};
 
 use super::body::Body;
 use super::reply::{check_write_concern, malformed};
@@ -61,7 +61,17 @@ fn specification(database: &RawDocument) -> Result<DatabaseSpecification> {
         name: name.to_owned(),
         size_on_disk: database.get("sizeOnDisk").ok().flatten().and_then(bson_ext::count).unwrap_or_default(),
         empty: database.get_bool("empty").unwrap_or_default(),
+        shards: database.get_document("shards").ok().map(sizes),
     })
+}
+
+/// The numbers of a document by their names.
+fn sizes(shards: &RawDocument) -> Document {
+    let sizes = shards.iter().filter_map(|shard| {
+        let (name, size) = shard.ok()?;
+        Some((name.to_string(), Bson::Int64(i64::try_from(bson_ext::count(size)?).ok()?)))
+    });
+    sizes.collect()
 }
 
 /// `dropDatabase`: a database with all its collections.

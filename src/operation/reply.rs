@@ -1,10 +1,11 @@
 //! The errors that a reply to a write may carry although it has `ok: 1`.
 
 use bson::spec::ElementType;
-use bson::{Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use serde::de::DeserializeOwned;
 
 use crate::bson_ext::{self, text_lossy};
-use crate::document::{NestingLimits, decode_tree};
+use crate::document::{NestingLimits, decode_owned};
 use crate::error::{Error, ErrorKind, Result, Stage, WriteConcernError, WriteError, WriteFailure, error_labels};
 
 /// The value of a reply's `writeConcernError`.
@@ -72,16 +73,16 @@ pub(crate) fn write_errors(value: RawBsonRef<'_>, sent: usize) -> Result<Vec<Wri
     Ok(errors)
 }
 
-/// A reply as a tree. Texts for people that were cut in the middle of a character are repaired, at the places where servers have
+/// A reply as a value. Texts for people that were cut in the middle of a character are repaired, at the places where servers have
 /// them; data that is not UTF-8 is an error.
-pub(crate) fn decode_reply(reply: &RawDocument, limits: NestingLimits) -> Result<Document> {
-    let error = match decode_tree(reply, limits) {
-        Ok(tree) => return Ok(tree),
+pub(crate) fn decode_reply<T: DeserializeOwned>(reply: &RawDocument, limits: NestingLimits) -> Result<T> {
+    let error = match decode_owned(reply, limits) {
+        Ok(value) => return Ok(value),
         Err(error) if matches!(error.kind(), ErrorKind::BsonDeserialization(_)) => error,
         Err(error) => return Err(error),
     };
     match repaired(reply, &TEXTS_OF_REPLIES) {
-        Some(repaired) => decode_tree(&repaired, limits),
+        Some(repaired) => decode_owned(&repaired, limits),
         None => Err(error),
     }
 }

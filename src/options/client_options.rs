@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::login::Credential;
@@ -82,6 +83,38 @@ macro_rules! client_options {
             given: Box<RawOptions>,
             /// Why the builder could not read what it was given.
             problem: Option<Box<Error>>,
+        }
+
+        /// The options that a document may name, each by its field.
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        pub(super) struct Fields {
+            hosts: Vec<ServerAddress>,
+            credential: Option<Credential>,
+            tls: Option<Tls>,
+            selection_criteria: Option<SelectionCriteria>,
+            read_concern: Option<ReadConcern>,
+            write_concern: Option<WriteConcern>,
+            server_api: Option<ServerApi>,
+            driver_info: Option<DriverInfo>,
+            $($field: Option<$type>,)*
+        }
+
+        impl From<Fields> for ClientOptions {
+            fn from(fields: Fields) -> Self {
+                ClientOptions {
+                    hosts: fields.hosts,
+                    credential: fields.credential,
+                    tls: fields.tls,
+                    selection_criteria: fields.selection_criteria,
+                    read_concern: fields.read_concern,
+                    write_concern: fields.write_concern,
+                    server_api: fields.server_api,
+                    driver_info: fields.driver_info,
+                    $($field: fields.$field,)*
+                    ..ClientOptions::default()
+                }
+            }
         }
 
         impl ClientOptions {
@@ -373,6 +406,12 @@ impl fmt::Debug for ClientOptions {
 #[derive(Clone)]
 pub struct ConnectionString(Secret);
 
+impl PartialEq for ConnectionString {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose() == other.0.expose()
+    }
+}
+
 impl ConnectionString {
     /// A string that has the form of a connection string.
     ///
@@ -381,6 +420,22 @@ impl ConnectionString {
     pub fn parse(uri: impl AsRef<str>) -> Result<Self> {
         ReadUri::parse(uri.as_ref())?;
         Ok(ConnectionString::from(uri))
+    }
+}
+
+/// `mongodb://localhost`.
+impl Default for ConnectionString {
+    fn default() -> Self {
+        ConnectionString::from("mongodb://localhost")
+    }
+}
+
+impl FromStr for ConnectionString {
+    type Err = Error;
+
+    /// As [`parse`](Self::parse).
+    fn from_str(uri: &str) -> Result<Self> {
+        ConnectionString::parse(uri)
     }
 }
 

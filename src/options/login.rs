@@ -1,8 +1,10 @@
 //! A credential as a program gives it: parts that are judged together when a client is made.
 
 use std::fmt;
+use std::str::FromStr;
 
 use bson::{Bson, Document};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use super::builder_macro::builder;
@@ -19,7 +21,7 @@ use crate::warning::Warnings;
 
 /// Who the client says it is. Parts that do not go together are an error of [`Client::with_options`](crate::Client::with_options).
 ///
-/// The password is wiped from memory when the value is dropped, and `Debug` does not show it.
+/// The password and the mechanism properties are wiped from memory when the value is dropped, and `Debug` does not show them.
 ///
 /// ```
 /// use mongo_blocking::options::{AuthMechanism, ClientOptions, Credential};
@@ -34,7 +36,7 @@ use crate::warning::Warnings;
 /// assert!(options.validate()?.is_empty());
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Deserialize)]
 #[non_exhaustive]
 pub struct Credential {
     /// The user's name, not percent-encoded. For MONGODB-AWS the access key id.
@@ -48,7 +50,9 @@ pub struct Credential {
     /// Further settings of the mechanism (`authMechanismProperties`).
     pub mechanism_properties: Option<Document>,
     /// What gets tokens for MONGODB-OIDC.
+    #[serde(skip)]
     pub oidc_callback: oidc::Callback,
+    #[serde(skip)]
     given: LoginDetails,
 }
 
@@ -90,24 +94,32 @@ impl CredentialBuilder {
 }
 
 /// An authentication mechanism.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum AuthMechanism {
     /// MONGODB-CR, which MongoDB 4.0 removed.
+    #[serde(alias = "MONGODB-CR")]
     MongoDbCr,
     /// SCRAM-SHA-1.
+    #[serde(alias = "SCRAM-SHA-1")]
     ScramSha1,
     /// SCRAM-SHA-256.
+    #[serde(alias = "SCRAM-SHA-256")]
     ScramSha256,
     /// MONGODB-X509: the client's TLS certificate.
+    #[serde(alias = "MONGODB-X509")]
     MongoDbX509,
     /// GSSAPI: Kerberos. Needs the feature `gssapi`.
+    #[serde(alias = "GSSAPI")]
     Gssapi,
     /// PLAIN: the password as it is, for LDAP.
+    #[serde(alias = "PLAIN")]
     Plain,
     /// MONGODB-AWS: AWS IAM. Needs the feature `aws`.
+    #[serde(alias = "MONGODB-AWS")]
     MongoDbAws,
     /// MONGODB-OIDC: a token of an identity provider. Needs the feature `oidc`.
+    #[serde(alias = "MONGODB-OIDC")]
     MongoDbOidc,
 }
 
@@ -136,6 +148,16 @@ impl AuthMechanism {
         AuthMechanism::MongoDbAws,
         AuthMechanism::MongoDbOidc,
     ];
+}
+
+impl FromStr for AuthMechanism {
+    type Err = Error;
+
+    /// Reads its name in `authMechanism`.
+    fn from_str(name: &str) -> Result<Self> {
+        let found = AuthMechanism::ALL.into_iter().find(|mechanism| mechanism.as_str() == name);
+        found.ok_or_else(|| Error::invalid_argument(format!("{name:?} is not the name of an authentication mechanism")))
+    }
 }
 
 impl Credential {
@@ -285,6 +307,12 @@ impl fmt::Debug for Credential {
 impl Drop for Credential {
     fn drop(&mut self) {
         self.password.zeroize();
+        // One of them may be a session token of AWS.
+        for (_, value) in self.mechanism_properties.iter_mut().flat_map(Document::iter_mut) {
+            if let Bson::String(text) = value {
+                text.zeroize();
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod builder_tls;
 mod client_options;
 mod concern;
 mod credential;
+mod from_document;
 mod getters;
 mod into_option;
 mod kerberos;
@@ -38,8 +39,11 @@ mod to_uri;
 mod validate;
 mod value;
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 pub use action::*;
 pub use builder::{ClientOptionsBuilder, IntoHost};
@@ -156,23 +160,27 @@ impl ClientSettings {
 /// let api = ServerApi::builder().version(ServerApiVersion::V1).strict(true).build();
 /// assert_eq!(api, ServerApi::v1().with_strict(true));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServerApi {
     /// The version.
+    #[serde(rename = "apiVersion")]
     pub version: ServerApiVersion,
     /// Whether the server refuses what is not part of that version.
+    #[serde(rename = "apiStrict", default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
     /// Whether the server refuses what that version deprecates.
+    #[serde(rename = "apiDeprecationErrors", default, skip_serializing_if = "Option::is_none")]
     pub deprecation_errors: Option<bool>,
 }
 
 /// A version of the Stable API.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ServerApiVersion {
     /// Version 1, the only one so far.
     #[default]
+    #[serde(rename = "1")]
     V1,
 }
 
@@ -182,6 +190,12 @@ impl ServerApiVersion {
         match self {
             ServerApiVersion::V1 => "1",
         }
+    }
+}
+
+impl fmt::Display for ServerApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -232,15 +246,18 @@ impl ServerApi {
 }
 
 /// How background monitors learn of changes (`serverMonitoringMode`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ServerMonitoringMode {
     /// The server answers when something changes, where it can do so.
+    #[serde(alias = "stream")]
     Stream,
     /// The server is asked again and again.
+    #[serde(alias = "poll")]
     Poll,
     /// `Poll` where the environment is a function as a service, else `Stream`.
     #[default]
+    #[serde(alias = "auto")]
     Auto,
 }
 
@@ -259,7 +276,7 @@ impl ServerMonitoringMode {
 }
 
 /// What a library that wraps this driver adds to the client metadata.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 pub struct DriverInfo {
     /// The wrapper's name.
     pub name: String,

@@ -2,25 +2,74 @@
 
 use bson::RawBsonRef;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::bson_ext::whole_number;
 
-/// An optional duration as whole milliseconds.
+/// A whole number in the smallest type of BSON that holds it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Whole {
+    Int32(i32),
+    Int64(i64),
+}
+
+impl From<i64> for Whole {
+    fn from(number: i64) -> Self {
+        i32::try_from(number).map_or(Whole::Int64(number), Whole::Int32)
+    }
+}
+
+/// An optional duration as whole milliseconds. It is also read as serde writes a `Duration`.
 pub(crate) mod optional_millis {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    use super::Whole;
     use crate::deadline::whole_millis;
 
     pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        value.map(whole_millis).serialize(serializer)
+        value.map(|limit| Whole::from(whole_millis(limit))).serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Millis(u64),
+            Duration(Duration),
+        }
+        Ok(Option::<Written>::deserialize(deserializer)?.map(|written| match written {
+            Written::Millis(millis) => Duration::from_millis(millis),
+            Written::Duration(limit) => limit,
+        }))
     }
+}
+
+/// An optional number that commands take as an `int`.
+pub(crate) mod optional_i32 {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Whole;
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(|number| Whole::from(i64::from(number))).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+        Option::deserialize(deserializer)
+    }
+}
+
+/// A batch size as `aggregate` and `listCollections` take it: `cursor: { batchSize: 2 }`.
+pub(crate) fn cursor_of_batch_size<S: Serializer>(value: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Cursor {
+        batch_size: Whole,
+    }
+    value.map(|size| Cursor { batch_size: i64::from(size).into() }).serialize(serializer)
 }
 
 /// An optional duration as whole seconds.
@@ -29,8 +78,10 @@ pub(crate) mod optional_seconds {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    use super::Whole;
+
     pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        value.map(|limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)).serialize(serializer)
+        value.map(|limit| Whole::from(i64::try_from(limit.as_secs()).unwrap_or(i64::MAX))).serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::Deserialize;
 use zeroize::Zeroize;
 
 use super::TlsVersion;
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// Whether to speak TLS, and how.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub enum Tls {
     /// With these options.
     Enabled(TlsOptions),
@@ -38,7 +39,7 @@ pub enum Tls {
 /// assert!(options.validate()?.is_empty());
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct TlsOptions {
     /// Dangerous: accept any certificate, whatever its names (`tlsAllowInvalidCertificates`). It gets a warning.
@@ -65,6 +66,7 @@ pub struct TlsOptions {
     pub disable_certificate_revocation_check: Option<bool>,
     /// The oldest version of TLS to speak; [`TlsVersion::V1_2`] unless given.
     pub min_version: Option<TlsVersion>,
+    #[serde(skip)]
     in_code: InCode,
 }
 

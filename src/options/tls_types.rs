@@ -45,7 +45,7 @@ pub struct TlsSettings {
 }
 
 /// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[non_exhaustive]
 pub enum TlsVersion {
     /// TLS 1.0 (RFC 2246), which is broken.

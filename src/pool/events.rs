@@ -13,7 +13,7 @@ use crate::event::cmap::{
     ConnectionCreatedEvent, ConnectionPoolOptions, ConnectionReadyEvent, PoolClearedEvent, PoolClosedEvent,
     PoolCreatedEvent, PoolReadyEvent,
 };
-use crate::event::{Event, EventQueue};
+use crate::event::{Event, EventQueue, public_number};
 use crate::options::ServerAddress;
 
 /// Where the events of a pool go. Without a handler none is built, and the clock is not read.
@@ -63,18 +63,33 @@ impl PoolEvents {
     }
 
     pub(super) fn created(&self, connection_id: u64) {
-        self.push(|address| CmapEvent::ConnectionCreated(ConnectionCreatedEvent { address, connection_id }));
+        self.push(|address| {
+            CmapEvent::ConnectionCreated(ConnectionCreatedEvent {
+                address,
+                connection_id: public_number(connection_id),
+            })
+        });
     }
 
     pub(super) fn ready(&self, connection_id: u64, since: Option<Instant>) {
         self.push(|address| {
             let duration = since.map_or_else(Default::default, |since| since.elapsed());
-            CmapEvent::ConnectionReady(ConnectionReadyEvent { address, connection_id, duration })
+            CmapEvent::ConnectionReady(ConnectionReadyEvent {
+                address,
+                connection_id: public_number(connection_id),
+                duration,
+            })
         });
     }
 
     pub(super) fn closed(&self, connection_id: u64, reason: ConnectionClosedReason) {
-        self.push(|address| CmapEvent::ConnectionClosed(ConnectionClosedEvent { address, connection_id, reason }));
+        self.push(|address| {
+            CmapEvent::ConnectionClosed(ConnectionClosedEvent {
+                address,
+                connection_id: public_number(connection_id),
+                reason,
+            })
+        });
     }
 
     pub(super) fn check_out_started(&self) {
@@ -96,17 +111,26 @@ impl PoolEvents {
     pub(super) fn checked_out(&self, connection_id: u64, since: Option<Instant>) {
         self.push(|address| {
             let duration = since.map_or_else(Default::default, |since| since.elapsed());
-            CmapEvent::ConnectionCheckedOut(ConnectionCheckedOutEvent { address, connection_id, duration })
+            CmapEvent::ConnectionCheckedOut(ConnectionCheckedOutEvent {
+                address,
+                connection_id: public_number(connection_id),
+                duration,
+            })
         });
     }
 
     pub(super) fn checked_in(&self, connection_id: u64) {
-        self.push(|address| CmapEvent::ConnectionCheckedIn(ConnectionCheckedInEvent { address, connection_id }));
+        self.push(|address| {
+            CmapEvent::ConnectionCheckedIn(ConnectionCheckedInEvent {
+                address,
+                connection_id: public_number(connection_id),
+            })
+        });
     }
 
-    fn push(&self, make: impl FnOnce(String) -> CmapEvent) {
+    fn push(&self, make: impl FnOnce(ServerAddress) -> CmapEvent) {
         if self.wanted() {
-            self.queue.push(Event::Cmap(make(self.address.to_string())));
+            self.queue.push(Event::Cmap(make(ServerAddress::clone(&self.address))));
         }
     }
 }

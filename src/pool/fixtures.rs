@@ -430,7 +430,7 @@ fn name(event: &CmapEvent) -> &'static str {
 
 /// An event in the words of the format.
 fn to_document(event: &CmapEvent) -> Document {
-    let id = |id: u64| Bson::Int64(id as i64);
+    let id = |id: u32| Bson::Int64(id.into());
     let time = |duration: Duration| Bson::Int64(duration.as_micros() as i64);
     let mut document = doc! {"type": name(event)};
     let fields = match event {
@@ -447,41 +447,41 @@ fn to_document(event: &CmapEvent) -> Document {
             ] {
                 options.extend(value.map(|value| (key.to_owned(), value)));
             }
-            doc! {"address": &event.address, "options": options}
+            doc! {"address": event.address.to_string(), "options": options}
         }
-        CmapEvent::PoolReady(event) => doc! {"address": &event.address},
+        CmapEvent::PoolReady(event) => doc! {"address": event.address.to_string()},
         CmapEvent::PoolCleared(event) => doc! {
-            "address": &event.address,
+            "address": event.address.to_string(),
             "serviceId": event.service_id,
             "interruptInUseConnections": event.interrupt_in_use_connections,
         },
-        CmapEvent::PoolClosed(event) => doc! {"address": &event.address},
+        CmapEvent::PoolClosed(event) => doc! {"address": event.address.to_string()},
         CmapEvent::ConnectionCreated(event) => {
-            doc! {"address": &event.address, "connectionId": id(event.connection_id)}
+            doc! {"address": event.address.to_string(), "connectionId": id(event.connection_id)}
         }
         CmapEvent::ConnectionReady(event) => doc! {
-            "address": &event.address,
+            "address": event.address.to_string(),
             "connectionId": id(event.connection_id),
             "duration": time(event.duration),
         },
         CmapEvent::ConnectionClosed(event) => doc! {
-            "address": &event.address,
+            "address": event.address.to_string(),
             "connectionId": id(event.connection_id),
             "reason": event.reason.to_string(),
         },
-        CmapEvent::ConnectionCheckoutStarted(event) => doc! {"address": &event.address},
+        CmapEvent::ConnectionCheckoutStarted(event) => doc! {"address": event.address.to_string()},
         CmapEvent::ConnectionCheckoutFailed(event) => doc! {
-            "address": &event.address,
+            "address": event.address.to_string(),
             "reason": event.reason.to_string(),
             "duration": time(event.duration),
         },
         CmapEvent::ConnectionCheckedOut(event) => doc! {
-            "address": &event.address,
+            "address": event.address.to_string(),
             "connectionId": id(event.connection_id),
             "duration": time(event.duration),
         },
         CmapEvent::ConnectionCheckedIn(event) => {
-            doc! {"address": &event.address, "connectionId": id(event.connection_id)}
+            doc! {"address": event.address.to_string(), "connectionId": id(event.connection_id)}
         }
     };
     document.extend(fields);

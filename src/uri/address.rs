@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
 use super::{Piece, error_at};
 use crate::address::{DEFAULT_PORT, ServerAddress};
 use crate::characters::{described, invisible_in, is_invisible};
@@ -45,6 +48,23 @@ impl FromStr for ServerAddress {
 
     fn from_str(text: &str) -> Result<Self> {
         ServerAddress::parse(text)
+    }
+}
+
+/// From a string as [`ServerAddress::parse`] reads it, or from `{ "host": "db", "port": 27017 }`.
+impl<'de> Deserialize<'de> for ServerAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Parts { host: String, port: Option<u16> },
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Text(text) => ServerAddress::parse(text).map_err(D::Error::custom),
+            Written::Parts { host, port: None } => ServerAddress::parse(host).map_err(D::Error::custom),
+            Written::Parts { host, port } => Ok(ServerAddress::Tcp { host, port }),
+        }
     }
 }
 

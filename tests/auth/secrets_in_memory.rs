@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::{self, Document};
-use mongo_blocking::options::ClientOptions;
+use mongo_blocking::options::{ClientOptions, Credential};
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::fake_server::{FakeServer, SaslError, SaslReply, SaslServer};
 use mongo_blocking_test_server::plain;
@@ -55,6 +55,11 @@ fn the_program() {
     let count = || count(&needle);
     let message = [text(USER).as_bytes(), b"\0", text(PASSWORD).as_bytes()].concat();
     assert_eq!(count(), 1, "the search is broken");
+    let token = bson::doc! { "AWS_SESSION_TOKEN": String::from_utf8(message.clone()).unwrap() };
+    let credential = Credential::builder().mechanism_properties(token).build();
+    assert_eq!(count(), 2, "it is in the credential");
+    drop(credential);
+    assert_eq!(count(), 1, "a mechanism property in code");
     drop(zeroize::Zeroizing::new(message));
     assert_eq!(count(), 0, "the search finds what is wiped");
 

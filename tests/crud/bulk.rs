@@ -195,3 +195,50 @@ fn what_was_done_before_the_network_failed_is_told() {
     assert!(cause.is_network_error(), "{cause:?}");
     assert_eq!(ids(&all(&collection)), [0, 1]);
 }
+
+#[test]
+fn options_of_one_write_are_chained() {
+    let Some(place) = place("bulk_chained") else { return };
+    let collection = place.collection("c");
+    let unique = mongo_blocking::IndexModel::new(doc! {"name": 1})
+        .options(mongo_blocking::options::IndexOptions::default().unique(true));
+    collection.create_index(unique).run().unwrap();
+    let named = [(1, "a"), (2, "b"), (3, "a"), (4, "c")];
+    let upserts = named.map(|(id, name)| WriteModel::replace_one(doc! {"_id": id}, doc! {"name": name}).upsert(true));
+    let error = collection.bulk_write(upserts).ordered(false).run().unwrap_err();
+    let ErrorKind::BulkWrite(failed) = error.kind() else { panic!("{error:?}") };
+    let refused: Vec<(usize, i32)> = failed.write_errors.iter().map(|error| (error.index, error.code)).collect();
+    assert_eq!((refused, failed.partial_result.upserted_count), (vec![(2, DUPLICATE_KEY)], 3));
+
+    let insensitive = Collation::builder().locale("en").strength(CollationStrength::Secondary).build();
+    let done = collection
+        .bulk_write([
+            WriteModel::update_many(doc! {"name": "A"}, [doc! {"$set": {"list": [1, 5]}}])
+                .collation(insensitive)
+                .hint("_id_"),
+            WriteModel::update_one(doc! {"_id": 1}, doc! {"$set": {"list.$[big]": 0}})
+                .array_filters(vec![doc! {"big": {"$gt": 2}}]),
+        ])
+        .run()
+        .unwrap();
+    assert_eq!((done.matched_count, done.modified_count), (2, 2));
+    let changed = collection.find_one(doc! {"_id": 1}).run().unwrap().unwrap();
+    assert_eq!(changed, doc! {"_id": 1, "name": "a", "list": [1, 0]});
+}
+
+#[test]
+fn an_option_that_a_write_does_not_have_is_refused() {
+    let Some(place) = place("bulk_refused_options") else { return };
+    let collection = place.collection("c");
+    for (model, words) in [
+        (insert(1).upsert(true), "an insert has no option upsert"),
+        (delete(1).sort(doc! {"a": 1}).upsert(true), "a delete has no option sort"),
+        (
+            WriteModel::replace_one(doc! {}, doc! {}).array_filters(Vec::new()),
+            "a replacement has no option array_filters",
+        ),
+    ] {
+        is_argument_error(collection.bulk_write([insert(2), model]).run(), words);
+    }
+    assert_eq!(collection.count_documents(doc! {}).run().unwrap(), 0);
+}

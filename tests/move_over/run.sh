@@ -3,7 +3,9 @@
 # one under the name `mongodb`. Both run against MongoDB 6.0, alone and as a replica set, and have to print the same.
 #
 #   sh tests/move_over/run.sh              all programs
-#   sh tests/move_over/run.sh PROGRAM...   these (file names in tests/move_over/programs, without .rs)
+#   sh tests/move_over/run.sh PROGRAM...   these (file names in tests/move_over/programs, without .rs), or public_items
+#
+# The program public_items is made from tests/move_over/public_items.tsv. It names each public item that is the same in both drivers.
 #
 # MONGOD_6_0 names a mongod 6.0; without it, tests/peers/fetch.sh fetches one.
 set -eu
@@ -13,10 +15,12 @@ work=${CARGO_TARGET_DIR:-$root/target}/move_over
 
 main() {
     programs=$*
-    [ -n "$programs" ] || programs=$(for file in tests/move_over/programs/*.rs; do basename "$file" .rs; done)
+    [ -n "$programs" ] || programs="$(for file in tests/move_over/programs/*.rs; do basename "$file" .rs; done) public_items"
     MONGOD_6_0=${MONGOD_6_0:-$(sh tests/peers/fetch.sh mongod-6.0)}
     export MONGOD_6_0
 
+    mkdir -p "$work"
+    public_items >"$work/public_items.rs"
     prepare official tests/move_over/official/Cargo.toml
     cp tests/move_over/official/Cargo.lock "$work/official/Cargo.lock"
     CARGO_TARGET_DIR=$work/official/target cargo build --quiet --locked --manifest-path "$work/official/Cargo.toml"
@@ -42,8 +46,23 @@ prepare() {
     mkdir -p "$work/$1"
     cp "$2" "$work/$1/Cargo.toml"
     for program in $programs; do
-        printf '\n[[bin]]\nname = "%s"\npath = "%s/tests/move_over/programs/%s.rs"\n' "$program" "$root" "$program" >>"$work/$1/Cargo.toml"
+        source=$root/tests/move_over/programs/$program.rs
+        [ "$program" != public_items ] || source=$work/public_items.rs
+        printf '\n[[bin]]\nname = "%s"\npath = "%s"\n' "$program" "$source" >>"$work/$1/Cargo.toml"
     done
+}
+
+# A program that names each public item of the official driver that the table says is the same here.
+public_items() {
+    echo '#![allow(warnings, clippy::all)]'
+    echo 'use mongodb::bson::{Document, doc};'
+    echo 'use mongodb::sync::*;'
+    echo 'fn is<T: From<X>, X>() {}'
+    echo 'fn tries<T: TryFrom<X>, X>() {}'
+    echo 'fn refs<T: AsRef<X>, X: ?Sized>() {}'
+    echo 'fn index() -> mongodb::IndexModel { mongodb::IndexModel::builder().keys(doc! {}).build() }'
+    awk -F'\t' '!/^#/ && $4 == "same" { print "fn item_" ++count "() { " $6 "; }" }
+        END { print "fn main() { println!(\"{} items\", " count "); }" }' tests/move_over/public_items.tsv
 }
 
 # A mongod and a replica set of the test server's crate. They end when their input ends, so they do not outlive this shell.

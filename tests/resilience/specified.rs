@@ -67,7 +67,7 @@ fn the_less_busy_router_gets_more_operations() {
             }))
             .cmap_event_handler(EventHandler::new(move |event: &CmapEvent| {
                 if let CmapEvent::ConnectionReady(event) = event {
-                    of_pools.push(event.address.clone());
+                    of_pools.push(event.address.to_string());
                 }
             }));
         let client = Client::with_options(options.build()).unwrap();
@@ -150,7 +150,7 @@ fn pools_of_one_client_have_the_same_options() {
     let seen = pools.clone();
     let handler = EventHandler::new(move |event: &CmapEvent| {
         if let CmapEvent::PoolCreated(event) = event {
-            seen.push((event.address.clone(), format!("{:?}", event.options)));
+            seen.push((event.address.to_string(), format!("{:?}", event.options)));
         }
     });
     let uri = format!(

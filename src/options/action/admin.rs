@@ -5,12 +5,13 @@ use std::time::Duration;
 use bson::{Bson, Document};
 
 use super::{CursorType, action_options};
-use crate::options::{SelectionCriteria, WriteConcern};
+use crate::options::{SelectionCriteria, WriteConcern, serde_util};
 
 action_options! {
     /// Options of [`Database::run_command`](crate::Database::run_command).
     RunCommandOptions with run_command_setters {
         /// Which servers it may go to. The database's choice does not apply to a command: the primary, unless this says otherwise.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
     }
 }
@@ -20,14 +21,18 @@ action_options! {
     /// first; what the first is to hold, the command itself says.
     RunCursorCommandOptions with run_cursor_command_setters {
         /// Documents in a batch.
+        #[serde(with = "serde_util::optional_i32")]
         batch_size: u32,
         /// How long the server waits for news, where the cursor is tailable.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", alias = "maxtime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// What the cursor does at the end; must fit the command.
+        #[serde(skip_serializing)]
         cursor_type: CursorType,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// Which servers it may go to.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
     }
 }
@@ -52,6 +57,7 @@ action_options! {
         /// Only those that the user may use.
         authorized_collections: bool,
         /// Documents in a batch.
+        #[serde(rename(serialize = "cursor"), serialize_with = "serde_util::cursor_of_batch_size")]
         batch_size: u32,
         /// A note for the server's logs and profiler.
         comment into Bson,
@@ -64,6 +70,7 @@ action_options! {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -74,6 +81,7 @@ action_options! {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the database's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }

@@ -11,59 +11,46 @@ use crate::options::{Collation, WriteConcern, serde_util};
 action_options! {
     /// Options of [`Database::create_collection`](crate::Database::create_collection), and those that
     /// [`Database::list_collections`](crate::Database::list_collections) reports.
-    #[derive(Serialize, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
     CreateCollectionOptions with create_collection_setters {
         /// A fixed size, beyond which the oldest documents go; needs `size`.
-        #[serde(deserialize_with = "serde_util::optional_flag", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_flag")]
         capped: bool,
         /// The size in bytes.
-        #[serde(deserialize_with = "serde_util::optional_count", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_count")]
         size: u64,
         /// The most documents.
-        #[serde(deserialize_with = "serde_util::optional_count", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_count")]
         max: u64,
         /// Options of the storage engine.
-        #[serde(skip_serializing_if = "Option::is_none")]
         storage_engine: Document,
         /// What a document must match.
-        #[serde(skip_serializing_if = "Option::is_none")]
         validator: Document,
         /// Which writes the validator judges.
-        #[serde(skip_serializing_if = "Option::is_none")]
         validation_level: ValidationLevel,
         /// What happens to a document that does not match.
-        #[serde(skip_serializing_if = "Option::is_none")]
         validation_action: ValidationAction,
         /// Options of the indexes of the collection, unless an index has its own.
-        #[serde(skip_serializing_if = "Option::is_none")]
         index_option_defaults: IndexOptionDefaults,
         /// The collection or view that this view shows.
-        #[serde(skip_serializing_if = "Option::is_none")]
         view_on into String,
         /// The stages that make the view.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pipeline each Vec<Document>,
         /// How strings are compared unless told otherwise.
-        #[serde(skip_serializing_if = "Option::is_none")]
         collation: Collation,
         /// Makes a time series collection.
-        #[serde(skip_serializing_if = "Option::is_none")]
         timeseries: TimeseriesOptions,
         /// When documents expire (time series and clustered collections); whole seconds on the wire.
-        #[serde(with = "serde_util::expiry", skip_serializing_if = "Option::is_none")]
+        #[serde(with = "serde_util::expiry")]
         expire_after_seconds: Duration,
         /// Makes a clustered collection, which is stored in the order of this index.
-        #[serde(deserialize_with = "optional_clustered_index", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "optional_clustered_index")]
         clustered_index: ClusteredIndex,
         /// Whether the server keeps images of documents before and after changes.
-        #[serde(skip_serializing_if = "Option::is_none")]
         change_stream_pre_and_post_images: ChangeStreamPreAndPostImages,
         /// A note for the server's logs and profiler.
-        #[serde(skip_serializing_if = "Option::is_none")]
         comment into Bson,
         /// The write concern, instead of the database's.
-        #[serde(skip)]
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }

@@ -11,68 +11,57 @@ use crate::options::{Collation, WriteConcern, serde_util};
 
 action_options! {
     /// Options of an index.
-    #[derive(Serialize, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
     IndexOptions {
         /// Its name; made from the keys where there is none (`age_1_name_-1`).
-        #[serde(skip_serializing_if = "Option::is_none")]
         name into String,
         /// Whether documents with the same keys are refused.
-        #[serde(deserialize_with = "serde_util::optional_flag", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_flag")]
         unique: bool,
         /// Leave out documents that have none of the keys.
-        #[serde(deserialize_with = "serde_util::optional_flag", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_flag")]
         sparse: bool,
         /// How long after the time in the key a document expires; whole seconds on the wire.
-        #[serde(rename = "expireAfterSeconds", with = "serde_util::expiry", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "expireAfterSeconds", with = "serde_util::expiry")]
         expire_after: Duration,
         /// Leave out documents that do not match.
-        #[serde(skip_serializing_if = "Option::is_none")]
         partial_filter_expression: Document,
         /// How strings are compared.
-        #[serde(skip_serializing_if = "Option::is_none")]
         collation: Collation,
         /// Invisible to the query planner.
-        #[serde(deserialize_with = "serde_util::optional_flag", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_flag")]
         hidden: bool,
         /// The version of the index format.
-        #[serde(rename = "v", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "v")]
         version into IndexVersion,
         /// Options of the storage engine.
-        #[serde(skip_serializing_if = "Option::is_none")]
         storage_engine: Document,
         /// Which fields a wildcard index takes.
-        #[serde(skip_serializing_if = "Option::is_none")]
         wildcard_projection: Document,
         /// The weights of a text index.
-        #[serde(skip_serializing_if = "Option::is_none")]
         weights: Document,
         /// The language of a text index.
-        #[serde(rename = "default_language", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "default_language")]
         default_language into String,
         /// The field that names a document's language.
-        #[serde(rename = "language_override", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "language_override")]
         language_override into String,
         /// The version of a text index.
-        #[serde(skip_serializing_if = "Option::is_none")]
         text_index_version into TextIndexVersion,
         /// The version of a 2dsphere index.
-        #[serde(rename = "2dsphereIndexVersion", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "2dsphereIndexVersion")]
         sphere_2d_index_version into Sphere2DIndexVersion,
         /// The precision of a 2d index, 1 to 32.
-        #[serde(deserialize_with = "serde_util::optional_count", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_count")]
         bits: u32,
         /// The upper bound of a 2d index.
-        #[serde(skip_serializing_if = "Option::is_none")]
         max: f64,
         /// The lower bound of a 2d index.
-        #[serde(skip_serializing_if = "Option::is_none")]
         min: f64,
         /// The size of a bucket of a geoHaystack index (before MongoDB 5.0).
-        #[serde(deserialize_with = "serde_util::optional_count", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_count")]
         bucket_size: u32,
         /// Build it in the background (before MongoDB 4.2).
-        #[serde(deserialize_with = "serde_util::optional_flag", skip_serializing_if = "Option::is_none")]
+        #[serde(deserialize_with = "serde_util::optional_flag")]
         background: bool,
     }
 }
@@ -231,7 +220,8 @@ impl<'de> Deserialize<'de> for IndexModel {
 /// assert_eq!(CommitQuorum::from("votingMembers"), CommitQuorum::VotingMembers);
 /// assert_eq!(CommitQuorum::from(2), CommitQuorum::Nodes(2));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenQuorum", into = "WrittenQuorum")]
 #[non_exhaustive]
 pub enum CommitQuorum {
     /// So many that hold data.
@@ -242,6 +232,34 @@ pub enum CommitQuorum {
     Majority,
     /// Those that the replica set's configuration gives this name.
     Custom(String),
+}
+
+/// A quorum as the server takes it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenQuorum {
+    Nodes(i32),
+    Name(String),
+}
+
+impl From<WrittenQuorum> for CommitQuorum {
+    fn from(written: WrittenQuorum) -> Self {
+        match written {
+            WrittenQuorum::Nodes(count) => CommitQuorum::Nodes(count.try_into().unwrap_or_default()),
+            WrittenQuorum::Name(name) => name.into(),
+        }
+    }
+}
+
+impl From<CommitQuorum> for WrittenQuorum {
+    fn from(quorum: CommitQuorum) -> Self {
+        WrittenQuorum::Name(match quorum {
+            CommitQuorum::Nodes(count) => return WrittenQuorum::Nodes(count.try_into().unwrap_or(i32::MAX)),
+            CommitQuorum::VotingMembers => "votingMembers".to_owned(),
+            CommitQuorum::Majority => "majority".to_owned(),
+            CommitQuorum::Custom(name) => name,
+        })
+    }
 }
 
 impl From<u32> for CommitQuorum {
@@ -272,10 +290,12 @@ action_options! {
         /// How many members must be ready.
         commit_quorum into CommitQuorum,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -284,8 +304,10 @@ action_options! {
     /// Options of listing indexes.
     ListIndexesOptions with list_indexes_setters {
         /// Documents in a batch.
+        #[serde(skip_serializing)]
         batch_size: u32,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
         comment into Bson,
@@ -296,10 +318,12 @@ action_options! {
     /// Options of dropping indexes.
     DropIndexOptions with drop_index_setters {
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -343,7 +367,7 @@ mod tests {
         let options = IndexOptions::default().name("x").expire_after(Duration::from_secs(5)).version(2);
         let index = IndexModel::new(doc! { "a": 1 }).options(options);
         let written = bson::serialize_to_document(&index).unwrap();
-        assert_eq!(written, doc! { "key": { "a": 1 }, "name": "x", "expireAfterSeconds": 5_i64, "v": 2 });
+        assert_eq!(written, doc! { "key": { "a": 1 }, "name": "x", "expireAfterSeconds": 5, "v": 2 });
         let read: IndexModel = bson::deserialize_from_document(written).unwrap();
         assert_eq!(read.options.unwrap().version, Some(IndexVersion::V2));
     }

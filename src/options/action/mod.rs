@@ -106,6 +106,9 @@ impl<T> OptionsBuilder<T> {
 /// for each, and a builder. A field declared with `into` has a setter that takes every type that converts, one declared with
 /// `each` a setter that takes an iterator, and one declared with `criteria` a second setter, for a read preference.
 ///
+/// They are read from documents and written to them, with the names of the server's parameters. As in the official driver, what is not
+/// a parameter of the command alone (concerns, the read preference, what cursors do) is read and not written.
+///
 /// `Name with setters` also makes a macro `setters!`, which puts the same setters on an action, so that a field is declared here
 /// and nowhere else. `Name into Other` makes the conversion into options that have all of its fields and more.
 macro_rules! action_options {
@@ -129,10 +132,16 @@ macro_rules! action_options {
         $($(#[doc = $doc:literal])* $(#[serde($($serde:tt)*)])* $field:ident $kind:tt $type:ty,)*
     }) => {
         $(#[$about])*
-        #[derive(Clone, Debug, Default)]
+        #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
         #[non_exhaustive]
         pub struct $name {
-            $($(#[doc = $doc])* $(#[serde($($serde)*)])* pub $field: Option<$type>,)*
+            $(
+                $(#[doc = $doc])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                $(#[serde($($serde)*)])*
+                pub $field: Option<$type>,
+            )*
         }
 
         impl $name {

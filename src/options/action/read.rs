@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bson::{Bson, Document};
+use serde::{Deserialize, Serialize};
 
 use super::{Hint, action_options};
-use crate::options::{Collation, ReadConcern, SelectionCriteria, WriteConcern};
+use crate::options::{Collation, ReadConcern, SelectionCriteria, WriteConcern, serde_util};
 
 /// What a cursor does at the end of its results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum CursorType {
     /// It ends.
@@ -33,12 +35,14 @@ action_options! {
         /// `batch_size` and the server's limit of 16 MiB for a reply make smaller.
         limit: i64,
         /// Documents in a batch; 0 opens the cursor with an empty first batch.
+        #[serde(with = "serde_util::optional_i32")]
         batch_size: u32,
         /// The index to use.
         hint into Hint,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The exclusive upper bound of the index keys; needs `hint`.
         max: Document,
@@ -51,20 +55,25 @@ action_options! {
         /// How strings are compared.
         collation: Collation,
         /// Variables that the filter may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// Whether the server may use temporary files.
         allow_disk_use: bool,
         /// What the cursor does at the end.
+        #[serde(skip_serializing)]
         cursor_type: CursorType,
         /// How long the server waits for news (`TailableAwait` only).
+        #[serde(skip_serializing, alias = "maxAwaitTimeMS", deserialize_with = "serde_util::optional_millis::deserialize")]
         max_await_time: Duration,
         /// Keep the cursor open while nobody asks.
         no_cursor_timeout: bool,
         /// Return what the reachable shards have.
         allow_partial_results: bool,
         /// The read concern, instead of the collection's.
+        #[serde(skip_serializing)]
         read_concern: ReadConcern,
         /// Which servers it may go to, instead of the collection's choice.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
     }
 }
@@ -83,6 +92,7 @@ action_options! {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The exclusive upper bound of the index keys; needs `hint`.
         max: Document,
@@ -95,14 +105,17 @@ action_options! {
         /// How strings are compared.
         collation: Collation,
         /// Variables that the filter may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// Whether the server may use temporary files.
         allow_disk_use: bool,
         /// Return what the reachable shards have.
         allow_partial_results: bool,
         /// The read concern, instead of the collection's.
+        #[serde(skip_serializing)]
         read_concern: ReadConcern,
         /// Which servers it may go to, instead of the collection's choice.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
     }
 }
@@ -113,6 +126,7 @@ action_options! {
         /// Whether the server may use temporary files.
         allow_disk_use: bool,
         /// Documents in a batch.
+        #[serde(rename(serialize = "cursor"), serialize_with = "serde_util::cursor_of_batch_size")]
         batch_size: u32,
         /// Let `$out` and `$merge` write what the collection's validator refuses.
         bypass_document_validation: bool,
@@ -123,16 +137,22 @@ action_options! {
         /// The index to use.
         hint into Hint,
         /// Variables that the stages may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// How long the server waits for news, where the cursor is tailable.
+        #[serde(skip_serializing, alias = "maxAwaitTimeMS", deserialize_with = "serde_util::optional_millis::deserialize")]
         max_await_time: Duration,
         /// The read concern, instead of the collection's.
+        #[serde(skip_serializing)]
         read_concern: ReadConcern,
         /// Which servers it may go to, instead of the collection's choice.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
         /// The write concern of `$out` and `$merge`, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -151,10 +171,13 @@ action_options! {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The read concern, instead of the collection's.
+        #[serde(skip_serializing)]
         read_concern: ReadConcern,
         /// Which servers it may go to, instead of the collection's choice.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
     }
 }
@@ -165,10 +188,13 @@ action_options! {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The read concern, instead of the collection's.
+        #[serde(skip_serializing)]
         read_concern: ReadConcern,
         /// Which servers it may go to, instead of the collection's choice.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
     }
 }
@@ -183,10 +209,13 @@ action_options! {
         /// The index to use (MongoDB 7.1 and later).
         hint into Hint,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The read concern, instead of the collection's.
+        #[serde(skip_serializing)]
         read_concern: ReadConcern,
         /// Which servers it may go to, instead of the collection's choice.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
     }
 }

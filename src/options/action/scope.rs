@@ -8,10 +8,13 @@ action_options! {
     /// inherited: by a database from the client, and by a collection from the database.
     CollectionOptions {
         /// Which servers reads go to.
+        #[serde(alias = "selection_criteria")]
         selection_criteria criteria SelectionCriteria,
         /// The read concern.
+        #[serde(alias = "read_concern")]
         read_concern: ReadConcern,
         /// The write concern.
+        #[serde(alias = "write_concern")]
         write_concern: WriteConcern,
     }
 }

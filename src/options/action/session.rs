@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::Timestamp;
 
 use super::action_options;
-use crate::options::{ReadConcern, SelectionCriteria, WriteConcern};
+use crate::options::{ReadConcern, SelectionCriteria, WriteConcern, serde_util};
 
 action_options! {
     /// Options of [`Client::start_session`](crate::Client::start_session).
@@ -31,12 +31,16 @@ action_options! {
     /// not apply within a transaction.
     TransactionOptions with start_transaction_setters {
         /// The read concern of all its reads. It is sent with the first command.
+        #[serde(skip_serializing)]
         read_concern: ReadConcern,
         /// The write concern of its commit. An unacknowledged one is an error.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
         /// Which servers its reads go to. Reads with another read preference than `primary` are an error.
+        #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
         /// How long the server may work on one commit (`maxTimeMS`). Whole milliseconds.
+        #[serde(rename = "maxTimeMS", alias = "maxCommitTimeMS", with = "serde_util::optional_millis")]
         max_commit_time: Duration,
     }
 }

@@ -3,22 +3,27 @@
 use std::time::Duration;
 
 use bson::{Bson, Document};
+use serde::{Deserialize, Serialize};
 
 use super::{Hint, action_options};
-use crate::options::{Collation, WriteConcern};
+use crate::options::{Collation, WriteConcern, serde_util};
 
 /// Which form of the document `find_one_and_update` and `find_one_and_replace` return.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ReturnDocument {
     /// As it was before.
     #[default]
+    #[serde(alias = "Before")]
     Before,
     /// As it is now.
+    #[serde(alias = "After")]
     After,
 }
 
 /// What an update does: operators, or a pipeline.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum UpdateModifications {
     /// Update operators: `{ "$set": { .. } }`.
     Document(Document),
@@ -29,6 +34,12 @@ pub enum UpdateModifications {
 impl From<Document> for UpdateModifications {
     fn from(update: Document) -> Self {
         UpdateModifications::Document(update)
+    }
+}
+
+impl<const N: usize> From<[Document; N]> for UpdateModifications {
+    fn from(pipeline: [Document; N]) -> Self {
+        UpdateModifications::Pipeline(pipeline.into())
     }
 }
 
@@ -46,6 +57,7 @@ action_options! {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -60,6 +72,7 @@ action_options! {
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -80,10 +93,12 @@ action_options! {
         /// Which of several matches `update_one` takes (MongoDB 8.0 and later).
         sort: Document,
         /// Variables that the filter and the update may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -102,10 +117,12 @@ action_options! {
         /// Which of several matches is replaced (MongoDB 8.0 and later).
         sort: Document,
         /// Variables that the filter may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -118,10 +135,12 @@ action_options! {
         /// The index to use.
         hint into Hint,
         /// Variables that the filter may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -138,12 +157,15 @@ action_options! {
         /// The index to use.
         hint into Hint,
         /// Variables that the filter may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -166,12 +188,15 @@ action_options! {
         /// The index to use.
         hint into Hint,
         /// Variables that the filter may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -196,12 +221,15 @@ action_options! {
         /// The index to use.
         hint into Hint,
         /// Variables that the filter and the update may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// How long the server may work on it.
+        #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }
@@ -214,10 +242,12 @@ action_options! {
         /// Write what the collection's validator refuses.
         bypass_document_validation: bool,
         /// Variables that filters and updates may use as `$$name` (`let`).
+        #[serde(rename = "let")]
         let_vars: Document,
         /// A note for the server's logs and profiler.
         comment into Bson,
         /// The write concern, instead of the collection's.
+        #[serde(skip_serializing)]
         write_concern: WriteConcern,
     }
 }

@@ -1,5 +1,7 @@
 //! How strings are compared.
 
+use std::fmt;
+
 use bson::raw::cstr;
 use bson::{RawDocumentBuf, rawdoc};
 use serde::de::Error as _;
@@ -148,6 +150,13 @@ pub enum CollationStrength {
     Quaternary,
     /// 5: everything.
     Identical,
+}
+
+/// Its number.
+impl fmt::Display for CollationStrength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&i32::from(*self), f)
+    }
 }
 
 impl From<CollationStrength> for i32 {

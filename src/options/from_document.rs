@@ -1,0 +1,91 @@
+//! Options that are part of a program's own configuration: a connection string, or a document with a field for each option.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::client_options::Fields;
+use super::{ClientOptions, ConnectionString};
+
+/// From a connection string, or from a document with the names of the fields in camel case, as the official driver reads them. A
+/// duration in a document is read as serde writes one: `{ "secs": 2, "nanos": 0 }`.
+///
+/// ```
+/// use mongo_blocking::options::ClientOptions;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Settings {
+///     database: ClientOptions,
+/// }
+///
+/// let settings: Settings = serde_json::from_str(r#"{ "database": "mongodb://db.example.com/?appName=reports" }"#).unwrap();
+/// assert_eq!(settings.database.app_name.as_deref(), Some("reports"));
+/// let fields = r#"{ "database": { "hosts": ["db.example.com"], "replSetName": "rs0", "tls": "Disabled" } }"#;
+/// let settings: Settings = serde_json::from_str(fields).unwrap();
+/// assert_eq!(settings.database.repl_set_name.as_deref(), Some("rs0"));
+/// ```
+impl<'de> Deserialize<'de> for ClientOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OptionsVisitor;
+
+        impl<'de> Visitor<'de> for OptionsVisitor {
+            type Value = ClientOptions;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a connection string, or a document with options")
+            }
+
+            fn visit_str<E: Error>(self, uri: &str) -> Result<ClientOptions, E> {
+                ClientOptions::parse(uri).run().map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<ClientOptions, A::Error> {
+                Fields::deserialize(MapAccessDeserializer::new(fields)).map(ClientOptions::from)
+            }
+        }
+
+        deserializer.deserialize_any(OptionsVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConnectionString {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ConnectionString::parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bson::{bson, deserialize_from_bson};
+
+    use super::*;
+    use crate::options::{AuthMechanism, ServerAddress, Tls};
+
+    #[test]
+    fn a_document_names_options_by_their_fields() {
+        let options: ClientOptions = deserialize_from_bson(bson!({
+            "hosts": ["a", { "host": "b", "port": 27018 }], "connectTimeout": { "secs": 2, "nanos": 0 }, "maxPoolSize": 7,
+            "credential": { "username": "ann", "password": "pencil", "mechanism": "SCRAM-SHA-256" },
+            "tls": { "Enabled": { "ca_file_path": "/ca.pem" } }, "readConcern": { "level": "majority" },
+            "selectionCriteria": { "mode": "nearest" }, "serverApi": { "apiVersion": "1" }, "proxyPassword": "p",
+        }))
+        .unwrap();
+        assert_eq!(options.hosts[1], ServerAddress::Tcp { host: "b".to_owned(), port: Some(27018) });
+        assert_eq!((options.connect_timeout, options.max_pool_size), (Some(Duration::from_secs(2)), Some(7)));
+        assert_eq!(options.credential.as_ref().unwrap().mechanism, Some(AuthMechanism::ScramSha256));
+        assert!(matches!(&options.tls, Some(Tls::Enabled(tls)) if tls.ca_file_path.is_some()));
+        assert!(options.read_concern.is_some() && options.selection_criteria.is_some() && options.server_api.is_some());
+        assert_eq!(options.proxy_password.unwrap().expose(), "p");
+    }
+
+    #[test]
+    fn an_error_of_a_connection_string_shows_nothing_of_it() {
+        let error = deserialize_from_bson::<ClientOptions>("mongodb://ann:se@cret@host".into()).unwrap_err();
+        assert!(error.to_string().contains("%40") && !error.to_string().contains("cret"), "{error}");
+        deserialize_from_bson::<ConnectionString>("mongo://host".into()).unwrap_err();
+    }
+}
