@@ -2,8 +2,9 @@
 //!
 //!     cargo run --example tail -- "mongodb://localhost/" shop.log
 //!
-//! The server holds each request of a tailable cursor until there is something new. `Client::close` on another thread ends such a call
-//! at once, and everything else that the client does. A handler of Ctrl-C would call it, too.
+//! The server holds each request of such a cursor until there is something new, for a second at most unless `max_await_time` says
+//! otherwise. `Client::close` on another thread ends that at once, and everything else that the client does. A handler of Ctrl-C would
+//! call it, too.
 
 use std::io;
 use std::process::ExitCode;
@@ -42,8 +43,12 @@ fn tail(client: &Client, database: &str, collection: &str) -> Result<()> {
         closer.close();
     });
     let log = client.database(database).collection::<Document>(collection);
-    for line in log.find(doc! {}).cursor_type(CursorType::TailableAwait).run()? {
-        println!("{}", line?);
+    let mut lines = log.find(doc! {}).cursor_type(CursorType::TailableAwait).run()?;
+    // The iteration of a tailable cursor ends when there is nothing new for now.
+    while lines.is_alive() {
+        for line in lines.by_ref() {
+            println!("{}", line?);
+        }
     }
     Ok(())
 }
