@@ -44,6 +44,7 @@ impl<T: Default> PerProcess<T> {
     }
 
     /// One for a static, with the value of the first process. (Where the C library does not count, that never counts.)
+    #[cfg(any(test, feature = "aws", feature = "oidc", feature = "ocsp", feature = "gssapi"))]
     pub(crate) const fn in_static(value: T) -> Self {
         PerProcess { process: 0, value: Mutex::new(value), child: OnceLock::new() }
     }
