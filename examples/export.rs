@@ -3,6 +3,7 @@
 //!     cargo run --example export -- "mongodb://localhost/" shop.orders > orders.jsonl
 //!
 //! Each document goes from the server's batch to the output without being decoded, so the memory that it needs is that of one batch.
+//! NaN and the infinities, which JSON has no numbers for, are written as `null`.
 
 use std::error::Error;
 use std::io::{self, BufWriter, Write};

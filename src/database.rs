@@ -572,7 +572,7 @@ impl RunCursorCommand<'_, ExplicitSession<'_>> {
     ///
     /// # Errors
     /// As without a session; [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a session of another
-    /// client, [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) where the server has no sessions.
+    /// client, [`ErrorKind::SessionsNotSupported`](crate::error::ErrorKind::SessionsNotSupported) where the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<Document>> {
         let session = self.session.0;
         let cursor = run_cursor_command(self.database, self.command, self.options, Some(&mut *session))?;
@@ -649,7 +649,7 @@ impl ListCollections<'_, ExplicitSession<'_>> {
     ///
     /// # Errors
     /// As without a session; [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a session of another
-    /// client, [`ErrorKind::NotSupported`](crate::error::ErrorKind::NotSupported) where the server has no sessions.
+    /// client, [`ErrorKind::SessionsNotSupported`](crate::error::ErrorKind::SessionsNotSupported) where the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<CollectionSpecification>> {
         let session = self.session.0;
         let cursor = list_collections(self.database, &self.options, false, Some(&mut *session))?;

@@ -75,16 +75,6 @@ const TIMEOUT_MS: &str = "timeoutMS";
 /// A limit without a name.
 const UNNAMED: &str = "the time limit";
 
-/// A time limit as a command carries it: begun milliseconds count in full, for 0 would mean no limit.
-pub(crate) fn whole_millis(limit: Duration) -> i64 {
-    i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
-}
-
-/// A time in seconds as a command carries it: begun seconds count in full.
-pub(crate) fn whole_seconds(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos().div_ceil(1_000_000_000)).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

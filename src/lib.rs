@@ -105,6 +105,7 @@ mod process;
 mod resolver;
 mod secret;
 mod secret_file;
+mod serde_util;
 mod server;
 mod session;
 #[cfg(any(feature = "aws", feature = "oidc"))]

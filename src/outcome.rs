@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use bson::{Bson, Document};
 use serde::{Deserialize, Serialize};
 
+use crate::serde_util;
+
 /// What an `insert_one` did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,9 +93,27 @@ pub struct DatabaseSpecification {
     /// Its name.
     pub name: String,
     /// How many bytes its files take.
+    #[serde(deserialize_with = "serde_util::count")]
     pub size_on_disk: u64,
     /// Whether it holds no data.
     pub empty: bool,
     /// How many bytes its files take on each shard, by the shard's name; `None` where the deployment has no shards.
     pub shards: Option<Document>,
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{bson, doc};
+
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_database_is_a_number_of_any_type() {
+        for size in [bson!(4096), bson!(4096_i64), bson!(4096.0)] {
+            let listed = doc! { "name": "shop", "sizeOnDisk": size, "empty": false };
+            let database: DatabaseSpecification = bson::deserialize_from_document(listed).unwrap();
+            assert_eq!(database.size_on_disk, 4096);
+        }
+        bson::deserialize_from_document::<DatabaseSpecification>(doc! { "sizeOnDisk": -1 }).unwrap_err();
+    }
 }

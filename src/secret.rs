@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
@@ -45,7 +47,51 @@ impl From<&str> for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Secret::from)
+        deserialize_unquoted(deserializer).map(|text: String| Secret::from(text))
+    }
+}
+
+/// Reads a value that is secret or has secret parts. An error of serde quotes what it was given, and errors are logged, so this one
+/// does not.
+pub(crate) fn deserialize_unquoted<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    T::deserialize(deserializer)
+        .map_err(|_| D::Error::custom("a secret has the wrong type, or is malformed; it is not shown"))
+}
+
+/// Reads secret bytes: a string, bytes or a list of them.
+pub(crate) fn deserialize_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+    Ok(deserialize_unquoted::<D, Option<SecretBytes>>(deserializer)?.map(|bytes| bytes.0))
+}
+
+struct SecretBytes(Vec<u8>);
+
+impl<'de> Deserialize<'de> for SecretBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+
+        impl<'de> Visitor<'de> for BytesVisitor {
+            type Value = SecretBytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, bytes or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretBytes, E> {
+                self.visit_bytes(text.as_bytes())
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<SecretBytes, E> {
+                Ok(SecretBytes(bytes.to_vec()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<SecretBytes, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(SecretBytes)
+            }
+        }
+
+        deserializer.deserialize_any(BytesVisitor)
     }
 }
 

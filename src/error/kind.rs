@@ -17,7 +17,7 @@ use super::{BulkWriteError, CommandError, InsertManyError, WriteConcernError, Wr
 /// | `InvalidArgument` | `ConnectionString`, `Options`; `Encode` for an argument of an action |
 /// | `InvalidTlsConfig` | `Options`: a certificate, key or list that cannot be used |
 /// | `NotSupported` | any: this build or this platform lacks it |
-/// | `IncompatibleServer` | `Options`, `Hello`, `ServerSelection`: the server's version lacks it |
+/// | `IncompatibleServer` | `Options`, `Hello`, `ServerSelection`: the server at hand lacks it |
 /// | `SessionsNotSupported` | `Options` |
 /// | `DnsResolve` | `Dns`, `Connect`; `Http` for the host of a service |
 /// | `Io` | `Connect`, `Tls`, `Hello`, `Authentication`, `Command`, `Http`; `Program` for the program's own; `Dns` where a limit ran out |

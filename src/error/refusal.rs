@@ -93,4 +93,14 @@ mod tests {
             assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{error}");
         }
     }
+
+    #[test]
+    fn the_pause_that_an_overloaded_server_asks_for_is_read_and_written_in_milliseconds() {
+        let written = bson::doc! { "code": 462, "codeName": "x", "errmsg": "y", "baseBackoffMS": 250 };
+        let error: CommandError = bson::deserialize_from_document(written.clone()).unwrap();
+        assert_eq!(error.base_backoff, Some(Duration::from_millis(250)));
+        assert_eq!(bson::serialize_to_document(&error).unwrap(), written);
+        let error: CommandError = bson::deserialize_from_document(bson::doc! { "code": 1 }).unwrap();
+        assert!(!bson::serialize_to_document(&error).unwrap().contains_key("baseBackoffMS"));
+    }
 }

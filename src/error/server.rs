@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::readable::Readable;
 use crate::outcome::{BulkWriteResult, InsertManyResult};
+use crate::serde_util::optional_millis;
 
 /// A command that the server answered with `ok: 0`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub struct CommandError {
     #[serde(rename = "errmsg", default)]
     pub message: String,
     /// How long an overloaded server asks to be left alone before the operation is tried again (since MongoDB 9.0).
-    #[serde(skip)]
+    #[serde(rename = "baseBackoffMS", default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub base_backoff: Option<Duration>,
     /// The server's whole reply.
     #[serde(skip)]

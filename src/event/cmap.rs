@@ -22,6 +22,7 @@ use bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
 use crate::address::ServerAddress;
+use crate::serde_util::optional_millis;
 
 /// Something that happened to a connection pool or to a connection in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub enum CmapEvent {
 #[non_exhaustive]
 pub struct ConnectionPoolOptions {
     /// `maxIdleTimeMS`.
-    #[serde(rename = "maxIdleTimeMS")]
+    #[serde(rename = "maxIdleTimeMS", deserialize_with = "optional_millis::deserialize")]
     pub max_idle_time: Option<Duration>,
     /// `maxPoolSize`; 0 means no limit.
     pub max_pool_size: Option<u32>,
@@ -268,5 +269,21 @@ impl fmt::Display for ConnectionCheckoutFailedReason {
             ConnectionCheckoutFailedReason::ConnectionError => "connectionError",
             ConnectionCheckoutFailedReason::PoolClosed => "poolClosed",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn the_options_of_a_pool_are_read_in_milliseconds_and_as_they_are_written() {
+        let options: ConnectionPoolOptions =
+            bson::deserialize_from_document(doc! { "maxIdleTimeMS": 1500, "maxPoolSize": 3 }).unwrap();
+        assert_eq!((options.max_idle_time, options.max_pool_size), (Some(Duration::from_millis(1500)), Some(3)));
+        let written = bson::serialize_to_document(&options).unwrap();
+        assert_eq!(bson::deserialize_from_document::<ConnectionPoolOptions>(written).unwrap(), options);
     }
 }

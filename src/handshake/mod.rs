@@ -17,10 +17,10 @@ use zeroize::Zeroize;
 
 use crate::auth::{self, AuthContext, AuthTarget, Login, LoginState, Speculation};
 use crate::credential::Credential;
-use crate::deadline::whole_millis;
 use crate::description::{ServerType, TopologyVersion};
 use crate::error::{Error, FaultKind, RETRYABLE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage, codes};
 use crate::options::{ClientSettings, DriverInfo, ServerApi};
+use crate::serde_util::whole_millis;
 use crate::system::System;
 
 use environment::Environment;

@@ -8,9 +8,9 @@ use bson::spec::ElementType;
 use bson::{Bson, Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 use serde::Serialize;
 
-use crate::deadline::{whole_millis, whole_seconds};
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::options::{Collation, Hint, ReadConcern, WriteConcern};
+use crate::serde_util::{whole_millis, whole_seconds};
 
 /// Room for most bodies, so that they are not moved while they grow.
 const ROOM: usize = 256;

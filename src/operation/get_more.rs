@@ -8,10 +8,10 @@ use bson::raw::cstr;
 
 use super::body::Body;
 use super::{Access, Command, Namespace, Operation, Target};
-use crate::deadline::whole_millis;
 use crate::description::{ServerDescription, WireVersion};
 use crate::error::Result;
 use crate::options::ServerAddress;
+use crate::serde_util::whole_millis;
 use crate::wire::Reply;
 
 /// `getMore` on the server that holds the cursor.

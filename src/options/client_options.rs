@@ -26,7 +26,7 @@ use crate::warning::Warning;
 
 /// Emits the options, with a field for each option that one value fills, and what has to be done with each of these.
 macro_rules! client_options {
-    ($($(#[$about:meta])* $field:ident: $type:ty = $option:ident;)*) => {
+    ($($(#[$about:meta])* $field:ident: $type:ty = $option:ident $(or $alias:tt)?;)*) => {
         /// The options of a client: fields that a program may set and read. What is `None` was not given, and has its default.
         ///
         /// [`validate`](Self::validate) judges all of them together, and making a client does so first.
@@ -97,7 +97,7 @@ macro_rules! client_options {
             write_concern: Option<WriteConcern>,
             server_api: Option<ServerApi>,
             driver_info: Option<DriverInfo>,
-            $($field: Option<$type>,)*
+            $($(#[serde(alias = $alias)])? $field: Option<$type>,)*
         }
 
         impl From<Fields> for ClientOptions {
@@ -175,7 +175,7 @@ client_options! {
     /// Whether to use this one host only, whatever deployment it belongs to (`directConnection`).
     direct_connection: bool = DirectConnection;
     /// Whether the host is a load balancer (`loadBalanced`).
-    load_balanced: bool = LoadBalanced;
+    load_balanced: bool = LoadBalanced or "loadbalanced";
     /// How much longer than that of the nearest server the round trip time of a chosen server may be (`localThresholdMS`);
     /// default 15 ms.
     local_threshold: Duration = LocalThresholdMs;

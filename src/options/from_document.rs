@@ -60,10 +60,11 @@ impl<'de> Deserialize<'de> for ConnectionString {
 mod tests {
     use std::time::Duration;
 
-    use bson::{bson, deserialize_from_bson};
+    use bson::spec::BinarySubtype;
+    use bson::{Binary, Bson, bson, deserialize_from_bson};
 
     use super::*;
-    use crate::options::{AuthMechanism, ServerAddress, Tls};
+    use crate::options::{AuthMechanism, ServerAddress, Tls, TlsOptions};
 
     #[test]
     fn a_document_names_options_by_their_fields() {
@@ -87,5 +88,62 @@ mod tests {
         let error = deserialize_from_bson::<ClientOptions>("mongodb://ann:se@cret@host".into()).unwrap_err();
         assert!(error.to_string().contains("%40") && !error.to_string().contains("cret"), "{error}");
         deserialize_from_bson::<ConnectionString>("mongo://host".into()).unwrap_err();
+    }
+
+    #[test]
+    fn an_error_of_a_secret_shows_nothing_of_it() {
+        let wrong =
+            [bson!("hunter2"), bson!(8123), bson!(["hunter2"]), bson!([8123]), bson!({ "hunter2": 8123 }), bson!(true)];
+        for secret in wrong {
+            let fits = |names: &[&str]| match &secret {
+                Bson::String(_) => !names.contains(&"mechanism_properties"),
+                Bson::Document(_) => names.contains(&"mechanism_properties"),
+                _ => false,
+            };
+            let places: [&[&str]; 4] = [
+                &["credential", "password"],
+                &["credential", "mechanism_properties"],
+                &["proxyPassword"],
+                &["tls", "Enabled", "tls_certificate_key_file_password"],
+            ];
+            for names in places.into_iter().filter(|names| !fits(names)) {
+                let options = names.iter().rev().fold(secret.clone(), |value, name| bson!({ *name: value }));
+                let json =
+                    serde_json::from_str::<ClientOptions>(&serde_json::to_string(&options).unwrap()).unwrap_err();
+                let errors =
+                    [deserialize_from_bson::<ClientOptions>(options).unwrap_err().to_string(), json.to_string()];
+                for error in errors {
+                    assert!(
+                        error.contains("secret") && !error.contains("hunter2") && !error.contains("8123"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_password_of_a_key_is_a_string_or_bytes() {
+        for password in [
+            bson!("ab"),
+            bson!([97, 98]),
+            Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: b"ab".to_vec() }),
+        ] {
+            let tls: TlsOptions =
+                deserialize_from_bson(bson!({ "tls_certificate_key_file_password": password })).unwrap();
+            assert_eq!(tls.tls_certificate_key_file_password.as_deref(), Some(&b"ab"[..]));
+        }
+        let tls: TlsOptions = serde_json::from_str(r#"{ "tls_certificate_key_file_password": "ab" }"#).unwrap();
+        assert_eq!(tls.tls_certificate_key_file_password.as_deref(), Some(&b"ab"[..]));
+        let tls: TlsOptions = deserialize_from_bson(bson!({ "tls_certificate_key_file_password": null })).unwrap();
+        assert!(tls.tls_certificate_key_file_password.is_none());
+    }
+
+    #[test]
+    fn the_official_name_of_an_option_is_known() {
+        for name in ["loadbalanced", "loadBalanced"] {
+            let options: ClientOptions = deserialize_from_bson(bson!({ name: true })).unwrap();
+            assert_eq!(options.load_balanced, Some(true));
+        }
     }
 }

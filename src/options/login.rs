@@ -16,12 +16,12 @@ use super::value::Value;
 use super::{credential, oidc};
 use crate::credential::{AllowedHosts, SharedAwsProvider};
 use crate::error::{Error, Result};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::warning::Warnings;
 
 /// Who the client says it is. Parts that do not go together are an error of [`Client::with_options`](crate::Client::with_options).
 ///
-/// The password and the mechanism properties are wiped from memory when the value is dropped, and `Debug` does not show them.
+/// The password and the strings of the mechanism properties are wiped from memory when the value is dropped, and `Debug` does not show them.
 ///
 /// ```
 /// use mongo_blocking::options::{AuthMechanism, ClientOptions, Credential};
@@ -44,10 +44,12 @@ pub struct Credential {
     /// The database that knows the user (`authSource`).
     pub source: Option<String>,
     /// The password, not percent-encoded.
+    #[serde(default, deserialize_with = "secret::deserialize_unquoted")]
     pub password: Option<String>,
     /// The mechanism; negotiated unless given.
     pub mechanism: Option<AuthMechanism>,
     /// Further settings of the mechanism (`authMechanismProperties`).
+    #[serde(default, deserialize_with = "secret::deserialize_unquoted")]
     pub mechanism_properties: Option<Document>,
     /// What gets tokens for MONGODB-OIDC.
     #[serde(skip)]
@@ -308,11 +310,17 @@ impl Drop for Credential {
     fn drop(&mut self) {
         self.password.zeroize();
         // One of them may be a session token of AWS.
-        for (_, value) in self.mechanism_properties.iter_mut().flat_map(Document::iter_mut) {
-            if let Bson::String(text) = value {
-                text.zeroize();
-            }
-        }
+        self.mechanism_properties.iter_mut().flat_map(Document::iter_mut).for_each(|(_, value)| wipe(value));
+    }
+}
+
+/// Wipes the strings of a value, at whatever depth they are.
+fn wipe(value: &mut Bson) {
+    match value {
+        Bson::String(text) => text.zeroize(),
+        Bson::Array(values) => values.iter_mut().for_each(wipe),
+        Bson::Document(fields) => fields.iter_mut().for_each(|(_, value)| wipe(value)),
+        _ => {}
     }
 }
 

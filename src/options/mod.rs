@@ -27,7 +27,6 @@ mod query;
 mod raw;
 #[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
 mod seedlist;
-mod serde_util;
 mod setting_value;
 mod spec;
 mod supported;

@@ -16,7 +16,7 @@ use super::table::TLS_DETAILS;
 use super::tls_types::{TlsBytes, TlsIdentity};
 use super::value::Value;
 use crate::error::{Error, Result};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// Whether to speak TLS, and how.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -51,6 +51,7 @@ pub struct TlsOptions {
     /// Dangerous: accept a certificate that was issued for another host (`tlsAllowInvalidHostnames`). It gets a warning.
     pub allow_invalid_hostnames: Option<bool>,
     /// The password of the client's key (`tlsCertificateKeyFilePassword`), in UTF-8.
+    #[serde(default, deserialize_with = "secret::deserialize_bytes")]
     pub tls_certificate_key_file_password: Option<Vec<u8>>,
     /// The client's key, where it is not in the certificate's file (`ssl_keyfile`): a PEM file.
     pub key_file_path: Option<PathBuf>,

@@ -42,6 +42,8 @@ const CAUSAL: &[&str] = &[
 ];
 /// Commands about what another command has opened. That one had the read concern.
 const WITHOUT_READ_CONCERN: &[&str] = &["getMore", "killCursors"];
+/// What the driver adds to the commands of a transaction.
+const OF_TRANSACTION: &[&str] = &["autocommit", "readConcern", "startTransaction", "txnNumber"];
 
 /// The session of one operation. A server session that was taken for it goes back to the pool when this is dropped, hence after
 /// the connection.
@@ -92,7 +94,8 @@ impl<'a> OperationSession<'a> {
     ///
     /// # Errors
     /// For a session of the program's: where the server has no sessions, where the command is not acknowledged, and where a
-    /// snapshot is wanted of a server before MongoDB 5.0.
+    /// snapshot is wanted of a server before MongoDB 5.0; in a transaction, for a command of the caller's that has a field which the
+    /// transaction gives it.
     pub(crate) fn complete(
         &mut self,
         command: &mut Command<'_>,
@@ -300,6 +303,13 @@ fn check_explicit(state: &SessionState, command: &Command<'_>, server: &ServerDe
     }
     if command.is_composed_by_caller && matches!(command.body.get("lsid"), Ok(Some(_))) {
         return Err(Error::invalid_argument("the command names a session (lsid) besides the one that it is run in"));
+    }
+    if command.is_composed_by_caller && state.transaction.is_running() {
+        let named = |key: &&&str| matches!(command.body.get(**key), Ok(Some(_)));
+        if let Some(key) = OF_TRANSACTION.iter().find(named) {
+            return Err(Error::transaction(format!("a command of a transaction cannot have a {key} of its own"))
+                .with_hint("leave it out; start_transaction takes the read concern of a transaction"));
+        }
     }
     if state.is_snapshot && server.max_wire_version < WireVersion::MONGODB_5_0 {
         return Err(Error::incompatible_server("Snapshot reads require MongoDB 5.0 or later"));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bson::{RawDocument, RawDocumentBuf, Timestamp, rawdoc};
+use bson::{RawDocument, RawDocumentBuf, Timestamp, doc, rawdoc};
 
 use super::server_session::SessionId;
 use super::{ClusterTime, OperationSession, ServerSession, SessionState, Sessions};
@@ -10,7 +10,7 @@ use crate::description::ServerDescription;
 use crate::error::ErrorKind;
 use crate::operation::Command;
 use crate::operation::body::Body;
-use crate::options::SessionOptions;
+use crate::options::{ReadConcern, SessionOptions, TransactionOptions};
 use crate::system::RealSystem;
 use crate::wire::Reply;
 
@@ -190,6 +190,30 @@ fn a_session_of_the_program_is_an_error_where_it_cannot_be_used() {
     let error =
         completed(&mut OperationSession::Explicit(&mut snapshot), &sessions, &member(9, true), find()).unwrap_err();
     assert!(error.message().contains("Snapshot reads require MongoDB 5.0 or later"), "{error}");
+}
+
+#[test]
+fn a_command_of_the_caller_cannot_have_what_its_transaction_adds() {
+    let sessions = Sessions::new(RealSystem::shared());
+    let mut state = state(SessionOptions::default());
+    let composed = |key: &str| {
+        let body = RawDocumentBuf::try_from(doc! { "find": "things", key: {} }).unwrap();
+        Command { is_composed_by_caller: true, ..Command::new("find", "db", body) }
+    };
+    let server = member(17, true);
+    state.transaction.start(TransactionOptions::default().read_concern(ReadConcern::snapshot()), false);
+    for is_first in [true, false] {
+        let mut session = OperationSession::Explicit(&mut state);
+        for key in ["autocommit", "readConcern", "startTransaction", "txnNumber"] {
+            let error = completed(&mut session, &sessions, &server, composed(key)).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Transaction { .. }), "{error:?}");
+            assert!(error.message().contains(key), "{error}");
+        }
+        let body = completed(&mut session, &sessions, &server, composed("filter")).unwrap();
+        assert_eq!(matches!(body.get("readConcern"), Ok(Some(_))), is_first);
+        drop(session);
+        state.transaction.sent();
+    }
 }
 
 #[test]

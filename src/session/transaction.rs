@@ -8,7 +8,7 @@ use std::time::Duration;
 use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf, Timestamp};
 
-use crate::deadline::{Deadline, whole_millis};
+use crate::deadline::Deadline;
 use crate::error::{
     Error, ErrorKind, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, Result, SYSTEM_OVERLOADED_ERROR, Stage,
     TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure, codes,
@@ -20,6 +20,7 @@ use crate::options::{
     TransactionOptions, WriteConcern,
 };
 use crate::pool::PinnedConnection;
+use crate::serde_util::whole_millis;
 
 /// How long a commit that is tried again waits for a majority, unless the program has set a limit.
 const MAJORITY_LIMIT: Duration = Duration::from_secs(10);

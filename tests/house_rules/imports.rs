@@ -11,6 +11,7 @@ const ORDER: &[&[&str]] = &[
     &[
         "bson",
         "bson_ext",
+        "serde_util",
         "call_stack",
         "outcome",
         "secret",

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bson::{Bson, Document};
 
 use super::{CursorType, action_options};
-use crate::options::{SelectionCriteria, WriteConcern, serde_util};
+use crate::options::{SelectionCriteria, WriteConcern};
+use crate::serde_util;
 
 action_options! {
     /// Options of [`Database::run_command`](crate::Database::run_command).

@@ -6,7 +6,8 @@ use bson::{Bson, Document, doc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{OptionsBuilder, action_options};
-use crate::options::{Collation, WriteConcern, serde_util};
+use crate::options::{Collation, WriteConcern};
+use crate::serde_util;
 
 action_options! {
     /// Options of [`Database::create_collection`](crate::Database::create_collection), and those that

@@ -7,7 +7,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{OptionsBuilder, action_options};
-use crate::options::{Collation, WriteConcern, serde_util};
+use crate::options::{Collation, WriteConcern};
+use crate::serde_util;
 
 action_options! {
     /// Options of an index.
@@ -51,14 +52,14 @@ action_options! {
         #[serde(rename = "2dsphereIndexVersion")]
         sphere_2d_index_version into Sphere2DIndexVersion,
         /// The precision of a 2d index, 1 to 32.
-        #[serde(deserialize_with = "serde_util::optional_count")]
+        #[serde(serialize_with = "serde_util::optional_i32::serialize", deserialize_with = "serde_util::optional_count")]
         bits: u32,
         /// The upper bound of a 2d index.
         max: f64,
         /// The lower bound of a 2d index.
         min: f64,
         /// The size of a bucket of a geoHaystack index (before MongoDB 5.0).
-        #[serde(deserialize_with = "serde_util::optional_count")]
+        #[serde(serialize_with = "serde_util::optional_i32::serialize", deserialize_with = "serde_util::optional_count")]
         bucket_size: u32,
         /// Build it in the background (before MongoDB 4.2).
         #[serde(deserialize_with = "serde_util::optional_flag")]
@@ -221,7 +222,7 @@ impl<'de> Deserialize<'de> for IndexModel {
 /// assert_eq!(CommitQuorum::from(2), CommitQuorum::Nodes(2));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "WrittenQuorum", into = "WrittenQuorum")]
+#[serde(try_from = "WrittenQuorum", into = "WrittenQuorum")]
 #[non_exhaustive]
 pub enum CommitQuorum {
     /// So many that hold data.
@@ -242,12 +243,16 @@ enum WrittenQuorum {
     Name(String),
 }
 
-impl From<WrittenQuorum> for CommitQuorum {
-    fn from(written: WrittenQuorum) -> Self {
-        match written {
-            WrittenQuorum::Nodes(count) => CommitQuorum::Nodes(count.try_into().unwrap_or_default()),
+impl TryFrom<WrittenQuorum> for CommitQuorum {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenQuorum) -> Result<Self, Self::Error> {
+        Ok(match written {
+            WrittenQuorum::Nodes(count) => {
+                CommitQuorum::Nodes(count.try_into().map_err(|_| "a commit quorum cannot be negative")?)
+            }
             WrittenQuorum::Name(name) => name.into(),
-        }
+        })
     }
 }
 
@@ -365,10 +370,21 @@ mod tests {
     #[test]
     fn an_index_is_written_as_the_server_describes_it() {
         let options = IndexOptions::default().name("x").expire_after(Duration::from_secs(5)).version(2);
-        let index = IndexModel::new(doc! { "a": 1 }).options(options);
+        let index = IndexModel::new(doc! { "a": 1 }).options(options.bits(20).bucket_size(3));
         let written = bson::serialize_to_document(&index).unwrap();
-        assert_eq!(written, doc! { "key": { "a": 1 }, "name": "x", "expireAfterSeconds": 5, "v": 2 });
+        let expected =
+            doc! { "key": { "a": 1 }, "name": "x", "expireAfterSeconds": 5, "v": 2, "bits": 20, "bucketSize": 3 };
+        assert_eq!(written, expected);
         let read: IndexModel = bson::deserialize_from_document(written).unwrap();
         assert_eq!(read.options.unwrap().version, Some(IndexVersion::V2));
+    }
+
+    #[test]
+    fn a_commit_quorum_is_a_name_or_a_number_that_is_not_negative() {
+        let read = |quorum: Bson| bson::deserialize_from_bson::<CommitQuorum>(quorum);
+        assert_eq!(read(2.into()).unwrap(), CommitQuorum::Nodes(2));
+        assert_eq!(read("majority".into()).unwrap(), CommitQuorum::Majority);
+        let error = read(Bson::Int32(-1)).unwrap_err();
+        assert!(error.to_string().contains("negative"), "{error}");
     }
 }

@@ -6,7 +6,8 @@ use bson::{Bson, Document};
 use serde::{Deserialize, Serialize};
 
 use super::{Hint, action_options};
-use crate::options::{Collation, ReadConcern, SelectionCriteria, WriteConcern, serde_util};
+use crate::options::{Collation, ReadConcern, SelectionCriteria, WriteConcern};
+use crate::serde_util;
 
 /// What a cursor does at the end of its results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,7 @@ action_options! {
         skip: u64,
         /// The most documents to return; 0 for no limit. Negative: at most that many in one batch, which a smaller
         /// `batch_size` and the server's limit of 16 MiB for a reply make smaller.
+        #[serde(serialize_with = "serde_util::magnitude")]
         limit: i64,
         /// Documents in a batch; 0 opens the cursor with an empty first batch.
         #[serde(with = "serde_util::optional_i32")]
@@ -217,5 +219,20 @@ action_options! {
         /// Which servers it may go to, instead of the collection's choice.
         #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_is_written_without_its_sign() {
+        for limit in [5, -5] {
+            let written = bson::serialize_to_document(&FindOptions::default().limit(limit)).unwrap();
+            assert_eq!(written, doc! { "limit": 5_i64 });
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bson::Timestamp;
 
 use super::action_options;
-use crate::options::{ReadConcern, SelectionCriteria, WriteConcern, serde_util};
+use crate::options::{ReadConcern, SelectionCriteria, WriteConcern};
+use crate::serde_util;
 
 action_options! {
     /// Options of [`Client::start_session`](crate::Client::start_session).

@@ -6,7 +6,8 @@ use bson::{Bson, Document};
 use serde::{Deserialize, Serialize};
 
 use super::{Hint, action_options};
-use crate::options::{Collation, WriteConcern, serde_util};
+use crate::options::{Collation, WriteConcern};
+use crate::serde_util;
 
 /// Which form of the document `find_one_and_update` and `find_one_and_replace` return.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

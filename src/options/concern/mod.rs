@@ -10,8 +10,8 @@ use bson::{RawDocumentBuf, rawdoc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::builder_macro::builder;
-use crate::deadline::whole_millis;
 use crate::error::{Error, Result};
+use crate::serde_util::whole_millis;
 
 pub use collation::{
     Collation, CollationAlternate, CollationBuilder, CollationCaseFirst, CollationMaxVariable, CollationStrength,
@@ -228,7 +228,7 @@ pub struct WriteConcern {
     #[serde(
         rename = "wtimeout",
         alias = "wtimeoutMS",
-        with = "super::serde_util::optional_millis",
+        with = "crate::serde_util::optional_millis",
         skip_serializing_if = "Option::is_none"
     )]
     pub w_timeout: Option<Duration>,

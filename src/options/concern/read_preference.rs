@@ -218,7 +218,7 @@ pub struct ReadPreferenceOptions {
     /// How far behind the primary a secondary may be; at least 90 seconds.
     #[serde(
         rename = "maxStalenessSeconds",
-        with = "crate::options::serde_util::optional_seconds",
+        with = "crate::serde_util::optional_seconds",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_staleness: Option<Duration>,

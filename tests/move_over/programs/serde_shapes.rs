@@ -32,7 +32,7 @@ fn sorted(value: Bson) -> Bson {
 
 #[allow(deprecated, reason = "bson 2 and 3 have other names for it")]
 fn show<T: Serialize>(what: &str, value: &T) {
-    println!("{what}: {}", sorted(bson::to_bson(value).expect(what)));
+    println!("{what}: {:?}", sorted(bson::to_bson(value).expect(what)));
 }
 
 #[allow(deprecated, reason = "bson 2 and 3 have other names for it")]
@@ -56,6 +56,7 @@ fn written() {
         .allow_disk_use(true)
         .build();
     show("find", &find);
+    show("find", &FindOptions::builder().limit(-5).build());
     show(
         "aggregate",
         &AggregateOptions::builder().batch_size(3).allow_disk_use(true).max_time(Duration::from_millis(7)).build(),

@@ -1,10 +1,22 @@
 //! How durations, numbers and flags are written in documents and read from them.
 
+use std::time::Duration;
+
 use bson::RawBsonRef;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::bson_ext::whole_number;
+
+/// A time limit as a command carries it: begun milliseconds count in full, for 0 would mean no limit.
+pub(crate) fn whole_millis(limit: Duration) -> i64 {
+    i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
+}
+
+/// A time in seconds as a command carries it: begun seconds count in full.
+pub(crate) fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos().div_ceil(1_000_000_000)).unwrap_or(i64::MAX)
+}
 
 /// A whole number in the smallest type of BSON that holds it.
 #[derive(Serialize)]
@@ -26,8 +38,7 @@ pub(crate) mod optional_millis {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::Whole;
-    use crate::deadline::whole_millis;
+    use super::{Whole, whole_millis};
 
     pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         value.map(|limit| Whole::from(whole_millis(limit))).serialize(serializer)
@@ -60,6 +71,11 @@ pub(crate) mod optional_i32 {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
         Option::deserialize(deserializer)
     }
+}
+
+/// An optional limit without its sign, as commands take it.
+pub(crate) fn magnitude<S: Serializer>(value: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(i64::saturating_abs).serialize(serializer)
 }
 
 /// A batch size as `aggregate` and `listCollections` take it: `cursor: { batchSize: 2 }`.
@@ -125,6 +141,11 @@ pub(crate) fn optional_count<'de, D: Deserializer<'de>, T: TryFrom<i64>>(
     let Some(value) = Option::<NumberOrFlag>::deserialize(deserializer)? else { return Ok(None) };
     let fitting = value.whole().and_then(|number| T::try_from(number).ok());
     fitting.map(Some).ok_or_else(|| D::Error::custom("expected a whole number that is not negative"))
+}
+
+/// A number of bytes, documents or bits, of any number type.
+pub(crate) fn count<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
+    optional_count(deserializer)?.ok_or_else(|| D::Error::custom("expected a number"))
 }
 
 /// After how many seconds documents expire, of any number type. Collections may hold an index whose value makes no sense (NaN, or
