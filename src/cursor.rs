@@ -137,9 +137,11 @@ impl<T> Cursor<T> {
     ) -> Result<Self> {
         let inner = client.inner();
         // Another connection may lead to another server, which does not know the cursor.
-        let of_transaction = session.pinned_connection();
-        let pin = of_transaction.or_else(|| inner.options().load_balanced().then(Arc::default));
-        let opened = inner.execute(operation, &mut session, inner.operation_deadline(), pin.as_ref())?;
+        let needs_own = inner.options().load_balanced() && session.pinned_connection().is_none();
+        let own = needs_own.then(Arc::default);
+        let opened = inner.execute(operation, &mut session, inner.operation_deadline(), own.as_ref())?;
+        // That of a transaction may be another one than before, since its first command may have been sent several times.
+        let pin = session.pinned_connection().or(own);
         let CursorReply { reply, server } = opened;
         let batch = read_batch(reply.document(), "firstBatch").map_err(|error| error.with_address(&server))?;
         let (database, collection) =

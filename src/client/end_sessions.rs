@@ -61,11 +61,18 @@ impl ClientInner {
         if let Some(api) = &self.options().server_api {
             server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
         }
-        session.complete(&mut command, &server, None, &self.sessions, connection.since())?;
+        let limited = self.limits_operations();
+        session.complete(&mut command, &server, None, &self.sessions, connection.since(), limited)?;
         let handler = self.options().command_event_handler.as_ref();
         let active = ActiveCommand::started(handler, self.nesting_limits(), connection, &command);
         let message = Message { database: command.database, body: &command.body, sequence: None, more_to_come: false };
-        let outcome = connection.run(&message, limit, Instant::now()).and_then(|reply| match reply.command_error() {
+        let received = connection.run(&message, limit, Instant::now());
+        match &received {
+            Ok(reply) => session.replied(reply, &self.sessions),
+            Err(_) if connection.is_broken() => session.mark_dirty(),
+            Err(_) => {}
+        }
+        let outcome = received.and_then(|reply| match reply.command_error() {
             Some(refused) => Err(refused.with_address(&connection.info().address)),
             None => Ok(reply),
         });

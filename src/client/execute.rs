@@ -253,8 +253,9 @@ impl ClientInner {
         if let Some(api) = &self.options().server_api {
             server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
         }
-        session.complete(command, server, selected.session_timeout, &self.sessions, connection.since())?;
-        if !self.limits_operations() || command.name == "getMore" || !command.acknowledged {
+        let limited = self.limits_operations();
+        session.complete(command, server, selected.session_timeout, &self.sessions, connection.since(), limited)?;
+        if !limited || command.name == "getMore" || !command.acknowledged {
             return Ok(false);
         }
         let left = time_left(deadline, selected.minimum_round_trip_time)?;

@@ -151,10 +151,12 @@ impl Retries {
             retries_write: (retry == Retry::Write && writes) || retry == Retry::Always,
             ends_transaction: retry == Retry::Always,
             heeds_no_writes: access != Access::Read,
-            after_overload: match access {
-                Access::Read => reads,
-                Access::Write => writes,
-                Access::Unknown => reads && writes,
+            after_overload: match (retry, access) {
+                // What ends a transaction is sent again whatever the options say.
+                (Retry::Always, _) => true,
+                (_, Access::Read) => reads,
+                (_, Access::Write) => writes,
+                (_, Access::Unknown) => reads && writes,
             },
             max_adaptive: options.max_adaptive_retries(),
             retargets: options.enable_overload_retargeting(),
@@ -544,6 +546,9 @@ mod tests {
             let without_reads = case("retryReads=false", Retry::Never, access).run(&[overloaded()]).1.is_none();
             assert_eq!((without_writes, without_reads), (reads, writes), "{access:?}");
             assert!(case("", Retry::Never, access).run(&[overloaded()]).1.is_none());
+        }
+        for uri in ["retryWrites=false", "retryReads=false&retryWrites=false"] {
+            assert!(case(uri, Retry::Always, Access::Write).run(&[overloaded()]).1.is_none(), "{uri}");
         }
         // Only both labels together say that the server has not read it.
         let never = case("", Retry::Never, Access::Write);

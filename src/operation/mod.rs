@@ -47,7 +47,8 @@ pub(crate) trait Operation {
         Retry::Never
     }
 
-    /// Which options allow that it is sent again after a server has refused it, unread, because of overload.
+    /// Which options allow that it is sent again after a server has refused it, unread, because of overload. What ends a transaction is
+    /// sent again whatever they say.
     fn access(&self) -> Access {
         match self.retry() {
             Retry::Read => Access::Read,

@@ -4,6 +4,7 @@
 //! [`select`] is a loop under the lock of the state: choose among the known servers, have checks made where that is not enough,
 //! wait until something has changed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -60,8 +61,10 @@ struct Selection<'a> {
     /// What this thread's own check of the only server has left, and when its hello was answered.
     opened: Option<(Arc<Server>, AdoptableConnection, Instant)>,
     error: Option<Error>,
-    /// Which servers of a description the operation's predicate wants.
-    wanted: Option<(Arc<TopologyDescription>, Vec<ServerAddress>)>,
+    /// Which servers the operation's predicate was asked about, as they were then, and whether it wants them.
+    answers: BTreeMap<ServerAddress, (Arc<ServerEntry>, bool)>,
+    /// Whether it was asked just now.
+    was_asked: bool,
 }
 
 /// What a look at the state leads to.
@@ -105,7 +108,8 @@ pub(super) fn select(
         has_begun: false,
         opened: None,
         error: None,
-        wanted: None,
+        answers: BTreeMap::new(),
+        was_asked: false,
     };
     selection.run()
 }
@@ -164,10 +168,13 @@ impl Selection<'_> {
                 Step::Take(entry) => return self.take(state, &entry, now),
                 Step::Fail(error) => return Err(error),
                 Step::Check(wanted) => wanted,
+                Step::AskPredicate(_) if !self.answers.is_empty() && self.limit.expired() => {
+                    return Err(self.out_of_time(&state, now));
+                }
                 Step::AskPredicate(description) => {
                     // A function of the program's may take its time, and call the client.
                     drop(state);
-                    self.ask_predicate(description);
+                    self.ask_predicate(&description);
                     state = shared.lock();
                     now = shared.clock.now();
                     continue;
@@ -209,10 +216,13 @@ impl Selection<'_> {
             let (silent, look_again) = silent::look_while_selecting(shared, &mut state, &wanted);
             if !silent.is_empty() {
                 drop(state);
-                silent.into_iter().for_each(silent::SilentServer::start);
+                let began = silent.into_iter().map(silent::SilentServer::start).fold(false, |any, began| any | began);
                 state = shared.lock();
                 now = shared.clock.now();
-                continue;
+                // Without a thread for it this one waits, and tries again after that.
+                if began {
+                    continue;
+                }
             }
             // Where all helper threads are at work, the end of a check wakes this one.
             let may_begin = is_only_server || state.helpers < MAX_HELPERS_OF_SELECTION;
@@ -262,13 +272,16 @@ impl Selection<'_> {
         let mut conditions = self.conditions;
         let wanted;
         if let Criteria::Predicate(_) = conditions.criteria {
-            match &self.wanted {
-                Some((description, addresses)) if Arc::ptr_eq(description, &state.description) => {
-                    wanted = addresses.clone();
-                    conditions.criteria = Criteria::OneOf(&wanted);
-                }
-                _ => return Step::AskPredicate(state.description.clone()),
+            // A predicate that takes longer than the servers stay as they are is not asked without end: what it has said just now
+            // counts for every server that is the same but for its times.
+            let may_ask = !std::mem::take(&mut self.was_asked);
+            if may_ask && available(&state.description).any(|entry| self.answer(entry, Arc::ptr_eq).is_none()) {
+                return Step::AskPredicate(state.description.clone());
             }
+            let is_same = |own: &Arc<ServerEntry>, other: &Arc<ServerEntry>| own.same_for_events(other);
+            let entries = available(&state.description).filter(|entry| self.answer(entry, is_same) == Some(true));
+            wanted = entries.map(|entry| entry.address.clone()).collect::<Vec<_>>();
+            conditions.criteria = Criteria::OneOf(&wanted);
         }
         let heartbeat_frequency = self.shared.settings.heartbeat_frequency;
         let fresh = |entry: &ServerEntry| state.is_fresh(&entry.address, now, heartbeat_frequency);
@@ -307,13 +320,23 @@ impl Selection<'_> {
         step
     }
 
-    /// Asks the operation's predicate about each server that is available.
-    fn ask_predicate(&mut self, description: Arc<TopologyDescription>) {
+    /// Asks the operation's predicate about each server that is available and has changed since it was asked.
+    fn ask_predicate(&mut self, description: &TopologyDescription) {
         let Criteria::Predicate(wants) = self.conditions.criteria else { return };
-        let available = description.servers.values().filter(|server| server.server_type.is_known());
-        let wanted = available.filter(|server| wants(&server.to_public())).map(|server| server.address.clone());
-        let wanted = wanted.collect();
-        self.wanted = Some((description, wanted));
+        let answer =
+            |entry: &Arc<ServerEntry>| self.answer(entry, Arc::ptr_eq).unwrap_or_else(|| wants(&entry.to_public()));
+        self.answers =
+            available(description).map(|entry| (entry.address.clone(), (entry.clone(), answer(entry)))).collect();
+        self.was_asked = true;
+    }
+
+    /// What the predicate has said about a server that was the same as this one.
+    fn answer(
+        &self,
+        entry: &Arc<ServerEntry>,
+        is_same: impl Fn(&Arc<ServerEntry>, &Arc<ServerEntry>) -> bool,
+    ) -> Option<bool> {
+        self.answers.get(&entry.address).filter(|(asked, _)| is_same(asked, entry)).map(|(_, wanted)| *wanted)
     }
 
     /// Whether to go by what is known although it is not fresh, because others check the server already.
@@ -479,6 +502,11 @@ impl Selection<'_> {
         let chosen = Instant::now();
         Ok(Selected { server, topology_type, server_type, minimum_round_trip_time, session_timeout, opened, chosen })
     }
+}
+
+/// The servers that a predicate is asked about.
+fn available(description: &TopologyDescription) -> impl Iterator<Item = &Arc<ServerEntry>> {
+    description.servers.values().filter(|entry| entry.server_type.is_known())
 }
 
 /// The servers in the order in which they are worth a check, where there are not enough threads for all at once.

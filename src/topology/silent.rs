@@ -45,7 +45,9 @@ pub(super) fn look_at(shared: &Shared, address: &ServerAddress, since: Instant) 
     if member.check.is_unanswered(now) {
         let silent = watch(shared, &mut state, address);
         drop(state);
-        silent.into_iter().for_each(SilentServer::start);
+        if let Some(silent) = silent {
+            silent.start();
+        }
         return;
     }
     let begun = check::begin(shared, &mut state, [address], MadeBy::Helper { of_at_most: MAX_HELPERS });
@@ -93,12 +95,14 @@ fn watch(shared: &Shared, state: &mut State, address: &ServerAddress) -> Option<
 
 impl SilentServer {
     /// Has a helper thread look for a newer primary as long as the check of this server is unanswered and calls wait for it. To be
-    /// called without any lock held.
-    pub(super) fn start(self) {
+    /// called without any lock held. `false`: no thread can be had.
+    pub(super) fn start(self) -> bool {
         let work = move || while self.look() {};
-        if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
+        let started = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work);
+        if let Err(error) = &started {
             log::warn!("no thread to look for a newer primary: {error}");
         }
+        started.is_ok()
     }
 
     /// Looks once, and waits until it is time to look again. `false`: there is nothing more to wait for.

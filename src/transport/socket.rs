@@ -258,8 +258,9 @@ impl Socket {
     }
 
     /// Whether a call that failed so is to be repeated: a signal interrupted it, or it waited for less than the deadline. A long
-    /// wait is reported; `since` is for the next time.
-    pub(super) fn is_interim(&self, error: &io::Error, direction: Direction, since: &mut Option<Instant>) -> bool {
+    /// wait is reported; `since` is for the next time. If the deadline passes while the observer is at work, one more call is made,
+    /// because what was waited for may have come meanwhile.
+    pub(super) fn is_interim(&mut self, error: &io::Error, direction: Direction, since: &mut Option<Instant>) -> bool {
         if error.kind() == io::ErrorKind::Interrupted {
             return true;
         }
@@ -275,6 +276,9 @@ impl Socket {
             let began = *since.get_or_insert_with(|| now.checked_sub(waited.unwrap_or_default()).unwrap_or(now));
             if now.saturating_duration_since(began) >= LONG_WAIT {
                 observer.still_waiting(began);
+                if self.deadline.expired() {
+                    self.deadline = Deadline::after(LAST_WAIT).named(self.deadline.name());
+                }
             }
         }
         true
@@ -388,6 +392,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 9;
 /// The shortest timeout that the system knows; less would be cut to zero, and zero means no limit at all.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+/// How long the call may wait that is made after the deadline has passed while the observer was at work.
+const LAST_WAIT: Duration = Duration::from_millis(50);
 /// Between two attempts at a Unix socket whose queue is full.
 #[cfg(unix)]
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);

@@ -27,8 +27,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 struct Afterwards {
     /// After how long it answers on the first connection; `None`: never.
     first: Option<Duration>,
-    /// Whether it answers on new ones; else it refuses them.
-    answers_new: bool,
+    new: New,
+}
+
+/// What becomes of a new connection.
+#[derive(Clone, Copy, PartialEq)]
+enum New {
+    Answered,
+    /// It is accepted and gets no answer, so that the attempt ends after the wait on the first connection.
+    Silent,
+    Refused,
 }
 
 /// A client of that server with an idle connection, and what counts the server's connections.
@@ -42,11 +50,15 @@ fn idle(afterwards: Afterwards) -> (Topology, Arc<AtomicUsize>) {
         for (n, stream) in listener.incoming().enumerate() {
             count.fetch_add(1, Ordering::SeqCst);
             let stream = stream.unwrap();
-            let delay = move |hello: usize| if n == 0 && hello > 0 { afterwards.first } else { Some(Duration::ZERO) };
+            let delay = move |hello: usize| match (n, hello) {
+                (0, 0) => Some(Duration::ZERO),
+                (0, _) => afterwards.first,
+                _ => Some(Duration::ZERO).filter(|_| afterwards.new != New::Silent),
+            };
             thread::spawn(move || serve(stream, delay));
             if n == 0 {
                 first_is_taken.send(()).unwrap();
-                if !afterwards.answers_new {
+                if afterwards.new == New::Refused {
                     return;
                 }
             }
@@ -87,7 +99,7 @@ fn is_known(topology: &Topology) -> bool {
 
 #[test]
 fn a_dead_connection_costs_a_second() {
-    let (topology, connections) = idle(Afterwards { first: None, answers_new: true });
+    let (topology, connections) = idle(Afterwards { first: None, new: New::Answered });
     let began = Instant::now();
     operate(&topology).unwrap();
     let took = began.elapsed();
@@ -101,21 +113,23 @@ fn a_dead_connection_costs_a_second() {
 
 #[test]
 fn a_late_answer_counts_where_no_new_connection_can_be_made() {
-    let (topology, _) = idle(Afterwards { first: Some(Duration::from_millis(1500)), answers_new: false });
-    operate(&topology).unwrap();
-    assert!(is_known(&topology));
+    for new in [New::Refused, New::Silent] {
+        let (topology, _) = idle(Afterwards { first: Some(Duration::from_millis(1500)), new });
+        operate(&topology).unwrap();
+        assert!(is_known(&topology));
+    }
 }
 
 #[test]
 fn an_answer_in_time_needs_no_new_connection() {
-    let (topology, connections) = idle(Afterwards { first: Some(Duration::from_millis(50)), answers_new: true });
+    let (topology, connections) = idle(Afterwards { first: Some(Duration::from_millis(50)), new: New::Answered });
     operate(&topology).unwrap();
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[test]
 fn the_check_fails_only_if_both_connections_do() {
-    let (topology, _) = idle(Afterwards { first: None, answers_new: false });
+    let (topology, _) = idle(Afterwards { first: None, new: New::Refused });
     let began = Instant::now();
     operate(&topology).unwrap_err();
     let took = began.elapsed();

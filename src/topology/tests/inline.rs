@@ -2,6 +2,7 @@
 //! are those of the guide's table.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,16 +12,17 @@ use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
 
 use crate::connection::ConnectionFactory;
 use crate::deadline::Deadline;
-use crate::description::{ServerDescription, ServerType};
+use crate::description::{ServerDescription, ServerType, TopologyVersion};
 use crate::error::{Error, ErrorKind, FaultKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::event::EventHandler;
-use crate::event::sdam::SdamEvent;
+use crate::event::sdam::{SdamEvent, ServerInfo};
 use crate::locks::lock;
 use crate::options::{
     ClientOptions, ClientSettings, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress,
 };
 use crate::system::RealSystem;
 use crate::topology::check::{MAX_HELPERS, MadeBy, begin};
+use crate::topology::description::{ServerEntry, TopologyDescription};
 use crate::topology::inline::{Selected, select};
 use crate::topology::selection::Criteria;
 use crate::topology::shared::{Finding, Shared};
@@ -443,6 +445,45 @@ fn a_check_that_panics_frees_its_place() {
     assert_eq!(chosen(&shared, Criteria::Write), "a");
     let state = shared.changed.wait_while(shared.lock(), |state| state.helpers > 0).unwrap();
     assert!(state.members.values().all(|member| !member.check.running));
+}
+
+/// The servers change each time while the predicate is asked.
+#[test]
+fn a_predicate_that_takes_longer_than_the_servers_stay_the_same_keeps_to_the_limit() {
+    // Only the times of a server change, or what it says of itself does.
+    for (is_same, limit) in [(true, NEVER_REACHED), (false, Duration::from_millis(300))] {
+        let servers = set();
+        let shared = client(SET, &servers);
+        chosen(&shared, Criteria::Write);
+        let asked = AtomicUsize::new(0);
+        let wants = |server: &ServerInfo| {
+            let asked = asked.fetch_add(1, Ordering::SeqCst);
+            assert!(asked < 1_000, "asked without end");
+            thread::sleep(Duration::from_millis(10));
+            let mut state = shared.lock();
+            let mut description = TopologyDescription::clone(&state.description);
+            for entry in description.servers.values_mut() {
+                let mut changed = ServerEntry::clone(entry);
+                changed.last_update = Some(Instant::now());
+                if !is_same {
+                    let counter = asked.try_into().unwrap();
+                    changed.topology_version =
+                        Some(TopologyVersion { process_id: ObjectId::from_bytes([1; 12]), counter });
+                }
+                *entry = Arc::new(changed);
+            }
+            state.description = Arc::new(description);
+            server.server_type() == ServerType::RsPrimary
+        };
+        let found = within(&shared, Criteria::Predicate(&wants), limit);
+        match found {
+            Ok(selected) => assert!(is_same && selected.server.address().to_string() == "a:27017"),
+            Err(error) => {
+                assert!(!is_same && matches!(error.kind(), ErrorKind::ServerSelection { .. }), "{error:?}");
+                assert!(error.message().contains("serverSelectionTimeoutMS ran out"), "{error}");
+            }
+        }
+    }
 }
 
 #[test]
