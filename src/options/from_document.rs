@@ -140,6 +140,13 @@ mod tests {
     }
 
     #[test]
+    fn hosts_that_are_left_out_mean_this_machine() {
+        let options: ClientOptions = deserialize_from_bson(bson!({ "appName": "files" })).unwrap();
+        assert!(options.hosts.is_empty() && ClientOptions::default().hosts.is_empty());
+        assert_eq!(options.to_uri(false).unwrap(), "mongodb://localhost:27017/?appName=files");
+    }
+
+    #[test]
     fn the_official_name_of_an_option_is_known() {
         for name in ["loadbalanced", "loadBalanced"] {
             let options: ClientOptions = deserialize_from_bson(bson!({ name: true })).unwrap();

@@ -336,3 +336,17 @@ const ASK: &[OptionId] = &[
 ];
 /// The mechanism property that is a secret.
 const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+
+#[cfg(test)]
+mod tests {
+    use bson::bson;
+
+    use super::*;
+
+    #[test]
+    fn strings_are_wiped_at_any_depth() {
+        let mut value = bson!({ "a": "x", "b": ["y", { "c": "z" }], "d": true });
+        wipe(&mut value);
+        assert_eq!(value, bson!({ "a": "", "b": ["", { "c": "" }], "d": true }));
+    }
+}

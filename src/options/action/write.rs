@@ -252,3 +252,17 @@ action_options! {
         write_concern: WriteConcern,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_a_bulk_write_is_written_where_it_is_set() {
+        let written = |options: BulkWriteOptions| bson::serialize_to_document(&options).unwrap();
+        assert_eq!(written(BulkWriteOptions::default()), doc! {});
+        assert_eq!(written(BulkWriteOptions::default().ordered(false)), doc! { "ordered": false });
+    }
+}
