@@ -230,10 +230,23 @@ fn a_transaction_is_begun_anew_after_pauses_that_grow() {
         assert_eq!(calls, 14);
         began.elapsed()
     };
-    let (without, with) = (committed(0.0), committed(1.0));
-    let expected = without + Duration::from_millis(2300);
-    assert!(with.abs_diff(expected) < Duration::from_millis(500), "{without:?} {with:?}");
+    // On a busy machine a run without pauses may itself take longer or shorter by that much, so that it has more than one chance.
+    let differences: Vec<Duration> = (0..5)
+        .map(|_| {
+            let (without, with) = (committed(0.0), committed(1.0));
+            assert!(
+                with >= Duration::from_millis(2282),
+                "5 ms times 1.5 to the power of 1 to 13, at most 500: {with:?}"
+            );
+            with.abs_diff(without + PAUSES)
+        })
+        .take_while(|difference| *difference >= Duration::from_millis(500))
+        .collect();
+    assert!(differences.len() < 5, "{differences:?}");
 }
+
+/// About the sum of the pauses where each is as long as it can be, as the specification has it.
+const PAUSES: Duration = Duration::from_millis(2300);
 
 #[test]
 #[should_panic(expected = "a session was not given back")]

@@ -66,7 +66,9 @@ fn a_ping_takes_two_system_calls() {
     for _ in 0..50 {
         ping(&mut connection, Deadline::NEVER).unwrap();
     }
-    assert_eq!(connection.transport.socket_mut().calls, 100);
+    // On Windows the first wait in each direction gets a limit.
+    let limits = if cfg!(windows) { 2 } else { 0 };
+    assert_eq!(connection.transport.socket_mut().calls, 100 + limits);
 }
 
 #[test]

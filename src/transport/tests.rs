@@ -402,7 +402,9 @@ fn a_long_wait_is_reported_every_second_and_a_short_one_is_not() {
     let took = began.elapsed();
     assert!((2400..5000).contains(&took.as_millis()), "{took:?}");
     let told = told.0.lock().unwrap();
-    assert_eq!(told.len(), 2, "after one second and after two");
+    // Timeouts of Windows may strike a moment early, so that what is left is one more wait.
+    let most = if cfg!(windows) { 3 } else { 2 };
+    assert!((2..=most).contains(&told.len()), "after one second and after two: {told:?}");
     assert!(told.iter().all(|since| *since <= began + Duration::from_millis(100)), "{told:?}, {began:?}");
 }
 
