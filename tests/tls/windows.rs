@@ -20,7 +20,7 @@ fn refusal(issued: &Issued, authorities: Option<&Authority>) -> Error {
         Some(authorities) => options.tls_ca_pem(authorities.pem()),
         None => options,
     };
-    Client::with_options(options.build().unwrap()).unwrap().ping().unwrap_err()
+    Client::with_options(options.build()).unwrap().ping().unwrap_err()
 }
 
 fn tells(error: &Error, words: &[&str]) {
