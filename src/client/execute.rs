@@ -229,7 +229,7 @@ impl ClientInner {
             && let reply = reply.document()
             && matches!(find_field(reply, "writeConcernError"), Ok(Some(_)))
         {
-            let message = "the server reported beside a write that its state has changed";
+            let message = "the write concern error of a reply reports that the server changed its state";
             let error = Error::new(FaultKind::ServerSelection, Stage::Command, message).with_address(server.address());
             self.report(server, connection, &error, Some(reply));
         }
@@ -295,7 +295,8 @@ fn names_cursor(reply: &RawDocument) -> bool {
 
 /// The cursor's connection is closed, or another thread closes the client.
 fn no_pinned_connection(address: &ServerAddress) -> Error {
-    let message = "the cursor has lost its connection, and behind a load balancer no other one leads to it";
+    let message =
+        "the connection of the cursor is closed, and behind a load balancer only that connection leads to its server";
     Error::new(FaultKind::Io, Stage::CheckOut, message).with_address(address)
 }
 

@@ -324,8 +324,8 @@ impl Retries {
             || (self.after_overload && refused_by_overload())
     }
 
-    /// Keeps the error that the caller gets if there is no other attempt. Of several errors that is the last one after which the
-    /// server may have executed something; where no attempt has such an error, it is the first one.
+    /// Keeps the error that the caller gets if there is no other attempt. An error counts if the server may have executed something in its
+    /// attempt. The caller gets the last error that counts, or else the first one.
     fn keep(&mut self, failure: Failure, attempt: &Attempt, out_of_time: bool) {
         let no_writes = self.heeds_no_writes && failure.error.contains_label(NO_WRITES_PERFORMED);
         let attempted = attempt.sent && !no_writes;

@@ -288,8 +288,8 @@ impl StartTransaction<'_> {
     /// does not.)
     ///
     /// The callback passes the session to each operation that is to be part of the transaction, and returns the errors of these
-    /// operations: they may have ended the transaction on the server. If it keeps one for itself, the commit fails with the label
-    /// `TransientTransactionError`, and all is begun anew until the time is up. To handle errors otherwise, use
+    /// operations. An error may have ended the transaction on the server. If the callback returns `Ok` all the same, the commit fails
+    /// with the label `TransientTransactionError`, and the callback is called again until the time is up. To handle errors otherwise, use
     /// [`run`](StartTransaction::run). A callback that has committed or aborted the transaction itself is left at that.
     ///
     /// ```no_run

@@ -229,7 +229,7 @@ impl ConnectionFactory {
         connection.check(&command, limit)
     }
 
-    /// As [`check`](Self::check). This is told, in place of the usual one, if the answer is long in coming.
+    /// As [`check`](Self::check). Until it ends, a long wait is reported to `observer` in place of the connection's own observer.
     pub(crate) fn check_observed(
         &self,
         connection: &mut Connection,

@@ -351,7 +351,7 @@ impl Connection {
         if let Some(words) = self.shutdown.successor() {
             return Error::new(FaultKind::Io, error.stage(), words.to_string());
         }
-        // What the socket says of it, that the other side had closed it, is not so.
+        // The socket's error would blame the server, but this side has closed the connection.
         Error::new(FaultKind::Shutdown, error.stage(), "the client was closed")
     }
 }

@@ -102,8 +102,8 @@ impl EventQueue {
         std::mem::forget(delivery);
     }
 
-    /// As [`deliver`](Self::deliver), for a thread that others wait for: another one calls the handlers, because they may need what this
-    /// one is to find out. It is waited for until all is delivered, but no longer than [`PATIENCE`].
+    /// As [`deliver`](Self::deliver), but another thread calls the handlers. It is for a thread that makes a check: a handler may wait for
+    /// the outcome of that check. The call returns when all events are delivered, after [`PATIENCE`] at the latest.
     pub(crate) fn deliver_beside(self: &Arc<Self>) {
         if self.sdam.is_none() && self.cmap.is_none() {
             return;

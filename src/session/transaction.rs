@@ -119,7 +119,11 @@ impl Transaction {
         std::mem::replace(&mut self.limit, limit)
     }
 
-    /// Takes the place of what a database or a collection says about reads.
+    /// Prepares the options of a read in the transaction: the read preference of the transaction applies, and not that of the database or
+    /// the collection.
+    ///
+    /// # Errors
+    /// For a read concern, which only the transaction may have.
     pub(crate) fn fill_in_read(
         &self,
         concern: &Option<ReadConcern>,
@@ -140,7 +144,11 @@ impl Transaction {
         }
     }
 
-    /// Takes the place of what a database or a collection says about writes: the transaction's own write concern goes with its end.
+    /// Checks the options of a write in the transaction. The write concern of the transaction is sent with its commit or abort, and that
+    /// of the database or the collection does not apply.
+    ///
+    /// # Errors
+    /// For a write concern of the operation's own.
     pub(crate) fn check_write(&self, concern: &Option<WriteConcern>) -> Result<()> {
         if concern.is_some() {
             return Err(Error::transaction("Cannot set write concern after starting a transaction")

@@ -489,7 +489,7 @@ impl Selection<'_> {
         let is_recent = |since| now.saturating_duration_since(since) < FRESH_FOR_OPERATIONS;
         let opened = match self.opened.take() {
             Some((opened_to, opened, since)) if Arc::ptr_eq(&opened_to, &server) && is_recent(since) => Some(opened),
-            // What it was asked for turned out to be elsewhere, or to come late: it is one that was idle since.
+            // The connection leads to another server than the operation needs, or was made some time ago. It is kept as an idle one.
             Some((opened_to, opened, since)) => {
                 let AdoptableConnection { opened, slot } = opened;
                 drop(slot);

@@ -163,7 +163,8 @@ impl Drop for SilentServer {
     }
 }
 
-/// The primary, if it is another server than this one. Had its election been older than that of this one, it would not count.
+/// The known primary, if it is another server than this one. Its election is the newer one: the description never takes a server with an
+/// older election for the primary.
 fn newer_primary(state: &State, silent: &ServerAddress) -> Option<ServerAddress> {
     let mut servers = state.description.servers.values();
     servers

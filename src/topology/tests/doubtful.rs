@@ -114,8 +114,10 @@ fn a_dead_connection_costs_a_second() {
 #[test]
 fn a_late_answer_counts_where_no_new_connection_can_be_made() {
     for new in [New::Refused, New::Silent] {
-        let (topology, _) = idle(Afterwards { first: Some(Duration::from_millis(1500)), new });
+        let (topology, connections) = idle(Afterwards { first: Some(Duration::from_millis(2500)), new });
         operate(&topology).unwrap();
+        let accepted = if new == New::Silent { 2 } else { 1 };
+        assert_eq!(connections.load(Ordering::SeqCst), accepted);
         assert!(is_known(&topology));
     }
 }
