@@ -139,6 +139,9 @@ fn runs_of(file: &TestFile, test: &Test, at_hand: &AtHand) -> Vec<Result<(Arc<De
         return vec![Err(Skip::SaysTheFile(reason.clone()))];
     }
     let mut runs = Vec::new();
+    let is_set =
+        |chosen: &Result<Arc<Deployment>, Skip>| matches!(chosen, Ok(own) if own.facts.topology == "replicaset");
+    let runs_on_a_set = chosen.iter().any(is_set);
     for deployment in chosen {
         match deployment {
             Err(skip) => runs.push(Err(skip)),
@@ -151,7 +154,7 @@ fn runs_of(file: &TestFile, test: &Test, at_hand: &AtHand) -> Vec<Result<(Arc<De
                     runs.push(Err(Skip::NotBuilt(part)));
                     continue;
                 }
-                let modes = mode::modes_of(file, test, deployment.facts.topology);
+                let modes = mode::modes_of(file, test, deployment.facts.topology, runs_on_a_set);
                 runs.extend(modes.iter().map(|mode| Ok((deployment.clone(), *mode))));
             }
         }

@@ -1,6 +1,6 @@
 //! How a case's clients find out about servers: by operations alone (inline), or by threads of their own (background).
 
-use std::fmt;
+use std::{env, fmt};
 
 use bson::{Bson, Document};
 
@@ -23,15 +23,23 @@ impl fmt::Display for Mode {
     }
 }
 
-/// The modes that a case runs in: both, or background alone where it waits for what no operation causes. Servers behind a load balancer
+/// The modes that a case runs in on one of the deployments that it is run on: background alone where it waits for what no operation
+/// causes, else inline, and on one deployment both. That is the set where the case runs on one. (After each connection that breaks,
+/// monitors pause for half a second, so that both modes everywhere take many minutes: [`EVERY_MODE`].) Servers behind a load balancer
 /// are not checked, so that there is one mode.
-pub fn modes_of(file: &TestFile, test: &Test, topology: &str) -> &'static [Mode] {
-    match waits_for_a_monitor(file, test) {
-        true => &[Mode::Background],
-        false if topology == "load-balanced" => &[Mode::Inline],
-        false => &[Mode::Inline, Mode::Background],
+pub fn modes_of(file: &TestFile, test: &Test, topology: &str, runs_on_a_set: bool) -> &'static [Mode] {
+    let is_chosen = !runs_on_a_set || topology == "replicaset" || env::var_os(EVERY_MODE).is_some();
+    if waits_for_a_monitor(file, test) {
+        &[Mode::Background]
+    } else if topology == "load-balanced" || !is_chosen {
+        &[Mode::Inline]
+    } else {
+        &[Mode::Inline, Mode::Background]
     }
 }
+
+/// Set in the environment: each case runs in both modes on every deployment.
+const EVERY_MODE: &str = "MONGO_BLOCKING_EVERY_MODE";
 
 /// Whether a case waits for something that no operation causes: the first connections of a pool, a heartbeat, or an event before
 /// the first operation of its client or after a fail point on hello.
