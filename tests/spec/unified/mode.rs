@@ -24,21 +24,25 @@ impl fmt::Display for Mode {
 }
 
 /// The modes that a case runs in on one of the deployments that it is run on: background alone where it waits for what no operation
-/// causes, else inline, and on one deployment both. That is the set where the case runs on one. (After each connection that breaks,
-/// monitors pause for half a second, so that both modes everywhere take many minutes: [`EVERY_MODE`].) Servers behind a load balancer
-/// are not checked, so that there is one mode.
+/// causes, else inline, and on one deployment both. That is the set where the case runs on one. Cases that make commands fail run
+/// inline only: monitors pause for half a second after each connection that breaks, which adds up to many minutes. [`EVERY_MODE`] runs
+/// all of that. Servers behind a load balancer are not checked, so that there is one mode.
 pub fn modes_of(file: &TestFile, test: &Test, topology: &str, runs_on_a_set: bool) -> &'static [Mode] {
-    let is_chosen = !runs_on_a_set || topology == "replicaset" || env::var_os(EVERY_MODE).is_some();
+    let is_chosen = !makes_commands_fail(test) && (!runs_on_a_set || topology == "replicaset");
     if waits_for_a_monitor(file, test) {
         &[Mode::Background]
-    } else if topology == "load-balanced" || !is_chosen {
+    } else if topology == "load-balanced" || !(is_chosen || env::var_os(EVERY_MODE).is_some()) {
         &[Mode::Inline]
     } else {
         &[Mode::Inline, Mode::Background]
     }
 }
 
-/// Set in the environment: each case runs in both modes on every deployment.
+fn makes_commands_fail(test: &Test) -> bool {
+    test.operations.iter().any(|operation| matches!(operation.name.as_str(), "failPoint" | "targetedFailPoint"))
+}
+
+/// Set in the environment: each case that may run in both modes does, on every deployment.
 const EVERY_MODE: &str = "MONGO_BLOCKING_EVERY_MODE";
 
 /// Whether a case waits for something that no operation causes: the first connections of a pool, a heartbeat, or an event before
