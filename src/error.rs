@@ -37,8 +37,7 @@ pub const RETRYABLE_ERROR: &str = "RetryableError";
 pub const RETRYABLE_WRITE_ERROR: &str = "RetryableWriteError";
 /// The label of an error that has ended a transaction which may succeed if it is begun anew.
 pub const TRANSIENT_TRANSACTION_ERROR: &str = "TransientTransactionError";
-/// The label of an error after which nobody knows whether a transaction was committed with its write concern. It may be committed
-/// again.
+/// The label of an error that leaves open whether a transaction was committed with its write concern. The commit may be called again.
 pub const UNKNOWN_TRANSACTION_COMMIT_RESULT: &str = "UnknownTransactionCommitResult";
 /// The label of an error before which the server wrote nothing.
 pub const NO_WRITES_PERFORMED: &str = "NoWritesPerformed";

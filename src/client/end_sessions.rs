@@ -67,16 +67,7 @@ impl ClientInner {
         let active = ActiveCommand::started(handler, self.nesting_limits(), connection, &command);
         let message = Message { database: command.database, body: &command.body, sequence: None, more_to_come: false };
         let received = connection.run(&message, limit, Instant::now());
-        match &received {
-            Ok(reply) => session.replied(reply, &self.sessions),
-            Err(_) if connection.is_broken() => session.mark_dirty(),
-            Err(_) => {}
-        }
-        let outcome = received.and_then(|reply| match reply.command_error() {
-            Some(refused) => Err(refused.with_address(&connection.info().address)),
-            None => Ok(reply),
-        });
-        match outcome {
+        match self.answered(received, connection, session) {
             Ok(reply) => {
                 active.succeeded(&reply);
                 Ok(())

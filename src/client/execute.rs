@@ -65,6 +65,24 @@ impl ClientInner {
         }
     }
 
+    /// What a connection has brought back: the session hears of it, and a reply with `ok: 0` becomes an error.
+    pub(super) fn answered(
+        &self,
+        received: Result<Reply>,
+        connection: &PooledConnection,
+        session: &mut OperationSession<'_>,
+    ) -> Result<Reply> {
+        match &received {
+            Ok(reply) => session.replied(reply, &self.sessions),
+            Err(_) if connection.is_broken() => session.mark_dirty(),
+            Err(_) => {}
+        }
+        received.and_then(|reply| match reply.command_error() {
+            Some(refused) => Err(refused.with_address(&connection.info().address)),
+            None => Ok(reply),
+        })
+    }
+
     /// Sends an operation once.
     ///
     /// A reply with `ok: 0` is an error; what a reply with `ok: 1` means is up to the operation. Where the server asks for
@@ -126,16 +144,7 @@ impl ClientInner {
             };
 
             // What the reply, or its absence, means: for the command, for the server, and for the login.
-            match &received {
-                Ok(reply) => session.replied(reply, &self.sessions),
-                Err(_) if connection.is_broken() => session.mark_dirty(),
-                Err(_) => {}
-            }
-            let outcome = received.and_then(|reply| match reply.command_error() {
-                Some(refused) => Err(refused.with_address(&connection.info().address)),
-                None => Ok(reply),
-            });
-            let error = match outcome {
+            let error = match self.answered(received, &connection, session) {
                 Ok(reply) => {
                     self.look_at_state(server, &connection, &reply);
                     active.succeeded(&reply);
@@ -358,7 +367,7 @@ mod tests {
         assert_eq!(command.body.finish(), rawdoc! { "find": "things", "maxTimeMS": 3_i64, "skip": 1 });
     }
 
-    /// It may be the program's own, whose bytes nobody has looked at before.
+    /// A raw command of the program's is not validated before this.
     #[test]
     fn a_command_that_is_not_valid_bson_is_not_sent_again_with_less_than_the_program_wrote() {
         let mut bytes = rawdoc! { "ping": 1, "text": "four", "maxTimeMS": 5_i64 }.into_bytes();

@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     /// Unknown until the handshake is over.
     description: Arc<ServerDescription>,
     login: LoginState,
-    /// The cluster time that the last reply of its login, or of its hello for an operation, has told, until somebody takes it.
+    /// The cluster time in the last reply to its login, or to its hello for an operation. Taking it leaves `None`.
     cluster_time: Option<Box<RawDocumentBuf>>,
     /// The pool's generation that it belongs to.
     generation: u64,

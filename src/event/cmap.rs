@@ -24,10 +24,25 @@ use serde::{Deserialize, Serialize};
 use crate::address::ServerAddress;
 use crate::serde_util::optional_millis;
 
-/// Something that happened to a connection pool or to a connection in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CmapEvent {
+/// Declares [`CmapEvent`], into which the event of each variant converts.
+macro_rules! cmap_event {
+    ($($(#[$documentation:meta])* $variant:ident($event:ident),)*) => {
+        /// Something that happened to a connection pool or to a connection in it.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum CmapEvent {
+            $($(#[$documentation])* $variant($event),)*
+        }
+
+        $(impl From<$event> for CmapEvent {
+            fn from(event: $event) -> Self {
+                CmapEvent::$variant(event)
+            }
+        })*
+    };
+}
+
+cmap_event! {
     /// A pool was made. It gives no connections until it is ready.
     PoolCreated(PoolCreatedEvent),
     /// A pool gives connections from now on.
@@ -224,31 +239,6 @@ pub struct ConnectionCheckedInEvent {
     pub address: ServerAddress,
     /// The connection's number within its pool, from 1.
     pub connection_id: u32,
-}
-
-/// Makes the event of each variant convert into [`CmapEvent`].
-macro_rules! into_cmap_event {
-    ($($variant:ident($event:ident),)*) => {
-        $(impl From<$event> for CmapEvent {
-            fn from(event: $event) -> Self {
-                CmapEvent::$variant(event)
-            }
-        })*
-    };
-}
-
-into_cmap_event! {
-    PoolCreated(PoolCreatedEvent),
-    PoolReady(PoolReadyEvent),
-    PoolCleared(PoolClearedEvent),
-    PoolClosed(PoolClosedEvent),
-    ConnectionCreated(ConnectionCreatedEvent),
-    ConnectionReady(ConnectionReadyEvent),
-    ConnectionClosed(ConnectionClosedEvent),
-    ConnectionCheckoutStarted(ConnectionCheckoutStartedEvent),
-    ConnectionCheckoutFailed(ConnectionCheckoutFailedEvent),
-    ConnectionCheckedOut(ConnectionCheckedOutEvent),
-    ConnectionCheckedIn(ConnectionCheckedInEvent),
 }
 
 impl fmt::Display for ConnectionClosedReason {

@@ -68,6 +68,13 @@ pub(crate) enum ShutdownReason {
     NewerPrimary = 3,
 }
 
+impl Shared {
+    /// Whether it was closed from this side.
+    fn is_closed(&self) -> bool {
+        self.closed_here.load(Ordering::Acquire) != 0
+    }
+}
+
 impl ShutdownHandle {
     /// Ends both directions, and with them every wait on the socket. In a child process only the child's own use of it ends.
     /// The first reason stays.
@@ -85,7 +92,7 @@ impl ShutdownHandle {
 
     /// Whether it was closed from this side.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed_here.load(Ordering::Acquire) != 0
+        self.0.is_closed()
     }
 
     /// Whether it was closed because a check of the server ran out of time.
@@ -207,7 +214,9 @@ impl Socket {
         if self.budget.is_some() {
             return Ok(());
         }
-        if exactly && self.shutdown_is_seen_late() {
+        // Closing it from another thread ends a wait at once, but not in each implementation of Windows sockets (seen under Wine 8).
+        // Where it does not, the wait ends with its next timeout.
+        if exactly && self.shared.is_closed() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let current = match direction {
@@ -250,12 +259,6 @@ impl Socket {
             }
         }
         Ok(())
-    }
-
-    /// Whether another thread has closed the connection. That ends a wait at once, but not in each implementation of Windows sockets
-    /// (seen under Wine 8). Where it does not, it ends with the wait's next timeout.
-    fn shutdown_is_seen_late(&self) -> bool {
-        self.shared.closed_here.load(Ordering::Acquire) != 0
     }
 
     /// Whether a call that failed so is to be repeated: a signal interrupted it, or it waited for less than the deadline. A long

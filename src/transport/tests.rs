@@ -203,16 +203,22 @@ fn a_peer_that_never_stops_sending_cannot_hold_a_look_at_it() {
     flood.join().unwrap();
 }
 
-#[test]
-fn a_shutdown_handle_wakes_a_reader() {
-    let (mut stream, _peer) = pair();
-    let closer = stream.shutdown_handle();
+/// A thread that waits for something to read, or is about to.
+fn reading(mut stream: Transport) -> thread::JoinHandle<io::Result<usize>> {
     let (started, go) = mpsc::channel();
     let reader = thread::spawn(move || {
         started.send(()).unwrap();
         stream.read(&mut [0; 10])
     });
     go.recv().unwrap();
+    reader
+}
+
+#[test]
+fn a_shutdown_handle_wakes_a_reader() {
+    let (stream, _peer) = pair();
+    let closer = stream.shutdown_handle();
+    let reader = reading(stream);
     closer.clone().close(ShutdownReason::Client);
     match reader.join().unwrap() {
         Ok(read) => assert_eq!(read, 0),
@@ -227,12 +233,7 @@ fn a_shutdown_that_the_system_does_not_report_ends_the_wait_too() {
     let (mut stream, _peer) = pair();
     stream.set_wait_observer(Arc::new(LongWaitCounter::default()));
     let closer = stream.shutdown_handle();
-    let (started, go) = mpsc::channel();
-    let reader = thread::spawn(move || {
-        started.send(()).unwrap();
-        stream.read(&mut [0; 10])
-    });
-    go.recv().unwrap();
+    let reader = reading(stream);
     closer.set_reason(ShutdownReason::Client);
     assert_eq!(reader.join().unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
 }
