@@ -83,6 +83,8 @@ enum Outcome {
     Stream {
         /// The answer but for what a test changes.
         first: Document,
+        /// The count of changes that the client has seen; `None` if it has seen another topologyVersion.
+        seen: Option<i64>,
         waits: Duration,
         repeats: bool,
     },
@@ -123,7 +125,7 @@ impl Session<'_> {
                 Ok(false)
             }
             Outcome::Document(document) => self.send_document(request, &document, &behaviours),
-            Outcome::Stream { first, waits, repeats } => self.stream_hello(request, first, waits, repeats),
+            Outcome::Stream { first, seen, waits, repeats } => self.stream_hello(request, first, seen, waits, repeats),
             Outcome::Messages(messages) => {
                 for message in messages {
                     if !self.send(&message, &behaviours)? {
@@ -249,34 +251,37 @@ impl Session<'_> {
     fn waiting_hello(&self, request: &Request, first: Document) -> Outcome {
         let Some(state) = &self.state.topology_version else { return Outcome::Document(first) };
         let mut now = first.clone();
-        put_topology_version(&mut now, &lock(state));
+        let counter = put_topology_version(&mut now, &lock(state));
         let waits = answers::integer(request.body.get("maxAwaitTimeMS")).and_then(|ms| u64::try_from(ms).ok());
         let (Some(waits), Ok(seen)) = (waits, request.body.get_document("topologyVersion")) else {
             return Outcome::Document(now);
         };
-        let is_new = !now.get_document("topologyVersion").is_ok_and(|now| now == seen);
-        let waits = if is_new { Duration::ZERO } else { Duration::from_millis(waits) };
-        Outcome::Stream { first, waits, repeats: request.flags & wire::EXHAUST_ALLOWED != 0 }
+        let seen = now.get_document("topologyVersion").is_ok_and(|now| now == seen).then_some(counter);
+        let waits = Duration::from_millis(waits);
+        Outcome::Stream { first, seen, waits, repeats: request.flags & wire::EXHAUST_ALLOWED != 0 }
     }
 
-    /// Each answer but the first answers the one before it.
-    fn stream_hello(&mut self, request: &Request, first: Document, waits: Duration, repeats: bool) -> io::Result<bool> {
+    /// Each answer but the first answers the one before it. A change between two answers is sent at once: `seen` counts what was
+    /// sent, not what there is when the wait begins.
+    fn stream_hello(
+        &mut self,
+        request: &Request,
+        first: Document,
+        mut seen: Option<i64>,
+        waits: Duration,
+        repeats: bool,
+    ) -> io::Result<bool> {
         let mut answered = request.clone();
-        let mut waits = waits;
-        let limit = Duration::from_millis(
-            answers::integer(request.body.get("maxAwaitTimeMS")).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0),
-        );
         loop {
             let Some(state) = &self.state.topology_version else { return Ok(false) };
-            let seen = lock(state).1;
             let begun = Instant::now();
             let mut now = lock(state);
-            while now.1 == seen && begun.elapsed() < waits && !*lock(&self.state.stopped) {
+            while Some(now.1) == seen && begun.elapsed() < waits && !*lock(&self.state.stopped) {
                 let left = waits.saturating_sub(begun.elapsed());
                 now = self.state.topology_changed.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0;
             }
             let mut answer = first.clone();
-            put_topology_version(&mut answer, &now);
+            seen = Some(put_topology_version(&mut answer, &now));
             drop(now);
             if *lock(&self.state.stopped) {
                 return Ok(false);
@@ -291,7 +296,6 @@ impl Session<'_> {
                 return Ok(true);
             }
             answered.request_id = wire::request_id(&message)?;
-            waits = limit;
         }
     }
 
@@ -479,11 +483,12 @@ impl Session<'_> {
     }
 }
 
-/// The fields that a test changes, and the version that counts the changes.
-fn put_topology_version(answer: &mut Document, (fields, counter): &(Document, i64)) {
+/// The fields that a test changes, and the version that counts the changes, which is given back.
+fn put_topology_version(answer: &mut Document, (fields, counter): &(Document, i64)) -> i64 {
     let process = ObjectId::from_bytes(*b"fake process");
     answer.insert("topologyVersion", doc! {"processId": process, "counter": *counter});
     answer.extend(fields.clone());
+    *counter
 }
 
 /// What a fail point adds to the answer of a command that was run.

@@ -333,6 +333,12 @@ fn hello_waits_for_a_change_and_streams() {
     let (third, flags, _, to) = next_answer(&mut reader);
     assert_eq!((flags, to), (wire::MORE_TO_COME, id));
     assert!(third.get_bool("isWritablePrimary").unwrap());
+
+    // The next change may come before the server waits again.
+    for round in 0..200 {
+        fake_server.change_hello(doc! {"round": round});
+        assert_eq!(next_answer(&mut reader).0.get_i32("round").unwrap(), round);
+    }
 }
 
 /// Document, flags, requestID, responseTo.
