@@ -1,10 +1,13 @@
 //! Checks in the background: threads that learn of changes without any operation, streams of answers that are not what they should be,
 //! and the end of the threads.
 
+#[cfg(target_os = "linux")]
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,7 @@ use mongo_blocking::event::EventHandler;
 use mongo_blocking::event::cmap::CmapEvent;
 use mongo_blocking::event::sdam::{SdamEvent, ServerType, TopologyDescription, TopologyType};
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, Monitoring};
+#[cfg(target_os = "linux")]
 use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::peers::{Mongod, ReplicaSet, ReplicaSetOptions};
 use mongo_blocking_test_server::script::Script;
@@ -282,16 +286,19 @@ fn a_stream_that_breaks_off_makes_the_server_unknown_and_is_begun_anew() {
 }
 
 /// The threads of this process that the driver has started.
+#[cfg(target_os = "linux")]
 fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.map(|name| name.trim().to_owned()).filter(|name| name.starts_with("mongo-")).collect()
 }
 
+#[cfg(target_os = "linux")]
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+#[cfg(target_os = "linux")]
 fn eventually_none() {
     let began = Instant::now();
     while !threads().is_empty() {

@@ -7,6 +7,7 @@ mod common_names;
 mod handshake_faults;
 mod matrix;
 mod min_version;
+#[cfg(unix)]
 mod password_prompts;
 mod refused_certificates;
 mod resumption;

@@ -14,9 +14,8 @@ use mongo_blocking_test_server::child;
 use mongo_blocking_test_server::peers::Scratch;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose};
 
-const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
+const NATIVE: bool = cfg!(any(target_os = "macos", mongo_blocking_native_tls));
 
-#[cfg(unix)]
 #[test]
 fn no_password_is_asked_on_the_terminal() {
     if let Ok(folder) = env::var(FOLDER) {
