@@ -20,7 +20,7 @@ use zeroize::Zeroize;
 use crate::auth::LoginState;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
-use crate::error::{Error, FaultKind, Result, Stage};
+use crate::error::{Error, FaultKind, Result, Stage, codes};
 use crate::event::{self, ConnectionInfo};
 use crate::handshake::Hello;
 use crate::options::ServerAddress;
@@ -279,6 +279,13 @@ impl Connection {
             return Err(Error::invalid_reply(Stage::Decode, message));
         }
         let reply = Reply::decode(bytes, &header)?;
+        if let Some(error) = reply.command_error()
+            && error.code() == Some(codes::CLIENT_DISCONNECT)
+            && self.shutdown.is_closed()
+        {
+            // The server may notice that the connection is closed before the thread here that reads does.
+            return Err(self.closed_or(error));
+        }
         self.broken = false;
         Ok(reply)
     }

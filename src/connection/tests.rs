@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use mongo_blocking_test_server::wire::{self, Forge, Request};
 use super::*;
 use crate::error::ErrorKind;
 use crate::options::ServerAddress;
-use crate::transport::Route;
+use crate::transport::{Route, ShutdownReason};
 use crate::wire::Sequence;
 
 /// A connection as it is after its handshake.
@@ -358,4 +359,20 @@ fn a_stream_that_falls_silent_ends_with_its_time_limit() {
             && error.message().starts_with("connectTimeoutMS"),
         "{error}"
     );
+}
+
+#[test]
+fn what_the_server_says_of_a_connection_that_was_closed_here_is_not_its_verdict() {
+    let handle = Arc::new(OnceLock::<ShutdownHandle>::new());
+    let of_peer = Arc::clone(&handle);
+    let peer = answering(move |stream, request| {
+        // Closed, but the thread that reads does not know it yet.
+        of_peer.wait().set_reason(ShutdownReason::Interrupted);
+        let _ = wire::write_reply(stream, request, &doc! { "ok": 0, "code": 279, "codeName": "ClientDisconnect" });
+    });
+    let mut connection = connect(&peer);
+    let _ = handle.set(connection.shutdown_handle());
+    let error = ping(&mut connection, second(10)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. }), "{error}");
+    assert!(connection.is_broken());
 }

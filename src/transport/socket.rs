@@ -86,7 +86,7 @@ impl ShutdownHandle {
     }
 
     /// The part of [`ShutdownHandle::close`] that the operating system does not see.
-    pub(super) fn set_reason(&self, reason: ShutdownReason) {
+    pub(crate) fn set_reason(&self, reason: ShutdownReason) {
         let _ = self.0.closed_here.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
     }
 
