@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("failed: {error}");
+            eprintln!("failed: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            println!("error: {error}");
+            println!("error: {error:#}");
             // What was passed over on the way is there as data, too.
             let search = error.source().and_then(|source| source.downcast_ref::<AwsSearchFailed>());
             for skipped in search.iter().flat_map(|search| &search.skipped) {

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             // One line: the stage, what Kerberos said, who asked for what, and the remedy.
-            eprintln!("{error}");
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             // One line: the stage, what the server said, and the remedy.
-            eprintln!("{error}");
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("failed: {error}");
+            eprintln!("failed: {error:#}");
             ExitCode::FAILURE
         }
     }

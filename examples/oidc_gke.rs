@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     match log_in(&uri, path) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("failed: {error}");
+            eprintln!("failed: {error:#}");
             ExitCode::FAILURE
         }
     }

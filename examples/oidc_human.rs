@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     match common::log_in(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("failed: {error}");
+            eprintln!("failed: {error:#}");
             ExitCode::FAILURE
         }
     }

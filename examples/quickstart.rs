@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // An error says at which stage it happened, with which server, and what to look at.
         Err(error) => {
-            eprintln!("failed: {error}");
+            eprintln!("failed: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -87,7 +87,7 @@ fn wrong_password(uri: &str) -> Result<()> {
     let wrong = ClientOptions::builder().uri(uri).password("not the password").build();
     match Client::with_options(wrong)?.ping() {
         Ok(()) => println!("any password will do on this server"),
-        Err(error) => println!("with a wrong password:\n  {error}"),
+        Err(error) => println!("with a wrong password:\n  {error:#}"),
     }
     Ok(())
 }

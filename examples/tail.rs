@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Err(error) if matches!(error.kind(), ErrorKind::Shutdown) => ExitCode::SUCCESS,
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("failed: {error}");
+            eprintln!("failed: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             // A server that knows nobody of this name: the error shows the subject as it must stand in `createUser`.
-            eprintln!("{error}");
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -467,7 +467,7 @@ impl<T> Drop for Cursor<T> {
             return;
         }
         if let Err(error) = inner.kill_cursors(handle, &ids, &mut session, Deadline::after(KILL_LIMIT)) {
-            log::debug!("the cursor was left to the server's own time limit: {error}");
+            log::debug!("the cursor was left to the server's own time limit: {error:#}");
         }
     }
 }

@@ -49,8 +49,10 @@ pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 /// Any failure of this driver. The size of two pointers.
 ///
 /// [`Error::kind`] is there to branch on, [`Error::stage`] tells where it happened, [`Error::hint`] what to do about it.
-/// The `Display` form is one line with all of these, and a line for each server where none could be selected;
-/// [`std::error::Error::source`] leads to the cause.
+/// `{error}` is one line with the stage, the server, what happened, the time and the hint, and a line for each server where none could be
+/// selected. What a server said is in it. What another error says that [`source`](std::error::Error::source) returns is not, so that a
+/// report that walks along the sources, as that of `anyhow` does, has each text once. `{error:#}` is the line with the causes in it, for a
+/// log or a message that does not walk.
 ///
 /// ```
 /// use mongo_blocking::error::{ErrorKind, Stage};
@@ -59,6 +61,11 @@ pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 /// assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }));
 /// assert_eq!(error.stage(), Stage::ConnectionString);
 /// assert!(error.to_string().contains("%40"), "{error}");
+///
+/// # fn f(error: mongo_blocking::Error) {
+/// eprintln!("{error}"); // options: tlsCAFile ca.pem cannot be read: there is no such file [..]
+/// eprintln!("{error:#}"); // options: tlsCAFile ca.pem cannot be read: there is no such file: No such file or directory (os error 2) [..]
+/// # }
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]
@@ -192,6 +199,12 @@ impl Error {
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.context.source = Some(self.kind.take_source(source.into()));
+        self
+    }
+
+    /// With the cause of an error whose message this one has in its own.
+    pub(crate) fn with_source_of(mut self, other: Error) -> Self {
+        self.context.source = other.context.source;
         self
     }
 
@@ -569,6 +582,33 @@ impl Error {
         error.with_source(self)
     }
 
+    /// What happened with its causes, without stage, address and hint, to be part of another message.
+    pub(crate) fn told(&self) -> String {
+        let own = match self.words_of_cause() {
+            Some(words) => format!("{}: {words}", self.message()),
+            None => self.message().to_owned(),
+        };
+        match self.source() {
+            Some(cause) => format!("{own}: {}", cause_text(cause)),
+            None => own,
+        }
+    }
+
+    /// What the cause says, where this error says it itself: an error of BSON that the kind holds, and the server's words where it
+    /// refuses a login.
+    fn words_of_cause(&self) -> Option<String> {
+        match &*self.kind {
+            ErrorKind::BsonSerialization(_) | ErrorKind::BsonDeserialization(_) => {
+                self.context.source.as_ref()?.downcast_ref().map(words_of_bson)
+            }
+            ErrorKind::Authentication { .. } => {
+                let refused = self.cause().filter(|cause| matches!(*cause.kind, ErrorKind::Command(_)));
+                refused.map(|refused| refused.message().to_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// The error of ours beneath this one, if any.
     fn cause(&self) -> Option<&Error> {
         self.context.source.as_ref()?.downcast_ref::<Error>()
@@ -587,8 +627,11 @@ impl fmt::Display for Error {
         if let Some(elapsed) = self.context.elapsed {
             write!(f, " (after {elapsed:.1?})")?;
         }
-        if let Some(source) = &self.context.source {
-            write!(f, ": {}", harmless(cause_text(&**source).into()))?;
+        if let Some(words) = self.words_of_cause() {
+            write!(f, ": {}", harmless(words.into()))?;
+        }
+        if let Some(source) = self.source().filter(|_| f.alternate()) {
+            write!(f, ": {}", harmless(cause_text(source).into()))?;
         }
         if let Some(hint) = &self.context.hint {
             write!(f, " [{hint}]")?;
@@ -634,9 +677,16 @@ impl fmt::Debug for Error {
     }
 }
 
+/// The cause is what this error does not say itself. An error of BSON or of the program's input and output, which
+/// [`kind`](Error::kind) holds, is said here, and so are the words of a server that refuses a login.
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.context.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        match (&self.context.source, &*self.kind) {
+            (Some(_), _) if self.words_of_cause().is_some() => None,
+            (Some(source), _) => Some(&**source),
+            (None, ErrorKind::Io(held)) => held.source(),
+            (None, _) => None,
+        }
     }
 }
 
@@ -661,16 +711,22 @@ impl fmt::Display for Stage {
     }
 }
 
-/// A cause as it is shown. Of an error of bson only its own words: the rest is about its types.
-fn cause_text(source: &(dyn StdError + Send + Sync + 'static)) -> String {
-    let bson = source.downcast_ref::<bson::error::Error>();
-    match bson.and_then(|error| {
-        error.message.as_deref().filter(|_| {
-            matches!(error.kind, BsonErrorKind::Deserialization { .. } | BsonErrorKind::Serialization { .. })
-        })
-    }) {
-        Some(message) => shown(message),
-        None => source.to_string(),
+/// A cause as it is shown in a line with the error.
+fn cause_text(source: &(dyn StdError + 'static)) -> String {
+    match (source.downcast_ref::<Error>(), source.downcast_ref::<bson::error::Error>()) {
+        (Some(own), _) => format!("{own:#}"),
+        (_, Some(error)) => words_of_bson(error),
+        _ => source.to_string(),
+    }
+}
+
+/// Of a failed conversion only bson's own words: the rest is about its types.
+fn words_of_bson(error: &bson::error::Error) -> String {
+    let is_conversion =
+        matches!(error.kind, BsonErrorKind::Deserialization { .. } | BsonErrorKind::Serialization { .. });
+    match &error.message {
+        Some(message) if is_conversion => shown(message),
+        _ => error.to_string(),
     }
 }
 
@@ -698,6 +754,22 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "connect (localhost:27017): connection refused (after 12.0ms) [is mongod running?]"
+        );
+    }
+
+    #[test]
+    fn each_level_says_its_own_part() {
+        let below = Error::new(FaultKind::Io, Stage::Connect, "connection refused")
+            .with_source(std::io::Error::other("code 111"))
+            .with_hint("is mongod running?");
+        let error = below.into_cause_of(Error::new(FaultKind::ServerSelection, Stage::ServerSelection, "no server"));
+        assert_eq!(error.to_string(), "server selection: no server");
+        let below = error.source().unwrap();
+        assert_eq!(below.to_string(), "connect: connection refused [is mongod running?]");
+        assert_eq!(below.source().unwrap().to_string(), "code 111");
+        assert_eq!(
+            format!("{error:#}"),
+            "server selection: no server: connect: connection refused: code 111 [is mongod running?]"
         );
     }
 

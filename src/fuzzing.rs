@@ -118,7 +118,7 @@ pub fn certificate(data: &[u8]) {
 pub fn identity(data: &[u8]) {
     let options = ClientOptions::builder().host("localhost").tls_identity_pem(data, data, None).build().settings();
     let Err(error) = options.and_then(Client::with_options) else { return };
-    let said = error.to_string();
+    let said = format!("{error:#}");
     assert!(said.len() < 4_000 && !said.contains(char::is_control), "{said:?}");
     let text = String::from_utf8_lossy(data);
     for line in text.lines().map(str::trim).filter(|line| line.len() > 40 && !line.starts_with("-----")) {
@@ -135,7 +135,7 @@ pub fn bundle(data: &[u8]) {
     for password in ["pencil", ""] {
         let options = ClientOptions::builder().host("localhost").tls_identity_pkcs12(data, password).build().settings();
         let Err(error) = options.and_then(Client::with_options) else { continue };
-        let said = error.to_string();
+        let said = format!("{error:#}");
         assert!(said.len() < 4_000 && !said.contains(char::is_control) && !said.contains("pencil"), "{said:?}");
     }
 }

@@ -30,6 +30,17 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
+/// Why a file could not be read, to follow "cannot be read"; nothing where only the system's own words tell.
+pub(crate) fn why_unreadable(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => ": there is no such file",
+        io::ErrorKind::PermissionDenied => ": this user may not read it",
+        io::ErrorKind::IsADirectory => ": it is a folder",
+        io::ErrorKind::FileTooLarge => ": it is too long",
+        _ => "",
+    }
+}
+
 #[cfg(unix)]
 fn is_pipe(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;

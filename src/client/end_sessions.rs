@@ -25,7 +25,7 @@ impl ClientInner {
         for ids in self.sessions.take_all().chunks(SESSIONS_PER_COMMAND) {
             let end = self.execute(&mut EndSessions { ids }, &mut OperationSession::Absent, limit, None);
             if let Err(error) = end {
-                log::debug!("sessions were left to the servers' own time limit: {error}");
+                log::debug!("sessions were left to the servers' own time limit: {error:#}");
                 return;
             }
         }
@@ -42,7 +42,7 @@ impl ClientInner {
         for ids in ids.chunks(SESSIONS_PER_COMMAND) {
             let mut end = EndSessions { ids };
             if let Err(error) = self.execute_on(&mut connection, &mut end, &mut OperationSession::Absent, limit) {
-                log::debug!("sessions were left to the servers' own time limit: {error}");
+                log::debug!("sessions were left to the servers' own time limit: {error:#}");
                 return;
             }
         }

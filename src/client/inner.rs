@@ -181,7 +181,7 @@ impl ClientInner {
         }
         for (cursor, ids) in groups {
             if let Err(error) = self.kill_cursors(&cursor, &ids, &mut OperationSession::Absent, limit) {
-                log::debug!("cursors were left to the server's own time limit: {error}");
+                log::debug!("cursors were left to the server's own time limit: {error:#}");
                 if limit.expired() {
                     break;
                 }

@@ -285,7 +285,7 @@ impl WarmConnectionPool<'_> {
         if self.client.0.options().min_pool_size > 0
             && let Err(error) = self.client.ping()
         {
-            log::warn!("warm_connection_pool: {error}");
+            log::warn!("warm_connection_pool: {error:#}");
         }
     }
 }

@@ -131,7 +131,7 @@ impl ClientSession {
         drop(session);
         self.state_mut()?.transaction.aborted();
         if let Err(error) = aborted {
-            log::debug!("the transaction was left to the servers' own time limit: {error}");
+            log::debug!("the transaction was left to the servers' own time limit: {error:#}");
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl ClientSession {
         let mut session = OperationSession::Explicit(state);
         let limit = Deadline::after(DROP_LIMIT);
         if let Err(error) = inner.execute_on(&mut connection, &mut EndTransaction::Abort, &mut session, limit) {
-            log::debug!("the transaction was left to the servers' own time limit: {error}");
+            log::debug!("the transaction was left to the servers' own time limit: {error:#}");
         }
     }
 

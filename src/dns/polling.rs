@@ -78,7 +78,7 @@ impl SrvPolling {
             }
             Err(error) => {
                 self.next = now.checked_add(self.heartbeat_frequency);
-                log::warn!("the hosts of the deployment stay as they are: {error}");
+                log::warn!("the hosts of the deployment stay as they are: {error:#}");
                 None
             }
         }

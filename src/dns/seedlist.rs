@@ -124,7 +124,7 @@ impl SrvLookup {
     pub(crate) fn rescan(&self) -> Result<Seedlist> {
         let found = self.ask(|lookup, deadline| lookup.source.srv(&lookup.srv_name, deadline))??;
         self.read_srv(found, |error| {
-            log::warn!("a host was left out: {error}");
+            log::warn!("a host was left out: {error:#}");
             Ok(())
         })
     }

@@ -66,7 +66,8 @@ impl Error {
 /// A failure of the program's own input or output: [`ErrorKind::Io`] at [`Stage::Program`].
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Error::new(FaultKind::Io, Stage::Program, "input or output failed").with_source(error)
+        let message = error.to_string();
+        Error::new(ErrorKind::from(error), Stage::Program, message)
     }
 }
 
@@ -123,14 +124,26 @@ mod tests {
     use crate::error::{BulkWriteError, InsertManyError, WriteError, WriteFailure};
 
     #[test]
-    fn errors_of_other_libraries_keep_their_cause() {
+    fn errors_of_other_libraries_are_said_once() {
         let error = Error::from(io::Error::new(io::ErrorKind::NotFound, "no such file"));
-        assert!(matches!(error.kind(), ErrorKind::Io(_)) && error.stage() == Stage::Program);
-        assert_eq!(error.source().unwrap().to_string(), "no such file");
+        assert!(matches!(error.kind(), ErrorKind::Io(held) if held.kind() == io::ErrorKind::NotFound), "{error:?}");
+        assert!(error.stage() == Stage::Program && error.source().is_none());
+        assert_eq!(error.to_string(), "program: no such file");
+        assert_eq!(format!("{error:#}"), "program: no such file");
+        // What is beneath it is not lost.
+        let deep = io::Error::other(Error::invalid_argument("above").with_source(io::Error::other("beneath")));
+        let error = Error::from(deep);
+        assert_eq!(error.to_string(), "program: options: above");
+        assert_eq!(error.source().unwrap().to_string(), "beneath");
+
         let error = Error::from(bson::deserialize_from_document::<i32>(doc! {}).unwrap_err());
-        assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::BsonDeserialization(_)) && error.source().is_none(), "{error:?}");
+        let text = error.to_string();
+        assert!(text.starts_with("program: BSON cannot be turned into the value: invalid type: map"), "{text}");
+        assert_eq!(format!("{error:#}"), text);
         let error = Error::from(bson::serialize_to_document(&1).unwrap_err());
-        assert!(matches!(error.kind(), ErrorKind::BsonSerialization(_)), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::BsonSerialization(_)) && error.source().is_none(), "{error:?}");
+        assert!(error.to_string().starts_with("program: a value cannot be turned into BSON: "), "{error}");
     }
 
     #[test]
@@ -138,7 +151,7 @@ mod tests {
         let cause = Error::invalid_argument("below").with_label("a");
         let error = Error::custom(7).with_source(cause).with_hint("look").with_label("b");
         let copy = error.clone();
-        assert_eq!(copy.to_string(), error.to_string());
+        assert_eq!(format!("{copy:#}"), format!("{error:#}"));
         assert_eq!(copy.get_custom::<i32>(), Some(&7));
         assert!(copy.source().unwrap().is::<Error>() && copy.contains_label(String::from("b")));
     }

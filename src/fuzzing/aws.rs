@@ -44,7 +44,7 @@ pub fn aws(data: &[u8]) {
     system.http = ScriptedServices::new(before.chain([(first, rest.to_vec())]));
     match find_aws_keys(&system) {
         Ok(keys) => assert!(!keys.access_key_id.is_empty() && !keys.secret_access_key.is_empty()),
-        Err(error) => assert!(!error.to_string().contains(&secret), "{error}"),
+        Err(error) => assert!(!format!("{error:#}").contains(&secret), "{error}"),
     }
 }
 

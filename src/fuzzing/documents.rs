@@ -36,7 +36,7 @@ pub fn oidc_documents(data: &[u8]) {
             assert!(token.bytes().all(|byte| byte.is_ascii_graphic()));
         }
         Err(error) => {
-            let said = error.to_string();
+            let said = format!("{error:#}");
             assert!(said.len() < 4_000 && !said.contains(char::is_control), "{said:?}");
         }
     }

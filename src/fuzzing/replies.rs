@@ -134,7 +134,7 @@ fn server_address() -> ServerAddress {
 
 /// What an error shows is one line, bounded.
 fn check(error: &Error) {
-    let shown = error.to_string();
+    let shown = format!("{error:#}");
     assert!(!shown.contains(char::is_control), "{shown:?}");
     assert!(shown.len() < 40_000, "{}", shown.len());
     assert!(!format!("{error:?}").contains("RawDocumentBuf {"), "{error:?}");

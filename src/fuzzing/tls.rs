@@ -36,7 +36,7 @@ pub fn ocsp(data: &[u8]) {
 }
 
 fn is_readable(error: &Error) {
-    let text = error.to_string();
+    let text = format!("{error:#}");
     assert!(text.len() < 4_000 && !text.contains(char::is_control), "{text:?}");
 }
 

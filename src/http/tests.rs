@@ -124,15 +124,15 @@ fn what_cannot_be_sent_is_refused_without_a_word_of_the_secret() {
         let error = refused(&Request { headers: &headers, ..get(url) });
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error}");
         assert!(error.message().contains("X-Token"), "{error}");
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        assert!(!format!("{error:#} {error:?}").contains("hunter2"), "{error:?}");
     }
     for url in ["ftp://x/?hunter2", "/hunter2", "hunter2", "http:///hunter2", "http://a b/hunter2", ""] {
         let error = refused(&get(url));
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error}");
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        assert!(!format!("{error:#} {error:?}").contains("hunter2"), "{error:?}");
     }
     let error = refused(&get(url));
-    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    assert!(!format!("{error:#} {error:?}").contains("hunter2"), "{error:?}");
 }
 
 /// The part that runs with the environment of a child process is this very test, started again.

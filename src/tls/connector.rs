@@ -1,6 +1,5 @@
 //! What a client keeps for making TLS channels, whichever backend makes them.
 
-use std::error::Error as _;
 use std::fmt;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -153,8 +152,7 @@ impl Current {
                 }
             }
             Err(error) => {
-                let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-                let complaint = format!("{}{cause}; what was read before stays in use", error.message());
+                let complaint = format!("{}; what was read before stays in use", error.told());
                 match self.complaint.replace(complaint.clone()) {
                     Some(before) if before == complaint => News::None,
                     _ => News::Unusable(complaint),

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::pem::Origin;
 use crate::error::{Error, Result};
 use crate::options::TlsSettings;
+use crate::secret_file::why_unreadable;
 use crate::system::System;
 
 /// The contents of the files that the options name.
@@ -152,9 +153,10 @@ fn read_file(origin: Origin<'_>, system: &dyn System) -> Result<Bytes> {
             io::ErrorKind::NotFound => "a relative path begins at the folder the program runs in",
             io::ErrorKind::PermissionDenied => "the user that the program runs as must be able to read it",
             io::ErrorKind::IsADirectory => "name a file in it",
-            _ => "the system gives the reason",
+            _ => "the system gives the reason, which is the source of this error",
         };
-        origin.about("cannot be read").with_hint(hint).with_source(error)
+        let what = format_args!("cannot be read{}", why_unreadable(&error));
+        origin.about(what).with_hint(hint).with_source(error)
     };
     // For a folder Windows would report that access is denied.
     if system.metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
@@ -224,7 +226,7 @@ mod tests {
             let options = TlsSettings { ca_file: Some(path.to_owned()), ..TlsSettings::default() };
             Files::read(&options, &RealSystem).map(drop).unwrap_err()
         };
-        assert!(read(folder.path()).to_string().contains("cannot be read: is a directory [name a file"));
+        assert!(read(folder.path()).to_string().contains("cannot be read: it is a folder [name a file"));
         let missing = read(&folder.path().join("none")).to_string();
         assert!(missing.contains("cannot be read: ") && missing.contains("relative path"), "{missing}");
         let large = folder.path().join("large");

@@ -307,8 +307,8 @@ fn refused_by_platform(origin: &Origin<'_>, error: native_tls::Error) -> Error {
     let known = code.and_then(codes::known);
     let reason = match (code, known) {
         (Some(code), Some(known)) => format!("{} ({})", known.meaning.words(), codes::told(code)),
-        (Some(code), None) => format!("{error} ({})", codes::told(code)),
-        (None, _) => error.to_string(),
+        (Some(code), None) => codes::told(code),
+        (None, _) => "it gives no code".to_owned(),
     };
     let hint = known.map_or(Meaning::OwnKeyUnusable, |known| known.meaning).hint();
     let what = format!("holds a certificate and key that this platform's TLS ({BACKEND}) refused: {reason}");

@@ -262,7 +262,7 @@ impl Topology {
         match self.settings.factory.of_child(&self.options) {
             Ok(factory) => Arc::new(self.settings.with_factory(factory)),
             Err(error) => {
-                log::warn!("after a fork, connections are made with what the parent process had: {error}");
+                log::warn!("after a fork, connections are made with what the parent process had: {error:#}");
                 self.settings.clone()
             }
         }

@@ -25,7 +25,7 @@ pub(super) fn start(shared: &Arc<Shared>, server: &Arc<Server>, control: &Arc<Mo
             match measure(&shared, &server, &control, &mut connection) {
                 Ok(sample) => shared.record_round_trip_time(&server, sample),
                 // The monitor finds out what it means for the server.
-                Err(error) => log::debug!("the round trip time of {} was not measured: {error}", server.address()),
+                Err(error) => log::debug!("the round trip time of {} was not measured: {error:#}", server.address()),
             }
             if !control.sleep(shared.settings.heartbeat_frequency) {
                 break;

@@ -65,8 +65,7 @@ pub(super) fn overload(error: Error) -> Error {
 
 /// No address of the host could be connected to; without labels.
 pub(super) fn connect_failed(failures: Vec<Failed>, deadline: Deadline) -> Error {
-    let reasons: Vec<String> =
-        failures.iter().map(|(address, error)| format!("{} by {address}", reason(error))).take(MAX_REASONS).collect();
+    let reasons: Vec<String> = failures.iter().map(reason).take(MAX_REASONS).collect();
     let without_zone = failures.iter().any(|(address, _)| lacks_zone(address));
     let Some((_, cause)) = failures.into_iter().find(|(_, error)| !is_deadline(error)) else {
         return timeout(Stage::Connect, deadline).with_hint(if without_zone { ZONE_HINT } else { LATE_HINT });
@@ -119,12 +118,13 @@ pub(super) fn is_deadline(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
 }
 
-fn reason(error: &io::Error) -> String {
+/// In our own words, since the first error is the cause and says the system's.
+fn reason((address, error): &Failed) -> String {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to it".to_owned(),
-        _ => error.to_string(),
+        io::ErrorKind::ConnectionRefused => format!("connection refused by {address}"),
+        io::ErrorKind::TimedOut => format!("no answer in time by {address}"),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => format!("no route to {address}"),
+        _ => format!("{address} could not be connected to"),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mongo_blocking_test_server::chain;
 #[cfg(unix)]
 use mongo_blocking_test_server::child;
 #[cfg(unix)]
@@ -56,6 +57,37 @@ fn a_refused_connection_says_where_and_what_to_do() {
     assert!(error.hint().unwrap().contains("is the server running"), "{error}");
     assert!(error.elapsed().is_some());
     assert!(error.contains_label(SYSTEM_OVERLOADED_ERROR) && error.contains_label(RETRYABLE_ERROR));
+}
+
+/// A report that walks along the sources prints no text twice, and a line without them says what happened.
+#[test]
+fn failures_to_connect_say_their_own_part_and_their_cause_the_rest() {
+    let refused = tcp(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+    let unknown = ServerAddress::Tcp { host: "no-such-host.invalid".to_owned(), port: Some(1) };
+    let connect = |address: &ServerAddress| {
+        Transport::connect(address, &Route::default(), None, millis(20_000), None).map(drop).unwrap_err()
+    };
+    let of_socket = |error| network_error(error, Stage::Command, Deadline::NEVER);
+    let said = |kind| of_socket(io::Error::new(kind, "in the system's own words"));
+    let mut table = vec![
+        (connect(&refused), "connection refused by 127.0.0.1"),
+        (connect(&unknown), "the name no-such-host.invalid could not be resolved"),
+        (said(io::ErrorKind::ConnectionReset), "the server reset the connection"),
+        (said(io::ErrorKind::BrokenPipe), "the server has closed the connection"),
+        (said(io::ErrorKind::ConnectionAborted), "the connection failed"),
+        (of_socket(io::Error::other("received alert: bad certificate")), "the server refused the client's side of TLS"),
+        (of_socket(io::Error::other("a record is longer than it may be")), "the TLS channel broke"),
+    ];
+    let no_port = ("127.0.0.1:1".parse().unwrap(), io::Error::from(io::ErrorKind::AddrNotAvailable));
+    table.push((failure::connect_failed(vec![no_port], Deadline::NEVER), "127.0.0.1:1 could not be connected to"));
+    #[cfg(unix)]
+    table.push((connect(&ServerAddress::Unix { path: "/no/such.sock".into() }), "there is no socket /no/such.sock"));
+    for (error, own) in table {
+        let levels = chain::levels(&error);
+        let [first, cause] = levels.as_slice() else { panic!("{levels:?}") };
+        assert!(first.contains(own) && !first.contains(cause), "{levels:?}");
+        assert!(format!("{error:#}").contains(cause), "{error:#}");
+    }
 }
 
 #[test]

@@ -62,9 +62,9 @@ fn a_password_is_never_printed() {
         show(&database);
         show(&collection);
         show(&collection.find(doc! {}).run());
-        show(&client.ping().map_err(|error| format!("{error} {error:?}")));
+        show(&client.ping().map_err(|error| format!("{error:#} {error:?}")));
         let create = doc! { "createUser": "eve", "pwd": PLAIN, "roles": [] };
-        show(&client.database("admin").run_command(create).run().map_err(|error| error.to_string()));
+        show(&client.database("admin").run_command(create).run().map_err(|error| format!("{error:#}")));
     }
 
     for (name, text) in [("events and Debug", seen.lock().unwrap().clone()), ("log", log.text())] {

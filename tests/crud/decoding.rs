@@ -64,7 +64,7 @@ fn every_way_to_read_names_field_document_and_collection() {
         assert!(text.contains("parts[1].at of the document with _id 7"), "{text}");
         assert!(text.contains("decoding_ways.cars") && text.contains("expected i32"), "{text}");
         assert!(!text.contains("secret") && !format!("{error:?}").contains("secret"), "{text}");
-        assert!(error.source().is_some());
+        assert!(error.source().is_none());
     }
     place.collection("cars").replace_one(doc! {}, bad).run().unwrap();
     is_misfit(&cars.find_one_and_delete(doc! {}).run().unwrap_err(), "parts[1].at");
@@ -102,7 +102,7 @@ fn the_id_is_shown_only_where_it_is_no_secret() {
     let numbered: Collection<Numbered> = holding(&place, "numbered", doc! {"_id": "session-4712"});
     let error = numbered.find_one(doc! {}).run().unwrap_err();
     is_misfit(&error, "_id");
-    assert!(!format!("{error} {error:?}").contains("4712"), "{error:?}");
+    assert!(!format!("{error:#} {error:?}").contains("4712"), "{error:?}");
 }
 
 /// The path of a field of `T` that does not fit the value.
@@ -228,7 +228,8 @@ fn what_cannot_be_inserted_names_document_and_field() {
     assert_eq!(failed.inserted_ids().len(), 2);
     assert_eq!((error.path(), error.document_index()), (Some("counts[1]"), Some(2)));
     assert!(
-        error.to_string().contains("number 2 (from 0): counts[1]") && error.to_string().contains("2 were sent before"),
+        format!("{error:#}").contains("number 2 (from 0): counts[1]")
+            && error.to_string().contains("the rest was not: number 2 (from 0) cannot be sent"),
         "{error}"
     );
     let replaced = counted.replace_one(doc! {}, &many(0)[0]).run().unwrap_err();
@@ -248,7 +249,7 @@ fn a_document_that_is_too_large_is_named() {
         let ErrorKind::InsertMany(failed) = error.kind() else { panic!("{error:?}") };
         assert_eq!((failed.inserted_ids().len(), error.document_index()), (2, Some(2)));
         assert_eq!(error.document_id().and_then(|id| id.as_i32()), Some(9));
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(
             text.contains("number 2 (from 0)")
                 && text.contains("2 were sent before")

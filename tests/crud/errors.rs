@@ -1,10 +1,13 @@
 //! Errors as a caller meets them.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use mongo_blocking::Client;
 use mongo_blocking::bson::{Bson, doc};
 use mongo_blocking::error::{ErrorKind, WriteFailure};
+
+use mongo_blocking_test_server::chain;
 
 use super::{Watched, fail, own_mongod};
 
@@ -50,6 +53,63 @@ fn failures_that_the_server_is_told_to_cause() {
     let cause = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<mongo_blocking::Error>());
     assert!(cause.is_some_and(mongo_blocking::Error::is_network_error), "{error:?}");
     assert_eq!(birds.count_documents(doc! {"_id": 3, "a": null}).run().unwrap(), 1);
+}
+
+/// A report that walks along the sources, as that of anyhow does, prints no text twice. The first level says what happened without the
+/// others; what the server said of a command is its own.
+#[test]
+fn each_level_of_an_error_says_its_own_part() {
+    let Some(mongod) = own_mongod() else { return };
+    let watched = Watched::new(&mongod, "retryReads=false&retryWrites=false");
+    let limited = Watched::new(&mongod, "timeoutMS=5000&retryReads=false");
+    let birds = watched.collection("levels");
+    birds.insert_one(doc! {"_id": 1, "legs": "two"}).run().unwrap();
+    let ping = |uri: &str| Client::with_uri_str(uri).and_then(|client| client.ping()).unwrap_err();
+    let plain = mongod.uri();
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut table = vec![
+        (ping(&format!("mongodb://{refused}/?serverSelectionTimeoutMS=300")), "connection refused by", 1),
+        (ping("mongodb://no-such-host.invalid/?serverSelectionTimeoutMS=300"), "no-such-host.invalid", 1),
+        (ping(&format!("{plain}?tls=true&serverSelectionTimeoutMS=500")), "does the server speak TLS", 0),
+        (ping("mongodb://h/?tls=true&tlsCAFile=/no/such.pem"), "/no/such.pem cannot be read: there is no such file", 1),
+        (ping("mongodb://h:0/"), "a port is a number", 0),
+        (ping(&mongod.root_uri().replace('@', "x@")), "refused user \"root\" on database \"admin\"", 0),
+    ];
+    let command = watched.client.database("crud").run_command(doc! {"noSuchCommand": 1}).run();
+    table.push((command.unwrap_err(), "no such command", 0));
+    table.push((birds.insert_one(doc! {"_id": 1}).run().unwrap_err(), "E11000", 0));
+    table.push((birds.insert_many([doc! {"_id": 1}, doc! {"_id": 2}]).run().unwrap_err(), "E11000", 0));
+
+    let typed = watched.client.database("crud").collection::<Legs>("levels");
+    table.push((typed.find_one(doc! {}).run().unwrap_err(), "legs of the document with _id 1 does not fit", 0));
+    table.push((typed.insert_one(Legs { legs: u64::MAX }).run().unwrap_err(), "legs of a document", 0));
+
+    fail(&watched.client, 1, doc! {"failCommands": ["find"], "closeConnection": true});
+    table.push((birds.find_one(doc! {}).run().unwrap_err(), "the server closed the connection", 0));
+    fail(&watched.client, 1, doc! {"failCommands": ["update"], "closeConnection": true});
+    let models = [
+        mongo_blocking::WriteModel::insert_one(doc! {"_id": 3}),
+        mongo_blocking::WriteModel::update_one(doc! {"_id": 3}, doc! {"$set": {"a": 1}}),
+    ];
+    table.push((birds.bulk_write(models).run().unwrap_err(), "1 writes were sent and answered", 1));
+    fail(&watched.client, 1, doc! {"failCommands": ["find"], "errorCode": 50});
+    let limited = limited.client.database("crud").collection::<mongo_blocking::bson::Document>("levels");
+    table.push((limited.find_one(doc! {}).run().unwrap_err(), "timeoutMS ran out", 1));
+
+    for (error, own, causes) in table {
+        let levels = chain::levels(&error);
+        assert!(levels[0].contains(own), "{own}: {levels:?}");
+        assert_eq!(levels.len(), 1 + causes, "{levels:?}");
+        let whole = format!("{error:#}");
+        assert!(levels[1..].iter().all(|cause| whole.contains(cause)), "{whole}: {levels:?}");
+        // What `main` prints that returns the error.
+        assert!(format!("{error:?}").contains(error.message()) || error.message().contains('"'), "{error:?}");
+    }
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Legs {
+    legs: u64,
 }
 
 #[test]

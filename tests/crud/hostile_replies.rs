@@ -47,7 +47,7 @@ fn counts_that_overflow_are_refused() {
     let delete = models(|_| WriteModel::delete_many(doc! {}));
     for models in [update, delete] {
         let error = collection(&peer, "").bulk_write(models).run().unwrap_err();
-        assert!(error.to_string().contains("counts"), "{error}");
+        assert!(format!("{error:#}").contains("counts"), "{error}");
     }
 }
 

@@ -101,7 +101,7 @@ fn words_are_shown_without_control_characters_and_in_bounds() {
     }
     let reply = doc! {"ok": 1, "value": null, "writeConcernError": {"code": 1, "errmsg": &words}};
     let error = collection(&answering(reply)).find_one_and_delete(doc! {}).run().unwrap_err();
-    assert!(error.to_string().len() < 10_000 && !error.to_string().contains('\u{1b}'));
+    assert!(format!("{error:#}").len() < 10_000 && !format!("{error:#}").contains('\u{1b}'));
 }
 
 /// Booking takes ten times as long for ten times as many, not a hundred times. (A real server's reply would be too long for it.)

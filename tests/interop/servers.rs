@@ -39,7 +39,7 @@ fn assert_refused(uri: &str, secret: &str) {
     assert!(matches!(error.kind(), ErrorKind::Authentication { .. }), "{error}");
     assert!(matches!(error.stage(), Stage::Authentication { .. }), "{error}");
     assert_eq!(error.code(), Some(18), "{error}");
-    assert!(!format!("{error} {error:?}").contains(secret), "the password shows: {error}");
+    assert!(!format!("{error:#} {error:?}").contains(secret), "the password shows: {error}");
     assert!(error.hint().is_some(), "{error}");
 }
 

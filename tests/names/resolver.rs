@@ -285,7 +285,7 @@ fn addresses_from_code() {
     ping("db.localhost", fake_server.port()).unwrap();
     for (host, said) in [("nowhere.example.com", "has no address"), ("other.example.com", "planted failure")] {
         let error = ping(host, fake_server.port()).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::DnsResolve { .. }) && error.to_string().contains(said), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::DnsResolve { .. }) && format!("{error:#}").contains(said), "{error}");
     }
 }
 
@@ -306,7 +306,7 @@ fn a_resolver_that_fails_or_panics() {
     };
     let error = ask(|| Err("a planted failure".into()));
     assert!(
-        matches!(error.kind(), ErrorKind::DnsResolve { .. }) && error.to_string().contains("planted failure"),
+        matches!(error.kind(), ErrorKind::DnsResolve { .. }) && format!("{error:#}").contains("planted failure"),
         "{error}"
     );
     assert!(error.message().contains("TXT"), "a TXT record that cannot be asked for is an error: {error}");

@@ -68,7 +68,7 @@ fn no_secret_shows() {
             let shown = match ClientSettings::parse(&uri) {
                 Ok(options) if named => format!("{:?}", options.warnings()),
                 Ok(options) => format!("{options:?} {:?} {:?}", options.warnings(), options.check_supported()),
-                Err(error) => format!("{error} {error:?}"),
+                Err(error) => format!("{error:#} {error:?}"),
             };
             assert!(!shown.contains("hunter2"), "{uri}\n{shown}");
             let parts =

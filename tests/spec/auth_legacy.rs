@@ -24,7 +24,7 @@ fn judge(uri: &str, valid: bool, expected: &Value) -> Result<(), String> {
         (Ok(options), true) => options,
         (Err(_), false) => return Ok(()),
         (Ok(_), false) => return Err("it was accepted".to_owned()),
-        (Err(error), true) => return Err(error.to_string()),
+        (Err(error), true) => return Err(format!("{error:#}")),
     };
     let Some(credential) = options.credential() else {
         return same("credential", expected, &Value::Null);

@@ -21,7 +21,7 @@ fn judge(case: &Value) -> Result<(), String> {
             Ok(_) => Err("it was accepted".to_owned()),
         };
     }
-    let parts = ConnectionString::parse(uri).map_err(|error| error.to_string())?;
+    let parts = ConnectionString::parse(uri).map_err(|error| format!("{error:#}"))?;
     same_hosts(&case["hosts"], parts.hosts())?;
     let auth = &case["auth"];
     if !auth.is_null() {
@@ -39,9 +39,9 @@ fn judge(case: &Value) -> Result<(), String> {
             if parts.username().is_some() && parts.password().is_none() && error.message().contains("password") =>
         {
             let options = ClientOptions::builder().uri(uri).password("in code").build().settings();
-            same_warning(case, &options.map_err(|error| error.to_string())?)
+            same_warning(case, &options.map_err(|error| format!("{error:#}"))?)
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(format!("{error:#}")),
     }
 }
 

@@ -28,12 +28,12 @@ fn judge(case: &Value, nsd: &NameServer) -> Result<(), String> {
             Ok(_) => Err("it was accepted".to_owned()),
             // The name server has answered, so that none of them can be for want of an answer.
             Err(error) if matches!(error.kind(), ErrorKind::NotSupported { .. } | ErrorKind::Io(_)) => {
-                Err(error.to_string())
+                Err(format!("{error:#}"))
             }
             Err(_) => Ok(()),
         };
     }
-    let options = outcome.map_err(|error| error.to_string())?;
+    let options = outcome.map_err(|error| format!("{error:#}"))?;
     let mut seeds: Vec<String> = options.hosts().iter().map(ToString::to_string).collect();
     seeds.sort();
     if let Some(expected) = case["seeds"].as_array() {

@@ -125,12 +125,12 @@ fn judge(case: &Value) -> Result<(), String> {
             Ok(_) => Err("a client was made".to_owned()),
             // The name server answers, so that none of them can be for want of an answer.
             Err(error) if matches!(error.kind(), ErrorKind::NotSupported { .. } | ErrorKind::Io(_)) => {
-                Err(error.to_string())
+                Err(format!("{error:#}"))
             }
             Err(_) => Ok(()),
         };
     }
-    let client = made.map_err(|error| error.to_string())?;
+    let client = made.map_err(|error| format!("{error:#}"))?;
     let began = Instant::now();
     let count = case["numHosts"].as_u64().and_then(|count| usize::try_from(count).ok());
     let mut expected: Vec<&str> = case["hosts"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -138,7 +138,7 @@ fn judge(case: &Value) -> Result<(), String> {
     loop {
         let ping = client.ping();
         match (case["ping"].as_bool() != Some(false), ping) {
-            (true, Err(error)) => return Err(error.to_string()),
+            (true, Err(error)) => return Err(format!("{error:#}")),
             // The user does not exist. The attempt to log in finds the hosts all the same.
             (false, Ok(())) => return Err("the login succeeded".to_owned()),
             (true, Ok(())) | (false, Err(_)) => {}

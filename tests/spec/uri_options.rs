@@ -19,6 +19,6 @@ fn judge(case: &Value) -> Result<(), String> {
         }
         (Err(_), false) => Ok(()),
         (Ok(_), false) => Err("it was accepted".to_owned()),
-        (Err(error), true) => Err(error.to_string()),
+        (Err(error), true) => Err(format!("{error:#}")),
     }
 }

@@ -256,7 +256,7 @@ fn unusable_pem_texts_are_refused() {
         assert!(error.hint().unwrap_or_default().contains(hint), "{error}");
     }
     let error = refused(ClientOptions::builder().tls_certificate_key_file(folder.path()));
-    assert!(error.to_string().contains("cannot be read: is a directory"), "{error}");
+    assert!(error.to_string().contains("cannot be read: it is a folder"), "{error}");
     // The authorities' text is judged likewise.
     let error = refused(ClientOptions::builder().tls_ca_pem(authority.pem() + &own.certificate.replace("\nM", "\n*")));
     assert!(error.message().contains("tls_ca_pem (in code) holds a certificate that cannot be read: number 2 of 2"));

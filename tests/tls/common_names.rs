@@ -34,7 +34,7 @@ fn a_common_name_is_no_name_of_a_server() {
             assert!(error.message().contains("mismatch"), "{error}");
             let hint = error.hint().unwrap();
             assert!(hint.contains("no DNS name in subjectAltName") && hint.contains("DNS:localhost"), "{error}");
-            assert!(!error.to_string().contains("danger"), "{error}");
+            assert!(!format!("{error:#}").contains("danger"), "{error}");
         }
         let client = ping(&authority, &issued, Some(true)).unwrap();
         assert!(client.warnings().iter().any(|warning| warning.kind() == WarningKind::Insecure

@@ -123,7 +123,7 @@ impl Cache {
                 (kept, None, Ok(fresh))
             }
             (Err(error), Some(valid)) => {
-                log::warn!("AWS keys could not be refreshed, the cached ones are still valid and are used: {error}");
+                log::warn!("AWS keys could not be refreshed, the cached ones are still valid and are used: {error:#}");
                 (Some(valid.clone()), Some(now + REFRESH_PAUSE), Ok(valid))
             }
             (Err(error), None) => (None, None, Err(error)),
@@ -207,12 +207,11 @@ impl SharedError {
     fn of(error: &Error) -> SharedError {
         let cause = std::error::Error::source(error);
         let search = cause.and_then(|cause| cause.downcast_ref::<AwsSearchFailed>()).cloned();
-        // Only the thread that fetched gets a cause of another type; the others get its message.
-        let causes = std::iter::successors(cause.filter(|_| search.is_none()), |cause| cause.source());
         SharedError {
             kind: error.kind().clone(),
             stage: error.stage(),
-            message: causes.fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}")),
+            // Only the thread that fetched gets a cause of another type; the others get its message.
+            message: if search.is_some() { error.message().to_owned() } else { error.told() },
             hint: error.hint().map(str::to_owned),
             search,
         }

@@ -11,6 +11,7 @@ use crate::credential::{IdpServerResponse, OidcCommand, OidcEnvironment, OidcSou
 use crate::error::{FaultKind, Result};
 use crate::process::ProcessOutcome;
 use crate::secret::Secret;
+use crate::secret_file::why_unreadable;
 
 impl TokenSource {
     /// What the environment gives now.
@@ -56,11 +57,10 @@ impl TokenSource {
 
     fn read_file(&self, path: &Path) -> Result<Secret> {
         let whose = |what: &str| format!("the token file {} {what}", path.display());
-        let bytes = self
-            .shared
-            .system
-            .read_file(path, MAX_TOKEN as u64)
-            .map_err(|error| failed(FaultKind::Authentication, whose("cannot be read")).with_source(error))?;
+        let bytes = self.shared.system.read_file(path, MAX_TOKEN as u64).map_err(|error| {
+            let message = whose(&format!("cannot be read{}", why_unreadable(&error)));
+            failed(FaultKind::Authentication, message).with_source(error)
+        })?;
         text(&bytes).map_err(|what| failed(FaultKind::Authentication, whose(&format!("holds {what}"))))
     }
 

@@ -289,7 +289,7 @@ fn a_pipe_is_no_file() {
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let error = token(OidcSource::TokenFile(pipe), None, this_machine(&[]), A_WHILE).unwrap_err();
-    assert!(error.to_string().contains("cannot be read: it is a pipe"), "{error}");
+    assert!(format!("{error:#}").contains("cannot be read: it is a pipe"), "{error}");
     let nothing = token(OidcSource::TokenFile("/dev/null".into()), None, this_machine(&[]), A_WHILE).unwrap_err();
     assert!(nothing.message().contains("it is empty"), "{nothing}");
 }
@@ -312,10 +312,10 @@ fn programs_that_print_no_token() {
     ] {
         let error = run(&["sh", "-c", script, "--secret=open-sesame"], A_WHILE).unwrap_err();
         assert!(error.message().contains(words), "{script}: {error}");
-        assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+        assert!(!format!("{error:#} {error:?}").contains("sesame"), "{error:?}");
     }
     let error = run(&["/no/such/program"], A_WHILE).unwrap_err();
-    assert!(error.to_string().contains("could not be run: No such file"), "{error}");
+    assert!(format!("{error:#}").contains("could not be run: No such file"), "{error}");
     for script in ["sleep 60", "exec 1>&-; sleep 60", "sleep 60 & wait"] {
         let began = Instant::now();
         let error = run(&["sh", "-c", script], Duration::from_millis(300)).unwrap_err();

@@ -196,7 +196,10 @@ impl<'a> WriteOutcome<'a> {
                 error.describe()
             ),
             (None, Some(error), _) => error.describe(),
-            (None, None, _) => format!("{} writes were sent and answered, the rest was not", self.sent),
+            (None, None, failure) => {
+                let why = failure.as_ref().map(why_not_the_rest).unwrap_or_default();
+                format!("{} writes were sent and answered, the rest was not{why}", self.sent)
+            }
         };
         let failure = self.failure.take().map(|failure| self.counted(failure.with_namespace(self.namespace)));
         let failure = match failure {
@@ -213,6 +216,22 @@ impl<'a> WriteOutcome<'a> {
             error = error.with_source(failure);
         }
         Err(self.located(error))
+    }
+}
+
+/// In short, since the failure is the cause and says it whole.
+fn why_not_the_rest(failure: &Error) -> String {
+    match failure.kind() {
+        _ if failure.stage() == Stage::Encode => match failure.document_index() {
+            Some(index) => format!(": number {index} (from 0) cannot be sent"),
+            None => ": one of them cannot be sent".to_owned(),
+        },
+        _ if failure.is_timeout() => ": a time limit ran out".to_owned(),
+        ErrorKind::Io(_) => ": the connection failed".to_owned(),
+        ErrorKind::Command(_) => ": the server refused the next command".to_owned(),
+        ErrorKind::InvalidResponse { .. } => ": the server broke the protocol".to_owned(),
+        ErrorKind::ServerSelection { .. } => ": no server could be selected".to_owned(),
+        _ => String::new(),
     }
 }
 

@@ -146,7 +146,7 @@ fn the_error_of_a_provider_is_reported() {
     let error = who_is(&client).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Authentication { .. }), "{error}");
     assert!(
-        error.to_string().contains("the AwsCredentialProvider gave no keys") && error.to_string().contains("vault"),
+        error.to_string().contains("the AwsCredentialProvider gave no keys") && format!("{error:#}").contains("vault"),
         "{error}"
     );
     assert!(fake_server.commands_named("saslStart").is_empty());

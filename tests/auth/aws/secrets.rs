@@ -71,7 +71,7 @@ fn show_everything() {
             show(&options.to_uri(false));
             let client = Client::with_options(options).unwrap();
             show(&client);
-            show(&who_is(&client).map_err(|error| format!("{error} {error:?}")));
+            show(&who_is(&client).map_err(|error| format!("{error:#} {error:?}")));
         }
         assert!(aws.seen().iter().all(|signed| signed.header("x-amz-security-token") == Some(TOKEN)));
     }

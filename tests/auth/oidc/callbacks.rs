@@ -61,7 +61,7 @@ fn calls_come_one_at_a_time_and_100_ms_apart() {
                 scope.spawn(|| {
                     let error = find(&client).unwrap_err();
                     assert!(
-                        error.message().contains("gave no token") && error.to_string().contains("not now"),
+                        error.message().contains("gave no token") && format!("{error:#}").contains("not now"),
                         "{error}"
                     );
                 });
@@ -95,7 +95,7 @@ fn callback_errors_negative_expiry_and_long_tokens_are_reported() {
             let error = find(&client).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Authentication { .. }), "{error}");
             assert!(error.message().contains(what), "{error}");
-            assert!(!format!("{error:?} {error}").contains("SECRET"), "{error}");
+            assert!(!format!("{error:?} {error:#}").contains("SECRET"), "{error}");
             assert_eq!(error.code(), None);
         }
     }
@@ -229,7 +229,7 @@ fn a_person_who_gives_up_is_not_asked_for_each_waiting_thread() {
         for _ in 0..8 {
             scope.spawn(|| {
                 let outcome = find(&client);
-                errors.lock().unwrap().extend(outcome.err().map(|error| error.to_string()));
+                errors.lock().unwrap().extend(outcome.err().map(|error| format!("{error:#}")));
             });
         }
     });

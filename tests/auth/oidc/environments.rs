@@ -61,7 +61,7 @@ fn a_pod_on_amazons_cloud() {
         write("AWS_WEB_IDENTITY_TOKEN_FILE", text);
         let error = who(&connect(&fake_server, "k8s")).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Authentication { .. }), "{error:?}");
-        assert!(error.message().contains(words) && !format!("{error} {error:?}").contains("sesame"), "{error:?}");
+        assert!(error.message().contains(words) && !format!("{error:#} {error:?}").contains("sesame"), "{error:?}");
     }
     assert_eq!(server.seen(), []);
     write("AWS_WEB_IDENTITY_TOKEN_FILE", &format!("{token}\n"));
@@ -100,7 +100,7 @@ fn unknown_environment_names_are_refused() {
     }
     for password in ["ENVIRONMENT:test", "ENVIRONMENT:azure,TOKEN_RESOURCE:r"] {
         let error = build(password, "id:sesame@").expect_err(password);
-        assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+        assert!(!format!("{error:#} {error:?}").contains("sesame"), "{error:?}");
     }
     build("ENVIRONMENT:test", "id@").expect_err("test takes no user name");
 }

@@ -58,7 +58,7 @@ fn a_browser_login_at_another_provider_is_refused() {
     let fake_server = fake_server(&server);
     let person = person::Person { issuer: "https://login.example.com".to_owned(), open: |_| panic!("a page opens") };
     let error = who(&client(options(&fake_server).oidc_human_callback(person))).unwrap_err();
-    assert!(error.to_string().contains("not the trusted one"), "{error}");
+    assert!(format!("{error:#}").contains("not the trusted one"), "{error}");
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn a_service_principal_of_azure() {
     };
     assert_eq!(who(&principal("s/&=")).unwrap(), "principal@$external");
     let error = who(&principal("wrong-secret")).unwrap_err();
-    assert!(error.to_string().contains("invalid_client: no such principal"), "{error}");
-    assert!(!format!("{error} {error:?}").contains("wrong-secret"));
+    assert!(format!("{error:#}").contains("invalid_client: no such principal"), "{error}");
+    assert!(!format!("{error:#} {error:?}").contains("wrong-secret"));
     let error = who(&principal("")).unwrap_err();
-    assert!(error.to_string().contains("AZURE_CLIENT_SECRET is not set"), "{error}");
+    assert!(format!("{error:#}").contains("AZURE_CLIENT_SECRET is not set"), "{error}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn the_token_file_of_a_pod() {
     let client =
         client(options(&fake_server).oidc_callback(move |_context: &OidcCallbackContext| gke::token_in(&name)));
     let error = who(&client).unwrap_err();
-    assert!(error.to_string().contains("(os error 2)"), "{error}");
+    assert!(format!("{error:#}").contains("(os error 2)"), "{error}");
     for user in ["first", "second"] {
         std::fs::write(&path, idp.token(user) + "\n").unwrap();
         fail(&fake_server, &["connectionStatus"], i32::from(user == "second"), super::REAUTHENTICATE);

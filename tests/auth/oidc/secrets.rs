@@ -78,7 +78,7 @@ fn show_everything(builder: ClientOptionsBuilder, fake_server: &FakeServer, seen
         fail(fake_server, &["find"], i32::from(round == 1), REAUTHENTICATE);
         if let Err(error) = find(&client) {
             show(&error);
-            show(&error.to_string());
+            show(&format!("{error:#}"));
         }
         fake_server.hang_up(); // the next connection speculates
     }

@@ -36,7 +36,7 @@ fn refused(fake_server: &FakeServer) -> Error {
     let error = Client::with_uri_str(once(&fake_server.uri())).unwrap().ping().expect_err("a hostile server");
     assert!(began.elapsed() < PROMPT, "it took {:?}: {error}", began.elapsed());
     assert!(virtual_peak() - before < MUCH, "it asked for much memory: {error}");
-    assert!(!error.to_string().contains("pencil"), "{error}");
+    assert!(!format!("{error:#}").contains("pencil"), "{error}");
     error
 }
 

@@ -52,7 +52,7 @@ fn control_characters_in_a_name_are_escaped() {
     .ping()
     .unwrap_err();
     assert!(error.message().contains("[2Jrs"), "{error}");
-    assert!(!error.to_string().chars().any(char::is_control), "{:?}", error.to_string());
+    assert!(!format!("{error:#}").chars().any(char::is_control), "{:?}", format!("{error:#}"));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn control_characters_in_a_write_error_are_escaped() {
     let peer = peer(doc! {}, move |_| refusal.clone());
     let client = Client::with_uri_str(format!("mongodb://{}/", peer.address())).unwrap();
     let error = client.database("db").collection::<Document>("c").insert_one(doc! {}).run().unwrap_err();
-    assert!(!error.to_string().chars().any(char::is_control), "{:?}", error.to_string());
+    assert!(!format!("{error:#}").chars().any(char::is_control), "{:?}", format!("{error:#}"));
     assert!(
         matches!(error.kind(), ErrorKind::Write(WriteFailure::WriteError(kept)) if kept.message == "\u{1b}[2Jno"),
         "{error:?}"

@@ -8,6 +8,7 @@
 //! - [`oidc`]: the server's half of MONGODB-OIDC.
 //! - [`canned`]: answers made beforehand, for measurements.
 //! - [`http`]: an HTTP server whose every answer a test decides.
+//! - [`chain`]: an error with its sources.
 //! - [`child`]: a test of the running program once more, in a process of its own.
 //! - [`report`]: what became of the drivers' common fixtures, folder by folder.
 //! - [`script`]: a peer whose every byte a test decides.
@@ -20,6 +21,7 @@
 pub mod aws;
 pub mod behaviour;
 pub mod canned;
+pub mod chain;
 pub mod child;
 pub mod counting_proxy;
 pub mod fake_server;

@@ -185,7 +185,7 @@ fn fill(client: &Client, data: &CollectionData) -> Result<(), String> {
     let majority = doc! {"w": "majority"};
     let run = |command: Document| client.database(&data.database).run_command(command).run();
     match run(doc! {"drop": &data.collection, "writeConcern": majority.clone()}) {
-        Err(error) if error.code() != Some(NAMESPACE_NOT_FOUND) => return Err(error.to_string()),
+        Err(error) if error.code() != Some(NAMESPACE_NOT_FOUND) => return Err(format!("{error:#}")),
         _ => {}
     }
     if data.create_options.is_some() || data.documents.is_empty() {

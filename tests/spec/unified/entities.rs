@@ -166,7 +166,7 @@ impl Entities {
                     let read = fields.transaction_options().and_then(|read| fields.end().map(|()| read));
                     options.default_transaction_options = Some(read.map_err(|trouble| match trouble {
                         Trouble::OfRunner(why) => why,
-                        Trouble::OfDriver(error) => error.to_string(),
+                        Trouble::OfDriver(error) => format!("{error:#}"),
                     })?);
                 }
                 _ => return Err(format!("the runner does not know the session option {key}: {value}")),
@@ -200,7 +200,7 @@ impl Entities {
         }
         if let Some(api) = &described.server_api {
             let mut own = ServerApi::v1();
-            own.version = api.version.parse().map_err(|error: mongo_blocking::Error| error.to_string())?;
+            own.version = api.version.parse().map_err(|error: mongo_blocking::Error| format!("{error:#}"))?;
             (own.strict, own.deprecation_errors) = (api.strict, api.deprecation_errors);
             options = options.server_api(own);
         }

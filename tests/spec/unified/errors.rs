@@ -96,7 +96,7 @@ fn messages(error: &Error) -> Vec<String> {
     let of_writes = write_errors(error).iter().map(|error| error.message.clone());
     let of_concern = write_concern_errors(error).into_iter().map(|error| error.message.clone());
     let mut all: Vec<String> = of_writes.chain(of_concern).collect();
-    all.push(error.to_string());
+    all.push(format!("{error:#}"));
     all
 }
 

@@ -375,7 +375,7 @@ fn describe_command(event: &CommandEvent, document: &mut Document) {
         CommandEvent::Failed(failed) => {
             document.insert("duration", failed.duration.as_secs_f64());
             document.insert("connectionId", failed.connection.address.to_string());
-            document.insert("failure", failed.failure.to_string());
+            document.insert("failure", format!("{:#}", failed.failure));
         }
         _ => {}
     }

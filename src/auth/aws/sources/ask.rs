@@ -67,18 +67,10 @@ fn is_near(host: &str, also: &[IpAddr]) -> bool {
 
 /// A service gave no answer at all.
 pub(super) fn unanswered(who: &str, error: &Error) -> Error {
-    let unanswered = failed(format!("{who} could not be asked: {}", words(error)));
+    let unanswered = failed(format!("{who} could not be asked: {}", error.told()));
     match error.hint() {
         Some(hint) => unanswered.with_hint(hint.to_owned()),
         None => unanswered,
-    }
-}
-
-/// The text of an HTTP error, without its stage, to be part of another message.
-pub(super) fn words(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{}: {cause}", error.message()),
-        None => error.message().to_owned(),
     }
 }
 

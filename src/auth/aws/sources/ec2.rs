@@ -102,7 +102,7 @@ impl<'a> Service<'a> {
     }
 
     fn silent(&self, error: &Error) -> String {
-        let what = ask::words(error);
+        let what = error.told();
         match error.kind() {
             // The service may be there: its answers to containers are dropped one network hop too early.
             _ if error.is_timeout() => format!(

@@ -182,8 +182,7 @@ impl Search<'_> {
 
 /// An error of a source. Its message includes the message of its cause, which is not stored separately.
 fn with_source_name(source: AwsSource, error: Error) -> Error {
-    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    let named = Error::new(kind_of(&error), stage(SEARCH), format!("{source}: {}{cause}", error.message()));
+    let named = Error::new(kind_of(&error), stage(SEARCH), format!("{source}: {}", error.told()));
     match error.hint() {
         Some(hint) => named.with_hint(hint.to_owned()),
         None => named,

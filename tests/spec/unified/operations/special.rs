@@ -132,7 +132,7 @@ fn assert_index(case: &Case, arguments: &mut Arguments, wanted: bool) -> Ran {
             found.as_document().is_some_and(|found| found.get_str("name").is_ok_and(|name| name == index))
         }),
         Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => false,
-        Err(error) => return Err(Trouble::of_runner(error.to_string())),
+        Err(error) => return Err(Trouble::of_runner(format!("{error:#}"))),
     };
     done(if exists == wanted { Ok(()) } else { Err(format!("{database}.{collection} {index}: exists is {exists}")) })
 }
