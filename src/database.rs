@@ -89,7 +89,7 @@ impl Client {
     /// # }
     /// ```
     pub fn default_database(&self) -> Option<Database> {
-        self.inner().options().default_database.as_ref().map(|name| self.database(name))
+        self.inner().options().default_database().map(|name| self.database(name))
     }
 
     /// Lists the databases with their sizes.

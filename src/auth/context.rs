@@ -40,7 +40,7 @@ impl AuthContext {
         let warnings = WarningSink::new(options.warning_handler.clone());
         Ok(AuthContext {
             policy: options.policy.clone(),
-            scram: ScramState::new(system.clone(), options.scram_max_iterations)?,
+            scram: ScramState::new(system.clone(), options.scram_max_iterations())?,
             #[cfg(feature = "aws")]
             aws: AwsState::new(system.clone(), options.policy.clone(), warnings.clone()),
             #[cfg(feature = "oidc")]

@@ -187,7 +187,7 @@ impl ClientInner {
         let (queue, connect) = match operation.instant() {
             Some(_) => (operation, selection),
             None => {
-                let queue = Deadline::after_option(self.options().wait_queue_timeout).named("waitQueueTimeoutMS");
+                let queue = Deadline::after_option(self.options().wait_queue_timeout()).named("waitQueueTimeoutMS");
                 (queue, Deadline::NEVER)
             }
         };

@@ -129,24 +129,24 @@ impl ClientInner {
 
     /// When an operation that begins now must end (`timeoutMS`).
     pub(crate) fn operation_deadline(&self) -> Deadline {
-        Deadline::after_option(self.options.timeout).named("timeoutMS")
+        Deadline::after_option(self.options.timeout()).named("timeoutMS")
     }
 
     /// Whether operations have a time limit of their own (`timeoutMS`).
     pub(crate) fn limits_operations(&self) -> bool {
-        self.options.timeout.is_some_and(|limit| !limit.is_zero())
+        self.options.timeout().is_some_and(|limit| !limit.is_zero())
     }
 
     /// How deep documents are decoded.
     pub(crate) fn nesting_limits(&self) -> NestingLimits {
-        NestingLimits::lowered(self.options.max_document_nesting)
+        NestingLimits::lowered(self.options.max_document_nesting())
     }
 
     /// When one command must have its reply: by the end of its operation, or without `timeoutMS` after `socketTimeoutMS`, to
     /// which the time is added that the server itself may wait.
     pub(super) fn command_deadline(&self, operation: Deadline, server_waits: Option<Duration>) -> Deadline {
-        match self.options.socket_timeout {
-            Some(limit) if self.options.timeout.is_none() && !limit.is_zero() => {
+        match self.options.socket_timeout() {
+            Some(limit) if self.options.timeout().is_none() && !limit.is_zero() => {
                 Deadline::after(limit.saturating_add(server_waits.unwrap_or_default()))
                     .named("socketTimeoutMS")
                     .earliest(operation)

@@ -282,7 +282,7 @@ pub struct WarmConnectionPool<'a> {
 impl WarmConnectionPool<'_> {
     /// Connects.
     pub fn run(self) {
-        if self.client.0.options().min_pool_size > 0
+        if self.client.0.options().min_pool_size() > 0
             && let Err(error) = self.client.ping()
         {
             log::warn!("warm_connection_pool: {error:#}");

@@ -145,7 +145,7 @@ impl Retries {
 
     #[inline]
     fn of(options: &ClientSettings, retry: Retry, access: Access) -> Self {
-        let (reads, writes) = (options.retry_reads != Some(false), options.retry_writes != Some(false));
+        let (reads, writes) = (options.retry_reads() != Some(false), options.retry_writes() != Some(false));
         Retries {
             retries_read: retry == Retry::Read && reads,
             retries_write: (retry == Retry::Write && writes) || retry == Retry::Always,
@@ -160,7 +160,7 @@ impl Retries {
             },
             max_adaptive: options.max_adaptive_retries(),
             retargets: options.enable_overload_retargeting(),
-            limited: options.timeout.is_some(),
+            limited: options.timeout().is_some(),
             made: 0,
             overloaded: false,
             deprioritised: Vec::new(),
@@ -412,7 +412,7 @@ mod tests {
 
     fn case(uri: &str, retry: Retry, access: Access) -> Case {
         let options = ClientSettings::parse(&format!("mongodb://localhost/?{uri}")).unwrap();
-        let deadline = Deadline::after_option(options.timeout).named("timeoutMS");
+        let deadline = Deadline::after_option(options.timeout()).named("timeoutMS");
         Case { options, deadline, retry, access }
     }
 

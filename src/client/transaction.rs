@@ -168,7 +168,7 @@ impl ClientSession {
     ) -> Result<R> {
         let client = self.client();
         let inner = client.inner();
-        let deadline = match inner.options().timeout {
+        let deadline = match inner.options().timeout() {
             Some(_) => inner.operation_deadline(),
             None => Deadline::after(limit).named(LIMIT_NAME),
         };

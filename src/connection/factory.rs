@@ -115,9 +115,9 @@ impl ConnectionFactory {
             tls,
             handshake,
             verified: options.tls.as_ref().is_some_and(TlsSettings::is_verified),
-            connect_timeout: options.connect_timeout,
-            socket_timeout: options.socket_timeout,
-            timeout: options.timeout,
+            connect_timeout: options.connect_timeout(),
+            socket_timeout: options.socket_timeout(),
+            timeout: options.timeout(),
             asks_a_person: options.credential().is_some_and(Credential::asks_a_person),
         })
     }

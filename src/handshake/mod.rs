@@ -76,7 +76,7 @@ impl Handshake {
     /// Fails on an application name or wrapper information that cannot be sent, on a credential that cannot work, and where
     /// the operating system has no random bytes.
     pub(crate) fn new(options: &ClientSettings, system: &Arc<dyn System>) -> Result<Self> {
-        let metadata = Metadata::new(options.app_name.as_deref(), &options.driver_info, &Environment(&**system))?;
+        let metadata = Metadata::new(options.app_name(), &options.driver_info, &Environment(&**system))?;
         let context = AuthContext::new(options, system)?;
         if let Some(credential) = &options.credential {
             auth::check(credential, &context)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::client_options::put_write_concern;
 use super::option_map::OptionMap;
 use super::raw::RawOptions;
+use super::rows::options;
 use super::setting_value::SettingValue;
 use super::spec::OptionId;
 use super::table::MODES;
@@ -82,6 +83,27 @@ impl ClientOptions {
     }
 }
 
+macro_rules! setters {
+    (ids $ids:tt specs $specs:tt fields $fields:tt setters { $({ $($setter:tt)* })* } $($rest:tt)*) => {
+        /// The options that one value fills.
+        impl ClientOptionsBuilder {
+            $(setter! { $($setter)* })*
+        }
+    };
+}
+
+macro_rules! setter {
+    ($(#[$docs:meta])* $name:ident, $option:ident, $taken:ty) => {
+        $(#[$docs])*
+        pub fn $name(self, value: impl IntoOption<$taken>) -> Self {
+            self.set::<$taken>(OptionId::$option, value.into_option())
+        }
+    };
+    ($(#[$docs:meta])* $name:ident, $option:ident,) => {}; // by hand, below
+}
+
+options!(setters);
+
 impl ClientOptionsBuilder {
     pub(super) fn from_given(given: RawOptions) -> Self {
         ClientOptionsBuilder { given, ..ClientOptionsBuilder::default() }
@@ -140,21 +162,10 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// The user's name, not percent-encoded. For MONGODB-AWS the access key id, for MONGODB-OIDC on Azure the
-    /// client id.
-    pub fn username(self, name: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::Username, name.into_option())
-    }
-
     /// The password, not percent-encoded. An empty string is a password too.
     pub fn password(mut self, password: impl Into<Secret>) -> Self {
         self.code.set(OptionId::Password, Value::Secret(password.into()));
         self
-    }
-
-    /// The mechanism by its name (`authMechanism`); negotiated unless given.
-    pub fn auth_mechanism(self, name: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::AuthMechanism, name.into_option())
     }
 
     /// Mechanism properties as one string (`authMechanismProperties`): `NAME:value` pairs with commas between. Blanks
@@ -184,51 +195,6 @@ impl ClientOptionsBuilder {
     pub fn auth_mechanism_property(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.code.add(OptionId::AuthMechanismProperties, Value::Properties(vec![(name.into(), value.into())]));
         self
-    }
-
-    /// The database that knows the user (`authSource`).
-    pub fn auth_source(self, database: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::AuthSource, database.into_option())
-    }
-
-    /// The old form of the mechanism property `SERVICE_NAME` (`gssapiServiceName`).
-    pub fn gssapi_service_name(self, name: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::GssapiServiceName, name.into_option())
-    }
-
-    /// The Kerberos ticket cache to use instead of the system's, by its name (`FILE:/run/app/tickets`, `MEMORY:app`, a
-    /// path). For GSSAPI on Unix, without a password. With a keytab, the tickets got with it are stored there.
-    pub fn gssapi_credential_cache(self, name: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::GssapiCredentialCache, name.into_option())
-    }
-
-    /// A keytab with the user's own key, which is used to get tickets. For GSSAPI on Unix, without a
-    /// password. Tickets stay in memory, unless [`gssapi_credential_cache`](Self::gssapi_credential_cache) names a
-    /// cache.
-    pub fn gssapi_client_keytab(self, path: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::GssapiClientKeytab, path.into_option())
-    }
-
-    /// The most rounds of hashing that a server may ask for in SCRAM, from 4,096; default 1,000,000.
-    pub fn scram_max_iterations(self, iterations: impl IntoOption<u32>) -> Self {
-        self.set::<u32>(OptionId::ScramMaxIterations, iterations.into_option())
-    }
-
-    /// The most levels of a document that are decoded; lower it for threads with little stack. Default: 256, and 64 for types in a
-    /// build without optimisation. Raw access has no limit. See [Nesting](crate::Cursor#nesting).
-    pub fn max_document_nesting(self, levels: impl IntoOption<u32>) -> Self {
-        self.set::<u32>(OptionId::MaxDocumentNesting, levels.into_option())
-    }
-
-    /// The database that `Client::default_database` returns. Unlike the database of a connection string, it does not set
-    /// the database of the user; [`auth_source`](Self::auth_source) does.
-    pub fn default_database(self, name: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::DefaultDatabase, name.into_option())
-    }
-
-    /// A name that the server logs with each connection (`appName`), at most 128 bytes.
-    pub fn app_name(self, name: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::AppName, name.into_option())
     }
 
     /// Adds what a library that wraps this driver says about itself.
@@ -429,88 +395,9 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// The limit on a whole operation (`timeoutMS`); zero: none.
-    pub fn timeout(self, limit: impl IntoOption<Duration>) -> Self {
-        self.set::<Duration>(OptionId::TimeoutMs, limit.into_option())
-    }
-
-    /// The limit on connecting a socket (`connectTimeoutMS`); zero: none; default 10 s.
-    pub fn connect_timeout(self, limit: impl IntoOption<Duration>) -> Self {
-        self.set::<Duration>(OptionId::ConnectTimeoutMs, limit.into_option())
-    }
-
-    /// The limit on one send or receive (`socketTimeoutMS`), where [`timeout`](Self::timeout) is not given; zero:
-    /// none.
-    pub fn socket_timeout(self, limit: impl IntoOption<Duration>) -> Self {
-        self.set::<Duration>(OptionId::SocketTimeoutMs, limit.into_option())
-    }
-
-    /// The limit on finding a suitable server (`serverSelectionTimeoutMS`), at least 1 ms; default 30 s.
-    pub fn server_selection_timeout(self, limit: impl IntoOption<Duration>) -> Self {
-        self.set::<Duration>(OptionId::ServerSelectionTimeoutMs, limit.into_option())
-    }
-
-    /// Whether an operation that finds no suitable server gives up after one round of checks (`serverSelectionTryOnce`), instead
-    /// of going on until `serverSelectionTimeoutMS`. Not given: one host without `replicaSet` gives up at once where nothing listens or
-    /// the name is unknown; everything else waits for `serverSelectionTimeoutMS`.
-    pub fn server_selection_try_once(self, once: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::ServerSelectionTryOnce, once.into_option())
-    }
-
-    /// The limit on waiting for a connection of the pool (`waitQueueTimeoutMS`); zero: none.
-    pub fn wait_queue_timeout(self, limit: impl IntoOption<Duration>) -> Self {
-        self.set::<Duration>(OptionId::WaitQueueTimeoutMs, limit.into_option())
-    }
-
-    /// The most connections to a server (`maxPoolSize`); 0: no limit; default 100.
-    pub fn max_pool_size(self, size: impl IntoOption<u32>) -> Self {
-        self.set::<u32>(OptionId::MaxPoolSize, size.into_option())
-    }
-
-    /// How many connections to a server to keep (`minPoolSize`); default 0.
-    pub fn min_pool_size(self, size: impl IntoOption<u32>) -> Self {
-        self.set::<u32>(OptionId::MinPoolSize, size.into_option())
-    }
-
-    /// How many connections to a server may be established at once (`maxConnecting`), at least 1; default 2.
-    pub fn max_connecting(self, count: impl IntoOption<u32>) -> Self {
-        self.set::<u32>(OptionId::MaxConnecting, count.into_option())
-    }
-
-    /// How long an unused connection is kept (`maxIdleTimeMS`); zero: without limit.
-    pub fn max_idle_time(self, limit: impl IntoOption<Duration>) -> Self {
-        self.set::<Duration>(OptionId::MaxIdleTimeMs, limit.into_option())
-    }
-
-    /// The replica set's name (`replicaSet`).
-    pub fn repl_set_name(self, name: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::ReplicaSet, name.into_option())
-    }
-
     /// The same as [`repl_set_name`](Self::repl_set_name), under the name of the connection string.
     pub fn replica_set(self, name: impl IntoOption<String>) -> Self {
         self.set::<String>(OptionId::ReplicaSet, name.into_option())
-    }
-
-    /// Whether to use this one host only, whatever deployment it belongs to (`directConnection`).
-    pub fn direct_connection(self, direct: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::DirectConnection, direct.into_option())
-    }
-
-    /// Whether the host is a load balancer (`loadBalanced`).
-    pub fn load_balanced(self, balanced: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::LoadBalanced, balanced.into_option())
-    }
-
-    /// How much longer than that of the nearest server the round trip time of a chosen server may be (`localThresholdMS`);
-    /// default 15 ms.
-    pub fn local_threshold(self, threshold: impl IntoOption<Duration>) -> Self {
-        self.set::<Duration>(OptionId::LocalThresholdMs, threshold.into_option())
-    }
-
-    /// The time between two checks of a server (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
-    pub fn heartbeat_freq(self, frequency: impl IntoOption<Duration>) -> Self {
-        self.set::<Duration>(OptionId::HeartbeatFrequencyMs, frequency.into_option())
     }
 
     /// The same as [`heartbeat_freq`](Self::heartbeat_freq), under the name of the connection string.
@@ -523,22 +410,6 @@ impl ClientOptionsBuilder {
     pub fn monitoring(mut self, monitoring: Monitoring) -> Self {
         self.given.monitoring = monitoring;
         self
-    }
-
-    /// How background monitors learn of changes (`serverMonitoringMode`): a
-    /// [`ServerMonitoringMode`](super::ServerMonitoringMode), or `auto`, `stream` or `poll`.
-    pub fn server_monitoring_mode(self, mode: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::ServerMonitoringMode, mode.into_option())
-    }
-
-    /// How many of the hosts that DNS names to use (`srvMaxHosts`); 0: all.
-    pub fn srv_max_hosts(self, count: impl IntoOption<u32>) -> Self {
-        self.set::<u32>(OptionId::SrvMaxHosts, count.into_option())
-    }
-
-    /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
-    pub fn srv_service_name(self, name: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::SrvServiceName, name.into_option())
     }
 
     /// The domain that the hosts named by DNS must be below (`srvAllowedHostsSuffix`), in place of the domain of the name in the
@@ -627,51 +498,11 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// Whether to run a read again after an error that is likely to pass (`retryReads`). Without it, yes.
-    pub fn retry_reads(self, retry: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::RetryReads, retry.into_option())
-    }
-
-    /// Whether to run a write again after an error that is likely to pass, where the server recognises it (`retryWrites`). Without
-    /// it, yes.
-    pub fn retry_writes(self, retry: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::RetryWrites, retry.into_option())
-    }
-
-    /// How often an operation is tried again once a server has reported that it is overloaded (`maxAdaptiveRetries`). Without it,
-    /// twice.
-    pub fn max_adaptive_retries(self, count: impl IntoOption<u32>) -> Self {
-        self.set::<u32>(OptionId::MaxAdaptiveRetries, count.into_option())
-    }
-
-    /// Whether an operation that an overloaded server refused goes to another server, if one suits (`enableOverloadRetargeting`).
-    /// Without it, no: with `primaryPreferred`, more reads would go to secondaries, whose data may be older.
-    pub fn enable_overload_retargeting(self, enable: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::EnableOverloadRetargeting, enable.into_option())
-    }
-
     /// What messages may be compressed with (`compressors`): `snappy`, `zlib`, `zstd`. Not supported yet: `NotSupported` when a client
     /// is made.
     pub fn compressors<C: Into<String>>(mut self, names: impl IntoIterator<Item = C>) -> Self {
         self.code.set(OptionId::Compressors, Value::List(names.into_iter().map(Into::into).collect()));
         self
-    }
-
-    /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default. Not supported yet: with `compressors`,
-    /// `NotSupported` when a client is made.
-    pub fn zlib_compression_level(self, level: impl IntoOption<i32>) -> Self {
-        self.set::<i32>(OptionId::ZlibCompressionLevel, level.into_option())
-    }
-
-    /// A SOCKS5 proxy to connect through (`proxyHost`): a name or an address. It looks up the servers' names, too. Unix sockets
-    /// are connected to without it.
-    pub fn proxy_host(self, host: impl IntoOption<String>) -> Self {
-        self.set::<String>(OptionId::ProxyHost, host.into_option())
-    }
-
-    /// The proxy's port (`proxyPort`); default 1080.
-    pub fn proxy_port(self, port: impl IntoOption<u16>) -> Self {
-        self.set::<u16>(OptionId::ProxyPort, port.into_option())
     }
 
     /// The user name for the proxy (`proxyUsername`), at most 255 bytes. An empty name counts as not given.

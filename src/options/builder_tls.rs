@@ -99,52 +99,6 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// Dangerous: whether to accept a certificate by its Common Name, where it has no DNS name in subjectAltName.
-    /// Default: false.
-    ///
-    /// RFC 9525 no longer allows it. Where one authority issues certificates for servers and for users (MONGODB-X509),
-    /// a user whose Common Name is the name of a host could pose as that server. It is for old certificates, until they
-    /// are replaced, and it turns TLS on. The TLS of Windows and macOS has no such switch: there, if it is on, the
-    /// system decides about a certificate without a DNS name.
-    ///
-    /// ```
-    /// use mongo_blocking::options::ClientOptions;
-    ///
-    /// let options = ClientOptions::builder().host("db.example.com").danger_tls_allow_common_names(true).build();
-    /// assert_eq!(options.validate()?.len(), 1);
-    /// # Ok::<(), mongo_blocking::Error>(())
-    /// ```
-    pub fn danger_tls_allow_common_names(self, allow: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::TlsAllowCommonNames, allow.into_option())
-    }
-
-    /// Dangerous: whether to accept any certificate (`tlsAllowInvalidCertificates`).
-    pub fn danger_tls_allow_invalid_certificates(self, allow: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::TlsAllowInvalidCertificates, allow.into_option())
-    }
-
-    /// Dangerous: whether to accept a certificate that was issued for another host (`tlsAllowInvalidHostnames`).
-    pub fn danger_tls_allow_invalid_hostnames(self, allow: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::TlsAllowInvalidHostnames, allow.into_option())
-    }
-
-    /// Dangerous: whether to accept any certificate, for any host (`tlsInsecure`).
-    pub fn danger_tls_insecure(self, allow: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::TlsInsecure, allow.into_option())
-    }
-
-    /// Whether to ask no OCSP responder (`tlsDisableOCSPEndpointCheck`); stapled answers are still checked. Default:
-    /// false. A responder that does not answer delays the connection by at most five seconds and causes a warning.
-    /// Refused on Windows and macOS, where the system's own settings decide.
-    pub fn tls_disable_ocsp_endpoint_check(self, disable: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::TlsDisableOcspEndpointCheck, disable.into_option())
-    }
-
-    /// Whether to ignore CRLs, OCSP answers and must-staple (`tlsDisableCertificateRevocationCheck`). Refused on Windows and macOS, where the system's own settings decide.
-    pub fn tls_disable_certificate_revocation_check(self, disable: impl IntoOption<bool>) -> Self {
-        self.set::<bool>(OptionId::TlsDisableCertificateRevocationCheck, disable.into_option())
-    }
-
     /// The oldest version of TLS to speak; default [`TlsVersion::V1_2`]. It has no name in a connection string.
     ///
     /// An older one gets a warning, and may still be refused by the platform: OpenSSL 3 speaks TLS 1.1 at its security

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::login::Credential;
 use super::option_map::OptionMap;
 use super::raw::RawOptions;
+use super::rows::options;
 use super::spec::OptionId;
 use super::tls_given::Tls;
 use super::value::Value;
@@ -26,7 +27,11 @@ use crate::warning::Warning;
 
 /// Emits the options, with a field for each option that one value fills, and what has to be done with each of these.
 macro_rules! client_options {
-    ($($(#[$about:meta])* $field:ident: $type:ty = $option:ident $(or $alias:tt)?;)*) => {
+    (
+        ids $ids:tt specs $specs:tt
+        fields { $($(#[$about:meta])* $field:ident: $type:ty = $option:ident $(or $alias:literal)?;)* }
+        $($rest:tt)*
+    ) => {
         /// The options of a client: fields that a program may set and read. What is `None` was not given, and has its default.
         ///
         /// [`validate`](Self::validate) judges all of them together, and making a client does so first.
@@ -138,76 +143,7 @@ macro_rules! client_options {
     };
 }
 
-client_options! {
-    /// The database that `Client::default_database` returns.
-    default_database: String = DefaultDatabase;
-    /// A name that the server logs with each connection (`appName`), at most 128 bytes.
-    app_name: String = AppName;
-    /// What messages may be compressed with (`compressors`). Not supported yet: `NotSupported` when a client is made.
-    compressors: Vec<String> = Compressors;
-    /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default. Not supported yet: with
-    /// `compressors`, `NotSupported` when a client is made.
-    zlib_compression_level: i32 = ZlibCompressionLevel;
-    /// The limit on a whole operation (`timeoutMS`); zero: none; default none.
-    timeout: Duration = TimeoutMs;
-    /// The limit on connecting a socket (`connectTimeoutMS`); zero: none; default 10 s.
-    connect_timeout: Duration = ConnectTimeoutMs;
-    /// The limit on one send or receive (`socketTimeoutMS`), where `timeout` is not given; zero: none; default none.
-    socket_timeout: Duration = SocketTimeoutMs;
-    /// The limit on finding a suitable server (`serverSelectionTimeoutMS`), at least 1 ms; default 30 s.
-    server_selection_timeout: Duration = ServerSelectionTimeoutMs;
-    /// Whether an operation that finds no suitable server gives up after one round of checks (`serverSelectionTryOnce`).
-    /// Not given: one host without `replicaSet` gives up at once where nothing listens or the name is unknown; everything else waits
-    /// for `serverSelectionTimeoutMS`.
-    server_selection_try_once: bool = ServerSelectionTryOnce;
-    /// The limit on waiting for a connection of the pool (`waitQueueTimeoutMS`); zero: none; default none.
-    wait_queue_timeout: Duration = WaitQueueTimeoutMs;
-    /// The most connections to a server (`maxPoolSize`); 0: no limit; default 100.
-    max_pool_size: u32 = MaxPoolSize;
-    /// How many connections to a server to keep (`minPoolSize`); default 0.
-    min_pool_size: u32 = MinPoolSize;
-    /// How many connections to a server may be established at once (`maxConnecting`), at least 1; default 2.
-    max_connecting: u32 = MaxConnecting;
-    /// How long an unused connection is kept (`maxIdleTimeMS`); zero: without limit; default without limit.
-    max_idle_time: Duration = MaxIdleTimeMs;
-    /// The replica set's name (`replicaSet`).
-    repl_set_name: String = ReplicaSet;
-    /// Whether to use this one host only, whatever deployment it belongs to (`directConnection`).
-    direct_connection: bool = DirectConnection;
-    /// Whether the host is a load balancer (`loadBalanced`).
-    load_balanced: bool = LoadBalanced or "loadbalanced";
-    /// How much longer than that of the nearest server the round trip time of a chosen server may be (`localThresholdMS`);
-    /// default 15 ms.
-    local_threshold: Duration = LocalThresholdMs;
-    /// The time between two checks of a server (`heartbeatFrequencyMS`), at least 500 ms; default 10 s.
-    heartbeat_freq: Duration = HeartbeatFrequencyMs;
-    /// How background monitors learn of changes (`serverMonitoringMode`); default [`Auto`](ServerMonitoringMode::Auto).
-    server_monitoring_mode: ServerMonitoringMode = ServerMonitoringMode;
-    /// How many of the hosts that DNS names to use (`srvMaxHosts`); 0: all; default 0.
-    srv_max_hosts: u32 = SrvMaxHosts;
-    /// The service's name in the DNS question (`srvServiceName`); default `mongodb`.
-    srv_service_name: String = SrvServiceName;
-    /// Whether to run a read again after an error that is likely to pass (`retryReads`); default true.
-    retry_reads: bool = RetryReads;
-    /// Whether to run a write again after an error that is likely to pass (`retryWrites`); default true.
-    retry_writes: bool = RetryWrites;
-    /// How often to try again on an overloaded server (`maxAdaptiveRetries`); default 2.
-    max_adaptive_retries: u32 = MaxAdaptiveRetries;
-    /// Whether to prefer another server after one was overloaded (`enableOverloadRetargeting`); default false.
-    enable_overload_retargeting: bool = EnableOverloadRetargeting;
-    /// A SOCKS5 proxy to connect through (`proxyHost`).
-    proxy_host: String = ProxyHost;
-    /// The proxy's port (`proxyPort`); default 1080.
-    proxy_port: u16 = ProxyPort;
-    /// The user name for the proxy (`proxyUsername`).
-    proxy_username: String = ProxyUsername;
-    /// The password for the proxy (`proxyPassword`).
-    proxy_password: Secret = ProxyPassword;
-    /// The most rounds of hashing that a server may ask for in SCRAM, from 4,096; default 1,000,000.
-    scram_max_iterations: u32 = ScramMaxIterations;
-    /// The most levels of a document that are decoded; default 256, and 64 for types in a build without optimisation. See [Nesting](crate::Cursor#nesting).
-    max_document_nesting: u32 = MaxDocumentNesting;
-}
+options!(client_options);
 
 impl ClientOptions {
     /// Reads a connection string, when [`ParseConnectionString::run`] is called.

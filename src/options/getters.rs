@@ -1,8 +1,10 @@
-//! What the options say, one getter for each line of the table.
+//! What the options say: a getter for each line of the table.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::option_map::Seen;
+use super::rows::options;
 use super::spec::OptionId;
 use super::{
     ClientSettings, DriverInfo, Monitoring, ReadConcern, ReadPreference, ServerAddress, ServerApi, TlsSettings,
@@ -16,6 +18,27 @@ use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
 use crate::secret::Secret;
 use crate::warning::Warning;
+
+macro_rules! getters {
+    (ids $ids:tt specs $specs:tt fields $fields:tt setters $setters:tt getters { $({ $($getter:tt)* })* }) => {
+        /// The options that one value fills.
+        impl ClientSettings {
+            $(getter! { $($getter)* })*
+        }
+    };
+}
+
+macro_rules! getter {
+    ($(#[$docs:meta])* $name:ident, $option:ident, $seen:ty) => {
+        $(#[$docs])*
+        pub fn $name(&self) -> $seen {
+            Seen::seen(&self.given.settings, OptionId::$option)
+        }
+    };
+    ($(#[$docs:meta])* $name:ident, $option:ident,) => {}; // by hand, below
+}
+
+options!(getters);
 
 impl ClientSettings {
     /// The warnings about these options. Each client that is made of them logs them.
@@ -38,19 +61,9 @@ impl ClientSettings {
         self.credential.as_ref()
     }
 
-    /// The database that the connection string names after the hosts.
-    pub fn default_database(&self) -> Option<&str> {
-        self.default_database.as_deref()
-    }
-
     /// `authSource`, as it was given; [`Credential::source`] returns the one that is used.
     pub fn auth_source(&self) -> Option<&str> {
         self.given.settings.text(OptionId::AuthSource)
-    }
-
-    /// `appName`.
-    pub fn app_name(&self) -> Option<&str> {
-        self.app_name.as_deref()
     }
 
     /// What libraries that wrap this driver say about themselves.
@@ -70,98 +83,22 @@ impl ClientSettings {
 
     /// `timeoutMS`; zero: no limit; `None`: the older limits apply.
     pub fn timeout(&self) -> Option<Duration> {
-        self.timeout
-    }
-
-    /// `connectTimeoutMS`; zero: no limit.
-    pub fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
-    }
-
-    /// `socketTimeoutMS`.
-    pub fn socket_timeout(&self) -> Option<Duration> {
-        self.socket_timeout
-    }
-
-    /// `serverSelectionTimeoutMS`.
-    pub fn server_selection_timeout(&self) -> Duration {
-        self.server_selection_timeout
-    }
-
-    /// `serverSelectionTryOnce`. `None`: it was not given. Then one host without `replicaSet` gives up at once where nothing listens or the
-    /// name is unknown, and everything else waits for `serverSelectionTimeoutMS`.
-    pub fn server_selection_try_once(&self) -> Option<bool> {
-        self.server_selection_try_once
-    }
-
-    /// `waitQueueTimeoutMS`.
-    pub fn wait_queue_timeout(&self) -> Option<Duration> {
-        self.wait_queue_timeout
-    }
-
-    /// `maxPoolSize`; 0: no limit.
-    pub fn max_pool_size(&self) -> u32 {
-        self.max_pool_size
-    }
-
-    /// `minPoolSize`.
-    pub fn min_pool_size(&self) -> u32 {
-        self.min_pool_size
-    }
-
-    /// `maxConnecting`.
-    pub fn max_connecting(&self) -> u32 {
-        self.max_connecting
-    }
-
-    /// `maxIdleTimeMS`.
-    pub fn max_idle_time(&self) -> Option<Duration> {
-        self.max_idle_time
+        self.given.settings.duration(OptionId::TimeoutMs)
     }
 
     /// `replicaSet`.
     pub fn replica_set(&self) -> Option<&str> {
-        self.replica_set.as_deref()
-    }
-
-    /// `directConnection`.
-    pub fn direct_connection(&self) -> Option<bool> {
-        self.direct_connection
-    }
-
-    /// `loadBalanced`.
-    pub fn load_balanced(&self) -> bool {
-        self.flag(OptionId::LoadBalanced)
-    }
-
-    /// `localThresholdMS`.
-    pub fn local_threshold(&self) -> Duration {
-        self.local_threshold
+        Seen::seen(&self.given.settings, OptionId::ReplicaSet)
     }
 
     /// `heartbeatFrequencyMS`.
     pub fn heartbeat_frequency(&self) -> Duration {
-        self.heartbeat_frequency
+        Seen::seen(&self.given.settings, OptionId::HeartbeatFrequencyMs)
     }
 
     /// Who checks the servers.
     pub fn monitoring(&self) -> Monitoring {
         self.monitoring
-    }
-
-    /// `serverMonitoringMode`.
-    pub fn server_monitoring_mode(&self) -> &str {
-        self.given.settings.text(OptionId::ServerMonitoringMode).unwrap_or_default()
-    }
-
-    /// `srvMaxHosts`; 0: all.
-    pub fn srv_max_hosts(&self) -> u32 {
-        self.count(OptionId::SrvMaxHosts)
-    }
-
-    /// `srvServiceName`.
-    pub fn srv_service_name(&self) -> &str {
-        self.given.settings.text(OptionId::SrvServiceName).unwrap_or_default()
     }
 
     /// The domain that the hosts named by DNS must be below, where it is not that of the connection string.
@@ -194,67 +131,6 @@ impl ClientSettings {
         self.write_concern.as_ref()
     }
 
-    /// `retryReads`, where it was given.
-    pub fn retry_reads(&self) -> Option<bool> {
-        self.retry_reads
-    }
-
-    /// `retryWrites`, where it was given.
-    pub fn retry_writes(&self) -> Option<bool> {
-        self.retry_writes
-    }
-
-    /// `maxAdaptiveRetries`.
-    pub fn max_adaptive_retries(&self) -> u32 {
-        self.count(OptionId::MaxAdaptiveRetries)
-    }
-
-    /// `enableOverloadRetargeting`.
-    pub fn enable_overload_retargeting(&self) -> bool {
-        self.flag(OptionId::EnableOverloadRetargeting)
-    }
-
-    /// `compressors`.
-    pub fn compressors(&self) -> &[String] {
-        self.given.settings.list(OptionId::Compressors)
-    }
-
-    /// `zlibCompressionLevel`; -1: zlib's own default.
-    pub fn zlib_compression_level(&self) -> i32 {
-        let level = self.given.settings.number(OptionId::ZlibCompressionLevel);
-        level.and_then(|level| i32::try_from(level).ok()).unwrap_or(-1)
-    }
-
-    /// `proxyHost`.
-    pub fn proxy_host(&self) -> Option<&str> {
-        self.given.settings.text(OptionId::ProxyHost)
-    }
-
-    /// `proxyPort`.
-    pub fn proxy_port(&self) -> u16 {
-        u16::try_from(self.count(OptionId::ProxyPort)).unwrap_or_default()
-    }
-
-    /// `proxyUsername`.
-    pub fn proxy_username(&self) -> Option<&str> {
-        self.given.settings.text(OptionId::ProxyUsername)
-    }
-
-    /// `proxyPassword`.
-    pub fn proxy_password(&self) -> Option<&Secret> {
-        self.given.settings.secret(OptionId::ProxyPassword)
-    }
-
-    /// The most rounds of hashing that a server may ask for in SCRAM.
-    pub fn scram_max_iterations(&self) -> u32 {
-        self.scram_max_iterations
-    }
-
-    /// The most levels of a document that are decoded.
-    pub fn max_document_nesting(&self) -> u32 {
-        self.max_document_nesting
-    }
-
     /// The function that is called with each command that starts, succeeds or fails.
     pub fn command_event_handler(&self) -> Option<&EventHandler<CommandEvent>> {
         self.command_event_handler.as_ref()
@@ -278,13 +154,5 @@ impl ClientSettings {
     /// Which risks are refused instead of warned about.
     pub fn policy(&self) -> &SecurityPolicy {
         &self.policy
-    }
-
-    fn flag(&self, option: OptionId) -> bool {
-        self.given.settings.bool(option).unwrap_or_default()
-    }
-
-    fn count(&self, option: OptionId) -> u32 {
-        self.given.settings.number(option).and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
     }
 }

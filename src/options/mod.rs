@@ -11,6 +11,7 @@ mod builder_tls;
 mod client_options;
 mod concern;
 mod credential;
+mod declare;
 mod from_document;
 mod getters;
 mod into_option;
@@ -25,6 +26,7 @@ mod parent_domain;
 mod protection;
 mod query;
 mod raw;
+mod rows;
 #[cfg_attr(not(feature = "srv"), allow(dead_code, reason = "only DNS makes use of it"))]
 mod seedlist;
 mod setting_value;
@@ -40,7 +42,6 @@ mod value;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,33 +99,13 @@ use crate::warning::Warning;
 pub struct ClientSettings {
     pub(crate) hosts: Vec<ServerAddress>,
     pub(crate) credential: Option<Login>,
-    pub(crate) default_database: Option<String>,
-    pub(crate) app_name: Option<String>,
     pub(crate) driver_info: Vec<DriverInfo>,
     pub(crate) server_api: Option<ServerApi>,
     pub(crate) tls: Option<TlsSettings>,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) socket_timeout: Option<Duration>,
-    pub(crate) server_selection_timeout: Duration,
-    pub(crate) server_selection_try_once: Option<bool>,
-    pub(crate) wait_queue_timeout: Option<Duration>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) max_pool_size: u32,
-    pub(crate) min_pool_size: u32,
-    pub(crate) max_connecting: u32,
-    pub(crate) max_idle_time: Option<Duration>,
-    pub(crate) direct_connection: Option<bool>,
-    pub(crate) replica_set: Option<String>,
-    pub(crate) local_threshold: Duration,
-    pub(crate) heartbeat_frequency: Duration,
     pub(crate) monitoring: Monitoring,
     pub(crate) selection_criteria: SelectionCriteria,
     pub(crate) read_concern: Option<ReadConcern>,
     pub(crate) write_concern: Option<WriteConcern>,
-    pub(crate) retry_reads: Option<bool>,
-    pub(crate) retry_writes: Option<bool>,
-    pub(crate) scram_max_iterations: u32,
-    pub(crate) max_document_nesting: u32,
     pub(crate) command_event_handler: Option<EventHandler<CommandEvent>>,
     pub(crate) cmap_event_handler: Option<EventHandler<CmapEvent>>,
     pub(crate) sdam_event_handler: Option<EventHandler<SdamEvent>>,

@@ -1,6 +1,7 @@
 //! The values of the options that were given.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::setting_value::SettingValue;
 use super::spec::{DefaultValue, OptionId};
@@ -87,6 +88,10 @@ impl OptionMap {
         }
     }
 
+    pub(crate) fn duration(&self, option: OptionId) -> Option<Duration> {
+        self.number(option).and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
+    }
+
     pub(crate) fn text(&self, option: OptionId) -> Option<&str> {
         match (self.get(option), option.spec().default) {
             (Some(Value::Text(value)), _) => Some(value),
@@ -121,5 +126,71 @@ impl OptionMap {
             Some(Value::Properties(pairs)) => pairs,
             _ => &[],
         }
+    }
+}
+
+/// What a getter returns: what was given, or the default.
+pub(super) trait Seen<'a> {
+    fn seen(settings: &'a OptionMap, option: OptionId) -> Self;
+}
+
+impl Seen<'_> for Option<bool> {
+    fn seen(settings: &OptionMap, option: OptionId) -> Self {
+        settings.bool(option)
+    }
+}
+
+impl Seen<'_> for bool {
+    fn seen(settings: &OptionMap, option: OptionId) -> Self {
+        settings.bool(option).unwrap_or_default()
+    }
+}
+
+macro_rules! numbers_seen {
+    ($($type:ty)*) => {
+        $(impl Seen<'_> for $type {
+            fn seen(settings: &OptionMap, option: OptionId) -> Self {
+                settings.number(option).and_then(|number| number.try_into().ok()).unwrap_or_default()
+            }
+        })*
+    };
+}
+
+numbers_seen!(u16 u32 i32);
+
+impl Seen<'_> for Duration {
+    fn seen(settings: &OptionMap, option: OptionId) -> Self {
+        settings.duration(option).unwrap_or_default()
+    }
+}
+
+/// A limit for which 0 means none.
+impl Seen<'_> for Option<Duration> {
+    fn seen(settings: &OptionMap, option: OptionId) -> Self {
+        settings.duration(option).filter(|limit| !limit.is_zero())
+    }
+}
+
+impl<'a> Seen<'a> for Option<&'a str> {
+    fn seen(settings: &'a OptionMap, option: OptionId) -> Self {
+        settings.text(option)
+    }
+}
+
+impl<'a> Seen<'a> for &'a str {
+    fn seen(settings: &'a OptionMap, option: OptionId) -> Self {
+        settings.text(option).unwrap_or_default()
+    }
+}
+
+impl<'a> Seen<'a> for Option<&'a Secret> {
+    fn seen(settings: &'a OptionMap, option: OptionId) -> Self {
+        settings.secret(option)
+    }
+}
+
+impl<'a> Seen<'a> for &'a [String] {
+    fn seen(settings: &'a OptionMap, option: OptionId) -> Self {
+        settings.list(option)
     }
 }

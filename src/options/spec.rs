@@ -1,93 +1,19 @@
 //! What there is to know about an option: its names, its value, its default, and what a wrong value leads to.
 
+use super::rows::options;
 use super::value::{Value, ValueKind};
 
-/// Every option; also its index in the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum OptionId {
-    Hosts,
-    Username,
-    Password,
-    AuthMechanism,
-    AuthMechanismProperties,
-    AuthSource,
-    GssapiServiceName,
-    GssapiCredentialCache,
-    GssapiClientKeytab,
-    ScramMaxIterations,
-    MaxDocumentNesting,
-    DefaultDatabase,
-    AppName,
-    DriverInfo,
-    ServerApi,
-    Tls,
-    TlsCaFile,
-    TlsCertificateKeyFile,
-    TlsCertificateKeyFilePassword,
-    TlsKeyFile,
-    TlsCrlFile,
-    TlsAllowInvalidCertificates,
-    TlsAllowInvalidHostnames,
-    TlsInsecure,
-    TlsDisableOcspEndpointCheck,
-    TlsDisableCertificateRevocationCheck,
-    TlsAllowCommonNames,
-    MinTlsVersion,
-    TimeoutMs,
-    ConnectTimeoutMs,
-    SocketTimeoutMs,
-    ServerSelectionTimeoutMs,
-    ServerSelectionTryOnce,
-    WaitQueueTimeoutMs,
-    MaxPoolSize,
-    MinPoolSize,
-    MaxConnecting,
-    MaxIdleTimeMs,
-    ReplicaSet,
-    DirectConnection,
-    LoadBalanced,
-    LocalThresholdMs,
-    HeartbeatFrequencyMs,
-    ServerMonitoringMode,
-    SrvMaxHosts,
-    SrvServiceName,
-    SrvAllowedHostsSuffix,
-    Resolver,
-    NameServers,
-    ReadPreference,
-    ReadPreferenceTags,
-    MaxStalenessSeconds,
-    ReadConcernLevel,
-    W,
-    WTimeoutMs,
-    Journal,
-    RetryReads,
-    RetryWrites,
-    MaxAdaptiveRetries,
-    EnableOverloadRetargeting,
-    Compressors,
-    ZlibCompressionLevel,
-    ProxyHost,
-    ProxyPort,
-    ProxyUsername,
-    ProxyPassword,
-    AutoEncryption,
-    TlsCaPem,
-    TlsIdentityPem,
-    TlsIdentityPkcs12,
-    AwsCredentialProvider,
-    OidcCallback,
-    OidcHumanCallback,
-    OidcAllowedHosts,
-    OidcTokenFile,
-    OidcTokenCommand,
-    WarningHandler,
-    CommandEventHandler,
-    CmapEventHandler,
-    SdamEventHandler,
-    Monitoring,
-    SecurityPolicy,
+macro_rules! option_ids {
+    (ids { $($option:ident)* } $($rest:tt)*) => {
+        /// Every option; also its index in the table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum OptionId {
+            $($option,)*
+        }
+    };
 }
+
+options!(option_ids);
 
 /// What is to be known about an option.
 #[derive(Clone, Copy, Debug)]
@@ -199,9 +125,9 @@ impl OptionSpec {
 
 pub(super) const fn query(
     option: OptionId,
+    setter: &'static str,
     name: &'static str,
     kind: ValueKind,
-    setter: &'static str,
     about: &'static str,
 ) -> OptionSpec {
     OptionSpec {
@@ -221,12 +147,12 @@ pub(super) const fn query(
 
 pub(super) const fn code(
     option: OptionId,
+    setter: &'static str,
     name: &'static str,
     kind: &'static str,
-    setter: &'static str,
     about: &'static str,
 ) -> OptionSpec {
-    let mut spec = query(option, name, ValueKind::Code(kind), setter, about);
+    let mut spec = query(option, setter, name, ValueKind::Code(kind), about);
     spec.location = Location::Code;
     spec
 }
@@ -239,6 +165,12 @@ impl OptionSpec {
 
     pub(super) const fn kind(mut self, kind: ValueKind) -> OptionSpec {
         self.kind = kind;
+        self
+    }
+
+    /// Where the builder's method has another name than the field.
+    pub(super) const fn setter(mut self, setter: &'static str) -> OptionSpec {
+        self.setter = setter;
         self
     }
 

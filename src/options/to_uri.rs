@@ -32,7 +32,7 @@ impl ClientSettings {
             None => out.push_str(&self.hosts.iter().map(write_host).collect::<Vec<_>>().join(",")),
         }
         out.push('/');
-        out.push_str(&self.default_database.as_deref().map(uri::percent_encode).unwrap_or_default());
+        out.push_str(&self.default_database().map(uri::percent_encode).unwrap_or_default());
         for (index, pair) in self.pairs(with_credentials).iter().enumerate() {
             out.push(if index == 0 { '?' } else { '&' });
             out.push_str(pair);
@@ -89,7 +89,8 @@ impl ClientSettings {
 
     /// The users' source, where it was not given and the written database would name another.
     fn source_beside_database(&self) -> Option<&str> {
-        if self.given.settings_as_given().has(OptionId::AuthSource) || self.given.uri_database == self.default_database
+        if self.given.settings_as_given().has(OptionId::AuthSource)
+            || self.given.uri_database.as_deref() == self.default_database()
         {
             return None;
         }

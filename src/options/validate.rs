@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::option_map::OptionMap;
+use super::option_map::{OptionMap, Seen};
 use super::parent_domain::ParentDomain;
 use super::raw::RawOptions;
 use super::spec::OptionId;
@@ -69,33 +69,13 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientSettings> {
     Ok(ClientSettings {
         hosts: hosts.clone(),
         credential,
-        default_database: text(settings, OptionId::DefaultDatabase),
-        app_name: text(settings, OptionId::AppName),
         driver_info: given.driver_info.clone(),
         server_api: given.server_api.clone(),
         tls,
-        connect_timeout: millis(settings, OptionId::ConnectTimeoutMs).unwrap_or_default(),
-        socket_timeout: limit(settings, OptionId::SocketTimeoutMs),
-        server_selection_timeout: millis(settings, OptionId::ServerSelectionTimeoutMs).unwrap_or_default(),
-        server_selection_try_once: settings.bool(OptionId::ServerSelectionTryOnce),
-        wait_queue_timeout: limit(settings, OptionId::WaitQueueTimeoutMs),
-        timeout: millis(settings, OptionId::TimeoutMs),
-        max_pool_size: count(settings, OptionId::MaxPoolSize),
-        min_pool_size: count(settings, OptionId::MinPoolSize),
-        max_connecting: count(settings, OptionId::MaxConnecting),
-        max_idle_time: limit(settings, OptionId::MaxIdleTimeMs),
-        direct_connection: settings.bool(OptionId::DirectConnection),
-        replica_set: text(settings, OptionId::ReplicaSet),
-        local_threshold: millis(settings, OptionId::LocalThresholdMs).unwrap_or_default(),
-        heartbeat_frequency: millis(settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default(),
         monitoring: given.monitoring,
         selection_criteria,
         read_concern: settings.text(OptionId::ReadConcernLevel).map(ReadConcern::custom),
         write_concern,
-        retry_reads: settings.bool(OptionId::RetryReads),
-        retry_writes: settings.bool(OptionId::RetryWrites),
-        scram_max_iterations: count(settings, OptionId::ScramMaxIterations),
-        max_document_nesting: count(settings, OptionId::MaxDocumentNesting),
         command_event_handler: given.command_event_handler.clone(),
         cmap_event_handler: given.cmap_event_handler.clone(),
         sdam_event_handler: given.sdam_event_handler.clone(),
@@ -175,7 +155,7 @@ fn check_proxy(settings: &OptionMap) -> Result<()> {
 }
 
 fn check_pool(settings: &OptionMap) -> Result<()> {
-    let (min, max) = (count(settings, OptionId::MinPoolSize), count(settings, OptionId::MaxPoolSize));
+    let (min, max) = (u32::seen(settings, OptionId::MinPoolSize), u32::seen(settings, OptionId::MaxPoolSize));
     if max > 0 && min > max {
         return Err(Error::invalid_argument(format!("minPoolSize ({min}) is greater than maxPoolSize ({max})")));
     }
@@ -203,7 +183,7 @@ fn read_preference(given: &RawOptions) -> Result<ReadPreference> {
     if mode == ReadPreferenceMode::Primary && options.max_staleness.is_some() {
         return Err(Error::invalid_argument("maxStalenessSeconds cannot be used with the read preference primary"));
     }
-    let heartbeat = millis(&given.settings, OptionId::HeartbeatFrequencyMs).unwrap_or_default();
+    let heartbeat = Duration::seen(&given.settings, OptionId::HeartbeatFrequencyMs);
     if options.max_staleness.is_some_and(|limit| limit < heartbeat + IDLE_WRITE_PERIOD) {
         return Err(Error::invalid_argument("maxStalenessSeconds is less than heartbeatFrequencyMS plus 10 seconds"));
     }
@@ -241,7 +221,7 @@ fn write_concern(settings: &OptionMap) -> Result<Option<WriteConcern>> {
     };
     let concern = WriteConcern {
         w,
-        w_timeout: millis(settings, OptionId::WTimeoutMs),
+        w_timeout: settings.duration(OptionId::WTimeoutMs),
         journal: settings.bool(OptionId::Journal),
     };
     concern.check()?;
@@ -284,23 +264,6 @@ fn warn_of_look_ups(credential: Option<&Credential>, warnings: &mut Warnings) {
         let message = "CANONICALIZE_HOST_NAME looks up the server's name on this machine, and not through the proxy";
         warnings.add(WarningKind::LookUp, message);
     }
-}
-
-fn text(settings: &OptionMap, option: OptionId) -> Option<String> {
-    settings.text(option).map(str::to_owned)
-}
-
-fn millis(settings: &OptionMap, option: OptionId) -> Option<Duration> {
-    settings.number(option).and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
-}
-
-/// A limit for which 0 means none.
-fn limit(settings: &OptionMap, option: OptionId) -> Option<Duration> {
-    millis(settings, option).filter(|limit| !limit.is_zero())
-}
-
-fn count(settings: &OptionMap, option: OptionId) -> u32 {
-    settings.number(option).and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
 }
 
 /// How often an idle primary writes, by the Max Staleness specification.

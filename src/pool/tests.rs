@@ -96,10 +96,10 @@ fn watched_with(uri: &str, change: impl FnOnce(&mut PoolSettings)) -> Watched {
     let queue = Arc::new(EventQueue::new(None, Some(handler)));
     let observer: Arc<Observer> = Arc::default();
     let mut settings = PoolSettings {
-        max_size: options.max_pool_size,
-        min_size: options.min_pool_size,
-        max_connecting: options.max_connecting,
-        max_idle_time: options.max_idle_time,
+        max_size: options.max_pool_size(),
+        min_size: options.min_pool_size(),
+        max_connecting: options.max_connecting(),
+        max_idle_time: options.max_idle_time(),
         fill: true,
         load_balanced: false,
     };

@@ -58,10 +58,10 @@ impl TopologyOptions {
     pub(super) fn new(options: &ClientSettings, factory: Arc<ConnectionFactory>) -> Self {
         TopologyOptions {
             initial: InitialTopology::of(options, ObjectId::new()),
-            heartbeat_frequency: options.heartbeat_frequency,
-            local_threshold: options.local_threshold,
-            server_selection_timeout: options.server_selection_timeout,
-            try_once: options.server_selection_try_once,
+            heartbeat_frequency: options.heartbeat_frequency(),
+            local_threshold: options.local_threshold(),
+            server_selection_timeout: options.server_selection_timeout(),
+            try_once: options.server_selection_try_once(),
             background: options.monitoring() == Monitoring::Background && !options.load_balanced(),
             streams: match options.server_monitoring_mode() {
                 "stream" => true,
@@ -74,10 +74,10 @@ impl TopologyOptions {
             #[cfg(feature = "srv")]
             srv: None,
             pool: PoolSettings {
-                max_size: options.max_pool_size,
-                min_size: options.min_pool_size,
-                max_connecting: options.max_connecting,
-                max_idle_time: options.max_idle_time,
+                max_size: options.max_pool_size(),
+                min_size: options.min_pool_size(),
+                max_connecting: options.max_connecting(),
+                max_idle_time: options.max_idle_time(),
                 fill: !factory.asks_a_person(),
                 load_balanced: options.load_balanced(),
             },

@@ -44,8 +44,8 @@ impl InitialTopology {
         InitialTopology {
             id,
             hosts: options.hosts.clone(),
-            replica_set: options.replica_set.clone(),
-            direct_connection: options.direct_connection == Some(true),
+            replica_set: options.replica_set().map(str::to_owned),
+            direct_connection: options.direct_connection() == Some(true),
             load_balanced: options.load_balanced(),
             seeds_of_dns: options.seedlist().is_some(),
         }
