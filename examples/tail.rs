@@ -43,12 +43,8 @@ fn tail(client: &Client, database: &str, collection: &str) -> Result<()> {
         closer.close();
     });
     let log = client.database(database).collection::<Document>(collection);
-    let mut lines = log.find(doc! {}).cursor_type(CursorType::TailableAwait).run()?;
-    // The iteration of a tailable cursor ends when there is nothing new for now.
-    while lines.is_alive() {
-        for line in lines.by_ref() {
-            println!("{}", line?);
-        }
+    for line in log.find(doc! {}).cursor_type(CursorType::TailableAwait).run()? {
+        println!("{}", line?);
     }
     Ok(())
 }

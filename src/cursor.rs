@@ -20,6 +20,7 @@ use crate::operation::body::not_bson;
 use crate::operation::get_more::GetMore;
 use crate::operation::reply::malformed;
 use crate::operation::{CursorReply, Operation};
+use crate::options::CursorType;
 use crate::session::{OperationSession, ServerSession};
 use crate::wire::Reply;
 
@@ -39,8 +40,11 @@ const MAX_EMPTY_BATCHES: usize = 1000;
 /// One that is dropped while a panic unwinds sends nothing, since that could call functions of the program's, such as an event
 /// handler, and a second panic would end the process: [`Client::close`] ends it, or the server's own time limit of ten minutes.
 ///
-/// A *tailable* cursor, on a capped collection, ends its iteration when there is nothing new for now; as long as
-/// [`Cursor::is_alive`] says so, it may be asked again.
+/// A *tailable* cursor, on a capped collection, stays open after the last document. The iteration of one of type
+/// [`TailableAwait`](CursorType::TailableAwait) waits for the next document, until an error comes: [`ErrorKind::Timeout`] where nothing
+/// came within `timeoutMS`, [`ErrorKind::Shutdown`] once [`Client::close`] was called. [`Cursor::next_if_any`] asks the server once, so
+/// that a program can look at something else between. The iteration of one of type [`Tailable`](CursorType::Tailable), which the server
+/// never holds back, ends where there is nothing new for now; as long as [`Cursor::is_alive`] says so, it may be begun again.
 ///
 /// # Nesting
 ///
@@ -100,8 +104,8 @@ pub(crate) struct CursorSettings {
     pub(crate) max_await_time: Option<Duration>,
     /// The comment of each `getMore`.
     pub(crate) comment: Option<RawBson>,
-    /// Whether an empty batch means "nothing now" instead of "ask again".
-    pub(crate) tailable: bool,
+    /// What an empty batch means.
+    pub(crate) cursor_type: CursorType,
 }
 
 impl CursorSettings {
@@ -116,6 +120,14 @@ impl CursorSettings {
     pub(crate) fn comment(comment: Option<&Bson>) -> Result<Option<RawBson>> {
         comment.map(|comment| RawBson::try_from(comment.clone()).map_err(not_bson)).transpose()
     }
+}
+
+/// How often the server is asked where its batches are empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// As the type of the cursor has it.
+    UntilSome,
+    OneBatch,
 }
 
 /// A reply and how far it has been read.
@@ -136,6 +148,14 @@ impl<T> Cursor<T> {
         settings: CursorSettings,
     ) -> Result<Self> {
         let inner = client.inner();
+        if let (Some(wait), Some(limit)) = (settings.max_await_time, inner.options().timeout())
+            && !limit.is_zero()
+            && wait >= limit
+        {
+            return Err(Error::invalid_argument(
+                "max_await_time must be less than timeoutMS, the limit on the whole wait",
+            ));
+        }
         // Another connection may lead to another server, which does not know the cursor.
         let needs_own = inner.options().load_balanced() && session.pinned_connection().is_none();
         let own = needs_own.then(Arc::default);
@@ -181,8 +201,9 @@ impl<T> Cursor<T> {
         }
     }
 
-    /// Moves to the next document, which [`Cursor::current`] then lends. Returns `false` at the end of the cursor; of a tailable
-    /// cursor also where there is no further document now.
+    /// Moves to the next document, which [`Cursor::current`] then lends. Returns `false` at the end of the cursor; of one of type
+    /// [`Tailable`](CursorType::Tailable) also where there is no further document now. One of type
+    /// [`TailableAwait`](CursorType::TailableAwait) waits for it.
     ///
     /// ```no_run
     /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
@@ -204,10 +225,14 @@ impl<T> Cursor<T> {
 
     /// The same in the session that the cursor was opened in.
     pub(crate) fn advance_in(&mut self, session: Option<&mut ClientSession>) -> Result<bool> {
+        self.move_on(session, Patience::UntilSome)
+    }
+
+    fn move_on(&mut self, session: Option<&mut ClientSession>, patience: Patience) -> Result<bool> {
         if self.failed {
             return Ok(false);
         }
-        let moved = self.try_advance(session);
+        let moved = self.try_advance(session, patience);
         if moved.is_err() {
             self.failed = true;
         }
@@ -328,7 +353,7 @@ impl<T> Cursor<T> {
         }
     }
 
-    fn try_advance(&mut self, mut session: Option<&mut ClientSession>) -> Result<bool> {
+    fn try_advance(&mut self, mut session: Option<&mut ClientSession>, patience: Patience) -> Result<bool> {
         // One limit for all the batches that this call may fetch: a server that sends empty ones would else never be done.
         let mut limit = None;
         let mut empty_batches = 0;
@@ -347,11 +372,13 @@ impl<T> Cursor<T> {
             if self.has_next() {
                 continue;
             }
-            if self.settings.tailable {
+            if patience == Patience::OneBatch || self.settings.cursor_type == CursorType::Tailable {
                 return Ok(false);
             }
             empty_batches += 1;
-            if empty_batches == MAX_EMPTY_BATCHES && self.id != 0 && !self.client.inner().limits_operations() {
+            let waits = self.settings.cursor_type == CursorType::TailableAwait;
+            if !waits && empty_batches == MAX_EMPTY_BATCHES && self.id != 0 && !self.client.inner().limits_operations()
+            {
                 let message = format!("the server sent {MAX_EMPTY_BATCHES} empty batches in a row");
                 return Err(Error::invalid_reply(Stage::Decode, message)
                     .with_hint("where that is right, set timeoutMS: then the time limit counts, not the batches"));
@@ -438,9 +465,48 @@ impl<T: DeserializeOwned> Iterator for Cursor<T> {
 }
 
 impl<T: DeserializeOwned> Cursor<T> {
+    /// The next document if there is one now: the server is asked once at most. `None` means that there is nothing new, or that the
+    /// cursor is at its end, which [`Cursor::is_alive`] tells. A server holds the request of a
+    /// [`TailableAwait`](CursorType::TailableAwait) cursor until there is something, for `max_await_time` or else a second.
+    ///
+    /// ```no_run
+    /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// use mongo_blocking::bson::{Document, doc};
+    /// use mongo_blocking::options::CursorType;
+    ///
+    /// static STOP: AtomicBool = AtomicBool::new(false);
+    ///
+    /// let log = client.database("shop").collection::<Document>("log");
+    /// let mut lines = log.find(doc! {}).cursor_type(CursorType::TailableAwait).run()?;
+    /// while lines.is_alive() && !STOP.load(Ordering::Relaxed) {
+    ///     if let Some(line) = lines.next_if_any()? {
+    ///         println!("{line}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Cursor::advance`], and [`ErrorKind::BsonDeserialization`] where the document does not fit the type.
+    pub fn next_if_any(&mut self) -> Result<Option<T>> {
+        self.next_if_any_in(None)
+    }
+
+    /// The same in the session that the cursor was opened in.
+    fn next_if_any_in(&mut self, session: Option<&mut ClientSession>) -> Result<Option<T>> {
+        self.read_on(session, Patience::OneBatch).transpose()
+    }
+
     /// The next document, in the session that the cursor was opened in.
     pub(crate) fn next_in(&mut self, session: Option<&mut ClientSession>) -> Option<Result<T>> {
-        match self.advance_in(session) {
+        self.read_on(session, Patience::UntilSome)
+    }
+
+    fn read_on(&mut self, session: Option<&mut ClientSession>, patience: Patience) -> Option<Result<T>> {
+        match self.move_on(session, patience) {
             Ok(true) => {
                 let decoded = decode_owned(self.current(), self.client.inner().nesting_limits());
                 Some(decoded.map_err(|error| self.located(error)))

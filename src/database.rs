@@ -594,7 +594,7 @@ fn run_cursor_command(
         limit_left: None,
         max_await_time: options.max_time,
         comment: CursorSettings::comment(options.comment.as_ref())?,
-        tailable: options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
+        cursor_type: options.cursor_type.unwrap_or_default(),
     };
     let command = command?;
     let command = run_command::RunCommand::new(name, &command, options.selection_criteria.as_ref())?;

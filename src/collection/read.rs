@@ -217,7 +217,7 @@ fn find<T>(
         limit_left: options.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
         max_await_time: options.max_await_time,
         comment: CursorSettings::comment(options.comment.as_ref())?,
-        tailable: options.cursor_type.unwrap_or_default() != CursorType::NonTailable,
+        cursor_type: options.cursor_type.unwrap_or_default(),
     };
     let client = &shared.client;
     let mut find = operation::find::Find::new(shared.checked_namespace()?, filter, &options)?;
@@ -323,7 +323,7 @@ impl<'a, T, S> Aggregate<'a, T, S> {
             limit_left: None,
             max_await_time: self.options.max_await_time,
             comment: CursorSettings::comment(self.options.comment.as_ref())?,
-            tailable: false,
+            cursor_type: CursorType::NonTailable,
         };
         super::check_database_name(self.database)?;
         self.collection.map_or(Ok(()), super::check_collection_name)?;

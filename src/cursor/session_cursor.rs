@@ -44,8 +44,9 @@ impl<T> SessionCursor<T> {
         SessionCursor { cursor, session_id: session.id().clone() }
     }
 
-    /// Moves to the next document, which [`SessionCursor::current`] then lends. Returns `false` at the end of the cursor; of a
-    /// tailable cursor also where there is no further document now.
+    /// Moves to the next document, which [`SessionCursor::current`] then lends. Returns `false` at the end of the cursor; of
+    /// one of type [`Tailable`](crate::options::CursorType::Tailable) also where there is no further document now. One of type
+    /// [`TailableAwait`](crate::options::CursorType::TailableAwait) waits for it.
     ///
     /// ```no_run
     /// # use mongo_blocking::{ClientSession, SessionCursor, bson::Document};
@@ -162,6 +163,26 @@ impl<T: DeserializeOwned> SessionCursor<T> {
             Ok(()) => self.cursor.next_in(Some(session)),
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// The next document if there is one now, as [`Cursor::next_if_any`].
+    ///
+    /// ```no_run
+    /// # use mongo_blocking::{ClientSession, SessionCursor, bson::Document};
+    /// # fn f(mut cursor: SessionCursor<Document>, mut session: ClientSession) -> mongo_blocking::Result<()> {
+    /// if cursor.next_if_any(&mut session)?.is_none() && cursor.is_alive() {
+    ///     println!("there may be more later");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Cursor::next_if_any`]; [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for another session
+    /// than the one that the cursor was opened in.
+    pub fn next_if_any(&mut self, session: &mut ClientSession) -> Result<Option<T>> {
+        self.check(session)?;
+        self.cursor.next_if_any_in(Some(session))
     }
 
     /// The documents that are left, one after the other. The session is free again when the iterator is dropped.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use mongo_blocking::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongo_blocking::error::ErrorKind;
 use mongo_blocking::options::CursorType;
-use mongo_blocking::{Client, Cursor};
+use mongo_blocking::{Client, Collection, Cursor};
 use serde::Deserialize;
 
-use super::{Place, eventually, numbered, place};
+use super::{Place, eventually, numbered, place, place_with};
 
 /// A collection with a hundred documents.
 fn hundred(name: &str) -> Option<Place> {
@@ -119,6 +119,7 @@ fn a_tailable_cursor_goes_on_when_there_is_more() {
     assert_eq!(cursor.by_ref().count(), 3);
     assert!(cursor.is_alive());
     assert!(cursor.next().is_none());
+    assert!(!cursor.advance().unwrap());
     collection.insert_many(numbered(3..5)).run().unwrap();
     let more: Vec<Document> = cursor.by_ref().map(Result::unwrap).collect();
     assert_eq!(super::ids(&more), [3, 4]);
@@ -139,7 +140,7 @@ fn an_awaiting_cursor_waits_on_the_server() {
     assert!(cursor.next().unwrap().is_ok());
     place.sent();
     let began = Instant::now();
-    assert!(cursor.next().is_none());
+    assert!(cursor.next_if_any().unwrap().is_none() && cursor.is_alive());
     assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
     let sent = place.sent_one();
     assert_eq!(sent.get("maxTimeMS"), Some(&Bson::Int64(150)));
@@ -147,8 +148,144 @@ fn an_awaiting_cursor_waits_on_the_server() {
     let place = &place;
     std::thread::scope(|scope| {
         scope.spawn(|| place.collection("c").insert_one(doc! {"_id": 1}).run().unwrap());
-        eventually("the new document", || cursor.next().is_some());
+        assert_eq!(cursor.next().unwrap().unwrap(), doc! {"_id": 1});
     });
+}
+
+/// A capped collection with one document, and how often a cursor of [`tail`] has asked for more.
+fn log(place: &Place) -> Collection<Document> {
+    place.database.create_collection("c").capped(true).size(100_000).run().unwrap();
+    let collection = place.collection("c");
+    collection.insert_one(doc! {"_id": 0}).run().unwrap();
+    place.sent();
+    collection
+}
+
+/// Opens a cursor on it whose empty batches come every 20 ms.
+fn tail(collection: &Collection<Document>) -> Cursor<Document> {
+    let action = collection.find(doc! {}).cursor_type(CursorType::TailableAwait);
+    action.max_await_time(Duration::from_millis(20)).run().unwrap()
+}
+
+/// Waits until the server has been asked for more several times, so that some batches were empty.
+fn several_empty_batches(place: &Place) {
+    let mut asked = 0;
+    eventually("empty batches", || {
+        asked += place.sent_names().iter().filter(|name| *name == "getMore").count();
+        asked > 3
+    });
+}
+
+#[test]
+fn an_iteration_waits_for_what_another_thread_inserts() {
+    let Some(place) = place("cursor_await_iteration") else { return };
+    let collection = log(&place);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| tail(&collection).take(3).map(Result::unwrap).collect::<Vec<Document>>());
+        for id in 1..3 {
+            several_empty_batches(&place);
+            collection.insert_one(doc! {"_id": id}).run().unwrap();
+        }
+        assert_eq!(super::ids(&reader.join().unwrap()), [0, 1, 2]);
+    });
+    // Without decoding it is the same.
+    let mut cursor = tail(&collection);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            several_empty_batches(&place);
+            collection.insert_one(doc! {"_id": 3}).run().unwrap();
+        });
+        assert!((0..4).all(|_| cursor.advance().unwrap()));
+    });
+    assert_eq!(cursor.current().get_i32("_id").unwrap(), 3);
+}
+
+#[test]
+fn a_waiting_iteration_ends_when_the_client_is_closed() {
+    let Some(place) = place("cursor_await_close") else { return };
+    let collection = log(&place);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut cursor = tail(&collection);
+            let last = cursor.nth(1).unwrap().unwrap_err();
+            (last, cursor.next().is_none(), cursor.is_alive())
+        });
+        several_empty_batches(&place);
+        place.client.close();
+        let (error, ended, is_alive) = reader.join().unwrap();
+        assert!(matches!(error.kind(), ErrorKind::Shutdown), "{error:?}");
+        assert!(ended && !is_alive);
+    });
+}
+
+#[test]
+fn a_waiting_iteration_ends_with_its_cursor() {
+    let Some(place) = place("cursor_await_dead") else { return };
+    let collection = log(&place);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| tail(&collection).nth(1).unwrap().unwrap_err());
+        several_empty_batches(&place);
+        collection.drop().run().unwrap();
+        let error = reader.join().unwrap();
+        assert!(error.code().is_some(), "{error:?}");
+    });
+}
+
+/// The limit holds for the whole of each call, not for each request of it.
+#[test]
+fn timeout_ms_limits_each_wait_of_an_iteration() {
+    let Some(place) = place_with("cursor_await_timeout", "timeoutMS=1000") else { return };
+    let collection = log(&place);
+    let mut cursor = tail(&collection);
+    assert!(cursor.next().unwrap().is_ok());
+    assert!(cursor.next_if_any().unwrap().is_none(), "one empty batch is within the limit");
+    let began = Instant::now();
+    let error = cursor.next().unwrap().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    let sent = place.sent();
+    let more: Vec<&Document> = sent.iter().filter(|command| command.contains_key("getMore")).collect();
+    assert!(more.len() > 3, "{more:?}");
+    assert!(more.iter().all(|command| command.get_i64("maxTimeMS").unwrap() == 20), "{more:?}");
+    place.sent();
+    let find = collection.find(doc! {}).cursor_type(CursorType::TailableAwait);
+    let find = find.max_await_time(Duration::from_secs(1)).run().unwrap_err();
+    let aggregate = collection.aggregate([]).max_await_time(Duration::from_secs(2)).run().unwrap_err();
+    for error in [find, aggregate] {
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error:?}");
+        assert!(error.message().contains("less than timeoutMS"), "{error}");
+    }
+    assert!(place.sent().is_empty());
+}
+
+#[test]
+fn a_session_cursor_looks_for_news_once() {
+    let Some(place) = place("cursor_await_session") else { return };
+    let collection = log(&place);
+    let mut session = place.client.start_session().run().unwrap();
+    let action = collection.find(doc! {}).cursor_type(CursorType::TailableAwait).session(&mut session);
+    let mut cursor = action.max_await_time(Duration::from_millis(20)).run().unwrap();
+    assert_eq!(cursor.next_if_any(&mut session).unwrap(), Some(doc! {"_id": 0}));
+    place.sent();
+    assert_eq!(cursor.next_if_any(&mut session).unwrap(), None);
+    assert!(cursor.is_alive());
+    assert_eq!(place.sent_names(), ["getMore"]);
+    let mut other = place.client.start_session().run().unwrap();
+    assert!(cursor.next_if_any(&mut other).is_err());
+}
+
+/// Of a cursor that ends, too: it may have no documents now and more later.
+#[test]
+fn next_if_any_asks_once() {
+    let Some(place) = hundred("cursor_if_any") else { return };
+    let mut cursor = place.collection("c").find(doc! {}).batch_size(0).run().unwrap();
+    place.sent();
+    let mut found = 0;
+    while let Some(document) = cursor.next_if_any().unwrap() {
+        assert_eq!(document.get_i32("_id").unwrap(), found);
+        found += 1;
+    }
+    assert!(found == 100 && !cursor.is_alive());
 }
 
 #[test]
@@ -178,6 +315,6 @@ fn a_command_in_the_callers_words_can_open_a_cursor() {
         .max_time(Duration::from_millis(20))
         .run()
         .unwrap();
-    assert_eq!(tail.by_ref().count(), 1);
-    assert!(tail.is_alive());
+    assert_eq!(tail.next_if_any().unwrap(), Some(doc! {"_id": 0}));
+    assert!(tail.next_if_any().unwrap().is_none() && tail.is_alive());
 }

@@ -86,6 +86,32 @@ fn empty_batches_without_end_end() {
     assert!((0..2000).all(|_| tail.next().is_none()) && tail.is_alive());
 }
 
+/// Of a server that answers at once and has never anything: the iteration of an awaiting cursor ends by `timeoutMS`, or when the client is
+/// closed.
+#[test]
+fn a_wait_without_end_ends() {
+    let awaiting = |collection: &Collection<Document>| {
+        collection.find(doc! {}).cursor_type(CursorType::TailableAwait).run().unwrap()
+    };
+    let (peer, _) = empty_batches();
+    let mut tail = awaiting(&collection(&peer, "timeoutMS=200"));
+    let error = tail.next().unwrap().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
+    assert!(tail.next().is_none());
+    let (peer, names) = empty_batches();
+    let client = Client::with_uri_str(peer.uri()).unwrap();
+    let mut tail = awaiting(&client.database("d").collection("c"));
+    assert!((0..2000).all(|_| tail.next_if_any().unwrap().is_none()) && tail.is_alive());
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || tail.next().unwrap().unwrap_err());
+        let before = names.lock().unwrap().len();
+        crate::eventually("more than 1,000 empty batches", || names.lock().unwrap().len() > before + 1000);
+        client.close();
+        let error = reader.join().unwrap();
+        assert!(matches!(error.kind(), ErrorKind::Shutdown), "{error:?}");
+    });
+}
+
 /// Each `getMore` is answered with another cursor id; the last one counts, for `killCursors` and for the list of open cursors.
 #[test]
 fn a_cursor_whose_id_changes_goes_on() {

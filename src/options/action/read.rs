@@ -17,9 +17,10 @@ pub enum CursorType {
     /// It ends.
     #[default]
     NonTailable,
-    /// It stays open for what is added later (capped collections).
+    /// It stays open for what is added later (capped collections). Its iteration ends where there is nothing new, and may be begun
+    /// again.
     Tailable,
-    /// It stays open, and the server waits a while for something to be added before it answers.
+    /// It stays open, and its iteration waits for what is added later. The server holds each request for a while.
     TailableAwait,
 }
 

@@ -16,13 +16,13 @@ pub fn run(place: &Mutex<Option<OpenCursor>>, name: &str, arguments: &mut Argume
     }
     let cursor = place.as_mut().ok_or_else(|| Trouble::of_runner("the cursor was closed before"))?;
     match name {
-        "iterateOnce" => next(cursor).map(given),
+        "iterateOnce" => next_if_any(cursor).map(given),
         "iterateUntilDocumentOrError" => until_document(cursor),
         _ => unknown("cursor", name),
     }
 }
 
-/// A tailable cursor may have nothing for now; another has come to its end.
+/// A cursor of type Tailable may have nothing for now; another has come to its end.
 fn until_document(cursor: &mut OpenCursor) -> Ran {
     loop {
         let document = next(cursor)?;
@@ -46,6 +46,16 @@ fn next(cursor: &mut OpenCursor) -> Result<Option<Document>, Trouble> {
         }
     };
     next.transpose().map_err(Trouble::from)
+}
+
+fn next_if_any(cursor: &mut OpenCursor) -> Result<Option<Document>, Trouble> {
+    let next = match cursor {
+        OpenCursor::Implicit(cursor) => cursor.next_if_any(),
+        OpenCursor::Explicit(cursor, session) => {
+            session.with(|session| cursor.next_if_any(session)).map_err(Trouble::OfRunner)?
+        }
+    };
+    next.map_err(Trouble::from)
 }
 
 fn given(document: Option<Document>) -> Outcome {
