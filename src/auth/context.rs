@@ -37,12 +37,12 @@ impl AuthContext {
     /// Fails where the operating system has no random bytes to give.
     pub(crate) fn new(options: &ClientSettings, system: &Arc<dyn System>) -> Result<Self> {
         #[cfg(any(feature = "aws", feature = "gssapi"))]
-        let warnings = WarningSink::new(options.warning_handler.clone());
+        let warnings = WarningSink::new(options.warning_handler().cloned());
         Ok(AuthContext {
-            policy: options.policy.clone(),
+            policy: options.policy().clone(),
             scram: ScramState::new(system.clone(), options.scram_max_iterations())?,
             #[cfg(feature = "aws")]
-            aws: AwsState::new(system.clone(), options.policy.clone(), warnings.clone()),
+            aws: AwsState::new(system.clone(), options.policy().clone(), warnings.clone()),
             #[cfg(feature = "oidc")]
             oidc: OidcState::new(system.clone()),
             #[cfg(feature = "gssapi")]

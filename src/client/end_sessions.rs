@@ -58,12 +58,12 @@ impl ClientInner {
     ) -> Result<()> {
         let server = connection.description().clone();
         let mut command = operation.build(&server)?;
-        if let Some(api) = &self.options().server_api {
+        if let Some(api) = self.options().server_api() {
             server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
         }
         let limited = self.limits_operations();
         session.complete(&mut command, &server, None, &self.sessions, connection.since(), limited)?;
-        let handler = self.options().command_event_handler.as_ref();
+        let handler = self.options().command_event_handler();
         let active = ActiveCommand::started(handler, self.nesting_limits(), connection, &command);
         let message = Message { database: command.database, body: &command.body, sequence: None, more_to_come: false };
         let received = connection.run(&message, limit, Instant::now());

@@ -128,7 +128,7 @@ impl ClientInner {
         let mut logged_in_again = false;
         let reply = loop {
             // Out and back.
-            let handler = self.options().command_event_handler.as_ref();
+            let handler = self.options().command_event_handler();
             let active = ActiveCommand::started(handler, self.nesting_limits(), &connection, &command);
             let limit = self.command_deadline(deadline, command.await_time);
             let message = Message {
@@ -259,7 +259,7 @@ impl ClientInner {
         {
             command.body.append(cstr!("$readPreference"), document);
         }
-        if let Some(api) = &self.options().server_api {
+        if let Some(api) = self.options().server_api() {
             server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
         }
         let limited = self.limits_operations();

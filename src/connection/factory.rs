@@ -107,7 +107,7 @@ impl ConnectionFactory {
     /// Validates the options that concern connections, and reads the files that they name.
     pub(crate) fn new(options: &ClientSettings, system: &Arc<dyn System>) -> Result<ConnectionFactory> {
         let handshake = Handshake::new(options, system)?;
-        let warnings = WarningSink::new(options.warning_handler.clone());
+        let warnings = WarningSink::new(options.warning_handler().cloned());
         let tls = options.tls.as_ref().map(|tls| Connector::new(tls, system, &warnings)).transpose()?;
         Ok(ConnectionFactory {
             system: system.clone(),

@@ -84,7 +84,7 @@ impl Handshake {
         }
         Ok(Handshake {
             metadata,
-            server_api: options.server_api.clone(),
+            server_api: options.server_api().cloned(),
             load_balanced: options.load_balanced(),
             credential: options.credential.clone(),
             context,

@@ -84,7 +84,7 @@ impl ClientOptions {
 }
 
 macro_rules! setters {
-    (ids $ids:tt specs $specs:tt fields $fields:tt setters { $({ $($setter:tt)* })* } $($rest:tt)*) => {
+    (ids $ids:tt specs $specs:tt fields $fields:tt in_code $in_code:tt setters { $({ $($setter:tt)* })* } $($rest:tt)*) => {
         /// The options that one value fills.
         impl ClientOptionsBuilder {
             $(setter! { $($setter)* })*
@@ -93,13 +93,20 @@ macro_rules! setters {
 }
 
 macro_rules! setter {
+    ($(#[$docs:meta])* $name:ident, $source:ident,) => {}; // by hand, below
+    ($(#[$docs:meta])* $name:ident, in_code, $taken:ty) => {
+        $(#[$docs])*
+        pub fn $name(mut self, value: impl IntoOption<$taken>) -> Self {
+            self.given.in_code.$name = value.into_option();
+            self
+        }
+    };
     ($(#[$docs:meta])* $name:ident, $option:ident, $taken:ty) => {
         $(#[$docs])*
         pub fn $name(self, value: impl IntoOption<$taken>) -> Self {
             self.set::<$taken>(OptionId::$option, value.into_option())
         }
     };
-    ($(#[$docs:meta])* $name:ident, $option:ident,) => {}; // by hand, below
 }
 
 options!(setters);
@@ -203,55 +210,6 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// The version of the Stable API that every command declares.
-    pub fn server_api(mut self, api: impl IntoOption<ServerApi>) -> Self {
-        self.given.server_api = api.into_option();
-        self
-    }
-
-    /// A function that is called with each command that starts, succeeds or fails.
-    pub fn command_event_handler(mut self, handler: impl IntoOption<EventHandler<CommandEvent>>) -> Self {
-        self.given.command_event_handler = handler.into_option();
-        self
-    }
-
-    /// A function that is called with each event of the connection pools, in the order in which they happened.
-    ///
-    /// It may be called on threads that the driver has started, and by one thread at a time. While it works, later events
-    /// wait; the operations do not.
-    ///
-    /// ```
-    /// use mongo_blocking::event::EventHandler;
-    /// use mongo_blocking::event::cmap::CmapEvent;
-    /// use mongo_blocking::options::ClientOptions;
-    ///
-    /// let handler = EventHandler::new(|event: &CmapEvent| println!("{event:?}"));
-    /// let options = ClientOptions::builder().host("localhost").cmap_event_handler(handler).build();
-    /// assert!(options.cmap_event_handler.is_some());
-    /// # Ok::<(), mongo_blocking::error::Error>(())
-    /// ```
-    pub fn cmap_event_handler(mut self, handler: impl IntoOption<EventHandler<CmapEvent>>) -> Self {
-        self.given.cmap_event_handler = handler.into_option();
-        self
-    }
-
-    /// A function that is called with each event of server discovery: what the client learns about its servers, and the checks of
-    /// them. In order, by one thread at a time, which may be one that the driver has started. It may use the client, and take its time:
-    /// no check waits longer than 100 ms for it.
-    ///
-    /// ```
-    /// # use mongo_blocking::event::{EventHandler, sdam::SdamEvent};
-    /// use mongo_blocking::options::ClientOptions;
-    ///
-    /// let handler = EventHandler::new(|event: &SdamEvent| println!("{event:?}"));
-    /// let options = ClientOptions::builder().host("localhost").sdam_event_handler(handler).build();
-    /// # Ok::<(), mongo_blocking::error::Error>(())
-    /// ```
-    pub fn sdam_event_handler(mut self, handler: impl IntoOption<EventHandler<SdamEvent>>) -> Self {
-        self.given.sdam_event_handler = handler.into_option();
-        self
-    }
-
     /// A function that is called with each warning: with those about the options (see [`ClientOptions::validate`])
     /// once, when a client is made, and with those that arise while the client works on the thread they arise on. Each
     /// also goes to the `log` crate.
@@ -266,7 +224,7 @@ impl ClientOptionsBuilder {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn warning_handler(mut self, handler: EventHandler<Warning>) -> Self {
-        self.given.warning_handler = Some(handler);
+        self.given.in_code.warning_handler = Some(handler);
         self
     }
 
@@ -384,7 +342,7 @@ impl ClientOptionsBuilder {
 
     /// Which risks are refused instead of warned about.
     pub fn policy(mut self, policy: SecurityPolicy) -> Self {
-        self.given.policy = policy;
+        self.given.in_code.policy = policy;
         self
     }
 
@@ -408,7 +366,7 @@ impl ClientOptionsBuilder {
     /// Who checks the servers: the operations that need them (the default), or threads in the background. With the latter,
     /// `serverSelectionTryOnce` is an error. See [`Monitoring`].
     pub fn monitoring(mut self, monitoring: Monitoring) -> Self {
-        self.given.monitoring = monitoring;
+        self.given.in_code.monitoring = monitoring;
         self
     }
 
@@ -417,7 +375,7 @@ impl ClientOptionsBuilder {
     /// use (`local`, `internal`). Whether the public may register names below it, as below `co.uk`, is not checked: the wider
     /// it is, the more hosts a forged answer can lead to.
     pub fn srv_allowed_hosts_suffix(mut self, domain: impl Into<String>) -> Self {
-        self.given.srv_allowed_hosts_suffix = Some(domain.into());
+        self.given.in_code.srv_allowed_hosts_suffix = Some(domain.into());
         self
     }
 
@@ -444,7 +402,7 @@ impl ClientOptionsBuilder {
         let servers: Option<Vec<SocketAddr>> =
             addresses.into_iter().map(|address| name_server(address.as_ref())).collect();
         match servers.filter(|servers| !servers.is_empty()) {
-            Some(servers) => self.given.name_servers = servers,
+            Some(servers) => self.given.in_code.name_servers = servers,
             None => {
                 let message =
                     "name_servers must be IP addresses, each with or without a port; an interface after '%' must exist";

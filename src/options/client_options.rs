@@ -30,6 +30,7 @@ macro_rules! client_options {
     (
         ids $ids:tt specs $specs:tt
         fields { $($(#[$about:meta])* $field:ident: $type:ty = $option:ident $(or $alias:literal)?;)* }
+        in_code { $($(#[$code_about:meta])* $code_field:ident: $code_type:ty;)* }
         $($rest:tt)*
     ) => {
         /// The options of a client: fields that a program may set and read. What is `None` was not given, and has its default.
@@ -63,27 +64,10 @@ macro_rules! client_options {
             pub read_concern: Option<ReadConcern>,
             /// What a write must achieve before the server acknowledges it (`w`, `wTimeoutMS`, `journal`).
             pub write_concern: Option<WriteConcern>,
-            /// The version of the Stable API that every command declares.
-            pub server_api: Option<ServerApi>,
             /// What a library that wraps this driver says about itself.
             pub driver_info: Option<DriverInfo>,
-            /// The function that is called with each command that starts, succeeds or fails.
-            pub command_event_handler: Option<EventHandler<CommandEvent>>,
-            /// The function that is called with each event of the connection pools.
-            pub cmap_event_handler: Option<EventHandler<CmapEvent>>,
-            /// The function that is called with each event of server discovery.
-            pub sdam_event_handler: Option<EventHandler<SdamEvent>>,
-            /// Who checks the servers: the operations that need them ([`Monitoring::Inline`], the default), or threads in the background.
-            pub monitoring: Monitoring,
-            /// The function that is called with each warning.
-            pub warning_handler: Option<EventHandler<Warning>>,
-            /// The domain that the hosts named by DNS must be below, where it is not that of the connection string.
-            pub srv_allowed_hosts_suffix: Option<String>,
-            /// The name servers to ask for the records of a `mongodb+srv` connection string; empty: those of the system.
-            pub name_servers: Vec<SocketAddr>,
-            /// Which risks are refused instead of warned about.
-            pub policy: SecurityPolicy,
             $($(#[$about])* pub $field: Option<$type>,)*
+            $($(#[$code_about])* pub $code_field: $code_type,)*
             /// What only a connection string or the builder can say.
             given: Box<RawOptions>,
             /// Why the builder could not read what it was given.
@@ -125,15 +109,17 @@ macro_rules! client_options {
         impl ClientOptions {
             fn take_plain(&mut self) {
                 $(self.$field = self.given.settings.take(OptionId::$option);)*
+                $(self.$code_field = std::mem::take(&mut self.given.in_code.$code_field);)*
             }
 
-            fn put_plain(&self, settings: &mut OptionMap) -> Result<()> {
-                $(settings.put(OptionId::$option, self.$field.as_ref())?;)*
+            fn put_plain(&self, raw: &mut RawOptions) -> Result<()> {
+                $(raw.settings.put(OptionId::$option, self.$field.as_ref())?;)*
+                $(raw.in_code.$code_field.clone_from(&self.$code_field);)*
                 Ok(())
             }
 
             fn same_plain(&self, other: &Self) -> bool {
-                true $(&& same(&self.$field, &other.$field))*
+                true $(&& same(&self.$field, &other.$field))* $(&& self.$code_field == other.$code_field)*
             }
 
             fn debug_plain(&self, out: &mut fmt::DebugStruct<'_, '_>) {
@@ -227,16 +213,7 @@ impl ClientOptions {
         options.read_concern =
             given.settings.take(OptionId::ReadConcernLevel).map(|level: String| ReadConcern::custom(level));
         options.write_concern = take_write_concern(&mut given.settings);
-        options.server_api = given.server_api.take();
         options.driver_info = (!given.driver_info.is_empty()).then(|| given.driver_info.remove(0));
-        options.command_event_handler = given.command_event_handler.take();
-        options.cmap_event_handler = given.cmap_event_handler.take();
-        options.sdam_event_handler = given.sdam_event_handler.take();
-        options.monitoring = given.monitoring;
-        options.warning_handler = given.warning_handler.take();
-        options.srv_allowed_hosts_suffix = given.srv_allowed_hosts_suffix.take();
-        options.name_servers = std::mem::take(&mut given.name_servers);
-        options.policy = std::mem::take(&mut given.policy);
         options.take_plain();
         options
     }
@@ -270,17 +247,8 @@ impl ClientOptions {
         if let Some(concern) = &self.write_concern {
             put_write_concern(concern, &mut raw.settings)?;
         }
-        raw.server_api.clone_from(&self.server_api);
         raw.driver_info.splice(0..0, self.driver_info.clone());
-        raw.command_event_handler.clone_from(&self.command_event_handler);
-        raw.cmap_event_handler.clone_from(&self.cmap_event_handler);
-        raw.sdam_event_handler.clone_from(&self.sdam_event_handler);
-        raw.monitoring = self.monitoring;
-        raw.warning_handler.clone_from(&self.warning_handler);
-        raw.srv_allowed_hosts_suffix.clone_from(&self.srv_allowed_hosts_suffix);
-        raw.name_servers.clone_from(&self.name_servers);
-        raw.policy = self.policy.clone();
-        self.put_plain(&mut raw.settings)?;
+        self.put_plain(&mut raw)?;
         if let Some(before) = &mut raw.settings_before_txt {
             // What only the TXT record says is not part of what was given.
             let mut given = raw.settings.clone();
@@ -310,16 +278,7 @@ impl PartialEq for ClientOptions {
             && self.selection_criteria == other.selection_criteria
             && self.read_concern == other.read_concern
             && self.write_concern == other.write_concern
-            && self.server_api == other.server_api
             && self.driver_info == other.driver_info
-            && self.command_event_handler == other.command_event_handler
-            && self.cmap_event_handler == other.cmap_event_handler
-            && self.sdam_event_handler == other.sdam_event_handler
-            && self.monitoring == other.monitoring
-            && self.warning_handler == other.warning_handler
-            && self.srv_allowed_hosts_suffix == other.srv_allowed_hosts_suffix
-            && self.name_servers == other.name_servers
-            && self.policy == other.policy
             && self.given.srv_host == other.given.srv_host
             && self.given.settings.same_as(&other.given.settings)
             && self.problem.is_some() == other.problem.is_some()

@@ -9,15 +9,21 @@
 ///   `Option` of it, and a getter of `ClientSettings`, all with this name and these docs. Without `set` or `get` it is written by hand.
 ///   `alias("name")` before them is another name of the field in a document.
 /// - `setter { docs  name: Taken }`: a setter of the builder alone.
+/// - `in_code { docs  name: Type, set(Taken) }`: a field of `ClientOptions` for what only code can give, which need not be an `Option`.
+///   With `set` the builder has a setter that takes a `Taken` or an `Option` of it.
 /// - `by_hand name`: a setter that is written by hand, since what it takes is more than one value.
 ///
-/// The macro that is named first gets the rows as `ids`, `specs`, `fields`, `setters` and `getters`, and takes of these what it needs.
+/// The macro that is named first gets the rows as `ids`, `specs`, `fields`, `in_code`, `setters` and `getters`, and takes of these what it needs.
 macro_rules! split {
     ($emit:ident $(
         $option:ident:
             $(field {
                 $(#[$docs:meta])*
                 $field:ident: $type:ty $(, alias($alias:literal))? $(, set($taken:ty))? $(, get($seen:ty))?
+            })?
+            $(in_code {
+                $(#[$code_docs:meta])*
+                $code_field:ident: $code_type:ty $(, set($code_taken:ty))?
             })?
             $(setter {
                 $(#[$setter_docs:meta])*
@@ -31,14 +37,16 @@ macro_rules! split {
             specs {
                 $($spec(
                     OptionId::$option,
-                    concat!($(stringify!($field))? $(stringify!($setter))? $(stringify!($by_hand))?),
+                    concat!($(stringify!($field))? $(stringify!($code_field))? $(stringify!($setter))? $(stringify!($by_hand))?),
                     $($known),*
                 )$(.$also($($value),*))*;)*
             }
             fields { $($($(#[$docs])* $field: $type = $option $(or $alias)?;)?)* }
+            in_code { $($($(#[$code_docs])* $code_field: $code_type;)?)* }
             setters {
                 $(
                     $({ $(#[$docs])* $field, $option, $($taken)? })?
+                    $({ $(#[$code_docs])* $code_field, in_code, $($code_taken)? })?
                     $({ $(#[$setter_docs])* $setter, $option, $setter_takes })?
                 )*
             }

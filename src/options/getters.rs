@@ -20,7 +20,7 @@ use crate::secret::Secret;
 use crate::warning::Warning;
 
 macro_rules! getters {
-    (ids $ids:tt specs $specs:tt fields $fields:tt setters $setters:tt getters { $({ $($getter:tt)* })* }) => {
+    (ids $ids:tt specs $specs:tt fields $fields:tt in_code $in_code:tt setters $setters:tt getters { $({ $($getter:tt)* })* }) => {
         /// The options that one value fills.
         impl ClientSettings {
             $(getter! { $($getter)* })*
@@ -73,7 +73,7 @@ impl ClientSettings {
 
     /// The version of the Stable API that every command declares.
     pub fn server_api(&self) -> Option<&ServerApi> {
-        self.server_api.as_ref()
+        self.given.in_code.server_api.as_ref()
     }
 
     /// The TLS options; `None`: no TLS.
@@ -98,17 +98,17 @@ impl ClientSettings {
 
     /// Who checks the servers.
     pub fn monitoring(&self) -> Monitoring {
-        self.monitoring
+        self.given.in_code.monitoring
     }
 
     /// The domain that the hosts named by DNS must be below, where it is not that of the connection string.
     pub fn srv_allowed_hosts_suffix(&self) -> Option<&str> {
-        self.given.srv_allowed_hosts_suffix.as_deref()
+        self.given.in_code.srv_allowed_hosts_suffix.as_deref()
     }
 
     /// The name servers to ask for the records of a `mongodb+srv` connection string; empty: those of the system.
     pub fn name_servers(&self) -> &[SocketAddr] {
-        &self.given.name_servers
+        &self.given.in_code.name_servers
     }
 
     /// What answers questions about names in place of the driver and the system.
@@ -133,26 +133,26 @@ impl ClientSettings {
 
     /// The function that is called with each command that starts, succeeds or fails.
     pub fn command_event_handler(&self) -> Option<&EventHandler<CommandEvent>> {
-        self.command_event_handler.as_ref()
+        self.given.in_code.command_event_handler.as_ref()
     }
 
     /// The function that is called with each event of the connection pools.
     pub fn cmap_event_handler(&self) -> Option<&EventHandler<CmapEvent>> {
-        self.cmap_event_handler.as_ref()
+        self.given.in_code.cmap_event_handler.as_ref()
     }
 
     /// The function that is called with each event of server discovery.
     pub fn sdam_event_handler(&self) -> Option<&EventHandler<SdamEvent>> {
-        self.sdam_event_handler.as_ref()
+        self.given.in_code.sdam_event_handler.as_ref()
     }
 
     /// The function that is called with each warning.
     pub fn warning_handler(&self) -> Option<&EventHandler<Warning>> {
-        self.warning_handler.as_ref()
+        self.given.in_code.warning_handler.as_ref()
     }
 
     /// Which risks are refused instead of warned about.
     pub fn policy(&self) -> &SecurityPolicy {
-        &self.policy
+        &self.given.in_code.policy
     }
 }

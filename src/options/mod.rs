@@ -75,10 +75,6 @@ pub use crate::uri::{percent_decode, percent_encode};
 
 use crate::credential::Credential as Login;
 use crate::error::{Error, Result};
-use crate::event::cmap::CmapEvent;
-use crate::event::sdam::SdamEvent;
-use crate::event::{CommandEvent, EventHandler};
-use crate::policy::SecurityPolicy;
 use crate::warning::Warning;
 
 /// What a client does with its [`ClientOptions`]: options that were judged together, with the default of each that was not given.
@@ -100,17 +96,10 @@ pub struct ClientSettings {
     pub(crate) hosts: Vec<ServerAddress>,
     pub(crate) credential: Option<Login>,
     pub(crate) driver_info: Vec<DriverInfo>,
-    pub(crate) server_api: Option<ServerApi>,
     pub(crate) tls: Option<TlsSettings>,
-    pub(crate) monitoring: Monitoring,
     pub(crate) selection_criteria: SelectionCriteria,
     pub(crate) read_concern: Option<ReadConcern>,
     pub(crate) write_concern: Option<WriteConcern>,
-    pub(crate) command_event_handler: Option<EventHandler<CommandEvent>>,
-    pub(crate) cmap_event_handler: Option<EventHandler<CmapEvent>>,
-    pub(crate) sdam_event_handler: Option<EventHandler<SdamEvent>>,
-    pub(crate) warning_handler: Option<EventHandler<Warning>>,
-    pub(crate) policy: SecurityPolicy,
     pub(crate) warnings: Vec<Warning>,
     /// What was given, from which all of the above was made.
     given: raw::RawOptions,

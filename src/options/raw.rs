@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::option_map::OptionMap;
+use super::rows::options;
 use super::tls_types::{TlsBytes, TlsIdentity};
 use super::{DriverInfo, HedgedReadOptions, Monitoring, SelectionCriteria, ServerAddress, ServerApi, TlsVersion};
 use crate::credential::{AllowedHosts, OidcCommand, SharedAwsProvider, SharedOidcCallback};
@@ -15,10 +16,27 @@ use crate::policy::SecurityPolicy;
 use crate::resolver::SharedResolver;
 use crate::warning::{Warning, Warnings};
 
+macro_rules! in_code {
+    (
+        ids $ids:tt specs $specs:tt fields $fields:tt
+        in_code { $($(#[$docs:meta])* $field:ident: $type:ty;)* }
+        $($rest:tt)*
+    ) => {
+        /// What only code can give, and one field of the options holds.
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct InCode {
+            $(pub(super) $field: $type,)*
+        }
+    };
+}
+
+options!(in_code);
+
 /// All that was given.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawOptions {
     pub(super) settings: OptionMap,
+    pub(super) in_code: InCode,
     /// An option for TLS that the connection string names and that set nothing, as an error calls it.
     pub(super) ignored_tls_option: Option<String>,
     pub(super) hosts: Vec<ServerAddress>,
@@ -28,9 +46,7 @@ pub(super) struct RawOptions {
     pub(super) seedlist: Option<Seedlist>,
     /// The options before those of a TXT record were added.
     pub(super) settings_before_txt: Option<OptionMap>,
-    pub(super) srv_allowed_hosts_suffix: Option<String>,
     pub(super) resolver: Option<SharedResolver>,
-    pub(super) name_servers: Vec<SocketAddr>,
     /// The connection string's own database, which is the users' source where `authSource` is not given. A default
     /// database that code sets is not.
     pub(super) uri_database: Option<String>,
@@ -39,21 +55,14 @@ pub(super) struct RawOptions {
     /// Whether the connection string's user info has a `+`, which some programs write for a space.
     pub(super) plus_in_uri: bool,
     pub(super) driver_info: Vec<DriverInfo>,
-    pub(super) server_api: Option<ServerApi>,
-    pub(super) monitoring: Monitoring,
     /// Of the read preference that code gives: no option of a connection string says it.
     pub(super) hedged_reads: Option<HedgedReadOptions>,
     /// A predicate, which goes before every read preference.
     pub(super) predicate: Option<SelectionCriteria>,
-    pub(super) command_event_handler: Option<EventHandler<CommandEvent>>,
-    pub(super) cmap_event_handler: Option<EventHandler<CmapEvent>>,
-    pub(super) sdam_event_handler: Option<EventHandler<SdamEvent>>,
-    pub(super) warning_handler: Option<EventHandler<Warning>>,
     pub(super) aws_provider: Option<SharedAwsProvider>,
     pub(super) tls_ca_pem: Option<TlsBytes>,
     pub(super) tls_identity: Option<TlsIdentity>,
     pub(super) oidc: RawOidcOptions,
-    pub(super) policy: SecurityPolicy,
     pub(super) min_tls_version: Option<TlsVersion>,
     /// Warnings about the connection string, or about a value in code.
     pub(super) uri_warnings: Warnings,

@@ -87,8 +87,10 @@ macro_rules! options {
                 .invalid(Invalid::ErrorUnlessEmpty);
             DriverInfo: by_hand driver_info =
                 code("(driver info)", "DriverInfo", "What a library that wraps this driver adds to the client metadata.");
-            ServerApi: by_hand server_api =
-                code("(Stable API)", "ServerApi", "The version of the Stable API that every command declares.");
+            ServerApi: in_code {
+                /// The version of the Stable API that every command declares.
+                server_api: Option<ServerApi>, set(ServerApi)
+            } = code("(Stable API)", "ServerApi", "The version of the Stable API that every command declares.");
             Tls: by_hand tls = query("tls", ValueKind::Bool, "Whether to speak TLS. Any other option for TLS turns it on.")
                 .default(Words("false; true with mongodb+srv"))
                 .aliases(&[Alias { name: "ssl", meaning: Meaning::Same }])
@@ -282,14 +284,18 @@ macro_rules! options {
                 srv_service_name: String, set(String), get(&str)
             } = query("srvServiceName", ValueKind::ServiceName, "The service's name in the DNS question.")
                 .default(Text("mongodb"));
-            SrvAllowedHostsSuffix: by_hand srv_allowed_hosts_suffix =
-                code("(SRV domain)", "domain", "The domain that the hosts named by DNS must be below (srvAllowedHostsSuffix).")
-                    .default(Words("the domain of the name in the connection string"));
+            SrvAllowedHostsSuffix: in_code {
+                /// The domain that the hosts named by DNS must be below, where it is not that of the connection string.
+                srv_allowed_hosts_suffix: Option<String>
+            } = code("(SRV domain)", "domain", "The domain that the hosts named by DNS must be below (srvAllowedHostsSuffix).")
+                .default(Words("the domain of the name in the connection string"));
             Resolver: by_hand resolver =
                 code("(resolver)", "Resolver", "A resolver that replaces the driver's and the system's look-ups.");
-            NameServers: by_hand name_servers =
-                code("(name servers)", "IP addresses", "The name servers to ask for the records of mongodb+srv.")
-                    .default(Words("those of /etc/resolv.conf"));
+            NameServers: in_code {
+                /// The name servers to ask for the records of a `mongodb+srv` connection string; empty: those of the system.
+                name_servers: Vec<SocketAddr>
+            } = code("(name servers)", "IP addresses", "The name servers to ask for the records of mongodb+srv.")
+                .default(Words("those of /etc/resolv.conf"));
             ReadPreference: by_hand read_preference =
                 query("readPreference", ValueKind::Choice(MODES), "Which members of a replica set to read from.")
                     .default(Text("primary"));
@@ -415,31 +421,72 @@ macro_rules! options {
                 "program and arguments",
                 "A program that prints the token for MONGODB-OIDC, run for each login.",
             );
-            WarningHandler: by_hand warning_handler = code(
+            WarningHandler: in_code {
+                /// The function that is called with each warning.
+                warning_handler: Option<EventHandler<Warning>>
+            } = code(
                 "(warnings)",
                 "EventHandler",
                 "A function that is called with each warning: those about the options when a client is made, \
                 others as they arise.",
             );
-            CommandEventHandler: by_hand command_event_handler = code(
+            CommandEventHandler: in_code {
+                /// A function that is called with each command that starts, succeeds or fails.
+                command_event_handler: Option<EventHandler<CommandEvent>>, set(EventHandler<CommandEvent>)
+            } = code(
                 "(command events)",
                 "EventHandler",
                 "A function that is called with each command that starts, succeeds or fails.",
             );
-            CmapEventHandler: by_hand cmap_event_handler =
-                code("(pool events)", "EventHandler", "A function that is called with each event of the connection pools.");
-            SdamEventHandler: by_hand sdam_event_handler = code(
+            CmapEventHandler: in_code {
+                /// A function that is called with each event of the connection pools, in the order in which they happened.
+                ///
+                /// It may be called on threads that the driver has started, and by one thread at a time. While it works, later events
+                /// wait; the operations do not.
+                ///
+                /// ```
+                /// use mongo_blocking::event::EventHandler;
+                /// use mongo_blocking::event::cmap::CmapEvent;
+                /// use mongo_blocking::options::ClientOptions;
+                ///
+                /// let handler = EventHandler::new(|event: &CmapEvent| println!("{event:?}"));
+                /// let options = ClientOptions::builder().host("localhost").cmap_event_handler(handler).build();
+                /// assert!(options.cmap_event_handler.is_some());
+                /// # Ok::<(), mongo_blocking::error::Error>(())
+                /// ```
+                cmap_event_handler: Option<EventHandler<CmapEvent>>, set(EventHandler<CmapEvent>)
+            } = code("(pool events)", "EventHandler", "A function that is called with each event of the connection pools.");
+            SdamEventHandler: in_code {
+                /// A function that is called with each event of server discovery: what the client learns about its servers, and the checks of
+                /// them. In order, by one thread at a time, which may be one that the driver has started. It may use the client, and take its time:
+                /// no check waits longer than 100 ms for it.
+                ///
+                /// ```
+                /// # use mongo_blocking::event::{EventHandler, sdam::SdamEvent};
+                /// use mongo_blocking::options::ClientOptions;
+                ///
+                /// let handler = EventHandler::new(|event: &SdamEvent| println!("{event:?}"));
+                /// let options = ClientOptions::builder().host("localhost").sdam_event_handler(handler).build();
+                /// # Ok::<(), mongo_blocking::error::Error>(())
+                /// ```
+                sdam_event_handler: Option<EventHandler<SdamEvent>>, set(EventHandler<SdamEvent>)
+            } = code(
                 "(discovery events)",
                 "EventHandler",
                 "A function that is called with what the client learns about its servers, and with each check of one.",
             );
-            Monitoring: by_hand monitoring = code(
+            Monitoring: in_code {
+                /// Who checks the servers: the operations that need them ([`Monitoring::Inline`], the default), or threads in the background.
+                monitoring: Monitoring
+            } = code(
                 "(monitoring)",
                 "Monitoring",
                 "Who checks the servers: the operations that need them, or threads in the background.",
             ).default(Words("Inline"));
-            SecurityPolicy: by_hand policy =
-                code("(security policy)", "SecurityPolicy", "Which risks are refused instead of warned about.");
+            SecurityPolicy: in_code {
+                /// Which risks are refused instead of warned about.
+                policy: SecurityPolicy
+            } = code("(security policy)", "SecurityPolicy", "Which risks are refused instead of warned about.");
         }
     };
 }

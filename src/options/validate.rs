@@ -49,7 +49,7 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientSettings> {
     check_pool(&given.settings)?;
     let tls = tls::options(&given)?;
     let credential = credential::credential(&given, &mut warnings)?;
-    check_strength(credential.as_ref(), &given.policy)?;
+    check_strength(credential.as_ref(), &given.in_code.policy)?;
     let preference = read_preference(&given)?;
     let selection_criteria = given.predicate.clone().unwrap_or_else(|| preference.into());
     let write_concern = write_concern(&given.settings)?;
@@ -58,29 +58,22 @@ pub(super) fn options(mut given: RawOptions) -> Result<ClientSettings> {
     if given.settings.has(OptionId::ProxyHost) {
         warn_of_look_ups(credential.as_ref(), &mut warnings);
     }
-    if given.srv_host.is_none() && !given.name_servers.is_empty() {
+    if given.srv_host.is_none() && !given.in_code.name_servers.is_empty() {
         warnings.add(WarningKind::NoEffect, "name_servers has no effect without mongodb+srv");
     }
     if let Some(tls) = &tls {
         tls::warn_of_danger(tls, matches!(credential, Some(Credential::X509(_))), &mut warnings);
     }
-    protection::check(credential.as_ref(), tls.as_ref(), hosts, &given.policy, &mut warnings)?;
+    protection::check(credential.as_ref(), tls.as_ref(), hosts, &given.in_code.policy, &mut warnings)?;
     let settings = &given.settings;
     Ok(ClientSettings {
         hosts: hosts.clone(),
         credential,
         driver_info: given.driver_info.clone(),
-        server_api: given.server_api.clone(),
         tls,
-        monitoring: given.monitoring,
         selection_criteria,
         read_concern: settings.text(OptionId::ReadConcernLevel).map(ReadConcern::custom),
         write_concern,
-        command_event_handler: given.command_event_handler.clone(),
-        cmap_event_handler: given.cmap_event_handler.clone(),
-        sdam_event_handler: given.sdam_event_handler.clone(),
-        warning_handler: given.warning_handler.clone(),
-        policy: given.policy.clone(),
         warnings: warnings.into_vec(),
         given,
     })
@@ -107,7 +100,7 @@ fn check_topology(given: &RawOptions, hosts: usize) -> Result<()> {
         "srvMaxHosts can be used with mongodb+srv only"
     } else if !srv && settings.has(OptionId::SrvServiceName) {
         "srvServiceName can be used with mongodb+srv only"
-    } else if !srv && given.srv_allowed_hosts_suffix.is_some() {
+    } else if !srv && given.in_code.srv_allowed_hosts_suffix.is_some() {
         "srv_allowed_hosts_suffix can be used with mongodb+srv only"
     } else if max_hosts && replica_set {
         "srvMaxHosts and replicaSet exclude one another"
@@ -120,10 +113,10 @@ fn check_topology(given: &RawOptions, hosts: usize) -> Result<()> {
 }
 
 fn check_names(given: &RawOptions) -> Result<()> {
-    if given.resolver.is_some() && !given.name_servers.is_empty() {
+    if given.resolver.is_some() && !given.in_code.name_servers.is_empty() {
         return Err(Error::invalid_argument("resolver and name_servers exclude one another"));
     }
-    match &given.srv_allowed_hosts_suffix {
+    match &given.in_code.srv_allowed_hosts_suffix {
         Some(suffix) => ParentDomain::allowed(suffix).map(drop),
         None => Ok(()),
     }
@@ -242,7 +235,7 @@ fn warn_of_no_effect(settings: &OptionMap, warnings: &mut Warnings) {
 /// Each way of checking servers has an option that is not for the other.
 fn check_monitoring(given: &RawOptions, warnings: &mut Warnings) -> Result<()> {
     let settings = &given.settings;
-    match given.monitoring {
+    match given.in_code.monitoring {
         Monitoring::Background if settings.has(OptionId::ServerSelectionTryOnce) => {
             let message = "serverSelectionTryOnce cannot be used with background monitoring";
             Err(Error::invalid_argument(message)

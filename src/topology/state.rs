@@ -81,9 +81,9 @@ impl TopologyOptions {
                 fill: !factory.asks_a_person(),
                 load_balanced: options.load_balanced(),
             },
-            sdam_event_handler: options.sdam_event_handler.clone(),
-            cmap_event_handler: options.cmap_event_handler.clone(),
-            warnings: WarningSink::new(options.warning_handler.clone()),
+            sdam_event_handler: options.sdam_event_handler().cloned(),
+            cmap_event_handler: options.cmap_event_handler().cloned(),
+            warnings: WarningSink::new(options.warning_handler().cloned()),
             factory,
         }
     }
