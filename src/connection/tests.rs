@@ -375,4 +375,6 @@ fn what_the_server_says_of_a_connection_that_was_closed_here_is_not_its_verdict(
     let error = ping(&mut connection, second(10)).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. }), "{error}");
     assert!(connection.is_broken());
+    // What the peer reads ends.
+    connection.shutdown_handle().close(ShutdownReason::Client);
 }
