@@ -20,7 +20,7 @@ use zeroize::Zeroize;
 use crate::auth::LoginState;
 use crate::deadline::Deadline;
 use crate::description::ServerDescription;
-use crate::error::{Error, FaultKind, Result, Stage, codes};
+use crate::error::{Error, FaultKind, Result, Stage};
 use crate::event::{self, ConnectionInfo};
 use crate::handshake::Hello;
 use crate::options::ServerAddress;
@@ -280,10 +280,10 @@ impl Connection {
         }
         let reply = Reply::decode(bytes, &header)?;
         if let Some(error) = reply.command_error()
-            && error.code() == Some(codes::CLIENT_DISCONNECT)
             && self.shutdown.is_closed()
         {
-            // The server may notice that the connection is closed before the thread here that reads does.
+            // The server may notice that the connection or a session was ended before the thread here that reads does, and
+            // then its error is a consequence of that.
             return Err(self.closed_or(error));
         }
         self.broken = false;

@@ -363,18 +363,24 @@ fn a_stream_that_falls_silent_ends_with_its_time_limit() {
 
 #[test]
 fn what_the_server_says_of_a_connection_that_was_closed_here_is_not_its_verdict() {
-    let handle = Arc::new(OnceLock::<ShutdownHandle>::new());
-    let of_peer = Arc::clone(&handle);
-    let peer = answering(move |stream, request| {
-        // Closed, but the thread that reads does not know it yet.
-        of_peer.wait().set_reason(ShutdownReason::Interrupted);
-        let _ = wire::write_reply(stream, request, &doc! { "ok": 0, "code": 279, "codeName": "ClientDisconnect" });
-    });
-    let mut connection = connect(&peer);
-    let _ = handle.set(connection.shutdown_handle());
-    let error = ping(&mut connection, second(10)).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::ConnectionPoolCleared { .. }), "{error}");
-    assert!(connection.is_broken());
-    // What the peer reads ends.
-    connection.shutdown_handle().close(ShutdownReason::Client);
+    let cleared = |kind: &ErrorKind| matches!(kind, ErrorKind::ConnectionPoolCleared { .. });
+    let shut_down = |kind: &ErrorKind| matches!(kind, ErrorKind::Shutdown);
+    let cases: [(ShutdownReason, i32, &dyn Fn(&ErrorKind) -> bool); 2] =
+        [(ShutdownReason::Interrupted, 279, &cleared), (ShutdownReason::Client, 237, &shut_down)];
+    for (reason, code, is_expected) in cases {
+        let handle = Arc::new(OnceLock::<ShutdownHandle>::new());
+        let of_peer = Arc::clone(&handle);
+        let peer = answering(move |stream, request| {
+            // Closed, but the thread that reads does not know it yet.
+            of_peer.wait().set_reason(reason);
+            let _ = wire::write_reply(stream, request, &doc! { "ok": 0, "code": code });
+        });
+        let mut connection = connect(&peer);
+        let _ = handle.set(connection.shutdown_handle());
+        let error = ping(&mut connection, second(10)).unwrap_err();
+        assert!(is_expected(error.kind()), "{error}");
+        assert!(connection.is_broken());
+        // What the peer reads ends.
+        connection.shutdown_handle().close(reason);
+    }
 }

@@ -21,8 +21,6 @@ pub(crate) const UNKNOWN_REPL_WRITE_CONCERN: i32 = 79;
 pub(crate) const UNSATISFIABLE_WRITE_CONCERN: i32 = 100;
 /// The server does not have the mechanism of a login.
 pub(crate) const MECHANISM_UNAVAILABLE: i32 = 334;
-/// The server has ended a command because the connection of its client was closed.
-pub(crate) const CLIENT_DISCONNECT: i32 = 279;
 /// The login of a connection is no longer valid; the server wants another one on the same connection.
 pub(crate) const REAUTHENTICATION_REQUIRED: i32 = 391;
 /// What Atlas answers in place of `AUTHENTICATION_FAILED`, among other things.
