@@ -13,7 +13,17 @@
 ///   With `set` the builder has a setter that takes a `Taken` or an `Option` of it.
 /// - `by_hand name`: a setter that is written by hand, since what it takes is more than one value.
 ///
-/// The macro that is named first gets the rows as `ids`, `specs`, `fields`, `in_code`, `setters` and `getters`, and takes of these what it needs.
+/// A new option that one value fills needs a row, its consumer, a test, and `UPDATE_GUIDE=1 cargo test --test options` for the guide:
+///
+/// ```text
+/// MaxPoolSize: field {
+///     /// The most connections to a server (`maxPoolSize`); 0: no limit; default 100.
+///     max_pool_size: u32, set(u32), get(u32)
+/// } = query("maxPoolSize", count(0), "The most connections to a server; 0: no limit.").default(Number(100));
+/// ```
+///
+/// The macro that is named first gets the rows as `ids`, `specs`, `fields`, `in_code`, `setters` and `getters`, and takes of these what it
+/// needs.
 macro_rules! split {
     ($emit:ident $(
         $option:ident:
