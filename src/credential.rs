@@ -12,8 +12,8 @@ pub use aws::{
     SharedAwsProvider,
 };
 pub use oidc::{
-    AllowedHosts, IdpServerInfo, IdpServerResponse, OidcCallback, OidcCallbackContext, OidcCommand, OidcCredential,
-    OidcEnvironment, OidcSource, SharedOidcCallback,
+    AllowedHosts, IdpServerInfo, IdpServerInfoBuilder, IdpServerResponse, IdpServerResponseBuilder, OidcCallback,
+    OidcCallbackContext, OidcCommand, OidcCredential, OidcEnvironment, OidcSource, SharedOidcCallback,
 };
 
 /// The credential of a client.

@@ -95,6 +95,47 @@ impl<'de> Deserialize<'de> for SecretBytes {
     }
 }
 
+/// Reads a type with secret fields from a document alone. `serde(remote = "Self")` makes the function that reads the fields. What has
+/// another type may be the secret itself, so it is refused without being quoted.
+macro_rules! read_unquoted {
+    ($type:ty, $what:literal) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                struct FieldsVisitor;
+
+                impl<'de> serde::de::Visitor<'de> for FieldsVisitor {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!($what, " as a document"))
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(
+                        self,
+                        fields: A,
+                    ) -> std::result::Result<$type, A::Error> {
+                        <$type>::deserialize(serde::de::value::MapAccessDeserializer::new(fields))
+                    }
+
+                    $crate::secret::read_unquoted! { @refuse $what:
+                        visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_i128(i128) visit_u128(u128) visit_f64(f64) visit_str(&str)
+                        visit_bytes(&[u8])
+                    }
+                }
+
+                deserializer.deserialize_any(FieldsVisitor)
+            }
+        }
+    };
+    (@refuse $what:literal: $($visit:ident($given:ty))*) => {
+        $(fn $visit<E: serde::de::Error>(self, _: $given) -> std::result::Result<Self::Value, E> {
+            Err(E::custom(concat!($what, " is a document; a secret may be in its place, so it is not shown")))
+        })*
+    };
+}
+
+pub(crate) use read_unquoted;
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")

@@ -126,8 +126,8 @@ impl Client {
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
     /// client.ping()?;
-    /// for server in client.topology().servers() {
-    ///     println!("{} is {}", server.address(), server.server_type());
+    /// for (address, server) in client.topology().servers() {
+    ///     println!("{address} is {}", server.server_type());
     /// }
     /// # Ok(())
     /// # }

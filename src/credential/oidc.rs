@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -125,7 +127,15 @@ pub struct OidcCallbackContext {
 }
 
 /// An identity provider, as the server names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// ```
+/// use mongo_blocking::IdpServerInfo;
+///
+/// let provider = IdpServerInfo::builder().issuer("https://id.example.com").client_id("a program".to_owned()).build();
+/// assert_eq!((&*provider.issuer, provider.request_scopes), ("https://id.example.com", None));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct IdpServerInfo {
     /// The provider's URL: its metadata is at `/.well-known/openid-configuration` below it (OpenID Connect Discovery 1.0).
@@ -156,7 +166,59 @@ pub struct IdpServerResponse {
     pub refresh_token: Option<Secret>,
 }
 
+impl IdpServerInfo {
+    /// A builder, for a program that tests its callback. Without an issuer that is empty.
+    pub fn builder() -> IdpServerInfoBuilder {
+        IdpServerInfoBuilder(IdpServerInfo { issuer: String::new(), client_id: None, request_scopes: None })
+    }
+}
+
+/// The builder that [`IdpServerInfo::builder`] returns.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct IdpServerInfoBuilder(IdpServerInfo);
+
+impl IdpServerInfoBuilder {
+    /// Sets [`issuer`](IdpServerInfo::issuer).
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.0.issuer = issuer.into();
+        self
+    }
+
+    /// Sets [`client_id`](IdpServerInfo::client_id).
+    pub fn client_id(mut self, client_id: impl Into<Option<String>>) -> Self {
+        self.0.client_id = client_id.into();
+        self
+    }
+
+    /// Sets [`request_scopes`](IdpServerInfo::request_scopes).
+    pub fn request_scopes(mut self, scopes: impl Into<Option<Vec<String>>>) -> Self {
+        self.0.request_scopes = scopes.into();
+        self
+    }
+
+    /// What was set.
+    pub fn build(self) -> IdpServerInfo {
+        self.0
+    }
+}
+
 impl IdpServerResponse {
+    /// A builder, as the official driver has it. Without an access token that is empty, which is an error of the login.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use mongo_blocking::IdpServerResponse;
+    ///
+    /// let expires = Instant::now() + Duration::from_secs(3600);
+    /// let response = IdpServerResponse::builder().access_token("eyJ").expires(expires).build();
+    /// assert!(response.expires_in_seconds.is_some_and(|seconds| seconds <= 3600));
+    /// ```
+    pub fn builder() -> IdpServerResponseBuilder {
+        IdpServerResponseBuilder(IdpServerResponse::new(""))
+    }
+
     /// An access token, and nothing else.
     pub fn new(access_token: impl Into<Secret>) -> Self {
         IdpServerResponse { access_token: access_token.into(), expires_in_seconds: None, refresh_token: None }
@@ -172,6 +234,37 @@ impl IdpServerResponse {
     pub fn refresh_token(mut self, token: impl Into<Secret>) -> Self {
         self.refresh_token = Some(token.into());
         self
+    }
+}
+
+/// The builder that [`IdpServerResponse::builder`] returns.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct IdpServerResponseBuilder(IdpServerResponse);
+
+impl IdpServerResponseBuilder {
+    /// Sets [`access_token`](IdpServerResponse::access_token).
+    pub fn access_token(mut self, token: impl Into<Secret>) -> Self {
+        self.0.access_token = token.into();
+        self
+    }
+
+    /// When it expires: sets [`expires_in_seconds`](IdpServerResponse::expires_in_seconds), counted from now.
+    pub fn expires(mut self, at: impl Into<Option<Instant>>) -> Self {
+        let left = at.into().map(|at| at.saturating_duration_since(Instant::now()).as_secs());
+        self.0.expires_in_seconds = left.and_then(|seconds| seconds.try_into().ok());
+        self
+    }
+
+    /// Sets [`refresh_token`](IdpServerResponse::refresh_token).
+    pub fn refresh_token(mut self, token: impl Into<Option<String>>) -> Self {
+        self.0.refresh_token = token.into().map(Secret::from);
+        self
+    }
+
+    /// What was set.
+    pub fn build(self) -> IdpServerResponse {
+        self.0
     }
 }
 

@@ -165,17 +165,18 @@ mod tests {
     use bson::oid::ObjectId;
 
     use super::*;
+    use crate::address::ServerAddress;
     use crate::event::sdam::{ServerClosedEvent, ServerOpeningEvent};
 
     fn opening(address: &str) -> Event {
-        let (address, topology_id) = (address.to_owned(), ObjectId::from_bytes([1; 12]));
+        let (address, topology_id) = (ServerAddress::Unix { path: address.into() }, ObjectId::from_bytes([1; 12]));
         Event::Sdam(SdamEvent::ServerOpening(ServerOpeningEvent { address, topology_id }))
     }
 
     fn address(event: &SdamEvent) -> String {
         match event {
             SdamEvent::ServerOpening(ServerOpeningEvent { address, .. })
-            | SdamEvent::ServerClosed(ServerClosedEvent { address, .. }) => address.clone(),
+            | SdamEvent::ServerClosed(ServerClosedEvent { address, .. }) => address.to_string(),
             other => panic!("{other:?}"),
         }
     }

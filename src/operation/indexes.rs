@@ -148,6 +148,7 @@ fn specification(index: &IndexModel) -> Result<RawDocumentBuf> {
     body.document(cstr!("partialFilterExpression"), options.partial_filter_expression.as_ref())?;
     body.collation(options.collation.as_ref());
     body.flag(cstr!("hidden"), options.hidden);
+    body.flag(cstr!("clustered"), options.is_clustered);
     body.uint(cstr!("v"), options.version.as_ref().map(IndexVersion::number));
     body.document(cstr!("storageEngine"), options.storage_engine.as_ref())?;
     body.document(cstr!("wildcardProjection"), options.wildcard_projection.as_ref())?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::client_options::Fields;
 use super::{ClientOptions, ConnectionString};
+use crate::secret::Secret;
 
 /// From a connection string, or from a document with the names of the fields in camel case, as the official driver reads them. A
 /// duration in a document is read as serde writes one: `{ "secs": 2, "nanos": 0 }`.
@@ -52,7 +53,8 @@ impl<'de> Deserialize<'de> for ClientOptions {
 
 impl<'de> Deserialize<'de> for ConnectionString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        ConnectionString::parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
+        let text: Secret = Secret::deserialize(deserializer)?;
+        ConnectionString::parse(text.expose()).map_err(D::Error::custom)
     }
 }
 
@@ -64,7 +66,7 @@ mod tests {
     use bson::{Binary, Bson, bson, deserialize_from_bson};
 
     use super::*;
-    use crate::options::{AuthMechanism, ServerAddress, Tls, TlsOptions};
+    use crate::options::{AuthMechanism, Credential, ServerAddress, Tls, TlsOptions};
 
     #[test]
     fn a_document_names_options_by_their_fields() {
@@ -119,6 +121,35 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_given_in_place_of_a_document_with_secrets_is_not_shown() {
+        let wrong =
+            [bson!("hunter2"), bson!(8123), bson!(8123.5), bson!(["hunter2", 8123]), bson!(true), bson!(8123_i64)];
+        for secret in wrong {
+            let places: [&[&str]; 2] = [&["credential"], &["tls", "Enabled"]];
+            for names in places {
+                let options = names.iter().rev().fold(secret.clone(), |value, name| bson!({ *name: value }));
+                let text = serde_json::to_string(&options).unwrap();
+                let json = serde_json::from_str::<ClientOptions>(&text).unwrap_err().to_string();
+                for error in [deserialize_from_bson::<ClientOptions>(options).unwrap_err().to_string(), json] {
+                    assert!(!error.contains("hunter2") && !error.contains("8123"), "{names:?}: {error}");
+                }
+            }
+            let text = serde_json::to_string(&secret).unwrap();
+            let alone = [
+                serde_json::from_str::<Credential>(&text).unwrap_err().to_string(),
+                serde_json::from_str::<TlsOptions>(&text).unwrap_err().to_string(),
+                serde_json::from_str::<ConnectionString>(&text).unwrap_err().to_string(),
+            ];
+            assert!(alone.iter().all(|error| !error.contains("hunter2") && !error.contains("8123")), "{alone:?}");
+        }
+        // Nor is a whole connection string where a host belongs.
+        for host in ["mongodb://ann:hunter2@h", "ann:hunter2@h", "ann:hunter2@h:27017"] {
+            let error = deserialize_from_bson::<ServerAddress>(host.into()).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 

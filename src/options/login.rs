@@ -37,6 +37,7 @@ use crate::warning::Warnings;
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```
 #[derive(Clone, Default, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Credential {
     /// The user's name, not percent-encoded. For MONGODB-AWS the access key id.
@@ -57,6 +58,8 @@ pub struct Credential {
     #[serde(skip)]
     given: LoginDetails,
 }
+
+secret::read_unquoted!(Credential, "a credential");
 
 /// What a connection string or the builder of the options says beside the fields.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,10 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::credential::SharedOidcCallback;
-pub use crate::credential::{IdpServerInfo, IdpServerResponse, OidcCallback, OidcCallbackContext as CallbackContext};
+pub use crate::credential::{
+    IdpServerInfo, IdpServerInfoBuilder, IdpServerResponse, IdpServerResponseBuilder, OidcCallback,
+    OidcCallbackContext as CallbackContext,
+};
 
 /// What gets tokens, or nothing.
 ///

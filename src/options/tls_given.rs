@@ -40,6 +40,7 @@ pub enum Tls {
 /// # Ok::<(), mongo_blocking::Error>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct TlsOptions {
     /// Dangerous: accept any certificate, whatever its names (`tlsAllowInvalidCertificates`). It gets a warning.
@@ -70,6 +71,8 @@ pub struct TlsOptions {
     #[serde(skip)]
     in_code: InCode,
 }
+
+secret::read_unquoted!(TlsOptions, "options of TLS");
 
 /// Certificates that the builder of the client's options took as bytes.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::RawDocumentBuf;
+use bson::{Document, RawDocumentBuf};
 
 use super::shared::{Clock, Finding, Shared};
 use super::state::{Aftermath, State, TopologyOptions};
@@ -448,7 +448,7 @@ pub(super) fn failed(error: Error, overload_is_no_verdict: bool) -> Finding {
 /// The events of one check.
 pub(super) struct Heartbeat<'a> {
     events: &'a EventQueue,
-    server_address: String,
+    server_address: ServerAddress,
     /// Whether the server keeps its answer back until there is something new.
     awaited: bool,
     server_connection_id: Option<i64>,
@@ -466,7 +466,7 @@ impl<'a> Heartbeat<'a> {
         if !events.wants_sdam() {
             return None;
         }
-        let server_address = server.address().to_string();
+        let server_address = ServerAddress::clone(server.address());
         events.push(Event::Sdam(SdamEvent::ServerHeartbeatStarted(ServerHeartbeatStartedEvent {
             server_address: server_address.clone(),
             awaited,
@@ -490,7 +490,7 @@ impl HeartbeatEnd for Option<Heartbeat<'_>> {
         let Some(heartbeat) = self else { return };
         let event = ServerHeartbeatSucceededEvent {
             duration,
-            reply: reply(),
+            reply: Document::try_from(reply()).unwrap_or_default(),
             server_address: heartbeat.server_address,
             awaited: heartbeat.awaited,
             driver_connection_id: 0,
@@ -503,7 +503,7 @@ impl HeartbeatEnd for Option<Heartbeat<'_>> {
         let Some(heartbeat) = self else { return };
         let event = ServerHeartbeatFailedEvent {
             duration: heartbeat.began.elapsed(),
-            failure: Arc::new(error.clone()),
+            failure: error.clone(),
             server_address: heartbeat.server_address,
             awaited: heartbeat.awaited,
             driver_connection_id: 0,

@@ -3,6 +3,7 @@
 //! A description is never changed; [`transition`](super::transition) makes a new one from an old one and from what a check or
 //! an operation found out. Nothing here has a clock, a lock or a socket.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::round_trip::RoundTripTimes;
 use crate::address::ServerAddress;
 use crate::description::{ServerDescription, ServerType, TopologyVersion, WireVersion};
 use crate::error::Error;
-use crate::event::sdam::{self, SdamEvent, ServerInfo, TopologyType};
+use crate::event::sdam::{self, SdamEvent, ServerFacts, ServerInfo, TopologyType};
 
 /// The servers that a client knows of at the same time. A replica set has at most 50 members; a list of routers may be longer.
 /// More than these are not added, so that one reply cannot make the client connect to any number of hosts.
@@ -141,11 +142,11 @@ impl TopologyDescription {
             id: self.id,
             topology_type: self.topology_type,
             set_name: self.set_name.clone(),
-            max_set_version: self.max_set_version,
+            max_set_version: self.max_set_version.and_then(|version| i32::try_from(version).ok()),
             max_election_id: self.max_election_id,
             compatibility_error: self.compatibility_error.clone(),
             logical_session_timeout: self.session_timeout(),
-            servers: self.servers.values().map(|server| server.to_public()).collect(),
+            servers: self.servers.values().map(|server| server.facts()).collect(),
         }
     }
 }
@@ -232,10 +233,14 @@ impl ServerEntry {
     }
 
     /// The form that applications see.
-    pub(crate) fn to_public(&self) -> ServerInfo {
+    pub(crate) fn to_public(&self) -> ServerInfo<'static> {
+        ServerInfo(Cow::Owned(self.facts()))
+    }
+
+    fn facts(&self) -> ServerFacts {
         let hello = self.hello.as_deref();
         let addresses = |list: &[ServerAddress]| list.iter().map(ToString::to_string).collect();
-        ServerInfo {
+        ServerFacts {
             address: self.address.clone(),
             server_type: self.server_type,
             error: self.error.clone(),
@@ -292,14 +297,14 @@ impl TopologyChange {
             TopologyChange::TopologyOpening => SdamEvent::TopologyOpening(sdam::TopologyOpeningEvent { topology_id }),
             TopologyChange::TopologyClosed => SdamEvent::TopologyClosed(sdam::TopologyClosedEvent { topology_id }),
             TopologyChange::ServerOpening(address) => {
-                SdamEvent::ServerOpening(sdam::ServerOpeningEvent { address: address.to_string(), topology_id })
+                SdamEvent::ServerOpening(sdam::ServerOpeningEvent { address: address.clone(), topology_id })
             }
             TopologyChange::ServerClosed(address) => {
-                SdamEvent::ServerClosed(sdam::ServerClosedEvent { address: address.to_string(), topology_id })
+                SdamEvent::ServerClosed(sdam::ServerClosedEvent { address: address.clone(), topology_id })
             }
             TopologyChange::ServerDescriptionChanged { previous, new } => {
                 SdamEvent::ServerDescriptionChanged(Box::new(sdam::ServerDescriptionChangedEvent {
-                    address: new.address.to_string(),
+                    address: new.address.clone(),
                     topology_id,
                     previous_description: previous.to_public(),
                     new_description: new.to_public(),

@@ -4,6 +4,7 @@
 //! [`suitable_servers`] are those that the description offers for an operation, and [`choose`] takes one of them. Neither looks at a
 //! clock or takes a lock: chance and the counts of running operations are handed in.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +15,8 @@ use super::description::{ServerEntry, TopologyDescription};
 use crate::address::ServerAddress;
 use crate::description::{ServerDescription, ServerType, WireVersion};
 use crate::error::{Error, FaultKind, Result, Stage};
-use crate::event::sdam::{self, ServerInfo, TopologyType};
-use crate::options::{ReadPreference, ReadPreferenceMode};
+use crate::event::sdam::{self, ServerFacts, ServerInfo, TopologyType};
+use crate::options::{ReadPreference, ReadPreferenceMode, SelectionCriteria};
 
 /// How often an idle primary writes (idleWritePeriodMS).
 const IDLE_WRITE_PERIOD: Duration = Duration::from_secs(10);
@@ -35,7 +36,7 @@ pub(crate) enum Criteria<'a> {
     /// It is this one.
     Address(&'a ServerAddress),
     /// It is available and this function wants it.
-    Predicate(&'a (dyn Fn(&ServerInfo) -> bool + Sync)),
+    Predicate(&'a (dyn Fn(&ServerInfo<'_>) -> bool + Sync)),
     /// It is available and one of these.
     OneOf(&'a [ServerAddress]),
 }
@@ -375,7 +376,7 @@ impl Candidate for Arc<ServerEntry> {
     }
 }
 
-impl Candidate for ServerInfo {
+impl Candidate for ServerFacts {
     fn server_type(&self) -> ServerType {
         self.server_type
     }
@@ -394,13 +395,19 @@ impl Candidate for ServerInfo {
 }
 
 impl sdam::TopologyDescription {
-    /// Whether a read with this preference has a server to go to. `None` means the mode primary.
+    /// Whether a read with these criteria has a server to go to. `None` means the mode primary.
     ///
     /// Staleness is estimated with the default heartbeatFrequencyMS.
-    pub fn has_readable_server(&self, preference: Option<&ReadPreference>) -> bool {
-        let default = ReadPreference::default();
-        let servers: Vec<&ServerInfo> = self.servers.iter().collect();
-        let preference = preference.unwrap_or(&default);
+    pub fn has_readable_server(&self, criteria: Option<SelectionCriteria>) -> bool {
+        let servers: Vec<&ServerFacts> = self.sorted_servers().collect();
+        let preference = match &criteria {
+            Some(SelectionCriteria::Predicate(wants)) => {
+                let mut known = servers.into_iter().filter(|server| server.server_type.is_known());
+                return known.any(|server| wants(&ServerInfo(Cow::Borrowed(server))));
+            }
+            Some(SelectionCriteria::ReadPreference(preference)) => preference,
+            None => &ReadPreference::Primary,
+        };
         !readable(servers.clone(), &servers, self.topology_type, preference, DEFAULT_HEARTBEAT_FREQUENCY).is_empty()
     }
 

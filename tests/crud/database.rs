@@ -53,6 +53,8 @@ fn collections_with_options() {
         .run()
         .unwrap();
     database.create_collection("clustered").clustered_index(ClusteredIndex::default()).run().unwrap();
+    let clustered = place.collection("clustered").list_indexes().run().unwrap().next().unwrap().unwrap();
+    assert_eq!(clustered.options.unwrap().clustered(), Some(true));
     database
         .create_collection("images")
         .change_stream_pre_and_post_images(ChangeStreamPreAndPostImages::builder().enabled(true).build())

@@ -78,7 +78,7 @@ impl Proxies {
                 assert_eq!(topology.topology_type(), TopologyType::ReplicaSetWithPrimary);
                 let servers = topology.servers();
                 assert!(
-                    servers.len() == 3 && servers.iter().all(|server| server.address().to_string().starts_with(NAME))
+                    servers.len() == 3 && servers.values().all(|server| server.address().to_string().starts_with(NAME))
                 );
             }
             Err(error) => {

@@ -59,7 +59,7 @@ fn last_primary(events: &[SdamEvent]) -> Option<String> {
         _ => None,
     });
     let is_primary = |topology: &TopologyDescription| {
-        let mut servers = topology.servers().iter();
+        let mut servers = topology.servers().into_values();
         servers.find(|server| server.server_type() == ServerType::RsPrimary).map(|server| server.address().to_string())
     };
     last.and_then(is_primary)
@@ -175,7 +175,8 @@ fn checks_are_as_frequent_as_asked_for_and_round_trip_times_follow_the_server() 
     let before = heartbeats(&events.0.0.lock().unwrap(), true);
     events.wait_until("a check every half second", |events| heartbeats(events, true) >= before + 5);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    let round_trip_time = || client.topology().servers()[0].average_round_trip_time().unwrap_or_default();
+    let round_trip_time =
+        || client.topology().servers().values().next().unwrap().average_round_trip_time().unwrap_or_default();
     assert!(round_trip_time() > Duration::ZERO && round_trip_time() < Duration::from_millis(250));
     mongod.run(
         "admin",

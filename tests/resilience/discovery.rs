@@ -52,7 +52,7 @@ fn every_seed_leads_to_the_whole_set() {
         client.database("discovery").collection::<Document>("c").insert_one(doc! {}).run().unwrap();
         let topology = client.topology();
         assert_eq!(topology.topology_type(), TopologyType::ReplicaSetWithPrimary, "{uri}");
-        let known: BTreeSet<String> = topology.servers().iter().map(|server| server.address().to_string()).collect();
+        let known: BTreeSet<String> = topology.servers().values().map(|server| server.address().to_string()).collect();
         assert_eq!(known, everyone, "{uri}");
     }
 }
@@ -107,7 +107,7 @@ fn a_predicate_chooses_the_server() {
     // Predicates are asked without a lock: they may call the client.
     let highest: Predicate = Arc::new(move |server: &ServerInfo| {
         let known = asked.topology();
-        known.servers().len() == 3 && known.servers().iter().filter_map(port).max() == port(server)
+        known.servers().len() == 3 && known.servers().values().filter_map(port).max() == port(server)
     });
     let named: Predicate = Arc::new(move |server: &ServerInfo| {
         server.address().to_string() == wanted && server.server_type() == ServerType::RsSecondary
@@ -190,7 +190,7 @@ fn the_first_write_finds_the_new_primary() {
     println!("stepped down: {:?} to the first write", first_success(&client));
     let primary_of = |client: &Client| {
         let topology = client.topology();
-        let primary = topology.servers().iter().find(|server| server.server_type() == ServerType::RsPrimary);
+        let primary = topology.servers().into_values().find(|server| server.server_type() == ServerType::RsPrimary);
         primary.map(|server| server.address().to_string())
     };
     assert!(primary_of(&client).is_some());

@@ -166,7 +166,7 @@ fn nothing_is_checked() {
     }
     let topology = watched.client.topology();
     assert_eq!(topology.topology_type(), TopologyType::LoadBalanced);
-    assert_eq!(topology.servers()[0].server_type(), ServerType::LoadBalancer);
+    assert_eq!(topology.servers().values().next().unwrap().server_type(), ServerType::LoadBalancer);
     watched.client.clone().close();
     let is_heartbeat = |event: &SdamEvent| {
         use SdamEvent::{ServerHeartbeatFailed, ServerHeartbeatStarted, ServerHeartbeatSucceeded};

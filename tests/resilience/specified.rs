@@ -111,7 +111,7 @@ fn the_date_of_the_last_write_is_known() {
         thread::sleep(Duration::from_secs(1));
         client.ping().unwrap();
         let topology = client.topology();
-        let primary = topology.servers().iter().find(|server| server.server_type() == ServerType::RsPrimary).cloned();
+        let primary = topology.servers().into_values().find(|server| server.server_type() == ServerType::RsPrimary);
         primary.unwrap().last_write_date().expect("the date of the last write").timestamp_millis()
     };
     let first = written();
@@ -262,7 +262,7 @@ fn an_operation_that_fails_makes_its_server_unknown() {
         let address = set.address(member);
         let types = || {
             let topology = client.topology();
-            let of_member = topology.servers().iter().find(|server| server.address().to_string() == address);
+            let of_member = topology.servers().into_values().find(|server| server.address().to_string() == address);
             (topology.topology_type(), of_member.map(|server| server.server_type()))
         };
         let known = if *of_primary { ServerType::RsPrimary } else { ServerType::RsSecondary };

@@ -57,7 +57,7 @@ fn routed() -> Option<([FakeServer; 2], Watched)> {
     let routers = [(); 2].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
     let [one, other] = routers.each_ref().map(FakeServer::address);
     let watched = Watched::new(&format!("mongodb://{one},{other}/?localThresholdMS=1000"));
-    while watched.client.topology().servers().iter().filter(|server| server.error().is_none()).count() < 2 {
+    while watched.client.topology().servers().values().filter(|server| server.error().is_none()).count() < 2 {
         watched.client.ping().unwrap();
     }
     Some((routers, watched))

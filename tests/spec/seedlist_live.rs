@@ -110,7 +110,7 @@ fn judge(case: &Value) -> Result<(), String> {
     let handler = EventHandler::new(move |event: &SdamEvent| {
         if let SdamEvent::TopologyDescriptionChanged(event) = event {
             let servers = event.new_description.servers();
-            let mut now: Vec<String> = servers.iter().map(|server| server.address().to_string()).collect();
+            let mut now: Vec<String> = servers.keys().map(ToString::to_string).collect();
             now.sort();
             *noted.now.lock().unwrap() = now;
             noted.changed.notify_all();

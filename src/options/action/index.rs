@@ -31,6 +31,10 @@ action_options! {
         /// Invisible to the query planner.
         #[serde(deserialize_with = "serde_util::optional_flag")]
         hidden: bool,
+        /// Whether it is the index of a clustered collection. `list_indexes` says so; a server refuses it for an index to be made.
+        #[serde(deserialize_with = "serde_util::optional_flag")]
+        #[serde(rename = "clustered")]
+        is_clustered: bool,
         /// The version of the index format.
         #[serde(rename = "v")]
         version into IndexVersion,
@@ -64,6 +68,13 @@ action_options! {
         /// Build it in the background (before MongoDB 4.2).
         #[serde(deserialize_with = "serde_util::optional_flag")]
         background: bool,
+    }
+}
+
+impl IndexOptions {
+    /// Whether it is the index of a clustered collection, as [`list_indexes`](crate::Collection::list_indexes) says.
+    pub fn clustered(&self) -> Option<bool> {
+        self.is_clustered
     }
 }
 

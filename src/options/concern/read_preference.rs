@@ -54,7 +54,7 @@ pub enum SelectionCriteria {
 }
 
 /// A function that says of a server whether an operation may go there.
-pub type Predicate = Arc<dyn Fn(&ServerInfo) -> bool + Send + Sync>;
+pub type Predicate = Arc<dyn Fn(&ServerInfo<'_>) -> bool + Send + Sync>;
 
 impl SelectionCriteria {
     /// The read preference, if that is what the criteria are.
@@ -75,6 +75,16 @@ impl SelectionCriteria {
     /// The read preference, or the default where there is a predicate.
     pub(crate) fn preference_or_primary(&self) -> &ReadPreference {
         self.as_read_preference().unwrap_or(&ReadPreference::Primary)
+    }
+}
+
+/// As part of a line: `ReadPreference nearest`.
+impl fmt::Display for SelectionCriteria {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SelectionCriteria::ReadPreference(preference) => write!(f, "ReadPreference {preference}"),
+            SelectionCriteria::Predicate(_) => f.write_str("Custom predicate"),
+        }
     }
 }
 

@@ -186,11 +186,11 @@ impl Client {
             match key.as_str() {
                 "servers" => self.check_servers(&found, value.as_document().ok_or("servers is no document")?)?,
                 "topologyType" => equal(key, found.topology_type().to_string().as_str(), text(value)?)?,
-                "setName" => equal(key, found.set_name(), optional_text(value)?)?,
+                "setName" => equal(key, found.set_name().map(String::as_str), optional_text(value)?)?,
                 "logicalSessionTimeoutMinutes" => {
                     equal(key, minutes(found.logical_session_timeout()), optional(value, number)?)?;
                 }
-                "maxSetVersion" => equal(key, found.max_set_version().map(float), optional(value, number)?)?,
+                "maxSetVersion" => equal(key, found.max_set_version().map(f64::from), optional(value, number)?)?,
                 "maxElectionId" => equal(key, found.max_election_id(), optional(value, Bson::as_object_id)?)?,
                 "compatible" => equal(key, Some(found.compatibility_error().is_none()), value.as_bool())?,
                 _ => return Err(format!("the runner does not know the key '{key}'")),
@@ -200,11 +200,12 @@ impl Client {
     }
 
     fn check_servers(&self, found: &PublicDescription, expected: &Document) -> Verdict {
-        let addresses: Vec<String> = found.servers().iter().map(|server| server.address().to_string()).collect();
+        let mut addresses: Vec<String> = found.servers().keys().map(ToString::to_string).collect();
+        addresses.sort_unstable();
         let mut wanted: Vec<String> = expected.keys().cloned().collect();
         wanted.sort_unstable();
         equal("the list of servers", addresses, wanted)?;
-        for server in found.servers() {
+        for server in found.servers().values() {
             let expected = expected.get_document(server.address().to_string()).map_err(|error| error.to_string())?;
             self.check_server(server, expected).map_err(|why| format!("{}: {why}", server.address()))?;
         }
@@ -292,7 +293,7 @@ fn check_event(found: &SdamEvent, expected: &Document) -> Verdict {
     for (key, value) in expected {
         match (key.as_str(), found) {
             ("topologyId", _) => {}
-            ("address", _) => equal(key, address.map(String::as_str), Some(text(value)?))?,
+            ("address", _) => equal(key, address.map(ToString::to_string).as_deref(), Some(text(value)?))?,
             ("previousDescription", SdamEvent::ServerDescriptionChanged(event)) => {
                 check_server_info(&event.previous_description, value)?;
             }
@@ -323,14 +324,14 @@ fn check_topology_info(found: &PublicDescription, expected: &Bson) -> Verdict {
     let expected = expected.as_document().ok_or("a description is no document")?;
     check_keys(expected, &["topologyType", "setName", "servers"])?;
     equal("topologyType", Some(found.topology_type().to_string().as_str()), expected.get_str("topologyType").ok())?;
-    equal("setName", found.set_name(), expected.get_str("setName").ok())?;
+    equal("setName", found.set_name().map(String::as_str), expected.get_str("setName").ok())?;
     let servers = documents(expected, "servers");
     equal("the number of servers", found.servers().len(), servers.len())?;
     for expected in servers {
         let address = expected.get_str("address").map_err(|error| error.to_string())?;
-        let server = found.servers().iter().find(|server| server.address().to_string() == address);
+        let server = found.servers().into_values().find(|server| server.address().to_string() == address);
         let server = server.ok_or_else(|| format!("{address} is missing"))?;
-        check_server_info(server, &Bson::from(expected.clone()))?;
+        check_server_info(&server, &Bson::from(expected.clone()))?;
     }
     Ok(())
 }

@@ -94,7 +94,7 @@ fn operate(topology: &Topology) -> Result<()> {
 }
 
 fn is_known(topology: &Topology) -> bool {
-    topology.description().servers().iter().all(|server| server.error().is_none())
+    topology.description().servers().values().all(|server| server.error().is_none())
 }
 
 #[test]

@@ -450,10 +450,10 @@ fn criteria_beyond_the_fixtures() {
     assert_eq!(chosen(&mixed, Criteria::ReadAndWriteResult(&secondaries), &[]), Some(a));
     let public = known.to_public();
     assert!(public.has_writable_server() && public.has_readable_server(None));
-    assert!(public.has_readable_server(Some(&secondaries)));
+    assert!(public.has_readable_server(Some(secondaries.clone().into())));
     let alone = fail_check(&known, "a", io(Stage::Hello)).description.to_public();
     assert!(!alone.has_writable_server() && !alone.has_readable_server(None));
-    assert!(alone.has_readable_server(Some(&secondaries)));
+    assert!(alone.has_readable_server(Some(secondaries.into())));
 }
 
 fn choose(

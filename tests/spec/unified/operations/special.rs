@@ -207,7 +207,7 @@ fn wait_for_primary_change(case: &Case, arguments: &mut Arguments) -> Ran {
 }
 
 fn primary_of(topology: &TopologyDescription) -> Option<String> {
-    let primary = topology.servers().iter().find(|server| server.server_type() == ServerType::RsPrimary);
+    let primary = topology.servers().into_values().find(|server| server.server_type() == ServerType::RsPrimary);
     primary.map(|primary| primary.address().to_string())
 }
 
