@@ -317,7 +317,7 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn aggregate(&self, pipeline: impl IntoIterator<Item = Document>) -> Aggregate<'_, Document> {
+    pub fn aggregate(&self, pipeline: impl IntoIterator<Item = Document>) -> Aggregate<'_> {
         Aggregate {
             client: &self.0.client,
             database: &self.0.name,

@@ -26,18 +26,18 @@ macro_rules! session_setter {
 /// The setter `session` of an action whose cursor is read in the session. `S` is the type of its field `session`; the fields are the
 /// others.
 macro_rules! cursor_session_setter {
-    ($lifetime:lifetime, $action:ident<$($parameter:ty),*> { $($field:ident),* }) => {
+    ($lifetime:lifetime, $action:ident<$($parameter:ty),* $(; $after:ty)?> { $($field:ident),* }) => {
         /// Opens the cursor in this session, in which it is also read: `run` returns a
         /// [`SessionCursor`](crate::SessionCursor).
         pub fn session(
             self,
             session: &$lifetime mut $crate::client::ClientSession,
-        ) -> $action<$lifetime, $($parameter,)* $crate::client::ExplicitSession<$lifetime>> {
+        ) -> $action<$lifetime, $($parameter,)* $crate::client::ExplicitSession<$lifetime> $(, $after)?> {
             self.replace_session($crate::client::ExplicitSession(session)).0
         }
 
         /// The same with another session, and the session that it had.
-        fn replace_session<N>(self, session: N) -> ($action<$lifetime, $($parameter,)* N>, S) {
+        fn replace_session<N>(self, session: N) -> ($action<$lifetime, $($parameter,)* N $(, $after)?>, S) {
             ($action { $($field: self.$field,)* session }, self.session)
         }
     };

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Collection;
 use super::write::{
-    NewForm, delete_statement, give_up, replacement, send_full, send_rest, update_statement, with_defaults,
+    NewForm, delete_statement, encode_replacement, give_up, send_full, send_rest, update_statement, with_defaults,
 };
 use crate::client::{ClientSession, session_setter};
 use crate::error::{Error, Result};
@@ -225,7 +225,7 @@ impl<'a, T: Serialize> BulkWrite<'a, T> {
         if self.models.is_empty() {
             return Err(Error::invalid_argument("bulk_write was given no writes"));
         }
-        let options = with_defaults(self.options, self.collection, self.session.as_deref())?;
+        let options = with_defaults(self.options, &self.collection.shared, self.session.as_deref())?;
         let writes = self.models.into_iter().enumerate();
         let mut writes = writes.map(|(index, model)| Ok((index, Write::new(model)?))).collect::<Result<Vec<_>>>()?;
         if options.ordered == Some(false) {
@@ -281,7 +281,7 @@ impl<T: Serialize> Write<T> {
             WriteModel::ReplaceOne { filter, replacement: document, options } => {
                 let options = options.into();
                 check_options(&options)?;
-                update_statement(&filter, NewForm::Replacement(replacement(&document)?), false, &options)?
+                update_statement(&filter, NewForm::Replacement(encode_replacement(&document)?), false, &options)?
             }
             WriteModel::DeleteOne { filter, options } => {
                 let statement = delete_statement(&filter, 1, &options)?;

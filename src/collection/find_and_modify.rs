@@ -3,12 +3,12 @@
 use std::borrow::Borrow;
 use std::time::Duration;
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawDocumentBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Collection;
-use super::write::{check_update, replacement};
+use super::write::{check_update, encode_replacement};
 use crate::client::{ClientSession, session_setter};
 use crate::document::decode_owned;
 use crate::error::Result;
@@ -45,11 +45,14 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn find_one_and_replace<D: Borrow<T>>(&self, filter: Document, replacement: D) -> FindOneAndReplace<'_, T, D> {
+    pub fn find_one_and_replace(&self, filter: Document, replacement: impl Borrow<T>) -> FindOneAndReplace<'_, T>
+    where
+        T: Serialize,
+    {
         FindOneAndReplace {
             collection: self,
             filter,
-            replacement,
+            replacement: encode_replacement(replacement.borrow()),
             options: FindOneAndReplaceOptions::default(),
             session: None,
         }
@@ -112,15 +115,15 @@ impl<'a, T: DeserializeOwned> FindOneAndDelete<'a, T> {
 /// The action that [`Collection::find_one_and_replace`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct FindOneAndReplace<'a, T, D> {
+pub struct FindOneAndReplace<'a, T> {
     collection: &'a Collection<T>,
     filter: Document,
-    replacement: D,
+    replacement: Result<RawDocumentBuf>,
     options: FindOneAndReplaceOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T: Serialize + DeserializeOwned, D: Borrow<T>> FindOneAndReplace<'a, T, D> {
+impl<'a, T: DeserializeOwned> FindOneAndReplace<'a, T> {
     find_one_and_replace_setters! {}
     session_setter! {'a}
 
@@ -132,7 +135,7 @@ impl<'a, T: Serialize + DeserializeOwned, D: Borrow<T>> FindOneAndReplace<'a, T,
     /// [`ErrorKind::BsonDeserialization`](crate::error::ErrorKind::BsonDeserialization) for a document that does not fit `T`; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<Option<T>> {
-        let change = Change::Replace(replacement(self.replacement.borrow())?);
+        let change = Change::Replace(self.replacement?);
         run(self.collection, &self.filter, change, self.options.into(), self.session)
     }
 }

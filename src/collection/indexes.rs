@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::{Bson, Document};
 
-use super::Collection;
+use super::{Collection, Shared};
 use crate::client::{ClientSession, ExplicitSession, ImplicitSession, cursor_session_setter, session_setter};
 use crate::cursor::{Cursor, CursorSettings, SessionCursor};
 use crate::error::codes::NAMESPACE_NOT_FOUND;
@@ -29,8 +29,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn create_index(&self, index: IndexModel) -> CreateIndex<'_, T> {
-        CreateIndex { collection: self, index, options: CreateIndexOptions::default(), session: None }
+    pub fn create_index(&self, index: IndexModel) -> CreateIndex<'_> {
+        CreateIndex { shared: &self.shared, index, options: CreateIndexOptions::default(), session: None }
     }
 
     /// Creates several indexes at once.
@@ -45,9 +45,9 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn create_indexes(&self, indexes: impl IntoIterator<Item = IndexModel>) -> CreateIndexes<'_, T> {
+    pub fn create_indexes(&self, indexes: impl IntoIterator<Item = IndexModel>) -> CreateIndexes<'_> {
         CreateIndexes {
-            collection: self,
+            shared: &self.shared,
             indexes: indexes.into_iter().collect(),
             options: CreateIndexOptions::default(),
             session: None,
@@ -65,8 +65,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn list_indexes(&self) -> ListIndexes<'_, T> {
-        ListIndexes { collection: self, options: ListIndexesOptions::default(), session: ImplicitSession }
+    pub fn list_indexes(&self) -> ListIndexes<'_> {
+        ListIndexes { shared: &self.shared, options: ListIndexesOptions::default(), session: ImplicitSession }
     }
 
     /// Lists the names of the indexes. A collection that does not exist has none.
@@ -77,8 +77,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn list_index_names(&self) -> ListIndexNames<'_, T> {
-        ListIndexNames { collection: self, options: ListIndexesOptions::default(), session: None }
+    pub fn list_index_names(&self) -> ListIndexNames<'_> {
+        ListIndexNames { shared: &self.shared, options: ListIndexesOptions::default(), session: None }
     }
 
     /// Drops the index of this name.
@@ -89,9 +89,9 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn drop_index(&self, name: impl AsRef<str>) -> DropIndexes<'_, T> {
+    pub fn drop_index(&self, name: impl AsRef<str>) -> DropIndexes<'_> {
         let index = Some(Hint::Name(name.as_ref().to_owned()));
-        DropIndexes { collection: self, index, options: DropIndexOptions::default(), session: None }
+        DropIndexes { shared: &self.shared, index, options: DropIndexOptions::default(), session: None }
     }
 
     /// Drops the index with these keys.
@@ -104,9 +104,9 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn drop_index_by_keys(&self, keys: Document) -> DropIndexes<'_, T> {
+    pub fn drop_index_by_keys(&self, keys: Document) -> DropIndexes<'_> {
         DropIndexes {
-            collection: self,
+            shared: &self.shared,
             index: Some(Hint::Keys(keys)),
             options: DropIndexOptions::default(),
             session: None,
@@ -121,22 +121,22 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn drop_indexes(&self) -> DropIndexes<'_, T> {
-        DropIndexes { collection: self, index: None, options: DropIndexOptions::default(), session: None }
+    pub fn drop_indexes(&self) -> DropIndexes<'_> {
+        DropIndexes { shared: &self.shared, index: None, options: DropIndexOptions::default(), session: None }
     }
 }
 
 /// The action that [`Collection::create_index`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct CreateIndex<'a, T> {
-    collection: &'a Collection<T>,
+pub struct CreateIndex<'a> {
+    shared: &'a Shared,
     index: IndexModel,
     options: CreateIndexOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> CreateIndex<'a, T> {
+impl<'a> CreateIndex<'a> {
     create_index_setters! {}
     session_setter! {'a}
 
@@ -146,7 +146,7 @@ impl<'a, T> CreateIndex<'a, T> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<CreateIndexResult> {
-        let names = create(self.collection, &[self.index], self.options, self.session)?;
+        let names = create(self.shared, &[self.index], self.options, self.session)?;
         Ok(CreateIndexResult { index_name: names.into_iter().next().unwrap_or_default() })
     }
 }
@@ -154,14 +154,14 @@ impl<'a, T> CreateIndex<'a, T> {
 /// The action that [`Collection::create_indexes`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct CreateIndexes<'a, T> {
-    collection: &'a Collection<T>,
+pub struct CreateIndexes<'a> {
+    shared: &'a Shared,
     indexes: Vec<IndexModel>,
     options: CreateIndexOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> CreateIndexes<'a, T> {
+impl<'a> CreateIndexes<'a> {
     create_index_setters! {}
     session_setter! {'a}
 
@@ -175,48 +175,47 @@ impl<'a, T> CreateIndexes<'a, T> {
         if self.indexes.is_empty() {
             return Err(Error::invalid_argument("create_indexes was given no indexes"));
         }
-        Ok(CreateIndexesResult { index_names: create(self.collection, &self.indexes, self.options, self.session)? })
+        Ok(CreateIndexesResult { index_names: create(self.shared, &self.indexes, self.options, self.session)? })
     }
 }
 
-fn create<T>(
-    collection: &Collection<T>,
+fn create(
+    shared: &Shared,
     indexes: &[IndexModel],
     mut options: CreateIndexOptions,
     session: Option<&mut ClientSession>,
 ) -> Result<Vec<String>> {
-    collection.shared.defaults.fill_in_write(&mut options.write_concern, session.as_deref())?;
-    let mut create =
-        operation::CreateIndexes { namespace: collection.checked_namespace()?, indexes, options: &options };
-    collection.client().execute(&mut create, session)
+    shared.defaults.fill_in_write(&mut options.write_concern, session.as_deref())?;
+    let mut create = operation::CreateIndexes { namespace: shared.checked_namespace()?, indexes, options: &options };
+    shared.client.execute(&mut create, session)
 }
 
 /// The action that [`Collection::list_indexes`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct ListIndexes<'a, T, S = ImplicitSession> {
-    collection: &'a Collection<T>,
+pub struct ListIndexes<'a, S = ImplicitSession> {
+    shared: &'a Shared,
     options: ListIndexesOptions,
     session: S,
 }
 
-impl<'a, T, S> ListIndexes<'a, T, S> {
+impl<'a, S> ListIndexes<'a, S> {
     list_indexes_setters! {}
-    cursor_session_setter! {'a, ListIndexes<T> { collection, options }}
+    cursor_session_setter! {'a, ListIndexes<> { shared, options }}
 }
 
-impl<T> ListIndexes<'_, T> {
+impl ListIndexes<'_> {
     /// Opens the cursor.
     ///
     /// # Errors
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Cursor<IndexModel>> {
-        Ok(list(self.collection, &self.options, None)?.with_type())
+        Ok(list(self.shared, &self.options, None)?.with_type())
     }
 }
 
-impl<T> ListIndexes<'_, T, ExplicitSession<'_>> {
+impl ListIndexes<'_, ExplicitSession<'_>> {
     /// Opens the cursor in the session.
     ///
     /// # Errors
@@ -224,7 +223,7 @@ impl<T> ListIndexes<'_, T, ExplicitSession<'_>> {
     /// client, [`ErrorKind::SessionsNotSupported`](crate::error::ErrorKind::SessionsNotSupported) where the server has no sessions.
     pub fn run(self) -> Result<SessionCursor<IndexModel>> {
         let session = self.session.0;
-        let cursor = list(self.collection, &self.options, Some(&mut *session))?;
+        let cursor = list(self.shared, &self.options, Some(&mut *session))?;
         Ok(SessionCursor::new(cursor.with_type(), session))
     }
 }
@@ -232,13 +231,13 @@ impl<T> ListIndexes<'_, T, ExplicitSession<'_>> {
 /// The action that [`Collection::list_index_names`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct ListIndexNames<'a, T> {
-    collection: &'a Collection<T>,
+pub struct ListIndexNames<'a> {
+    shared: &'a Shared,
     options: ListIndexesOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> ListIndexNames<'a, T> {
+impl<'a> ListIndexNames<'a> {
     list_indexes_setters! {}
     session_setter! {'a}
 
@@ -249,7 +248,7 @@ impl<'a, T> ListIndexNames<'a, T> {
     /// action](crate::action#errors).
     pub fn run(self) -> Result<Vec<String>> {
         let mut session = self.session;
-        let mut indexes = list(self.collection, &self.options, session.as_deref_mut())?;
+        let mut indexes = list(self.shared, &self.options, session.as_deref_mut())?;
         let mut names = Vec::new();
         while let Some(index) = indexes.next_in(session.as_deref_mut()).transpose()? {
             names.push(index.get_str("name").unwrap_or_default().to_owned());
@@ -258,18 +257,18 @@ impl<'a, T> ListIndexNames<'a, T> {
     }
 }
 
-fn list<T>(
-    collection: &Collection<T>,
+fn list(
+    shared: &Shared,
     options: &ListIndexesOptions,
     session: Option<&mut ClientSession>,
 ) -> Result<Cursor<Document>> {
-    let client = collection.client();
+    let client = &shared.client;
     let settings = CursorSettings {
         batch_size: options.batch_size,
         comment: CursorSettings::comment(options.comment.as_ref())?,
         ..CursorSettings::default()
     };
-    let mut list = operation::ListIndexes { namespace: collection.checked_namespace()?, options };
+    let mut list = operation::ListIndexes { namespace: shared.checked_namespace()?, options };
     match Cursor::open(client, &mut list, client.operation_session(session)?, settings) {
         Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(Cursor::empty(client)),
         opened => opened,
@@ -279,15 +278,15 @@ fn list<T>(
 /// The action that [`Collection::drop_index`] and [`Collection::drop_indexes`] make.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct DropIndexes<'a, T> {
-    collection: &'a Collection<T>,
+pub struct DropIndexes<'a> {
+    shared: &'a Shared,
     /// `None`: all.
     index: Option<Hint>,
     options: DropIndexOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> DropIndexes<'a, T> {
+impl<'a> DropIndexes<'a> {
     drop_index_setters! {}
     session_setter! {'a}
 
@@ -298,15 +297,15 @@ impl<'a, T> DropIndexes<'a, T> {
     /// indexes, [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
-        let defaults = &self.collection.shared.defaults;
+        let defaults = &self.shared.defaults;
         defaults.fill_in_write(&mut self.options.write_concern, self.session.as_deref())?;
         if self.index == Some(Hint::Name("*".to_owned())) {
             return Err(Error::invalid_argument("drop_index(\"*\") would drop all indexes")
                 .with_hint("if that is what you want, use drop_indexes"));
         }
         let index = self.index.unwrap_or_else(|| Hint::Name("*".to_owned()));
-        let namespace = self.collection.checked_namespace()?;
+        let namespace = self.shared.checked_namespace()?;
         let mut drop = operation::DropIndexes { namespace, index: &index, options: &self.options };
-        self.collection.client().execute(&mut drop, self.session)
+        self.shared.client.execute(&mut drop, self.session)
     }
 }

@@ -78,17 +78,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn aggregate(&self, pipeline: impl IntoIterator<Item = Document>) -> Aggregate<'_, Document> {
-        Aggregate {
-            client: self.client(),
-            database: &self.shared.database,
-            collection: Some(&self.shared.name),
-            defaults: &self.shared.defaults,
-            pipeline: pipeline.into_iter().collect(),
-            options: AggregateOptions::default(),
-            session: ImplicitSession,
-            documents: PhantomData,
-        }
+    pub fn aggregate(&self, pipeline: impl IntoIterator<Item = Document>) -> Aggregate<'_> {
+        self.shared.aggregate(pipeline.into_iter().collect())
     }
 
     /// Counts the documents that match the filter, one by one (an aggregation).
@@ -101,8 +92,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn count_documents(&self, filter: Document) -> CountDocuments<'_, T> {
-        CountDocuments { collection: self, filter, options: CountOptions::default(), session: None }
+    pub fn count_documents(&self, filter: Document) -> CountDocuments<'_> {
+        CountDocuments { shared: &self.shared, filter, options: CountOptions::default(), session: None }
     }
 
     /// How many documents the collection has according to its metadata: quick, and after an unclean stop not quite exact.
@@ -113,8 +104,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn estimated_document_count(&self) -> EstimatedDocumentCount<'_, T> {
-        EstimatedDocumentCount { collection: self, options: EstimatedDocumentCountOptions::default() }
+    pub fn estimated_document_count(&self) -> EstimatedDocumentCount<'_> {
+        EstimatedDocumentCount { shared: &self.shared, options: EstimatedDocumentCountOptions::default() }
     }
 
     /// The different values that a field has among the documents that match the filter.
@@ -127,13 +118,28 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn distinct(&self, field: impl AsRef<str>, filter: Document) -> Distinct<'_, T> {
+    pub fn distinct(&self, field: impl AsRef<str>, filter: Document) -> Distinct<'_> {
         Distinct {
-            collection: self,
+            shared: &self.shared,
             field: field.as_ref().to_owned(),
             filter,
             options: DistinctOptions::default(),
             session: None,
+        }
+    }
+}
+
+impl Shared {
+    fn aggregate(&self, pipeline: Vec<Document>) -> Aggregate<'_> {
+        Aggregate {
+            client: &self.client,
+            database: &self.database,
+            collection: Some(&self.name),
+            defaults: &self.defaults,
+            pipeline,
+            options: AggregateOptions::default(),
+            session: ImplicitSession,
+            documents: PhantomData,
         }
     }
 }
@@ -285,7 +291,7 @@ impl<'a, T> FindOne<'a, T> {
 /// `T`, which is [`Document`] unless [`Aggregate::with_type`] says otherwise.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct Aggregate<'a, T, S = ImplicitSession> {
+pub struct Aggregate<'a, S = ImplicitSession, T = Document> {
     pub(crate) client: &'a crate::client::Client,
     pub(crate) database: &'a str,
     pub(crate) collection: Option<&'a str>,
@@ -296,12 +302,12 @@ pub struct Aggregate<'a, T, S = ImplicitSession> {
     pub(crate) documents: PhantomData<fn() -> T>,
 }
 
-impl<'a, T, S> Aggregate<'a, T, S> {
+impl<'a, S, T> Aggregate<'a, S, T> {
     aggregate_setters! {}
-    cursor_session_setter! {'a, Aggregate<T> { client, database, collection, defaults, pipeline, options, documents }}
+    cursor_session_setter! {'a, Aggregate<; T> { client, database, collection, defaults, pipeline, options, documents }}
 
     /// The results as another type.
-    pub fn with_type<U>(self) -> Aggregate<'a, U, S> {
+    pub fn with_type<U>(self) -> Aggregate<'a, S, U> {
         Aggregate {
             client: self.client,
             database: self.database,
@@ -337,7 +343,7 @@ impl<'a, T, S> Aggregate<'a, T, S> {
     }
 }
 
-impl<T> Aggregate<'_, T> {
+impl<T> Aggregate<'_, ImplicitSession, T> {
     /// Runs the pipeline and fetches the first batch of its results.
     ///
     /// # Errors
@@ -349,7 +355,7 @@ impl<T> Aggregate<'_, T> {
     }
 }
 
-impl<T> Aggregate<'_, T, ExplicitSession<'_>> {
+impl<T> Aggregate<'_, ExplicitSession<'_>, T> {
     /// Runs the pipeline in the session and fetches the first batch of its results.
     ///
     /// # Errors
@@ -364,14 +370,14 @@ impl<T> Aggregate<'_, T, ExplicitSession<'_>> {
 /// The action that [`Collection::count_documents`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct CountDocuments<'a, T> {
-    collection: &'a Collection<T>,
+pub struct CountDocuments<'a> {
+    shared: &'a Shared,
     filter: Document,
     options: CountOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> CountDocuments<'a, T> {
+impl<'a> CountDocuments<'a> {
     count_setters! {}
     session_setter! {'a}
 
@@ -401,7 +407,7 @@ impl<'a, T> CountDocuments<'a, T> {
             selection_criteria: own.selection_criteria,
             ..AggregateOptions::default()
         };
-        let action = self.collection.aggregate(pipeline).with_options(options).with_type::<RawDocumentBuf>();
+        let action = self.shared.aggregate(pipeline).with_options(options).with_type::<RawDocumentBuf>();
         let mut session = self.session;
         let mut counted = action.open(session.as_deref_mut()).map_err(|error| match hint {
             Some(hint) if matches!(error.kind(), ErrorKind::Command(_)) => error.with_hint(hint),
@@ -435,12 +441,12 @@ fn hint_for(filter: &Document) -> Option<&'static str> {
 /// The action that [`Collection::estimated_document_count`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct EstimatedDocumentCount<'a, T> {
-    collection: &'a Collection<T>,
+pub struct EstimatedDocumentCount<'a> {
+    shared: &'a Shared,
     options: EstimatedDocumentCountOptions,
 }
 
-impl<T> EstimatedDocumentCount<'_, T> {
+impl EstimatedDocumentCount<'_> {
     estimated_document_count_setters! {}
 
     /// How many there are, as far as the metadata know.
@@ -450,25 +456,24 @@ impl<T> EstimatedDocumentCount<'_, T> {
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<u64> {
         let EstimatedDocumentCountOptions { read_concern, selection_criteria, .. } = &mut self.options;
-        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria, None)?;
-        let mut count =
-            operation::count::Count { namespace: self.collection.checked_namespace()?, options: &self.options };
-        self.collection.client().execute(&mut count, None)
+        self.shared.defaults.fill_in_read(read_concern, selection_criteria, None)?;
+        let mut count = operation::count::Count { namespace: self.shared.checked_namespace()?, options: &self.options };
+        self.shared.client.execute(&mut count, None)
     }
 }
 
 /// The action that [`Collection::distinct`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct Distinct<'a, T> {
-    collection: &'a Collection<T>,
+pub struct Distinct<'a> {
+    shared: &'a Shared,
     field: String,
     filter: Document,
     options: DistinctOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> Distinct<'a, T> {
+impl<'a> Distinct<'a> {
     distinct_setters! {}
     session_setter! {'a}
 
@@ -480,10 +485,10 @@ impl<'a, T> Distinct<'a, T> {
     pub fn run(mut self) -> Result<Vec<Bson>> {
         let DistinctOptions { read_concern, selection_criteria, .. } = &mut self.options;
         let session = self.session.as_deref();
-        self.collection.shared.defaults.fill_in_read(read_concern, selection_criteria, session)?;
-        let client = self.collection.client();
+        self.shared.defaults.fill_in_read(read_concern, selection_criteria, session)?;
+        let client = &self.shared.client;
         let mut distinct = operation::distinct::Distinct {
-            namespace: self.collection.checked_namespace()?,
+            namespace: self.shared.checked_namespace()?,
             field: &self.field,
             filter: &self.filter,
             options: &self.options,

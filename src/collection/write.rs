@@ -6,7 +6,7 @@ use bson::raw::cstr;
 use bson::{Bson, Document, RawBson, RawDocumentBuf};
 use serde::Serialize;
 
-use super::Collection;
+use super::{Collection, Shared};
 use crate::client::{ClientInner, ClientSession, session_setter};
 use crate::deadline::Deadline;
 use crate::document::cannot_encode;
@@ -70,9 +70,9 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn update_one(&self, filter: Document, update: impl Into<UpdateModifications>) -> Update<'_, T> {
+    pub fn update_one(&self, filter: Document, update: impl Into<UpdateModifications>) -> Update<'_> {
         Update {
-            collection: self,
+            shared: &self.shared,
             filter,
             update: update.into(),
             multi: false,
@@ -92,9 +92,9 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn update_many(&self, filter: Document, update: impl Into<UpdateModifications>) -> Update<'_, T> {
+    pub fn update_many(&self, filter: Document, update: impl Into<UpdateModifications>) -> Update<'_> {
         Update {
-            collection: self,
+            shared: &self.shared,
             filter,
             update: update.into(),
             multi: true,
@@ -113,8 +113,12 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn replace_one<D: Borrow<T>>(&self, filter: Document, replacement: D) -> ReplaceOne<'_, T, D> {
-        ReplaceOne { collection: self, filter, replacement, options: ReplaceOptions::default(), session: None }
+    pub fn replace_one(&self, filter: Document, replacement: impl Borrow<T>) -> ReplaceOne<'_>
+    where
+        T: Serialize,
+    {
+        let replacement = encode_replacement(replacement.borrow());
+        ReplaceOne { shared: &self.shared, filter, replacement, options: ReplaceOptions::default(), session: None }
     }
 
     /// Deletes the first document that matches the filter.
@@ -127,8 +131,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn delete_one(&self, filter: Document) -> Delete<'_, T> {
-        Delete { collection: self, filter, limit: 1, options: DeleteOptions::default(), session: None }
+    pub fn delete_one(&self, filter: Document) -> Delete<'_> {
+        Delete { shared: &self.shared, filter, limit: 1, options: DeleteOptions::default(), session: None }
     }
 
     /// Deletes all documents that match the filter.
@@ -142,8 +146,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn delete_many(&self, filter: Document) -> Delete<'_, T> {
-        Delete { collection: self, filter, limit: 0, options: DeleteOptions::default(), session: None }
+    pub fn delete_many(&self, filter: Document) -> Delete<'_> {
+        Delete { shared: &self.shared, filter, limit: 0, options: DeleteOptions::default(), session: None }
     }
 
     /// Drops the collection with its indexes. It is no error if there is none.
@@ -154,8 +158,8 @@ impl<T> Collection<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn drop(&self) -> DropCollection<'_, T> {
-        DropCollection { collection: self, options: DropCollectionOptions::default(), session: None }
+    pub fn drop(&self) -> DropCollection<'_> {
+        DropCollection { shared: &self.shared, options: DropCollectionOptions::default(), session: None }
     }
 }
 
@@ -181,7 +185,7 @@ impl<'a, T: Serialize, D: Borrow<T>> InsertOne<'a, T, D> {
     /// [the errors of every action](crate::action#errors). Each has the document's `_id`
     /// ([`Error::document_id`](crate::Error::document_id)), since the document may be there all the same.
     pub fn run(self) -> Result<InsertOneResult> {
-        let options = with_defaults(self.options.into(), self.collection, self.session.as_deref())?;
+        let options = with_defaults(self.options.into(), &self.collection.shared, self.session.as_deref())?;
         let client = self.collection.client();
         let limits = client.inner().nesting_limits();
         let mut batch = WriteBatcher::new(self.collection.checked_namespace()?, &options, limits)?;
@@ -221,7 +225,7 @@ impl<'a, T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'a, T, I> {
     /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) where there are no documents; [the errors
     /// of every action](crate::action#errors).
     pub fn run(self) -> Result<InsertManyResult> {
-        let options = with_defaults(self.options.into(), self.collection, self.session.as_deref())?;
+        let options = with_defaults(self.options.into(), &self.collection.shared, self.session.as_deref())?;
         let mut documents = self.documents.into_iter().peekable();
         if documents.peek().is_none() {
             return Err(Error::invalid_argument("insert_many was given no documents"));
@@ -247,8 +251,8 @@ impl<'a, T: Serialize, I: IntoIterator<Item: Borrow<T>>> InsertMany<'a, T, I> {
 /// The action that [`Collection::update_one`] and [`Collection::update_many`] make.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct Update<'a, T> {
-    collection: &'a Collection<T>,
+pub struct Update<'a> {
+    shared: &'a Shared,
     filter: Document,
     update: UpdateModifications,
     multi: bool,
@@ -256,7 +260,7 @@ pub struct Update<'a, T> {
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> Update<'a, T> {
+impl<'a> Update<'a> {
     update_setters! {}
     session_setter! {'a}
 
@@ -272,22 +276,22 @@ impl<'a, T> Update<'a, T> {
             return Err(Error::invalid_argument("sort is for update_one: update_many changes every match"));
         }
         let statement = update_statement(&self.filter, NewForm::Update(&self.update), self.multi, &self.options)?;
-        send_one(self.collection, self.options, self.session, &statement).map(update_result)
+        send_one(self.shared, self.options, self.session, &statement).map(update_result)
     }
 }
 
 /// The action that [`Collection::replace_one`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct ReplaceOne<'a, T, D> {
-    collection: &'a Collection<T>,
+pub struct ReplaceOne<'a> {
+    shared: &'a Shared,
     filter: Document,
-    replacement: D,
+    replacement: Result<RawDocumentBuf>,
     options: ReplaceOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T: Serialize, D: Borrow<T>> ReplaceOne<'a, T, D> {
+impl<'a> ReplaceOne<'a> {
     replace_setters! {}
     session_setter! {'a}
 
@@ -300,24 +304,24 @@ impl<'a, T: Serialize, D: Borrow<T>> ReplaceOne<'a, T, D> {
     /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<UpdateResult> {
         let options = UpdateOptions::from(self.options);
-        let replacement = NewForm::Replacement(replacement(self.replacement.borrow())?);
+        let replacement = NewForm::Replacement(self.replacement?);
         let statement = update_statement(&self.filter, replacement, false, &options)?;
-        send_one(self.collection, options, self.session, &statement).map(update_result)
+        send_one(self.shared, options, self.session, &statement).map(update_result)
     }
 }
 
 /// The action that [`Collection::delete_one`] and [`Collection::delete_many`] make.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct Delete<'a, T> {
-    collection: &'a Collection<T>,
+pub struct Delete<'a> {
+    shared: &'a Shared,
     filter: Document,
     limit: i32,
     options: DeleteOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> Delete<'a, T> {
+impl<'a> Delete<'a> {
     delete_setters! {}
     session_setter! {'a}
 
@@ -329,7 +333,7 @@ impl<'a, T> Delete<'a, T> {
     /// errors of every action](crate::action#errors).
     pub fn run(self) -> Result<DeleteResult> {
         let statement = delete_statement(&self.filter, self.limit, &self.options)?;
-        let result = send_one(self.collection, self.options.into(), self.session, &statement)?;
+        let result = send_one(self.shared, self.options.into(), self.session, &statement)?;
         Ok(DeleteResult { deleted_count: result.deleted_count })
     }
 }
@@ -337,13 +341,13 @@ impl<'a, T> Delete<'a, T> {
 /// The action that [`Collection::drop`] makes.
 #[must_use = "nothing is sent until `run`"]
 #[derive(Debug)]
-pub struct DropCollection<'a, T> {
-    collection: &'a Collection<T>,
+pub struct DropCollection<'a> {
+    shared: &'a Shared,
     options: DropCollectionOptions,
     session: Option<&'a mut ClientSession>,
 }
 
-impl<'a, T> DropCollection<'a, T> {
+impl<'a> DropCollection<'a> {
     drop_collection_setters! {}
     session_setter! {'a}
 
@@ -353,11 +357,11 @@ impl<'a, T> DropCollection<'a, T> {
     /// [`ErrorKind::Command`](crate::error::ErrorKind::Command) where the server refuses; [the errors of every
     /// action](crate::action#errors).
     pub fn run(mut self) -> Result<()> {
-        let defaults = &self.collection.shared.defaults;
+        let defaults = &self.shared.defaults;
         defaults.fill_in_write(&mut self.options.write_concern, self.session.as_deref())?;
         let mut drop =
-            operation::DropCollection { namespace: self.collection.checked_namespace()?, options: &self.options };
-        match self.collection.client().execute(&mut drop, self.session) {
+            operation::DropCollection { namespace: self.shared.checked_namespace()?, options: &self.options };
+        match self.shared.client.execute(&mut drop, self.session) {
             Err(error) if error.code() == Some(NAMESPACE_NOT_FOUND) => Ok(()),
             outcome => outcome,
         }
@@ -423,7 +427,7 @@ pub(super) fn check_update(update: &UpdateModifications) -> Result<()> {
 }
 
 /// A replacement has no operators: with them the server would take it for an update.
-pub(super) fn replacement<T: Serialize>(document: &T) -> Result<RawDocumentBuf> {
+pub(super) fn encode_replacement<T: Serialize>(document: &T) -> Result<RawDocumentBuf> {
     let document = bson::serialize_to_raw_document_buf(document).map_err(|error| cannot_encode(document, error))?;
     if let Some(Ok((key, _))) = document.iter().next()
         && key.as_str().starts_with('$')
@@ -435,12 +439,12 @@ pub(super) fn replacement<T: Serialize>(document: &T) -> Result<RawDocumentBuf> 
 }
 
 /// The options with the collection's write concern, unless they have one. In a transaction they must not have one.
-pub(super) fn with_defaults<T>(
+pub(super) fn with_defaults(
     mut options: BulkWriteOptions,
-    collection: &Collection<T>,
+    shared: &Shared,
     session: Option<&ClientSession>,
 ) -> Result<BulkWriteOptions> {
-    collection.shared.defaults.fill_in_write(&mut options.write_concern, session)?;
+    shared.defaults.fill_in_write(&mut options.write_concern, session)?;
     Ok(options)
 }
 
@@ -491,8 +495,8 @@ pub(super) fn give_up<'a>(
 }
 
 /// Sends an update or a delete by itself. Of the options, those of the whole command are used here.
-fn send_one<T>(
-    collection: &Collection<T>,
+fn send_one(
+    shared: &Shared,
     options: UpdateOptions,
     session: Option<&mut ClientSession>,
     statement: &Statement,
@@ -505,9 +509,9 @@ fn send_one<T>(
         write_concern,
         ..BulkWriteOptions::default()
     };
-    let options = with_defaults(options, collection, session.as_deref())?;
-    let client = collection.client();
-    let mut batch = WriteBatcher::new(collection.checked_namespace()?, &options, client.inner().nesting_limits())?;
+    let options = with_defaults(options, shared, session.as_deref())?;
+    let client = &shared.client;
+    let mut batch = WriteBatcher::new(shared.checked_namespace()?, &options, client.inner().nesting_limits())?;
     batch.add(0, statement);
     let mut session = client.operation_session(session)?;
     send_rest(client.inner(), batch, &mut session, client.inner().operation_deadline()).single()

@@ -14,7 +14,7 @@ use super::table::MODES;
 use super::value::{Understood, Value, read_properties};
 use super::{
     ClientOptions, Credential, DriverInfo, IntoOption, Monitoring, ReadConcern, ReadPreference, SelectionCriteria,
-    ServerAddress, ServerApi, WriteConcern, credential,
+    ServerAddress, ServerApi, ServerMonitoringMode, WriteConcern, credential,
 };
 use crate::credential::{
     AllowedHosts, AwsCredentialProvider, OidcCallback, OidcCommand, SharedAwsProvider, SharedOidcCallback,

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 /// What a setter of a builder takes: the value, an `Option` of it, or what is usually written for it.
+///
+/// No other `Option` is taken: with a second one, `None` and `Some("name".into())` would no longer say which is meant.
 pub trait IntoOption<T> {
     /// The value, if there is one.
     fn into_option(self) -> Option<T>;

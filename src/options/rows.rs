@@ -267,8 +267,8 @@ macro_rules! options {
                 .setter("heartbeat_frequency");
             ServerMonitoringMode: field {
                 /// How background monitors learn of changes (`serverMonitoringMode`); default
-                /// [`Auto`](super::ServerMonitoringMode::Auto). The builder takes the names `auto`, `stream` and `poll` too.
-                server_monitoring_mode: ServerMonitoringMode, set(String), get(&str)
+                /// [`Auto`](super::ServerMonitoringMode::Auto).
+                server_monitoring_mode: ServerMonitoringMode, set(ServerMonitoringMode), get(&str)
             } = query(
                 "serverMonitoringMode",
                 ValueKind::Choice(&["auto", "stream", "poll"]),

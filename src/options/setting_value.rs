@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ServerMonitoringMode;
-use super::into_option::IntoOption;
 use super::value::Value;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -16,18 +15,6 @@ pub(super) trait SettingValue: Sized {
 
     /// An error where the type holds what no option can.
     fn to_value(&self) -> Result<Value>;
-}
-
-impl IntoOption<String> for ServerMonitoringMode {
-    fn into_option(self) -> Option<String> {
-        Some(self.as_str().to_owned())
-    }
-}
-
-impl IntoOption<String> for Option<ServerMonitoringMode> {
-    fn into_option(self) -> Option<String> {
-        self.map(|mode| mode.as_str().to_owned())
-    }
 }
 
 impl SettingValue for bool {

@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use mongodb::IndexModel;
+use mongodb::action;
 use mongodb::bson::{self, Document, doc, oid::ObjectId};
 use mongodb::error::{Error, Result};
 use mongodb::options::{FindOneAndUpdateOptions, ReturnDocument};
@@ -34,6 +36,34 @@ impl<T: Entity> Repository<T> {
         entity.set_id(id);
         self.collection.insert_one(&*entity).run()?;
         Ok(id)
+    }
+
+    fn counted(&self, filter: Document) -> action::CountDocuments<'_> {
+        self.collection.count_documents(filter)
+    }
+
+    fn grouped(&self, by: &str) -> action::Aggregate<'_> {
+        self.collection.aggregate([doc! { "$sortByCount": by }])
+    }
+
+    fn changed(&self, filter: Document, set: Document) -> action::Update<'_> {
+        self.collection.update_many(filter, doc! { "$set": set })
+    }
+
+    fn replaced(&self, entity: &T) -> action::ReplaceOne<'_> {
+        self.collection.replace_one(doc! { "_id": entity.id() }, entity).upsert(true)
+    }
+
+    fn removed(&self, filter: Document) -> action::Delete<'_> {
+        self.collection.delete_many(filter)
+    }
+
+    fn indexed(&self, field: &str) -> action::CreateIndex<'_> {
+        self.collection.create_index(IndexModel::builder().keys(doc! { field: 1 }).build())
+    }
+
+    fn emptied(&self) -> action::DropCollection<'_> {
+        self.collection.drop()
     }
 
     fn get(&self, id: ObjectId) -> Result<Option<T>> {
@@ -102,6 +132,13 @@ fn main() -> Result<()> {
     }
     println!("deleted: {} {}", customers.delete(id)?, customers.delete(id)?);
     println!("missing: {}", customers.get(id)?.is_none());
+    println!("{}", customers.indexed("credit").run()?.index_name);
+    println!("changed: {}", customers.changed(doc! {}, doc! { "credit": 30_i64 }).run()?.modified_count);
+    println!("replaced: {}", customers.replaced(&ann).run()?.upserted_id.is_some());
+    println!("counted: {}", customers.counted(doc! {}).run()?);
+    println!("groups: {}", customers.grouped("$name").run()?.count());
+    println!("removed: {}", customers.removed(doc! { "name": "Bob" }).run()?.deleted_count);
+    customers.emptied().run()?;
     let namespace = customers.collection.namespace();
     println!("{namespace} {} {}", namespace.db, namespace.coll);
     database.drop().run()

@@ -28,7 +28,8 @@ fn settings() -> ClientOptions {
     };
     ClientOptions::builder()
         .hosts(vec![ServerAddress::Tcp { host: "localhost".to_string(), port: Some(27999) }])
-        .app_name("reports".to_string())
+        .app_name(Some("reports".into()))
+        .default_database(None)
         .credential(credential)
         .tls(Tls::Enabled(tls))
         .direct_connection(true)
