@@ -25,7 +25,8 @@ fn answered_by(client: &Client, preference: &str) -> String {
     let uri_preference =
         mongo_blocking::options::ClientSettings::parse(&format!("mongodb://h/?readPreference={preference}"));
     let criteria = uri_preference.unwrap().read_preference().clone();
-    let hello = client.database("admin").run_command(doc! { "hello": 1 }).selection_criteria(criteria).run().unwrap();
+    let hello =
+        client.database("admin").run_command(doc! { "hello": 1 }).selection_criteria(criteria.into()).run().unwrap();
     hello.get_str("me").unwrap().to_owned()
 }
 

@@ -193,11 +193,11 @@ macro_rules! action_options {
         }
     };
     (@setter criteria $field:ident $type:ty; $($doc:literal)*) => {
-        action_options! { @setter into $field $type; $($doc)* }
+        action_options! { @setter : $field $type; $($doc)* }
 
         #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ") to this read preference.")]
         pub fn read_preference(self, value: $crate::options::ReadPreference) -> Self {
-            self.$field(value)
+            self.$field(value.into())
         }
     };
 }
@@ -245,11 +245,11 @@ macro_rules! setters {
         }
     };
     (@setter $options:ident criteria $field:ident $type:ty) => {
-        $crate::options::action::setters! { @setter $options into $field $type }
+        $crate::options::action::setters! { @setter $options : $field $type }
 
         #[doc = concat!("Sets [`", stringify!($options), "::", stringify!($field), "`](crate::options::", stringify!($options), "#structfield.", stringify!($field), ") to this read preference.")]
         pub fn read_preference(self, value: $crate::options::ReadPreference) -> Self {
-            self.$field(value)
+            self.$field(value.into())
         }
     };
 }

@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     println!("{counted}");
     let found: Vec<Document> = relaxed
         .find(doc! {})
-        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+        .selection_criteria(ReadPreference::Primary.into())
         .projection(doc! { "_id": 0 })
         .sort(doc! { "n": 1 })
         .run()?
