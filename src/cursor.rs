@@ -15,7 +15,7 @@ use crate::client::{Client, ClientSession, CursorHandle};
 use crate::deadline::Deadline;
 use crate::document::{decode, decode_owned};
 use crate::error::codes::CURSOR_NOT_FOUND;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::operation::body::not_bson;
 use crate::operation::get_more::GetMore;
 use crate::operation::reply::malformed;
@@ -415,9 +415,10 @@ impl<T> Cursor<T> {
         let reply = match outcome {
             Ok(reply) => reply,
             Err(error) => {
-                // A server that replied has closed the cursor itself; behind a broken connection it may still hold it. Behind a
-                // load balancer the specification wants it closed in any case.
-                if matches!(error.kind(), ErrorKind::Command(_)) && handle.pin.is_none() {
+                // A server that replied has closed the cursor itself, unless it has not read the command because of overload; behind a
+                // broken connection it may still hold it. Behind a load balancer the specification wants it closed in any case.
+                let unread = error.contains_label(SYSTEM_OVERLOADED_ERROR);
+                if matches!(error.kind(), ErrorKind::Command(_)) && !unread && handle.pin.is_none() {
                     self.ended();
                 }
                 self.batch.forget();

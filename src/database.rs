@@ -225,7 +225,8 @@ impl Database {
         Collection::new(self.0.client.clone(), self.0.name.clone(), name.to_owned(), defaults)
     }
 
-    /// Runs a command as it is. It inherits neither the concerns nor the read preference of the database.
+    /// Runs a command as it is. It inherits neither the concerns nor the read preference of the database. With `timeoutMS` it gets a
+    /// `maxTimeMS`, unless it has one of its own.
     ///
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {

@@ -28,7 +28,7 @@
 //! | --- | --- |
 //! | `error`, `address`, `secret`, `event`, `warning`, `policy`, `deadline`, `fork`, `resolver`, `outcome` | types that all others use |
 //! | `uri`, `credential`, `options`, `namespace`, `specification` | connection string and code become validated options |
-//! | `description`, `dns`, `document`, `wire`, `operation`, `json`, `http`, `auth` | what a server reports about itself, names to hosts, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, and the mechanisms; none knows a connection to MongoDB |
+//! | `description`, `document`, `wire`, `operation`, `json`, `http`, `dns`, `auth` | what a server reports about itself, values to BSON and back, messages, a value for each command, HTTP and JSON for credentials of clouds, names to hosts, and the mechanisms; none knows a connection to MongoDB |
 //! | `tls`, `transport`, `handshake`, `connection` | a socket becomes a connection that is logged in |
 //! | `pool`, `server`, `topology` | what is known about the servers, which of them an operation goes to, and which of its connections |
 //! | `session`, `client`, `cursor`, `collection`, `database` | `client/execute.rs` runs an operation from the choice of a server to the reply; the rest is the public face |

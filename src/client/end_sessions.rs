@@ -9,12 +9,10 @@ use super::inner::ClientInner;
 use super::monitoring::ActiveCommand;
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::handshake::server_api_fields;
 use crate::operation::Operation;
 use crate::operation::end_sessions::{EndSessions, SESSIONS_PER_COMMAND};
 use crate::pool::PooledConnection;
 use crate::session::OperationSession;
-use crate::wire::Message;
 
 /// How long a client that is dropped waits for the server to confirm.
 const DROP_LIMIT: Duration = Duration::from_millis(500);
@@ -58,15 +56,9 @@ impl ClientInner {
     ) -> Result<()> {
         let server = connection.description().clone();
         let mut command = operation.build(&server)?;
-        if let Some(api) = self.options().server_api() {
-            server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
-        }
-        let limited = self.limits_operations();
-        session.complete(&mut command, &server, None, &self.sessions, connection.since(), limited)?;
-        let handler = self.options().command_event_handler();
-        let active = ActiveCommand::started(handler, self.nesting_limits(), connection, &command);
-        let message = Message { database: command.database, body: &command.body, sequence: None, more_to_come: false };
-        let received = connection.run(&message, limit, Instant::now());
+        self.add_context(&mut command, connection, session, None)?;
+        let active = ActiveCommand::started(self.options(), connection, &command);
+        let received = connection.run(&command.message(), limit, Instant::now());
         match self.answered(received, connection, session) {
             Ok(reply) => {
                 active.succeeded(&reply);

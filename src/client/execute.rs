@@ -15,14 +15,13 @@ use crate::deadline::Deadline;
 use crate::error::codes::REAUTHENTICATION_REQUIRED;
 use crate::error::{Error, FaultKind, Result, Stage};
 use crate::handshake::server_api_fields;
-use crate::operation::body::{Body, not_bson};
 use crate::operation::{Access, Command, Namespace, Operation, Target};
 use crate::options::{ReadPreference, ServerAddress};
 use crate::pool::{PinnedConnection, PooledConnection, Purpose};
 use crate::server::Server;
 use crate::session::{OperationSession, Pin};
 use crate::topology::{CommandFailure, Selected, read_preference_document};
-use crate::wire::{Message, Reply};
+use crate::wire::Reply;
 
 const MAX_TIME: &str = "maxTimeMS";
 
@@ -128,19 +127,12 @@ impl ClientInner {
         let mut logged_in_again = false;
         let reply = loop {
             // Out and back.
-            let handler = self.options().command_event_handler();
-            let active = ActiveCommand::started(handler, self.nesting_limits(), &connection, &command);
+            let active = ActiveCommand::started(self.options(), &connection, &command);
             let limit = self.command_deadline(deadline, command.await_time);
-            let message = Message {
-                database: command.database,
-                body: &command.body,
-                sequence: command.sequence,
-                more_to_come: !command.acknowledged,
-            };
             let received = if command.acknowledged {
-                connection.run(&message, limit, began)
+                connection.run(&command.message(), limit, began)
             } else {
-                connection.send(&message, limit, began).map(|()| Reply::of_unacknowledged())
+                connection.send(&command.message(), limit, began).map(|()| Reply::of_unacknowledged())
             };
 
             // What the reply, or its absence, means: for the command, for the server, and for the login.
@@ -259,20 +251,36 @@ impl ClientInner {
         {
             command.body.append(cstr!("$readPreference"), document);
         }
-        if let Some(api) = self.options().server_api() {
-            server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
-        }
-        let limited = self.limits_operations();
-        session.complete(command, server, selected.session_timeout, &self.sessions, connection.since(), limited)?;
-        if !limited || command.name == "getMore" || !command.acknowledged {
+        self.add_context(command, connection, session, selected.session_timeout)?;
+        if !self.limits_operations() || command.name == "getMore" || !command.acknowledged {
             return Ok(false);
         }
         let left = time_left(deadline, selected.minimum_round_trip_time)?;
-        if matches!(command.body.get(MAX_TIME), Ok(Some(_))) {
+        if command.is_composed_by_caller && matches!(command.body.get(MAX_TIME), Ok(Some(_))) {
             return Ok(false);
         }
         command.body.append(cstr!("maxTimeMS"), left);
         Ok(true)
+    }
+
+    /// Adds to a command what depends on the client, its connection and its session. `session_timeout` is how long servers keep
+    /// sessions. Of a command that the program has not composed it takes the limits that `timeoutMS` overrides.
+    pub(super) fn add_context(
+        &self,
+        command: &mut Command<'_>,
+        connection: &PooledConnection,
+        session: &mut OperationSession<'_>,
+        session_timeout: Option<Duration>,
+    ) -> Result<()> {
+        if let Some(api) = self.options().server_api() {
+            server_api_fields(api).for_each(|(key, value)| command.body.append(key, value));
+        }
+        session.complete(command, connection.description(), session_timeout, &self.sessions, connection.since())?;
+        // The maxTimeMS of a getMore is how long the server may wait for documents.
+        if self.options().timeout().is_some() && !command.is_composed_by_caller && command.name != "getMore" {
+            command.body.remove_overridden_limits()?;
+        }
+        Ok(())
     }
 
     /// Logs the connection in again. A login that fails means for the server what it means on a new connection: no other
@@ -340,16 +348,8 @@ fn time_left(deadline: Deadline, round_trip_time: Duration) -> Result<i64> {
 }
 
 fn replace_max_time(command: &mut Command<'_>, left: i64) -> Result<()> {
-    let mut body = Body::empty();
-    for field in command.body.iter() {
-        let (key, value) = field.map_err(not_bson)?;
-        if key.as_str() == MAX_TIME {
-            body.append(key, left);
-        } else {
-            body.append(key, value);
-        }
-    }
-    command.body = body;
+    command.body.remove(MAX_TIME)?;
+    command.body.append(cstr!("maxTimeMS"), left);
     Ok(())
 }
 
@@ -364,7 +364,7 @@ mod tests {
     fn a_command_that_is_sent_again_gets_the_time_that_is_left_in_the_place_of_the_old_limit() {
         let mut command = Command::new("find", "db", rawdoc! { "find": "things", "maxTimeMS": 5_i64, "skip": 1 });
         replace_max_time(&mut command, 3).unwrap();
-        assert_eq!(command.body.finish(), rawdoc! { "find": "things", "maxTimeMS": 3_i64, "skip": 1 });
+        assert_eq!(command.body.finish(), rawdoc! { "find": "things", "skip": 1, "maxTimeMS": 3_i64 });
     }
 
     /// A raw command of the program's is not validated before this.

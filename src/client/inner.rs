@@ -18,7 +18,7 @@ use crate::operation::kill_cursors::KillCursors;
 use crate::options::{ClientSettings, DriverInfo, ServerAddress};
 use crate::pool::PinnedConnection;
 use crate::session::{OperationSession, Sessions};
-use crate::system::RealSystem;
+use crate::system::System;
 use crate::topology::Topology;
 
 /// The state that all clones of a client share.
@@ -89,9 +89,7 @@ impl CursorHandle {
 
 impl ClientInner {
     /// Checks the options that concern connections, and reads the files that they name. Connects to no server.
-    pub(crate) fn new(mut options: ClientSettings) -> Result<Self> {
-        // The client's only way to the machine and the process that it runs in.
-        let system = RealSystem::shared();
+    pub(crate) fn new(mut options: ClientSettings, system: Arc<dyn System>) -> Result<Self> {
         let factory = Arc::new(ConnectionFactory::new(&options, &system)?);
         options.warnings.extend_from_slice(factory.warnings());
         let options = Arc::new(options);

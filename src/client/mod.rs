@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::event::sdam::TopologyDescription;
 use crate::operation::ping::Ping;
 use crate::options::{ClientOptions, DriverInfo, ReadConcern, SelectionCriteria, WriteConcern};
+use crate::system::RealSystem;
 use crate::warning::{Warning, WarningSink};
 
 pub(crate) use inner::{ClientInner, CursorHandle};
@@ -90,10 +91,12 @@ impl Client {
     pub fn with_options(options: impl Into<ClientOptions>) -> Result<Self> {
         let options = options.into().settings()?;
         options.check_supported()?;
+        // The client's only way to the machine and the process that it runs in.
+        let system = RealSystem::shared();
         #[cfg(feature = "srv")]
-        let options = options.resolve_srv()?;
+        let options = options.resolve_srv_on(&system)?;
         options.check_supported()?; // of several hosts, and what a TXT record asks for, only DNS tells
-        let inner = ClientInner::new(options)?;
+        let inner = ClientInner::new(options, system)?;
         let options = inner.options();
         let sink = WarningSink::new(options.warning_handler().cloned());
         options.warnings().iter().for_each(|warning| sink.notify(warning));

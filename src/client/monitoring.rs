@@ -12,6 +12,7 @@ use crate::event::{
 };
 use crate::operation::Command;
 use crate::operation::reply::decode_reply;
+use crate::options::ClientSettings;
 use crate::pool::PooledConnection;
 use crate::wire::Reply;
 
@@ -48,13 +49,9 @@ struct Reported<'a> {
 
 impl<'a> ActiveCommand<'a> {
     /// Reports that the command is about to be sent.
-    pub(super) fn started(
-        handler: Option<&'a EventHandler<CommandEvent>>,
-        limits: NestingLimits,
-        connection: &PooledConnection,
-        command: &Command<'_>,
-    ) -> Self {
-        let Some(handler) = handler else { return ActiveCommand(None) };
+    pub(super) fn started(options: &'a ClientSettings, connection: &PooledConnection, command: &Command<'_>) -> Self {
+        let Some(handler) = options.command_event_handler() else { return ActiveCommand(None) };
+        let limits = NestingLimits::lowered(options.max_document_nesting());
         let sensitive = is_sensitive(command.name, &command.body);
         let reported = Reported {
             handler,

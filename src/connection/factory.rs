@@ -122,6 +122,12 @@ impl ConnectionFactory {
         })
     }
 
+    /// What the client's parts know the machine by.
+    #[cfg(feature = "srv")]
+    pub(crate) fn system(&self) -> &Arc<dyn System> {
+        &self.system
+    }
+
     /// The factory of a child of this process, made of the same options.
     pub(crate) fn of_child(&self, options: &ClientSettings) -> Result<ConnectionFactory> {
         let child = ConnectionFactory::new(options, &self.system)?;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -237,7 +237,7 @@ fn a_deadline_that_has_passed_sends_nothing() {
     let peer = honest();
     let mut connection = connect(&peer);
     let spent = Deadline::after(Duration::from_nanos(1)).named("timeoutMS");
-    thread::sleep(Duration::from_millis(1));
+    while !spent.expired() {}
     let error = ping(&mut connection, spent).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout { .. }) && error.message().contains("timeoutMS"), "{error}");
     assert!(!connection.is_broken());
@@ -246,12 +246,13 @@ fn a_deadline_that_has_passed_sends_nothing() {
 
 #[test]
 fn a_shutdown_handle_ends_a_command_promptly() {
-    let peer = answering(|_, _| {});
+    let (arrived, has_arrived) = mpsc::channel();
+    let peer = answering(move |_, _| arrived.send(()).unwrap());
     let mut connection = connect(&peer);
     let closer = connection.shutdown_handle();
     let began = Instant::now();
     let command = thread::spawn(move || (ping(&mut connection, second(20)).unwrap_err(), connection.is_broken()));
-    thread::sleep(Duration::from_millis(30));
+    has_arrived.recv_timeout(Duration::from_secs(20)).unwrap();
     closer.close(ShutdownReason::Client);
     let (error, broken) = command.join().unwrap();
     assert!(matches!(error.kind(), ErrorKind::Shutdown) && broken, "{error}");

@@ -4,11 +4,13 @@
 //! mongos asks [`SrvLookup::rescan`] on a helper thread when [`SrvPolling::is_due`], hands the
 //! outcome to [`SrvPolling::record`], and takes the hosts that this returns into its description.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::seedlist::{Seedlist, SrvLookup};
 use crate::error::Result;
 use crate::options::{ClientSettings, ServerAddress};
+use crate::system::System;
 
 /// When the SRV records of a deployment are asked for again.
 #[derive(Clone, Debug)]
@@ -22,8 +24,9 @@ pub(crate) struct SrvPolling {
 
 impl SrvPolling {
     /// For options whose hosts came from DNS; `None` for others, and with a load balancer.
-    pub(crate) fn new(options: &ClientSettings) -> Result<Option<Self>> {
-        let (Some(lookup), Some(seedlist)) = (SrvLookup::new(options)?, options.seedlist()) else { return Ok(None) };
+    pub(crate) fn new(options: &ClientSettings, system: &Arc<dyn System>) -> Result<Option<Self>> {
+        let lookup = SrvLookup::new(options, system)?;
+        let (Some(lookup), Some(seedlist)) = (lookup, options.seedlist()) else { return Ok(None) };
         if options.load_balanced() {
             return Ok(None);
         }

@@ -2,6 +2,7 @@
 //! has it: the SRV records name the hosts, a TXT record may hold options.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::error::{Error, FaultKind, Result, Stage};
 use crate::helper_thread::{HelperError, HelperThreads};
 use crate::options::{self, ClientSettings, ParentDomain, ServerAddress, is_host_name, normalized};
 use crate::resolver::{SharedResolver, SrvRecord};
+use crate::system::{RealSystem, System};
 
 impl ClientSettings {
     /// Asks DNS for the records of a `mongodb+srv` connection string: options with [`hosts`](ClientSettings::hosts), and with
@@ -36,10 +38,15 @@ impl ClientSettings {
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn resolve_srv(self) -> Result<ClientSettings> {
+        self.resolve_srv_on(&RealSystem::shared())
+    }
+
+    /// The same on another system.
+    pub(crate) fn resolve_srv_on(self, system: &Arc<dyn System>) -> Result<ClientSettings> {
         if self.seedlist().is_some() {
             return Ok(self);
         }
-        let Some(lookup) = SrvLookup::new(&self)? else { return Ok(self) };
+        let Some(lookup) = SrvLookup::new(&self, system)? else { return Ok(self) };
         let began = Instant::now();
         let timed = |error: Error| error.with_elapsed(began.elapsed());
         let Seedlist { mut hosts, txt, lowest_ttl } = lookup.seedlist().map_err(timed)?;
@@ -79,12 +86,12 @@ pub(crate) struct Seedlist {
 enum Source {
     Program(SharedResolver),
     Servers(Vec<SocketAddr>),
-    System,
+    System(Arc<dyn System>),
 }
 
 impl SrvLookup {
     /// What to ask for these options; `None` where their connection string names the hosts itself.
-    pub(crate) fn new(options: &ClientSettings) -> Result<Option<Self>> {
+    pub(crate) fn new(options: &ClientSettings, system: &Arc<dyn System>) -> Result<Option<Self>> {
         let Some(host) = options.srv_host().map(normalized) else { return Ok(None) };
         let parent = match options.srv_allowed_hosts_suffix() {
             Some(suffix) => ParentDomain::allowed(suffix)?,
@@ -92,7 +99,7 @@ impl SrvLookup {
         };
         let source = match (options.resolver(), options.name_servers()) {
             (Some(resolver), _) => Source::Program(resolver.clone()),
-            (None, []) => Source::System,
+            (None, []) => Source::System(system.clone()),
             (None, servers) => Source::Servers(servers.to_vec()),
         };
         let limit = match options.connect_timeout() {
@@ -223,7 +230,7 @@ impl Source {
                 Ok(Answer { records, name_exists: true })
             }
             Source::Servers(servers) => ask::ask(servers, name, deadline),
-            Source::System => ask::ask(&servers::of_system()?, name, deadline),
+            Source::System(system) => ask::ask(&servers::of_system(&**system)?, name, deadline),
         }
     }
 
@@ -240,7 +247,7 @@ impl Source {
                 Ok(Answer { records: texts.into_iter().map(TxtRecord).collect(), name_exists: true })
             }
             Source::Servers(servers) => ask::ask(servers, name, deadline),
-            Source::System => ask::ask(&servers::of_system()?, name, deadline),
+            Source::System(system) => ask::ask(&servers::of_system(&**system)?, name, deadline),
         }
     }
 }
@@ -295,7 +302,7 @@ const GRACE: Duration = Duration::from_millis(50);
 #[cfg(test)]
 mod tests {
     use std::error::Error as StdError;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
     use crate::dns::SrvPolling;
@@ -342,7 +349,7 @@ mod tests {
         let records = Records::new(Duration::MAX, Vec::new());
         let options = records.resolve("").unwrap();
         assert_eq!(options.seedlist().unwrap().lowest_ttl, LONGEST_TTL);
-        let mut polling = SrvPolling::new(&options).unwrap().unwrap();
+        let mut polling = SrvPolling::new(&options, &RealSystem::shared()).unwrap().unwrap();
         let now = Instant::now();
         let rescanned = polling.lookup().rescan().unwrap();
         assert_eq!(rescanned.lowest_ttl, LONGEST_TTL);

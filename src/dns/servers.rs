@@ -1,24 +1,23 @@
 //! The name servers to ask where the program names none: those of the system.
 
 #[cfg(unix)]
-use std::fs::File;
-#[cfg(unix)]
-use std::io::{self, Read};
+use std::io;
 #[cfg(unix)]
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
 
 use crate::error::{Error, FaultKind, Result, Stage};
 #[cfg(unix)]
 use crate::resolver::name_server;
+use crate::system::System;
 
 /// The name servers of the system, read anew for each look-up.
 #[cfg(unix)]
-pub(super) fn of_system() -> Result<Vec<SocketAddr>> {
-    let mut text = Vec::new();
-    let read = File::open(RESOLV_CONF).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
-    match read {
-        Ok(_) => Ok(in_resolv_conf(&text)),
+pub(super) fn of_system(system: &dyn System) -> Result<Vec<SocketAddr>> {
+    match system.read_file(Path::new(RESOLV_CONF), MAX_FILE) {
+        Ok(text) => Ok(in_resolv_conf(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(in_resolv_conf(b"")),
         Err(error) => {
             let message = format!("{RESOLV_CONF} could not be read, which names the name servers");
@@ -31,7 +30,7 @@ pub(super) fn of_system() -> Result<Vec<SocketAddr>> {
 
 /// There is no such file here.
 #[cfg(not(unix))]
-pub(super) fn of_system() -> Result<Vec<SocketAddr>> {
+pub(super) fn of_system(_: &dyn System) -> Result<Vec<SocketAddr>> {
     Err(Error::new(
         FaultKind::NotSupported,
         Stage::Dns,
@@ -63,6 +62,7 @@ const DNS_PORT: u16 = 53;
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::system::TestSystem;
 
     fn servers(text: &str) -> Vec<String> {
         in_resolv_conf(text.as_bytes()).iter().map(ToString::to_string).collect()
@@ -82,6 +82,17 @@ mod tests {
         for text in ["", "search example.com\n", "nameserver\n", "nameserver ns.example.com\n", "\u{fffd}\0"] {
             assert_eq!(servers(text), ["127.0.0.1:53"], "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_file_is_that_of_the_system_given() {
+        let system = TestSystem::default();
+        assert_eq!(of_system(&system).unwrap(), ["127.0.0.1:53".parse().unwrap()]);
+        system.set_file(RESOLV_CONF, "nameserver 10.0.0.7\n");
+        assert_eq!(of_system(&system).unwrap(), ["10.0.0.7:53".parse().unwrap()]);
+        system.set_file(RESOLV_CONF, "#".repeat(70_000));
+        let error = of_system(&system).unwrap_err();
+        assert!(error.to_string().contains("/etc/resolv.conf could not be read"), "{error}");
     }
 
     #[cfg(target_os = "linux")]

@@ -306,7 +306,7 @@ fn no_credential() -> Error {
 }
 
 /// A network failure during hello may come from an overloaded server, and gets the label for that.
-fn overload(error: Error) -> Error {
+pub(crate) fn overload(error: Error) -> Error {
     let error = error.with_stage(Stage::Hello);
     if !error.is_network_error() {
         return error;

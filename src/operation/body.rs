@@ -67,6 +67,38 @@ impl Body {
         self.end();
     }
 
+    /// Takes out a field, if it is there.
+    pub(crate) fn remove(&mut self, key: &str) -> Result<()> {
+        if matches!(self.get(key), Ok(None)) {
+            return Ok(());
+        }
+        let mut kept = Body::empty();
+        for field in self.iter() {
+            let (name, value) = field.map_err(not_bson)?;
+            if name.as_str() != key {
+                kept.append(name, value);
+            }
+        }
+        *self = kept;
+        Ok(())
+    }
+
+    /// Takes out the limits that `timeoutMS` overrides: `maxTimeMS`, and the one of the write concern.
+    pub(crate) fn remove_overridden_limits(&mut self) -> Result<()> {
+        self.remove("maxTimeMS")?;
+        let Ok(concern) = self.get_document("writeConcern") else { return Ok(()) };
+        if matches!(concern.get("wtimeout"), Ok(None)) {
+            return Ok(());
+        }
+        let mut concern = Body::from(concern);
+        concern.remove("wtimeout")?;
+        self.remove("writeConcern")?;
+        if !concern.is_empty() {
+            self.append(cstr!("writeConcern"), &*concern);
+        }
+        Ok(())
+    }
+
     /// Adds a field whose value has these bytes.
     fn field(&mut self, element_type: ElementType, key: &CStr, value: [&[u8]; 3]) {
         self.0.pop();

@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::description::ServerDescription;
 use crate::error::Result;
 use crate::options::{ReadPreference, ReadPreferenceMode, SelectionCriteria, ServerAddress};
-use crate::wire::{Reply, Sequence};
+use crate::wire::{Message, Reply, Sequence};
 
 use body::Body;
 
@@ -169,6 +169,11 @@ impl<'a> Command<'a> {
             is_retryable_write: false,
             is_composed_by_caller: false,
         }
+    }
+
+    /// The command as it is sent.
+    pub(crate) fn message(&self) -> Message<'_> {
+        Message { database: self.database, body: &self.body, sequence: self.sequence, more_to_come: !self.acknowledged }
     }
 }
 

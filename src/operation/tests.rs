@@ -276,3 +276,24 @@ fn statements_added_after_a_partial_send_keep_their_index() {
     assert_eq!(outcome.write_errors[0].index, 4);
     assert_eq!(outcome.result.inserted_ids.len(), 4);
 }
+
+#[test]
+fn the_limits_that_timeout_overrides_are_taken_out_and_nothing_else() {
+    for (given, kept) in [
+        (rawdoc! { "a": 1 }, rawdoc! { "a": 1 }),
+        (
+            rawdoc! { "a": { "maxTimeMS": 1 }, "maxTimeMS": 5_i64, "b": [2] },
+            rawdoc! { "a": { "maxTimeMS": 1 }, "b": [2] },
+        ),
+        (
+            rawdoc! { "writeConcern": { "w": 1, "wtimeout": 7, "j": true }, "b": 2 },
+            rawdoc! { "b": 2, "writeConcern": { "w": 1, "j": true } },
+        ),
+        (rawdoc! { "writeConcern": { "w": 1 }, "b": 2 }, rawdoc! { "writeConcern": { "w": 1 }, "b": 2 }),
+        (rawdoc! { "a": 1, "writeConcern": { "wtimeout": 7_i64 }, "maxTimeMS": 1 }, rawdoc! { "a": 1 }),
+    ] {
+        let mut body = Body::from(given);
+        body.remove_overridden_limits().unwrap();
+        assert_eq!(body.finish(), kept);
+    }
+}

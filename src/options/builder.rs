@@ -456,7 +456,7 @@ impl ClientOptionsBuilder {
         self
     }
 
-    /// What messages may be compressed with (`compressors`): `snappy`, `zlib`, `zstd`. Not supported yet: `NotSupported` when a client
+    /// What messages may be compressed with (`compressors`): `snappy`, `zlib`, `zstd`. Not supported: `NotSupported` when a client
     /// is made.
     pub fn compressors<C: Into<String>>(mut self, names: impl IntoIterator<Item = C>) -> Self {
         self.code.set(OptionId::Compressors, Value::List(names.into_iter().map(Into::into).collect()));

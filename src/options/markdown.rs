@@ -64,7 +64,6 @@ fn strictness(spec: &OptionSpec) -> &'static str {
 fn state(spec: &OptionSpec) -> String {
     match spec.state {
         State::Works => String::new(),
-        State::NotSupportedYet => " **Not supported yet.**".to_owned(),
         State::NotSupported => " **Not supported.**".to_owned(),
     }
 }

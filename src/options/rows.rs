@@ -316,7 +316,7 @@ macro_rules! options {
             WTimeoutMs: by_hand write_concern = query(
                 "wTimeoutMS",
                 ValueKind::Number { unit: Unit::Millis, min: 0, max: i64::MAX },
-                "How long the server waits for them; 0: without limit.",
+                "How long the server waits for them, if timeoutMS is not given; 0: without limit.",
             ).aliases(&[old("wtimeout")]).default(Words("without limit"));
             Journal: by_hand write_concern = query("journal", ValueKind::Bool, "Whether a write must be in the journal.")
                 .aliases(&[old("j")])
@@ -348,20 +348,20 @@ macro_rules! options {
                 "Whether to prefer another server after one was overloaded.",
             ).default(Bool(false));
             Compressors: field {
-                /// What messages may be compressed with (`compressors`). Not supported yet: `NotSupported` when a client is
+                /// What messages may be compressed with (`compressors`). Not supported: `NotSupported` when a client is
                 /// made.
                 compressors: Vec<String>, get(&[String])
             } = query("compressors", ValueKind::List(&["snappy", "zlib", "zstd"]), "The algorithms that may compress messages.")
-                .state(State::NotSupportedYet);
+                .state(State::NotSupported);
             ZlibCompressionLevel: field {
-                /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default. Not supported yet:
+                /// The compression level of zlib (`zlibCompressionLevel`), from 0 to 9; -1: its own default. Not supported:
                 /// with `compressors`, `NotSupported` when a client is made.
                 zlib_compression_level: i32, set(i32), get(i32)
             } = query(
                 "zlibCompressionLevel",
                 ValueKind::Number { unit: Unit::Plain, min: -1, max: 9 },
                 "The compression level of zlib; -1: its own default.",
-            ).default(Number(-1)).state(State::NotSupportedYet);
+            ).default(Number(-1)).state(State::NotSupported);
             ProxyHost: field {
                 /// A SOCKS5 proxy to connect through (`proxyHost`): a name or an address. It looks up the servers' names, too.
                 /// Unix sockets are connected to without it.

@@ -105,8 +105,6 @@ pub(crate) enum State {
     /// Yes.
     Works,
     /// It is understood and refused, unless it asks for what holds anyway (false, an empty list, the default).
-    NotSupportedYet,
-    /// The same, and it is not planned.
     NotSupported,
 }
 

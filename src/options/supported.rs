@@ -16,7 +16,7 @@ impl ClientSettings {
     /// use mongo_blocking::options::ClientSettings;
     ///
     /// let options = ClientSettings::parse("mongodb://localhost/?compressors=zlib")?;
-    /// assert!(options.check_supported().unwrap_err().to_string().contains("compressors is not supported yet"));
+    /// assert!(options.check_supported().unwrap_err().to_string().contains("compressors is not supported"));
     /// # Ok::<(), mongo_blocking::Error>(())
     /// ```
     pub fn check_supported(&self) -> Result<()> {
@@ -35,8 +35,7 @@ impl ClientSettings {
         for (option, value) in self.given.settings.given() {
             let spec = option.spec();
             if spec.state != State::Works && !spec.asks_for_nothing(value) && matters(self, option) {
-                let yet = if spec.state == State::NotSupportedYet { " yet" } else { "" };
-                return Err(Error::not_supported(format!("{} is not supported{yet}", spec.name)));
+                return Err(Error::not_supported(format!("{} is not supported", spec.name)));
             }
         }
         Ok(())

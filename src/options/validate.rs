@@ -222,8 +222,14 @@ fn write_concern(settings: &OptionMap) -> Result<Option<WriteConcern>> {
 }
 
 fn warn_of_no_effect(settings: &OptionMap, warnings: &mut Warnings) {
-    if settings.has(OptionId::TimeoutMs) && settings.has(OptionId::SocketTimeoutMs) {
-        warnings.add(WarningKind::NoEffect, "socketTimeoutMS has no effect beside timeoutMS");
+    for (overridden, message) in [
+        (OptionId::SocketTimeoutMs, "socketTimeoutMS has no effect beside timeoutMS"),
+        (OptionId::WaitQueueTimeoutMs, "waitQueueTimeoutMS has no effect beside timeoutMS"),
+        (OptionId::WTimeoutMs, "wTimeoutMS has no effect beside timeoutMS"),
+    ] {
+        if settings.has(OptionId::TimeoutMs) && settings.has(overridden) {
+            warnings.add(WarningKind::NoEffect, message);
+        }
     }
     if settings.has(OptionId::ZlibCompressionLevel)
         && !settings.list(OptionId::Compressors).iter().any(|name| name == "zlib")

@@ -90,7 +90,7 @@ impl<'a> OperationSession<'a> {
     }
 
     /// Adds to a command what its session and the time of the cluster ask for. `server` is that of its connection, `timeout`
-    /// how long servers keep sessions. It is `now`. `limited`: `timeoutMS` limits the operation.
+    /// how long servers keep sessions. It is `now`.
     ///
     /// # Errors
     /// For a session of the program's: where the server has no sessions, where the command is not acknowledged, and where a
@@ -103,7 +103,6 @@ impl<'a> OperationSession<'a> {
         timeout: Option<Duration>,
         sessions: &Sessions,
         now: Instant,
-        limited: bool,
     ) -> Result<()> {
         let supported = server.logical_session_timeout_minutes.is_some();
         let composed = command.is_composed_by_caller;
@@ -123,7 +122,7 @@ impl<'a> OperationSession<'a> {
                     TransactionState::None => append_read_concern(state, command, server),
                     _ => {
                         let after = state.operation_time.filter(|_| state.is_causal);
-                        state.transaction.complete(command, state.server_session.txn_number(), after, limited);
+                        state.transaction.complete(command, state.server_session.txn_number(), after);
                     }
                 }
             }

@@ -40,7 +40,7 @@ fn completed(
     command: Command<'_>,
 ) -> crate::error::Result<RawDocumentBuf> {
     let mut command = command;
-    session.complete(&mut command, server, HALF_AN_HOUR, sessions, Instant::now(), false)?;
+    session.complete(&mut command, server, HALF_AN_HOUR, sessions, Instant::now())?;
     Ok(command.body.finish())
 }
 

@@ -244,8 +244,8 @@ impl Transaction {
     }
 
     /// Adds to a command what makes it a part, or the end, of the transaction with this number. `after`: what time its reads
-    /// must have reached. `limited`: `timeoutMS` takes the place of the limits that the options name.
-    pub(super) fn complete(&self, command: &mut Command<'_>, number: i64, after: Option<Timestamp>, limited: bool) {
+    /// must have reached.
+    pub(super) fn complete(&self, command: &mut Command<'_>, number: i64, after: Option<Timestamp>) {
         let body = &mut command.body;
         body.append(cstr!("txnNumber"), number);
         match self.state {
@@ -262,12 +262,12 @@ impl Transaction {
                 }
             }
             TransactionState::Committed => {
-                self.append_write_concern(body, self.commit_attempted, limited);
-                if let Some(limit) = self.options.max_commit_time.filter(|_| !limited) {
+                self.append_write_concern(body, self.commit_attempted);
+                if let Some(limit) = self.options.max_commit_time {
                     body.append(cstr!("maxTimeMS"), whole_millis(limit));
                 }
             }
-            TransactionState::Aborted => self.append_write_concern(body, false, limited),
+            TransactionState::Aborted => self.append_write_concern(body, false),
         }
         if let Some(token) = self.recovery_token.as_ref().filter(|_| !self.is_running()) {
             body.append(cstr!("recoveryToken"), &**token);
@@ -276,13 +276,12 @@ impl Transaction {
     }
 
     /// `again`: a majority must have the commit, so that it is not lost with a primary and the transaction executed once more.
-    fn append_write_concern(&self, body: &mut Body, again: bool, limited: bool) {
+    fn append_write_concern(&self, body: &mut Body, again: bool) {
         let mut concern = self.options.write_concern.clone().unwrap_or_default();
         if again {
             concern.w = Some(Acknowledgment::Majority);
             concern.w_timeout.get_or_insert(MAJORITY_LIMIT);
         }
-        concern.w_timeout = concern.w_timeout.filter(|_| !limited);
         if concern != WriteConcern::default() {
             body.append(cstr!("writeConcern"), concern.to_document());
         }

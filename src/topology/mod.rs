@@ -91,7 +91,7 @@ impl Topology {
     pub(crate) fn new(options: &Arc<ClientSettings>, factory: &Arc<ConnectionFactory>) -> Result<Self> {
         let settings = TopologyOptions::new(options, factory.clone());
         #[cfg(feature = "srv")]
-        let settings = TopologyOptions { srv: SrvPolling::new(options)?, ..settings };
+        let settings = TopologyOptions { srv: SrvPolling::new(options, factory.system())?, ..settings };
         let settings = Arc::new(settings);
         let node = Node::new();
         node.open(|| settings.clone());

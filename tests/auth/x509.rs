@@ -1,7 +1,6 @@
 //! MONGODB-X509 on a real MongoDB, case by case, beside other people's drivers: latest PyMongo on 6.0, PyMongo 3.13.0 and
 //! libmongoc on 4.2. The verdicts must be the same, and the table is printed.
 
-use std::fs;
 use std::process::Command;
 
 use mongo_blocking::bson::doc;
@@ -45,25 +44,19 @@ fn table(version: &str, others: &[fn() -> Option<Reference>]) {
     let others: Option<Vec<Reference>> = others.iter().map(|other| other()).collect();
     let Some(others) = others else { return };
     let (folder, authority) = (Scratch::new("x509-table"), Authority::new());
-    let file = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let ca = file("ca.pem", authority.pem());
-    let own = file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
-    let arguments = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
+    let ca = folder.file("ca.pem", authority.pem());
+    let own = folder.file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
     let mechanisms = ["--auth", "--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
-    let Some(mongod) = Mongod::start(version, &[&arguments[..], &mechanisms[..]].concat()) else { return };
+    let Some(mongod) = Mongod::start_with_tls(version, &own, &ca, &mechanisms) else { return };
 
     let middle = authority.intermediate();
     let below = middle.issue(CertPurpose::Client, "ann");
-    let ann = file("ann.pem", authority.issue(CertPurpose::Client, "ann").both());
+    let ann = folder.file("ann.pem", authority.issue(CertPurpose::Client, "ann").both());
     let case = |what, user, file: &String, expected| Case { what, user, file: Some(file.clone()), expected };
-    let stranger = file("stranger.pem", authority.issue(CertPurpose::Client, "stranger").both());
-    let other = file("other.pem", Authority::new().issue(CertPurpose::Client, "ann").both());
-    let expired = file("expired.pem", authority.issue_expired(CertPurpose::Client, "ann").both());
-    let chain = file("chain.pem", format!("{}{}{}", below.certificate, below.key, middle.pem()));
+    let stranger = folder.file("stranger.pem", authority.issue(CertPurpose::Client, "stranger").both());
+    let other = folder.file("other.pem", Authority::new().issue(CertPurpose::Client, "ann").both());
+    let expired = folder.file("expired.pem", authority.issue_expired(CertPurpose::Client, "ann").both());
+    let chain = folder.file("chain.pem", format!("{}{}{}", below.certificate, below.key, middle.pem()));
     let cases = [
         case("without a user name", "", &ann, Expected::In),
         case("with the user name", ANN, &ann, Expected::In),
@@ -96,18 +89,12 @@ fn table(version: &str, others: &[fn() -> Option<Reference>]) {
 #[test]
 fn the_example() {
     let (folder, authority) = (Scratch::new("x509-example"), Authority::new());
-    let file = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let ca = file("ca.pem", authority.pem());
-    let own = file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
-    let ann = file("ann.pem", authority.issue(CertPurpose::Client, "ann").both());
-    let bob = file("bob.pem", authority.issue(CertPurpose::Client, "bob").both());
-    let tls = ["--auth", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
-    let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
-    let Some(mongod) = Mongod::start("6.0", &[&tls[..], &mechanisms[..]].concat()) else { return };
+    let ca = folder.file("ca.pem", authority.pem());
+    let own = folder.file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
+    let ann = folder.file("ann.pem", authority.issue(CertPurpose::Client, "ann").both());
+    let bob = folder.file("bob.pem", authority.issue(CertPurpose::Client, "bob").both());
+    let mechanisms = ["--auth", "--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
+    let Some(mongod) = Mongod::start_with_tls("6.0", &own, &ca, &mechanisms) else { return };
     create_ann(&mongod, &ca, &ann);
     let host = format!("localhost:{}", mongod.port());
     let example = |certificate: &str| {

@@ -28,7 +28,7 @@ mod tape;
 
 use std::process::ExitCode;
 
-use mongo_blocking_test_server::peers::{Mongod, ROOT};
+use mongo_blocking_test_server::peers::{Mongod, ROOT, ReplicaSet, ReplicaSetOptions};
 
 use measure::{Comparison, Effort, compare};
 use place::{Place, Processors};
@@ -96,9 +96,28 @@ impl Plan {
                 self.measure(&format!("on a real MongoDB {}", mongod.version()), &server, None);
             }
         }
+        self.measure_on_set();
     }
 
-    /// One half of the table.
+    /// The rows about single commands on the primary of a set, where each command has a cluster time besides the id of a session.
+    fn measure_on_set(&self) {
+        let rows = self.rows.iter().copied().filter(|row| matches!(row, Row::Ping | Row::Login)).collect();
+        let plan = Plan { rows, effort: self.effort };
+        if plan.rows.is_empty() {
+            return;
+        }
+        match ReplicaSet::start("6.0", ReplicaSetOptions { access_control: true, ..ReplicaSetOptions::default() }) {
+            None => println!("\non a replica set of MongoDB 6.0: left out, because it is not here"),
+            Some(set) => {
+                set.wait_for_cluster_time();
+                let server = Server::new(&set.address(set.primary()), ROOT, self.effort.documents).of_set(set.name());
+                let heading = format!("on the primary of a real replica set of MongoDB {}", set.version());
+                plan.measure(&heading, &server, None);
+            }
+        }
+    }
+
+    /// One part of the table.
     fn measure(&self, heading: &str, server: &Server, canned: Option<&CannedServer>) {
         let tape = Tape::record(server);
         let processors = canned.and_then(|_| Processors::given());
@@ -111,7 +130,7 @@ impl Plan {
             let peak = |side| process::peak_memory(side, *row, server, &tape, self.effort.operations_for_memory(*row));
             rows.push(table::Line {
                 row: *row,
-                target: row.target().filter(|_| canned.is_some()),
+                target: row.target().filter(|_| canned.is_some() || server.is_of_set()),
                 comparison,
                 peak_floor: peak(Side::Floor),
                 peak_driver: peak(Side::Driver),

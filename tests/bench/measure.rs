@@ -10,6 +10,7 @@ use crate::row::{Row, THREADS};
 pub type Work = Box<dyn FnMut(u64)>;
 
 /// How long to measure.
+#[derive(Clone, Copy, Debug)]
 pub struct Effort {
     /// What a find returns.
     pub documents: usize,

@@ -21,31 +21,55 @@ pub struct Server {
     /// The user's password.
     pub password: String,
     user: String,
+    /// What a client's connection string says besides.
+    options: String,
 }
 
 impl Server {
     /// A server and its user.
     pub fn new(address: &str, (user, password): (&str, &str), documents: usize) -> Server {
-        Server { address: address.to_owned(), documents, password: password.to_owned(), user: user.to_owned() }
+        Server {
+            address: address.to_owned(),
+            documents,
+            password: password.to_owned(),
+            user: user.to_owned(),
+            options: String::new(),
+        }
     }
 
-    /// For a client.
+    /// The same server, which is the primary of a replica set of this name.
+    pub fn of_set(self, name: &str) -> Server {
+        Server { options: format!("replicaSet={name}"), ..self }
+    }
+
+    /// Whether it is a member of a replica set.
+    pub fn is_of_set(&self) -> bool {
+        !self.options.is_empty()
+    }
+
+    /// For a client. One of a member of a set finds the whole set.
     pub fn uri(&self) -> String {
-        self.uri_at(&self.address)
+        self.uri_with(&self.address, &self.options)
     }
 
-    /// For a client that goes by way of another address.
+    /// For a client that goes by way of another address, and to no other server.
     pub fn uri_at(&self, address: &str) -> String {
-        format!("mongodb://{}:{}@{address}/?authMechanism=SCRAM-SHA-256", self.user, self.password)
+        self.uri_with(address, "directConnection=true")
     }
 
-    fn arguments(&self) -> [String; 4] {
-        [self.address.clone(), self.user.clone(), self.password.clone(), self.documents.to_string()]
+    fn uri_with(&self, address: &str, options: &str) -> String {
+        format!("mongodb://{}:{}@{address}/?authMechanism=SCRAM-SHA-256&{options}", self.user, self.password)
+    }
+
+    fn arguments(&self) -> [String; 5] {
+        let documents = self.documents.to_string();
+        [self.address.clone(), self.user.clone(), self.password.clone(), documents, self.options.clone()]
     }
 
     fn from_arguments(arguments: &[String]) -> Option<Server> {
-        let [address, user, password, documents] = arguments else { return None };
-        Some(Server::new(address, (user, password), documents.parse().ok()?))
+        let [address, user, password, documents, options] = arguments else { return None };
+        let server = Server::new(address, (user, password), documents.parse().ok()?);
+        Some(Server { options: options.clone(), ..server })
     }
 }
 

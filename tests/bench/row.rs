@@ -55,7 +55,7 @@ impl Row {
         }
     }
 
-    /// How many times the floor it may take, with canned answers.
+    /// How many times the floor it may take, with canned answers and on a replica set.
     pub fn target(self) -> Option<f64> {
         Some(match self {
             Row::Ping => 1.15,

@@ -26,7 +26,7 @@ neighbouring slices (in brackets: the middle half of them). CPU is this process'
 another process. Peak memory is that of a process that does only this. With canned answers, client and server share a processor for
 ping, insert and login, have one each for find, and run anywhere for threads.";
 
-/// Prints a half.
+/// Prints a part.
 pub fn print(heading: &str, documents: usize, lines: &[Line]) {
     println!("\n{heading}");
     println!(

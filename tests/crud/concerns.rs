@@ -107,6 +107,47 @@ fn every_command_inherits() {
     assert_eq!(place.sent_one(), doc! {"count": "c", "$db": "concerns_all"});
 }
 
+/// Client Side Operations Timeout: `timeoutMS` overrides `wTimeoutMS` and `maxTimeMS`, also where it is 0, which is no limit.
+#[test]
+fn timeout_ms_overrides_the_limits_of_the_server() {
+    const OWN: Duration = Duration::from_secs(7000);
+    for (name, limit) in [("concerns_limited", 60_000), ("concerns_without_limit", 0)] {
+        let Some(place) = place_with(name, &format!("timeoutMS={limit}&wTimeoutMS=1500")) else { return };
+        let collection = place.collection("c");
+        let journaled = || WriteConcern::nodes(1).with_journal(true).with_w_timeout(Duration::from_millis(1500));
+        collection.insert_one(doc! {}).run().unwrap();
+        collection.insert_many([doc! {}]).write_concern(journaled()).run().unwrap();
+        collection.update_many(doc! {}, doc! {"$set": {"a": 1}}).write_concern(journaled()).run().unwrap();
+        collection.delete_one(doc! {"a": 2}).write_concern(journaled()).run().unwrap();
+        let replaced = collection.find_one_and_replace(doc! {}, doc! {}).max_time(OWN);
+        replaced.write_concern(journaled()).run().unwrap();
+        collection.create_index(IndexModel::new(doc! {"a": 1})).max_time(OWN).run().unwrap();
+        collection.aggregate([doc! {"$out": "o"}]).write_concern(journaled()).max_time(OWN).run().unwrap();
+        collection.drop_index("a_1").max_time(OWN).run().unwrap();
+        place.database.create_collection("d").write_concern(journaled()).run().unwrap();
+        collection.find(doc! {}).max_time(OWN).run().unwrap();
+        collection.count_documents(doc! {}).max_time(OWN).run().unwrap();
+        collection.estimated_document_count().max_time(OWN).run().unwrap();
+        collection.distinct("a", doc! {}).max_time(OWN).run().unwrap();
+        collection.list_indexes().max_time(OWN).run().unwrap();
+        for sent in place.sent() {
+            if let Ok(concern) = sent.get_document("writeConcern") {
+                assert_eq!(concern, &doc! {"w": 1, "j": true}, "{sent}");
+            }
+            match limit {
+                0 => assert!(!sent.contains_key("maxTimeMS"), "{sent}"),
+                _ => assert!(sent.get_i64("maxTimeMS").is_ok_and(|left| (1..=limit).contains(&left)), "{sent}"),
+            }
+        }
+        // A command in the caller's words keeps them.
+        let command = doc! {"delete": "c", "deletes": [], "maxTimeMS": 9, "writeConcern": {"w": 1, "wtimeout": 8}};
+        let _ = place.database.run_command(command).run();
+        let sent = place.sent_one();
+        assert_eq!(sent.get("maxTimeMS"), Some(&9.into()), "{sent}");
+        assert_eq!(sent.get_document("writeConcern").unwrap(), &doc! {"w": 1, "wtimeout": 8}, "{sent}");
+    }
+}
+
 #[test]
 fn a_write_concern_that_contradicts_itself_is_refused() {
     let Some(place) = place("concerns_contradiction") else { return };

@@ -11,7 +11,7 @@ use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::Mongod;
 use serde::{Deserialize, Serialize};
 
-use super::{Watched, fail, own_mongod};
+use super::{Watched, fail, numbered, own_mongod, place_with};
 
 #[test]
 fn a_cursor_is_ended_on_the_server_when_it_is_dropped_and_when_the_client_closes() {
@@ -198,4 +198,23 @@ fn keys_of_extended_json_stay_keys() {
     collection.insert_one(&stored).run().unwrap();
     assert_eq!(collection.find_one(doc! {}).run().unwrap(), Some(stored.clone()));
     assert_eq!(collection.find_one_and_delete(doc! {}).run().unwrap(), Some(stored));
+}
+
+/// Client Backpressure: a server that has refused a getMore unread still has the cursor.
+#[test]
+fn a_cursor_is_closed_on_a_server_that_was_overloaded() {
+    let Some(place) = place_with("cursors_overload", "maxAdaptiveRetries=0") else { return };
+    let collection = place.collection("c");
+    collection.insert_many(numbered(0..3)).run().unwrap();
+    for (labels, killed) in [(vec!["SystemOverloadedError", "RetryableError"], true), (vec![], false)] {
+        let data = doc! {"failCommands": ["getMore"], "errorCode": 462, "errorLabels": labels};
+        let fail = place.fail(doc! {"times": 1}, data);
+        let mut cursor = collection.find(doc! {}).batch_size(2).run().unwrap();
+        assert_eq!(cursor.by_ref().filter_map(Result::err).count(), 1);
+        place.sent();
+        drop(cursor);
+        let names: &[&str] = if killed { &["killCursors"] } else { &[] };
+        assert_eq!(place.sent_names(), names);
+        drop(fail);
+    }
 }

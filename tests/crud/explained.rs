@@ -119,8 +119,8 @@ fn the_servers_time_limit_is_timeout_ms_in_all_three_places() {
     is_timeout(collection.find_one_and_delete(doc! {}).run());
     is_timeout(collection.count_documents(doc! {}).run());
     is_timeout(collection.update_one(doc! {}, doc! {"$set": {"a": 1}}).run());
-    // What the program limited itself is not timeoutMS.
-    let own = collection.find(doc! {}).max_time(std::time::Duration::from_secs(1)).run().unwrap_err();
+    // What the program limited in a command of its own is not timeoutMS.
+    let own = place.database.run_command(doc! {"find": "c", "maxTimeMS": 1000}).run().unwrap_err();
     assert!(matches!(own.kind(), ErrorKind::Command(_)), "{own:?}");
     drop(fail);
     // A write concern error.

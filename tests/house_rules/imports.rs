@@ -33,7 +33,7 @@ const ORDER: &[&[&str]] = &[
         "single_flight",
     ],
     &["uri", "credential", "options", "namespace", "specification"],
-    &["description", "dns", "document", "wire", "operation", "json", "http", "process", "system", "auth"],
+    &["description", "document", "wire", "operation", "json", "http", "process", "system", "dns", "auth"],
     &["tls", "transport", "handshake", "connection"],
     &["pool", "server", "topology"],
     &["session", "client", "cursor", "collection", "database"],

@@ -98,15 +98,9 @@ fn row_6_default_database() {
 /// A server that takes TLS only, and the file with its authority.
 fn tls_server(folder: &Scratch) -> Option<(Mongod, String)> {
     let authority = Authority::new();
-    let write = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let ca_file = write("ca.pem", authority.pem());
-    let key_file = write("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
-    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key_file, "--tlsCAFile", &ca_file];
-    Some((Mongod::start("6.0", &[&args[..], &["--tlsAllowConnectionsWithoutCertificates"]].concat())?, ca_file))
+    let ca_file = folder.file("ca.pem", authority.pem());
+    let key_file = folder.file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
+    Some((Mongod::start_with_tls("6.0", &key_file, &ca_file, &["--tlsAllowConnectionsWithoutCertificates"])?, ca_file))
 }
 
 /// The system's own roots decide; OpenSSL reads from the environment where they are, so the very test runs once more in a
@@ -207,18 +201,14 @@ fn row_20_ocsp_off() {
     let names = Extras { responders: vec![responder.url("/")], must_staple: false, ..Extras::default() };
     let issued = authority.issue_with(CertPurpose::Server, "localhost", &names);
     ocsp_responder.enter(&issued, CertStatus::Good);
-    let (ca_file, key_file) = (folder.path().join("ca.pem"), folder.path().join("server.pem"));
-    fs::write(&ca_file, authority.pem()).unwrap();
-    fs::write(&key_file, issued.both()).unwrap();
-    let (ca_file, key_file) = (ca_file.to_str().unwrap(), key_file.to_str().unwrap());
-    let tls = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", key_file, "--tlsCAFile", ca_file];
+    let (ca_file, key_file) = (folder.file("ca.pem", authority.pem()), folder.file("server.pem", issued.both()));
     let rest = ["--tlsAllowConnectionsWithoutCertificates", "--setParameter", "ocspEnabled=false"];
-    let Some(mongod) = Mongod::start("6.0", &[&tls[..], &rest].concat()) else { return };
+    let Some(mongod) = Mongod::start_with_tls("6.0", &key_file, &ca_file, &rest) else { return };
     let address = format!("localhost:{}", mongod.port());
 
     let uri = format!("mongodb://{address}/?tls=true&tlsCAFile={ca_file}");
     Client::with_uri_str(format!("{uri}&tlsDisableOCSPEndpointCheck=true")).unwrap().ping().unwrap();
-    let code = ClientOptions::builder().host(&address).tls_ca_file(ca_file).tls_disable_ocsp_endpoint_check(true);
+    let code = ClientOptions::builder().host(&address).tls_ca_file(&ca_file).tls_disable_ocsp_endpoint_check(true);
     Client::with_options(code.build().settings().unwrap()).unwrap().ping().unwrap();
     assert_eq!(responder.seen().len(), 0);
     Client::with_uri_str(&uri).unwrap().ping().unwrap();
@@ -231,22 +221,17 @@ fn row_21_crl() {
     let (folder, authority) = (Scratch::new("guide-21"), Authority::new());
     let Some(ocsp_responder) = OcspResponder::new(&authority) else { return };
     let issued = authority.issue(CertPurpose::Server, "localhost");
-    let write = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (ca_file, key_file) = (write("ca.pem", authority.pem()), write("server.pem", issued.both()));
-    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key_file, "--tlsCAFile", &ca_file];
-    let Some(mongod) = Mongod::start("6.0", &[&args[..], &["--tlsAllowConnectionsWithoutCertificates"]].concat())
+    let (ca_file, key_file) = (folder.file("ca.pem", authority.pem()), folder.file("server.pem", issued.both()));
+    let Some(mongod) =
+        Mongod::start_with_tls("6.0", &key_file, &ca_file, &["--tlsAllowConnectionsWithoutCertificates"])
     else {
         return;
     };
     let address = format!("localhost:{}", mongod.port());
     ocsp_responder.enter(&authority.issue(CertPurpose::Server, "localhost"), CertStatus::Revoked);
-    let without_it = write("without.pem", ocsp_responder.list(false));
+    let without_it = folder.file("without.pem", ocsp_responder.list(false));
     ocsp_responder.enter(&issued, CertStatus::Revoked);
-    let with_it = write("with.pem", ocsp_responder.list(false));
+    let with_it = folder.file("with.pem", ocsp_responder.list(false));
     for option in ["tlsCRLFile", "ssl_crlfile"] {
         let uri = format!("mongodb://{address}/?tls=true&tlsCAFile={ca_file}&{option}");
         Client::with_uri_str(format!("{uri}={without_it}")).unwrap().ping().unwrap();
@@ -282,11 +267,10 @@ const ANN: &str = "CN=ann,O=mongo-blocking users";
 impl Mutual {
     fn start(server: &str) -> Option<Mutual> {
         let (folder, authority) = (Scratch::new("guide-mutual"), Authority::new());
-        let ca = write(&folder, "ca.pem", authority.pem());
-        let own = write(&folder, "server.pem", authority.issue(CertPurpose::Server, server).both());
-        let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
+        let ca = folder.file("ca.pem", authority.pem());
+        let own = folder.file("server.pem", authority.issue(CertPurpose::Server, server).both());
         let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
-        let mongod = Mongod::start("6.0", &[&args[..], &mechanisms[..]].concat())?;
+        let mongod = Mongod::start_with_tls("6.0", &own, &ca, &mechanisms)?;
         Some(Mutual { folder, authority, mongod, ca })
     }
 
@@ -297,19 +281,13 @@ impl Mutual {
     /// A client certificate in files: with its key, with its key encrypted (password `pen&cil`), alone; and the key alone.
     fn own(&self) -> [String; 4] {
         let ann = self.authority.issue(CertPurpose::Client, "ann");
-        let write = |name: &str, text: &str| write(&self.folder, name, text.to_owned());
+        let write = |name: &str, text: &str| self.folder.file(name, text);
         let key = write("key.pem", &ann.key);
         let arguments = ["pkcs8", "-topk8", "-in", &key, "-passout", "pass:pen&cil"];
         let done = Command::new("openssl").args(arguments).output().expect("the openssl command");
         let encrypted = String::from_utf8(done.stdout).unwrap() + &ann.certificate;
         [write("client.pem", &ann.both()), write("secret.pem", &encrypted), write("c.pem", &ann.certificate), key]
     }
-}
-
-fn write(folder: &Scratch, name: &str, text: String) -> String {
-    let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
 }
 
 /// As the guides write them, now and then. (The backend of Windows and macOS takes no encrypted key.)
@@ -364,7 +342,7 @@ fn rows_7_8_22_and_23_client_certificates() {
 fn rows_24_to_26_dangerous_forms() {
     let Some(server) = Mutual::start("other.example") else { return };
     let ([client, ..], host) = (server.own(), server.host());
-    let strange = write(&server.folder, "strange.pem", Authority::new().pem());
+    let strange = server.folder.file("strange.pem", Authority::new().pem());
     let builder = ClientOptions::builder;
     for (uri, code, any_authority) in [
         // 24

@@ -157,16 +157,12 @@ fn dante_before_mongod() {
 fn both_before_mongod_with_tls() {
     let folder = Scratch::new("names-tls");
     let authority = Authority::new();
-    let file = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (ca, key) =
-        (file("ca.pem", authority.pem()), file("key.pem", authority.issue(CertPurpose::Server, NAME).both()));
-    let tls = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key, "--tlsCAFile", &ca];
-    let arguments = [&tls[..], &["--tlsAllowConnectionsWithoutCertificates"]].concat();
-    let Some(mongod) = Mongod::start("6.0", &arguments) else { return };
+    let (ca, key) = (
+        folder.file("ca.pem", authority.pem()),
+        folder.file("key.pem", authority.issue(CertPurpose::Server, NAME).both()),
+    );
+    let arguments = ["--tlsAllowConnectionsWithoutCertificates"];
+    let Some(mongod) = Mongod::start_with_tls("6.0", &key, &ca, &arguments) else { return };
     for proxies in [microsocks(), dante()].into_iter().flatten() {
         let uri = format!("mongodb://{NAME}:{}/?directConnection=true&tls=true&tlsCAFile={ca}", mongod.port());
         proxies.hold_the_table(&uri);

@@ -166,6 +166,8 @@ fn old_booleans_and_odd_values_warn() {
         ("tlsCAFile=/a&tlsCAFile=/a", WarningKind::RepeatedOption),
         ("j=true", WarningKind::Deprecated),
         ("socketTimeoutMS=1&timeoutMS=1", WarningKind::NoEffect),
+        ("waitQueueTimeoutMS=1&timeoutMS=1", WarningKind::NoEffect),
+        ("wTimeoutMS=1&timeoutMS=0", WarningKind::NoEffect),
         ("fsync=true", WarningKind::UnknownOption),
         ("gssapiServiceName=x", WarningKind::NoEffect),
         ("zlibCompressionLevel=3", WarningKind::NoEffect),

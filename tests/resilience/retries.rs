@@ -150,15 +150,10 @@ fn a_write_is_retried_after_the_pool_was_cleared() {
     two_threads_and_one_connection("insert", data, |collection| collection.insert_one(doc! {}).run().map(drop));
 }
 
-/// Two routers before the set, each with a fail point of its own.
-fn routers(set: &ReplicaSet) -> [FakeServer; 2] {
-    [(), ()].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start())
-}
-
 /// Retryable Reads 2.1 and Retryable Writes 4.
 fn another_router(command: &str, data: &Document, run: impl Fn(&Collection<Document>) -> Result<(), Error>) {
     let Some(points) = Points::on_set() else { return };
-    let routers = routers(points.set);
+    let routers = FakeServer::two_routers(&points.set.addresses());
     for router in &routers {
         router.fail_command(&doc! {"mode": once(), "data": data});
     }
@@ -174,7 +169,7 @@ fn another_router(command: &str, data: &Document, run: impl Fn(&Collection<Docum
 /// Retryable Reads 2.2 and Retryable Writes 5.
 fn the_same_router(command: &str, data: &Document, run: impl Fn(&Collection<Document>) -> Result<(), Error>) {
     let Some(points) = Points::on_set() else { return };
-    let [router, _] = routers(points.set);
+    let [router, _] = FakeServer::two_routers(&points.set.addresses());
     router.fail_command(&doc! {"mode": once(), "data": data});
     let (collection, seen) = watched(&format!("mongodb://{}/?directConnection=false", router.address()), |_| {});
     run(&collection).unwrap();

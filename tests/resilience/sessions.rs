@@ -259,7 +259,7 @@ fn p8_p9_and_p11_a_cursor_keeps_its_session_until_the_last_batch() {
 #[test]
 fn p11_a_cursor_on_routers_keeps_its_session() {
     let Some(set) = ReplicaSet::shared("6.0") else { return };
-    let routers = [(); 2].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
+    let routers = FakeServer::two_routers(&set.addresses());
     let uri = format!("mongodb://{},{}/", routers[0].address(), routers[1].address());
     for mode in [ReadPreferenceMode::Primary, ReadPreferenceMode::Nearest, ReadPreferenceMode::SecondaryPreferred] {
         let watched = Watched::new(&uri, "");
@@ -444,12 +444,7 @@ fn the_first_command_has_the_cluster_time_of_the_login() {
     let sets = (ReplicaSet::shared_with_auth("6.0"), ReplicaSet::shared("6.0"));
     let (Some(with_login), Some(without)) = sets else { return };
     for (set, known) in [(with_login, true), (without, false)] {
-        // With access control a server tells the time once there are keys to sign it with.
-        let began = Instant::now();
-        while !set.run(set.primary(), "admin", doc! { "ping": 1 }).contains_key("$clusterTime") {
-            assert!(began.elapsed() < Duration::from_secs(60), "the set tells no cluster time");
-            thread::sleep(Duration::from_millis(50));
-        }
+        set.wait_for_cluster_time();
         let watched = Watched::new(&set.uri(), "");
         watched.client.ping().unwrap();
         assert_eq!(watched.last().contains_key("$clusterTime"), known);
@@ -467,7 +462,7 @@ fn causal_consistency_on_a_set() {
 #[test]
 fn causal_consistency_on_routers() {
     let Some(set) = ReplicaSet::shared("6.0") else { return };
-    let routers = [(); 2].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
+    let routers = FakeServer::two_routers(&set.addresses());
     let uri = format!("mongodb://{},{}/", routers[0].address(), routers[1].address());
     causal_consistency(&uri, "sessions_causal_routers");
 }

@@ -48,7 +48,7 @@ fn the_less_busy_router_gets_more_operations() {
     const NAME: &str = "loadBalancingTest";
     const THREADS: usize = 10;
     let Some(set) = ReplicaSet::shared("6.0") else { return };
-    let routers = [(), ()].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
+    let routers = FakeServer::two_routers(&set.addresses());
     let addresses = routers.each_ref().map(FakeServer::address);
     for monitoring in [Monitoring::Inline, Monitoring::Background] {
         let (started, ready) = (Log::<String>::new(), Log::<String>::new());
@@ -105,19 +105,23 @@ fn the_date_of_the_last_write_is_known() {
     let Some(set) = ReplicaSet::shared("6.0") else { return };
     let client = Client::with_uri_str(format!("{}&heartbeatFrequencyMS=500", set.uri())).unwrap();
     let documents = client.database("staleness").collection::<Document>("c");
-    let written = || {
-        documents.insert_one(doc! {}).run().unwrap();
-        // The next check of the primary comes with the first operation after heartbeatFrequencyMS, and tells of this write.
-        thread::sleep(Duration::from_secs(1));
-        client.ping().unwrap();
-        let topology = client.topology();
-        let primary = topology.servers().into_values().find(|server| server.server_type() == ServerType::RsPrimary);
-        primary.unwrap().last_write_date().expect("the date of the last write").timestamp_millis()
+    // The next check of the primary comes with the first operation after heartbeatFrequencyMS, and tells of the writes before it.
+    let written_after = |earlier: i64| {
+        let began = Instant::now();
+        loop {
+            documents.insert_one(doc! {}).run().unwrap();
+            let topology = client.topology();
+            let primary = topology.servers().into_values().find(|server| server.server_type() == ServerType::RsPrimary);
+            let date = primary.unwrap().last_write_date().expect("the date of the last write").timestamp_millis();
+            if date > earlier {
+                return date;
+            }
+            assert!(began.elapsed() < LIMIT, "the last write is still that of {date}");
+        }
     };
-    let first = written();
-    thread::sleep(Duration::from_secs(1));
-    let second = written();
-    assert!(first > 0 && second > first && second < first + 10_000, "{first}, {second}");
+    let first = written_after(0);
+    let second = written_after(first);
+    assert!(second < first + 10_000, "{first}, {second}");
 }
 
 /// Max Staleness, "Direct connection to mongos", and Server Selection, "Passing ReadPreference to Mongos". (What the latter asks of the

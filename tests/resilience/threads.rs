@@ -1,8 +1,7 @@
 //! One client and many threads: the pool under load, its limits, and the odd places a blocking client is called from.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -183,14 +182,19 @@ fn a_connection_that_was_idle_too_long_is_not_used() {
 
 #[test]
 fn a_network_error_ends_the_generation() {
-    let peer = Script::start(|mut stream, number| {
+    let (dies, died) = mpsc::channel();
+    let died = Mutex::new(died);
+    let peer = Script::start(move |mut stream, number| {
         while let Ok(Some(request)) = wire::read_request(&mut stream) {
             if is_hello(request.name()) {
                 let _ = wire::write_reply(&mut stream, &request, &greeting());
             } else if number == 2 {
+                let _ = dies.send(());
                 return;
             } else {
-                thread::sleep(Duration::from_millis(100));
+                if number == 1 {
+                    let _ = died.lock().unwrap().recv_timeout(Duration::from_secs(5));
+                }
                 let _ = wire::write_reply(&mut stream, &request, &doc! {"ok": 1});
             }
         }
@@ -243,12 +247,20 @@ fn closing_ends_what_is_in_use() {
             }
         }
     });
-    let client = Client::with_uri_str(format!("{}?maxPoolSize=1", peer.uri())).unwrap();
+    let checkouts = Arc::new(AtomicUsize::new(0));
+    let counted = checkouts.clone();
+    let handler = EventHandler::new(move |event: &CmapEvent| {
+        if let CmapEvent::ConnectionCheckoutStarted(_) = event {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let options = ClientOptions::builder().uri(format!("{}?maxPoolSize=1", peer.uri())).cmap_event_handler(handler);
+    let client = Client::with_options(options.build()).unwrap();
     thread::scope(|scope| {
         let in_use = scope.spawn(|| client.ping());
         eventually("the ping is on its way", || peer.connections() == 1);
         let waiting = scope.spawn(|| client.ping());
-        thread::sleep(Duration::from_millis(50));
+        eventually("another ping waits for the connection", || checkouts.load(Ordering::SeqCst) == 2);
         let began = Instant::now();
         client.clone().close();
         in_use.join().unwrap().unwrap_err();

@@ -54,7 +54,7 @@ impl Watched {
 /// Two routers before a set, and a client of both that takes one as well as the other.
 fn routed() -> Option<([FakeServer; 2], Watched)> {
     let set = ReplicaSet::shared("6.0")?;
-    let routers = [(); 2].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
+    let routers = FakeServer::two_routers(&set.addresses());
     let [one, other] = routers.each_ref().map(FakeServer::address);
     let watched = Watched::new(&format!("mongodb://{one},{other}/?localThresholdMS=1000"));
     while watched.client.topology().servers().values().filter(|server| server.error().is_none()).count() < 2 {
@@ -527,6 +527,37 @@ fn a_commit_that_never_succeeds_ends_with_the_time_limit() {
         assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
         assert!(error.contains_label(label), "{error:?}");
         assert!(server.commands_named("commitTransaction").len() > 1);
+    }
+}
+
+/// Client Side Operations Timeout: `timeoutMS` overrides the limits that the options of a transaction name.
+#[test]
+fn timeout_ms_is_the_only_limit_of_a_commit_and_of_an_abort() {
+    let Some(set) = ReplicaSet::shared("6.0") else { return };
+    let watched = Watched::new(&format!("{}&timeoutMS=60000", set.uri()));
+    let things = watched.collection("limited");
+    let begin = || {
+        let mut session = watched.client.start_session().run().unwrap();
+        let concern = WriteConcern::nodes(1).with_w_timeout(Duration::from_secs(5));
+        let start = session.start_transaction().write_concern(concern);
+        start.max_commit_time(Duration::from_secs(7000)).run().unwrap();
+        things.insert_one(doc! {}).session(&mut session).run().unwrap();
+        session
+    };
+    let mut session = begin();
+    session.commit_transaction().run().unwrap();
+    session.commit_transaction().run().unwrap();
+    begin().abort_transaction().run().unwrap();
+    drop(begin());
+    let sent: Vec<Document> =
+        std::mem::take(&mut *watched.sent.lock().unwrap()).into_iter().map(|(_, sent)| sent).collect();
+    let ends: Vec<&Document> =
+        sent.iter().filter(|sent| sent.contains_key("autocommit") && !sent.contains_key("insert")).collect();
+    let concerns: Vec<&Document> = ends.iter().map(|end| end.get_document("writeConcern").unwrap()).collect();
+    assert_eq!(concerns, [&doc! { "w": 1 }, &doc! { "w": "majority" }, &doc! { "w": 1 }, &doc! { "w": 1 }]);
+    // The abort of a session that is dropped has a limit of its own.
+    for end in ends.iter().take(3) {
+        assert!(end.get_i64("maxTimeMS").is_ok_and(|left| (1..=60_000).contains(&left)), "{end}");
     }
 }
 

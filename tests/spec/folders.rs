@@ -1,6 +1,6 @@
 //! One test for each folder of fixtures.
 
-use mongo_blocking_test_server::report::Report;
+use mongo_blocking_test_server::report::{Report, specifications};
 
 use crate::{auth_legacy, connection_string, read_write_concern, seedlist, unified, uri_options};
 
@@ -130,7 +130,12 @@ fn initial_dns_seedlist_discovery() {
     for (folder, files) in [
         ("initial-dns-seedlist-discovery/tests/replica-set", 28),
         ("initial-dns-seedlist-discovery/tests/load-balanced", 9),
+        ("initial-dns-seedlist-discovery/tests/sharded", 0),
     ] {
+        // A checkout may hold a part of the folders.
+        if files == 0 && specifications().is_some_and(|root| !root.join(folder).is_dir()) {
+            continue;
+        }
         let Some(mut report) = Report::on(folder, files) else { return };
         if seedlist::run(&mut report).is_none() {
             return;

@@ -14,12 +14,6 @@ use mongo_blocking_test_server::peers::{Mongod, Scratch};
 const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_native_tls));
 const ANN: &str = "CN=ann,O=mongo-blocking users";
 
-fn write(folder: &Scratch, name: &str, text: impl AsRef<[u8]>) -> String {
-    let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
 /// What the openssl command makes.
 fn openssl(folder: &Scratch, arguments: &[&str]) -> Vec<u8> {
     let out = folder.path().join("out");
@@ -57,7 +51,7 @@ fn pem_with_lost_line_breaks_is_repaired() {
     let both = without_line_breaks(&own.both());
     for ((how, ca), (_, own)) in without_line_breaks(&authority.pem()).into_iter().zip(both) {
         let in_code = ClientOptions::builder().tls_ca_pem(&ca).tls_identity_pem(&own, &own, None);
-        let (ca, own) = (write(&folder, "ca.pem", &ca), write(&folder, "own.pem", &own));
+        let (ca, own) = (folder.file("ca.pem", &ca), folder.file("own.pem", &own));
         let as_files = ClientOptions::builder().tls_ca_file(ca).tls_certificate_key_file(own);
         for options in [in_code, as_files] {
             let client = Client::with_options(options.host(&host).build().settings().unwrap());
@@ -74,7 +68,7 @@ fn pem_with_unrecoverable_line_breaks_is_an_error() {
     }
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let own = authority.issue_rsa(CertPurpose::Client, "ann");
-    let key = write(&folder, "key.pem", &own.key);
+    let key = folder.file("key.pem", &own.key);
     let arguments = ["rsa", "-traditional", "-aes256", "-in", &key, "-passout", "pass:pencil"];
     let encrypted = String::from_utf8(openssl(&folder, &arguments)).unwrap();
     assert!(encrypted.contains("DEK-Info"), "{encrypted}");
@@ -94,17 +88,16 @@ fn pem_with_unrecoverable_line_breaks_is_an_error() {
 fn from_memory() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let server = authority.issue(CertPurpose::Server, "localhost");
-    let (ca, own) = (write(&folder, "ca.pem", authority.pem()), write(&folder, "server.pem", server.both()));
-    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
+    let (ca, own) = (folder.file("ca.pem", authority.pem()), folder.file("server.pem", server.both()));
     let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
-    let Some(mongod) = Mongod::start("6.0", &[&args[..], &mechanisms[..]].concat()) else { return };
+    let Some(mongod) = Mongod::start_with_tls("6.0", &own, &ca, &mechanisms) else { return };
     let ann = authority.issue(CertPurpose::Client, "ann");
     let trusting = || ClientOptions::builder().host(format!("localhost:{}", mongod.port())).tls_ca_pem(authority.pem());
     let admin = trusting().tls_identity_pem(&ann.certificate, &ann.key, None).build().settings().unwrap();
     let create = doc! { "createUser": ANN, "roles": [] };
     Client::with_options(admin).unwrap().database("$external").run_command(create).run().unwrap();
 
-    let key = write(&folder, "key.pem", &ann.key);
+    let key = folder.file("key.pem", &ann.key);
     let encrypted = openssl(&folder, &["pkcs8", "-topk8", "-in", &key, "-passout", "pass:pen&cil"]);
     let middle = authority.intermediate();
     let below = middle.issue(CertPurpose::Client, "ann");
@@ -159,7 +152,7 @@ fn memory_and_files_exclude_one_another() {
 fn unusable_bundles_are_refused() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let own = authority.issue(CertPurpose::Client, "ann");
-    let (certificate, key) = (write(&folder, "c.pem", &own.certificate), write(&folder, "k.pem", &own.key));
+    let (certificate, key) = (folder.file("c.pem", &own.certificate), folder.file("k.pem", &own.key));
     let export = ["pkcs12", "-export", "-passout", "pass:pencil", "-in", certificate.as_str()];
     let old = openssl(&folder, &[&export[..], &["-inkey", &key, "-legacy"]].concat());
     let no_key = openssl(&folder, &[&export[..], &["-nokeys"]].concat());
@@ -199,7 +192,7 @@ fn unusable_bundles_are_refused() {
 fn old_encryption_is_distinguished_from_a_wrong_password() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let own = authority.issue_rsa(CertPurpose::Client, "ann");
-    let key = write(&folder, "key.pem", &own.key);
+    let key = folder.file("key.pem", &own.key);
     let old = ["-provider", "legacy", "-provider", "default", "-passout", "pass:pencil", "-in", key.as_str()];
     let rc2 = openssl(&folder, &[&["pkcs8", "-topk8", "-v1", "PBE-SHA1-RC2-40"][..], &old].concat());
     let des = openssl(&folder, &[&["rsa", "-traditional", "-des"][..], &old].concat());
@@ -227,7 +220,7 @@ fn old_encryption_is_distinguished_from_a_wrong_password() {
 fn unusable_pem_texts_are_refused() {
     let (folder, authority) = (Scratch::new("material"), Authority::new());
     let own = authority.issue(CertPurpose::Client, "ann");
-    let (certificate, key) = (write(&folder, "c.pem", &own.certificate), write(&folder, "k.pem", &own.key));
+    let (certificate, key) = (folder.file("c.pem", &own.certificate), folder.file("k.pem", &own.key));
     let request = openssl(&folder, &["req", "-new", "-key", &key, "-subj", "/CN=ann"]);
     let pkcs7 = openssl(&folder, &["crl2pkcs7", "-nocrl", "-certfile", &certificate]);
     let key_der = openssl(&folder, &["pkey", "-in", &key, "-outform", "der"]);
@@ -246,7 +239,7 @@ fn unusable_pem_texts_are_refused() {
         (b"\xff\xfe", own.key.as_bytes(), "UTF-16", ""),
     ];
     for (certificate, key, words, hint) in cases {
-        let (certificate, key) = (write(&folder, "one", certificate), write(&folder, "other", key));
+        let (certificate, key) = (folder.file("one", certificate), folder.file("other", key));
         let error = refused(ClientOptions::builder().tls_certificate_key_file(&certificate).tls_key_file(&key));
         assert!(
             matches!(error.kind(), ErrorKind::InvalidTlsConfig { .. }) && error.stage() == Stage::Options,
@@ -268,7 +261,7 @@ fn a_password_that_is_not_needed_is_warned_of() {
     let server = authority.issue(CertPurpose::Server, "localhost");
     let fake_server =
         FakeServer::builder().tls(&server.certificate, &server.key).client_authority(&authority.pem(), true).start();
-    let own = write(&folder, "own.pem", authority.issue(CertPurpose::Client, "ann").both());
+    let own = folder.file("own.pem", authority.issue(CertPurpose::Client, "ann").both());
     let options = ClientOptions::builder()
         .host(fake_server.address().replace("127.0.0.1", "localhost"))
         .tls_ca_pem(authority.pem())

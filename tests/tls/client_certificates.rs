@@ -24,11 +24,10 @@ struct Place {
 /// A server that demands a certificate of its authority, and knows [`ANN`].
 fn place(version: &str, server: &str) -> Option<Place> {
     let (folder, authority) = (Scratch::new("tls-x509"), Authority::new());
-    let ca = write(&folder, "ca.pem", authority.pem());
-    let own = write(&folder, "server.pem", authority.issue(CertPurpose::Server, server).both());
-    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
+    let ca = folder.file("ca.pem", authority.pem());
+    let own = folder.file("server.pem", authority.issue(CertPurpose::Server, server).both());
     let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
-    let mongod = Mongod::start(version, &[&args[..], &mechanisms[..]].concat())?;
+    let mongod = Mongod::start_with_tls(version, &own, &ca, &mechanisms)?;
     let made = Place { folder, authority, ca, mongod };
     let ann = made.client_file("ann");
     if server == "localhost" {
@@ -39,15 +38,9 @@ fn place(version: &str, server: &str) -> Option<Place> {
     Some(made)
 }
 
-fn write(folder: &Scratch, name: &str, text: impl AsRef<[u8]>) -> String {
-    let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
 impl Place {
     fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
-        write(&self.folder, name, text)
+        self.folder.file(name, text)
     }
 
     fn client_file(&self, name: &str) -> String {
@@ -227,7 +220,7 @@ fn unusable_certificate_files_are_refused() {
         (&[own.both().as_bytes(), stranger.key.as_bytes()].concat(), "more than one private key"),
     ];
     for (content, words) in cases {
-        let file = write(&folder, "client.pem", content);
+        let file = folder.file("client.pem", content);
         let error = Client::with_uri_str(format!("mongodb://h/?tlsCertificateKeyFile={file}")).unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::InvalidTlsConfig { .. }) && error.stage() == Stage::Options,

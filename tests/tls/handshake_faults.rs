@@ -154,16 +154,10 @@ fn plain_mongodb_where_tls_is_expected() {
 fn tls_where_plain_mongodb_is_expected() {
     let (folder, authority) = (Scratch::new("handshake-faults"), Authority::new());
     let issued = authority.issue(CertPurpose::Server, "localhost");
-    let file = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (own, ca) = (file("server.pem", issued.both()), file("ca.pem", authority.pem()));
+    let (own, ca) = (folder.file("server.pem", issued.both()), folder.file("ca.pem", authority.pem()));
     let fake_server = FakeServer::builder().tls(&issued.certificate, &issued.key).start();
     let s_server = SServer::start(&issued.both(), &[]);
-    let mongod =
-        Mongod::start("6.0", &["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca]);
+    let mongod = Mongod::start_with_tls("6.0", &own, &ca, &[]);
     let ports = [Some(fake_server.port()), s_server.as_ref().map(SServer::port), mongod.as_ref().map(Mongod::port)];
     for port in ports.into_iter().flatten() {
         let uri = format!("mongodb://localhost:{port}/?serverSelectionTryOnce=true&connectTimeoutMS=5000");

@@ -54,21 +54,15 @@ fn tls_1_1_is_refused_and_spoken_when_asked_for() {
         return;
     }
     let (folder, authority) = (Scratch::new("tls-version"), Authority::new());
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (ca, issued) = (file("ca.pem", &authority.pem()), authority.issue(CertPurpose::Server, "localhost"));
-    let own = file("server.pem", &issued.both());
-    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &own, "--tlsCAFile", &ca];
+    let (ca, issued) = (folder.file("ca.pem", authority.pem()), authority.issue(CertPurpose::Server, "localhost"));
+    let own = folder.file("server.pem", issued.both());
     let old = ["--tlsAllowConnectionsWithoutCertificates", "--tlsDisabledProtocols", "TLS1_0,TLS1_2,TLS1_3"];
-    let Some(mongod) = Mongod::start("4.2", &[&args[..], &old[..]].concat()) else { return };
+    let Some(mongod) = Mongod::start_with_tls("4.2", &own, &ca, &old) else { return };
     let s_server = SServer::start(&issued.both(), &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]);
     let Some(s_server) = s_server else { return };
     child::run(
         child::command(module_path!(), "tls_1_1_is_refused_and_spoken_when_asked_for")
-            .env("OPENSSL_CONF", file("openssl.cnf", LEVEL_0))
+            .env("OPENSSL_CONF", folder.file("openssl.cnf", LEVEL_0))
             .env(CA, &ca)
             .env(MONGOD, mongod.port().to_string())
             .env(S_SERVER, s_server.port().to_string()),

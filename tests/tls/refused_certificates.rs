@@ -2,7 +2,6 @@
 //! once. The switches that look away are never the advice.
 
 use std::env;
-use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -17,12 +16,6 @@ const NATIVE: bool = cfg!(any(windows, target_os = "macos", mongo_blocking_nativ
 
 fn fake_server(issued: &Issued) -> FakeServer {
     FakeServer::builder().tls(&issued.certificate, &issued.key).start()
-}
-
-fn write(folder: &Scratch, name: &str, text: &str) -> String {
-    let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
 }
 
 /// The error of a ping, which is about the certificate.
@@ -44,7 +37,7 @@ fn tells(error: &Error, words: &[&str]) {
 
 /// By the openssl command.
 fn fingerprint(folder: &Scratch, issued: &Issued) -> String {
-    let file = write(folder, "presented.pem", &issued.certificate);
+    let file = folder.file("presented.pem", &issued.certificate);
     let done =
         Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-sha256", "-in", &file]).output().unwrap();
     let told = String::from_utf8(done.stdout).unwrap();
@@ -54,7 +47,7 @@ fn fingerprint(folder: &Scratch, issued: &Issued) -> String {
 #[test]
 fn what_was_expected_and_what_came() {
     let (folder, authority) = (Scratch::new("refused"), Authority::new());
-    let ca = write(&folder, "ca.pem", &authority.pem());
+    let ca = folder.file("ca.pem", authority.pem());
     let issued = authority.issue(CertPurpose::Server, "other.example");
     let fake_server = fake_server(&issued);
     let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", fake_server.port()));
@@ -83,7 +76,7 @@ fn what_was_expected_and_what_came() {
 #[test]
 fn a_refusal_names_the_faulty_certificate() {
     let (folder, authority) = (Scratch::new("refused"), Authority::new());
-    let ca = write(&folder, "ca.pem", &authority.pem());
+    let ca = folder.file("ca.pem", authority.pem());
     let expired = fake_server(&authority.issue_expired(CertPurpose::Server, "localhost"));
     let error = refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}", expired.port()));
     tells(&error, &["expired"]);
@@ -113,7 +106,7 @@ fn a_refused_certificate_is_reported_at_once() {
     let expired = fake_server(&authority.issue_expired(CertPurpose::Server, "localhost"));
     let wrong = fake_server(&authority.issue(CertPurpose::Server, "other.example"));
     let folder = Scratch::new("refused");
-    let ca = write(&folder, "ca.pem", &authority.pem());
+    let ca = folder.file("ca.pem", authority.pem());
     for fake_server in [expired, wrong] {
         let began = Instant::now();
         refusal(&format!("mongodb://localhost:{}/?tlsCAFile={ca}&serverSelectionTryOnce=false", fake_server.port()));
@@ -158,8 +151,8 @@ fn a_file_takes_the_place_of_the_system() {
     child::run(
         child::command(module_path!(), "a_file_takes_the_place_of_the_system")
             .env(PORT, fake_server.port().to_string())
-            .env(STRANGE, write(&folder, "strange.pem", &Authority::new().pem()))
-            .env("SSL_CERT_FILE", write(&folder, "ca.pem", &authority.pem()))
+            .env(STRANGE, folder.file("strange.pem", Authority::new().pem()))
+            .env("SSL_CERT_FILE", folder.file("ca.pem", authority.pem()))
             .env("SSL_CERT_DIR", "/no/such/folder"),
     );
 }

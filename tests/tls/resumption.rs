@@ -25,7 +25,7 @@ struct Place {
 impl Place {
     fn new() -> Place {
         let (folder, authority) = (Scratch::new("resumption"), Authority::new());
-        let ca = write(&folder, "ca.pem", &authority.pem());
+        let ca = folder.file("ca.pem", authority.pem());
         Place { folder, authority, ca }
     }
 
@@ -35,18 +35,12 @@ impl Place {
     }
 
     fn own(&self, name: &str) -> String {
-        write(&self.folder, &format!("{name}.pem"), &self.authority.issue(CertPurpose::Client, name).both())
+        self.folder.file(&format!("{name}.pem"), self.authority.issue(CertPurpose::Client, name).both())
     }
 
     fn uri(&self, port: u16, options: &str) -> String {
         format!("mongodb://localhost:{port}/?serverSelectionTryOnce=true&tls=true&tlsCAFile={}&{options}", self.ca)
     }
-}
-
-fn write(folder: &Scratch, name: &str, text: &str) -> String {
-    let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
 }
 
 /// Runs this many commands at once, each on a connection of its own: none is answered before all have come.
@@ -184,11 +178,9 @@ fn a_server_that_closes_on_its_own_sessions_costs_one_handshake() {
 fn mongodb_resumes() {
     for version in ["6.0", "4.2"] {
         let place = Place::new();
-        let server =
-            write(&place.folder, "server.pem", &place.authority.issue(CertPurpose::Server, "localhost").both());
-        let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &server, "--tlsCAFile", &place.ca];
+        let server = place.folder.file("server.pem", place.authority.issue(CertPurpose::Server, "localhost").both());
         let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
-        let Some(mongod) = Mongod::start(version, &[&args[..], &mechanisms[..]].concat()) else { return };
+        let Some(mongod) = Mongod::start_with_tls(version, &server, &place.ca, &mechanisms) else { return };
         let own = format!("tlsCertificateKeyFile={}", place.own("ann"));
         let admin = Client::with_uri_str(place.uri(mongod.port(), &own)).unwrap();
         let roles = [doc! { "role": "readWriteAnyDatabase", "db": "admin" }];

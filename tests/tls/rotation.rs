@@ -208,9 +208,8 @@ fn mongodb_x509_follows() {
     let (own, ca) = (place.path("own.pem"), place.path("ca.pem"));
     let server = place.authority.issue(CertPurpose::Server, "localhost");
     place.write("server.pem", server.both());
-    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &place.path("server.pem"), "--tlsCAFile", &ca];
     let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
-    let Some(mongod) = Mongod::start("6.0", &[&args[..], &mechanisms[..]].concat()) else { return };
+    let Some(mongod) = Mongod::start_with_tls("6.0", &place.path("server.pem"), &ca, &mechanisms) else { return };
     place.write("own.pem", place.issue("ann").both());
     let uri = format!(
         "mongodb://localhost:{}/?serverSelectionTryOnce=true&tlsCAFile={ca}&tlsCertificateKeyFile={own}",

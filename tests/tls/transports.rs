@@ -1,6 +1,5 @@
 //! The ways to a real server: TLS, a Unix socket, a name, several hosts; and what a server says to the wrong one.
 
-use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,15 +17,9 @@ const NATIVE_BACKEND: &str = if cfg!(windows) { "SChannel" } else { "native-tls"
 /// A server that takes TLS only, and the file with its authority.
 fn tls_server(folder: &Scratch, version: &str, more: &[&str]) -> Option<(Mongod, String)> {
     let authority = Authority::new();
-    let write = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let ca_file = write("ca.pem", authority.pem());
-    let key_file = write("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
-    let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key_file, "--tlsCAFile", &ca_file];
-    Some((Mongod::start(version, &[&args[..], more].concat())?, ca_file))
+    let ca_file = folder.file("ca.pem", authority.pem());
+    let key_file = folder.file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
+    Some((Mongod::start_with_tls(version, &key_file, &ca_file, more)?, ca_file))
 }
 
 fn ping(uri: String) -> Result<(), Error> {

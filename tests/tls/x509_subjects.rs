@@ -74,20 +74,14 @@ fn one(kind: &'static [u8], tag: u8, value: &'static [u8]) -> Vec<Part<'static>>
 fn subjects_with_unusual_attributes_log_in() {
     for version in ["6.0", "4.2"] {
         let (folder, authority) = (Scratch::new("subjects"), Authority::new());
-        let write = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            fs::write(&path, text).unwrap();
-            path.to_str().unwrap().to_owned()
-        };
-        let ca = write("ca.pem", &authority.pem());
-        let server = write("server.pem", &authority.issue(CertPurpose::Server, "localhost").both());
-        let args = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &server, "--tlsCAFile", &ca];
+        let ca = folder.file("ca.pem", authority.pem());
+        let server = folder.file("server.pem", authority.issue(CertPurpose::Server, "localhost").both());
         let mechanisms = ["--setParameter", "authenticationMechanisms=SCRAM-SHA-256,MONGODB-X509"];
-        let Some(mongod) = Mongod::start(version, &[&args[..], &mechanisms[..]].concat()) else { return };
+        let Some(mongod) = Mongod::start_with_tls(version, &server, &ca, &mechanisms) else { return };
         let mut failed = Vec::new();
         for (name, parts, alike) in subjects() {
             let issued = authority.issue_to(&distinguished_name(&parts));
-            let own = write("own.pem", &issued.both());
+            let own = folder.file("own.pem", issued.both());
             let uri = format!(
                 "mongodb://localhost:{}/?serverSelectionTryOnce=true&tlsCAFile={ca}&tlsCertificateKeyFile={own}",
                 mongod.port()

@@ -305,7 +305,7 @@ action_options! {
     CreateIndexOptions with create_index_setters {
         /// How many members must be ready.
         commit_quorum into CommitQuorum,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
@@ -322,7 +322,7 @@ action_options! {
         /// Documents in a batch.
         #[serde(skip_serializing)]
         batch_size: u32,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
@@ -333,7 +333,7 @@ action_options! {
 action_options! {
     /// Options of dropping indexes.
     DropIndexOptions with drop_index_setters {
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.

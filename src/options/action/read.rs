@@ -44,7 +44,7 @@ action_options! {
         hint into Hint,
         /// A note for the server's logs and profiler.
         comment into Bson,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The exclusive upper bound of the index keys; needs `hint`.
@@ -94,7 +94,7 @@ action_options! {
         hint into Hint,
         /// A note for the server's logs and profiler.
         comment into Bson,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The exclusive upper bound of the index keys; needs `hint`.
@@ -142,7 +142,7 @@ action_options! {
         /// Variables that the stages may use as `$$name` (`let`).
         #[serde(rename = "let")]
         let_vars: Document,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// How long the server waits for news, where the cursor is tailable.
@@ -173,7 +173,7 @@ action_options! {
         collation: Collation,
         /// A note for the server's logs and profiler.
         comment into Bson,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The read concern, instead of the collection's.
@@ -190,7 +190,7 @@ action_options! {
     EstimatedDocumentCountOptions with estimated_document_count_setters {
         /// A note for the server's logs and profiler.
         comment into Bson,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The read concern, instead of the collection's.
@@ -211,7 +211,7 @@ action_options! {
         comment into Bson,
         /// The index to use (MongoDB 7.1 and later).
         hint into Hint,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// The read concern, instead of the collection's.

@@ -40,7 +40,7 @@ action_options! {
         /// Which servers its reads go to. Reads with another read preference than `primary` are an error.
         #[serde(skip_serializing, alias = "readPreference")]
         selection_criteria criteria SelectionCriteria,
-        /// How long the server may work on one commit (`maxTimeMS`). Whole milliseconds.
+        /// How long the server may work on one commit (`maxTimeMS`), if `timeoutMS` is not given. Whole milliseconds.
         #[serde(rename = "maxTimeMS", alias = "maxCommitTimeMS", with = "serde_util::optional_millis")]
         max_commit_time: Duration,
     }

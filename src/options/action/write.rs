@@ -160,7 +160,7 @@ action_options! {
         /// Variables that the filter may use as `$$name` (`let`).
         #[serde(rename = "let")]
         let_vars: Document,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
@@ -191,7 +191,7 @@ action_options! {
         /// Variables that the filter may use as `$$name` (`let`).
         #[serde(rename = "let")]
         let_vars: Document,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.
@@ -224,7 +224,7 @@ action_options! {
         /// Variables that the filter and the update may use as `$$name` (`let`).
         #[serde(rename = "let")]
         let_vars: Document,
-        /// How long the server may work on it.
+        /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// A note for the server's logs and profiler.

@@ -224,7 +224,7 @@ pub struct WriteConcern {
     /// Which members must have the write.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub w: Option<Acknowledgment>,
-    /// How long the server waits for them. Whole milliseconds in a command.
+    /// How long the server waits for them, if `timeoutMS` is not given. Whole milliseconds in a command.
     #[serde(
         rename = "wtimeout",
         alias = "wtimeoutMS",

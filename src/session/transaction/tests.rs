@@ -20,29 +20,9 @@ fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
 }
 
 fn completed(transaction: &Transaction, name: &'static str) -> RawDocumentBuf {
-    completed_with(transaction, name, false)
-}
-
-fn completed_with(transaction: &Transaction, name: &'static str, limited: bool) -> RawDocumentBuf {
     let mut command = Command::new(name, "db", rawdoc! {});
-    transaction.complete(&mut command, 7, Some(Timestamp { time: 1, increment: 2 }), limited);
+    transaction.complete(&mut command, 7, Some(Timestamp { time: 1, increment: 2 }));
     command.body.finish()
-}
-
-#[test]
-fn with_timeout_the_other_limits_of_the_end_of_a_transaction_are_left_out() {
-    let concern = WriteConcern::nodes(3).with_w_timeout(Duration::from_millis(5));
-    let options = TransactionOptions::default().write_concern(concern).max_commit_time(Duration::from_millis(60_000));
-    let mut transaction = Transaction { options, ..in_state(TransactionState::Committed) };
-    for (state, attempted, w) in [
-        (TransactionState::Committed, false, rawdoc! { "w": 3 }),
-        (TransactionState::Committed, true, rawdoc! { "w": "majority" }),
-        (TransactionState::Aborted, false, rawdoc! { "w": 3 }),
-    ] {
-        (transaction.state, transaction.commit_attempted) = (state, attempted);
-        let end = rawdoc! { "txnNumber": 7_i64, "writeConcern": w, "autocommit": false };
-        assert_eq!(completed_with(&transaction, "end", true), end);
-    }
 }
 
 #[test]

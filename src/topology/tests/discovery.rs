@@ -13,6 +13,7 @@ use crate::address::ServerAddress;
 use crate::description::ServerDescription;
 use crate::error::{Error, FaultKind, Stage, command_error};
 use crate::event::sdam::{SdamEvent, ServerInfo, TopologyDescription as PublicDescription};
+use crate::handshake;
 use crate::options::ClientSettings;
 use crate::topology::description::{TopologyChange, TopologyDescription};
 use crate::topology::transition::{self, InitialTopology, OperationFailure, Outcome, PoolAction, Update};
@@ -150,6 +151,7 @@ impl Client {
                 .unwrap_or_else(|| Error::new(FaultKind::InvalidResponse, stage, "an error within a reply with ok: 1")),
             (other, _) => return Err(format!("unknown type: {other}")),
         };
+        let error = if handshake_completed { error } else { handshake::overload(error) };
         let pool_generation = self.generations.get(&address).copied().unwrap_or_default();
         let generation = match failure.get("generation") {
             Some(value) => number(value).map(|value| value as u64),

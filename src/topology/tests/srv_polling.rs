@@ -11,6 +11,7 @@ use crate::dns::{SrvPolling, random_below};
 use crate::error::{Error, FaultKind, Stage};
 use crate::options::{ClientOptions, ClientSettings, ServerAddress};
 use crate::resolver::{Resolver, SrvRecord};
+use crate::system::RealSystem;
 use crate::topology::description::TopologyDescription;
 use crate::topology::transition::{InitialTopology, open, with_srv_hosts};
 
@@ -47,7 +48,7 @@ impl Polled {
             ClientOptions::builder().uri(uri).resolver(Changing(Arc::clone(&answers))).build().settings().unwrap();
         let options = options.resolve_srv().unwrap();
         Polled {
-            polling: SrvPolling::new(&options).unwrap().unwrap(),
+            polling: SrvPolling::new(&options, &RealSystem::shared()).unwrap().unwrap(),
             answers,
             max_hosts: options.srv_max_hosts() as usize,
             description: open(InitialTopology::of(&options, ObjectId::new())).description,
@@ -163,9 +164,9 @@ fn a_load_balancer_is_not_polled() {
     let answers = Arc::new(Mutex::new(Ok(records(&[27017]))));
     let uri = "mongodb+srv://test1.test.build.10gen.cc/?loadBalanced=true";
     let options = ClientOptions::builder().uri(uri).resolver(Changing(answers)).build().settings().unwrap();
-    assert!(SrvPolling::new(&options.resolve_srv().unwrap()).unwrap().is_none());
+    assert!(SrvPolling::new(&options.resolve_srv().unwrap(), &RealSystem::shared()).unwrap().is_none());
     let other = ClientSettings::parse("mongodb://localhost/").unwrap();
-    assert!(SrvPolling::new(&other).unwrap().is_none());
+    assert!(SrvPolling::new(&other, &RealSystem::shared()).unwrap().is_none());
 }
 
 /// The eleventh and twelfth prose test.

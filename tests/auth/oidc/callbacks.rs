@@ -1,7 +1,7 @@
 //! Functions of the program's that misbehave, and many threads that need one.
 
 use std::panic;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,13 @@ use super::{Calls, REAUTHENTICATE, client, fail, fake_server, find, idp, options
 fn thirty_two_threads_at_once_cause_one_call() {
     let Some(idp) = idp() else { return };
     for human in [false, true] {
-        let fake_server = fake_server(&OidcServer::trusting(idp));
+        let fake_server = Arc::new(fake_server(&OidcServer::trusting(idp)));
         let calls = Calls::default();
-        let counted = calls.clone();
+        let (counted, server) = (calls.clone(), fake_server.clone());
         let callback = move |_: &OidcCallbackContext| {
             counted.add();
-            thread::sleep(Duration::from_millis(100)); // time for the others to come
+            // Each thread says hello before it needs a token.
+            assert!(server.wait_until(Duration::from_secs(20), |server| server.command_count() >= 32));
             Ok(IdpServerResponse::new(idp.token("test_user1")))
         };
         let options = options(&fake_server).max_connecting(32);

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,18 +109,24 @@ fn two_replies_to_one_command() {
 /// The second reply comes when nobody waits for one: the next command takes it for its own and sees that it is not.
 #[test]
 fn a_late_reply_is_not_read_as_the_next_one() {
-    let late = Script::start(|mut stream, _| {
+    let (read, is_read) = mpsc::channel();
+    let (written, is_written) = mpsc::channel();
+    let ends = Mutex::new((is_read, written));
+    let late = Script::start(move |mut stream, _| {
+        let (is_read, written) = &*ends.lock().unwrap();
         let Ok(Some(hello)) = wire::read_request(&mut stream) else { return };
         let _ = wire::write_reply(&mut stream, &hello, &hello_document());
         let Ok(Some(first)) = wire::read_request(&mut stream) else { return };
         let _ = stream.write_all(&honest_reply(&first));
-        thread::sleep(Duration::from_millis(50));
+        is_read.recv_timeout(PROMPT).unwrap();
         let _ = stream.write_all(&honest_reply(&first));
+        written.send(()).unwrap();
         let _ = stream.read(&mut [0; 1000]);
     });
     let client = Client::with_uri_str(once(&late.uri())).unwrap();
     client.ping().unwrap();
-    thread::sleep(Duration::from_millis(150));
+    read.send(()).unwrap();
+    is_written.recv_timeout(PROMPT).unwrap();
     let error = client.ping().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{error:?}");
     assert!(error.message().contains("answers message"), "{error}");

@@ -1,11 +1,13 @@
 //! A TCP proxy that counts the connections and round trips of a client.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use crate::relay::read_some;
 
 /// A proxy on a free port of 127.0.0.1, before one server. What the server sends is held back until it has sent nothing more for
 /// [`GATHERED_FOR`], and is passed on as a whole: each such delivery ends a round trip, however many pieces it has. Connecting is one
@@ -114,18 +116,13 @@ fn serve(shared: &Shared, client: &TcpStream) {
     });
 }
 
-fn gather(shared: &Shared, mut server: &TcpStream, mut client: &TcpStream) -> io::Result<()> {
+fn gather(shared: &Shared, server: &TcpStream, mut client: &TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         server.set_read_timeout(None)?;
         let mut gathered = Vec::new();
-        loop {
-            match server.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => gathered.extend_from_slice(buffer.get(..read).unwrap_or_default()),
-                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
-                Err(e) => return Err(e),
-            }
+        while let Some(read @ 1..) = read_some(server, &mut buffer)? {
+            gathered.extend_from_slice(buffer.get(..read).unwrap_or_default());
             server.set_read_timeout(Some(GATHERED_FOR))?;
         }
         if gathered.is_empty() {
@@ -138,6 +135,8 @@ fn gather(shared: &Shared, mut server: &TcpStream, mut client: &TcpStream) -> io
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
     use crate::script::Script;
 

@@ -96,6 +96,11 @@ impl FakeServer {
         FakeServerBuilder::default()
     }
 
+    /// Two routers before a replica set with these members.
+    pub fn two_routers(members: &[String]) -> [FakeServer; 2] {
+        [(); 2].map(|()| FakeServer::builder().mongos().routes_to(members, None).start())
+    }
+
     /// `127.0.0.1:port`.
     pub fn address(&self) -> String {
         self.script.address()

@@ -1,12 +1,14 @@
 //! A TCP proxy that makes a network's faults: it cuts, holds back, delays, resets, and answers no attempt to connect.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
+
+use crate::relay::read_some;
 
 /// A proxy on a port of 127.0.0.1, before one server. Without a fault it passes everything on. Dropping it closes the port and
 /// every connection, and waits for its threads.
@@ -282,24 +284,19 @@ fn serve(shared: &Arc<Shared>, client: TcpStream, epoch: u64) -> io::Result<()> 
 }
 
 /// Passes bytes on until one side ends or the connection is to be closed.
-fn pump(shared: &Shared, mut from: &TcpStream, mut to: &TcpStream, epoch: u64, direction: Direction) {
+fn pump(shared: &Shared, from: &TcpStream, mut to: &TcpStream, epoch: u64, direction: Direction) {
     let mut buffer = vec![0; BUFFER];
-    loop {
-        let read = match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => 0,
-            Err(_) => break,
-        };
+    while let Ok(read) = read_some(from, &mut buffer) {
         let passes = match read {
-            0 => shared.lock().epoch == epoch,
-            _ => shared.may_pass(epoch, direction),
+            Some(0) => break,
+            Some(_) => shared.may_pass(epoch, direction),
+            None => shared.lock().epoch == epoch,
         };
         if !passes {
             // Both pumps see it; the sockets are closed when both have ended.
             return;
         }
-        if to.write_all(buffer.get(..read).unwrap_or_default()).is_err() {
+        if to.write_all(buffer.get(..read.unwrap_or(0)).unwrap_or_default()).is_err() {
             break;
         }
     }
@@ -316,7 +313,10 @@ const BUFFER: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
+    use crate::relay::is_timeout;
     use crate::script::Script;
 
     #[test]
@@ -368,9 +368,5 @@ mod tests {
         stream.write_all(b"x")?;
         stream.read_exact(&mut [0])?;
         Ok(began.elapsed())
-    }
-
-    fn is_timeout(error: &io::Error) -> bool {
-        matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
     }
 }

@@ -44,6 +44,7 @@ mod cr;
 mod failpoint;
 mod forward;
 mod hello;
+mod relay;
 mod router;
 mod sasl_server;
 mod scram;

@@ -157,6 +157,16 @@ impl Scratch {
     pub fn path(&self) -> &std::path::Path {
         &self.0
     }
+
+    /// Writes a file in it, and gives the path.
+    ///
+    /// # Panics
+    /// If it can't be written.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, content).expect("a file in the scratch folder");
+        path.to_str().expect("a path in Unicode").to_owned()
+    }
 }
 
 impl Drop for Scratch {

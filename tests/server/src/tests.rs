@@ -239,7 +239,7 @@ fn code(client: &mut UpstreamConnection, command: Document) -> i32 {
 #[test]
 fn routers_refuse_cursors_and_transactions_of_each_other() {
     let Some(set) = ReplicaSet::shared("6.0") else { return };
-    let fronts = [(); 2].map(|()| FakeServer::builder().mongos().routes_to(&set.addresses(), None).start());
+    let fronts = FakeServer::two_routers(&set.addresses());
     let [mut one, mut other] = [&fronts[0], &fronts[1]].map(|front| connect(front, None));
     let documents: Vec<Document> = (0..5).map(|n| doc! {"_id": n}).collect();
     one.run(&doc! {"drop": "routed", "$db": "fronts"}).unwrap();

@@ -59,6 +59,10 @@ impl Arguments {
         take(self, key)?.ok_or_else(|| Trouble::of_runner(missing))
     }
 
+    pub fn has(&self, key: &str) -> bool {
+        self.left.contains_key(key)
+    }
+
     pub fn any(&mut self, key: &str) -> Taken<Option<Bson>> {
         Ok(self.left.remove(key))
     }

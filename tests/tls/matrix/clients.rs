@@ -1,7 +1,5 @@
 //! The client's own certificate, before servers that judge it: MongoDB with `--tlsCRLFile`, our fake server, and `openssl s_server`.
 
-use std::fs;
-
 use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Extras, Issued};
 use mongo_blocking_test_server::peers::{CertStatus, Mongod, OcspResponder, SServer, Scratch};
@@ -13,19 +11,13 @@ use super::table::{Expected, Table};
 fn client_certificates_that_servers_accept_and_refuse() {
     let (scratch, authority) = (Scratch::new("tls-matrix-clients"), Authority::new());
     let Some(ocsp_responder) = OcspResponder::new(&authority) else { return };
-    let file = |name: &str, text: String| {
-        let path = scratch.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
     let good = authority.issue_with(CertPurpose::Client, "ann", &Extras::default());
     let revoked = authority.issue_with(CertPurpose::Client, "bob", &Extras::default());
     ocsp_responder.enter(&revoked, CertStatus::Revoked);
-    let (ca, list) = (file("ca.pem", authority.pem()), file("list.pem", ocsp_responder.list(false)));
+    let (ca, list) = (scratch.file("ca.pem", authority.pem()), scratch.file("list.pem", ocsp_responder.list(false)));
     let server = authority.issue(CertPurpose::Server, "localhost");
-    let key = file("server.pem", server.both());
-    let tls = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", &key, "--tlsCAFile", &ca, "--tlsCRLFile", &list];
-    let Some(mongod) = Mongod::start("6.0", &tls) else { return };
+    let key = scratch.file("server.pem", server.both());
+    let Some(mongod) = Mongod::start_with_tls("6.0", &key, &ca, &["--tlsCRLFile", &list]) else { return };
     let fake_server =
         FakeServer::builder().tls(&server.certificate, &server.key).client_authority(&authority.pem(), true).start();
     let judging = ["-Verify", "2", "-verify_return_error", "-CAfile", &ca, "-CRL", &list, "-crl_check"];
@@ -48,7 +40,7 @@ fn client_certificates_that_servers_accept_and_refuse() {
             ("of another authority", Some(&Authority::new().issue(CertPurpose::Client, "ann")), away),
             ("expired", Some(&authority.issue_expired(CertPurpose::Client, "ann")), away),
         ] {
-            let own = own.map(|own| file("own.pem", own.both()));
+            let own = own.map(|own| scratch.file("own.pem", own.both()));
             let option = own.map_or("tls=true".to_owned(), |own| format!("tlsCertificateKeyFile={own}"));
             let uri = format!(
                 "mongodb://localhost:{}/?serverSelectionTryOnce=true&appName=a%0Ab&tlsCAFile={ca}&{option}",

@@ -14,11 +14,9 @@ pub enum Listener {
 impl Listener {
     /// MongoDB 6.0 with this certificate. It starts with none that is expired.
     pub fn mongod(scratch: &Scratch, issued: &Issued, authority: &str) -> Option<Listener> {
-        let file = scratch.path().join(format!("mongod-{}.pem", next_number()));
-        std::fs::write(&file, issued.both()).unwrap();
-        let (file, mode) = (file.to_str().unwrap(), ["--tlsMode", "requireTLS", "--tlsCAFile", authority]);
-        let rest = ["--tlsAllowConnectionsWithoutCertificates", "--tlsCertificateKeyFile", file];
-        Mongod::start("6.0", &[&mode[..], &rest[..]].concat()).map(Listener::Mongod)
+        let key = scratch.file(&format!("mongod-{}.pem", next_number()), issued.both());
+        let mongod = Mongod::start_with_tls("6.0", &key, authority, &["--tlsAllowConnectionsWithoutCertificates"]);
+        mongod.map(Listener::Mongod)
     }
 
     /// Our own fake server.

@@ -47,6 +47,16 @@ impl Mongod {
         None
     }
 
+    /// Starts mongod with TLS connections only. `key` is the file with the server's certificate and key, `authority` the one with the
+    /// authority of its clients; `args` come after these.
+    ///
+    /// # Panics
+    /// As [`Mongod::start`].
+    pub fn start_with_tls(version: &str, key: &str, authority: &str, args: &[&str]) -> Option<Mongod> {
+        let tls = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", key, "--tlsCAFile", authority];
+        Mongod::start(version, &[&tls, args].concat())
+    }
+
     /// One mongod without access control for the whole test process, started at the first call. Each test uses a
     /// database of its own name on it. `None`, after a [`skip`](super::skip), if that server isn't there.
     ///

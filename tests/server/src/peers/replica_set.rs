@@ -285,6 +285,17 @@ impl ReplicaSet {
         assert!(complete.is_some(), "the set did not come to a primary and two secondaries. {}", self.last_log());
     }
 
+    /// Waits until the primary's replies tell the time of the cluster. With access control it needs keys to sign that with, and may come
+    /// to them late.
+    ///
+    /// # Panics
+    /// If it does not tell the time within a minute and a half.
+    pub fn wait_for_cluster_time(&self) {
+        let tells = |set: &ReplicaSet| set.run(set.primary(), "admin", doc! {"ping": 1}).contains_key("$clusterTime");
+        let told = self.wait_for(|set| tells(set).then_some(()));
+        assert!(told.is_some(), "the set tells no cluster time. {}", self.last_log());
+    }
+
     /// Makes the primary step down, for 2 s at least, and gives its number. Its connections stay open.
     ///
     /// # Panics

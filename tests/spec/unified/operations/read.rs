@@ -144,10 +144,10 @@ fn estimated_document_count(collection: &Collection<Document>, arguments: &mut A
     value(results::count(action.run()?))
 }
 
-/// The helper of old, which drivers no longer have. Without conditions it is the estimate; with them it is run as a command.
+/// The helper of old, which drivers no longer have. Where it counts all documents it is the estimate; else it is run as a command.
 fn count(collection: &Collection<Document>, arguments: &mut Arguments) -> Ran {
     let filter = arguments.document("filter")?.unwrap_or_default();
-    if filter.is_empty() {
+    if filter.is_empty() && !["collation", "hint", "limit", "skip"].iter().any(|key| arguments.has(key)) {
         return estimated_document_count(collection, arguments);
     }
     let mut command = doc! {"count": collection.name(), "query": filter};

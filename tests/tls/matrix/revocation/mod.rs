@@ -5,8 +5,6 @@ mod lists;
 mod responders;
 mod stapled;
 
-use std::fs;
-
 use mongo_blocking_test_server::peers::certs::{Authority, CertPurpose, Extras, Issued};
 use mongo_blocking_test_server::peers::{CertStatus, OcspResponder, Scratch};
 
@@ -44,9 +42,7 @@ impl Place {
     }
 
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.scratch.path().join(name);
-        fs::write(&path, content).unwrap();
-        path.to_str().unwrap().to_owned()
+        self.scratch.file(name, content)
     }
 
     fn uri(&self, listener: &Listener, options: &str) -> String {

@@ -273,9 +273,8 @@ fn what_mongodb_staples() {
     ] {
         let issued = place.issue(standing, &Extras { must_staple: promise, ..naming(&[stub.url("/right")]) });
         let key = place.file(&format!("mongod-{}.pem", NEXT.fetch_add(1, Ordering::Relaxed)), issued.both());
-        let tls = ["--tlsMode", "requireTLS", "--tlsCAFile", &place.ca, "--tlsCertificateKeyFile", &key];
-        let all = [&tls[..], &["--tlsAllowConnectionsWithoutCertificates"], arguments].concat();
-        let Some(mongod) = Mongod::start("6.0", &all) else { return };
+        let arguments = [&["--tlsAllowConnectionsWithoutCertificates"], arguments].concat();
+        let Some(mongod) = Mongod::start_with_tls("6.0", &key, &place.ca, &arguments) else { return };
         let listener = Listener::Mongod(mongod);
         table.row_of_revocation(case, &listener, &place.uri(&listener, "tls=true"), expected, word);
     }
