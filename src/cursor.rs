@@ -1,9 +1,10 @@
 //! Cursors: the documents that a query found, batch by batch.
 
+mod batch;
+mod pace;
 mod session_cursor;
 
 use std::marker::PhantomData;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,21 +16,25 @@ use crate::client::{Client, ClientSession, CursorHandle};
 use crate::deadline::Deadline;
 use crate::document::{decode, decode_owned};
 use crate::error::codes::CURSOR_NOT_FOUND;
-use crate::error::{Error, ErrorKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, ErrorKind, FaultKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::operation::body::not_bson;
 use crate::operation::get_more::GetMore;
-use crate::operation::reply::malformed;
 use crate::operation::{CursorReply, Operation};
 use crate::options::CursorType;
 use crate::session::{OperationSession, ServerSession};
-use crate::wire::Reply;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use batch::documents_of;
+use batch::{Batch, read_batch};
+use pace::Pace;
 pub use session_cursor::{SessionCursor, SessionCursorIter};
 
-/// How long a dropped cursor waits for the server to confirm its end.
+/// How long a server holds the request of a cursor that awaits, where the program does not say.
+const DEFAULT_AWAIT_TIME: Duration = Duration::from_secs(1);
+/// How long a cursor that ends here waits for the server to confirm its end.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
-/// How many empty batches in a row a cursor takes where no time limit ends it. A server sends them while it looks for more, each
-/// after a while; sent at once and without end, they would hold the thread for ever.
+/// How many empty batches in a row a cursor takes that neither waits for new documents nor has a time limit. A server sends some while
+/// it looks for more; sent without end, they would hold the thread for ever.
 const MAX_EMPTY_BATCHES: usize = 1000;
 
 /// The documents that a query found. It fetches batch after batch as it is read, and ends on the server when it is dropped.
@@ -44,7 +49,13 @@ const MAX_EMPTY_BATCHES: usize = 1000;
 /// [`TailableAwait`](CursorType::TailableAwait) waits for the next document, until an error comes: [`ErrorKind::Timeout`] where nothing
 /// came within `timeoutMS`, [`ErrorKind::Shutdown`] once [`Client::close`] was called. [`Cursor::next_if_any`] asks the server once, so
 /// that a program can look at something else between. The iteration of one of type [`Tailable`](CursorType::Tailable), which the server
-/// never holds back, ends where there is nothing new for now; as long as [`Cursor::is_alive`] says so, it may be begun again.
+/// never holds back, ends where there is nothing new for now; as long as [`Cursor::is_alive`] says so, it may be begun again. With a
+/// `limit`, both end after so many documents.
+///
+/// On an empty collection, and where no document matches, the server opens no tailable cursor: the iteration ends at once, without an
+/// error, and [`Cursor::is_alive`] is `false`. A program that waits for the first document has to send its query again after a while.
+///
+/// Where a server answers the requests of an awaiting cursor at once and has nothing, they are sent after pauses of 1 to 100 ms.
 ///
 /// # Nesting
 ///
@@ -88,6 +99,7 @@ pub struct Cursor<T> {
     session: Option<Box<ServerSession>>,
     batch: Batch,
     settings: CursorSettings,
+    pace: Pace,
     failed: bool,
     documents: PhantomData<fn() -> T>,
 }
@@ -102,6 +114,8 @@ pub(crate) struct CursorSettings {
     pub(crate) limit_left: Option<u64>,
     /// How long the server waits for new documents (tailable cursors with awaitData).
     pub(crate) max_await_time: Option<Duration>,
+    /// The name of the option that says so, where that is what it says.
+    pub(crate) await_option: Option<&'static str>,
     /// The comment of each `getMore`.
     pub(crate) comment: Option<RawBson>,
     /// What an empty batch means.
@@ -114,6 +128,26 @@ impl CursorSettings {
         let left =
             self.limit_left.filter(|left| *left > 0).map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX));
         self.batch_size.map(|size| size.min(left))
+    }
+
+    /// How long the server may hold a request, waiting for new documents.
+    fn await_time(&self) -> Option<Duration> {
+        let awaits = self.cursor_type == CursorType::TailableAwait;
+        self.max_await_time.or_else(|| awaits.then_some(DEFAULT_AWAIT_TIME))
+    }
+
+    /// Refuses a time that no server could keep to.
+    fn check(&self, limit: Option<Duration>) -> Result<()> {
+        let (Some(wait), Some(option)) = (self.max_await_time, self.await_option) else { return Ok(()) };
+        if wait.is_zero() {
+            let hint = "leave it out: then the server waits for a second; Cursor::next_if_any asks once";
+            return Err(Error::invalid_argument(format!("{option} must be more than zero")).with_hint(hint));
+        }
+        if limit.is_some_and(|limit| !limit.is_zero() && wait >= limit) {
+            let message = format!("{option} must be less than timeoutMS, the limit on the whole wait");
+            return Err(Error::invalid_argument(message));
+        }
+        Ok(())
     }
 
     /// The comment as `getMore` sends it.
@@ -130,15 +164,6 @@ enum Patience {
     OneBatch,
 }
 
-/// A reply and how far it has been read.
-struct Batch {
-    /// `None` once it has been given back.
-    reply: Option<Reply>,
-    current: Range<usize>,
-    /// From the next element to the end of the array, within the reply's document.
-    rest: Range<usize>,
-}
-
 impl<T> Cursor<T> {
     /// Executes what opens a cursor.
     pub(crate) fn open<O: Operation<Output = CursorReply>>(
@@ -148,14 +173,7 @@ impl<T> Cursor<T> {
         settings: CursorSettings,
     ) -> Result<Self> {
         let inner = client.inner();
-        if let (Some(wait), Some(limit)) = (settings.max_await_time, inner.options().timeout())
-            && !limit.is_zero()
-            && wait >= limit
-        {
-            return Err(Error::invalid_argument(
-                "max_await_time must be less than timeoutMS, the limit on the whole wait",
-            ));
-        }
+        settings.check(inner.options().timeout())?;
         // Another connection may lead to another server, which does not know the cursor.
         let needs_own = inner.options().load_balanced() && session.pinned_connection().is_none();
         let own = needs_own.then(Arc::default);
@@ -180,8 +198,9 @@ impl<T> Cursor<T> {
             id,
             handle: Some(handle),
             session: server_session,
-            batch: Batch { reply: Some(reply), current: 0..0, rest },
+            batch: Batch::new(reply, rest),
             settings,
+            pace: Pace::default(),
             failed: false,
             documents: PhantomData,
         })
@@ -194,8 +213,9 @@ impl<T> Cursor<T> {
             id: 0,
             handle: None,
             session: None,
-            batch: Batch { reply: None, current: 0..0, rest: 0..0 },
+            batch: Batch::none(),
             settings: CursorSettings::default(),
+            pace: Pace::default(),
             failed: false,
             documents: PhantomData,
         }
@@ -203,7 +223,7 @@ impl<T> Cursor<T> {
 
     /// Moves to the next document, which [`Cursor::current`] then lends. Returns `false` at the end of the cursor; of one of type
     /// [`Tailable`](CursorType::Tailable) also where there is no further document now. One of type
-    /// [`TailableAwait`](CursorType::TailableAwait) waits for it.
+    /// [`TailableAwait`](CursorType::TailableAwait) waits for it, without end unless `timeoutMS` is set.
     ///
     /// ```no_run
     /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
@@ -217,8 +237,9 @@ impl<T> Cursor<T> {
     /// # Errors
     /// A failed `getMore`, after which the cursor has ended: [`ErrorKind::Command`], or
     /// [the errors of every action](crate::action#errors);
-    /// [`ErrorKind::InvalidResponse`] for a batch that is not valid BSON, and for 1,000 empty batches in a row where no time limit
-    /// (`timeoutMS`) would end them.
+    /// [`ErrorKind::Shutdown`] once the client was closed;
+    /// [`ErrorKind::InvalidResponse`] for a batch that is not valid BSON, and, of a cursor that is not tailable, for 1,000 empty batches
+    /// in a row where no time limit (`timeoutMS`) would end them.
     pub fn advance(&mut self) -> Result<bool> {
         self.advance_in(None)
     }
@@ -296,6 +317,9 @@ impl<T> Cursor<T> {
 
     /// Whether the server still holds the cursor, so that there may be more to come.
     ///
+    /// The server closes a cursor with its last batch, so `false` does not say that its documents have been read. Look at it where there
+    /// was no document: a loop of `while cursor.is_alive()` would leave the last batch unread.
+    ///
     /// ```no_run
     /// # fn f(mut cursor: mongo_blocking::Cursor<mongo_blocking::bson::Document>) -> mongo_blocking::Result<()> {
     /// let document = cursor.next().transpose()?;
@@ -320,7 +344,7 @@ impl<T> Cursor<T> {
     /// # }
     /// ```
     pub fn has_next(&self) -> bool {
-        !self.failed && self.batch.rest.len() > 1
+        !self.failed && self.batch.has_rest()
     }
 
     /// The same cursor with another type to decode into.
@@ -342,12 +366,9 @@ impl<T> Cursor<T> {
             id,
             handle: self.handle.take(),
             session: self.session.take(),
-            batch: Batch {
-                reply: self.batch.reply.take(),
-                current: self.batch.current.clone(),
-                rest: self.batch.rest.clone(),
-            },
+            batch: std::mem::replace(&mut self.batch, Batch::none()),
             settings: self.settings.clone(),
+            pace: self.pace,
             failed: self.failed,
             documents: PhantomData,
         }
@@ -365,6 +386,11 @@ impl<T> Cursor<T> {
                 return Ok(true);
             }
             if self.id == 0 {
+                return Ok(false);
+            }
+            if self.settings.limit_left == Some(0) {
+                // A server that keeps a cursor open for what is inserted later keeps it beyond the limit, too.
+                self.kill();
                 return Ok(false);
             }
             let deadline = *limit.get_or_insert_with(|| self.client.inner().operation_deadline());
@@ -396,16 +422,21 @@ impl<T> Cursor<T> {
 
     fn fetch(&mut self, session: Option<&mut ClientSession>, deadline: Deadline) -> Result<()> {
         let Some(handle) = &self.handle else { return Ok(()) };
+        let inner = self.client.inner();
+        if !inner.pause(self.pace.left().min(deadline.remaining().unwrap_or(Duration::MAX))) {
+            return Err(closed(Stage::Command));
+        }
+        let asked = Instant::now();
         let mut get_more = GetMore {
             namespace: handle.namespace(),
             server: &handle.server,
             cursor_id: self.id,
             batch_size: self.settings.next_batch_size(),
             max_await_time: self.settings.max_await_time,
+            await_time: self.settings.await_time(),
             comment: self.settings.comment.as_ref(),
-            reply_buffer: self.batch.reply.take().map(Reply::into_buffer),
+            reply_buffer: self.batch.take_buffer(),
         };
-        let inner = self.client.inner();
         let mut session = match session {
             Some(_) => self.client.operation_session(session)?,
             None => OperationSession::of_cursor(inner.sessions(), self.session.take()),
@@ -421,13 +452,16 @@ impl<T> Cursor<T> {
                 if matches!(error.kind(), ErrorKind::Command(_)) && !unread && handle.pin.is_none() {
                     self.ended();
                 }
-                self.batch.forget();
-                return Err(if error.code() == Some(CURSOR_NOT_FOUND) { error.with_hint(NOT_FOUND) } else { error });
+                self.batch = Batch::none();
+                return Err(self.explained(error));
             }
         };
         let next = read_batch(reply.document(), "nextBatch")?;
         let (id, rest) = (next.id, next.documents);
-        self.batch = Batch { reply: Some(reply), current: 0..0, rest };
+        self.batch = Batch::new(reply, rest);
+        if self.settings.cursor_type == CursorType::TailableAwait {
+            self.pace.answered(!self.batch.has_rest(), asked, self.settings.await_time().unwrap_or_default());
+        }
         if id == 0 {
             self.ended();
         } else if id != self.id {
@@ -441,6 +475,32 @@ impl<T> Cursor<T> {
         Ok(())
     }
 
+    /// What an error of a `getMore` means for the cursor.
+    fn explained(&self, error: Error) -> Error {
+        let inner = self.client.inner();
+        if inner.is_closed() {
+            // Closing ends cursors and sessions before connections. What a server says of them is a consequence of that.
+            log::debug!("a cursor of a client that was closed: {error:#}");
+            return closed(error.stage());
+        }
+        if error.code() == Some(CURSOR_NOT_FOUND) {
+            return error.with_hint(NOT_FOUND);
+        }
+        let awaits = self.settings.cursor_type == CursorType::TailableAwait;
+        let both = inner.options().timeout().zip(self.settings.await_time());
+        let is_shorter = both.is_some_and(|(limit, wait)| awaits && limit <= wait);
+        match error.kind() {
+            ErrorKind::Timeout { .. } if is_shorter => {
+                let option = self.settings.await_option.unwrap_or("max_await_time");
+                error.with_hint(format!(
+                    "the server holds the request until there is something new, for a second unless {option} says otherwise: set a \
+                     {option} that is less than timeoutMS"
+                ))
+            }
+            _ => error,
+        }
+    }
+
     /// The server no longer holds it, so nothing needs its session.
     fn ended(&mut self) {
         let id = std::mem::take(&mut self.id);
@@ -448,6 +508,26 @@ impl<T> Cursor<T> {
             self.client.inner().cursor_ended(id, handle);
         }
         self.give_session_back();
+    }
+
+    /// Ends it on the server, if that holds it.
+    fn kill(&mut self) {
+        let inner = self.client.inner();
+        // It goes back to its pool when this function ends, after the command if one is sent.
+        let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
+        // While a panic unwinds, nothing may call functions of the program's. The client keeps the cursor in its list.
+        if self.id == 0 || std::thread::panicking() {
+            return;
+        }
+        let ids = [std::mem::take(&mut self.id)];
+        self.handle.iter().for_each(|handle| inner.cursor_ended(ids[0], handle));
+        let Some(handle) = self.handle.as_ref().filter(|handle| handle.is_ours() && !inner.is_closed()) else { return };
+        if !handle.is_reachable() {
+            return;
+        }
+        if let Err(error) = inner.kill_cursors(handle, &ids, &mut session, Deadline::after(KILL_LIMIT)) {
+            log::debug!("the cursor was left to the server's own time limit: {error:#}");
+        }
     }
 
     fn give_session_back(&mut self) {
@@ -468,7 +548,10 @@ impl<T: DeserializeOwned> Iterator for Cursor<T> {
 impl<T: DeserializeOwned> Cursor<T> {
     /// The next document if there is one now: the server is asked once at most. `None` means that there is nothing new, or that the
     /// cursor is at its end, which [`Cursor::is_alive`] tells. A server holds the request of a
-    /// [`TailableAwait`](CursorType::TailableAwait) cursor until there is something, for `max_await_time` or else a second.
+    /// [`TailableAwait`](CursorType::TailableAwait) cursor until there is something, for `max_await_time` or else a second. `timeoutMS`
+    /// has to be longer than that: a shorter one makes each idle wait an error, [`ErrorKind::Timeout`], which ends the cursor.
+    ///
+    /// Where a server is overloaded (code 462) and asks for it, the request may be sent again, as that of every read.
     ///
     /// ```no_run
     /// # fn f(client: mongo_blocking::Client) -> mongo_blocking::Result<()> {
@@ -481,9 +564,11 @@ impl<T: DeserializeOwned> Cursor<T> {
     ///
     /// let log = client.database("shop").collection::<Document>("log");
     /// let mut lines = log.find(doc! {}).cursor_type(CursorType::TailableAwait).run()?;
-    /// while lines.is_alive() && !STOP.load(Ordering::Relaxed) {
-    ///     if let Some(line) = lines.next_if_any()? {
-    ///         println!("{line}");
+    /// while !STOP.load(Ordering::Relaxed) {
+    ///     match lines.next_if_any()? {
+    ///         Some(line) => println!("{line}"),
+    ///         None if !lines.is_alive() => break,
+    ///         None => {}
     ///     }
     /// }
     /// # Ok(())
@@ -520,22 +605,7 @@ impl<T: DeserializeOwned> Cursor<T> {
 
 impl<T> Drop for Cursor<T> {
     fn drop(&mut self) {
-        let inner = self.client.inner();
-        // It goes back to its pool when this function ends, after the command if one is sent.
-        let mut session = OperationSession::of_cursor(inner.sessions(), self.session.take());
-        // While a panic unwinds, nothing may call functions of the program's. The client keeps the cursor in its list.
-        if self.id == 0 || std::thread::panicking() {
-            return;
-        }
-        let ids = [std::mem::take(&mut self.id)];
-        self.handle.iter().for_each(|handle| inner.cursor_ended(ids[0], handle));
-        let Some(handle) = self.handle.as_ref().filter(|handle| handle.is_ours() && !inner.is_closed()) else { return };
-        if !handle.is_reachable() {
-            return;
-        }
-        if let Err(error) = inner.kill_cursors(handle, &ids, &mut session, Deadline::after(KILL_LIMIT)) {
-            log::debug!("the cursor was left to the server's own time limit: {error:#}");
-        }
+        self.kill();
     }
 }
 
@@ -545,77 +615,8 @@ impl<T> std::fmt::Debug for Cursor<T> {
     }
 }
 
-impl Batch {
-    /// Moves to the next document of the array. False: there is none left.
-    fn advance(&mut self) -> Result<bool> {
-        let Some(reply) = &self.reply else { return Ok(false) };
-        let Some(rest) = reply.document_bytes().get(self.rest.clone()) else { return Err(cut_short()) };
-        // An array is a document whose keys are "0", "1", …: a type byte, the key, the value; a zero byte ends it.
-        let [kind, keyed @ ..] = rest else { return Err(cut_short()) };
-        match kind {
-            0 => return Ok(false),
-            3 => {}
-            _ => return Err(Error::invalid_reply(Stage::Decode, "an entry of the batch is not a document")),
-        }
-        let key = keyed.iter().position(|byte| *byte == 0).ok_or_else(cut_short)? + 1;
-        let value = keyed.get(key..).ok_or_else(cut_short)?;
-        let (length, _) = value.split_first_chunk::<4>().ok_or_else(cut_short)?;
-        let length = usize::try_from(i32::from_le_bytes(*length)).map_err(|_| cut_short())?;
-        RawDocument::from_bytes(value.get(..length).ok_or_else(cut_short)?).map_err(malformed)?;
-        let start = self.rest.start + 1 + key;
-        self.current = start..start + length;
-        self.rest.start = start + length;
-        Ok(true)
-    }
-
-    fn current(&self) -> Option<&RawDocument> {
-        let bytes = self.reply.as_ref()?.document_bytes().get(self.current.clone())?;
-        RawDocument::from_bytes(bytes).ok()
-    }
-
-    fn forget(&mut self) {
-        *self = Batch { reply: None, current: 0..0, rest: 0..0 };
-    }
-}
-
-/// What a reply reports about its cursor.
-struct Opened<'a> {
-    id: i64,
-    namespace: Option<&'a str>,
-    /// Where the array's elements are, within the reply's document.
-    documents: Range<usize>,
-}
-
-fn read_batch<'a>(reply: &'a RawDocument, key: &str) -> Result<Opened<'a>> {
-    let missing = |what: &str| Error::invalid_reply(Stage::Decode, format!("the reply has no {what}"));
-    let cursor = reply.get_document("cursor").map_err(|_| missing("document 'cursor'"))?;
-    let id = cursor.get_i64("id").map_err(|_| missing("64-bit 'cursor.id'"))?;
-    let batch = cursor.get_array(key).map_err(|_| missing(&format!("array 'cursor.{key}'")))?.as_bytes();
-    // The array lies within the reply; its place is the distance between the two.
-    let start = (batch.as_ptr() as usize).wrapping_sub(reply.as_bytes().as_ptr() as usize);
-    Ok(Opened { id, namespace: cursor.get_str("ns").ok(), documents: start + 4..start + batch.len() })
-}
-
-/// Where the documents of a batch are within the reply's document, and what ends the batch early.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn documents_of(reply: Reply, key: &str) -> (Vec<Range<usize>>, Option<Error>) {
-    let rest = match read_batch(reply.document(), key) {
-        Ok(opened) => opened.documents,
-        Err(error) => return (Vec::new(), Some(error)),
-    };
-    let mut batch = Batch { reply: Some(reply), current: 0..0, rest };
-    let mut places = Vec::new();
-    loop {
-        match batch.advance() {
-            Ok(true) => places.push(batch.current.clone()),
-            Ok(false) => return (places, None),
-            Err(error) => return (places, Some(error)),
-        }
-    }
-}
-
-fn cut_short() -> Error {
-    Error::invalid_reply(Stage::Decode, "the batch ends in the middle of a document")
+fn closed(stage: Stage) -> Error {
+    Error::new(FaultKind::Shutdown, stage, "the client was closed")
 }
 
 /// What ends a cursor on the server before it has been read.

@@ -594,6 +594,7 @@ fn run_cursor_command(
         batch_size: options.batch_size,
         limit_left: None,
         max_await_time: options.max_time,
+        await_option: (options.cursor_type == Some(CursorType::TailableAwait)).then_some("max_time"),
         comment: CursorSettings::comment(options.comment.as_ref())?,
         cursor_type: options.cursor_type.unwrap_or_default(),
     };

@@ -1,8 +1,8 @@
 //! What all clones of a client share: the options, the servers, the time limits, and the list of open cursors.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar};
 use std::time::Duration;
 
 use bson::oid::ObjectId;
@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::document::NestingLimits;
 use crate::error::Result;
 use crate::fork::{self, PerProcess};
+use crate::locks::unpoisoned;
 use crate::operation::Namespace;
 use crate::operation::kill_cursors::KillCursors;
 use crate::options::{ClientSettings, DriverInfo, ServerAddress};
@@ -28,6 +29,8 @@ pub(crate) struct ClientInner {
     pub(super) jitter: Jitter,
     pub(super) sessions: Sessions,
     closed: AtomicBool,
+    /// Notified when the client is closed.
+    closing: PerProcess<Arc<Condvar>>,
     /// The cursors that are open, so that closing the client can end them.
     cursors: PerProcess<HashMap<CursorKey, CursorHandle>>,
 }
@@ -100,6 +103,7 @@ impl ClientInner {
             jitter: Jitter::new(system.clone()),
             sessions: Sessions::new(system),
             closed: AtomicBool::new(false),
+            closing: PerProcess::new(),
             cursors: PerProcess::new(),
         })
     }
@@ -157,11 +161,23 @@ impl ClientInner {
         self.closed.load(Ordering::SeqCst)
     }
 
+    /// Waits for this long. `false`: the client is closed.
+    pub(crate) fn pause(&self, time: Duration) -> bool {
+        if !time.is_zero() {
+            let guard = self.closing.lock();
+            let closing = Arc::clone(&guard);
+            let (guard, _) = unpoisoned(closing.wait_timeout_while(guard, time, |_| !self.is_closed()));
+            drop(guard);
+        }
+        !self.is_closed()
+    }
+
     /// Ends the open cursors and the sessions on their servers, within `limit`, and closes every connection. Does nothing the second time.
     pub(super) fn close(&self, limit: Deadline) {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.closing.lock().notify_all();
         // One command for all cursors of a collection on a server; behind a load balancer one on each cursor's connection.
         let mut groups: Vec<(CursorHandle, Vec<i64>)> = Vec::new();
         let open = std::mem::take(&mut *self.cursors.lock());

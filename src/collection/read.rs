@@ -222,6 +222,7 @@ fn find<T>(
         batch_size: options.batch_size,
         limit_left: options.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
         max_await_time: options.max_await_time,
+        await_option: Some("max_await_time"),
         comment: CursorSettings::comment(options.comment.as_ref())?,
         cursor_type: options.cursor_type.unwrap_or_default(),
     };
@@ -328,6 +329,7 @@ impl<'a, S, T> Aggregate<'a, S, T> {
             batch_size: self.options.batch_size,
             limit_left: None,
             max_await_time: self.options.max_await_time,
+            await_option: Some("max_await_time"),
             comment: CursorSettings::comment(self.options.comment.as_ref())?,
             cursor_type: CursorType::NonTailable,
         };

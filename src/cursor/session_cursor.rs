@@ -108,7 +108,8 @@ impl<T> SessionCursor<T> {
         self.cursor.deserialize_current()
     }
 
-    /// Whether the server still holds the cursor, so that there may be more to come.
+    /// Whether the server still holds the cursor, so that there may be more to come. `false` does not say that all was read, see
+    /// [`Cursor::is_alive`].
     ///
     /// ```no_run
     /// # use mongo_blocking::{ClientSession, SessionCursor, bson::Document};
@@ -170,8 +171,12 @@ impl<T: DeserializeOwned> SessionCursor<T> {
     /// ```no_run
     /// # use mongo_blocking::{ClientSession, SessionCursor, bson::Document};
     /// # fn f(mut cursor: SessionCursor<Document>, mut session: ClientSession) -> mongo_blocking::Result<()> {
-    /// if cursor.next_if_any(&mut session)?.is_none() && cursor.is_alive() {
-    ///     println!("there may be more later");
+    /// loop {
+    ///     match cursor.next_if_any(&mut session)? {
+    ///         Some(document) => println!("{document}"),
+    ///         None if !cursor.is_alive() => break,
+    ///         None => {} // There may be more later.
+    ///     }
     /// }
     /// # Ok(())
     /// # }

@@ -21,6 +21,8 @@ pub(crate) struct GetMore<'a> {
     pub(crate) cursor_id: i64,
     pub(crate) batch_size: Option<u32>,
     pub(crate) max_await_time: Option<Duration>,
+    /// How long the server may hold it, whether it is told so or does it by default.
+    pub(crate) await_time: Option<Duration>,
     pub(crate) comment: Option<&'a RawBson>,
     /// The buffer of a batch that has been read, whose memory the next one may use.
     pub(crate) reply_buffer: Option<Vec<u8>>,
@@ -55,7 +57,7 @@ impl Operation for GetMore<'_> {
             body.append(cstr!("comment"), comment.as_raw_bson_ref());
         }
         let mut command = Command::new("getMore", self.namespace.database, body);
-        command.await_time = self.max_await_time;
+        command.await_time = self.await_time;
         command.reply_buffer = self.reply_buffer.take();
         Ok(command)
     }

@@ -70,6 +70,7 @@ fn an_operation_on_a_cursor_goes_to_the_server_that_holds_it() {
         cursor_id: 7,
         batch_size: None,
         max_await_time: None,
+        await_time: None,
         comment: None,
         reply_buffer: None,
     };
@@ -86,6 +87,7 @@ fn get_more_has_a_comment_since_mongodb_4_4() {
         cursor_id: 7,
         batch_size: Some(2),
         max_await_time: None,
+        await_time: None,
         comment: Some(&comment),
         reply_buffer: None,
     };

@@ -152,7 +152,7 @@ fn an_awaiting_cursor_waits_on_the_server() {
     });
 }
 
-/// A capped collection with one document, and how often a cursor of [`tail`] has asked for more.
+/// A capped collection with one document.
 fn log(place: &Place) -> Collection<Document> {
     place.database.create_collection("c").capped(true).size(100_000).run().unwrap();
     let collection = place.collection("c");
@@ -218,6 +218,73 @@ fn a_waiting_iteration_ends_when_the_client_is_closed() {
     });
 }
 
+/// The server keeps the cursor open, since the collection may get more documents.
+#[test]
+fn an_awaiting_cursor_ends_with_its_limit() {
+    let Some(place) = place("cursor_await_limit") else { return };
+    let collection = log(&place);
+    collection.insert_many(numbered(1..5)).run().unwrap();
+    for batch_size in [2, 3, 100] {
+        place.sent();
+        let action = collection.find(doc! {}).cursor_type(CursorType::TailableAwait).limit(3).batch_size(batch_size);
+        let mut cursor = action.max_await_time(Duration::from_millis(20)).run().unwrap();
+        assert!(cursor.advance().unwrap() && cursor.is_alive());
+        let rest: Vec<Document> = cursor.by_ref().map(Result::unwrap).collect();
+        assert_eq!(super::ids(&rest), [1, 2], "batch size {batch_size}");
+        assert!(!cursor.is_alive());
+        assert_eq!(cursor.next_if_any().unwrap(), None);
+        drop(cursor);
+        assert_eq!(place.sent_names().iter().filter(|name| *name == "killCursors").count(), 1);
+        assert_eq!(open_on_server(&place.client, "cursor_await_limit"), 0);
+    }
+}
+
+#[test]
+fn a_tailable_cursor_on_an_empty_collection_ends_at_once() {
+    let Some(place) = place("cursor_tail_empty") else { return };
+    place.database.create_collection("c").capped(true).size(100_000).run().unwrap();
+    for kind in [CursorType::Tailable, CursorType::TailableAwait] {
+        let mut cursor = place.collection("c").find(doc! {}).cursor_type(kind).run().unwrap();
+        assert!(cursor.next().is_none() && !cursor.is_alive());
+    }
+}
+
+/// Without `max_await_time` a server holds the request for a second.
+#[test]
+fn the_default_await_time_is_a_second() {
+    let awaiting = |place: &Place| log(place).find(doc! {}).cursor_type(CursorType::TailableAwait).run().unwrap();
+    let Some(place) = place_with("cursor_await_socket", "socketTimeoutMS=500") else { return };
+    let mut cursor = awaiting(&place);
+    assert!(cursor.next().unwrap().is_ok());
+    assert!(cursor.next_if_any().unwrap().is_none() && cursor.is_alive());
+    assert!(!place.sent().iter().any(|command| command.contains_key("maxTimeMS")));
+    let Some(place) = place_with("cursor_await_short", "timeoutMS=500") else { return };
+    let mut cursor = awaiting(&place);
+    assert!(cursor.next().unwrap().is_ok());
+    let error = cursor.next_if_any().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("max_await_time"), "{error}");
+    let more = place.sent().into_iter().find(|command| command.contains_key("getMore")).unwrap();
+    assert!(!more.contains_key("maxTimeMS"), "{more}");
+}
+
+#[test]
+fn an_await_time_of_zero_is_refused() {
+    let Some(place) = place("cursor_await_zero") else { return };
+    let collection = log(&place);
+    let find = collection.find(doc! {}).cursor_type(CursorType::TailableAwait);
+    let find = find.max_await_time(Duration::ZERO).run().unwrap_err();
+    let aggregate = collection.aggregate([]).max_await_time(Duration::ZERO).run().unwrap_err();
+    let command = doc! {"find": "c", "tailable": true, "awaitData": true};
+    let action = place.database.run_cursor_command(command).cursor_type(CursorType::TailableAwait);
+    let command = action.max_time(Duration::ZERO).run().unwrap_err();
+    for (option, error) in [("max_await_time", find), ("max_await_time", aggregate), ("max_time", command)] {
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error:?}");
+        assert_eq!(error.message(), format!("{option} must be more than zero"));
+    }
+    assert!(place.sent().is_empty());
+}
+
 #[test]
 fn a_waiting_iteration_ends_with_its_cursor() {
     let Some(place) = place("cursor_await_dead") else { return };
@@ -251,11 +318,19 @@ fn timeout_ms_limits_each_wait_of_an_iteration() {
     let find = collection.find(doc! {}).cursor_type(CursorType::TailableAwait);
     let find = find.max_await_time(Duration::from_secs(1)).run().unwrap_err();
     let aggregate = collection.aggregate([]).max_await_time(Duration::from_secs(2)).run().unwrap_err();
-    for error in [find, aggregate] {
+    let command = |kind| {
+        let command = doc! {"find": "c", "tailable": true, "awaitData": true};
+        place.database.run_cursor_command(command).cursor_type(kind).max_time(Duration::from_secs(2))
+    };
+    let command_error = command(CursorType::TailableAwait).run().unwrap_err();
+    for (option, error) in [("max_await_time", find), ("max_await_time", aggregate), ("max_time", command_error)] {
         assert!(matches!(error.kind(), ErrorKind::InvalidArgument { .. }), "{error:?}");
-        assert!(error.message().contains("less than timeoutMS"), "{error}");
+        assert!(error.message().starts_with(&format!("{option} must be less than timeoutMS")), "{error}");
     }
     assert!(place.sent().is_empty());
+    // No server waits for the documents of a cursor that does not await.
+    let mut cursor = command(CursorType::Tailable).run().unwrap();
+    assert!(cursor.next().unwrap().is_ok());
 }
 
 #[test]
@@ -274,18 +349,22 @@ fn a_session_cursor_looks_for_news_once() {
     assert!(cursor.next_if_any(&mut other).is_err());
 }
 
-/// Of a cursor that ends, too: it may have no documents now and more later.
+/// The server has closed the cursor when its last batch comes, so `is_alive` alone does not say that all was read.
 #[test]
-fn next_if_any_asks_once() {
+fn the_loop_of_the_documentation_reads_the_last_batch() {
     let Some(place) = hundred("cursor_if_any") else { return };
-    let mut cursor = place.collection("c").find(doc! {}).batch_size(0).run().unwrap();
-    place.sent();
-    let mut found = 0;
-    while let Some(document) = cursor.next_if_any().unwrap() {
-        assert_eq!(document.get_i32("_id").unwrap(), found);
-        found += 1;
+    for batch_size in [0, 30, 100, 200] {
+        let mut cursor = place.collection("c").find(doc! {}).batch_size(batch_size).run().unwrap();
+        let mut found = Vec::new();
+        loop {
+            match cursor.next_if_any().unwrap() {
+                Some(document) => found.push(document),
+                None if !cursor.is_alive() => break,
+                None => {}
+            }
+        }
+        assert_eq!(super::ids(&found), (0..100).collect::<Vec<_>>(), "batch size {batch_size}");
     }
-    assert!(found == 100 && !cursor.is_alive());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Replies that are legal to send and meant to exhaust: counters that overflow, batches without end, numbers that change,
 //! arrays of nothing.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use mongo_blocking::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongo_blocking::error::ErrorKind;
@@ -87,29 +88,122 @@ fn empty_batches_without_end_end() {
 }
 
 /// Of a server that answers at once and has never anything: the iteration of an awaiting cursor ends by `timeoutMS`, or when the client is
-/// closed.
+/// closed. In between it asks after pauses of 1, 2, 4 and so on up to 100 ms.
 #[test]
 fn a_wait_without_end_ends() {
+    let asked = |names: &Mutex<Vec<String>>| names.lock().unwrap().iter().filter(|name| *name == "getMore").count();
     let awaiting = |collection: &Collection<Document>| {
         collection.find(doc! {}).cursor_type(CursorType::TailableAwait).run().unwrap()
     };
-    let (peer, _) = empty_batches();
+    let (peer, names) = empty_batches();
     let mut tail = awaiting(&collection(&peer, "timeoutMS=200"));
     let error = tail.next().unwrap().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error:?}");
     assert!(tail.next().is_none());
+    assert!(asked(&names) <= 9, "{}", asked(&names));
+    // A program that asks itself does not ask more often.
+    let (peer, names) = empty_batches();
+    let mut tail = awaiting(&collection(&peer, ""));
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(200) {
+        assert!(tail.next_if_any().unwrap().is_none() && tail.is_alive());
+    }
+    assert!(asked(&names) <= 9, "{}", asked(&names));
     let (peer, names) = empty_batches();
     let client = Client::with_uri_str(peer.uri()).unwrap();
     let mut tail = awaiting(&client.database("d").collection("c"));
-    assert!((0..2000).all(|_| tail.next_if_any().unwrap().is_none()) && tail.is_alive());
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || tail.next().unwrap().unwrap_err());
-        let before = names.lock().unwrap().len();
-        crate::eventually("more than 1,000 empty batches", || names.lock().unwrap().len() > before + 1000);
+        crate::eventually("several empty batches", || asked(&names) > 8);
         client.close();
         let error = reader.join().unwrap();
         assert!(matches!(error.kind(), ErrorKind::Shutdown), "{error:?}");
     });
+}
+
+#[test]
+fn next_if_any_asks_once() {
+    for kind in [CursorType::NonTailable, CursorType::Tailable, CursorType::TailableAwait] {
+        let (peer, names) = empty_batches();
+        let mut cursor = collection(&peer, "").find(doc! {}).cursor_type(kind).run().unwrap();
+        for asked in 1..4 {
+            assert!(cursor.next_if_any().unwrap().is_none() && cursor.is_alive());
+            let names = names.lock().unwrap();
+            assert_eq!(names.iter().filter(|name| *name == "getMore").count(), asked, "{kind:?}");
+        }
+    }
+}
+
+/// The server says so before this side has closed the connection that waits.
+#[test]
+fn what_a_server_says_of_a_cursor_that_close_has_ended_is_not_its_verdict() {
+    for code in [43, 237, 11601] {
+        let (to_wait, waiting) = mpsc::channel();
+        let (to_kill, killed) = mpsc::channel();
+        let (to_close, read) = mpsc::channel::<()>();
+        let (killed, read) = (Mutex::new(killed), Mutex::new(read));
+        let peer = peer(move |request| {
+            let reply = match request.name() {
+                "find" => doc! {"ok": 1, "cursor": {"id": 5_i64, "ns": "d.c", "firstBatch": []}},
+                "getMore" => {
+                    let _ = to_wait.send(());
+                    let _ = killed.lock().unwrap().recv();
+                    doc! {"ok": 0, "code": code, "errmsg": "the cursor was killed"}
+                }
+                "killCursors" => {
+                    let _ = to_kill.send(());
+                    let _ = read.lock().unwrap().recv();
+                    doc! {"ok": 1}
+                }
+                _ => doc! {"ok": 1},
+            };
+            wire::raw(&reply).unwrap()
+        });
+        let client = Client::with_uri_str(peer.uri()).unwrap();
+        let mut tail = client.database("d").collection::<Document>("c").find(doc! {}).run().unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(move || (tail.next().unwrap().unwrap_err(), tail.next().is_none()));
+            waiting.recv().unwrap();
+            scope.spawn(|| client.close());
+            let (error, ended) = reader.join().unwrap();
+            drop(to_close);
+            assert!(matches!(error.kind(), ErrorKind::Shutdown) && ended, "{error:?}");
+        });
+    }
+}
+
+/// A cursor's batch whose array has a zero byte before its end. No document comes after it.
+fn zero_within(key: &str) -> RawDocumentBuf {
+    let mut inner = b"\0\0\0\0\x12id\0\x05\0\0\0\0\0\0\0\x02ns\0\x04\0\0\0d.c\0\x04".to_vec();
+    inner.extend_from_slice(key.as_bytes());
+    inner.extend_from_slice(b"\0\x06\0\0\0\0\0\0");
+    let length = i32::try_from(inner.len()).unwrap().to_le_bytes();
+    inner[..4].copy_from_slice(&length);
+    let mut reply = wire::raw(&doc! {"ok": 1}).unwrap();
+    reply.append(mongo_blocking::bson::raw::cstr!("cursor"), RawDocumentBuf::from_bytes(inner).unwrap());
+    reply
+}
+
+#[test]
+fn a_batch_that_ends_before_its_array_is_refused() {
+    let kinds = [CursorType::TailableAwait, CursorType::Tailable, CursorType::NonTailable];
+    for (kind, in_first) in kinds.into_iter().flat_map(|kind| [(kind, true), (kind, false)]) {
+        let asked = Arc::new(Mutex::new(0));
+        let count = asked.clone();
+        let peer = peer(move |request| match request.name() {
+            "getMore" => {
+                *count.lock().unwrap() += 1;
+                zero_within("nextBatch")
+            }
+            "find" if in_first => zero_within("firstBatch"),
+            _ => wire::raw(&doc! {"ok": 1, "cursor": {"id": 5_i64, "ns": "d.c", "firstBatch": []}}).unwrap(),
+        });
+        let mut cursor = collection(&peer, "timeoutMS=5000").find(doc! {}).cursor_type(kind).run().unwrap();
+        let error = cursor.next().unwrap().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidResponse { .. }), "{error:?}");
+        assert!(cursor.next().is_none() && !cursor.has_next() && !cursor.is_alive());
+        assert_eq!(*asked.lock().unwrap(), i32::from(!in_first), "{kind:?}");
+    }
 }
 
 /// Each `getMore` is answered with another cursor id; the last one counts, for `killCursors` and for the list of open cursors.

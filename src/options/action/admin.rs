@@ -24,7 +24,7 @@ action_options! {
         /// Documents in a batch.
         #[serde(with = "serde_util::optional_i32")]
         batch_size: u32,
-        /// How long the server waits for news, where the cursor is tailable.
+        /// How long the server waits for news; of a `TailableAwait` cursor more than zero, and less than `timeoutMS`.
         #[serde(rename = "maxTimeMS", alias = "maxTime", alias = "maxtime", with = "serde_util::optional_millis")]
         max_time: Duration,
         /// What the cursor does at the end; must fit the command.

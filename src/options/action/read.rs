@@ -18,9 +18,10 @@ pub enum CursorType {
     #[default]
     NonTailable,
     /// It stays open for what is added later (capped collections). Its iteration ends where there is nothing new, and may be begun
-    /// again.
+    /// again. On a collection without a matching document the server opens none, and the iteration ends at once.
     Tailable,
-    /// It stays open, and its iteration waits for what is added later. The server holds each request for a while.
+    /// It stays open, and its iteration waits for what is added later. The server holds each request for a while. On a collection
+    /// without a matching document the server opens none, and the iteration ends at once.
     TailableAwait,
 }
 
@@ -65,7 +66,7 @@ action_options! {
         /// What the cursor does at the end.
         #[serde(skip_serializing)]
         cursor_type: CursorType,
-        /// How long the server waits for news (`TailableAwait` only).
+        /// How long the server waits for news (`TailableAwait` only); by default a second. More than zero, and less than `timeoutMS`.
         #[serde(skip_serializing, alias = "maxAwaitTimeMS", deserialize_with = "serde_util::optional_millis::deserialize")]
         max_await_time: Duration,
         /// Keep the cursor open while nobody asks.
@@ -145,7 +146,7 @@ action_options! {
         /// How long the server may work on it, if `timeoutMS` is not given.
         #[serde(rename = "maxTimeMS", alias = "maxTime", with = "serde_util::optional_millis")]
         max_time: Duration,
-        /// How long the server waits for news, where the cursor is tailable.
+        /// How long the server waits for news, where the cursor is tailable. More than zero, and less than `timeoutMS`.
         #[serde(skip_serializing, alias = "maxAwaitTimeMS", deserialize_with = "serde_util::optional_millis::deserialize")]
         max_await_time: Duration,
         /// The read concern, instead of the collection's.
