@@ -50,7 +50,7 @@ pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 ///
 /// [`Error::kind`] is there to branch on, [`Error::stage`] tells where it happened, [`Error::hint`] what to do about it.
 /// `{error}` is one line with the stage, the server, what happened, the time and the hint, and a line for each server where none could be
-/// selected. What a server said is in it. What another error says that [`source`](std::error::Error::source) returns is not, so that a
+/// selected. What a server said is in it, or in a source that is an `Error` too. What another error says that [`source`](std::error::Error::source) returns is not, so that a
 /// report that walks along the sources, as that of `anyhow` does, has each text once. `{error:#}` is the line with the causes in it, for a
 /// log or a message that does not walk.
 ///
@@ -716,7 +716,14 @@ fn cause_text(source: &(dyn StdError + 'static)) -> String {
     match (source.downcast_ref::<Error>(), source.downcast_ref::<bson::error::Error>()) {
         (Some(own), _) => format!("{own:#}"),
         (_, Some(error)) => words_of_bson(error),
-        _ => source.to_string(),
+        _ => {
+            let own = source.to_string();
+            match source.source().map(cause_text) {
+                // Many errors say their own cause.
+                Some(deeper) if !own.contains(&deeper) => format!("{own}: {deeper}"),
+                _ => own,
+            }
+        }
     }
 }
 

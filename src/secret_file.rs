@@ -37,6 +37,7 @@ pub(crate) fn why_unreadable(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => ": this user may not read it",
         io::ErrorKind::IsADirectory => ": it is a folder",
         io::ErrorKind::FileTooLarge => ": it is too long",
+        io::ErrorKind::InvalidInput => ": it is a pipe",
         _ => "",
     }
 }

@@ -153,6 +153,7 @@ fn read_file(origin: Origin<'_>, system: &dyn System) -> Result<Bytes> {
             io::ErrorKind::NotFound => "a relative path begins at the folder the program runs in",
             io::ErrorKind::PermissionDenied => "the user that the program runs as must be able to read it",
             io::ErrorKind::IsADirectory => "name a file in it",
+            io::ErrorKind::InvalidInput => "name a file: the other end of a pipe could keep a client waiting for ever",
             _ => "the system gives the reason, which is the source of this error",
         };
         let what = format_args!("cannot be read{}", why_unreadable(&error));

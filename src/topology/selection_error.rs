@@ -57,7 +57,7 @@ fn line(server: &ServerEntry, now: Instant) -> String {
         None => format!("{address}: {server_type}, checked {ago:.1} s ago"),
         Some(error) => {
             let hint = error.hint().map(|hint| format!(" [{hint}]")).unwrap_or_default();
-            format!("{address}: {server_type}, {}: {}, {ago:.1} s ago{hint}", error.stage(), error.message())
+            format!("{address}: {server_type}, {}: {}, {ago:.1} s ago{hint}", error.stage(), error.told())
         }
     }
 }

@@ -124,8 +124,17 @@ fn reason((address, error): &Failed) -> String {
         io::ErrorKind::ConnectionRefused => format!("connection refused by {address}"),
         io::ErrorKind::TimedOut => format!("no answer in time by {address}"),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => format!("no route to {address}"),
+        io::ErrorKind::AddrNotAvailable => format!("no local address or port is left for a connection to {address}"),
+        io::ErrorKind::PermissionDenied => format!("this system does not permit a connection to {address}"),
+        _ if is_out_of_files(error) => format!("too many files are open for a connection to {address}"),
         _ => format!("{address} could not be connected to"),
     }
+}
+
+/// EMFILE or ENFILE, WSAEMFILE on Windows; the standard library has no kind for them.
+fn is_out_of_files(error: &io::Error) -> bool {
+    let codes: &[i32] = if cfg!(windows) { &[10024] } else { &[24, 23] };
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 fn hint(error: &io::Error) -> Option<&'static str> {
@@ -138,6 +147,7 @@ fn hint(error: &io::Error) -> Option<&'static str> {
         }
         io::ErrorKind::AddrNotAvailable => Some("this machine may have run out of local ports"),
         io::ErrorKind::PermissionDenied => Some("a local firewall or sandbox forbids it"),
+        _ if is_out_of_files(error) => Some("the system limits how many files a process may have open (ulimit -n)"),
         _ => None,
     }
 }

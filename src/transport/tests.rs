@@ -78,8 +78,12 @@ fn failures_to_connect_say_their_own_part_and_their_cause_the_rest() {
         (of_socket(io::Error::other("received alert: bad certificate")), "the server refused the client's side of TLS"),
         (of_socket(io::Error::other("a record is longer than it may be")), "the TLS channel broke"),
     ];
-    let no_port = ("127.0.0.1:1".parse().unwrap(), io::Error::from(io::ErrorKind::AddrNotAvailable));
-    table.push((failure::connect_failed(vec![no_port], Deadline::NEVER), "127.0.0.1:1 could not be connected to"));
+    let failed = |error| failure::connect_failed(vec![("127.0.0.1:1".parse().unwrap(), error)], Deadline::NEVER);
+    let no_port = "no local address or port is left for a connection to 127.0.0.1:1";
+    table.push((failed(io::ErrorKind::AddrNotAvailable.into()), no_port));
+    let no_files = io::Error::from_raw_os_error(if cfg!(windows) { 10024 } else { 24 });
+    table.push((failed(no_files), "too many files are open for a connection to 127.0.0.1:1"));
+    table.push((failed(io::ErrorKind::OutOfMemory.into()), "127.0.0.1:1 could not be connected to"));
     #[cfg(unix)]
     table.push((connect(&ServerAddress::Unix { path: "/no/such.sock".into() }), "there is no socket /no/such.sock"));
     for (error, own) in table {

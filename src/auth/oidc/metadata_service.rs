@@ -53,7 +53,12 @@ pub(super) fn http_failed(who: &str, error: Error) -> Error {
         _ => FaultKind::Authentication,
     };
     let message = format!("{who} gave no token: {}", error.message());
-    failed(kind, message).with_source_of(error).with_hint("does the program run in this ENVIRONMENT?")
+    let elapsed = error.elapsed();
+    let failure = failed(kind, message).with_source_of(error).with_hint("does the program run in this ENVIRONMENT?");
+    match elapsed {
+        Some(elapsed) => failure.with_elapsed(elapsed),
+        None => failure,
+    }
 }
 
 /// How many characters of a refusal an error quotes.

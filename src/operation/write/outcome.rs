@@ -231,6 +231,9 @@ fn why_not_the_rest(failure: &Error) -> String {
         ErrorKind::Command(_) => ": the server refused the next command".to_owned(),
         ErrorKind::InvalidResponse { .. } => ": the server broke the protocol".to_owned(),
         ErrorKind::ServerSelection { .. } => ": no server could be selected".to_owned(),
+        ErrorKind::Authentication { .. } => ": the login of a connection failed".to_owned(),
+        ErrorKind::ConnectionPoolCleared { .. } => ": a check of the server failed meanwhile".to_owned(),
+        ErrorKind::Shutdown => ": the client was closed".to_owned(),
         _ => String::new(),
     }
 }
