@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example tail -- "mongodb://localhost/" shop.log
 //!
+//! It ends at once where the collection is empty: then the server opens no cursor that stays.
+//!
 //! The server holds each request of such a cursor until there is something new, for a second at most unless `max_await_time` says
 //! otherwise. `Client::close` on another thread ends that at once, and everything else that the client does. A handler of Ctrl-C would
 //! call it, too.

@@ -236,3 +236,30 @@ impl std::fmt::Debug for CursorHandle {
         shown.field("service_id", &self.service_id).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::client::Client;
+
+    #[test]
+    fn a_pause_ends_when_the_client_is_closed() {
+        let client = Client::with_uri_str("mongodb://127.0.0.1:9/").unwrap();
+        assert!(client.inner().pause(Duration::from_millis(1)) && client.inner().pause(Duration::ZERO));
+        let (begins, begun) = mpsc::channel();
+        thread::scope(|scope| {
+            // Without an end the test would not end either.
+            let paused = scope.spawn(|| {
+                begins.send(()).unwrap();
+                client.inner().pause(Duration::MAX)
+            });
+            begun.recv().unwrap();
+            client.close();
+            assert!(!paused.join().unwrap());
+        });
+        assert!(!client.inner().pause(Duration::ZERO));
+    }
+}
