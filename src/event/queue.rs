@@ -41,6 +41,8 @@ pub(crate) struct EventQueue {
 struct State {
     waiting: VecDeque<Event>,
     left_out: usize,
+    /// Whether `TopologyClosed` was added, which is the last event of discovery.
+    discovery_ended: bool,
     /// The thread that calls the handlers now.
     deliverer: Option<ThreadId>,
 }
@@ -60,9 +62,15 @@ impl EventQueue {
         self.cmap.is_some()
     }
 
-    /// Adds an event. No handler is called.
+    /// Adds an event, unless it belongs to a check that ends after discovery has. No handler is called.
     pub(crate) fn push(&self, event: Event) {
         let mut state = self.lock();
+        if let Event::Sdam(event) = &event {
+            if state.discovery_ended {
+                return;
+            }
+            state.discovery_ended = matches!(event, SdamEvent::TopologyClosed(_));
+        }
         if state.waiting.len() < MOST_WAITING {
             state.waiting.push_back(event);
         } else {
@@ -166,7 +174,7 @@ mod tests {
 
     use super::*;
     use crate::address::ServerAddress;
-    use crate::event::sdam::{ServerClosedEvent, ServerOpeningEvent};
+    use crate::event::sdam::{ServerClosedEvent, ServerOpeningEvent, TopologyClosedEvent};
 
     fn opening(address: &str) -> Event {
         let (address, topology_id) = (ServerAddress::Unix { path: address.into() }, ObjectId::from_bytes([1; 12]));
@@ -177,8 +185,23 @@ mod tests {
         match event {
             SdamEvent::ServerOpening(ServerOpeningEvent { address, .. })
             | SdamEvent::ServerClosed(ServerClosedEvent { address, .. }) => address.to_string(),
+            SdamEvent::TopologyClosed(_) => "closed".to_owned(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A check may end after its client was closed.
+    #[test]
+    fn nothing_follows_the_end_of_discovery() {
+        let (sender, received) = mpsc::channel();
+        let handler = EventHandler::new(move |event: &SdamEvent| sender.send(address(event)).unwrap());
+        let queue = EventQueue::new(Some(handler), None);
+        queue.push(opening("a"));
+        queue.push(Event::Sdam(SdamEvent::TopologyClosed(TopologyClosedEvent { topology_id: ObjectId::new() })));
+        queue.push(opening("b"));
+        queue.deliver();
+        drop(queue);
+        assert_eq!(received.iter().collect::<Vec<_>>(), ["a", "closed"]);
     }
 
     #[test]
