@@ -203,6 +203,7 @@ impl Error {
     }
 
     /// With the cause of an error whose message this one has in its own.
+    #[cfg(feature = "oidc")]
     pub(crate) fn with_source_of(mut self, other: Error) -> Self {
         self.context.source = other.context.source;
         self
