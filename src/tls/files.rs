@@ -156,8 +156,8 @@ fn read_file(origin: Origin<'_>, system: &dyn System) -> Result<Bytes> {
             io::ErrorKind::InvalidInput => "name a file: the other end of a pipe could keep a client waiting for ever",
             _ => "the system gives the reason, which is the source of this error",
         };
-        let what = format_args!("cannot be read{}", why_unreadable(&error));
-        origin.about(what).with_hint(hint).with_source(error)
+        let failure = origin.about(format_args!("cannot be read{}", why_unreadable(&error)));
+        failure.with_hint(hint).with_source(error)
     };
     // For a folder Windows would report that access is denied.
     if system.metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
