@@ -92,6 +92,11 @@ impl OpenedConnection {
         self.connection.is_broken()
     }
 
+    /// Whether the server sends another answer to a check of itself, which is all that it is good for.
+    pub(crate) fn has_more_to_come(&self) -> bool {
+        self.connection.has_more_to_come()
+    }
+
     /// The connection itself, to send the command of a check on it.
     pub(crate) fn connection_mut(&mut self) -> &mut Connection {
         &mut self.connection

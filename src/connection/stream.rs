@@ -64,6 +64,11 @@ impl Connection {
         outcome.map_err(|error| self.complete(error.with_stage(Stage::Hello), began))
     }
 
+    /// Whether the server sends another answer of itself, which is all that the connection is good for.
+    pub(crate) fn has_more_to_come(&self) -> bool {
+        self.stream.answers.is_some() && !self.shutdown.is_closed()
+    }
+
     fn receive_streamed(&mut self, answers: i32, deadline: Deadline) -> Result<StreamedCheck> {
         let surplus = mem::take(&mut self.stream.surplus);
         if let Some(room) = self.buffers.incoming.get_mut(..surplus.len()) {

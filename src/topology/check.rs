@@ -172,7 +172,9 @@ impl RunningCheck {
         let mut state = shared.lock();
         // The server may have left meanwhile, and another one may have its address now.
         if !state.closed && state.has(&self.server) {
-            let is_silent = matches!(&finding, Finding::Failed { error, .. } if error.is_network_timeout());
+            // The monitor may have found the silence, and then the server on another connection, while this check waited.
+            let is_silent = matches!(&finding, Finding::Failed { error, .. } if error.is_network_timeout())
+                && !state.was_answered_since(self.server.address(), self.began);
             let aftermath = if shared.settings.background && !is_silent {
                 // In the background it is the monitor that tells what a server is. This check is there for calls that wait.
                 let conclusive = matches!(finding, Finding::Answered { .. }).then_some(self.began);

@@ -118,7 +118,8 @@ impl Monitor {
 
     /// One answer of the server, or why there is none.
     fn check(&mut self) -> Finding {
-        let connection = self.connection.take().filter(|opened| !opened.is_broken());
+        let usable = |opened: &OpenedConnection| !opened.is_broken() || opened.has_more_to_come();
+        let connection = self.connection.take().filter(usable);
         let Some(mut opened) = connection else { return self.open() };
         let awaited = self.streams();
         let id = opened.server_connection_id();

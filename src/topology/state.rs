@@ -197,6 +197,11 @@ impl CheckState {
         self.conclusive.is_some_and(|began| began >= since) && self.ended.is_some_and(recent)
     }
 
+    /// Whether the last one that has told whether the server can be used began after this moment.
+    pub(super) fn has_begun_after(&self, moment: Instant) -> bool {
+        self.conclusive.is_some_and(|began| began > moment)
+    }
+
     /// Whether the last one ended less than heartbeatFrequencyMS ago and nothing has happened since.
     pub(super) fn is_fresh(&self, now: Instant, heartbeat_frequency: Duration) -> bool {
         let recent = |ended: Instant| ended.checked_add(heartbeat_frequency).is_none_or(|end| now < end);
@@ -243,6 +248,12 @@ impl State {
                 .members
                 .get(address)
                 .is_some_and(|member| member.monitor.is_some() || member.check.is_fresh(now, heartbeat_frequency))
+    }
+
+    /// Whether the server is known by a check that began after this moment.
+    pub(super) fn was_answered_since(&self, address: &ServerAddress, moment: Instant) -> bool {
+        self.description.server(address).is_some_and(|server| server.server_type.is_known())
+            && self.members.get(address).is_some_and(|member| member.check.has_begun_after(moment))
     }
 
     /// Whether this server is still the one at its address.

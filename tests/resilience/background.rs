@@ -20,6 +20,7 @@ use mongo_blocking::event::sdam::{SdamEvent, ServerType, TopologyDescription, To
 use mongo_blocking::options::{ClientOptions, ClientOptionsBuilder, Monitoring};
 #[cfg(target_os = "linux")]
 use mongo_blocking_test_server::child;
+use mongo_blocking_test_server::fake_server::FakeServer;
 use mongo_blocking_test_server::peers::{Mongod, ReplicaSet, ReplicaSetOptions};
 use mongo_blocking_test_server::script::Script;
 use mongo_blocking_test_server::wire::{self, Forge, Request};
@@ -93,6 +94,44 @@ fn a_set_is_found_and_followed_without_any_operation() {
         events.wait_until("the topology is closed", closed);
         set.wait_until_complete();
     }
+}
+
+#[test]
+fn the_checks_of_a_server_share_a_connection() {
+    let Some(mongod) = Mongod::shared("6.0") else { return };
+    for mode in ["stream", "poll"] {
+        let events = Events::default();
+        let uri = format!("{}?serverMonitoringMode={mode}&heartbeatFrequencyMS=500", mongod.uri());
+        let client = Client::with_options(background(&uri, &events).build()).unwrap();
+        let connections = |events: &[SdamEvent]| -> Vec<Option<i64>> {
+            let answered = events.iter().filter_map(|event| match event {
+                SdamEvent::ServerHeartbeatSucceeded(event) => Some(event.server_connection_id),
+                _ => None,
+            });
+            answered.collect()
+        };
+        events.wait_until("the checks go on", |events| connections(events).len() >= 5);
+        let used = connections(&events.0.0.lock().unwrap());
+        assert!(used[0].is_some() && used.iter().all(|connection| *connection == used[0]), "{mode}: {used:?}");
+        client.close();
+    }
+}
+
+#[test]
+fn a_server_that_changes_often_is_asked_once() {
+    let server = FakeServer::builder().streams_hello().start();
+    let events = Events::default();
+    let client = Client::with_options(background(&server.uri(), &events).build()).unwrap();
+    for round in 1..=20 {
+        server.change_hello(doc! {"round": round});
+        let counted = |events: &[SdamEvent]| heartbeats(events, true) >= usize::try_from(round).unwrap();
+        events.wait_until("the change is told", counted);
+    }
+    let asked =
+        server.commands_named("hello").iter().filter(|hello| hello.body.contains_key("topologyVersion")).count();
+    // The other connection is that on which round trip times are measured.
+    assert!(asked == 1 && server.connections() <= 2, "{asked} times on {} connections", server.connections());
+    client.close();
 }
 
 #[test]

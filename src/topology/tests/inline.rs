@@ -18,7 +18,7 @@ use crate::event::EventHandler;
 use crate::event::sdam::{SdamEvent, ServerInfo};
 use crate::locks::lock;
 use crate::options::{
-    ClientOptions, ClientSettings, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress,
+    ClientOptions, ClientSettings, Monitoring, ReadPreference, ReadPreferenceMode, ReadPreferenceOptions, ServerAddress,
 };
 use crate::system::RealSystem;
 use crate::topology::check::{MAX_HELPERS, MadeBy, begin};
@@ -69,8 +69,12 @@ impl Servers {
 
     /// Waits until a check of this host has begun.
     fn wait_for_check(&self, host: &str) {
-        let state = lock(&self.state);
-        drop(self.changed.wait_while(state, |state| !state.checks.contains_key(host)).unwrap());
+        self.wait_for_checks(host, 1);
+    }
+
+    fn wait_for_checks(&self, host: &str, count: usize) {
+        let begun = |state: &ServersState| state.checks.get(host).copied().unwrap_or_default();
+        drop(self.changed.wait_while(lock(&self.state), |state| begun(state) < count).unwrap());
     }
 
     fn release(&self) {
@@ -406,6 +410,40 @@ fn a_call_that_waits_has_its_server_checked_unless_that_was_done_since() {
     let state = shared.lock();
     let member = state.members.values().next().unwrap();
     assert_eq!(member.server.generation(None), generation + 1, "the pool was not cleared");
+}
+
+/// The monitor of a server and a call that waits check it at the same time, on connections of their own.
+#[test]
+fn a_check_of_a_call_that_fails_late_is_no_verdict_on_a_server_that_its_monitor_has_found_again() {
+    for is_found_again in [false, true] {
+        let servers = Arc::new(Servers::default());
+        let options = ClientOptions::builder().uri(ONE).monitoring(Monitoring::Background).build();
+        let shared = client_of(&options.settings().unwrap(), &servers);
+        let server = shared.lock().members.values().next().unwrap().server.clone();
+        let answered = || {
+            servers.answer("a", standalone());
+            shared.conclude(&server, servers.check(server.address()), shared.clock.now());
+        };
+        answered();
+        let generation = server.generation(None);
+        shared.clock.advance(Duration::from_secs(1));
+        let timed_out = Error::new(FaultKind::TimedOut, Stage::Hello, "connectTimeoutMS ran out");
+        servers.answer("a", Answer::Late(Box::new(Answer::Failed(timed_out.clone()))));
+        look_at(&shared, server.address(), shared.clock.now());
+        servers.wait_for_checks("a", 2);
+        shared.clock.advance(Duration::from_secs(1));
+        let lost = Finding::Failed { error: timed_out, overload_is_no_verdict: false };
+        shared.conclude(&server, lost, shared.clock.now());
+        assert_eq!(server.generation(None), generation + 1);
+        if is_found_again {
+            answered();
+        }
+        servers.release();
+        let state = shared.changed.wait_while(shared.lock(), |state| state.helpers > 0).unwrap();
+        let is_known = state.description.servers.values().next().unwrap().server_type.is_known();
+        let clears = if is_found_again { 1 } else { 2 };
+        assert_eq!((is_known, server.generation(None)), (is_found_again, generation + clears));
+    }
 }
 
 #[test]

@@ -157,15 +157,24 @@ impl Session<'_> {
         if self.app_name.is_none() {
             self.app_name = hello::app_name(&request.body);
         }
-        let effect = lock(&self.state.fail_point).hit(request.name(), self.app_name.as_deref()).unwrap_or_default();
-        if effect.block.is_some_and(|time| self.state.pause(time)) || effect.close {
-            return Ok(Outcome::Close);
-        }
-        if let Some(error) = effect.error {
-            return Ok(Outcome::Document(error));
+        let mut effect = self.fail_point(request.name());
+        if let Some(failed) = self.failed(&mut effect) {
+            return Ok(failed);
         }
         let outcome = self.run(request, behaviours)?;
         add_write_concern_error(request, outcome, &effect)
+    }
+
+    fn fail_point(&self, name: &str) -> Effect {
+        lock(&self.state.fail_point).hit(name, self.app_name.as_deref()).unwrap_or_default()
+    }
+
+    /// What becomes of a command that a fail point does not let run.
+    fn failed(&self, effect: &mut Effect) -> Option<Outcome> {
+        if effect.block.is_some_and(|time| self.state.pause(time)) || effect.close {
+            return Some(Outcome::Close);
+        }
+        effect.error.take().map(Outcome::Document)
     }
 
     fn run(&mut self, request: &Request, behaviours: &Behaviours) -> io::Result<Outcome> {
@@ -262,7 +271,7 @@ impl Session<'_> {
     }
 
     /// Each answer but the first answers the one before it. A change between two answers is sent at once: `seen` counts what was
-    /// sent, not what there is when the wait begins.
+    /// sent, not what there is when the wait begins. As in mongod, a fail point meets each answer before its wait.
     fn stream_hello(
         &mut self,
         request: &Request,
@@ -296,6 +305,12 @@ impl Session<'_> {
                 return Ok(true);
             }
             answered.request_id = wire::request_id(&message)?;
+            let mut effect = self.fail_point(request.name());
+            match self.failed(&mut effect) {
+                Some(Outcome::Document(error)) => return self.send_document(&answered, &error, &behaviours),
+                Some(_) => return Ok(false),
+                None => {}
+            }
         }
     }
 

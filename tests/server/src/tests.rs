@@ -339,6 +339,15 @@ fn hello_waits_for_a_change_and_streams() {
         fake_server.change_hello(doc! {"round": round});
         assert_eq!(next_answer(&mut reader).0.get_i32("round").unwrap(), round);
     }
+
+    // A fail point meets the next answer or, if the wait for that has begun, the one after it, which is then the last.
+    fake_server.fail_command(&doc! {"mode": {"times": 1}, "data": {"failCommands": ["hello"], "errorCode": 91}});
+    fake_server.change_hello(doc! {});
+    let (mut last, mut flags, ..) = next_answer(&mut reader);
+    if flags == wire::MORE_TO_COME {
+        (last, flags, ..) = next_answer(&mut reader);
+    }
+    assert_eq!((flags, last.get_i32("code").ok()), (0, Some(91)), "{last}");
 }
 
 /// Document, flags, requestID, responseTo.
