@@ -3,7 +3,7 @@
 //! A child of `fork` has copies of its parent's sockets, and must not use them. The process id would distinguish them,
 //! at the cost of a third system call for every command; so the C library counts the forks instead.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError, TryLockError};
 
 use crate::locks;
@@ -25,6 +25,32 @@ pub(crate) fn process() -> u64 {
         UNWATCHED => u64::from(std::process::id()),
         forks => forks,
     }
+}
+
+/// Runs something short during which this process does not fork.
+#[cfg_attr(
+    any(windows, target_os = "macos", mongo_blocking_native_tls),
+    expect(dead_code, reason = "this TLS library asks for nothing")
+)]
+pub(crate) fn delay(work: impl FnOnce()) {
+    process();
+    shut_gate();
+    work();
+    open_gate();
+}
+
+/// Whether forks wait, and those who would delay them. No lock of the standard library: the C library calls one function before a fork
+/// and another one after it.
+static GATE: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn shut_gate() {
+    while GATE.swap(true, Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+}
+
+extern "C" fn open_gate() {
+    GATE.store(false, Ordering::Release);
 }
 
 /// A value under a lock that each process has for itself: a child begins with the value's default.
@@ -116,18 +142,19 @@ impl ThreadCount {
 /// The part of a [`ThreadCount`] that names the process.
 const OF_PROCESS: u64 = !0 << 32;
 
-/// Has the C library call [`in_child`] after each fork.
+/// Has the C library call these functions before and after each fork.
 #[cfg(unix)]
 #[allow(unsafe_code)]
 fn watch() -> bool {
-    // SAFETY: the function handed over is a plain one that lives as long as the program, and does nothing that is not allowed
-    // in a child of a program with several threads: it adds to an atomic number.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) == 0 }
+    // SAFETY: the functions handed over are plain ones that live as long as the program, and do nothing that is not allowed
+    // in a child of a program with several threads: they change atomic numbers.
+    unsafe { libc::pthread_atfork(Some(shut_gate), Some(open_gate), Some(in_child)) == 0 }
 }
 
 #[cfg(unix)]
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    open_gate();
 }
 
 /// Where there is no `fork`, there is nothing to watch.

@@ -9,6 +9,7 @@ use super::state::{Idle, Phase, State};
 use crate::deadline::Deadline;
 use crate::error::ErrorKind;
 use crate::fork;
+use crate::tls;
 
 /// How long `minPoolSize` is left alone after a connection towards it could not be made, unless the pool was cleared and is ready
 /// again.
@@ -37,7 +38,7 @@ pub(super) fn start(filling: Filling) {
         while filling.0.upgrade().is_some_and(|shared| shared.fill_one()) {}
         filling.0 = Weak::new(); // The mark was taken off before; by now it may be that of another thread.
     };
-    if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
+    if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work)) {
         log::debug!("minPoolSize: no thread could be started: {error}");
     }
 }

@@ -19,6 +19,7 @@ use crate::connection::{HelloFor, OpenedConnection, Supervisor};
 use crate::description::TopologyVersion;
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::Server;
+use crate::tls;
 
 /// The name of the threads. The system shows 15 characters.
 const THREAD_NAME: &str = "mongo-monitor";
@@ -50,7 +51,7 @@ pub(super) fn start(shared: &Arc<Shared>, server: &Arc<Server>, control: &Arc<Mo
             }
         }
     };
-    if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
+    if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work)) {
         // The next operation that finds no server tries again.
         log::warn!("no thread to check {} in the background: {error}", server.address());
         control.give_up_start();

@@ -10,6 +10,7 @@ use super::shared::Shared;
 use crate::connection::{HelloFor, OpenedConnection, Supervisor};
 use crate::error::Result;
 use crate::server::Server;
+use crate::tls;
 
 /// The name of the threads.
 const THREAD_NAME: &str = "mongo-rtt";
@@ -32,7 +33,7 @@ pub(super) fn start(shared: &Arc<Shared>, server: &Arc<Server>, control: &Arc<Mo
             }
         }
     };
-    match thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work) {
+    match thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work)) {
         Ok(_) => true,
         Err(error) => {
             log::warn!("no thread to measure round trip times: {error}");

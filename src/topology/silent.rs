@@ -17,6 +17,7 @@ use crate::description::ServerType;
 use crate::locks::unpoisoned;
 use crate::options::ServerAddress;
 use crate::server::Server;
+use crate::tls;
 
 /// How often the other members are checked.
 const EVERY: Duration = Duration::from_millis(500);
@@ -98,7 +99,7 @@ impl SilentServer {
     /// called without any lock held. `false`: no thread can be had.
     pub(super) fn start(self) -> bool {
         let work = move || while self.look() {};
-        let started = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work);
+        let started = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work));
         if let Err(error) = &started {
             log::warn!("no thread to look for a newer primary: {error}");
         }

@@ -3,12 +3,13 @@
 #![expect(unsafe_code, reason = "fork, and what a child ends with, are not in the standard library")]
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use mongo_blocking::bson::spec::BinarySubtype;
 use mongo_blocking::bson::{Binary, Bson, Document, doc};
@@ -93,6 +94,9 @@ fn connection_of(client: &Client) -> i32 {
 /// One after the other: a child has none of the other threads, so none of them should be at work when it comes to be.
 #[test]
 fn a_client_survives_fork() {
+    if env::var_os(SERVES).is_some() {
+        return serve_another_process();
+    }
     if !child::alone(module_path!(), "a_client_survives_fork") {
         return;
     }
@@ -124,6 +128,45 @@ fn guarded() -> (FakeServer, String, Scratch) {
     let uri = format!("mongodb://ann:pencil@localhost:{}/?{query}", server.port());
     (server, uri, folder)
 }
+
+/// The same server in a process of its own. In this one, its threads would hold locks of OpenSSL at the time of a fork, as the threads
+/// of a client's program do not.
+struct GuardedElsewhere {
+    uri: String,
+    process: Child,
+    /// Open until the end: the process writes to it.
+    _output: BufReader<ChildStdout>,
+}
+
+impl GuardedElsewhere {
+    fn start() -> GuardedElsewhere {
+        let mut command = child::command(module_path!(), "a_client_survives_fork");
+        let command = command.env(SERVES, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let uri = output.by_ref().lines().find_map(|line| line.unwrap().strip_prefix(URI).map(str::to_owned)).unwrap();
+        GuardedElsewhere { uri, process, _output: output }
+    }
+}
+
+impl Drop for GuardedElsewhere {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// What [`GuardedElsewhere`] starts: serves until its input ends.
+fn serve_another_process() {
+    let (_server, uri, _folder) = guarded();
+    println!("\n{URI}{uri}");
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).unwrap();
+}
+
+/// Set in that process.
+const SERVES: &str = "MONGO_BLOCKING_TEST_SERVES";
+/// What its line with the URI begins with.
+const URI: &str = "URI: ";
 
 /// The ids of the sessions in which pings on this database were run.
 fn sessions_of(server: &FakeServer, database: &str) -> Vec<Document> {
@@ -181,7 +224,8 @@ fn parent_and_child_work_side_by_side_with_tls_and_scram(monitoring: Monitoring)
 
 /// Threads that fill the pool are in the midst of TLS and SCRAM when the child comes to be.
 fn a_child_does_not_hang_whatever_helpers_were_doing(monitoring: Monitoring) {
-    let (_server, uri, _folder) = guarded();
+    let server = GuardedElsewhere::start();
+    let uri = &server.uri;
     for round in 0..100_u64 {
         let client = client_of(&format!("{uri}&minPoolSize=4"), monitoring);
         ping_on(&client, "parent");
@@ -195,7 +239,8 @@ fn a_child_does_not_hang_whatever_helpers_were_doing(monitoring: Monitoring) {
 
 /// Threads that run operations hold locks, too.
 fn a_child_does_not_hang_whatever_other_threads_were_doing(monitoring: Monitoring) {
-    let (_server, uri, _folder) = guarded();
+    let server = GuardedElsewhere::start();
+    let uri = &server.uri;
     let client = client_of(&format!("{uri}&heartbeatFrequencyMS=500&maxPoolSize=3"), monitoring);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
