@@ -16,7 +16,7 @@ use crate::client::{Client, ClientSession, CursorHandle};
 use crate::deadline::Deadline;
 use crate::document::{decode, decode_owned};
 use crate::error::codes::CURSOR_NOT_FOUND;
-use crate::error::{Error, ErrorKind, FaultKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
+use crate::error::{Error, ErrorKind, Result, SYSTEM_OVERLOADED_ERROR, Stage};
 use crate::operation::body::not_bson;
 use crate::operation::get_more::GetMore;
 use crate::operation::{CursorReply, Operation};
@@ -424,7 +424,7 @@ impl<T> Cursor<T> {
         let Some(handle) = &self.handle else { return Ok(()) };
         let inner = self.client.inner();
         if !inner.pause(self.pace.left().min(deadline.remaining().unwrap_or(Duration::MAX))) {
-            return Err(closed(Stage::Command));
+            return Err(Error::client_closed(Stage::Command));
         }
         let asked = Instant::now();
         let mut get_more = GetMore {
@@ -481,7 +481,7 @@ impl<T> Cursor<T> {
         if inner.is_closed() {
             // Closing ends cursors and sessions before connections. What a server says of them is a consequence of that.
             log::debug!("a cursor of a client that was closed: {error:#}");
-            return closed(error.stage());
+            return Error::client_closed(error.stage());
         }
         if error.code() == Some(CURSOR_NOT_FOUND) {
             return error.with_hint(NOT_FOUND);
@@ -613,10 +613,6 @@ impl<T> std::fmt::Debug for Cursor<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cursor").field("id", &self.id).field("handle", &self.handle).finish_non_exhaustive()
     }
-}
-
-fn closed(stage: Stage) -> Error {
-    Error::new(FaultKind::Shutdown, stage, "the client was closed")
 }
 
 /// What ends a cursor on the server before it has been read.

@@ -50,9 +50,9 @@ pub const SYSTEM_OVERLOADED_ERROR: &str = "SystemOverloadedError";
 ///
 /// [`Error::kind`] is there to branch on, [`Error::stage`] tells where it happened, [`Error::hint`] what to do about it.
 /// `{error}` is one line with the stage, the server, what happened, the time and the hint, and a line for each server where none could be
-/// selected. What a server said is in it, or in a source that is an `Error` too. What another error says that [`source`](std::error::Error::source) returns is not, so that a
-/// report that walks along the sources, as that of `anyhow` does, has each text once. `{error:#}` is the line with the causes in it, for a
-/// log or a message that does not walk.
+/// selected. What a server said is in it, or in a source that is an `Error` too. What another error says that
+/// [`source`](std::error::Error::source) returns is not, so that a report that walks along the sources, as that of `anyhow` does, has
+/// each text once. `{error:#}` is the line with the causes in it, for a log or a message that does not walk.
 ///
 /// ```
 /// use mongo_blocking::error::{ErrorKind, Stage};
@@ -183,6 +183,11 @@ impl Error {
         Error::new(FaultKind::InvalidResponse, stage, message)
     }
 
+    /// The program has closed the client.
+    pub(crate) fn client_closed(stage: Stage) -> Self {
+        Error::new(FaultKind::Shutdown, stage, "the client was closed")
+    }
+
     pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.context.hint = Some(hint.into());
         self
@@ -202,10 +207,11 @@ impl Error {
         self
     }
 
-    /// With the cause of an error whose message this one has in its own.
+    /// With the cause of an error whose message this one has in its own, and the time that it took.
     #[cfg(feature = "oidc")]
     pub(crate) fn with_source_of(mut self, other: Error) -> Self {
         self.context.source = other.context.source;
+        self.context.elapsed = other.context.elapsed;
         self
     }
 

@@ -1,10 +1,14 @@
-//! Distinguishes a process from its children, without a system call each time.
+//! Distinguishes a process from its children, without a system call each time, and starts threads that do not harm them.
 //!
 //! A child of `fork` has copies of its parent's sockets, and must not use them. The process id would distinguish them,
 //! at the cost of a third system call for every command; so the C library counts the forks instead.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io;
+#[cfg(unix)]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError, TryLockError};
+use std::thread;
 
 use crate::locks;
 
@@ -27,28 +31,50 @@ pub(crate) fn process() -> u64 {
     }
 }
 
-/// Runs something short during which this process does not fork.
-#[cfg_attr(
-    any(windows, target_os = "macos", mongo_blocking_native_tls),
-    expect(dead_code, reason = "this TLS library asks for nothing")
-)]
-pub(crate) fn delay(work: impl FnOnce()) {
-    process();
-    shut_gate();
-    work();
-    open_gate();
+/// Starts a thread of the driver that may speak TLS, as one may that calls the program's handlers.
+pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(|| with_tls(work)).map(drop)
 }
 
-/// Whether forks wait, and those who would delay them. No lock of the standard library: the C library calls one function before a fork
-/// and another one after it.
+/// A thread takes a lock of OpenSSL when it first uses it and when it ends, and a child of a fork in between would wait for that lock
+/// for ever. So both happen while there is no fork.
+#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
+#[allow(unsafe_code)]
+fn with_tls(work: impl FnOnce()) {
+    // SAFETY: this is OpenSSL's declaration. It frees what OpenSSL keeps for the calling thread, which makes it anew if it has to.
+    unsafe extern "C" {
+        safe fn OPENSSL_thread_stop();
+    }
+    let between_forks = |brief: fn()| {
+        process();
+        shut_gate();
+        brief();
+        open_gate();
+    };
+    between_forks(|| drop(openssl::error::ErrorStack::get()));
+    work();
+    between_forks(|| OPENSSL_thread_stop());
+}
+
+/// The other TLS libraries ask for nothing.
+#[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
+fn with_tls(work: impl FnOnce()) {
+    work();
+}
+
+/// Whether forks wait, and those whom a fork would disturb. No lock of the standard library: the C library calls one function before a
+/// fork and another one after it.
+#[cfg(unix)]
 static GATE: AtomicBool = AtomicBool::new(false);
 
+#[cfg(unix)]
 extern "C" fn shut_gate() {
     while GATE.swap(true, Ordering::Acquire) {
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 
+#[cfg(unix)]
 extern "C" fn open_gate() {
     GATE.store(false, Ordering::Release);
 }

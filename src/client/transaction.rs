@@ -329,8 +329,8 @@ impl CommitTransaction<'_> {
     /// Commits it. Where no operation was run in it, nothing is sent.
     ///
     /// # Errors
-    /// [`ErrorKind::Transaction`] if no transaction was started, or if it was aborted; [`ErrorKind::Command`] where the server refuses: with the
-    /// label [`TRANSIENT_TRANSACTION_ERROR`] where the transaction may be begun anew; [`ErrorKind::Write`] where it cannot satisfy
+    /// [`ErrorKind::Transaction`] if no transaction was started, or if it was aborted; [`ErrorKind::Command`] where the server refuses:
+    /// with the label [`TRANSIENT_TRANSACTION_ERROR`] where the transaction may be begun anew; [`ErrorKind::Write`] where it cannot satisfy
     /// the write concern; [the errors of every action](crate::action#errors). The label [`UNKNOWN_TRANSACTION_COMMIT_RESULT`] says that
     /// the commit may have succeeded, and may be called again.
     pub fn run(self) -> Result<()> {

@@ -279,8 +279,8 @@ impl Connection {
             return Err(Error::invalid_reply(Stage::Decode, message));
         }
         let reply = Reply::decode(bytes, &header)?;
-        if let Some(error) = reply.command_error()
-            && self.shutdown.is_closed()
+        if self.shutdown.is_closed()
+            && let Some(error) = reply.command_error()
         {
             // The server may notice that the connection or a session was ended before the thread here that reads does, and
             // then its error is a consequence of that.
@@ -359,7 +359,7 @@ impl Connection {
             return Error::new(FaultKind::Io, error.stage(), words.to_string());
         }
         // The socket's error would blame the server, but this side has closed the connection.
-        Error::new(FaultKind::Shutdown, error.stage(), "the client was closed")
+        Error::client_closed(error.stage())
     }
 }
 

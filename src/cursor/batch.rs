@@ -23,7 +23,7 @@ impl Batch {
         Batch { reply: Some(reply), current: 0..0, rest: documents }
     }
 
-    /// Moves to the next document of the array. False: there is none left.
+    /// Moves to the next document of the array. Returns `false` at its end.
     pub(super) fn advance(&mut self) -> Result<bool> {
         let Some(reply) = &self.reply else { return Ok(false) };
         let Some(rest) = reply.document_bytes().get(self.rest.clone()) else { return Err(cut_short()) };

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 const FIRST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(100);
 
-/// The pause of a cursor that awaits, before it asks again. A server holds its requests, so there is none as a rule; it is for servers that
-/// do not wait, and for commands of the program's that do not ask for it.
+/// How long a tailable cursor that awaits pauses before its next `getMore`. As a rule it does not, since the server holds each request
+/// until there is something new. Some servers answer at once, and so does every server if the program's own command does not ask for
+/// `awaitData`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     pause: Duration,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::EventHandler;
 use super::cmap::CmapEvent;
 use super::sdam::SdamEvent;
+use crate::fork;
 use crate::locks::{lock, unpoisoned};
 
 /// The most events that wait. If a handler is too slow for that, later events are dropped, so that memory does not grow without
@@ -124,7 +125,7 @@ impl EventQueue {
         if state.deliverer.is_none() {
             drop(state);
             let queue = self.clone();
-            if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || queue.deliver()) {
+            if let Err(error) = fork::start_thread(THREAD_NAME, move || queue.deliver()) {
                 log::warn!("no thread for event handlers: {error}");
                 return self.deliver();
             }

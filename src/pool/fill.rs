@@ -1,7 +1,6 @@
 //! Makes connections towards `minPoolSize`, on a short-lived helper thread: no operation waits for that.
 
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Shared;
@@ -9,7 +8,6 @@ use super::state::{Idle, Phase, State};
 use crate::deadline::Deadline;
 use crate::error::ErrorKind;
 use crate::fork;
-use crate::tls;
 
 /// How long `minPoolSize` is left alone after a connection towards it could not be made, unless the pool was cleared and is ready
 /// again.
@@ -38,7 +36,7 @@ pub(super) fn start(filling: Filling) {
         while filling.0.upgrade().is_some_and(|shared| shared.fill_one()) {}
         filling.0 = Weak::new(); // The mark was taken off before; by now it may be that of another thread.
     };
-    if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work)) {
+    if let Err(error) = fork::start_thread(THREAD_NAME, work) {
         log::debug!("minPoolSize: no thread could be started: {error}");
     }
 }

@@ -23,8 +23,8 @@ struct Kept {
 }
 
 impl PinnedConnection {
-    /// The connection, which comes back when it is dropped. `None` if there is none so far, or if another thread uses it. `now` is the
-    /// current time.
+    /// Takes the connection out. Dropping it brings it back. Returns `None` before the first one is kept, and while another thread has
+    /// it. `now` is the current time.
     pub(crate) fn check_out(self: &Arc<Self>, now: Instant) -> Option<PooledConnection> {
         let mut connection = lock(&self.0).connection.take()?;
         connection.since = now;

@@ -37,11 +37,7 @@ pub(crate) use failure::{ATLAS_HINT, Failure, is_atlas};
 pub(crate) use target::Target;
 
 #[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
-pub(crate) use native::in_thread;
-#[cfg(any(windows, target_os = "macos", mongo_blocking_native_tls))]
 use native::{Channel, Context, OcspCache, is_idle};
-#[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
-pub(crate) use openssl::in_thread;
 #[cfg(not(any(windows, target_os = "macos", mongo_blocking_native_tls)))]
 use openssl::{Channel, Context, OcspCache, is_idle};
 

@@ -412,8 +412,3 @@ fn with_words(error: io::Error) -> io::Error {
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
-
-/// Runs the work of a thread of the driver. This library asks for nothing before or after it.
-pub(crate) fn in_thread<T>(work: impl FnOnce() -> T) -> T {
-    work()
-}

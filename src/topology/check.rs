@@ -21,11 +21,11 @@ use crate::event::sdam::{
     SdamEvent, ServerHeartbeatFailedEvent, ServerHeartbeatStartedEvent, ServerHeartbeatSucceededEvent,
 };
 use crate::event::{Event, EventQueue};
+use crate::fork;
 use crate::locks::lock;
 use crate::options::ServerAddress;
 use crate::pool::{AdoptableConnection, HeldSlot, Pool};
 use crate::server::{CheckConnection, Server};
-use crate::tls;
 
 /// The helper threads of one client at the same time. A reply may name a thousand servers.
 pub(super) const MAX_HELPERS: usize = 32;
@@ -134,7 +134,7 @@ pub(super) fn on_helpers(shared: &Shared, checks: Vec<RunningCheck>) {
                 checker.run(check);
             }
         };
-        if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work)) {
+        if let Err(error) = fork::start_thread(THREAD_NAME, work) {
             log::warn!("no thread for the check of a server: {error}");
             if let Some(check) = lock(&slot).take() {
                 Checker::of(shared).run(check);
@@ -147,9 +147,7 @@ pub(super) fn on_helpers(shared: &Shared, checks: Vec<RunningCheck>) {
 pub(super) fn on_helpers_only(shared: &Shared, checks: Vec<RunningCheck>) {
     for check in checks {
         let checker = Checker::of(shared);
-        let started =
-            thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || tls::in_thread(|| checker.run(check)));
-        if let Err(error) = started {
+        if let Err(error) = fork::start_thread(THREAD_NAME, move || checker.run(check)) {
             log::warn!("no thread for the check of a server: {error}");
         }
     }

@@ -543,7 +543,7 @@ fn has_first_tags(entry: &ServerEntry, preference: &ReadPreference) -> bool {
 }
 
 fn closed() -> Error {
-    Error::new(FaultKind::Shutdown, Stage::ServerSelection, "the client was closed")
+    Error::client_closed(Stage::ServerSelection)
 }
 
 /// Who makes the checks that a selection needs, where there are several servers.

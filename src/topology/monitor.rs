@@ -5,7 +5,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bson::RawDocumentBuf;
@@ -18,8 +17,8 @@ use super::state::MIN_HEARTBEAT_FREQUENCY;
 use crate::connection::{HelloFor, OpenedConnection, Supervisor};
 use crate::description::TopologyVersion;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork;
 use crate::server::Server;
-use crate::tls;
 
 /// The name of the threads. The system shows 15 characters.
 const THREAD_NAME: &str = "mongo-monitor";
@@ -51,7 +50,7 @@ pub(super) fn start(shared: &Arc<Shared>, server: &Arc<Server>, control: &Arc<Mo
             }
         }
     };
-    if let Err(error) = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work)) {
+    if let Err(error) = fork::start_thread(THREAD_NAME, work) {
         // The next operation that finds no server tries again.
         log::warn!("no thread to check {} in the background: {error}", server.address());
         control.give_up_start();

@@ -2,15 +2,14 @@
 //! its own, of which no event tells.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use super::monitor_control::{MonitorConnection, MonitorControl};
 use super::shared::Shared;
 use crate::connection::{HelloFor, OpenedConnection, Supervisor};
 use crate::error::Result;
+use crate::fork;
 use crate::server::Server;
-use crate::tls;
 
 /// The name of the threads.
 const THREAD_NAME: &str = "mongo-rtt";
@@ -33,8 +32,8 @@ pub(super) fn start(shared: &Arc<Shared>, server: &Arc<Server>, control: &Arc<Mo
             }
         }
     };
-    match thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work)) {
-        Ok(_) => true,
+    match fork::start_thread(THREAD_NAME, work) {
+        Ok(()) => true,
         Err(error) => {
             log::warn!("no thread to measure round trip times: {error}");
             false

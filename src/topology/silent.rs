@@ -7,17 +7,16 @@
 //! stepped down answers hello, so calls that run on it are never ended.
 
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::check::{self, MAX_HELPERS, MadeBy, THREAD_NAME};
 use super::shared::Shared;
 use super::state::{SILENT_AFTER, State};
 use crate::description::ServerType;
+use crate::fork;
 use crate::locks::unpoisoned;
 use crate::options::ServerAddress;
 use crate::server::Server;
-use crate::tls;
 
 /// How often the other members are checked.
 const EVERY: Duration = Duration::from_millis(500);
@@ -99,7 +98,7 @@ impl SilentServer {
     /// called without any lock held. `false`: no thread can be had.
     pub(super) fn start(self) -> bool {
         let work = move || while self.look() {};
-        let started = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(|| tls::in_thread(work));
+        let started = fork::start_thread(THREAD_NAME, work);
         if let Err(error) = &started {
             log::warn!("no thread to look for a newer primary: {error}");
         }

@@ -9,9 +9,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/auth/gssapi/gss.rs", "calls the Kerberos library of Unix systems"),
     ("src/auth/gssapi/sspi.rs", "calls the Kerberos of Windows"),
     ("src/document/same_type.rs", "tells whether a type that may borrow is Document, and moves a Document into it"),
-    ("src/fork.rs", "has the C library count forks, so that a command needs no system call to notice one"),
+    ("src/fork.rs", "has the C library count forks, and frees what OpenSSL keeps for a thread while there is none"),
     ("src/tls/openssl/resume.rs", "has a TLS handshake take up a session that the same context made"),
-    ("src/tls/openssl/threads.rs", "frees what OpenSSL keeps for a thread while there is no fork"),
     ("src/transport/tests.rs", "sets SIGPIPE back to its default in a child process"),
     ("tests/resilience/fork.rs", "forks"),
     (

@@ -53,12 +53,7 @@ pub(super) fn http_failed(who: &str, error: Error) -> Error {
         _ => FaultKind::Authentication,
     };
     let message = format!("{who} gave no token: {}", error.message());
-    let elapsed = error.elapsed();
-    let failure = failed(kind, message).with_source_of(error).with_hint("does the program run in this ENVIRONMENT?");
-    match elapsed {
-        Some(elapsed) => failure.with_elapsed(elapsed),
-        None => failure,
-    }
+    failed(kind, message).with_source_of(error).with_hint("does the program run in this ENVIRONMENT?")
 }
 
 /// How many characters of a refusal an error quotes.

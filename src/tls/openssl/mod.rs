@@ -14,7 +14,6 @@ mod resume;
 mod revocation;
 mod roots;
 mod sessions;
-mod threads;
 mod trust_settings;
 
 use std::io::{Read, Write};
@@ -42,8 +41,6 @@ use crate::tls::files::Files;
 use crate::tls::identity;
 use crate::tls::target::{PeerName, Target, peer_name};
 use crate::warning::Warnings;
-
-pub(crate) use threads::in_thread;
 
 /// One identity under one set of trust settings.
 pub(super) struct Context {
